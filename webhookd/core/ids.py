@@ -1,0 +1,33 @@
+"""Ids: a prefix that names the kind, then 26 characters of Crockford base32, lower case.
+
+The first ten characters are the time in milliseconds and the other sixteen are 80 random bits
+(the ULID layout), so ids sort by the time they were made and index pages fill in order.
+Time and entropy are arguments; `adapters.entropy` supplies them.
+"""
+
+from typing import Final
+
+PARTNER: Final = "prt"
+KEY: Final = "key"
+ENDPOINT: Final = "ep"
+TASK: Final = "task"
+MESSAGE: Final = "msg"
+DELIVERY: Final = "dlv"
+REPLAY: Final = "rpl"
+SECRET: Final = "sec"
+SESSION: Final = "ses"
+AUDIT: Final = "aud"
+
+ENTROPY_BYTES: Final = 10
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
+
+
+def make_id(prefix: str, *, now_ms: int, entropy: bytes) -> str:
+    """Return `<prefix>_<26 characters>`.
+
+    `entropy` is ENTROPY_BYTES random bytes. Two ids of one millisecond differ by entropy alone.
+    """
+    number = ((now_ms & 0xFFFFFFFFFFFF) << 80) | int.from_bytes(entropy, "big")
+    return f"{prefix}_" + "".join(_PAIRS[(number >> shift) & 0x3FF] for shift in range(120, -1, -10))
