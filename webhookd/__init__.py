@@ -1,3 +1,5 @@
 """webhookd: run partners' long tasks and deliver the results as signed webhooks."""
 
-__all__: list[str] = []
+from webhookd.taskset import Fail, Retry, TaskContext, TaskSet
+
+__all__ = ["Fail", "Retry", "TaskContext", "TaskSet"]

@@ -1,0 +1,24 @@
+"""The broker room: Dramatiq on Redis or Valkey, used as a doorbell.
+
+A message is a *permit*: "queue Q may have work". It carries no ids, and nobody reads what is in it, so
+permits may be lost, doubled, reordered, stale or forged without harm; the rows decide. Routing is
+Dramatiq's: a queue per task queue, and `deliver`.
+
+`Ringer` puts permits in, `TurnWorker` takes them out and runs turns, `BrokerHealth` looks at the server.
+What a turn does is not known here.
+"""
+
+from webhookd.adapters.broker.health import BrokerHealth, BrokerStatus
+from webhookd.adapters.broker.permits import DELIVER_QUEUE, PermitBroker, check_queue_name
+from webhookd.adapters.broker.ringer import Ringer
+from webhookd.adapters.broker.turns import TurnWorker
+
+__all__ = [
+    "DELIVER_QUEUE",
+    "BrokerHealth",
+    "BrokerStatus",
+    "PermitBroker",
+    "Ringer",
+    "TurnWorker",
+    "check_queue_name",
+]

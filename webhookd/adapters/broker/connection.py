@@ -1,0 +1,90 @@
+"""How this program talks to Redis or Valkey: time-outs, retries, protocol, and one log line an outage.
+
+Everything is said explicitly, because redis-py 8 would wait 5 s and try ten times by default, and because
+its protocol 3 begins every connection with questions only Redis' own cloud answers.
+"""
+
+import logging
+import threading
+import time
+from typing import TypedDict
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from webhookd.core.errors import SettingsError
+
+_log = logging.getLogger(__name__)
+
+
+class _Options(TypedDict):
+    socket_timeout: float
+    socket_connect_timeout: float
+    protocol: int
+    driver_info: None
+
+
+def _options(timeout_seconds: float) -> _Options:
+    return {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "protocol": 2,
+        "driver_info": None,  # no CLIENT SETINFO: it costs a connection two round trips
+    }
+
+
+def connect(url: str, *, timeout_seconds: float) -> redis.Redis:
+    """A client that fails within `timeout_seconds` a step and never retries. It connects at first use.
+
+    Raises `SettingsError` when the URL is no `redis://`, `rediss://` or `unix://` one.
+    """
+    try:
+        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_options(timeout_seconds))
+    except ValueError:
+        raise _wrong_url() from None
+
+
+def connect_async(url: str, *, timeout_seconds: float) -> redis.asyncio.Redis:
+    """As `connect`, for the event loop it is first used on."""
+    try:
+        return redis.asyncio.Redis.from_url(
+            url, retry=AsyncRetry(NoBackoff(), 0), **_options(timeout_seconds)
+        )
+    except ValueError:
+        raise _wrong_url() from None
+
+
+def _wrong_url() -> SettingsError:
+    # The URL may hold a password, so it is not repeated.
+    return SettingsError(
+        "WEBHOOKD_BROKER_URL must look like redis://host:6379/0, rediss://host:6380/0 or unix:///path."
+    )
+
+
+class Outage:
+    """Says once that the broker is away, and once that it is back, however many tries lie between.
+
+    Thread-safe. `name` is who noticed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._since: float | None = None
+
+    def noticed(self, error: BaseException) -> None:
+        with self._lock:
+            first, self._since = self._since is None, self._since or time.monotonic()
+        if first:
+            _log.warning("%s: the broker is away (%s: %s)", self._name, type(error).__name__, error)
+
+    def over(self) -> None:
+        if self._since is None:  # the usual case, without the lock
+            return
+        with self._lock:
+            since, self._since = self._since, None
+        if since is not None:
+            _log.warning("%s: the broker is back after %.1f s", self._name, time.monotonic() - since)

@@ -1,0 +1,176 @@
+"""`PermitBroker`: Dramatiq's Redis broker, reduced to what permits need.
+
+Three departures from the original, each possible because a permit may be lost:
+
+- *A permit taken is gone.* The consumer pops it and forgets it, before the turn it starts. There are no
+  acknowledgements, heartbeats or maintenance: a killed worker leaves nothing behind, worker threads never
+  touch the network, and popping works even where the server refuses writes for want of memory.
+- *It blocks instead of polling*: BLPOP on the queue's own list (original: polls with up to 1 s pauses).
+- *What is popped is not read.* Any entry of a queue's list, forged or broken, means the same: look.
+
+A queue that holds more than our ringers ever put there is emptied, and one turn stands for all of it.
+While the broker is away, and now and then when it is merely silent, the consumer starts turns by itself;
+so work goes on, a little later, whatever happens to the broker.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Iterable
+
+import redis
+from dramatiq import Consumer, Message, MessageProxy
+from dramatiq.brokers.redis import RedisBroker
+
+from webhookd.adapters.broker.connection import Outage, connect
+from webhookd.core.errors import SettingsError
+
+DELIVER_QUEUE = "deliver"
+
+_WAIT_SECONDS = 1  # the longest BLPOP; also how long a consumer takes to notice that it shall stop
+_AWAY_SECONDS = 1.0  # between two tries, and two turns, while the broker is away
+_SILENCE_SECONDS = 5.0  # without a permit for so long, look anyway: a ring may have been lost
+_SURPLUS = 64  # ringers stop at a handful of permits; more than this is not theirs
+
+
+def check_queue_name(name: str) -> None:
+    """Raises `SettingsError` for a name that is none, or that would collide with Dramatiq's own keys."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,99}", name) or name.endswith((".DQ", ".XQ", ".msgs")):
+        raise SettingsError(
+            f"{name!r} is no queue name: up to 100 letters, digits, '.', '_' and '-', the first a letter, "
+            "not ending in .DQ, .XQ or .msgs."
+        )
+
+
+def permit(queue: str) -> Message[None]:
+    """The message that says "`queue` may have work"."""
+    return Message(queue_name=queue, actor_name=actor_for(queue), args=(queue,), kwargs={}, options={})
+
+
+def actor_for(queue: str) -> str:
+    """There are two actors: `deliver` for its queue, `run` for all others."""
+    return "deliver" if queue == DELIVER_QUEUE else "run"
+
+
+class PermitBroker(RedisBroker):
+    """Never set as Dramatiq's global broker. Connects at first use.
+
+    `timeout_seconds` bounds each step on the network; where queues are consumed it must exceed 1 s.
+    """
+
+    def __init__(self, url: str, *, namespace: str, timeout_seconds: float) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]  # Dramatiq's Redis module is not annotated
+            client=connect(url, timeout_seconds=timeout_seconds),
+            middleware=[],
+            namespace=namespace,
+            maintenance_chance=0,
+        )
+        # Dramatiq notes a heartbeat for each broker id, and without maintenance keeps it: so one id for all.
+        self.broker_id = "permits"
+        self.outage = Outage(f"queues of {namespace}")
+        self.closing = threading.Event()
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:  # noqa: ARG002 - Dramatiq's signature
+        return PermitConsumer(self, queue_name)
+
+    def declare_queue(self, queue_name: str) -> None:
+        """As the original's, without the delay queue: nothing is ever delayed here."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def list_key(self, queue: str) -> str:
+        """The Redis list of the queue's permits, as Dramatiq lays it out; `{list_key}.msgs` has their bodies."""
+        return f"{self.namespace}:{queue}"
+
+    def count(self, queue: str) -> int:
+        """Permits waiting. Raises `redis.RedisError`, as everything here that talks to the broker."""
+        return int(self.client.llen(self.list_key(queue)))
+
+    def clear(self, queue: str) -> None:
+        """Drop what the queue holds, and whatever else was put in the place of its keys."""
+        key = self.list_key(queue)
+        self.client.unlink(key, f"{key}.msgs", f"{self.namespace}:__heartbeats__")
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class PermitConsumer(Consumer):
+    """Yields one permit of one queue at a time: the next not before the last one's turn has ended.
+
+    A turn claims for all free slots of the process, so a second one beside it would find nothing.
+    Never raises; the thread that iterates it lives as long as its worker.
+    """
+
+    def __init__(self, broker: PermitBroker, queue: str) -> None:
+        self._broker = broker
+        self._queue = queue
+        self._turn_ended = threading.Event()
+        self._turn_ended.set()
+        self._looked_at = -_SILENCE_SECONDS  # nobody knows what was rung before we came: look at once
+
+    def __next__(self) -> MessageProxy | None:
+        if not self._turn_ended.wait(_WAIT_SECONDS):
+            return None
+        if self._broker.closing.is_set():
+            time.sleep(0.05)  # until the thread is told to stop; the permits are left to other workers
+            return None
+        if time.monotonic() - self._looked_at < _SILENCE_SECONDS and not self._woken():
+            return None
+        self._looked_at = time.monotonic()
+        self._turn_ended.clear()
+        return MessageProxy(permit(self._queue))
+
+    def _woken(self) -> bool:
+        """Wait for a permit, or in an outage for a second; False where there is no reason to look."""
+        try:
+            woken = self._pop()
+        except redis.RedisError as error:
+            self._broker.outage.noticed(error)
+            # It may be the connection alone (its server became a replica): the next try takes a new one.
+            self._broker.client.connection_pool.disconnect(inuse_connections=False)
+            return not self._broker.closing.wait(_AWAY_SECONDS)
+        self._broker.outage.over()
+        return woken
+
+    def _pop(self) -> bool:
+        """Wait for an entry of the list and take it off the broker; False where none came."""
+        client, key = self._broker.client, self._broker.list_key(self._queue)
+        try:
+            found = client.blpop([key], timeout=_WAIT_SECONDS)
+            if found is None:
+                return False
+            with client.pipeline(transaction=False) as pipeline:
+                pipeline.hdel(f"{key}.msgs", found[1])
+                pipeline.llen(key)
+                pipeline.hlen(f"{key}.msgs")
+                _, entries, bodies = pipeline.execute()
+            surplus = max(entries, bodies) > _SURPLUS
+        except redis.ResponseError as error:
+            surplus = is_wrong_type(error)
+            if not surplus:
+                raise
+        if surplus:
+            self._broker.clear(self._queue)
+        return True
+
+    def ack(self, message: MessageProxy) -> None:  # noqa: ARG002 - Dramatiq's signature
+        """The turn has ended."""
+        self._turn_ended.set()
+
+    nack = ack
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Give back permits whose turn never began, when the worker stops; best effort."""
+        try:
+            for message in messages:
+                self._broker.enqueue(permit(message.queue_name))
+        except redis.RedisError as error:
+            self._broker.outage.noticed(error)
+
+
+def is_wrong_type(error: redis.ResponseError) -> bool:
+    """Whether somebody put a key of another kind in the place of one of ours."""
+    return "WRONGTYPE" in str(error)

@@ -1,0 +1,157 @@
+"""Calls a task function once and says how that ended; every place (thread, loop, child) calls it here.
+
+Nothing an operator's function does escapes: whatever it returns or raises becomes a value.
+"""
+
+import asyncio
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+
+from webhookd.core.errors import Invalid
+from webhookd.core.outcome import (
+    CancelledByRequest,
+    Crashed,
+    Failed,
+    Interrupted,
+    Outcome,
+    RetryLater,
+    Succeeded,
+    TimedOut,
+    clean_message,
+)
+from webhookd.taskset import Cancelled, Fail, Retry, TaskContext, TaskDefinition
+
+CODE_CHARS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One call to make: `raw_input` is the parsed JSON as it was submitted."""
+
+    definition: TaskDefinition
+    raw_input: Any
+    context: TaskContext
+    max_result_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The function ended because it was told to: by `Cancelled`, or by asyncio's cancellation."""
+
+
+Ending = Succeeded | Failed | RetryLater | Crashed | Stopped
+
+
+def call(job: Job) -> Ending:
+    """Run a sync function in the calling thread."""
+    try:
+        return _returned(job.definition.function(job.context, _parsed_input(job)), job.max_result_bytes)
+    except BaseException as error:  # noqa: BLE001 -- SystemExit and the like are the function's end, not ours
+        return _raised(job, error)
+
+
+async def call_async(job: Job) -> Ending:
+    """Run an async function on the running loop. Its cancellation ends here, as a value."""
+    try:
+        return _returned(await job.definition.function(job.context, _parsed_input(job)), job.max_result_bytes)
+    except BaseException as error:  # noqa: BLE001 -- as above
+        return _raised(job, error)
+
+
+def judge(
+    ending: Ending, *, cancel_requested: bool, forced: TimedOut | Interrupted | None
+) -> Outcome:
+    """What an ending means, given what the function had been told.
+
+    `forced` is set once it was stopped at its time limit or for a shutdown. What it still returned, or
+    said with `Fail` and `Retry`, counts even then; any other exception is a consequence of the stopping.
+    """
+    if isinstance(ending, Stopped):
+        return CancelledByRequest() if cancel_requested or forced is None else forced
+    if forced is not None and (isinstance(ending, Crashed) or _is_plain_exception(ending)):
+        return forced
+    return ending
+
+
+def _is_plain_exception(ending: Ending) -> bool:
+    return isinstance(ending, RetryLater) and ending.code == "exception"
+
+
+def _parsed_input(job: Job) -> Any:
+    """Checked again here: the schema may have changed since the task was accepted."""
+    return job.definition.parse_input(job.raw_input)
+
+
+def _returned(value: Any, max_result_bytes: int) -> Ending:
+    if asyncio.iscoroutine(value):
+        value.close()
+        return Failed(code="result_not_json", message="the function returned a coroutine: use async def")
+    try:
+        result_json = orjson.dumps(value, default=_model_as_json)
+    except TypeError as error:
+        return Failed(code="result_not_json", message=clean_message(f"the result is not JSON: {error}"))
+    # orjson writes NaN and infinity as null, silently; the walk is only needed where there is a null.
+    if b"null" in result_json and any(not math.isfinite(number) for number in _floats(value)):
+        return Failed(code="result_not_json", message="the result holds NaN or infinity, which JSON has not")
+    if len(result_json) > max_result_bytes:
+        return Failed(
+            code="result_too_large",
+            message=f"the result is {len(result_json)} bytes of JSON, at most {max_result_bytes} are kept; "
+            "store it elsewhere and return its address",
+        )
+    return Succeeded(result_json=result_json)
+
+
+def _model_as_json(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError
+
+
+def _floats(value: Any) -> Iterator[float]:
+    """Every float in what orjson has just written, so without cycles and of bounded depth."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _floats(item)
+    elif isinstance(value, BaseModel):
+        yield from _floats(dict(value))
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _floats(getattr(value, field.name))
+
+
+def _raised(job: Job, error: BaseException) -> Ending:
+    match error:
+        case Fail():
+            code = clean_message(str(error.code), max_chars=CODE_CHARS)
+            return Failed(code=code or "failed", message=clean_message(str(error.message)))
+        case Retry():
+            message = clean_message(str(error.message))
+            return RetryLater(after_seconds=error.after_seconds, code="retry", message=message)
+        case Invalid():
+            wrong = "; ".join(f"{one.path}: {one.message}" for one in error.errors)
+            return Failed(code="invalid_input", message=clean_message(wrong or error.detail))
+        case Cancelled() | asyncio.CancelledError() if job.context.cancelled:
+            return Stopped()
+    job.context.log.warning("task function raised", type=job.definition.type, exc_info=error)
+    return RetryLater(code="exception", message=clean_message(_described(error)))
+
+
+def _described(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 -- a __str__ of the operator's may raise as well
+        return name
+    return f"{name}: {text}" if text else name

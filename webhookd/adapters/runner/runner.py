@@ -1,0 +1,190 @@
+"""`Runner`: gives each call a slot and a place, watches its clock, and passes on what it is told."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from webhookd.adapters.runner.child_process import ChildCall
+from webhookd.adapters.runner.ending import Ending, Job, call, judge
+from webhookd.adapters.runner.loop_thread import LoopThread
+from webhookd.adapters.runner.progress import Listener, ProgressRelay
+from webhookd.adapters.runner.threads import ThreadPool
+from webhookd.core.outcome import Interrupted, Outcome, TimedOut
+from webhookd.taskset import TaskContext, TaskDefinition
+
+MAX_RESULT_BYTES: Final = 256 * 1024
+
+
+class Execution(Protocol):
+    """A call under way somewhere. All three return at once; none of them is the end."""
+
+    def cancel(self) -> None:
+        """Pass on that the task was cancelled."""
+
+    def interrupt(self) -> None:
+        """Make it stop: its time is up, or the worker stops."""
+
+    def abandon(self) -> None:
+        """It did not stop within the grace; do what is left to do."""
+
+
+class Runner:
+    """Runs up to `slots` task functions at once. Made and used on one event loop.
+
+    `task_spec` is WEBHOOKD_TASKS as text: a child process (`isolation="process"`) loads its function
+    by it. A function that was told to stop has `stop_grace_seconds` to do so; then its outcome is given
+    without it, and its slot stays taken until it really ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        task_spec: str,
+        max_result_bytes: int = MAX_RESULT_BYTES,
+        stop_grace_seconds: float = 2.0,
+        progress_interval_seconds: float = 0.1,
+    ) -> None:
+        self._slots = slots
+        self._task_spec = task_spec
+        self._max_result_bytes = max_result_bytes
+        self._stop_grace_seconds = stop_grace_seconds
+        self._progress_interval_seconds = progress_interval_seconds
+        self._threads = ThreadPool()
+        self._loop_thread: LoopThread | None = None
+        self._calls: set[_Call] = set()
+        self._stopping = False
+
+    @property
+    def free_slots(self) -> int:
+        """How many more calls may be started now; none once the runner is stopping."""
+        return 0 if self._stopping else self._slots - len(self._calls)
+
+    @property
+    def lost_slots(self) -> int:
+        """How many slots are held by functions whose outcome was given without them."""
+        return sum(one.abandoned for one in self._calls)
+
+    async def run(
+        self,
+        definition: TaskDefinition,
+        raw_input: Any,
+        *,
+        task_id: str,
+        attempt: int,
+        trace_id: str,
+        cancel: asyncio.Event,
+        on_progress: Listener,
+    ) -> Outcome:
+        """Call the function once and return how it ended; never raises for what it does.
+
+        The time limit is the definition's, on the monotonic clock from now. Setting `cancel` tells the
+        function. `on_progress` is called on this loop, at most once per progress interval and never
+        after the outcome. If the awaiting task is cancelled, the function is interrupted.
+        Raises RuntimeError without a free slot: ask `free_slots` first.
+        """
+        if self._stopping:
+            return Interrupted()
+        if self.free_slots <= 0:
+            raise RuntimeError("no free slot to run a task in")
+        loop = asyncio.get_running_loop()
+        progress = ProgressRelay(loop, on_progress, interval_seconds=self._progress_interval_seconds)
+        context = TaskContext(
+            task_id=task_id,
+            attempt=attempt,
+            trace_id=trace_id,
+            timeout_seconds=definition.timeout_seconds,
+            on_progress=progress.report,
+        )
+        job = Job(
+            definition=definition,
+            raw_input=raw_input,
+            context=context,
+            max_result_bytes=self._max_result_bytes,
+        )
+        one = _Call(context, grace_seconds=self._stop_grace_seconds, on_over=self._calls.discard)
+        self._calls.add(one)
+        one.execution = self._start(job, one.over)
+        time_limit = loop.call_later(definition.timeout_seconds, one.stop, TimedOut())
+        cancel_watch = loop.create_task(cancel.wait())
+        cancel_watch.add_done_callback(one.on_cancel)
+        try:
+            return await one.outcome
+        finally:
+            time_limit.cancel()
+            cancel_watch.cancel()
+            progress.close()
+            if one.outcome.cancelled():
+                one.stop(Interrupted())
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Start nothing more, give what runs `grace_seconds` to end, then interrupt it.
+
+        Returns once every call has its outcome, at most `grace_seconds` and the stop grace later.
+        """
+        self._stopping = True
+        running = [one.outcome for one in self._calls if not one.outcome.done()]
+        if running:
+            await asyncio.wait(running, timeout=grace_seconds)
+        for one in tuple(self._calls):
+            one.stop(Interrupted())
+        if running:
+            await asyncio.wait(running)
+        self._threads.close()
+        if self._loop_thread is not None:
+            await self._loop_thread.close()
+
+    def _start(self, job: Job, on_end: Callable[[Ending], None]) -> Execution:
+        if job.definition.isolation == "process":
+            return ChildCall(job, task_spec=self._task_spec, threads=self._threads, on_end=on_end)
+        if job.definition.is_async:
+            self._loop_thread = self._loop_thread or LoopThread()
+            return self._loop_thread.submit(job, on_end)
+        return self._threads.submit(lambda: call(job), on_end)
+
+
+class _Call:
+    """One call from its start to its end, on the main loop: what it was told, and what it came to."""
+
+    execution: Execution
+
+    def __init__(
+        self, context: TaskContext, *, grace_seconds: float, on_over: Callable[["_Call"], None]
+    ) -> None:
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.abandoned = False
+        self._context = context
+        self._grace_seconds = grace_seconds
+        self._on_over = on_over
+        self._cancel_requested = False
+        self._forced: TimedOut | Interrupted | None = None
+
+    def on_cancel(self, watch: asyncio.Task[bool]) -> None:
+        """`watch` ended: the event was set, or we stopped watching."""
+        if not watch.cancelled() and self._forced is None:
+            self._cancel_requested = True
+            self._context.cancel()
+            self.execution.cancel()
+
+    def stop(self, outcome: TimedOut | Interrupted) -> None:
+        """Interrupt the function for this reason; the first reason stays."""
+        if self._forced is None:
+            self._forced = outcome
+            self._context.cancel()
+            self.execution.interrupt()
+            asyncio.get_running_loop().call_later(self._grace_seconds, self._give_up)
+
+    def over(self, ending: Ending) -> None:
+        """The function has really ended, perhaps long after its outcome was given."""
+        self.abandoned = False
+        self._on_over(self)
+        if not self.outcome.done():
+            self.outcome.set_result(
+                judge(ending, cancel_requested=self._cancel_requested, forced=self._forced)
+            )
+
+    def _give_up(self) -> None:
+        if not self.outcome.done() and self._forced is not None:
+            self.abandoned = True
+            self.outcome.set_result(self._forced)
+            self.execution.abandon()

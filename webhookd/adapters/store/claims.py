@@ -1,0 +1,365 @@
+"""Claiming tasks: the statement that decides fairness, priority, order, pauses and limits.
+
+Claims of one queue stand in line on the queue's row (PostgreSQL) or on the writer's lock (SQLite), so
+that fair shares and type limits are exact without any leader. Which partners have work is read off the
+claim index by hopping from partner to partner, so a queue of a million costs as much as one of ten.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Float,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+)
+
+from webhookd.adapters.store.counters import DepthChange, upsert
+from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
+from webhookd.adapters.store.schema import partners, queues, shares, task_bodies, tasks, type_rates
+from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
+from webhookd.core.fairness import Contender, deal
+from webhookd.core.model import TASKS, TaskMove, TaskState
+from webhookd.core.records import ClaimedTask
+
+PARTNERS_A_TURN = 64
+_QUEUED = text("tasks.state = 'queued'")
+
+
+class Claims:
+    """The grouped write that claims tasks: pass `claim` to `Database.grouped`."""
+
+    def __init__(self, *, shard: str) -> None:
+        self._shard = shard
+
+    def claim(self, conn: Connection, requests: Sequence[ClaimTasks]) -> list[Claim | Exception]:
+        """Serve the requests one after the other."""
+        return [self._claim(conn, request) for request in requests]
+
+    def _claim(self, conn: Connection, request: ClaimTasks) -> Claim:
+        queue = conn.execute(
+            select(queues.c.paused_ms, queues.c.vtime).where(queues.c.name == request.queue).with_for_update()
+        ).one_or_none()
+        if queue is None or queue.paused_ms is not None:
+            return Claim()
+        open_types, again_ms = self._open_types(conn, request)
+        if not open_types:
+            return Claim(again_ms=again_ms)
+        suspect_ids = self._suspects(conn, request, list(open_types))
+        if suspect_ids and request.idle:
+            chosen = suspect_ids[:1]
+        elif request.free > 0:
+            chosen = self._choose(conn, request, open_types, queue.vtime)
+        else:
+            chosen = []
+        claimed = self._take(conn, request, chosen) if chosen else []
+        self._spend_rates(conn, request, claimed)
+        if len(chosen) >= request.free > 0:
+            again_ms = request.now_ms
+        return Claim(
+            tasks=tuple(claimed),
+            again_ms=again_ms,
+            suspect_waits=bool(suspect_ids) and not request.idle,
+        )
+
+    def _open_types(self, conn: Connection, request: ClaimTasks) -> tuple[dict[str, int], int | None]:
+        """Return how many of each type may start now (closed ones left out), and when one may open."""
+        open_types = {limit.type: request.free for limit in request.limits}
+        capped = [limit for limit in request.limits if limit.concurrency is not None]
+        if capped:
+            running = conn.execute(
+                select(tasks.c.type, func.count().label("n"))
+                .where(
+                    tasks.c.session_id.is_not(None),
+                    tasks.c.type.in_([limit.type for limit in capped]),
+                )
+                .group_by(tasks.c.type)
+            )
+            busy = {row.type: row.n for row in running}
+            for limit in capped:
+                room = (limit.concurrency or 0) - busy.get(limit.type, 0)
+                open_types[limit.type] = min(open_types[limit.type], max(room, 0))
+        again_ms: int | None = None
+        rated = {limit.type: limit for limit in request.limits if limit.rate_per_second}
+        if rated:
+            stored = conn.execute(select(type_rates).where(type_rates.c.type.in_(list(rated))))
+            next_ms = {row.type: row.next_ms for row in stored}
+            for name, limit in rated.items():
+                allowed = _tokens(limit, next_ms.get(name, 0.0), request.now_ms)
+                open_types[name] = min(open_types[name], allowed)
+                if allowed == 0:
+                    due = int(next_ms[name]) + 1
+                    again_ms = due if again_ms is None else min(again_ms, due)
+        return {name: room for name, room in open_types.items() if room > 0}, again_ms
+
+    def _spend_rates(self, conn: Connection, request: ClaimTasks, claimed: list[ClaimedTask]) -> None:
+        rated = {limit.type: limit for limit in request.limits if limit.rate_per_second}
+        for name in sorted({task.type for task in claimed} & set(rated)):
+            count = sum(task.type == name for task in claimed)
+            interval_ms = 1000.0 / (rated[name].rate_per_second or 1.0)
+            insert = upsert(conn.dialect.name)(type_rates)
+            current = conn.execute(select(type_rates.c.next_ms).where(type_rates.c.type == name)).scalar()
+            next_ms = max(current or 0.0, float(request.now_ms) - 1000.0) + count * interval_ms
+            conn.execute(
+                insert.on_conflict_do_update(
+                    index_elements=[type_rates.c.type], set_={"next_ms": insert.excluded.next_ms}
+                ),
+                {"type": name, "next_ms": next_ms},
+            )
+
+    def _suspects(self, conn: Connection, request: ClaimTasks, types: list[str]) -> list[str]:
+        found = conn.execute(
+            select(tasks.c.id)
+            .where(
+                text("tasks.suspect AND tasks.state = 'queued'"),
+                tasks.c.queue == request.queue,
+                tasks.c.type.in_(types),
+            )
+            .order_by(tasks.c.id)
+            .limit(1)
+        )
+        return [row.id for row in found]
+
+    def _choose(
+        self,
+        conn: Connection,
+        request: ClaimTasks,
+        open_types: dict[str, int],
+        clock: float,
+    ) -> list[str]:
+        """Return the ids to claim, fairly; at most `free`, at most each type's room."""
+        dialect = conn.dialect.name
+        waiting = conn.execute(_contenders(), {"queue": request.queue, "most": PARTNERS_A_TURN}).all()
+        if not waiting:
+            return []
+        depth = request.free if len(waiting) == 1 else -(-2 * request.free // len(waiting)) + 1
+        candidates = conn.execute(
+            _candidates(dialect),
+            {
+                "chosen": pack((row.partner_id, min(depth, request.free)) for row in waiting),
+                "queue": request.queue,
+                "types": list(open_types),
+            },
+        ).all()
+        lines: dict[str, list[Any]] = {row.partner_id: [] for row in waiting}
+        for row in candidates:
+            lines[row.partner_id].append(row)
+        room = dict(open_types)
+
+        def admit(row: Any) -> bool:
+            room[row.type] -= 1
+            return room[row.type] >= 0
+
+        dealt = deal(
+            (
+                Contender(
+                    id=row.partner_id,
+                    vtime=row.vtime or 0.0,
+                    weight=row.weight or 1,
+                    waiting=lines[row.partner_id],
+                )
+                for row in waiting
+            ),
+            slots=request.free,
+            clock=clock,
+            admit=admit,
+        )
+        if dealt.items:
+            conn.execute(queues.update().where(queues.c.name == request.queue).values(vtime=dealt.clock))
+            served = pack((request.queue, *vtime) for vtime in sorted(dealt.vtimes.items()))
+            conn.execute(_advance(dialect), {"served": served})
+        return [row.id for row in dealt.items]
+
+    def _take(self, conn: Connection, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
+        dialect = conn.dialect.name
+        timeouts = {limit.type: limit.timeout_ms for limit in request.limits}
+        taken = conn.execute(
+            _take(dialect),
+            {
+                "ids": pack((task_id,) for task_id in chosen),
+                "now": request.now_ms,
+                "session": request.session_id,
+                "timeouts": pack(timeouts.items()),
+            },
+        ).all()
+        bodies = {
+            row.task_id: row
+            for row in conn.execute(_bodies(dialect), {"ids": pack((row.id,) for row in taken)})
+        }
+        depth = DepthChange(self._shard)
+        claimed = []
+        for row in taken:
+            depth.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING)
+            body = bodies[row.id]
+            claimed.append(
+                ClaimedTask(
+                    id=row.id,
+                    partner_id=row.partner_id,
+                    type=row.type,
+                    queue=row.queue,
+                    version=row.version,
+                    attempt=row.attempts,
+                    budget_attempt=row.attempts - row.attempts_before,
+                    max_attempts=row.max_attempts,
+                    token=row.token,
+                    suspect=bool(row.suspect),
+                    trace_id=row.trace_id,
+                    trace_parent_id=body.trace_parent_id,
+                    trace_flags=body.trace_flags,
+                    trace_state=body.trace_state,
+                    input_json=body.input,
+                    created_ms=row.created_ms,
+                    due_ms=row.due_ms,
+                    claimed_ms=request.now_ms,
+                )
+            )
+        depth.write(conn)
+        return claimed
+
+
+def _tokens(limit: TypeLimit, next_ms: float, now_ms: int) -> int:
+    """Return how many may start now: a bucket that holds one second's worth."""
+    interval_ms = 1000.0 / (limit.rate_per_second or 1.0)
+    earliest = max(next_ms, now_ms - 1000.0)
+    return max(0, int((now_ms - earliest) / interval_ms + (1.0 if earliest <= now_ms else 0.0)))
+
+
+@cache
+def _contenders() -> Any:
+    """Partners with queued tasks of `queue`, least virtual time first: one index probe per partner."""
+    first = (
+        select(func.min(tasks.c.partner_id).label("partner_id"))
+        .where(_QUEUED, tasks.c.queue == bindparam("queue", type_=Text))
+        .cte("waiting", recursive=True)
+    )
+    following = (
+        select(func.min(tasks.c.partner_id))
+        .where(
+            _QUEUED,
+            tasks.c.queue == bindparam("queue", type_=Text),
+            tasks.c.partner_id > first.c.partner_id,
+        )
+        .correlate(first)
+        .scalar_subquery()
+    )
+    waiting = first.union_all(select(following).where(first.c.partner_id.is_not(None)))
+    return (
+        select(waiting.c.partner_id, shares.c.vtime, partners.c.weight)
+        .select_from(waiting)
+        .outerjoin(
+            shares,
+            and_(
+                shares.c.queue == bindparam("queue", type_=Text),
+                shares.c.partner_id == waiting.c.partner_id,
+            ),
+        )
+        .outerjoin(partners, partners.c.id == waiting.c.partner_id)
+        .where(waiting.c.partner_id.is_not(None))
+        .order_by(func.coalesce(shares.c.vtime, 0.0), waiting.c.partner_id)
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+@cache
+def _candidates(dialect: str) -> Any:
+    """The first `depth` queued tasks of each chosen partner, in its own order."""
+    chosen = rowset(dialect, "chosen", {"partner_id": Text, "depth": Integer})
+    inner = tasks.alias("inner_tasks")
+    line = (
+        select(inner.c.id)
+        .where(
+            text("inner_tasks.state = 'queued'"),
+            inner.c.queue == bindparam("queue", type_=Text),
+            inner.c.partner_id == chosen.c.partner_id,
+            inner.c.suspect.is_(False),
+            inner.c.type.in_(bindparam("types", expanding=True)),
+        )
+        .order_by(inner.c.priority.desc(), inner.c.id)
+        .limit(chosen.c.depth)
+        .correlate(chosen)
+    )
+    if dialect == POSTGRESQL:
+        lateral = line.add_columns(inner.c.partner_id, inner.c.type, inner.c.priority).lateral("line")
+        return (
+            select(lateral.c.id, lateral.c.partner_id, lateral.c.type)
+            .select_from(chosen)
+            .join(lateral, literal_column("true"))
+            .order_by(lateral.c.partner_id, lateral.c.priority.desc(), lateral.c.id)
+        )
+    return (
+        select(tasks.c.id, tasks.c.partner_id, tasks.c.type)
+        .select_from(chosen)
+        .join(tasks, tasks.c.id.in_(line))
+        .order_by(tasks.c.partner_id, tasks.c.priority.desc(), tasks.c.id)
+    )
+
+
+@cache
+def _take(dialect: str) -> Any:
+    ids = rowset(dialect, "ids", {"id": Text})
+    timeouts = rowset(dialect, "timeouts", {"type": Text, "timeout_ms": BigInteger})
+    now = bindparam("now", type_=BigInteger)
+    return (
+        tasks.update()
+        .where(
+            tasks.c.id == ids.c.id,
+            timeouts.c.type == tasks.c.type,
+            tasks.c.state.in_([state.value for state in TASKS.sources(TaskMove.CLAIM)]),
+        )
+        .values(
+            state=TaskState.RUNNING.value,
+            version=tasks.c.version + 1,
+            attempts=tasks.c.attempts + 1,
+            token=tasks.c.token + 1,
+            session_id=bindparam("session", type_=Text),
+            started_ms=now,
+            deadline_ms=now + timeouts.c.timeout_ms,
+            progress_percent=None,
+            progress_message=None,
+        )
+        .returning(
+            tasks.c.id,
+            tasks.c.partner_id,
+            tasks.c.type,
+            tasks.c.queue,
+            tasks.c.version,
+            tasks.c.attempts,
+            tasks.c.attempts_before,
+            tasks.c.max_attempts,
+            tasks.c.token,
+            tasks.c.suspect,
+            tasks.c.trace_id,
+            tasks.c.created_ms,
+            tasks.c.due_ms,
+        )
+    )
+
+
+@cache
+def _bodies(dialect: str) -> Any:
+    ids = rowset(dialect, "ids", {"id": Text})
+    return select(
+        task_bodies.c.task_id,
+        task_bodies.c.input,
+        task_bodies.c.trace_parent_id,
+        task_bodies.c.trace_flags,
+        task_bodies.c.trace_state,
+    ).join(ids, ids.c.id == task_bodies.c.task_id)
+
+
+@cache
+def _advance(dialect: str) -> Any:
+    rows = rowset(dialect, "served", {"queue": Text, "partner_id": Text, "vtime": Float})
+    insert = upsert(dialect)(shares).from_select(list(rows.c.keys()), select(rows).where(text("true")))
+    return insert.on_conflict_do_update(
+        index_elements=[shares.c.queue, shares.c.partner_id], set_={"vtime": insert.excluded.vtime}
+    )

@@ -1,0 +1,201 @@
+"""The one way to the database: reads on a pool, writes through a group committer.
+
+Store operations are plain functions over a synchronous `Connection`. On SQLite they run in one writer
+thread (and a few reader threads) on the standard driver; on PostgreSQL the same functions run on
+asyncpg through SQLAlchemy's bridge. Nothing else in the project knows which.
+
+Writes are grouped: whatever arrives while one transaction is being committed goes into the next, so
+that N concurrent requests share one fsync. A batch that fails is halved until the culprit stands
+alone; a batch that lost a deadlock is tried again.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL
+
+from webhookd.adapters.store.drivers import (
+    Driver,
+    as_unavailable,
+    connection_lost,
+    lost_a_deadlock,
+    make_driver,
+    parse_url,
+    public_error,
+)
+from webhookd.core.errors import SettingsError, Unavailable, WebhookdError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+Payload_contra = TypeVar("Payload_contra", contravariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
+
+BATCH_LIMIT = 500
+
+
+class Operation(Protocol[Payload_contra, Result_co]):
+    """A batched write: all payloads of one transaction at once, one result each, in order.
+
+    A result that is an Exception is raised to its own caller only; an exception that is raised fails
+    the batch, which is then halved.
+    """
+
+    def __call__(
+        self, conn: Connection, payloads: Sequence[Payload_contra], /
+    ) -> Sequence[Result_co | Exception]:
+        """Write and return one result per payload."""
+        ...
+
+
+@dataclass(slots=True)
+class _Job:
+    operation: Operation[Any, Any]
+    payload: Any
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class CommitFigures:
+    """Totals since start, for metrics."""
+
+    commits: int = 0
+    operations: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+
+
+class Database:
+    """Reads, single writes and grouped writes. Open with `Database.open(url)`; close it on the same loop."""
+
+    def __init__(self, driver: Driver, url: URL) -> None:
+        self._driver = driver
+        self.url = url
+        self.dialect = driver.dialect
+        self.figures = CommitFigures()
+        self._jobs: list[_Job] = []
+        self._arrived = asyncio.Event()
+        self._committer: asyncio.Task[None] | None = None
+        self._closing = False
+
+    @classmethod
+    async def open(cls, url: str) -> "Database":
+        """Connect. Raises SettingsError (naming WEBHOOKD_DATABASE_URL) for a URL that cannot work."""
+        parsed = parse_url(url)
+        driver = make_driver(parsed)
+        database = cls(driver, parsed)
+        try:
+            await database.read(lambda conn: conn.execute(text("SELECT 1")))
+        except WebhookdError as error:
+            await driver.close()
+            raise SettingsError(
+                f"WEBHOOKD_DATABASE_URL: cannot open {parsed.render_as_string()}: {error.detail}"
+            ) from error
+        return database
+
+    async def read(
+        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run `work(conn, *args)` on a reading connection. Raises Unavailable when the database is away."""
+        with as_unavailable():
+            return await self._driver.read(lambda conn: work(conn, *args, **kwargs))
+
+    async def write(
+        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run `work(conn, *args)` in a transaction of its own. For rare writes; hot ones use `grouped`."""
+
+        async def run() -> R:
+            with as_unavailable():
+                return await self._driver.write(lambda conn: work(conn, *args, **kwargs))
+
+        return await _uncancelled(run())
+
+    async def grouped(self, operation: Operation[Payload, Result], payload: Payload) -> Result:
+        """Write `payload` in the next transaction, together with whatever else waits for it.
+
+        Cancelling the caller never cancels the commit.
+        """
+        if self._closing:
+            raise Unavailable("The service is shutting down.", retry_after_seconds=1)
+        if self._committer is None:
+            self._committer = asyncio.create_task(self._commit_forever(), name="committer")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(operation, payload, future))
+        self._arrived.set()
+        return await asyncio.shield(future)
+
+    async def close(self) -> None:
+        """Commit what waits, then close."""
+        self._closing = True
+        if self._committer is not None:
+            self._arrived.set()
+            await self._committer
+        await self._driver.close()
+
+    async def _commit_forever(self) -> None:
+        while True:
+            if not self._jobs:
+                if self._closing:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+                # One turn of the loop lets requests that arrived together join the same transaction.
+                await asyncio.sleep(0)
+            jobs, self._jobs = self._jobs[:BATCH_LIMIT], self._jobs[BATCH_LIMIT:]
+            if jobs:
+                await self._commit(jobs)
+
+    async def _commit(self, jobs: list[_Job], tries: int = 3) -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            results = await self._driver.write(lambda conn: _run_jobs(conn, jobs))
+        except Exception as error:  # noqa: BLE001 - every failure is handed to the callers it belongs to
+            self.figures.failures += 1
+            if tries > 1 and lost_a_deadlock(error):
+                await self._commit(jobs, tries - 1)
+            elif len(jobs) > 1 and not connection_lost(error):
+                middle = len(jobs) // 2
+                await self._commit(jobs[:middle])
+                await self._commit(jobs[middle:])
+            else:
+                for job in jobs:
+                    _resolve(job.future, public_error(error))
+            return
+        self.figures.commits += 1
+        self.figures.operations += len(jobs)
+        self.figures.seconds += asyncio.get_running_loop().time() - started
+        for job, result in zip(jobs, results, strict=True):
+            _resolve(job.future, result)
+
+
+def _run_jobs(conn: Connection, jobs: Sequence[_Job]) -> list[Any]:
+    """Run every job's operation once, with all its payloads, in order of first arrival."""
+    groups: dict[Operation[Any, Any], list[int]] = {}
+    for index, job in enumerate(jobs):
+        groups.setdefault(job.operation, []).append(index)
+    results: list[Any] = [None] * len(jobs)
+    for operation, indexes in groups.items():
+        answers = operation(conn, [jobs[index].payload for index in indexes])
+        for index, answer in zip(indexes, answers, strict=True):
+            results[index] = answer
+    return results
+
+
+def _resolve(future: asyncio.Future[Any], result: object) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+        # A caller that went away never looks; that is no reason for a warning.
+        future.exception()
+    else:
+        future.set_result(result)
+
+
+async def _uncancelled(work: Coroutine[Any, Any, R]) -> R:
+    return await asyncio.shield(asyncio.ensure_future(work))

@@ -1,0 +1,295 @@
+"""Writing how tasks end: state, result, run, message and deliveries, all in one transaction.
+
+Every write is fenced: it happens only while the session and token of the claim still hold the task, so
+a process that was frozen past its lease cannot overwrite what another one did since.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Float,
+    Integer,
+    Text,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+)
+
+from webhookd.adapters.store.counters import DepthChange
+from webhookd.adapters.store.publish import Publisher
+from webhookd.adapters.store.rows import TASK_COLUMNS, select_tasks, task_from
+from webhookd.adapters.store.rowset import pack, rowset
+from webhookd.adapters.store.schema import runs, task_bodies, tasks
+from webhookd.core.execution import End, Progress, Recorded, TaskEnd
+from webhookd.core.model import TASK_DONE, TASKS, TaskMove, TaskState
+from webhookd.core.records import Run, Task, TaskSignal
+
+_MOVES = {
+    End.SUCCEEDED: TaskMove.SUCCEED,
+    End.FAILED: TaskMove.FAIL,
+    End.CANCELLED: TaskMove.STOP,
+    End.RETRY: TaskMove.RETRY,
+    End.HANDED_BACK: TaskMove.HAND_BACK,
+}
+
+
+class Ends:
+    """The grouped writes of a running task: pass `record` or `progress` to `Database.grouped`."""
+
+    def __init__(self, *, shard: str, publisher: Publisher) -> None:
+        self._shard = shard
+        self._publisher = publisher
+
+    def record(self, conn: Connection, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
+        """Write the ends of tries. A try whose task was taken away is answered `lost`."""
+        now_ms = max(end.now_ms for end in ends)
+        written = {
+            (row.id, row.token): row
+            for row in conn.execute(_end(conn.dialect.name), {"ends": pack(map(_end_row, ends))})
+        }
+        kept = [end for end in ends if (end.task.id, end.task.token) in written]
+        if not kept:
+            return [Recorded(lost=True) for _ in ends]
+        write_bodies(conn, [(e.task.id, e.result_json, e.error_code, e.error_message) for e in kept])
+        write_runs(conn, [_run(end) for end in kept])
+        depth = DepthChange(self._shard)
+        for end in kept:
+            row = written[end.task.id, end.task.token]
+            depth.move(row.queue, row.partner_id, TaskState.RUNNING, TaskState(row.state))
+        deliveries = self.announce_ended(
+            conn, [row.id for row in written.values() if row.state in TASK_DONE], now_ms=now_ms
+        )
+        depth.write(conn)
+        results: list[Recorded | Exception] = []
+        for end in ends:
+            if (end.task.id, end.task.token) not in written:
+                results.append(Recorded(lost=True))
+                continue
+            row = written[end.task.id, end.task.token]
+            signal = TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version)
+            results.append(Recorded(lost=False, signal=signal, deliveries=deliveries.get(row.id, 0)))
+        return results
+
+    def announce_ended(self, conn: Connection, task_ids: Sequence[str], *, now_ms: int) -> dict[str, int]:
+        """Announce tasks that have just reached a final state; return the sendable deliveries of each."""
+        if not task_ids:
+            return {}
+        ended = read_tasks(conn, task_ids)
+        announced = self._publisher.announce_tasks(
+            conn, [(task, f"task.{task.state.value}") for task in ended], now_ms=now_ms
+        )
+        return {
+            task.id: len(a.delivery_ids) if a is not None and a.sendable else 0
+            for task, a in zip(ended, announced, strict=True)
+        }
+
+    def progress(self, conn: Connection, reports: Sequence[Progress]) -> list[TaskSignal | Exception | None]:
+        """Write the newest progress of running tasks and announce it. None: the task was taken away."""
+        newest = {(report.task_id, report.token): report for report in reports}
+        rows = {
+            (row.id, row.token): row
+            for row in conn.execute(
+                _progress(conn.dialect.name),
+                {
+                    "reports": pack(
+                        (r.task_id, r.session_id, r.token, r.percent, r.message) for r in newest.values()
+                    )
+                },
+            )
+        }
+        if rows:
+            moved = read_tasks(conn, [row.id for row in rows.values()])
+            self._publisher.announce_tasks(
+                conn, [(task, "task.progress") for task in moved], now_ms=max(r.now_ms for r in reports)
+            )
+        return [
+            None
+            if (row := rows.get((report.task_id, report.token))) is None
+            else TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version)
+            for report in reports
+        ]
+
+
+def read_tasks(conn: Connection, task_ids: Iterable[str]) -> list[Task]:
+    """Return whole tasks (without delivery counts), in the order of the ids; unknown ones are left out."""
+    wanted = list(task_ids)
+    found = {
+        row.id: task_from(row)
+        for row in conn.execute(_tasks_by_id(conn.dialect.name), {"ids": pack((i,) for i in wanted)})
+    }
+    return [found[task_id] for task_id in wanted if task_id in found]
+
+
+def write_bodies(conn: Connection, rows: Sequence[tuple[str, str | None, str | None, str | None]]) -> None:
+    """Write `(task_id, result, error_code, error_message)`."""
+    conn.execute(_bodies(conn.dialect.name), {"bodies": pack(rows)})
+
+
+def write_runs(conn: Connection, finished: Sequence[Run]) -> None:
+    """Add runs to the tasks' histories."""
+    conn.execute(
+        _insert_runs(conn.dialect.name),
+        {
+            "runs_in": pack(
+                (
+                    run.task_id,
+                    run.token,
+                    run.attempt,
+                    run.started_ms,
+                    run.finished_ms,
+                    run.outcome,
+                    run.error_code,
+                    run.error_message,
+                )
+                for run in finished
+            )
+        },
+    )
+
+
+def _run(end: TaskEnd) -> Run:
+    return Run(
+        task_id=end.task.id,
+        attempt=end.task.attempt,
+        token=end.task.token,
+        started_ms=end.started_ms,
+        finished_ms=end.now_ms,
+        outcome=end.end.value,
+        error_code=end.error_code,
+        error_message=end.error_message,
+    )
+
+
+def _end_row(end: TaskEnd) -> tuple[object, ...]:
+    state = TASKS.next(TaskState.RUNNING, _MOVES[end.end])
+    dead = end.end is End.FAILED
+    return (
+        end.task.id,
+        end.session_id,
+        end.task.token,
+        state.value,
+        end.now_ms,
+        end.due_ms if end.due_ms is not None else end.task.due_ms,
+        1 if end.end is End.HANDED_BACK else 0,
+        end.now_ms if state in TASK_DONE else None,
+        end.now_ms if dead else None,
+        (end.reason or "task_failed") if dead else None,
+        end.progress_percent,
+        end.progress_message,
+    )
+
+
+@cache
+def _end(dialect: str) -> Any:
+    r = rowset(
+        dialect,
+        "ends",
+        {
+            "id": Text,
+            "session_id": Text,
+            "token": Integer,
+            "state": Text,
+            "now_ms": BigInteger,
+            "due_ms": BigInteger,
+            "attempts_back": Integer,
+            "finished_ms": BigInteger,
+            "dead_ms": BigInteger,
+            "dead_reason": Text,
+            "progress_percent": Float,
+            "progress_message": Text,
+        },
+    ).c
+    # Somebody cancelled it meanwhile: it does not go back into the queue.
+    stopped = and_(tasks.c.cancel_requested_ms.is_not(None), r.finished_ms.is_(None))
+    return (
+        tasks.update()
+        .where(
+            tasks.c.id == r.id,
+            tasks.c.session_id == r.session_id,
+            tasks.c.token == r.token,
+            tasks.c.state == TaskState.RUNNING.value,
+        )
+        .values(
+            state=case((stopped, literal(TaskState.CANCELLED.value, Text)), else_=r.state),
+            version=tasks.c.version + 1,
+            attempts=tasks.c.attempts - r.attempts_back,
+            due_ms=r.due_ms,
+            finished_ms=case((stopped, r.now_ms), else_=r.finished_ms),
+            session_id=None,
+            deadline_ms=None,
+            suspect=literal(value=False, type_=Boolean),
+            dead_ms=r.dead_ms,
+            dead_reason=r.dead_reason,
+            progress_percent=func.coalesce(r.progress_percent, tasks.c.progress_percent),
+            progress_message=func.coalesce(r.progress_message, tasks.c.progress_message),
+        )
+        .returning(*TASK_COLUMNS, tasks.c.token)
+    )
+
+
+@cache
+def _progress(dialect: str) -> Any:
+    r = rowset(
+        dialect,
+        "reports",
+        {"id": Text, "session_id": Text, "token": Integer, "percent": Float, "message": Text},
+    ).c
+    return (
+        tasks.update()
+        .where(
+            tasks.c.id == r.id,
+            tasks.c.session_id == r.session_id,
+            tasks.c.token == r.token,
+            tasks.c.state == TaskState.RUNNING.value,
+        )
+        .values(
+            version=tasks.c.version + 1,
+            progress_percent=func.coalesce(r.percent, tasks.c.progress_percent),
+            progress_message=r.message,
+        )
+        .returning(tasks.c.id, tasks.c.token, tasks.c.partner_id, tasks.c.version)
+    )
+
+
+@cache
+def _bodies(dialect: str) -> Any:
+    r = rowset(
+        dialect, "bodies", {"task_id": Text, "result": Text, "error_code": Text, "error_message": Text}
+    ).c
+    return (
+        task_bodies.update()
+        .where(task_bodies.c.task_id == r.task_id)
+        .values(result=r.result, error_code=r.error_code, error_message=r.error_message)
+    )
+
+
+@cache
+def _insert_runs(dialect: str) -> Any:
+    rows = rowset(
+        dialect,
+        "runs_in",
+        {
+            "task_id": Text,
+            "token": Integer,
+            "attempt": Integer,
+            "started_ms": BigInteger,
+            "finished_ms": BigInteger,
+            "outcome": Text,
+            "error_code": Text,
+            "error_message": Text,
+        },
+    )
+    return runs.insert().from_select(list(rows.c.keys()), select(rows))
+
+
+@cache
+def _tasks_by_id(dialect: str) -> Any:
+    rows = rowset(dialect, "ids", {"id": Text})
+    return select_tasks().join(rows, rows.c.id == tasks.c.id)

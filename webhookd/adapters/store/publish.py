@@ -1,0 +1,328 @@
+"""Announcing what happened: one message, and one delivery per recipient, in the transaction of the cause.
+
+Whoever changes a task's state calls `announce_tasks` on the same connection, so there is no result
+without its deliveries. A partner's feed number is taken last and its row stays locked until the
+commit: feed order is commit order, and no message can appear before one already handed out.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, Text, case, literal, or_, select, text
+
+from webhookd.adapters.entropy import new_id
+from webhookd.adapters.store.counters import upsert
+from webhookd.adapters.store.lane_rows import INITIAL_PACE
+from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.rowset import pack, rowset
+from webhookd.adapters.store.schema import deliveries, endpoints, feeds, lanes, messages
+from webhookd.core import ids
+from webhookd.core.model import TRANSIENT_EVENTS, DeliveryState, subscribes
+from webhookd.core.pacing import INITIAL_CAP
+from webhookd.core.records import Task
+from webhookd.core.render import event_body, task_document
+from webhookd.core.routing import Recipient, Subscriber, recipients, to_endpoint
+
+_ENDED = (DeliveryState.DEAD, DeliveryState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """One event and who gets it. `body` is the exact text that will be signed."""
+
+    partner_id: str
+    event: str
+    body: str
+    recipients: tuple[Recipient, ...]
+    task_id: str | None = None
+    task_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What was written: ids of the deliveries, in order, and whether any of them may be sent now."""
+
+    message_id: str
+    delivery_ids: tuple[str, ...]
+    sendable: bool
+
+
+class Publisher:
+    """Writes announcements. `default_max_attempts` and `base_url` come from the settings."""
+
+    def __init__(self, *, default_max_attempts: int, base_url: str = "") -> None:
+        self._default_max_attempts = default_max_attempts
+        self._base_url = base_url
+
+    def announce_tasks(
+        self, conn: Connection, happenings: Sequence[tuple[Task, str]], *, now_ms: int
+    ) -> list[Announced | None]:
+        """Announce `(task, event)` pairs. None where a transient event has nobody to hear it."""
+        subscribers = self._subscribers(conn, happenings)
+        announcements: list[Announcement | None] = []
+        for task, event in happenings:
+            found = recipients(
+                task,
+                event,
+                subscribers.get(task.partner_id, ()),
+                default_max_attempts=self._default_max_attempts,
+            )
+            if event in TRANSIENT_EVENTS and not found:
+                announcements.append(None)
+                continue
+            document = task_document(task, base_url=self._base_url, with_deliveries=False)
+            announcements.append(
+                Announcement(
+                    partner_id=task.partner_id,
+                    event=event,
+                    body=event_body(event, timestamp_ms=now_ms, data=document),
+                    recipients=tuple(found),
+                    task_id=task.id,
+                    task_type=task.type,
+                )
+            )
+        written = iter(self.announce(conn, [a for a in announcements if a is not None], now_ms=now_ms))
+        return [None if a is None else next(written) for a in announcements]
+
+    def announce_to_others(
+        self,
+        conn: Connection,
+        *,
+        partner_id: str,
+        event: str,
+        data: object,
+        but_endpoint_id: str | None,
+        now_ms: int,
+    ) -> Announced | None:
+        """Tell the partner's other endpoints that name an operational event. None where nobody does."""
+        rows = conn.execute(
+            select(endpoints).where(endpoints.c.partner_id == partner_id, endpoints.c.deleted_ms.is_(None))
+        )
+        told = tuple(
+            to_endpoint(subscriber)
+            for subscriber in map(self.subscriber_from, rows)
+            if subscriber.endpoint_id != but_endpoint_id and subscribes(subscriber.events, event)
+        )
+        if not told:
+            return None
+        body = event_body(event, timestamp_ms=now_ms, data=data)
+        announcement = Announcement(partner_id=partner_id, event=event, body=body, recipients=told)
+        return self.announce(conn, [announcement], now_ms=now_ms)[0]
+
+    def announce(
+        self, conn: Connection, announcements: Sequence[Announcement], *, now_ms: int
+    ) -> list[Announced]:
+        """Write messages, deliveries and wake their lanes."""
+        if not announcements:
+            return []
+        _wake_lanes(conn, announcements, now_ms)
+        feed = _take_feed_numbers(conn, [a.partner_id for a in announcements])
+        message_rows: list[tuple[object, ...]] = []
+        delivery_rows: list[tuple[object, ...]] = []
+        announced: list[Announced] = []
+        for announcement in announcements:
+            message_id = new_id(ids.MESSAGE, now_ms)
+            message_rows.append(
+                (
+                    message_id,
+                    announcement.partner_id,
+                    announcement.task_id,
+                    announcement.event,
+                    announcement.body,
+                    next(feed[announcement.partner_id]),
+                    now_ms,
+                )
+            )
+            delivery_ids = []
+            for recipient in announcement.recipients:
+                delivery_id = new_id(ids.DELIVERY, now_ms)
+                delivery_ids.append(delivery_id)
+                delivery_rows.append(_delivery_row(delivery_id, message_id, announcement, recipient, now_ms))
+            announced.append(
+                Announced(
+                    message_id=message_id,
+                    delivery_ids=tuple(delivery_ids),
+                    sendable=any(r.state is DeliveryState.PENDING for r in announcement.recipients),
+                )
+            )
+        dialect = conn.dialect.name
+        conn.execute(_insert_messages(dialect), {"rows": pack(message_rows)})
+        if delivery_rows:
+            conn.execute(_insert_deliveries(dialect), {"rows": pack(delivery_rows)})
+        return announced
+
+    def subscriber_from(self, row: Any) -> Subscriber:
+        """Return the part of an endpoint row that routing needs."""
+        return Subscriber(
+            endpoint_id=row.id,
+            partner_id=row.partner_id,
+            events=names(row.events),
+            task_types=names(row.task_types),
+            enabled=row.state == "enabled",
+            deleted=row.deleted_ms is not None,
+            fifo=row.ordering == "fifo",
+            max_attempts=row.retry_max_attempts or self._default_max_attempts,
+        )
+
+    def _subscribers(
+        self, conn: Connection, happenings: Sequence[tuple[Task, str]]
+    ) -> dict[str, list[Subscriber]]:
+        """Read the endpoints the tasks may go to; a task with only a callback needs none."""
+        open_partners = {t.partner_id for t, _ in happenings if t.callback_url is None and not t.endpoint_ids}
+        named = {endpoint_id for t, _ in happenings for endpoint_id in t.endpoint_ids}
+        if not open_partners and not named:
+            return {}
+        rows = conn.execute(
+            select(endpoints).where(
+                or_(
+                    (endpoints.c.partner_id.in_(open_partners)) & endpoints.c.deleted_ms.is_(None),
+                    endpoints.c.id.in_(named),
+                )
+            )
+        )
+        found: defaultdict[str, list[Subscriber]] = defaultdict(list)
+        for row in rows:
+            found[row.partner_id].append(self.subscriber_from(row))
+        return found
+
+
+def _delivery_row(
+    delivery_id: str, message_id: str, announcement: Announcement, recipient: Recipient, now_ms: int
+) -> tuple[object, ...]:
+    once = announcement.event in TRANSIENT_EVENTS
+    return (
+        delivery_id,
+        message_id,
+        announcement.partner_id,
+        announcement.task_id,
+        announcement.task_type,
+        recipient.endpoint_id,
+        recipient.lane_id,
+        recipient.url,
+        announcement.event,
+        recipient.state.value,
+        once,
+        0,
+        0,
+        1 if once else recipient.max_attempts,
+        now_ms if recipient.state is DeliveryState.PENDING else None,
+        0,
+        recipient.dead_reason,
+        now_ms,
+        now_ms if recipient.state in _ENDED else None,
+    )
+
+
+def _wake_lanes(conn: Connection, announcements: Sequence[Announcement], now_ms: int) -> None:
+    rows: dict[str, tuple[object, ...]] = {}
+    for announcement in announcements:
+        for recipient in announcement.recipients:
+            if recipient.state is DeliveryState.PENDING:
+                rows[recipient.lane_id] = (
+                    recipient.lane_id,
+                    announcement.partner_id,
+                    recipient.endpoint_id,
+                    recipient.fifo,
+                    now_ms,
+                )
+    if rows:
+        conn.execute(
+            _upsert_lanes(conn.dialect.name), {"lanes_in": pack(rows[lane_id] for lane_id in sorted(rows))}
+        )
+
+
+def _take_feed_numbers(conn: Connection, partner_ids: Iterable[str]) -> dict[str, Any]:
+    counts: defaultdict[str, int] = defaultdict(int)
+    for partner_id in partner_ids:
+        counts[partner_id] += 1
+    taken = conn.execute(_take_feed(conn.dialect.name), {"takers": pack(sorted(counts.items()))})
+    return {
+        row.partner_id: iter(range(row.last_seq - counts[row.partner_id] + 1, row.last_seq + 1))
+        for row in taken
+    }
+
+
+@cache
+def _take_feed(dialect: str) -> Any:
+    rows = rowset(dialect, "takers", {"partner_id": Text, "last_seq": BigInteger})
+    insert = upsert(dialect)(feeds).from_select(list(rows.c.keys()), select(rows).where(text("true")))
+    return insert.on_conflict_do_update(
+        index_elements=[feeds.c.partner_id], set_={"last_seq": feeds.c.last_seq + insert.excluded.last_seq}
+    ).returning(feeds.c.partner_id, feeds.c.last_seq)
+
+
+@cache
+def _upsert_lanes(dialect: str) -> Any:
+    rows = rowset(
+        dialect,
+        "lanes_in",
+        {"id": Text, "partner_id": Text, "endpoint_id": Text, "fifo": Boolean, "ready_ms": BigInteger},
+    )
+    fixed = {
+        "hold_ms": literal(0, BigInteger),
+        "vtime": literal(0.0, Float),
+        "in_flight": literal(0, Integer),
+        "cap": literal(INITIAL_CAP, Integer),
+        "slow": literal(value=False, type_=Boolean),
+        "pace": literal(INITIAL_PACE, Text),
+    }
+    insert = upsert(dialect)(lanes).from_select(
+        [*rows.c.keys(), *fixed], select(rows, *fixed.values()).where(text("true"))
+    )
+    sooner = case(
+        (lanes.c.ready_ms < insert.excluded.ready_ms, lanes.c.ready_ms), else_=insert.excluded.ready_ms
+    )
+    return insert.on_conflict_do_update(
+        index_elements=[lanes.c.id], set_={"ready_ms": sooner, "fifo": insert.excluded.fifo}
+    )
+
+
+@cache
+def _insert_messages(dialect: str) -> Any:
+    rows = rowset(
+        dialect,
+        "rows",
+        {
+            "id": Text,
+            "partner_id": Text,
+            "task_id": Text,
+            "event": Text,
+            "body": Text,
+            "seq": BigInteger,
+            "created_ms": BigInteger,
+        },
+    )
+    return messages.insert().from_select(list(rows.c.keys()), select(rows))
+
+
+@cache
+def _insert_deliveries(dialect: str) -> Any:
+    rows = rowset(
+        dialect,
+        "rows",
+        {
+            "id": Text,
+            "message_id": Text,
+            "partner_id": Text,
+            "task_id": Text,
+            "task_type": Text,
+            "endpoint_id": Text,
+            "lane_id": Text,
+            "url": Text,
+            "event": Text,
+            "state": Text,
+            "once": Boolean,
+            "attempts": Integer,
+            "attempts_before": Integer,
+            "max_attempts": Integer,
+            "due_ms": BigInteger,
+            "token": Integer,
+            "dead_reason": Text,
+            "created_ms": BigInteger,
+            "ended_ms": BigInteger,
+        },
+    )
+    return deliveries.insert().from_select(list(rows.c.keys()), select(rows))

@@ -1,0 +1,205 @@
+"""Database rows to records, and the column lists that go with them."""
+
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, Select, case, func, select
+
+from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
+from webhookd.core.model import DeliveryState, Priority, TaskState
+from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Message, Partner, Task
+
+TASK_COLUMNS = (
+    tasks.c.id,
+    tasks.c.partner_id,
+    tasks.c.type,
+    tasks.c.queue,
+    tasks.c.state,
+    tasks.c.priority,
+    tasks.c.version,
+    tasks.c.attempts,
+    tasks.c.attempts_before,
+    tasks.c.max_attempts,
+    tasks.c.due_ms,
+    tasks.c.run_at_ms,
+    tasks.c.expires_ms,
+    tasks.c.created_ms,
+    tasks.c.started_ms,
+    tasks.c.finished_ms,
+    tasks.c.cancel_requested_ms,
+    tasks.c.progress_percent,
+    tasks.c.progress_message,
+    tasks.c.trace_id,
+)
+BODY_COLUMNS = (
+    task_bodies.c.metadata,
+    task_bodies.c.callback_url,
+    task_bodies.c.callback_origin,
+    task_bodies.c.endpoint_ids,
+    task_bodies.c.events,
+    task_bodies.c.trace_parent_id,
+    task_bodies.c.trace_flags,
+    task_bodies.c.trace_state,
+    task_bodies.c.result,
+    task_bodies.c.error_code,
+    task_bodies.c.error_message,
+)
+
+
+def names(text_or_none: str | None) -> tuple[str, ...]:
+    """Return a stored JSON array of strings; NULL is empty."""
+    return () if text_or_none is None else tuple(orjson.loads(text_or_none))
+
+
+def names_json(values: tuple[str, ...]) -> str | None:
+    """Return `values` for a column that stores a JSON array of strings; empty is NULL."""
+    return orjson.dumps(values).decode() if values else None
+
+
+def select_tasks() -> Select[Any]:
+    """Select whole tasks; add a WHERE."""
+    return select(*TASK_COLUMNS, *BODY_COLUMNS).join(task_bodies, task_bodies.c.task_id == tasks.c.id)
+
+
+def task_from(row: Row[Any], counts: DeliveryCounts | None = None) -> Task:
+    """Return the task of a row of `select_tasks`."""
+    return Task(
+        id=row.id,
+        partner_id=row.partner_id,
+        type=row.type,
+        queue=row.queue,
+        state=TaskState(row.state),
+        priority=Priority(row.priority),
+        version=row.version,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        progress_percent=row.progress_percent,
+        progress_message=row.progress_message,
+        trace_id=row.trace_id,
+        trace_parent_id=row.trace_parent_id,
+        trace_flags=row.trace_flags,
+        trace_state=row.trace_state,
+        callback_url=row.callback_url,
+        callback_origin=row.callback_origin,
+        endpoint_ids=names(row.endpoint_ids),
+        events=names(row.events),
+        metadata_json=row.metadata,
+        result_json=row.result,
+        error_code=row.error_code,
+        error_message=row.error_message,
+        created_ms=row.created_ms,
+        run_at_ms=row.run_at_ms,
+        due_ms=row.due_ms,
+        expires_ms=row.expires_ms,
+        started_ms=row.started_ms,
+        finished_ms=row.finished_ms,
+        cancel_requested=row.cancel_requested_ms is not None,
+        deliveries=counts or DeliveryCounts(),
+    )
+
+
+def select_counts() -> Select[Any]:
+    """Select `task_id, pending, delivered, dead, parked`; add a WHERE on deliveries.task_id."""
+
+    def counted(state: DeliveryState) -> Any:
+        return func.sum(case((deliveries.c.state == state.value, 1), else_=0)).label(state.value)
+
+    return select(
+        deliveries.c.task_id,
+        counted(DeliveryState.PENDING),
+        counted(DeliveryState.DELIVERED),
+        counted(DeliveryState.DEAD),
+        counted(DeliveryState.PARKED),
+    ).group_by(deliveries.c.task_id)
+
+
+def counts_from(row: Row[Any]) -> DeliveryCounts:
+    """Return the counts of a row of `select_counts`."""
+    return DeliveryCounts(
+        pending=int(row.pending), delivered=int(row.delivered), dead=int(row.dead), parked=int(row.parked)
+    )
+
+
+def partner_from(row: Row[Any]) -> Partner:
+    """Return the partner of a whole row."""
+    return Partner(
+        id=row.id,
+        name=row.name,
+        weight=row.weight,
+        limits=Limits(rate_per_second=row.rate_per_second, burst=row.burst, max_queued=row.max_queued),
+        suspended=row.suspended_ms is not None,
+        created_ms=row.created_ms,
+    )
+
+
+def endpoint_from(row: Row[Any]) -> Endpoint:
+    """Return the endpoint of a whole row."""
+    return Endpoint(
+        id=row.id,
+        partner_id=row.partner_id,
+        url=row.url,
+        description=row.description,
+        events=names(row.events),
+        task_types=names(row.task_types),
+        headers_sealed=row.headers_sealed,
+        rate_limit=row.rate_limit,
+        max_concurrency=row.max_concurrency,
+        ordering=row.ordering,
+        retry_max_attempts=row.retry_max_attempts,
+        retry_base_seconds=row.retry_base_seconds,
+        retry_factor=row.retry_factor,
+        retry_cap_seconds=row.retry_cap_seconds,
+        signature=names(row.signature),
+        public_key=row.public_key,
+        state=row.state,
+        disabled_reason=row.disabled_reason,
+        failing_since_ms=row.failing_since_ms,
+        created_ms=row.created_ms,
+        updated_ms=row.updated_ms,
+    )
+
+
+def select_deliveries() -> Select[Any]:
+    """Select deliveries with the URL they go to now; add a WHERE."""
+    return select(
+        deliveries, func.coalesce(deliveries.c.url, endpoints.c.url, "").label("target_url")
+    ).outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+
+
+def delivery_from(row: Row[Any]) -> Delivery:
+    """Return the delivery of a row of `select_deliveries`."""
+    return Delivery(
+        id=row.id,
+        message_id=row.message_id,
+        partner_id=row.partner_id,
+        task_id=row.task_id,
+        task_type=row.task_type,
+        endpoint_id=row.endpoint_id,
+        lane_id=row.lane_id,
+        url=row.target_url,
+        event=row.event,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        due_ms=row.due_ms,
+        in_flight=row.session_id is not None,
+        last_status=row.last_status,
+        last_error=row.last_error,
+        dead_reason=row.dead_reason,
+        created_ms=row.created_ms,
+        delivered_ms=row.ended_ms if row.state == DeliveryState.DELIVERED else None,
+        ended_ms=row.ended_ms,
+    )
+
+
+def message_from(row: Row[Any]) -> Message:
+    """Return the message of a whole row."""
+    return Message(
+        id=row.id,
+        partner_id=row.partner_id,
+        task_id=row.task_id,
+        event=row.event,
+        body=row.body,
+        seq=row.seq,
+        created_ms=row.created_ms,
+    )

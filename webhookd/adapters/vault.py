@@ -1,0 +1,124 @@
+"""Secrets at rest: AES-256-GCM under a ring of keys, each ciphertext bound to its row.
+
+A sealed text is `v1.<key id>.<base64 of nonce, ciphertext and tag>`. The associated data is the row's
+(partner, endpoint, field), so a ciphertext copied to another row does not open. The ring is newest first:
+the first key seals, every key opens. Where sealed texts are kept is the store's business.
+"""
+
+import json
+import os
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from webhookd.core.errors import ServiceError, SettingsError
+
+_FORMAT: Final = "v1"
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12  # NIST SP 800-38D; random nonces are safe for 2**32 seals per key
+_KEY_ID_DIGITS: Final = 8
+
+
+class SealBroken(ServiceError):
+    """Raised when a sealed text is damaged, or was moved from the row it was sealed for."""
+
+    code, title = "seal_broken", "Stored Secret Unreadable"
+
+
+class Vault:
+    """Seals and opens secrets. Holds the keys for the life of the process; thread-safe."""
+
+    __slots__ = ("_newest_id", "_ring")
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """Take base64 texts of 32 bytes each, newest first. Raises SettingsError."""
+        ring = dict(_parse_key(text, place) for place, text in enumerate(keys, start=1))
+        if not ring:
+            raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS is empty; it needs at least one key.")
+        if len(ring) != len(keys):
+            raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS lists the same key twice.")
+        self._ring = ring
+        self._newest_id = next(iter(ring))
+
+    @property
+    def newest_id(self) -> str:
+        """The id of the key that seals."""
+        return self._newest_id
+
+    def seal(self, plain: bytes, *, partner: str, endpoint: str | None, field: str) -> str:
+        """Encrypt `plain` for this row under the newest key. `endpoint` None is the partner's own secret."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._ring[self._newest_id].encrypt(nonce, plain, _row(partner, endpoint, field))
+        return f"{_FORMAT}.{self._newest_id}.{b2a_base64(nonce + sealed, newline=False).decode()}"
+
+    def open(self, text: str, *, partner: str, endpoint: str | None, field: str) -> bytes:
+        """Decrypt a sealed text of this row and field.
+
+        Raises SettingsError where its key is not in the ring, SealBroken where it is damaged or is
+        another row's.
+        """
+        where = f"The sealed {field} of {endpoint or partner}"
+        used_id, raw = _split(text, where)
+        self.require([used_id])
+        try:
+            return self._ring[used_id].decrypt(
+                raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _row(partner, endpoint, field)
+            )
+        except (InvalidTag, ValueError):
+            raise SealBroken(
+                f"{where} does not open: it is damaged, or was sealed for another row."
+            ) from None
+
+    def require(self, key_ids: Iterable[str]) -> None:
+        """Check, at start, that the ring has every key in use. Raises SettingsError naming the missing."""
+        missing = sorted(set(key_ids) - self._ring.keys())
+        if missing:
+            raise SettingsError(
+                f"WEBHOOKD_ENCRYPTION_KEYS lacks a key in use (id {', '.join(missing)}); "
+                f"add it after the newest, and keep it there until `webhookd rotate-encryption-key` has run."
+            )
+
+
+def key_id(text: str) -> str:
+    """Return the id of the key a sealed text needs. Raises SealBroken where it is no sealed text."""
+    used_id, _ = _split(text, "A sealed text")
+    return used_id
+
+
+def generate_key() -> str:
+    """Return a new key for WEBHOOKD_ENCRYPTION_KEYS."""
+    return b2a_base64(os.urandom(_KEY_BYTES), newline=False).decode()
+
+
+def _parse_key(text: str, place: int) -> tuple[str, AESGCM]:
+    """Return a key's id and cipher; errors name its place in the list, never its text."""
+    try:
+        raw = a2b_base64(text.strip(), strict_mode=True)
+    except ValueError:
+        raise SettingsError(f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is not base64.") from None
+    if len(raw) != _KEY_BYTES:
+        raise SettingsError(
+            f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is {len(raw)} bytes long; it must be {_KEY_BYTES}."
+        )
+    return sha256(raw).hexdigest()[:_KEY_ID_DIGITS], AESGCM(raw)
+
+
+def _split(text: str, where: str) -> tuple[str, bytes]:
+    version, _, rest = text.partition(".")
+    used_id, _, encoded = rest.partition(".")
+    try:
+        raw = a2b_base64(encoded, strict_mode=True)
+    except ValueError:
+        raw = b""
+    if version != _FORMAT or len(used_id) != _KEY_ID_DIGITS or len(raw) <= _NONCE_BYTES:
+        raise SealBroken(f"{where} is not a text this vault has made.")
+    return used_id, raw
+
+
+def _row(partner: str, endpoint: str | None, field: str) -> bytes:
+    """Name the row without ambiguity, whatever the ids contain."""
+    return json.dumps([partner, endpoint, field]).encode()

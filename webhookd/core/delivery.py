@@ -1,0 +1,100 @@
+"""What an attempt's answer means for its delivery: the contract's table of answers as one function.
+
+What the answer means for the lane (concurrency, breaker, holds) is `pacing`; writing the verdict down
+is the delivery flow's.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Final, Literal
+
+from webhookd.core.answer import Answer
+from webhookd.core.retry import RetryPolicy, parse_retry_after
+
+OUR_FAULTS: Final = frozenset({"proxy"})
+"""Errors that are not the receiver's: they use up none of its attempts."""
+
+WAIT_STATUSES: Final = frozenset({429, 503})
+"""The statuses whose `Retry-After` is honoured."""
+
+_OUR_PAUSE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The receiver has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryAt:
+    """Try again at `due_ms` (Unix); `error` is what the partner is told."""
+
+    due_ms: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """The delivery is dead. `gone` is a 410; `disable_endpoint` asks to disable its registered endpoint."""
+
+    reason: Literal["exhausted", "gone"]
+    error: str
+    disable_endpoint: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotCounted:
+    """Our own fault: try again at `due_ms` (Unix), and the attempt does not count."""
+
+    due_ms: int
+
+
+Verdict = Delivered | RetryAt | GiveUp | NotCounted
+
+
+def error_code(answer: Answer) -> str | None:
+    """Return what the partner is told of a failure (`timeout`, `http_503`, …), None for a 2xx.
+
+    A status outranks an error: once the receiver has said 2xx it has the message, whatever then
+    happens to the rest of the response.
+    """
+    if answer.status is None:
+        return answer.error or "protocol"
+    return None if 200 <= answer.status < 300 else f"http_{answer.status}"
+
+
+def asked_wait_seconds(answer: Answer, *, now_ms: int) -> float:
+    """Return how long the receiver asked us to stay away, 0.0 where it did not, or may not, ask."""
+    if answer.status not in WAIT_STATUSES:
+        return 0.0
+    return parse_retry_after(answer.retry_after, now_seconds=now_ms / 1000) or 0.0
+
+
+def judge(
+    answer: Answer,
+    *,
+    attempts_in_budget: int,
+    policy: RetryPolicy,
+    now_ms: int,
+    chance: float,
+    inline: bool,
+) -> Verdict:
+    """Decide what becomes of a delivery after an attempt.
+
+    `attempts_in_budget` counts the tries since the message was made or last replayed, this one
+    included. `chance` in [0, 1) spreads the pause. `inline` is a task's own callback URL, which has no
+    endpoint to disable.
+    """
+    error = error_code(answer)
+    if error is None:
+        return Delivered()
+    if error in OUR_FAULTS:
+        pause = min(_OUR_PAUSE_SECONDS, policy.cap_seconds) * (1 + policy.jitter * chance)
+        return NotCounted(due_ms=now_ms + ceil(pause * 1000))
+    if answer.status == 410:
+        return GiveUp(reason="gone", error=error, disable_endpoint=not inline)
+    if attempts_in_budget >= policy.max_attempts:
+        return GiveUp(reason="exhausted", error=error, disable_endpoint=False)
+    pause = policy.delay_seconds(attempts_in_budget, chance=chance)
+    pause = max(pause, asked_wait_seconds(answer, now_ms=now_ms))
+    return RetryAt(due_ms=now_ms + ceil(pause * 1000), error=error)

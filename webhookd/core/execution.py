@@ -1,0 +1,96 @@
+"""What the execution of tasks hands to the store and gets back: claims and ends."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from webhookd.core.records import ClaimedTask, TaskSignal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeLimit:
+    """A type this process can run, with its limits over all processes.
+
+    `concurrency` None is unlimited; `rate_per_second` None likewise.
+    """
+
+    type: str
+    timeout_ms: int
+    concurrency: int | None = None
+    rate_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimTasks:
+    """Ask for up to `free` tasks of `queue`. `idle`: nothing else runs in this process just now."""
+
+    session_id: str
+    queue: str
+    free: int
+    idle: bool
+    limits: tuple[TypeLimit, ...]
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The claimed tasks.
+
+    `again_ms`: when more may be claimable (None: nothing waits; `now_ms` or earlier: at once).
+    `suspect_waits`: a task suspected of crashing its worker waits for an idle process.
+    """
+
+    tasks: tuple[ClaimedTask, ...] = ()
+    again_ms: int | None = None
+    suspect_waits: bool = False
+
+
+class End(StrEnum):
+    """How one try of a task's function ended, as far as the store is concerned."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RETRY = "retry"
+    HANDED_BACK = "handed_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnd:
+    """The end of one try. Written only while `session_id` and `token` still hold the task.
+
+    `due_ms` is when a retry falls due; `reason` is why a failed task is a dead letter.
+    """
+
+    task: ClaimedTask
+    session_id: str
+    end: End
+    started_ms: int
+    now_ms: int
+    result_json: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    due_ms: int | None = None
+    reason: str | None = None
+    progress_percent: float | None = None
+    progress_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a written end led to. `lost`: another process holds the task now, nothing was written."""
+
+    lost: bool
+    signal: TaskSignal | None = None
+    deliveries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A running task's progress, the newest only."""
+
+    task_id: str
+    session_id: str
+    token: int
+    percent: float | None
+    message: str | None
+    now_ms: int

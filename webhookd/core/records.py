@@ -1,0 +1,305 @@
+"""Rows as values: what flows, store and API hand each other.
+
+Times are Unix milliseconds (`_ms`). JSON that is only passed through stays text (`_json`), so the
+bytes a partner sent and the bytes we sign are never re-encoded on the way.
+"""
+
+from dataclasses import dataclass, field
+
+from webhookd.core.model import DeliveryState, Priority, TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """A partner's own limits; None means the service's default."""
+
+    rate_per_second: float | None = None
+    burst: int | None = None
+    max_queued: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partner:
+    """Who submits tasks."""
+
+    id: str
+    name: str
+    weight: int
+    limits: Limits
+    suspended: bool
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key without its secret. `partner_id` None is an admin's."""
+
+    id: str
+    partner_id: str | None
+    name: str
+    scopes: tuple[str, ...]
+    secret_hash: bytes
+    created_ms: int
+    expires_ms: int | None
+    revoked_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A registered callback URL. `headers_sealed` is the vault's text of a JSON object, or None."""
+
+    id: str
+    partner_id: str
+    url: str
+    description: str
+    events: tuple[str, ...]
+    task_types: tuple[str, ...]
+    headers_sealed: str | None
+    rate_limit: float | None
+    max_concurrency: int | None
+    ordering: str
+    retry_max_attempts: int | None
+    retry_base_seconds: float | None
+    retry_factor: float | None
+    retry_cap_seconds: float | None
+    signature: tuple[str, ...]
+    public_key: str | None
+    state: str
+    disabled_reason: str | None
+    failing_since_ms: int | None
+    created_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSecret:
+    """A signing secret at rest. `endpoint_id` None is the partner's own; `expires_ms` None is current."""
+
+    id: str
+    partner_id: str
+    endpoint_id: str | None
+    scheme: str
+    sealed: str
+    created_ms: int
+    expires_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A task on its way into the store. `due_ms` in the future makes it `scheduled`."""
+
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    priority: Priority
+    max_attempts: int
+    due_ms: int
+    run_at_ms: int | None
+    expires_ms: int | None
+    created_ms: int
+    scheduled: bool
+    trace_id: str
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    input_json: str
+    metadata_json: str
+    callback_url: str | None
+    callback_origin: str | None
+    endpoint_ids: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryCounts:
+    """How a task's deliveries stand."""
+
+    pending: int = 0
+    delivered: int = 0
+    dead: int = 0
+    parked: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task as everybody sees it. `result_json` is the exact JSON the function returned."""
+
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    state: TaskState
+    priority: Priority
+    version: int
+    attempts: int
+    max_attempts: int
+    progress_percent: float | None
+    progress_message: str | None
+    trace_id: str
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    callback_url: str | None
+    callback_origin: str | None
+    endpoint_ids: tuple[str, ...]
+    events: tuple[str, ...]
+    metadata_json: str
+    result_json: str | None
+    error_code: str | None
+    error_message: str | None
+    created_ms: int
+    run_at_ms: int | None
+    due_ms: int
+    expires_ms: int | None
+    started_ms: int | None
+    finished_ms: int | None
+    cancel_requested: bool
+    deliveries: DeliveryCounts = field(default_factory=DeliveryCounts)
+
+    @property
+    def done(self) -> bool:
+        """Whether the task has ended."""
+        return self.finished_ms is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSignal:
+    """A task has a new version."""
+
+    task_id: str
+    partner_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedTask:
+    """A task a process may run now. Writes need the same `session_id` and `token`."""
+
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    version: int
+    attempt: int
+    budget_attempt: int
+    max_attempts: int
+    token: int
+    suspect: bool
+    trace_id: str
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    input_json: str
+    created_ms: int
+    claimed_ms: int
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """The signed bytes. `seq` orders one partner's pull feed."""
+
+    id: str
+    partner_id: str
+    task_id: str | None
+    event: str
+    body: str
+    seq: int
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message on its way to one endpoint, or to a task's own callback URL (`endpoint_id` None)."""
+
+    id: str
+    message_id: str
+    partner_id: str
+    task_id: str | None
+    task_type: str | None
+    endpoint_id: str | None
+    lane_id: str
+    url: str
+    event: str
+    state: DeliveryState
+    attempts: int
+    max_attempts: int
+    due_ms: int | None
+    in_flight: bool
+    last_status: int | None
+    last_error: str | None
+    dead_reason: str | None
+    created_ms: int
+    delivered_ms: int | None
+    ended_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP try. Durations in microseconds; `excerpt` is text with U+FFFD for what is not UTF-8."""
+
+    delivery_id: str
+    number: int
+    at_ms: int
+    duration_us: int
+    dns_us: int | None
+    connect_us: int | None
+    tls_us: int | None
+    first_byte_us: int | None
+    status: int | None
+    error: str | None
+    headers: tuple[tuple[str, str], ...]
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One try of a task's function. `outcome`: succeeded, failed, retry, cancelled, crashed, handed_back."""
+
+    task_id: str
+    attempt: int
+    token: int
+    started_ms: int
+    finished_ms: int
+    outcome: str
+    error_code: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """What ran out of attempts. `id` is the delivery's or the task's own."""
+
+    id: str
+    kind: str
+    partner_id: str
+    reason: str
+    at_ms: int
+    task_id: str | None
+    endpoint_id: str | None
+    url: str | None
+    event: str | None
+    type: str | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Bounds of a keyset listing: at most `limit` rows after `cursor` (the last id or key seen)."""
+
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """One queue's figures from the maintained counters."""
+
+    queue: str
+    queued: int
+    scheduled: int
+    running: int
+    finished: int
+    oldest_queued_ms: int | None
+    paused: bool

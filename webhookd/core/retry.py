@@ -1,0 +1,91 @@
+"""When to try again: the retry policy and the reading of `Retry-After`.
+
+The numbers come from tenacity's wait strategies; nothing here sleeps, the pause becomes a due time on a
+row. The spread is decided by `chance`, an argument, so the same inputs always give the same pause.
+Whether to try again is `delivery.judge` (and the task flow's choice for tasks), not this module.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from tenacity import RetryCallState, wait_exponential
+
+RETRY_AFTER_CAP_SECONDS: Final = 24 * 3600.0
+"""The longest wait a receiver can ask for (contract: 24 h)."""
+
+_LONGEST_DATE: Final = 64
+_LONGEST_COUNT: Final = 9
+
+
+class _Try(RetryCallState):
+    """Tenacity's view of a failed try, without the clock reading of its own constructor.
+
+    A wait strategy looks at nothing but the number.
+    """
+
+    def __init__(self, attempt_number: int) -> None:
+        self.attempt_number = attempt_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """Exponential pauses: `base · factor^(n-1)`, at most `cap`, then spread by `± jitter` (a fraction).
+
+    The spread applies to capped pauses too, or a backlog that reached the cap would return all at once.
+    Raises ValueError for values that make no schedule.
+    """
+
+    max_attempts: int
+    base_seconds: float
+    factor: float
+    cap_seconds: float
+    jitter: float = 0.2
+
+    def __post_init__(self) -> None:
+        sound = (
+            self.max_attempts >= 1
+            and 0 < self.base_seconds < float("inf")
+            and 1 <= self.factor < float("inf")
+            and 0 < self.cap_seconds < float("inf")
+            and 0 <= self.jitter < 1
+        )
+        if not sound:
+            raise ValueError(f"not a retry schedule: {self}")
+
+    def delay_seconds(self, attempt: int, *, chance: float) -> float:
+        """Return the pause after failed try number `attempt` (from 1) of the present budget.
+
+        `chance` is in [0, 1): 0 is the shortest pause, 0.5 the exact one.
+        """
+        wait = wait_exponential(multiplier=self.base_seconds, exp_base=self.factor, max=self.cap_seconds)
+        return wait(_Try(attempt)) * (1 + self.jitter * (2 * chance - 1))
+
+
+DELIVERY_RETRY: Final = RetryPolicy(max_attempts=14, base_seconds=5, factor=4, cap_seconds=12 * 3600)
+"""The default for deliveries: 14 tries over about 3.3 days."""
+
+TASK_RETRY: Final = RetryPolicy(max_attempts=3, base_seconds=1, factor=4, cap_seconds=3600, jitter=0)
+"""The default for tasks: 1 s, 4 s, 16 s, … up to an hour. Exact: workers' free slots spread the load."""
+
+
+def parse_retry_after(value: str | None, *, now_seconds: float) -> float | None:
+    """Read a `Retry-After` value (RFC 9110 §10.2.3): whole seconds, or an HTTP date in any of its forms.
+
+    Returns the seconds to wait from `now_seconds` (Unix), at most RETRY_AFTER_CAP_SECONDS, 0.0 for a
+    date gone by, and None for no value or one that is neither form (`-1`, `1e9`, `soon`).
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        # int() refuses to read thousands of digits; anything past nine is over the cap anyway.
+        too_long = len(text.lstrip("0")) > _LONGEST_COUNT
+        return RETRY_AFTER_CAP_SECONDS if too_long else min(float(text), RETRY_AFTER_CAP_SECONDS)
+    if not text or len(text) > _LONGEST_DATE:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+        at_seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(at_seconds - now_seconds, 0.0), RETRY_AFTER_CAP_SECONDS)

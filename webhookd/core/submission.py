@@ -1,0 +1,33 @@
+"""What a submission is on its way to the store, and what comes back."""
+
+from dataclasses import dataclass
+
+from webhookd.core.records import NewTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Submission:
+    """One accepted-or-refused-whole request.
+
+    `fingerprint` is a hash of route and parsed body; `layout` is what the API needs to answer a
+    repeat of a batch as before (the per-item results, with null where a task stands).
+    """
+
+    partner_id: str
+    tasks: tuple[NewTask, ...]
+    key: str | None
+    fingerprint: str
+    now_ms: int
+    layout: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The tasks a submission stands for; `replayed` when its Idempotency-Key was known.
+
+    `outcome` is the stored JSON text of the first answer, on a replay.
+    """
+
+    task_ids: tuple[str, ...]
+    replayed: bool
+    outcome: str | None = None

@@ -1,0 +1,200 @@
+"""Settings, read once at the door from the environment and `.env`.
+
+Everything below `wiring` gets policies and values, never this object. docs/reference/settings.md is
+generated from the descriptions here, and a test fails on a setting it does not list. A wrong value
+stops the start with one line that names the setting and the fix.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from webhookd.core.errors import SettingsError
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Days = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _default_data_dir() -> Path:
+    return Path(".webhookd")
+
+
+class Settings(BaseSettings):
+    """All settings. Build with `load_settings`, which turns mistakes into SettingsError."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WEBHOOKD_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Where the single-machine mode keeps its database, broker files and keys.",
+    )
+    database_url: str = Field(
+        "",
+        description="`sqlite:////absolute/path.db` or `postgresql://user:password@host/name`. "
+        "Empty: SQLite in the data dir.",
+    )
+    broker_url: str = Field(
+        "",
+        description="`redis://`, `rediss://` or `unix://` URL of Redis or Valkey. Empty: an embedded Valkey.",
+    )
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port the API listens on; 0 picks a free one.")
+    public_url: str = Field(
+        "",
+        description="Base URL partners reach the API by; makes the links in answers and webhooks absolute.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated addresses or networks whose `X-Forwarded-*` headers are believed."
+    )
+    admin_key: str = Field(
+        "", description="Fixes the admin key. Empty: `up` makes one at first start and prints it once."
+    )
+    encryption_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated base64 keys of 32 bytes that seal secrets at rest, newest first. "
+        "Empty: `up` makes one and keeps it in the data dir.",
+    )
+    tasks: str = Field(
+        "webhookd.samples:tasks", description="Comma-separated `module:attribute` of the task sets to run."
+    )
+
+    egress_allow: str = Field(
+        "",
+        description="Comma-separated CIDR, CIDR:port or host name pattern that callbacks may go to although "
+        "the address rules deny it; without a port every port, and plain `http` too.",
+    )
+    egress_proxy: str = Field("", description="`http://host:port` of a proxy all deliveries go through.")
+
+    retry_base_seconds: Seconds = Field(5.0, description="First pause between delivery attempts.")
+    retry_factor: float = Field(
+        4.0, ge=1, allow_inf_nan=False, description="Each pause is this times the last."
+    )
+    retry_cap_seconds: Seconds = Field(43_200.0, description="Longest pause between delivery attempts.")
+    retry_max_attempts: int = Field(14, ge=1, le=1000, description="Attempts before a delivery is dead.")
+    delivery_timeout_seconds: Seconds = Field(
+        15.0, description="Deadline of one attempt, from the name look-up to the end of the response headers."
+    )
+    delivery_connections: int = Field(
+        512, ge=1, le=20_000, description="Attempts one deliver process makes at a time."
+    )
+    delivery_per_host: int = Field(
+        128, ge=1, le=20_000, description="Attempts one deliver process makes to one host at a time."
+    )
+    disable_after_seconds: Seconds = Field(
+        432_000.0, description="An endpoint that failed for this long without one success is disabled."
+    )
+
+    max_queued: int = Field(1_000_000, ge=1, description="Waiting tasks of the whole service before 503.")
+    partner_max_queued: int = Field(100_000, ge=1, description="Waiting tasks of one partner before 429.")
+    partner_rate: float = Field(1_000.0, gt=0, description="Tasks per second one partner may submit.")
+    partner_burst: int = Field(5_000, ge=1, description="Tasks one partner may submit at once.")
+    max_input_bytes: int = Field(
+        262_144, ge=1_024, le=8_388_608, description="Largest body of a single submission, in bytes."
+    )
+    min_free_disk_bytes: int = Field(
+        268_435_456, ge=0, description="Free space in the data dir below which submissions get 503."
+    )
+
+    lease_seconds: Seconds = Field(
+        15.0,
+        description="How long a silent worker keeps its tasks and deliveries before others take them over.",
+    )
+    shutdown_seconds: Seconds = Field(
+        20.0, description="How long running work may take to end after SIGTERM."
+    )
+    sweep_seconds: Seconds = Field(
+        1.0, description="Pause between two sweeps for lost wakes and due schedules."
+    )
+    worker_threads: int = Field(8, ge=1, le=1_000, description="Tasks one worker process runs at a time.")
+
+    retention_tasks_days: Days | None = Field(
+        None,
+        description="Ended tasks with their messages and deliveries are deleted after this. Empty: kept.",
+    )
+    retention_attempts_days: Days | None = Field(
+        None, description="Attempt logs of ended deliveries are deleted after this. Empty: kept."
+    )
+    retention_dead_letters_days: Days | None = Field(
+        None, description="Dead letters nobody acted on are deleted after this. Empty: kept."
+    )
+    retention_audit_days: Days | None = Field(
+        None, description="Audit entries are deleted after this. Empty: kept."
+    )
+    idempotency_hours: float = Field(24.0, gt=0, description="How long an `Idempotency-Key` is remembered.")
+
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    otel_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "otel_endpoint"),
+        description="OTLP/HTTP endpoint for traces (needs the `otel` extra). Empty: none.",
+    )
+
+    @field_validator("trusted_proxies", "encryption_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator(
+        "retention_tasks_days",
+        "retention_attempts_days",
+        "retention_dead_letters_days",
+        "retention_audit_days",
+        mode="before",
+    )
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL, or SQLite in the data dir."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'webhookd.db'}"
+
+
+def environment_name(field: str) -> str:
+    """Return the environment variable of a field of Settings."""
+    return "OTEL_EXPORTER_OTLP_ENDPOINT" if field == "otel_endpoint" else f"WEBHOOKD_{field.upper()}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; `overrides` (command line options) win. Raises SettingsError in one line."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # names checked by pydantic
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = environment_name(str(first["loc"][0])) if first["loc"] else "settings"
+        message = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"{name}={first['input']!s:.80} is wrong: {message}.") from None
+
+
+def unknown_names() -> list[str]:
+    """Return variables that look like settings and are none, so that a misspelt one can be warned about."""
+    # The last names belong to the shell commands, to the tests and to failpoints.
+    known = {*Settings.model_fields, "url", "key", "test_postgres_url", "failpoint"}
+    return sorted(
+        name
+        for name in os.environ
+        if name.startswith("WEBHOOKD_") and name.removeprefix("WEBHOOKD_").lower() not in known
+    )

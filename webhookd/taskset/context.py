@@ -1,0 +1,125 @@
+"""What a task function holds while it runs, and how it says that it cannot go on.
+
+`TaskContext` is the function's whole view of the service. It can be made by hand, so that an
+operator's function is tested by calling it.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+import structlog
+
+from webhookd.core.outcome import clean_message
+
+PROGRESS_MESSAGE_CHARS: Final = 500
+
+ProgressListener = Callable[[float | None, str | None], None]
+
+
+class Fail(Exception):
+    """Raised by a task function to end the task as `failed` at once: trying again would not help.
+
+    `code` is a short stable word for programs (`account_closed`), `message` a sentence for people.
+    Both reach the partner.
+    """
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class Retry(Exception):
+    """Raised by a task function to be tried again, while attempts are left.
+
+    `after` is the pause in seconds or as a timedelta; None leaves it to the type's retry schedule.
+    """
+
+    def __init__(
+        self, after: float | timedelta | None = None, message: str = "asked to be tried again"
+    ) -> None:
+        super().__init__(after, message)
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
+            raise ValueError(f"Retry(after={after!r}): the pause must be zero or more seconds")
+        self.after_seconds = seconds
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Cancelled(BaseException):
+    """Raised by `TaskContext.raise_if_cancelled`.
+
+    Not an `Exception`, so that an `except Exception` around a step does not turn it into a failure.
+    """
+
+
+class TaskContext:
+    """One run of one task, as its function sees it. Safe to use from any thread.
+
+    `attempt` counts from 1. `deadline` (aware, UTC) is when the function will be stopped; use
+    `remaining_seconds` to compute with, for it does not jump when the machine's clock does.
+    """
+
+    def __init__(
+        self,
+        *,
+        task_id: str = "task_local",
+        attempt: int = 1,
+        trace_id: str = "",
+        timeout_seconds: float = 300.0,
+        on_progress: ProgressListener | None = None,
+    ) -> None:
+        self.task_id = task_id
+        self.attempt = attempt
+        self.trace_id = trace_id
+        self.deadline = datetime.now(UTC) + timedelta(seconds=timeout_seconds)
+        self._ends_at = time.monotonic() + timeout_seconds
+        self._on_progress = on_progress
+        self._cancelled = False
+
+    @cached_property
+    def log(self) -> Any:
+        """A structlog logger bound to this run. (structlog's own type for it is Any.)"""
+        return structlog.get_logger("webhookd.task").bind(
+            task_id=self.task_id, attempt=self.attempt, trace_id=self.trace_id
+        )
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Seconds left before the function is stopped; never below zero."""
+        return max(0.0, self._ends_at - time.monotonic())
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the function should stop: the task was cancelled, or its time is up."""
+        return self._cancelled
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` if the function should stop: the task then ends as `cancelled`."""
+        if self._cancelled:
+            raise Cancelled
+
+    def cancel(self) -> None:
+        """Make `cancelled` true. The runner calls this, and so may a test."""
+        self._cancelled = True
+
+    def progress(self, percent: float | None = None, message: str | None = None) -> None:
+        """Say how far it is. Cheap, and may be called as often as one likes: the newest value is shown.
+
+        `percent` is held to 0..100 (not a number counts as unknown), `message` to 500 characters.
+        """
+        if self._on_progress is None:
+            return
+        known = None if percent is None or math.isnan(percent) else min(100.0, max(0.0, float(percent)))
+        text = None if message is None else clean_message(str(message), max_chars=PROGRESS_MESSAGE_CHARS)
+        self._on_progress(known, text)

@@ -1,0 +1,111 @@
+"""One declared task type: its limits, and what input it takes.
+
+The values were checked when the type was declared (`declared`); here they are only held and used.
+"""
+
+import copy
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
+
+from webhookd.core.errors import FieldError, Invalid
+
+Isolation = Literal["thread", "process"]
+
+MAX_FIELD_ERRORS: Final = 50
+SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TaskDefinition:
+    """A task type and its function.
+
+    `concurrency` (runs of this type at once, over all workers) and `rate_per_second` (starts) are
+    kept by the claim, not by the runner; None means no limit. `retry_base_seconds` and `retry_factor`
+    give the pauses between attempts: base, base x factor, and so on. `description` is the first
+    paragraph of the function's docstring. `input_adapter` is None for a plain dict.
+    """
+
+    type: str
+    description: str
+    function: Callable[..., Any]
+    is_async: bool
+    queue: str
+    timeout_seconds: float
+    max_attempts: int
+    concurrency: int | None
+    rate_per_second: float | None
+    isolation: Isolation
+    memory_mb: int | None
+    retry_base_seconds: float
+    retry_factor: float
+    input_adapter: TypeAdapter[Any] | None
+    schema: dict[str, Any]
+
+    def input_schema(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of `input`, as a copy the caller may change."""
+        return {"$schema": SCHEMA_DIALECT, **copy.deepcopy(self.schema)}
+
+    def validate_input(self, raw: Any) -> list[FieldError]:
+        """What is wrong with `raw`, a parsed JSON value (a missing input is `{}`); empty when it fits."""
+        try:
+            self.parse_input(raw)
+        except Invalid as error:
+            return list(error.errors)
+        return []
+
+    def parse_input(self, raw: Any) -> Any:
+        """Return what the function is given for `raw`: the dict itself, or the model.
+
+        Raises Invalid with at most MAX_FIELD_ERRORS errors, their paths under `$.input`. Validation is
+        pydantic's for JSON, so strict models take dates and decimals as text, as JSON has to send them.
+        """
+        if self.input_adapter is None:
+            if isinstance(raw, dict):
+                return raw
+            raise _invalid([FieldError(path="$.input", message="must be a JSON object")])
+        try:
+            return self.input_adapter.validate_json(to_json(raw))
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+            raise _invalid([_field_error(raw, one) for one in details[:MAX_FIELD_ERRORS]]) from None
+        except PydanticSerializationError:
+            raise _invalid([FieldError(path="$.input", message="must be a JSON value")]) from None
+
+
+def _invalid(errors: list[FieldError]) -> Invalid:
+    return Invalid("The input does not satisfy the schema of the task type.", errors=errors)
+
+
+def _field_error(raw: Any, detail: ErrorDetails) -> FieldError:
+    absent = detail["type"] == "missing"
+    return FieldError(path="$.input" + _path(raw, detail["loc"], absent=absent), message=detail["msg"])
+
+
+def _path(raw: Any, steps: tuple[int | str, ...], *, absent: bool) -> str:
+    """The steps that really exist in `raw`, as JSONPath (RFC 9535).
+
+    pydantic puts more than fields into a location (the member of a union it tried, `[key]` for the key
+    of a dict): such a step leads nowhere in the caller's document and is left out.
+    """
+    path, here = "", raw
+    for position, step in enumerate(steps):
+        is_missing_field = absent and position == len(steps) - 1
+        if isinstance(step, int) and isinstance(here, list) and step < len(here):
+            path, here = f"{path}[{step}]", here[step]
+        elif isinstance(step, str) and isinstance(here, dict) and (is_missing_field or step in here):
+            path, here = path + _member(step), here.get(step)
+    return path
+
+
+def _member(name: str) -> str:
+    if _PLAIN_NAME.fullmatch(name):
+        return f".{name}"
+    quoted = name.replace("\\", "\\\\").replace("'", "\\'")
+    return f"['{quoted}']"
