@@ -1,5 +1,6 @@
 """Pauses and `Retry-After`."""
 
+import time
 from email.utils import formatdate
 
 import pytest
@@ -128,6 +129,14 @@ def test_the_dates_of_rfc_9110_are_read(value: str) -> None:
 )
 def test_what_is_neither_is_no_wait(value: str | None) -> None:
     assert parse_retry_after(value, now_seconds=NOW) is None
+
+
+def test_a_date_without_a_zone_is_utc_wherever_the_server_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "EST5EDT")
+        time.tzset()
+        assert parse_retry_after("Tue Nov 24 06:01:30 2026", now_seconds=NOW) == 90.0
+    time.tzset()
 
 
 @given(ahead=st.integers(0, 86_400))

@@ -142,6 +142,7 @@ def test_missing_padding_of_a_secret_is_forgiven() -> None:
         "whsec_" + "-_" * 20,
         "whsec_" + "é" * 40,
         "whsec_" + "A" * 41,
+        "whsec_" + base64.b64encode(b"k" * 32).decode().replace("a", "a!"),
         "whsk_" + base64.b64encode(b"k" * 32).decode(),
         "whsk_" + base64.b64encode(b"k" * 64).decode(),
     ],

@@ -18,6 +18,7 @@ LAST_MS = 253_402_300_799_999
         (0, "1970-01-01T00:00:00.000Z"),
         (1_795_500_000_000, "2026-11-24T06:00:00.000Z"),
         (1_795_500_000_007, "2026-11-24T06:00:00.007Z"),
+        (1_795_500_000_500, "2026-11-24T06:00:00.500Z"),
         (-1, "1969-12-31T23:59:59.999Z"),
         (FIRST_MS, "0001-01-01T00:00:00.000Z"),
         (LAST_MS, "9999-12-31T23:59:59.999Z"),
@@ -94,6 +95,11 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_no_text_fails_otherwise_than_by_refusal(text: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         parse_rfc3339(text + "?")
+
+
+@pytest.mark.parametrize(("fraction", "ms"), [("5", 500), ("05", 50), ("0019", 1), ("999999999999", 999)])
+def test_a_fraction_of_any_length_is_cut_to_milliseconds(fraction: str, ms: int) -> None:
+    assert parse_rfc3339(f"2026-11-24T06:00:00.{fraction}Z") == 1_795_500_000_000 + ms
 
 
 def test_a_time_outside_the_calendar_cannot_be_written() -> None:

@@ -48,6 +48,13 @@ def test_a_ciphertext_moved_to_another_row_does_not_open(
         vault.open(sealed(vault), partner=partner, endpoint=endpoint, field=field)
 
 
+def test_a_partners_own_secret_is_not_one_of_an_endpoint_without_a_name() -> None:
+    vault = Vault([NEW])
+    own = vault.seal(SECRET, partner="prt_1", endpoint=None, field="secret")
+    with pytest.raises(SealBroken):
+        vault.open(own, partner="prt_1", endpoint="", field="secret")
+
+
 @given(position=st.integers(0, len(SECRET) + 27), flip=st.integers(1, 255))
 def test_a_changed_bit_anywhere_is_noticed(position: int, flip: int) -> None:
     vault = Vault([NEW])

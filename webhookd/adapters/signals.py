@@ -84,7 +84,7 @@ class Signals:
                 await asyncio.sleep(_AWAY_SECONDS)
 
     async def aclose(self) -> None:
-        """Send what waits (at most some 250 ms a step) and close the connections."""
+        """Send what waits (at most some 250 ms a step) and close. Cancel `listen` before."""
         self._closed = True
         if self._pump is not None:
             await self._pump

@@ -68,7 +68,7 @@ class Vault:
             return self._ring[used_id].decrypt(
                 raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _row(partner, endpoint, field)
             )
-        except (InvalidTag, ValueError):
+        except InvalidTag:
             raise SealBroken(
                 f"{where} does not open: it is damaged, or was sealed for another row."
             ) from None

@@ -80,7 +80,7 @@ def operator_key_hash(text: str) -> bytes:
     """
     if len(text) < SHORTEST_OPERATOR_KEY or not _PRINTABLE.fullmatch(text):
         raise SettingsError(
-            f"WEBHOOKD_ADMIN_KEY must be at least {SHORTEST_OPERATOR_KEY} printable ASCII characters, no spaces."
+            f"WEBHOOKD_ADMIN_KEY needs {SHORTEST_OPERATOR_KEY} or more printable ASCII characters, no spaces."
         )
     return hash_text(text)
 

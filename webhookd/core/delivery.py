@@ -55,8 +55,8 @@ Verdict = Delivered | RetryAt | GiveUp | NotCounted
 def error_code(answer: Answer) -> str | None:
     """Return what the partner is told of a failure (`timeout`, `http_503`, …), None for a 2xx.
 
-    A status outranks an error: once the receiver has said 2xx it has the message, whatever then
-    happens to the rest of the response.
+    A status outranks an error: a receiver that has said 2xx has the message, whatever becomes of the
+    rest. No status is never a success.
     """
     if answer.status is None:
         return answer.error or "protocol"
@@ -73,7 +73,8 @@ def asked_wait_seconds(answer: Answer, *, now_ms: int) -> float:
 def judge(
     answer: Answer,
     *,
-    attempts_in_budget: int,
+    attempt: int,
+    max_attempts: int,
     policy: RetryPolicy,
     now_ms: int,
     chance: float,
@@ -81,9 +82,9 @@ def judge(
 ) -> Verdict:
     """Decide what becomes of a delivery after an attempt.
 
-    `attempts_in_budget` counts the tries since the message was made or last replayed, this one
-    included. `chance` in [0, 1) spreads the pause. `inline` is a task's own callback URL, which has no
-    endpoint to disable.
+    `attempt` is this try's number (from 1) since the delivery was made or last replayed, `max_attempts`
+    how many the delivery was born with; `policy` gives only the pauses. `chance` in [0, 1) spreads them.
+    `inline` is a task's own callback URL, which has no endpoint to disable.
     """
     error = error_code(answer)
     if error is None:
@@ -93,8 +94,8 @@ def judge(
         return NotCounted(due_ms=now_ms + ceil(pause * 1000))
     if answer.status == 410:
         return GiveUp(reason="gone", error=error, disable_endpoint=not inline)
-    if attempts_in_budget >= policy.max_attempts:
+    if attempt >= max_attempts:
         return GiveUp(reason="exhausted", error=error, disable_endpoint=False)
-    pause = policy.delay_seconds(attempts_in_budget, chance=chance)
+    pause = policy.delay_seconds(attempt, chance=chance)
     pause = max(pause, asked_wait_seconds(answer, now_ms=now_ms))
     return RetryAt(due_ms=now_ms + ceil(pause * 1000), error=error)

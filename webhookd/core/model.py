@@ -64,11 +64,11 @@ class DeliveryMove(StrEnum):
 
 
 class Priority(IntEnum):
-    """Order among one partner's queued tasks; higher goes first."""
+    """Order among one partner's queued tasks; the smaller number goes first, as an index sorts."""
 
-    LOW = 0
+    HIGH = 0
     NORMAL = 1
-    HIGH = 2
+    LOW = 2
 
     @property
     def label(self) -> str:
@@ -102,7 +102,7 @@ class Machine(Generic[S, M]):
         return (state, move) in self.table
 
 
-TASKS: Final = Machine[TaskState, TaskMove](
+TASKS: Final[Machine[TaskState, TaskMove]] = Machine(
     {
         (TaskState.SCHEDULED, TaskMove.FALL_DUE): TaskState.QUEUED,
         (TaskState.SCHEDULED, TaskMove.CANCEL): TaskState.CANCELLED,
@@ -120,7 +120,7 @@ TASKS: Final = Machine[TaskState, TaskMove](
     }
 )
 
-DELIVERIES: Final = Machine[DeliveryState, DeliveryMove](
+DELIVERIES: Final[Machine[DeliveryState, DeliveryMove]] = Machine(
     {
         (DeliveryState.PENDING, DeliveryMove.DELIVER): DeliveryState.DELIVERED,
         (DeliveryState.PENDING, DeliveryMove.RETRY): DeliveryState.PENDING,

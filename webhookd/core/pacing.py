@@ -148,27 +148,19 @@ def after(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int, policy_cap
     """Return the pace after one attempt.
 
     `ceiling` (≥ 1) bounds the cap, `policy_cap_seconds` is the retry policy's longest pause, which bounds
-    the breaker's hold. While the breaker is open, answers still under way when it opened change no
-    more than the latency; the first outcome after it decides.
+    the breaker's hold. While the breaker is open, answers still under way when it opened are heard but
+    do not move it; the first outcome after the hold decides.
     """
     if outcome.kind is Kind.NEUTRAL:
         return pace
-    latency_us, slow = _latency(pace, outcome)
-    pace = replace(
-        pace,
-        cap=min(pace.cap, ceiling),
-        latency_us=latency_us,
-        slow=slow,
-        hold_until_ms=max(pace.hold_until_ms, outcome.hold_until_ms),
-    )
     state = breaker_state(pace, now_ms)
+    pace = _heard(pace, outcome, ceiling=ceiling)
     if state == "open":
         return pace
     if outcome.kind is Kind.SUCCESS:
         if state == "half_open":
             return _closed(pace, now_ms)
-        return _succeeded(pace, outcome, now_ms=now_ms, ceiling=ceiling)
-    pace = _counted(pace, failed=True)
+        return _grown(pace, outcome, now_ms=now_ms, ceiling=ceiling)
     often = pace.samples >= BREAKER_SAMPLES and pace.failure_ratio >= BREAKER_RATIO
     if state == "half_open" or often or pace.consecutive_failures >= BREAKER_FAILURES:
         hold_seconds = min(BREAKER_HOLD_SECONDS, policy_cap_seconds)
@@ -181,8 +173,29 @@ def after(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int, policy_cap
     return pace
 
 
-def _succeeded(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int) -> Pace:
-    pace = _counted(pace, failed=False)
+def _heard(pace: Pace, outcome: Outcome, *, ceiling: int) -> Pace:
+    """Take in what every outcome tells: latency, holds and the record of failures.
+
+    Latency takes an eighth of the news each time; a lane is slow above SLOW_US and quick again only below
+    QUICK_AGAIN_US.
+    """
+    seen_us = max(outcome.duration_us, _TIMEOUT_COUNTS_AS_US) if outcome.timed_out else outcome.duration_us
+    latency_us = pace.latency_us + (seen_us - pace.latency_us) // _LATENCY_WEIGHT
+    failed = outcome.kind is not Kind.SUCCESS
+    samples = min(pace.samples + 1, BREAKER_SAMPLES)
+    return replace(
+        pace,
+        cap=min(pace.cap, ceiling),
+        consecutive_failures=pace.consecutive_failures + 1 if failed else 0,
+        samples=samples,
+        failure_ratio=pace.failure_ratio + (failed - pace.failure_ratio) / samples,
+        hold_until_ms=max(pace.hold_until_ms, outcome.hold_until_ms),
+        latency_us=latency_us,
+        slow=latency_us >= (QUICK_AGAIN_US if pace.slow else SLOW_US),
+    )
+
+
+def _grown(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int) -> Pace:
     if outcome.duration_us >= SLOW_US or now_ms < pace.grow_at_ms or pace.cap >= ceiling:
         return pace
     grown = min(2 * pace.cap, pace.threshold) if pace.cap < pace.threshold else pace.cap + 1
@@ -190,33 +203,8 @@ def _succeeded(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int) -> Pa
 
 
 def _closed(pace: Pace, now_ms: int) -> Pace:
-    """The probe got through: begin again from one, with a clean record."""
-    return replace(
-        pace,
-        open_until_ms=None,
-        consecutive_failures=0,
-        samples=0,
-        failure_ratio=0.0,
-        cap=1,
-        grow_at_ms=now_ms + MOVE_INTERVAL_MS,
-    )
-
-
-def _counted(pace: Pace, *, failed: bool) -> Pace:
-    samples = min(pace.samples + 1, BREAKER_SAMPLES)
-    return replace(
-        pace,
-        consecutive_failures=pace.consecutive_failures + 1 if failed else 0,
-        samples=samples,
-        failure_ratio=pace.failure_ratio + (failed - pace.failure_ratio) / samples,
-    )
-
-
-def _latency(pace: Pace, outcome: Outcome) -> tuple[int, bool]:
-    """An eighth of the news each time; slow above SLOW_US, and quick again only below QUICK_AGAIN_US."""
-    seen_us = max(outcome.duration_us, _TIMEOUT_COUNTS_AS_US) if outcome.timed_out else outcome.duration_us
-    latency_us = pace.latency_us + (seen_us - pace.latency_us) // _LATENCY_WEIGHT
-    return latency_us, latency_us >= (QUICK_AGAIN_US if pace.slow else SLOW_US)
+    """The probe got through: go on from the one it was, with a clean record."""
+    return replace(pace, open_until_ms=None, samples=0, grow_at_ms=now_ms + MOVE_INTERVAL_MS)
 
 
 def rate_hold(tat_ms: float, *, rate_limit_per_second: float | None, wanted: int, now_ms: int) -> Grant:

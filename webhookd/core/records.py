@@ -55,6 +55,7 @@ class Endpoint:
     events: tuple[str, ...]
     task_types: tuple[str, ...]
     headers_sealed: str | None
+    header_names: tuple[str, ...]
     rate_limit: float | None
     max_concurrency: int | None
     ordering: str

@@ -1,6 +1,6 @@
-"""A task as the JSON everybody gets: the API, the live streams and the signed webhook body.
+"""Tasks, endpoints and deliveries as the JSON everybody gets: API, live streams, signed webhook bodies.
 
-One function, so that every door shows the same task. Result and metadata are spliced in as the text
+One function each, so that every door shows the same thing. Result and metadata are spliced in as the text
 they were stored as. What only HTTP adds (headers, problem documents) lives in `webhookd.api`.
 """
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from webhookd.core.records import DeliveryCounts, Task
+from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Task
 from webhookd.core.times import to_rfc3339
 
 
@@ -70,3 +70,56 @@ def counts_document(counts: DeliveryCounts) -> dict[str, int]:
 def event_body(event: str, *, timestamp_ms: int, data: object) -> str:
     """Return the webhook body `{"type", "timestamp", "data"}` as the text that is stored and signed."""
     return orjson.dumps({"type": event, "timestamp": to_rfc3339(timestamp_ms), "data": data}).decode()
+
+
+def endpoint_document(endpoint: Endpoint, *, breaker: str | None = None) -> dict[str, Any]:
+    """Return the Endpoint of the API, without its secret and with the names only of its own headers."""
+    document: dict[str, Any] = {
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "description": endpoint.description,
+        "state": endpoint.state,
+        "disabled_reason": endpoint.disabled_reason,
+        "events": list(endpoint.events),
+        "task_types": list(endpoint.task_types),
+        "headers": dict.fromkeys(endpoint.header_names, "***"),
+        "rate_limit": endpoint.rate_limit,
+        "max_concurrency": endpoint.max_concurrency,
+        "ordering": endpoint.ordering,
+        "retry": {
+            "max_attempts": endpoint.retry_max_attempts,
+            "base_seconds": endpoint.retry_base_seconds,
+            "factor": endpoint.retry_factor,
+            "cap_seconds": endpoint.retry_cap_seconds,
+        },
+        "signature": list(endpoint.signature),
+        "failing_since": _time(endpoint.failing_since_ms),
+        "created_at": to_rfc3339(endpoint.created_ms),
+        "updated_at": to_rfc3339(endpoint.updated_ms),
+    }
+    if endpoint.public_key is not None:
+        document["public_key"] = endpoint.public_key
+    if breaker is not None:
+        document["breaker"] = breaker
+    return document
+
+
+def delivery_document(delivery: Delivery) -> dict[str, Any]:
+    """Return the Delivery of the API, without its attempts."""
+    return {
+        "id": delivery.id,
+        "message_id": delivery.message_id,
+        "task_id": delivery.task_id,
+        "endpoint_id": delivery.endpoint_id,
+        "url": delivery.url,
+        "event": delivery.event,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "max_attempts": delivery.max_attempts,
+        "next_attempt_at": _time(delivery.due_ms) if delivery.state == "pending" else None,
+        "last_status": delivery.last_status,
+        "last_error": delivery.last_error,
+        "dead_reason": delivery.dead_reason,
+        "created_at": to_rfc3339(delivery.created_ms),
+        "delivered_at": _time(delivery.delivered_ms),
+    }

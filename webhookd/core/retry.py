@@ -15,7 +15,6 @@ from tenacity import RetryCallState, wait_exponential
 RETRY_AFTER_CAP_SECONDS: Final = 24 * 3600.0
 """The longest wait a receiver can ask for (contract: 24 h)."""
 
-_LONGEST_DATE: Final = 64
 _LONGEST_COUNT: Final = 9
 
 
@@ -81,8 +80,6 @@ def parse_retry_after(value: str | None, *, now_seconds: float) -> float | None:
         # int() refuses to read thousands of digits; anything past nine is over the cap anyway.
         too_long = len(text.lstrip("0")) > _LONGEST_COUNT
         return RETRY_AFTER_CAP_SECONDS if too_long else min(float(text), RETRY_AFTER_CAP_SECONDS)
-    if not text or len(text) > _LONGEST_DATE:
-        return None
     try:
         date = parsedate_to_datetime(text)
         at_seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

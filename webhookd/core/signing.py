@@ -10,7 +10,7 @@ receiver's. Source: the Standard Webhooks specification 1.0.0, "Signature scheme
 import hmac
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -47,14 +47,14 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SigningKey:
-    """One live secret, ready to sign. Its `repr` does not show the secret.
+    """One live secret, ready to sign. The secret itself is not kept.
 
     `version` is the scheme's (`v1`, `v1a`); `public_text` is the `whpk_…` text of a v1a key, else None.
     """
 
     version: str
     public_text: str | None
-    sign: _Sign = field(repr=False)
+    sign: _Sign
 
     @classmethod
     def parse(cls, text: str) -> "SigningKey":
@@ -144,7 +144,7 @@ def _encode(prefix: str, raw: bytes) -> str:
 
 
 def _decode(text: str, prefix: str, lengths: range) -> bytes:
-    encoded = text.removeprefix(prefix).rstrip("=")
+    encoded = text.removeprefix(prefix)
     try:
         raw = a2b_base64(encoded + "=" * (-len(encoded) % 4), strict_mode=True)
     except ValueError:

@@ -27,10 +27,13 @@ class Fail(Exception):
     Both reach the partner.
     """
 
+    code: str = "failed"
+    message: str = ""
+
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(code, message)
-        self.code = code
-        self.message = message
+        self.code = str(code)
+        self.message = str(message)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -42,6 +45,9 @@ class Retry(Exception):
     `after` is the pause in seconds or as a timedelta; None leaves it to the type's retry schedule.
     """
 
+    after_seconds: float | None = None
+    message: str = ""
+
     def __init__(
         self, after: float | timedelta | None = None, message: str = "asked to be tried again"
     ) -> None:
@@ -50,7 +56,7 @@ class Retry(Exception):
         if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
             raise ValueError(f"Retry(after={after!r}): the pause must be zero or more seconds")
         self.after_seconds = seconds
-        self.message = message
+        self.message = str(message)
 
     def __str__(self) -> str:
         return self.message
@@ -86,6 +92,8 @@ class TaskContext:
         self._ends_at = time.monotonic() + timeout_seconds
         self._on_progress = on_progress
         self._cancelled = False
+        self._percent: float | None = None
+        self._message: str | None = None
 
     @cached_property
     def log(self) -> Any:
@@ -116,10 +124,12 @@ class TaskContext:
     def progress(self, percent: float | None = None, message: str | None = None) -> None:
         """Say how far it is. Cheap, and may be called as often as one likes: the newest value is shown.
 
-        `percent` is held to 0..100 (not a number counts as unknown), `message` to 500 characters.
+        `percent` is held to 0..100, `message` to 500 characters. What is None, or not a number, stays as
+        it was said before.
         """
-        if self._on_progress is None:
-            return
-        known = None if percent is None or math.isnan(percent) else min(100.0, max(0.0, float(percent)))
-        text = None if message is None else clean_message(str(message), max_chars=PROGRESS_MESSAGE_CHARS)
-        self._on_progress(known, text)
+        if percent is not None and not math.isnan(percent):
+            self._percent = min(100.0, max(0.0, float(percent)))
+        if message is not None:
+            self._message = clean_message(str(message), max_chars=PROGRESS_MESSAGE_CHARS)
+        if self._on_progress is not None:
+            self._on_progress(self._percent, self._message)

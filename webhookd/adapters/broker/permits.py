@@ -27,7 +27,7 @@ from webhookd.core.errors import SettingsError
 
 DELIVER_QUEUE = "deliver"
 
-_WAIT_SECONDS = 1  # the longest BLPOP; also how long a consumer takes to notice that it shall stop
+_WAIT_SECONDS: float = 1  # the longest BLPOP; also how long a consumer takes to notice that it shall stop
 _AWAY_SECONDS = 1.0  # between two tries, and two turns, while the broker is away
 _SILENCE_SECONDS = 5.0  # without a permit for so long, look anyway: a ring may have been lost
 _SURPLUS = 64  # ringers stop at a handful of permits; more than this is not theirs
@@ -81,7 +81,7 @@ class PermitBroker(RedisBroker):
             self.emit_after("declare_queue", queue_name)
 
     def list_key(self, queue: str) -> str:
-        """The Redis list of the queue's permits, as Dramatiq lays it out; `{list_key}.msgs` has their bodies."""
+        """The Redis list of the queue's permits; `{list_key}.msgs` has their bodies (Dramatiq's layout)."""
         return f"{self.namespace}:{queue}"
 
     def count(self, queue: str) -> int:

@@ -17,6 +17,7 @@ from webhookd.adapters.broker.permits import PermitBroker, actor_for, check_queu
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 2.5  # a BLPOP waits 1 s by itself
+_IDLE_MS = 200  # how long a thread without a turn takes to notice that it shall stop
 
 
 class TurnWorker:
@@ -52,7 +53,9 @@ class TurnWorker:
                     options={},
                 )
         # A thread for each queue, since a queue has one turn at a time: none waits for another's.
-        self._worker = Worker(self._broker, queues=set(queues), worker_threads=len(set(queues)))
+        self._worker = Worker(
+            self._broker, queues=set(queues), worker_timeout=_IDLE_MS, worker_threads=len(set(queues))
+        )
 
     def start(self) -> None:
         """Start the threads; they connect on their own, and go on where there is no broker yet."""

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import IO, Final, cast
 
 from webhookd.adapters.deathwatch import watched
 from webhookd.adapters.runner import wire
@@ -26,7 +26,6 @@ from webhookd.adapters.runner.threads import ThreadPool
 from webhookd.core.outcome import Crashed, RetryLater
 
 _CHILD_MODULE: Final = "webhookd.adapters.runner.child"
-_EXIT_SECONDS: Final = 2.0
 
 
 class ChildCall:
@@ -39,13 +38,13 @@ class ChildCall:
         self._task_spec = task_spec
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
-        self._listening = False  # it has its order, and more may be said to it
+        self._stdin: IO[bytes] | None = None  # once the child has its order, and more may be said to it
         self._cancelled = False
         self._abandoned = False
         threads.submit(self._drive, on_end)
 
     def cancel(self) -> None:
-        """Tell the child once; before it has its order, the thread will."""
+        """Tell the child, once. If it has not had its order yet, the thread tells it after that."""
         with self._lock:
             if not self._cancelled:
                 self._cancelled = True
@@ -61,18 +60,6 @@ class ChildCall:
             self._abandoned = True
             self._kill()
 
-    def _tell(self) -> None:
-        if self._listening and self._child is not None and self._child.stdin is not None:
-            with contextlib.suppress(OSError):  # it is gone already, and its ending on the way
-                self._child.stdin.write(wire.CANCEL_LINE)
-                self._child.stdin.flush()
-
-    def _kill(self) -> None:
-        """Under the lock. Until `wait` has collected the child, its process group cannot be another's."""
-        if self._child is not None and self._child.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
-                os.killpg(self._child.pid, signal.SIGKILL)
-
     def _drive(self) -> Ending:
         try:
             child = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
@@ -82,40 +69,65 @@ class ChildCall:
                 start_new_session=True,
             )
         except OSError as error:
-            return RetryLater(code="exception", message=f"no child process could be started: {error.strerror}")
-        with self._lock:
-            self._child = child
-            if self._abandoned:
-                self._kill()
-        try:
-            self._give_order(child)
-            ending = self._listen(child)
-        finally:
-            self._collect(child)
-        return ending or Crashed(detail=_exit_in_words(child.returncode))
+            return RetryLater(code="exception", message=f"no child process to run in: {error.strerror}")
+        with child:
+            with self._lock:
+                self._child = child
+                if self._abandoned:
+                    self._kill()
+            try:
+                self._give_order(child)
+                ending = self._listen(child)
+            finally:
+                self._collect(child)
+        return ending or Crashed(detail=_in_words(child.returncode))
 
     def _give_order(self, child: subprocess.Popen[bytes]) -> None:
-        assert child.stdin is not None  # noqa: S101 -- a pipe was asked for; this is for the type checker
-        order = wire.order(self._job, task_spec=self._task_spec, sys_path=sys.path)
-        with contextlib.suppress(OSError):  # it died at its start: there will be no ending either
-            child.stdin.write(order)
-            child.stdin.flush()
+        stdin = cast("IO[bytes]", child.stdin)
+        with contextlib.suppress(OSError):  # it died at its start: then there is no ending to read either
+            stdin.write(wire.order_line(self._job, task_spec=self._task_spec))
+            stdin.flush()
         with self._lock:
-            self._listening = True
+            self._stdin = stdin
             if self._cancelled:
                 self._tell()
 
     def _listen(self, child: subprocess.Popen[bytes]) -> Ending | None:
-        assert child.stdout is not None  # noqa: S101 -- as above
-        for line in child.stdout:
+        for line in cast("IO[bytes]", child.stdout):
             kind, *values = json.loads(line)
-            if kind != "progress":
-                return wire.ending(kind, values)
+            if kind != wire.PROGRESS:
+                return wire.ending_from(kind, values)
             self._job.context.progress(*values)
         return None
 
     def _collect(self, child: subprocess.Popen[bytes]) -> None:
-        """Leave nothing behind: neither the child, nor what it started, nor the pipes."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(_EXIT_SECONDS)
-        ...
+        """Leave nothing behind: neither the child nor what it started.
+
+        Its exit code is settled before its pipes close, so killing it now does not change what we read.
+        """
+        with self._lock:
+            self._kill()
+            self._child = self._stdin = None
+        child.wait()
+
+    def _tell(self) -> None:
+        if self._stdin is not None:
+            with contextlib.suppress(OSError):  # it is gone, and its ending on the way
+                self._stdin.write(wire.CANCEL_LINE)
+                self._stdin.flush()
+
+    def _kill(self) -> None:
+        # Under the lock and only before `wait`: until then the number is the child's and nobody else's.
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+
+def _in_words(return_code: int) -> str:
+    if return_code >= 0:
+        return f"its process exited with code {return_code} before the function had ended"
+    try:
+        name = signal.Signals(-return_code).name
+    except ValueError:  # a real-time signal
+        name = f"signal {-return_code}"
+    return f"its process was killed by {name}"

@@ -4,6 +4,7 @@ Nothing an operator's function does escapes: whatever it returns or raises becom
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
@@ -64,9 +65,7 @@ async def call_async(job: Job) -> Ending:
         return _raised(job, error)
 
 
-def judge(
-    ending: Ending, *, cancel_requested: bool, forced: TimedOut | Interrupted | None
-) -> Outcome:
+def judge(ending: Ending, *, cancel_requested: bool, forced: TimedOut | Interrupted | None) -> Outcome:
     """What an ending means, given what the function had been told.
 
     `forced` is set once it was stopped at its time limit or for a shutdown. What it still returned, or
@@ -144,7 +143,8 @@ def _raised(job: Job, error: BaseException) -> Ending:
             return Failed(code="invalid_input", message=clean_message(wrong or error.detail))
         case Cancelled() | asyncio.CancelledError() if job.context.cancelled:
             return Stopped()
-    job.context.log.warning("task function raised", type=job.definition.type, exc_info=error)
+    with contextlib.suppress(Exception):  # a log that cannot be written must not lose the ending
+        job.context.log.warning("task function raised", type=job.definition.type, exc_info=error)
     return RetryLater(code="exception", message=clean_message(_described(error)))
 
 

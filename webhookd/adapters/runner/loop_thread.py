@@ -38,7 +38,7 @@ class LoopThread:
         return LoopCall(self._loop, job, post)
 
     async def close(self) -> None:
-        """Stop the loop, cancelling what runs there; a loop that is blocked is left to die with the process."""
+        """Stop the loop and cancel what runs there; a blocked one is left to die with the process."""
         self._stopping = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join, 2 * _LEFTOVER_SECONDS)

@@ -15,7 +15,9 @@ Listener = Callable[[float | None, str | None], None]
 class ProgressRelay:
     """`report` may be called from any thread; `listener` is called on `loop`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, listener: Listener, *, interval_seconds: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, listener: Listener, *, interval_seconds: float
+    ) -> None:
         self._loop = loop
         self._listener = listener
         self._interval_seconds = interval_seconds

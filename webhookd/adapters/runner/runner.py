@@ -158,6 +158,7 @@ class _Call:
         self._on_over = on_over
         self._cancel_requested = False
         self._forced: TimedOut | Interrupted | None = None
+        self._is_over = False
 
     def on_cancel(self, watch: asyncio.Task[bool]) -> None:
         """`watch` ended: the event was set, or we stopped watching."""
@@ -176,7 +177,7 @@ class _Call:
 
     def over(self, ending: Ending) -> None:
         """The function has really ended, perhaps long after its outcome was given."""
-        self.abandoned = False
+        self._is_over, self.abandoned = True, False
         self._on_over(self)
         if not self.outcome.done():
             self.outcome.set_result(
@@ -184,7 +185,9 @@ class _Call:
             )
 
     def _give_up(self) -> None:
-        if not self.outcome.done() and self._forced is not None:
-            self.abandoned = True
+        if self._is_over or self._forced is None:
+            return
+        self.abandoned = True
+        self.execution.abandon()
+        if not self.outcome.done():
             self.outcome.set_result(self._forced)
-            self.execution.abandon()

@@ -12,8 +12,13 @@ import queue
 import threading
 from collections.abc import Callable
 
+import structlog
+
 from webhookd.adapters.runner.ending import Ending, Stopped
+from webhookd.core.outcome import RetryLater
 from webhookd.taskset import Cancelled
+
+log = structlog.get_logger(__name__)
 
 Work = Callable[[], Ending]
 
@@ -87,7 +92,7 @@ class ThreadCall:
                 return
             self._interrupted = True
             if self._thread_id is not None:
-                raise_thread_exception(self._thread_id, Cancelled)
+                raise_thread_exception(self._thread_id, Cancelled)  # type: ignore[no-untyped-call] # Dramatiq has no types here
 
     def abandon(self) -> None:
         """It is in a call that does not return. A thread cannot be killed: its slot stays taken."""
@@ -109,6 +114,9 @@ class ThreadCall:
         except Cancelled:
             # It struck between the function's end and here, in our own code: what was returned counts.
             pass
+        except Exception as error:  # a defect of ours; unheard of, the task would hang until its lease ends
+            log.exception("running a task failed")
+            ending = RetryLater(code="exception", message=type(error).__name__)
         self._post(ending)
 
 

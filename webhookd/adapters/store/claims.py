@@ -24,6 +24,8 @@ from sqlalchemy import (
 )
 
 from webhookd.adapters.store.counters import DepthChange, upsert
+from webhookd.adapters.store.ends import read_tasks
+from webhookd.adapters.store.publish import Publisher, partners_listening
 from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
 from webhookd.adapters.store.schema import partners, queues, shares, task_bodies, tasks, type_rates
 from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
@@ -38,8 +40,9 @@ _QUEUED = text("tasks.state = 'queued'")
 class Claims:
     """The grouped write that claims tasks: pass `claim` to `Database.grouped`."""
 
-    def __init__(self, *, shard: str) -> None:
+    def __init__(self, *, shard: str, publisher: Publisher) -> None:
         self._shard = shard
+        self._publisher = publisher
 
     def claim(self, conn: Connection, requests: Sequence[ClaimTasks]) -> list[Claim | Exception]:
         """Serve the requests one after the other."""
@@ -145,7 +148,8 @@ class Claims:
         candidates = conn.execute(
             _candidates(dialect),
             {
-                "chosen": pack((row.partner_id, min(depth, request.free)) for row in waiting),
+                "chosen": pack((row.partner_id,) for row in waiting),
+                "depth": min(depth, request.free),
                 "queue": request.queue,
                 "types": list(open_types),
             },
@@ -223,7 +227,29 @@ class Claims:
                 )
             )
         depth.write(conn)
+        self._announce_started(conn, [bodies[task.id] for task in claimed], claimed, request.now_ms)
         return claimed
+
+    def _announce_started(
+        self, conn: Connection, bodies: list[Any], claimed: list[ClaimedTask], now_ms: int
+    ) -> None:
+        """Announce `task.started` where somebody asked for it by name."""
+        unaddressed = {
+            task.partner_id
+            for task, body in zip(claimed, bodies, strict=True)
+            if body.callback_url is None and body.endpoint_ids is None
+        }
+        listening = partners_listening(conn, unaddressed, "task.started") if unaddressed else set()
+        heard = [
+            task.id
+            for task, body in zip(claimed, bodies, strict=True)
+            if "task.started" in (body.events or "")
+            or (body.callback_url is None and body.endpoint_ids is None and task.partner_id in listening)
+        ]
+        if heard:
+            self._publisher.announce_tasks(
+                conn, [(task, "task.started") for task in read_tasks(conn, heard)], now_ms=now_ms
+            )
 
 
 def _tokens(limit: TypeLimit, next_ms: float, now_ms: int) -> int:
@@ -272,7 +298,7 @@ def _contenders() -> Any:
 @cache
 def _candidates(dialect: str) -> Any:
     """The first `depth` queued tasks of each chosen partner, in its own order."""
-    chosen = rowset(dialect, "chosen", {"partner_id": Text, "depth": Integer})
+    chosen = rowset(dialect, "chosen", {"partner_id": Text})
     inner = tasks.alias("inner_tasks")
     line = (
         select(inner.c.id)
@@ -283,8 +309,8 @@ def _candidates(dialect: str) -> Any:
             inner.c.suspect.is_(False),
             inner.c.type.in_(bindparam("types", expanding=True)),
         )
-        .order_by(inner.c.priority.desc(), inner.c.id)
-        .limit(chosen.c.depth)
+        .order_by(inner.c.priority, inner.c.id)
+        .limit(bindparam("depth", type_=Integer))
         .correlate(chosen)
     )
     if dialect == POSTGRESQL:
@@ -293,13 +319,13 @@ def _candidates(dialect: str) -> Any:
             select(lateral.c.id, lateral.c.partner_id, lateral.c.type)
             .select_from(chosen)
             .join(lateral, literal_column("true"))
-            .order_by(lateral.c.partner_id, lateral.c.priority.desc(), lateral.c.id)
+            .order_by(lateral.c.partner_id, lateral.c.priority, lateral.c.id)
         )
     return (
         select(tasks.c.id, tasks.c.partner_id, tasks.c.type)
         .select_from(chosen)
         .join(tasks, tasks.c.id.in_(line))
-        .order_by(tasks.c.partner_id, tasks.c.priority.desc(), tasks.c.id)
+        .order_by(tasks.c.partner_id, tasks.c.priority, tasks.c.id)
     )
 
 
@@ -350,6 +376,9 @@ def _bodies(dialect: str) -> Any:
     return select(
         task_bodies.c.task_id,
         task_bodies.c.input,
+        task_bodies.c.callback_url,
+        task_bodies.c.endpoint_ids,
+        task_bodies.c.events,
         task_bodies.c.trace_parent_id,
         task_bodies.c.trace_flags,
         task_bodies.c.trace_state,

@@ -113,6 +113,12 @@ def read_partner_queued(conn: Connection) -> dict[str, int]:
     return {row.partner_id: int(row.waiting) for row in conn.execute(statement)}
 
 
+def set_paused(conn: Connection, name: str, paused_ms: int | None) -> bool:
+    """Pause (a time) or resume (None) a queue. False: there is no such queue."""
+    changed = conn.execute(queues.update().where(queues.c.name == name).values(paused_ms=paused_ms))
+    return changed.rowcount == 1
+
+
 def fold_shards(conn: Connection, live_shards: list[str]) -> None:
     """Add the counters of ended processes to the empty shard."""
     ended = select(depths).where(depths.c.shard != "", depths.c.shard.not_in(live_shards))

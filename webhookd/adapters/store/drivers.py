@@ -95,8 +95,13 @@ def public_error(error: BaseException) -> Exception:
 
 def _is_environmental(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
-        return connection_lost(error) or isinstance(error.orig, sqlite3.OperationalError)
-    return isinstance(error, OSError | TimeoutError | sqlite3.OperationalError)
+        return connection_lost(error) or _sqlite_environment(error.orig)
+    return isinstance(error, OSError | TimeoutError) or _sqlite_environment(error)
+
+
+def _sqlite_environment(error: object) -> bool:
+    # SQLITE_ERROR (1) is what a wrong statement gives; busy, full, I/O and the rest are the machine's.
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF != 1
 
 
 def _environment_sentence(error: BaseException) -> str:

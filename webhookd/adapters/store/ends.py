@@ -45,7 +45,7 @@ class Ends:
 
     def __init__(self, *, shard: str, publisher: Publisher) -> None:
         self._shard = shard
-        self._publisher = publisher
+        self.publisher = publisher
 
     def record(self, conn: Connection, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
         """Write the ends of tries. A try whose task was taken away is answered `lost`."""
@@ -82,7 +82,7 @@ class Ends:
         if not task_ids:
             return {}
         ended = read_tasks(conn, task_ids)
-        announced = self._publisher.announce_tasks(
+        announced = self.publisher.announce_tasks(
             conn, [(task, f"task.{task.state.value}") for task in ended], now_ms=now_ms
         )
         return {
@@ -106,7 +106,7 @@ class Ends:
         }
         if rows:
             moved = read_tasks(conn, [row.id for row in rows.values()])
-            self._publisher.announce_tasks(
+            self.publisher.announce_tasks(
                 conn, [(task, "task.progress") for task in moved], now_ms=max(r.now_ms for r in reports)
             )
         return [

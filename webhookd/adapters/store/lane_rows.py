@@ -1,10 +1,14 @@
-"""A lane's pace as the text in its row: numbers only, so that a reader needs no code to see it."""
+"""The rows of lanes: a lane's pace as text (numbers only, to be read without code), and its waking."""
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Final
 
 import orjson
+from sqlalchemy import BigInteger, Connection, Text, case, func, select, text
 
+from webhookd.adapters.store.rowset import pack, rowset
+from webhookd.adapters.store.schema import deliveries, lanes
 from webhookd.core.pacing import Pace
 
 
@@ -30,3 +34,51 @@ def pace_from_text(stored: str) -> LanePace:
 
 
 INITIAL_PACE: Final = pace_to_text(LanePace(pace=Pace()))
+
+
+def lanes_wake(conn: Connection, due: dict[str, int]) -> None:
+    """Let lanes be looked at no later than `due[lane_id]` (ms). Lanes that do not exist are left out."""
+    if due:
+        conn.execute(_wake(conn.dialect.name), {"woken": pack(sorted(due.items()))})
+
+
+def next_due(*, fifo: bool) -> Any:
+    """Return the scalar subquery of when a lane's next delivery falls due; NULL where none waits.
+
+    In a fifo lane only the head of the line counts, and nothing while it is under way.
+    """
+    waiting = deliveries.alias("waiting")
+    free = text("waiting.state = 'pending' AND waiting.session_id IS NULL")
+    if not fifo:
+        return (
+            select(func.min(waiting.c.due_ms))
+            .where(free, waiting.c.lane_id == lanes.c.id)
+            .correlate(lanes)
+            .scalar_subquery()
+        )
+    head = deliveries.alias("head")
+    first = (
+        select(func.min(head.c.id))
+        .where(text("head.state = 'pending'"), head.c.lane_id == lanes.c.id)
+        .correlate(lanes)
+        .scalar_subquery()
+    )
+    return select(waiting.c.due_ms).where(free, waiting.c.id == first).correlate(lanes).scalar_subquery()
+
+
+def next_ready(conn: Connection) -> int | None:
+    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
+    later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
+    return conn.execute(
+        select(func.min(later)).where(text("lanes.ready_ms IS NOT NULL"), lanes.c.in_flight < lanes.c.cap)
+    ).scalar()
+
+
+@cache
+def _wake(dialect: str) -> Any:
+    rows = rowset(dialect, "woken", {"id": Text, "due_ms": BigInteger})
+    return (
+        lanes.update()
+        .where(lanes.c.id == rows.c.id)
+        .values(ready_ms=case((lanes.c.ready_ms < rows.c.due_ms, lanes.c.ready_ms), else_=rows.c.due_ms))
+    )

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, Text, case, literal, or_, select, text
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, Text, case, literal, or_, select, text
 
-from webhookd.adapters.entropy import new_id
+from webhookd.adapters.entropy import new_id, new_trace
 from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.lane_rows import INITIAL_PACE
 from webhookd.adapters.store.rows import names
@@ -31,7 +31,7 @@ _ENDED = (DeliveryState.DEAD, DeliveryState.CANCELLED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """One event and who gets it. `body` is the exact text that will be signed."""
+    """One event and who gets it. `body` is the exact text that will be signed; no trace: it begins one."""
 
     partner_id: str
     event: str
@@ -39,6 +39,9 @@ class Announcement:
     recipients: tuple[Recipient, ...]
     task_id: str | None = None
     task_type: str | None = None
+    trace_id: str | None = None
+    trace_flags: int = 1
+    trace_state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,9 @@ class Publisher:
                     recipients=tuple(found),
                     task_id=task.id,
                     task_type=task.type,
+                    trace_id=task.trace_id,
+                    trace_flags=task.trace_flags,
+                    trace_state=task.trace_state,
                 )
             )
         written = iter(self.announce(conn, [a for a in announcements if a is not None], now_ms=now_ms))
@@ -133,6 +139,9 @@ class Publisher:
                     announcement.event,
                     announcement.body,
                     next(feed[announcement.partner_id]),
+                    announcement.trace_id or new_trace().trace_id,
+                    announcement.trace_flags,
+                    announcement.trace_state,
                     now_ms,
                 )
             )
@@ -187,6 +196,20 @@ class Publisher:
         for row in rows:
             found[row.partner_id].append(self.subscriber_from(row))
         return found
+
+
+def partners_listening(conn: Connection, partner_ids: set[str], event: str) -> set[str]:
+    """Return which of the partners have an endpoint that names `event`."""
+    rows = conn.execute(
+        select(endpoints.c.partner_id)
+        .where(
+            endpoints.c.partner_id.in_(sorted(partner_ids)),
+            endpoints.c.deleted_ms.is_(None),
+            endpoints.c.events.contains(f'"{event}"'),
+        )
+        .distinct()
+    )
+    return {row.partner_id for row in rows}
 
 
 def _delivery_row(
@@ -261,9 +284,9 @@ def _upsert_lanes(dialect: str) -> Any:
         "lanes_in",
         {"id": Text, "partner_id": Text, "endpoint_id": Text, "fifo": Boolean, "ready_ms": BigInteger},
     )
-    fixed = {
+    fixed: dict[str, Any] = {
         "hold_ms": literal(0, BigInteger),
-        "vtime": literal(0.0, Float),
+        "served_ms": literal(0, BigInteger),
         "in_flight": literal(0, Integer),
         "cap": literal(INITIAL_CAP, Integer),
         "slow": literal(value=False, type_=Boolean),
@@ -292,6 +315,9 @@ def _insert_messages(dialect: str) -> Any:
             "event": Text,
             "body": Text,
             "seq": BigInteger,
+            "trace_id": Text,
+            "trace_flags": Integer,
+            "trace_state": Text,
             "created_ms": BigInteger,
         },
     )

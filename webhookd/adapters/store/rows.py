@@ -142,6 +142,7 @@ def endpoint_from(row: Row[Any]) -> Endpoint:
         events=names(row.events),
         task_types=names(row.task_types),
         headers_sealed=row.headers_sealed,
+        header_names=names(row.header_names),
         rate_limit=row.rate_limit,
         max_concurrency=row.max_concurrency,
         ordering=row.ordering,

@@ -17,7 +17,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TextClause,
     text,
 )
 
@@ -31,7 +30,7 @@ metadata = MetaData(
 )
 
 
-def _partial(name: str, *columns: str | TextClause, where: str) -> Index:
+def _partial(name: str, *columns: str, where: str) -> Index:
     condition = text(where)
     return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
@@ -72,6 +71,7 @@ endpoints = Table(
     Column("events", Text, nullable=False),
     Column("task_types", Text, nullable=False),
     Column("headers_sealed", Text),
+    Column("header_names", Text),
     Column("rate_limit", Float),
     Column("max_concurrency", Integer),
     Column("ordering", Text, nullable=False),
@@ -143,7 +143,7 @@ tasks = Table(
     Column("trace_id", Text, nullable=False, index=True),
     Column("dead_ms", BigInteger),
     Column("dead_reason", Text),
-    _partial("ix_tasks_claim", "queue", "partner_id", text("priority DESC"), "id", where="state = 'queued'"),
+    _partial("ix_tasks_claim", "queue", "partner_id", "priority", "id", where="state = 'queued'"),
     _partial("ix_tasks_age", "queue", "due_ms", where="state = 'queued'"),
     _partial("ix_tasks_schedule", "due_ms", where="state = 'scheduled'"),
     _partial(
@@ -197,6 +197,9 @@ messages = Table(
     Column("event", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("trace_flags", Integer, nullable=False),
+    Column("trace_state", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Index("ix_messages_feed", "partner_id", "seq", unique=True),
     Index("ix_messages_task", "task_id"),
@@ -273,7 +276,7 @@ lanes = Table(
     Column("fifo", Boolean, nullable=False),
     Column("ready_ms", BigInteger),
     Column("hold_ms", BigInteger, nullable=False),
-    Column("vtime", Float, nullable=False),
+    Column("served_ms", BigInteger, nullable=False),
     Column("in_flight", Integer, nullable=False),
     Column("cap", Integer, nullable=False),
     Column("slow", Boolean, nullable=False),

@@ -1,0 +1,72 @@
+"""Fixtures shared by all tests. A missing service skips the test on a laptop and fails it in CI."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer
+from webhookd.core.errors import SettingsError
+
+
+def _missing(error: Exception) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error))
+    pytest.skip(str(error))
+
+
+@pytest.fixture
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """A Valkey of the test's own, which it may kill, freeze and fill."""
+    try:
+        server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
+    except SettingsError as error:
+        _missing(error)
+    with server:
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey: ValkeyServer) -> str:
+    return valkey.url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Databases]:
+    """One PostgreSQL a test process, or the one at `WEBHOOKD_TEST_POSTGRES_URL`; leave it running."""
+    if external_url := os.environ.get("WEBHOOKD_TEST_POSTGRES_URL"):
+        yield Databases(external_url)
+        return
+    server = _postgres_server(fsync=False)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: Databases) -> Iterator[str]:
+    """An empty database of the test's own, as a `postgresql://` URL."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def crashable_postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL of the test's own, which it may stop, crash and start again (some 2 s)."""
+    server = _postgres_server(fsync=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def _postgres_server(*, fsync: bool) -> PostgresServer:
+    try:
+        return PostgresServer(fsync=fsync)
+    except ServiceMissing as error:
+        _missing(error)
+        raise

@@ -1,0 +1,34 @@
+"""Every store test runs on SQLite and on a real PostgreSQL, migrated as `webhookd migrate` does it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.migrate import migrate
+from webhookd.adapters.store.store import Store, StoreOptions
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, as a URL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open, migrated database."""
+    await migrate(database_url)
+    opened = await Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    """The store on it, as one process sees it."""
+    return Store(database, StoreOptions(session_id="ses_test"))

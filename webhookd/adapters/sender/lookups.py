@@ -1,0 +1,139 @@
+"""Host names to addresses, in threads that cannot starve each other.
+
+`getaddrinfo` blocks, cannot be cancelled, and waits half a minute and longer for a name server that
+swallows questions. So:
+
+- one look-up per name at a time: whoever asks meanwhile shares it, so a black-hole name costs one
+  thread however many deliveries wait for it, and whoever's deadline passes just walks away;
+- threads are bounded, and a quarter of them is kept for names that have answered before: a flood of
+  new black-hole names delays other new names at worst, never the endpoints that work;
+- a name loses that privilege when somebody had to walk away from its look-up;
+- a thread is started per look-up and is a daemon: one that hangs holds up neither a pool nor the exit.
+
+Nothing is cached: connections are kept alive, so look-ups are rare, and every dialling judges the
+answer it is about to use.
+"""
+
+import asyncio
+import errno
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+Resolve = Callable[[str], Sequence[str]]
+"""A blocking look-up: a host name to numeric addresses; raises OSError when there are none."""
+
+_REMEMBERED_NAMES: Final = 4096
+
+
+def system_addresses(host: str) -> list[str]:
+    """Ask the system's resolver (`getaddrinfo`): hosts file, DNS, whatever nsswitch says."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(_numeric(sockaddr) for *_, sockaddr in found))
+
+
+def _numeric(sockaddr: tuple[object, ...]) -> str:
+    """Return the address of a socket address, with its scope id if it has one, so that the guard sees it."""
+    address = str(sockaddr[0])
+    scoped = len(sockaddr) == 4 and sockaddr[3] and "%" not in address
+    return f"{address}%{sockaddr[3]}" if scoped else address
+
+
+class Lookups:
+    """Look-ups of one event loop, at most `threads` at once."""
+
+    def __init__(self, resolve: Resolve = system_addresses, *, threads: int) -> None:
+        self._resolve = resolve
+        self._threads = threads
+        self._strangers_limit = threads - threads // 4
+        self._running = 0
+        self._waiters: dict[str, set[asyncio.Future[Sequence[str]]]] = {}
+        # Names waiting for a thread, oldest first; dicts because their waiters may leave.
+        self._friends: dict[str, None] = {}
+        self._strangers: dict[str, None] = {}
+        self._answered: dict[str, None] = {}
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """Return the numeric addresses of a host name.
+
+        Raises:
+            OSError: when the name does not resolve.
+        """
+        waiter: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+        if host in self._waiters:
+            self._waiters[host].add(waiter)
+        else:
+            self._waiters[host] = {waiter}
+            (self._friends if host in self._answered else self._strangers)[host] = None
+            self._start()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._walk_away(host, waiter)
+            raise
+
+    def _walk_away(self, host: str, waiter: asyncio.Future[Sequence[str]]) -> None:
+        self._answered.pop(host, None)
+        waiters = self._waiters.get(host, set())
+        waiters.discard(waiter)
+        if not waiters and (host in self._friends or host in self._strangers):
+            self._friends.pop(host, None)
+            self._strangers.pop(host, None)
+            del self._waiters[host]
+
+    def _start(self) -> None:
+        """Give free threads to the names that wait for one."""
+        while self._running < self._threads:
+            if self._friends:
+                queue = self._friends
+            elif self._strangers and self._running < self._strangers_limit:
+                queue = self._strangers
+            else:
+                return
+            host = next(iter(queue))
+            del queue[host]
+            self._running += 1
+            thread = threading.Thread(
+                target=self._look_up,
+                args=(host, asyncio.get_running_loop()),
+                name="webhookd-lookup",
+                daemon=True,
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # this machine has no threads left: not the name's fault
+                self._landed(host, OSError(errno.EAGAIN, "no thread for a look-up"))
+
+    def _look_up(self, host: str, loop: asyncio.AbstractEventLoop) -> None:
+        """Run in a thread of its own."""
+        outcome: Sequence[str] | OSError
+        try:
+            outcome = self._resolve(host)
+        except OSError as fault:
+            outcome = fault
+        except UnicodeError as fault:  # what getaddrinfo says of a name it cannot encode
+            outcome = OSError(str(fault))
+        with suppress(RuntimeError):  # the loop has closed in the meantime
+            loop.call_soon_threadsafe(self._landed, host, outcome)
+
+    def _landed(self, host: str, outcome: Sequence[str] | OSError) -> None:
+        self._running -= 1
+        waiters = self._waiters.pop(host)
+        if not isinstance(outcome, OSError) and waiters:
+            self._remember(host)
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if isinstance(outcome, OSError):
+                waiter.set_exception(outcome)
+            else:
+                waiter.set_result(outcome)
+        self._start()
+
+    def _remember(self, host: str) -> None:
+        self._answered.pop(host, None)
+        self._answered[host] = None
+        if len(self._answered) > _REMEMBERED_NAMES:
+            del self._answered[next(iter(self._answered))]

@@ -1,0 +1,188 @@
+"""The guarded transport: `httpx.Request` in, `httpx.Response` out.
+
+Called directly by `Sender`; respx and `httpx.MockTransport` take its place in tests. It judges the URL
+by the rules of registration once more (the operator's may have changed since), takes a connection
+from the guarded connector, writes the head exactly as given and reads the response.
+
+It has no time-out of its own: the caller's deadline cancels it, wherever it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import httpx
+from aiohttp.connector import Connection
+from yarl import URL
+
+from webhookd.adapters.sender.connector import GuardedConnector
+from webhookd.adapters.sender.faults import Blocked, dialling_fault
+from webhookd.adapters.sender.guard import Dialling, dialling
+from webhookd.adapters.sender.stopwatch import Stopwatch
+from webhookd.adapters.sender.wire import Exchange, Wire
+from webhookd.core.egress import EgressPolicy, check_url, relay_allowed
+from webhookd.core.errors import UrlNotAllowed
+
+_REMEMBERED_ROUTES: Final = 2048
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What is the same for every request to one URL.
+
+    `plan` is what aiohttp's connector wants to know of a request: it is dialled for, never sent.
+    `target` is the request target, a path, or the absolute URL for plain http through a proxy.
+    """
+
+    plan: aiohttp.ClientRequest
+    wanted: Dialling
+    tls: bool
+    target: bytes
+    proxy_head: bytes
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """HTTP/1.1 over connections to allowed addresses only, through an egress proxy where one is set.
+
+    Headers go out exactly as they are in the request, so `host` and `content-length` are the caller's.
+    `request.extensions["stopwatch"]`, where given, is marked. The response's stream is raw (nothing
+    is decompressed), ends after 256 KiB, and simply ends where the body breaks off.
+    """
+
+    def __init__(
+        self, connector: GuardedConnector, policy: EgressPolicy, *, proxy_url: str | None = None
+    ) -> None:
+        self._connector = connector
+        self._policy = policy
+        self._proxy = URL(proxy_url) if proxy_url else None
+        self._routes: dict[str, Route] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; return once the head of the response is in.
+
+        Raises:
+            httpx.TransportError: for all that is the far side's or the proxy's fault.
+            OSError: this machine is out of sockets, memory or threads.
+            ValueError: a header would break the message apart.
+        """
+        route = self._route(str(request.url))
+        stopwatch = request.extensions.get("stopwatch") or Stopwatch()
+        message = await _message(request, route)
+        connection, wire = await self._connect(route, stopwatch)
+        try:
+            exchange = wire.ask(message, stopwatch)
+            await exchange.head
+        except BaseException:
+            connection.close()
+            raise
+        body = _Body(connection, wire, exchange)
+        return httpx.Response(exchange.status, headers=exchange.headers, stream=body)
+
+    async def aclose(self) -> None:
+        """Drop every connection."""
+        await self._connector.close()
+
+    async def _connect(self, route: Route, stopwatch: Stopwatch) -> tuple[Connection, Wire]:
+        dialling.set((route.wanted, stopwatch))
+        stopwatch.proxied = route.wanted.exempt
+        while True:
+            try:
+                connection = await self._connector.connect(route.plan, [], _NO_TIMEOUT)
+            except (aiohttp.ClientError, OSError) as fault:
+                raise dialling_fault(
+                    fault, wanted=route.wanted, tls=route.tls, stopwatch=stopwatch
+                ) from fault
+            wire = connection.protocol
+            assert isinstance(wire, Wire)  # noqa: S101  # the connector makes no others
+            if not wire.used or wire.is_quiet():
+                return connection, wire
+            connection.close()
+
+    def _route(self, url: str) -> Route:
+        route = self._routes.get(url)
+        if route is None:
+            route = self._plan(url)
+            if len(self._routes) >= _REMEMBERED_ROUTES:
+                del self._routes[next(iter(self._routes))]
+            self._routes[url] = route
+        return route
+
+    def _plan(self, url: str) -> Route:
+        try:
+            callback = check_url(url, self._policy)
+        except UrlNotAllowed:
+            raise Blocked("the URL is refused") from None
+        proxy = self._proxy
+        if proxy is not None and not relay_allowed(callback, self._policy):
+            raise Blocked("the URL is refused")
+        target, proxy_head = callback.url.removeprefix(callback.origin), b""
+        if proxy is None:
+            wanted = Dialling(host=callback.host, port=callback.port, scheme=callback.scheme, exempt=False)
+        else:
+            wanted = Dialling(
+                host=proxy.raw_host or "", port=proxy.port or 0, scheme=proxy.scheme, exempt=True
+            )
+            if callback.scheme == "http":
+                target, proxy_head = callback.url, _proxy_authorization(proxy)
+        return Route(
+            plan=aiohttp.ClientRequest(
+                "POST", URL(callback.url, encoded=True), loop=asyncio.get_running_loop(), proxy=proxy
+            ),
+            wanted=wanted,
+            tls=callback.scheme == "https",
+            target=target.encode("ascii"),
+            proxy_head=proxy_head,
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    """The raw response body as it comes in; closing it gives the connection back, or drops it."""
+
+    def __init__(self, connection: Connection, wire: Wire, exchange: Exchange) -> None:
+        self._connection = connection
+        self._wire = wire
+        self._exchange = exchange
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self._exchange.next_chunk():
+            yield chunk
+
+    async def aclose(self) -> None:
+        if self._wire.settle():
+            self._connection.release()
+        else:
+            self._connection.close()
+
+
+async def _message(request: httpx.Request, route: Route) -> bytes:
+    """Return the request as it goes over the wire."""
+    headers = request.headers.raw
+    head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (
+        request.method.encode("ascii"),
+        route.target,
+        route.proxy_head,
+        b"".join([b"%b: %b\r\n" % header for header in headers]),
+    )
+    lines = len(headers) + 2 + bool(route.proxy_head)
+    if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
+        raise ValueError("a header holds a line break or NUL")
+    return head + b"".join([part async for part in _parts(request)])
+
+
+def _parts(request: httpx.Request) -> httpx.AsyncByteStream:
+    assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101  # what httpx asks of async callers
+    return request.stream
+
+
+def _proxy_authorization(proxy: URL) -> bytes:
+    """Return the header line for the credentials in the proxy's URL, empty without any.
+
+    For CONNECT aiohttp sends them itself.
+    """
+    if proxy.user is None:
+        return b""
+    credentials = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
+    return f"proxy-authorization: {credentials}\r\n".encode("ascii")

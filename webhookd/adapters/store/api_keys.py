@@ -1,0 +1,105 @@
+"""API keys at rest: hashes, scopes, expiry and revocation. The texts of keys are kept nowhere."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, select
+
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.partners import read_partner
+from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.schema import api_keys
+from webhookd.core.records import ApiKey, Page, Partner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A key and, unless it is an admin's, its partner."""
+
+    key: ApiKey
+    partner: Partner | None
+
+
+def add_key(conn: Connection, key: ApiKey) -> None:
+    """Add a key."""
+    conn.execute(
+        api_keys.insert().values(
+            id=key.id,
+            partner_id=key.partner_id,
+            name=key.name,
+            scopes=orjson.dumps(key.scopes).decode(),
+            secret_hash=key.secret_hash.hex(),
+            created_ms=key.created_ms,
+            expires_ms=key.expires_ms,
+            revoked_ms=key.revoked_ms,
+        )
+    )
+
+
+def read_key(conn: Connection, key_id: str) -> ApiKey | None:
+    """Return one key, revoked ones too."""
+    row = conn.execute(select(api_keys).where(api_keys.c.id == key_id)).first()
+    return None if row is None else _key_from(row)
+
+
+def read_credential(conn: Connection, key_id: str) -> Credential | None:
+    """Return a key with its partner."""
+    key = read_key(conn, key_id)
+    if key is None:
+        return None
+    partner = None if key.partner_id is None else read_partner(conn, key.partner_id)
+    return Credential(key=key, partner=partner)
+
+
+def read_keys(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
+    """Return the keys of a partner (None: the admins'), newest first, and the cursor of the next page."""
+    statement = (
+        select(api_keys)
+        .where(api_keys.c.partner_id.is_not_distinct_from(partner_id))
+        .order_by(api_keys.c.id.desc())
+        .limit(page.limit + 1)
+    )
+    if page.cursor is not None:
+        statement = statement.where(api_keys.c.id < page.cursor)
+    rows = conn.execute(statement).all()
+    found = [_key_from(row) for row in rows[: page.limit]]
+    return found, found[-1].id if len(rows) > page.limit else None
+
+
+def revoke_key(conn: Connection, key_id: str, *, now_ms: int) -> ApiKey | None:
+    """Revoke a key for good; None where there is none. Revoking twice keeps the first time."""
+    conn.execute(
+        api_keys.update()
+        .where(api_keys.c.id == key_id, api_keys.c.revoked_ms.is_(None))
+        .values(revoked_ms=now_ms)
+    )
+    return read_key(conn, key_id)
+
+
+def _key_from(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        partner_id=row.partner_id,
+        name=row.name,
+        scopes=names(row.scopes),
+        secret_hash=bytes.fromhex(row.secret_hash),
+        created_ms=row.created_ms,
+        expires_ms=row.expires_ms,
+        revoked_ms=row.revoked_ms,
+    )
+
+
+class Keys:
+    """Reading keys; they are changed by the functions above, in the transaction of the request."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def find(self, key_id: str) -> Credential | None:
+        """Return a key and its partner, whether or not it is still good."""
+        return await self._db.read(read_credential, key_id)
+
+    async def list(self, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
+        """Return a page, newest first, and the next cursor."""
+        return await self._db.read(read_keys, partner_id, page)

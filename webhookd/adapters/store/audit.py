@@ -1,0 +1,87 @@
+"""The audit log: who changed what, written in the transaction of the change.
+
+An entry holds ids and names of settings, never a key, a secret or a URL.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select
+
+from webhookd.adapters.entropy import new_id
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.schema import audit
+from webhookd.core import ids
+from webhookd.core.records import Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One act. `actor` is a key's id or a part of the service; `target` the id it was done to."""
+
+    id: str
+    at_ms: int
+    actor: str
+    action: str
+    target: str
+    partner_id: str | None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def add(
+    conn: Connection,
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    partner_id: str | None,
+    now_ms: int,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Add an entry; `action` is `noun.verb`, such as `partner.create`."""
+    conn.execute(
+        audit.insert().values(
+            id=new_id(ids.AUDIT, now_ms),
+            at_ms=now_ms,
+            actor=actor,
+            action=action,
+            target=target,
+            partner_id=partner_id,
+            detail=orjson.dumps(detail or {}).decode(),
+        )
+    )
+
+
+def read_entries(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[AuditEntry], str | None]:
+    """Return entries, newest first, and the cursor of the next page. `partner_id` None is all partners'."""
+    statement = select(audit).order_by(audit.c.id.desc()).limit(page.limit + 1)
+    if partner_id is not None:
+        statement = statement.where(audit.c.partner_id == partner_id)
+    if page.cursor is not None:
+        statement = statement.where(audit.c.id < page.cursor)
+    rows = conn.execute(statement).all()
+    entries = [
+        AuditEntry(
+            id=row.id,
+            at_ms=row.at_ms,
+            actor=row.actor,
+            action=row.action,
+            target=row.target,
+            partner_id=row.partner_id,
+            detail=orjson.loads(row.detail),
+        )
+        for row in rows[: page.limit]
+    ]
+    return entries, entries[-1].id if len(rows) > page.limit else None
+
+
+class Audit:
+    """Reading the audit log; entries are added with `add`, inside the transaction of the act."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def list(self, partner_id: str | None, page: Page) -> tuple[list[AuditEntry], str | None]:
+        """Return a page, newest first, and the next cursor."""
+        return await self._db.read(read_entries, partner_id, page)

@@ -1,0 +1,191 @@
+"""Deliveries as the API sees them: reading, listing, cancelling. Sending them is the lanes' business."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, Select, select
+
+from webhookd.adapters.store.lane_release import lock_lanes
+from webhookd.adapters.store.lane_rows import lanes_wake
+from webhookd.adapters.store.replaying import replay_deliveries
+from webhookd.adapters.store.rows import delivery_from, names, select_deliveries
+from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
+from webhookd.core import ids
+from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
+from webhookd.core.records import Attempt, Delivery, Page
+
+_NO_ENTROPY = bytes(ids.ENTROPY_BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries to list; None is any. Times bound `created_ms`: since inclusive, until exclusive."""
+
+    state: DeliveryState | None = None
+    endpoint_id: str | None = None
+    task_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryHistory:
+    """A delivery with all that was tried, and what a person needs to repeat a try.
+
+    `body` is the exact text that was signed; `header_names` are the endpoint's own headers.
+    """
+
+    delivery: Delivery
+    attempts: tuple[Attempt, ...]
+    body: str
+    header_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedDelivery:
+    """The delivery after a call. `changed`: the call moved it; `endpoint_deleted`: it can go nowhere."""
+
+    delivery: Delivery
+    changed: bool
+    endpoint_deleted: bool = False
+
+
+def get_delivery(conn: Connection, delivery_id: str, partner_id: str | None) -> Delivery | None:
+    """Return a delivery; None where it does not exist or is another partner's."""
+    row = conn.execute(_one(delivery_id, partner_id)).one_or_none()
+    return None if row is None else delivery_from(row)
+
+
+def get_history(conn: Connection, delivery_id: str, partner_id: str | None) -> DeliveryHistory | None:
+    """Return a delivery with its attempts, oldest first; None as for `get_delivery`."""
+    statement = (
+        _one(delivery_id, partner_id)
+        .add_columns(messages.c.body, endpoints.c.header_names)
+        .outerjoin(messages, messages.c.id == deliveries.c.message_id)
+    )
+    row = conn.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return DeliveryHistory(
+        delivery=delivery_from(row),
+        attempts=tuple(list_attempts(conn, [delivery_id])),
+        body=row.body or "",
+        header_names=names(row.header_names),
+    )
+
+
+def list_attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[Attempt]:
+    """Return the attempts of these deliveries, in the order they were made."""
+    rows = conn.execute(
+        select(attempts)
+        .where(attempts.c.delivery_id.in_(delivery_ids))
+        .order_by(attempts.c.at_ms, attempts.c.delivery_id, attempts.c.number)
+    )
+    return [_attempt_from(row) for row in rows]
+
+
+def list_deliveries(
+    conn: Connection, partner_id: str | None, wanted: DeliveryFilter, page: Page
+) -> tuple[list[Delivery], str | None]:
+    """Return a page of deliveries, newest first, and the cursor of the next page or None."""
+    statement = _owned(select_deliveries(), partner_id)
+    if page.cursor is not None:
+        statement = statement.where(deliveries.c.id < page.cursor)
+    if wanted.state is not None:
+        statement = statement.where(deliveries.c.state == wanted.state.value)
+    if wanted.endpoint_id is not None:
+        statement = statement.where(deliveries.c.endpoint_id == wanted.endpoint_id)
+    if wanted.task_id is not None:
+        statement = statement.where(deliveries.c.task_id == wanted.task_id)
+    # Ids begin with the time they were made at, so the index that orders the page bounds it too.
+    if wanted.since_ms is not None:
+        statement = statement.where(deliveries.c.id >= _first_id(wanted.since_ms))
+    if wanted.until_ms is not None:
+        statement = statement.where(deliveries.c.id < _first_id(wanted.until_ms))
+    rows = conn.execute(statement.order_by(deliveries.c.id.desc()).limit(page.limit + 1)).all()
+    found = [delivery_from(row) for row in rows[: page.limit]]
+    return found, found[-1].id if len(rows) > page.limit else None
+
+
+def cancel_delivery(
+    conn: Connection, delivery_id: str, partner_id: str | None, now_ms: int
+) -> MovedDelivery | None:
+    """End a pending or parked delivery as cancelled; others are returned unchanged. None: unknown, foreign.
+
+    One that is under way ends as cancelled too: what its receiver answers goes into its log only.
+    """
+    row = _lock(conn, delivery_id, partner_id)
+    if row is None:
+        return None
+    state = DeliveryState(row.state)
+    if not DELIVERIES.allows(state, DeliveryMove.CANCEL):
+        return MovedDelivery(delivery=delivery_from(row), changed=False)
+    conn.execute(
+        deliveries.update()
+        .where(deliveries.c.id == delivery_id)
+        .values(state=DELIVERIES.next(state, DeliveryMove.CANCEL).value, due_ms=None, ended_ms=now_ms)
+    )
+    if row.state == DeliveryState.PENDING.value:
+        # In a fifo lane the next in line may have been waiting for this one.
+        lanes_wake(conn, {row.lane_id: now_ms})
+    return MovedDelivery(delivery=_again(conn, delivery_id), changed=True)
+
+
+def replay_delivery(
+    conn: Connection, delivery_id: str, partner_id: str | None, now_ms: int
+) -> MovedDelivery | None:
+    """Deliver again what has ended; one still pending or parked is returned unchanged. None: unknown, foreign."""
+    row = conn.execute(_one(delivery_id, partner_id).add_columns(endpoints.c.deleted_ms)).one_or_none()
+    if row is None:
+        return None
+    moved = replay_deliveries(conn, [delivery_id], now_ms=now_ms)
+    return MovedDelivery(
+        delivery=_again(conn, delivery_id),
+        changed=delivery_id in moved,
+        endpoint_deleted=row.deleted_ms is not None,
+    )
+
+
+def _again(conn: Connection, delivery_id: str) -> Delivery:
+    return delivery_from(conn.execute(_one(delivery_id, None)).one())
+
+
+def _lock(conn: Connection, delivery_id: str, partner_id: str | None) -> Row[Any] | None:
+    """Lock a delivery after its lane, which is the order of the whole store."""
+    known = conn.execute(_one(delivery_id, partner_id)).one_or_none()
+    if known is None:
+        return None
+    lock_lanes(conn, [known.lane_id])
+    return conn.execute(_one(delivery_id, partner_id).with_for_update(of=deliveries)).one_or_none()
+
+
+def _one(delivery_id: str, partner_id: str | None) -> Select[Any]:
+    return _owned(select_deliveries().where(deliveries.c.id == delivery_id), partner_id)
+
+
+def _owned(statement: Select[Any], partner_id: str | None) -> Select[Any]:
+    return statement if partner_id is None else statement.where(deliveries.c.partner_id == partner_id)
+
+
+def _first_id(ms: int) -> str:
+    return ids.make_id(ids.DELIVERY, now_ms=max(ms, 0), entropy=_NO_ENTROPY)
+
+
+def _attempt_from(row: Row[Any]) -> Attempt:
+    headers: Iterable[Sequence[str]] = orjson.loads(row.headers)
+    return Attempt(
+        delivery_id=row.delivery_id,
+        number=row.number,
+        at_ms=row.at_ms,
+        duration_us=row.duration_us,
+        dns_us=row.dns_us,
+        connect_us=row.connect_us,
+        tls_us=row.tls_us,
+        first_byte_us=row.first_byte_us,
+        status=row.status,
+        error=row.error,
+        headers=tuple((name, value) for name, value in headers),
+        excerpt=row.excerpt,
+    )

@@ -1,0 +1,119 @@
+"""`Idempotency-Key`s of every POST but task submissions (those are claimed by the intake, `submit`).
+
+The key's row is written in the transaction of the effect, so an effect that is refused or rolled back
+leaves its key unused. A concurrent repeat waits for the first: on SQLite for its turn to write, on
+PostgreSQL on the unique row. What is kept of the answer is sealed, because it may show a secret once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Connection, Row, select
+
+from webhookd.adapters.store.counters import upsert
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.schema import idempotency
+from webhookd.adapters.vault import Vault
+from webhookd.core.errors import IdempotencyMismatch
+
+Effect = Callable[[Connection], bytes]
+"""Does the writes of a request on the connection given, and returns the answer to keep."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedRequest:
+    """A request with a key. `owner` is a partner's id or the admins'; `fingerprint` hashes route and body."""
+
+    owner: str
+    key: str
+    fingerprint: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The answer: just made, or (`replayed`) the one made when the key was first used."""
+
+    answer: bytes
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """What a key of a task submission stands for: the fingerprint and the intake's JSON `outcome`."""
+
+    fingerprint: str
+    outcome: str
+
+
+class Idempotency:
+    """Runs effects once per key. `keep_ms` is how long a key is remembered."""
+
+    def __init__(self, db: Database, vault: Vault, *, keep_ms: int) -> None:
+        self._db = db
+        self._vault = vault
+        self._keep_ms = keep_ms
+
+    async def once(self, request: KeyedRequest | None, effect: Effect) -> Kept:
+        """Run `effect` in a transaction, unless the key was used before.
+
+        Without a key (`request` None) it always runs. Raises IdempotencyMismatch where the key stood
+        for another request, and whatever `effect` raises; then nothing was written.
+        """
+        if request is None:
+            return Kept(answer=await self._db.write(effect), replayed=False)
+        return await self._db.write(self._once, request, effect)
+
+    async def find(self, owner: str, key: str, *, now_ms: int) -> KnownKey | None:
+        """Return what a key stands for, if it is still remembered."""
+        return await self._db.read(self._find, owner, key, now_ms)
+
+    def _once(self, conn: Connection, request: KeyedRequest, effect: Effect) -> Kept:
+        mine = (idempotency.c.partner_id == request.owner) & (idempotency.c.key == request.key)
+        conn.execute(
+            idempotency.delete().where(mine, idempotency.c.created_ms < request.now_ms - self._keep_ms)
+        )
+        claimed = conn.execute(
+            upsert(conn.dialect.name)(idempotency)
+            .values(
+                partner_id=request.owner,
+                key=request.key,
+                fingerprint=request.fingerprint,
+                outcome="{}",
+                created_ms=request.now_ms,
+            )
+            .on_conflict_do_nothing()
+            .returning(idempotency.c.key)
+        ).first()
+        if claimed is None:
+            row = conn.execute(select(idempotency).where(mine)).one()
+            return Kept(answer=self._answer_of(row, request), replayed=True)
+        answer = effect(conn)
+        sealed = self._vault.seal(answer, partner=request.owner, endpoint=None, field=_field(request.key))
+        conn.execute(
+            idempotency.update().where(mine).values(outcome=orjson.dumps({"sealed": sealed}).decode())
+        )
+        return Kept(answer=answer, replayed=False)
+
+    def _answer_of(self, row: Row[tuple[object, ...]], request: KeyedRequest) -> bytes:
+        if row.fingerprint != request.fingerprint:
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used before with another request; use a new key for a new request."
+            )
+        sealed = orjson.loads(row.outcome)["sealed"]
+        return self._vault.open(sealed, partner=request.owner, endpoint=None, field=_field(request.key))
+
+    def _find(self, conn: Connection, owner: str, key: str, now_ms: int) -> KnownKey | None:
+        row = conn.execute(
+            select(idempotency.c.fingerprint, idempotency.c.outcome).where(
+                idempotency.c.partner_id == owner,
+                idempotency.c.key == key,
+                idempotency.c.created_ms >= now_ms - self._keep_ms,
+            )
+        ).first()
+        return None if row is None else KnownKey(fingerprint=row.fingerprint, outcome=row.outcome)
+
+
+def _field(key: str) -> str:
+    return f"idempotency {key}"

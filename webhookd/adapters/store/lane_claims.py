@@ -1,0 +1,333 @@
+"""A turn over the lanes: which deliveries this process may send now.
+
+Ready lanes are locked with SKIP LOCKED, so any number of deliver processes take turns without a leader.
+All lanes' due deliveries are found and taken in one statement each; no transaction is open while
+anything is sent. Attempt + 1 is committed here, before the first byte goes out.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from itertools import zip_longest
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Row,
+    Text,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    text,
+)
+
+from webhookd.adapters.store.lane_rows import LanePace, next_due, next_ready, pace_from_text, pace_to_text
+from webhookd.adapters.store.lane_targets import read_targets
+from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages, partners
+from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget, Turn
+from webhookd.core.fairness import Contender, Dealt, deal
+from webhookd.core.pacing import allowance, rate_hold, ready_ms
+
+LANES_A_TURN = 256
+NO_CEILING = 1_000
+
+
+class LaneClaims:
+    """The grouped write that claims deliveries: pass `claim` to `Database.grouped`."""
+
+    def claim(self, conn: Connection, requests: Sequence[ClaimDeliveries]) -> list[Turn | Exception]:
+        """Serve the requests one after the other."""
+        return [self._claim(conn, request) for request in requests]
+
+    def _claim(self, conn: Connection, request: ClaimDeliveries) -> Turn:
+        dialect = conn.dialect.name
+        picked = conn.execute(_pick(dialect), {"now": request.now_ms, "most": LANES_A_TURN}).all()
+        if not picked:
+            return Turn(again_ms=next_ready(conn), clock=request.clock, partner_vtimes=request.partner_vtimes)
+        paces = {row.id: pace_from_text(row.pace) for row in picked}
+        room = {row.id: _room(row, paces[row.id], request) for row in picked}
+        waiting = _waiting(conn, request, picked, room)
+        dealt = _deal(picked, waiting, request)
+        counts = Counter(row.lane_id for row in dealt.items)
+        taken = _take(conn, request, [row.id for row in dealt.items]) if dealt.items else []
+        _move_lanes(conn, request.now_ms, picked, paces, counts)
+        targets = read_targets(conn, request.now_ms, [row for row in picked if row.id in counts])
+        vtimes = {**request.partner_vtimes, **dealt.vtimes}
+        more = len(dealt.items) >= request.free or len(picked) == LANES_A_TURN
+        return Turn(
+            deliveries=tuple(_due(row, targets[row.lane_id]) for row in taken),
+            again_ms=request.now_ms if more else next_ready(conn),
+            clock=dealt.clock,
+            partner_vtimes={p: v for p, v in vtimes.items() if v > dealt.clock},
+        )
+
+
+def _move_lanes(
+    conn: Connection,
+    now_ms: int,
+    picked: Sequence[Row[Any]],
+    paces: dict[str, LanePace],
+    counts: Counter[str],
+) -> None:
+    """Write what is in flight, what holds each visited lane, and when it is to be looked at again."""
+    moved = []
+    for row in sorted(picked, key=lambda row: row.id):
+        lane = paces[row.id]
+        grant = rate_hold(
+            lane.tat_ms, rate_limit_per_second=row.rate_limit, wanted=counts[row.id], now_ms=now_ms
+        )
+        moved.append(
+            (
+                row.id,
+                counts[row.id],
+                now_ms if counts[row.id] else row.served_ms,
+                max(ready_ms(lane.pace), grant.ready_ms if row.rate_limit is not None else 0),
+                min(lane.pace.cap, _ceiling(row)),
+                pace_to_text(LanePace(pace=lane.pace, tat_ms=grant.tat_ms)),
+            )
+        )
+    conn.execute(_move(conn.dialect.name), {"moved": pack(moved)})
+
+
+def _ceiling(row: Row[Any]) -> int:
+    return 1 if row.fifo else row.max_concurrency or NO_CEILING
+
+
+def _room(row: Row[Any], lane: LanePace, request: ClaimDeliveries) -> int:
+    """Return how many deliveries of this lane may start now."""
+    room = allowance(lane.pace, in_flight=row.in_flight, ceiling=_ceiling(row), now_ms=request.now_ms)
+    grant = rate_hold(lane.tat_ms, rate_limit_per_second=row.rate_limit, wanted=room, now_ms=request.now_ms)
+    return min(room, grant.allowed, request.free)
+
+
+def _waiting(
+    conn: Connection, request: ClaimDeliveries, picked: Sequence[Row[Any]], room: dict[str, int]
+) -> dict[str, list[Row[Any]]]:
+    """Return the due deliveries of each lane, in its own order, as many as it may start."""
+    dialect = conn.dialect.name
+    even_share = -(-2 * request.free // len(picked)) + 1
+    open_lanes = [row for row in picked if room[row.id] > 0]
+    wanted = [(row.id,) for row in open_lanes if not row.fifo]
+    heads = [(row.id,) for row in open_lanes if row.fifo]
+    found: dict[str, list[Row[Any]]] = {row.id: [] for row in picked}
+    if wanted:
+        most = min(even_share, max(room.values()))
+        rows = conn.execute(_due_of(dialect), {"wanted": pack(wanted), "now": request.now_ms, "most": most})
+        for row in rows:
+            if len(found[row.lane_id]) < room[row.lane_id]:
+                found[row.lane_id].append(row)
+    if heads:
+        for row in conn.execute(_head_of(dialect), {"wanted": pack(heads), "now": request.now_ms}):
+            found[row.lane_id].append(row)
+    return found
+
+
+def _deal(
+    picked: Sequence[Row[Any]], waiting: dict[str, list[Row[Any]]], request: ClaimDeliveries
+) -> Dealt[Row[Any]]:
+    """Deal the free sockets out: partners by virtual time, each partner's lanes one delivery at a time."""
+    by_partner: dict[str, list[Row[Any]]] = {}
+    for row in picked:
+        by_partner.setdefault(row.partner_id, []).append(row)
+    slow = {row.id for row in picked if row.slow}
+    slow_room = request.slow_free
+
+    def admit(item: Row[Any]) -> bool:
+        nonlocal slow_room
+        if item.lane_id not in slow:
+            return True
+        slow_room -= 1
+        return slow_room >= 0
+
+    contenders = (
+        Contender(
+            id=partner_id,
+            vtime=request.partner_vtimes.get(partner_id, 0.0),
+            weight=rows[0].weight or 1,
+            waiting=[
+                item
+                for rank in zip_longest(*(waiting[row.id] for row in rows))
+                for item in rank
+                if item is not None
+            ],
+        )
+        for partner_id, rows in by_partner.items()
+    )
+    return deal(contenders, slots=request.free, clock=request.clock, admit=admit)
+
+
+def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list[Row[Any]]:
+    dialect = conn.dialect.name
+    taken = conn.execute(
+        _take_statement(dialect),
+        {"ids": pack((delivery_id,) for delivery_id in chosen), "session": request.session_id},
+    ).all()
+    return list(conn.execute(_bodies(dialect), {"ids": pack((row.id,) for row in taken)}))
+
+
+def _due(row: Row[Any], target: LaneTarget) -> DueDelivery:
+    return DueDelivery(
+        id=row.id,
+        message_id=row.message_id,
+        url=row.url,
+        event=row.event,
+        body=row.body,
+        attempt=row.attempts,
+        attempts_in_budget=row.attempts - row.attempts_before,
+        max_attempts=row.max_attempts,
+        once=bool(row.once),
+        token=row.token,
+        task_id=row.task_id,
+        created_ms=row.created_ms,
+        trace_id=row.trace_id,
+        trace_flags=row.trace_flags,
+        trace_state=row.trace_state,
+        target=target,
+    )
+
+
+@cache
+def _pick(dialect: str) -> Any:
+    now = bindparam("now", type_=BigInteger)
+    statement = (
+        select(
+            lanes,
+            partners.c.weight,
+            endpoints.c.url,
+            endpoints.c.headers_sealed,
+            endpoints.c.rate_limit,
+            endpoints.c.max_concurrency,
+            endpoints.c.retry_max_attempts,
+            endpoints.c.retry_base_seconds,
+            endpoints.c.retry_factor,
+            endpoints.c.retry_cap_seconds,
+        )
+        .outerjoin(partners, partners.c.id == lanes.c.partner_id)
+        .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
+        .where(lanes.c.ready_ms <= now, lanes.c.hold_ms <= now, lanes.c.in_flight < lanes.c.cap)
+        .order_by(lanes.c.served_ms, lanes.c.id)
+        .limit(bindparam("most", type_=Integer))
+    )
+    return statement.with_for_update(of=lanes, skip_locked=True) if dialect == POSTGRESQL else statement
+
+
+@cache
+def _due_of(dialect: str) -> Any:
+    """The first due deliveries of each wanted lane."""
+    wanted = rowset(dialect, "wanted", {"lane_id": Text})
+    inner = deliveries.alias("inner_deliveries")
+    line = (
+        select(inner.c.id)
+        .where(
+            text("inner_deliveries.state = 'pending' AND inner_deliveries.session_id IS NULL"),
+            inner.c.lane_id == wanted.c.lane_id,
+            inner.c.due_ms <= bindparam("now", type_=BigInteger),
+        )
+        .order_by(inner.c.due_ms, inner.c.id)
+        .limit(bindparam("most", type_=Integer))
+        .correlate(wanted)
+    )
+    if dialect == POSTGRESQL:
+        lateral = line.add_columns(inner.c.lane_id, inner.c.due_ms).lateral("line")
+        return (
+            select(lateral.c.id, lateral.c.lane_id)
+            .select_from(wanted)
+            .join(lateral, literal_column("true"))
+            .order_by(lateral.c.lane_id, lateral.c.due_ms, lateral.c.id)
+        )
+    return (
+        select(deliveries.c.id, deliveries.c.lane_id)
+        .select_from(wanted)
+        .join(deliveries, deliveries.c.id.in_(line))
+        .order_by(deliveries.c.lane_id, deliveries.c.due_ms, deliveries.c.id)
+    )
+
+
+@cache
+def _head_of(dialect: str) -> Any:
+    """The head of each wanted fifo lane, if it is due and not under way."""
+    wanted = rowset(dialect, "wanted", {"lane_id": Text})
+    inner = deliveries.alias("inner_deliveries")
+    head = (
+        select(func.min(inner.c.id))
+        .where(text("inner_deliveries.state = 'pending'"), inner.c.lane_id == wanted.c.lane_id)
+        .correlate(wanted)
+        .scalar_subquery()
+    )
+    return (
+        select(deliveries.c.id, deliveries.c.lane_id)
+        .select_from(wanted)
+        .join(deliveries, deliveries.c.id == head)
+        .where(
+            deliveries.c.session_id.is_(None),
+            deliveries.c.due_ms <= bindparam("now", type_=BigInteger),
+        )
+    )
+
+
+@cache
+def _take_statement(dialect: str) -> Any:
+    rows = rowset(dialect, "ids", {"id": Text})
+    return (
+        deliveries.update()
+        .where(
+            deliveries.c.id == rows.c.id,
+            deliveries.c.state == "pending",
+            deliveries.c.session_id.is_(None),
+        )
+        .values(
+            attempts=deliveries.c.attempts + 1,
+            token=deliveries.c.token + 1,
+            session_id=bindparam("session", type_=Text),
+        )
+        .returning(deliveries.c.id)
+    )
+
+
+@cache
+def _bodies(dialect: str) -> Any:
+    rows = rowset(dialect, "ids", {"id": Text})
+    return (
+        select(
+            deliveries,
+            messages.c.body,
+            messages.c.trace_id,
+            messages.c.trace_flags,
+            messages.c.trace_state,
+        )
+        .join(rows, rows.c.id == deliveries.c.id)
+        .join(messages, messages.c.id == deliveries.c.message_id)
+    )
+
+
+@cache
+def _move(dialect: str) -> Any:
+    r = rowset(
+        dialect,
+        "moved",
+        {
+            "id": Text,
+            "count": Integer,
+            "served_ms": BigInteger,
+            "hold_ms": BigInteger,
+            "cap": Integer,
+            "pace": Text,
+        },
+    ).c
+    return (
+        lanes.update()
+        .where(lanes.c.id == r.id)
+        .values(
+            in_flight=lanes.c.in_flight + r["count"],
+            served_ms=r.served_ms,
+            hold_ms=r.hold_ms,
+            cap=r.cap,
+            pace=r.pace,
+            ready_ms=case((lanes.c.fifo, next_due(fifo=True)), else_=next_due(fifo=False)),
+        )
+    )

@@ -1,0 +1,427 @@
+"""Writing what came of attempts: delivery, attempt log, the lane's pace and the endpoint's health together.
+
+Outcomes are written in batches as they come, not when the slowest of a turn ends. A delivery that was
+taken away meanwhile (its process was silent for longer than its lease) is left as it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, Row, Text, and_, case, select, text
+
+from webhookd.adapters.store.counters import upsert
+from webhookd.adapters.store.lane_claims import NO_CEILING
+from webhookd.adapters.store.lane_rows import next_due, pace_from_text, pace_to_text
+from webhookd.adapters.store.publish import Publisher, partners_listening
+from webhookd.adapters.store.rows import delivery_from, endpoint_from, select_deliveries
+from webhookd.adapters.store.rowset import pack, rowset
+from webhookd.adapters.store.schema import attempts, deliveries, endpoints, lanes
+from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt
+from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
+from webhookd.core.model import DELIVERIES, OPERATIONAL_EVENTS, DeliveryMove, DeliveryState
+from webhookd.core.pacing import Kind, after_many, ready_ms
+from webhookd.core.render import delivery_document, endpoint_document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneDefaults:
+    """What lanes fall back to: the longest pause bounds the breaker's hold; auto-disable after this long."""
+
+    retry_cap_seconds: float
+    disable_after_ms: int
+
+
+class LaneRecords:
+    """The grouped writes after sending: pass `record` or `hand_back` to `Database.grouped`."""
+
+    def __init__(self, *, publisher: Publisher, defaults: LaneDefaults) -> None:
+        self._publisher = publisher
+        self._defaults = defaults
+
+    def record(self, conn: Connection, done: Sequence[AttemptDone]) -> list[AttemptRecorded | Exception]:
+        """Write the attempts' outcomes, in the order they came."""
+        lane_rows = _lock_lanes(conn, {d.delivery.target.lane_id for d in done})
+        disabled = self._endpoints_to_disable(done, lane_rows)
+        changes = [_change(d, lane_rows.get(d.delivery.target.lane_id), disabled) for d in done]
+        kept = _write_deliveries(conn, [change.row for change in changes])
+        held = [
+            (d, change)
+            for d, change in zip(done, changes, strict=True)
+            if (d.delivery.id, d.delivery.token) in kept
+        ]
+        _write_attempts(conn, [d for d, _ in held])
+        self._write_health(conn, [d for d, _ in held], lane_rows, disabled)
+        self._write_lanes(conn, [d for d, _ in held], lane_rows)
+        if held:
+            self._tell(conn, held, disabled)
+        return [
+            AttemptRecorded(
+                lost=(d.delivery.id, d.delivery.token) not in kept,
+                wake_ms=change.due_ms,
+            )
+            for d, change in zip(done, changes, strict=True)
+        ]
+
+    def hand_back(self, conn: Connection, handed: Sequence[Handed]) -> list[bool | Exception]:
+        """Give back deliveries that were claimed and not sent; their attempts are not used up."""
+        lane_rows = _lock_lanes(conn, {h.delivery.target.lane_id for h in handed})
+        rows = [
+            (h.delivery.id, h.session_id, h.delivery.token, "pending", h.now_ms, 1, None, None, None, None)
+            for h in handed
+        ]
+        kept = _write_deliveries(conn, rows)
+        counts: dict[str, int] = {}
+        for h in handed:
+            if (h.delivery.id, h.delivery.token) in kept:
+                counts[h.delivery.target.lane_id] = counts.get(h.delivery.target.lane_id, 0) + 1
+        _release(conn, [(lane_rows[lane_id], count) for lane_id, count in sorted(counts.items())])
+        return [(h.delivery.id, h.delivery.token) in kept for h in handed]
+
+    def _endpoints_to_disable(
+        self, done: Sequence[AttemptDone], lane_rows: dict[str, Row[Any]]
+    ) -> dict[str, str]:
+        """Return the lanes whose endpoints are to be disabled now, with the reason."""
+        reasons: dict[str, str] = {}
+        for d in done:
+            lane = lane_rows.get(d.delivery.target.lane_id)
+            if lane is None or lane.endpoint_id is None or lane.endpoint_state != "enabled":
+                continue
+            if isinstance(d.verdict, GiveUp) and d.verdict.disable_endpoint:
+                reasons[lane.id] = "gone"
+            elif isinstance(d.verdict, Delivered) and reasons.get(lane.id) == "failing":
+                del reasons[lane.id]
+            elif (
+                d.outcome.kind is not Kind.NEUTRAL
+                and lane.failing_since_ms is not None
+                and d.now_ms - lane.failing_since_ms >= self._defaults.disable_after_ms
+            ):
+                reasons.setdefault(lane.id, "failing")
+        return reasons
+
+    def _write_health(
+        self,
+        conn: Connection,
+        done: Sequence[AttemptDone],
+        lane_rows: dict[str, Row[Any]],
+        disabled: dict[str, str],
+    ) -> None:
+        """Write since when endpoints fail, and disable those that are to be."""
+        since: dict[str, int | None] = {}
+        for d in done:
+            lane = lane_rows.get(d.delivery.target.lane_id)
+            if lane is None or lane.endpoint_id is None:
+                continue
+            current = since.get(lane.endpoint_id, lane.failing_since_ms)
+            if d.outcome.kind is Kind.SUCCESS:
+                since[lane.endpoint_id] = None
+            elif d.outcome.kind is not Kind.NEUTRAL:
+                since[lane.endpoint_id] = current if current is not None else d.now_ms
+        known = {lane.endpoint_id: lane.failing_since_ms for lane in lane_rows.values()}
+        for endpoint_id, failing_since_ms in sorted(since.items()):
+            if known[endpoint_id] != failing_since_ms:
+                conn.execute(
+                    endpoints.update()
+                    .where(endpoints.c.id == endpoint_id)
+                    .values(failing_since_ms=failing_since_ms)
+                )
+        now_ms = max((d.now_ms for d in done), default=0)
+        for lane_id, reason in sorted(disabled.items()):
+            disable_endpoint(conn, lane_rows[lane_id].endpoint_id, reason=reason, now_ms=now_ms)
+
+    def _write_lanes(
+        self, conn: Connection, done: Sequence[AttemptDone], lane_rows: dict[str, Row[Any]]
+    ) -> None:
+        by_lane: dict[str, list[AttemptDone]] = {}
+        for d in done:
+            by_lane.setdefault(d.delivery.target.lane_id, []).append(d)
+        rows = []
+        for lane_id, group in sorted(by_lane.items()):
+            lane = lane_rows.get(lane_id)
+            if lane is None:
+                continue
+            stored = pace_from_text(lane.pace)
+            ceiling = 1 if lane.fifo else lane.max_concurrency or NO_CEILING
+            pace = after_many(
+                stored.pace,
+                [d.outcome for d in group],
+                now_ms=group[-1].now_ms,
+                ceiling=ceiling,
+                policy_cap_seconds=lane.retry_cap_seconds or self._defaults.retry_cap_seconds,
+            )
+            rows.append(
+                (
+                    lane_id,
+                    len(group),
+                    max(ready_ms(pace), 0 if stored.tat_ms == 0 else int(stored.tat_ms)),
+                    min(pace.cap, ceiling),
+                    pace.slow,
+                    pace_to_text(replace(stored, pace=pace)),
+                )
+            )
+        if rows:
+            conn.execute(_settle(conn.dialect.name), {"settled": pack(rows)})
+
+    def _tell(
+        self,
+        conn: Connection,
+        held: Sequence[tuple[AttemptDone, "_Change"]],
+        disabled: dict[str, str],
+    ) -> None:
+        """Tell the partner's other endpoints about dead deliveries and disabled endpoints."""
+        dead = [
+            d.delivery.id
+            for d, change in held
+            if change.state is DeliveryState.DEAD
+            and not d.delivery.once
+            and d.delivery.event not in OPERATIONAL_EVENTS
+        ]
+        if dead:
+            listening = partners_listening(
+                conn, {d.delivery.target.partner_id for d, _ in held}, "delivery.dead"
+            )
+            for row in conn.execute(select_deliveries().where(deliveries.c.id.in_(dead))):
+                if row.partner_id in listening:
+                    self._publisher.announce_to_others(
+                        conn,
+                        partner_id=row.partner_id,
+                        event="delivery.dead",
+                        data=delivery_document(delivery_from(row)),
+                        but_endpoint_id=row.endpoint_id,
+                        now_ms=held[-1][0].now_ms,
+                    )
+        for row in conn.execute(select(endpoints).where(endpoints.c.id.in_(sorted(disabled)))):
+            self._publisher.announce_to_others(
+                conn,
+                partner_id=row.partner_id,
+                event="endpoint.disabled",
+                data=endpoint_document(endpoint_from(row)),
+                but_endpoint_id=row.id,
+                now_ms=held[-1][0].now_ms,
+            )
+
+
+def disable_endpoint(conn: Connection, endpoint_id: str, *, reason: str, now_ms: int) -> None:
+    """Disable an endpoint and park what is waiting for it; what is under way is settled by its record."""
+    conn.execute(
+        endpoints.update()
+        .where(endpoints.c.id == endpoint_id)
+        .values(state="disabled", disabled_reason=reason, updated_ms=now_ms)
+    )
+    conn.execute(
+        deliveries.update()
+        .where(
+            deliveries.c.lane_id == endpoint_id,
+            text("deliveries.state = 'pending' AND deliveries.session_id IS NULL"),
+        )
+        .values(state=DELIVERIES.next(DeliveryState.PENDING, DeliveryMove.PARK).value, due_ms=None)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    state: DeliveryState
+    due_ms: int | None
+    row: tuple[object, ...]
+
+
+def _change(done: AttemptDone, lane: Row[Any] | None, disabled: dict[str, str]) -> _Change:
+    """Return what the verdict makes of the delivery, given how its endpoint stands now."""
+    delivery, verdict, now_ms = done.delivery, done.verdict, done.now_ms
+    state, attempts_back = DeliveryState.PENDING, 0
+    due_ms: int | None = None
+    reason: str | None = None
+    if isinstance(verdict, Delivered):
+        state = DELIVERIES.next(state, DeliveryMove.DELIVER)
+    elif isinstance(verdict, GiveUp):
+        state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), verdict.reason
+    elif delivery.once and isinstance(verdict, RetryAt):
+        state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), "exhausted"
+    elif lane is not None and lane.endpoint_deleted_ms is not None:
+        state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), "endpoint_deleted"
+    elif lane is not None and (lane.endpoint_state == "disabled" or lane.id in disabled):
+        state = DELIVERIES.next(state, DeliveryMove.PARK)
+    else:
+        due_ms = verdict.due_ms
+    if isinstance(verdict, NotCounted):
+        attempts_back = 1
+    ended_ms = now_ms if state in (DeliveryState.DELIVERED, DeliveryState.DEAD) else None
+    error = None if isinstance(verdict, Delivered) else done.attempt.error or "protocol"
+    row = (
+        delivery.id,
+        done.session_id,
+        delivery.token,
+        state.value,
+        due_ms,
+        attempts_back,
+        done.attempt.status,
+        error,
+        reason,
+        ended_ms,
+    )
+    return _Change(state=state, due_ms=due_ms, row=row)
+
+
+def _lock_lanes(conn: Connection, lane_ids: set[str]) -> dict[str, Row[Any]]:
+    """Lock the lanes in the order of their ids and read them with their endpoints."""
+    rows = conn.execute(_lanes(conn.dialect.name), {"lane_ids": pack((i,) for i in sorted(lane_ids))})
+    return {row.id: row for row in rows}
+
+
+def _write_deliveries(conn: Connection, rows: Sequence[tuple[object, ...]]) -> set[tuple[str, int]]:
+    written = conn.execute(_outcome(conn.dialect.name), {"outcomes": pack(rows)})
+    return {(row.id, row.token) for row in written}
+
+
+def _write_attempts(conn: Connection, done: Sequence[AttemptDone]) -> None:
+    # What did not count keeps its number for the next try, which is the one the partner sees.
+    counted = [d.attempt for d in done if not isinstance(d.verdict, NotCounted)]
+    if counted:
+        conn.execute(
+            _insert_attempts(conn.dialect.name),
+            {
+                "attempts_in": pack(
+                    (
+                        a.delivery_id,
+                        a.number,
+                        a.at_ms,
+                        a.duration_us,
+                        a.dns_us,
+                        a.connect_us,
+                        a.tls_us,
+                        a.first_byte_us,
+                        a.status,
+                        a.error,
+                        orjson.dumps(a.headers).decode(),
+                        a.excerpt,
+                    )
+                    for a in counted
+                )
+            },
+        )
+
+
+def _release(conn: Connection, counts: Sequence[tuple[Row[Any], int]]) -> None:
+    rows = [(row.id, count, row.hold_ms, row.cap, bool(row.slow), row.pace) for row, count in counts]
+    if rows:
+        conn.execute(_settle(conn.dialect.name), {"settled": pack(rows)})
+
+
+@cache
+def _lanes(dialect: str) -> Any:
+    rows = rowset(dialect, "lane_ids", {"id": Text})
+    return (
+        select(
+            lanes,
+            endpoints.c.state.label("endpoint_state"),
+            endpoints.c.deleted_ms.label("endpoint_deleted_ms"),
+            endpoints.c.failing_since_ms,
+            endpoints.c.max_concurrency,
+            endpoints.c.retry_cap_seconds,
+        )
+        .join(rows, rows.c.id == lanes.c.id)
+        .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
+        .order_by(lanes.c.id)
+        .with_for_update(of=lanes)
+    )
+
+
+@cache
+def _outcome(dialect: str) -> Any:
+    r = rowset(
+        dialect,
+        "outcomes",
+        {
+            "id": Text,
+            "session_id": Text,
+            "token": Integer,
+            "state": Text,
+            "due_ms": BigInteger,
+            "attempts_back": Integer,
+            "last_status": Integer,
+            "last_error": Text,
+            "dead_reason": Text,
+            "ended_ms": BigInteger,
+        },
+    ).c
+    # Somebody cancelled it meanwhile: the lane is released, the state stays theirs.
+    open_still = deliveries.c.state == DeliveryState.PENDING.value
+    transient = and_(deliveries.c.once.is_(True), r.state == DeliveryState.DEAD.value)
+    return (
+        deliveries.update()
+        .where(
+            deliveries.c.id == r.id,
+            deliveries.c.session_id == r.session_id,
+            deliveries.c.token == r.token,
+        )
+        .values(
+            session_id=None,
+            state=case((open_still, r.state), else_=deliveries.c.state),
+            due_ms=case((open_still, r.due_ms), else_=None),
+            attempts=deliveries.c.attempts - r.attempts_back,
+            last_status=r.last_status,
+            last_error=r.last_error,
+            dead_reason=case((open_still, r.dead_reason), else_=deliveries.c.dead_reason),
+            discarded_ms=case((transient, r.ended_ms), else_=deliveries.c.discarded_ms),
+            ended_ms=case((open_still, r.ended_ms), else_=deliveries.c.ended_ms),
+        )
+        .returning(deliveries.c.id, deliveries.c.token)
+    )
+
+
+@cache
+def _insert_attempts(dialect: str) -> Any:
+    rows = rowset(
+        dialect,
+        "attempts_in",
+        {
+            "delivery_id": Text,
+            "number": Integer,
+            "at_ms": BigInteger,
+            "duration_us": BigInteger,
+            "dns_us": BigInteger,
+            "connect_us": BigInteger,
+            "tls_us": BigInteger,
+            "first_byte_us": BigInteger,
+            "status": Integer,
+            "error": Text,
+            "headers": Text,
+            "excerpt": Text,
+        },
+    )
+    return (
+        upsert(dialect)(attempts)
+        .from_select(list(rows.c.keys()), select(rows).where(text("true")))
+        .on_conflict_do_nothing()
+    )
+
+
+@cache
+def _settle(dialect: str) -> Any:
+    r = rowset(
+        dialect,
+        "settled",
+        {
+            "id": Text,
+            "count": Integer,
+            "hold_ms": BigInteger,
+            "cap": Integer,
+            "slow": Boolean,
+            "pace": Text,
+        },
+    ).c
+    left = lanes.c.in_flight - r["count"]
+    return (
+        lanes.update()
+        .where(lanes.c.id == r.id)
+        .values(
+            in_flight=case((left < 0, 0), else_=left),
+            hold_ms=r.hold_ms,
+            cap=r.cap,
+            slow=r.slow,
+            pace=r.pace,
+            ready_ms=case((lanes.c.fifo, next_due(fifo=True)), else_=next_due(fifo=False)),
+        )
+    )

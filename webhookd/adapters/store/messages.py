@@ -1,0 +1,33 @@
+"""The pull feed: every message of a partner, in the order of its feed numbers.
+
+A partner's feed row stays locked from the number's taking to the commit (`publish`), so feed order is
+commit order: a reader that has seen number N will never find a new one before it.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from webhookd.adapters.store.rows import message_from
+from webhookd.adapters.store.schema import feeds, messages
+from webhookd.core.records import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPage:
+    """Up to `limit` messages after the number asked for, and the last number the feed has given out."""
+
+    messages: tuple[Message, ...]
+    last_seq: int
+
+
+def read_feed(conn: Connection, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
+    """Return the partner's next messages, oldest first. A partner without any has `last_seq` 0."""
+    last_seq = conn.execute(select(feeds.c.last_seq).where(feeds.c.partner_id == partner_id)).scalar() or 0
+    rows = conn.execute(
+        select(messages)
+        .where(messages.c.partner_id == partner_id, messages.c.seq > after_seq)
+        .order_by(messages.c.seq)
+        .limit(limit)
+    )
+    return FeedPage(messages=tuple(message_from(row) for row in rows), last_seq=last_seq)

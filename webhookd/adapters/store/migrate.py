@@ -1,0 +1,113 @@
+"""Bringing a database to this release's schema, under a lock, from the migrations shipped in the wheel.
+
+Every process that starts may call it; one does the work and the others wait. A database from a newer
+release is refused, because an old program could not keep its promises on it.
+"""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import webhookd
+from webhookd.adapters.store.drivers import parse_url
+from webhookd.core.errors import SettingsError
+
+_ADVISORY_LOCK = 0x77_65_62_68  # "webh"
+
+
+def migrations_folder() -> Path:
+    """Return where the migrations are: in the wheel beside the package, or in a checkout above it."""
+    package = Path(webhookd.__file__).parent
+    shipped = package / "_migrations"
+    return shipped if shipped.is_dir() else package.parent / "migrations"
+
+
+def newest_revision() -> str:
+    """Return the revision this release needs."""
+    return cast("str", ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def current_revision(conn: Connection) -> str | None:
+    """Return the database's revision; None for an empty one."""
+    return MigrationContext.configure(conn).get_current_revision()
+
+
+async def migrate(url: str) -> tuple[str | None, str]:
+    """Upgrade to this release's schema. Return the revisions before and after.
+
+    Raises SettingsError (naming WEBHOOKD_DATABASE_URL) for a database that cannot be reached, or one
+    of a newer release.
+    """
+    parsed = parse_url(url)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            return _migrate_sqlite(parsed)
+        engine = create_async_engine(parsed, connect_args={"timeout": 5})
+        try:
+            async with engine.begin() as conn:
+                await conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+                return await conn.run_sync(_upgrade)
+        finally:
+            await engine.dispose()
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise SettingsError(
+            f"WEBHOOKD_DATABASE_URL: cannot migrate {parsed.render_as_string()}: {reason}"
+        ) from error
+
+
+def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
+    path = Path(cast("str", url.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url)
+    try:
+        with _locked(path.with_name(path.name + ".lock")), engine.connect() as conn:
+            # Batch mode rebuilds tables; foreign keys must be off, and only outside a transaction can they be.
+            conn.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            conn.exec_driver_sql("PRAGMA journal_mode=WAL")
+            conn.commit()
+            with conn.begin():
+                return _upgrade(conn)
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _upgrade(conn: Connection) -> tuple[str | None, str]:
+    before = current_revision(conn)
+    config = _config()
+    config.attributes["connection"] = conn
+    head = newest_revision()
+    if before != head:
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise SettingsError(
+                f"The database is at revision {before}, which this release does not know ({error}); "
+                "install the newer release of webhookd, or restore a backup."
+            ) from error
+    return before, head
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    return config

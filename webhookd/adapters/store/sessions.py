@@ -1,0 +1,68 @@
+"""Process sessions: one row per running process, whose lease covers everything the process holds.
+
+A process renews one row instead of every task and delivery it works on. When the lease runs out, the
+sweep takes back all it held (`sweeps.py`); a process that finds its row gone starts a new session.
+"""
+
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select
+
+from webhookd.adapters.store.schema import sessions
+
+
+def begin_session(
+    conn: Connection,
+    *,
+    session_id: str,
+    kind: str,
+    host: str,
+    pid: int,
+    detail: dict[str, Any],
+    now_ms: int,
+    lease_until_ms: int,
+) -> None:
+    """Write a new session. `kind`: `api`, `tasks` or `deliver`."""
+    conn.execute(
+        sessions.insert().values(
+            id=session_id,
+            kind=kind,
+            host=host,
+            pid=pid,
+            detail=orjson.dumps(detail).decode(),
+            started_ms=now_ms,
+            lease_until_ms=lease_until_ms,
+        )
+    )
+
+
+def renew_session(conn: Connection, session_id: str, lease_until_ms: int) -> bool:
+    """Prolong the lease. False: it had run out and others have taken over what it held."""
+    renewed = conn.execute(
+        sessions.update().where(sessions.c.id == session_id).values(lease_until_ms=lease_until_ms)
+    )
+    return renewed.rowcount == 1
+
+
+def end_session(conn: Connection, session_id: str) -> None:
+    """Let the lease run out at once: whatever is still held is taken over by the next sweep."""
+    conn.execute(sessions.update().where(sessions.c.id == session_id).values(lease_until_ms=0))
+
+
+def live_sessions(conn: Connection, now_ms: int) -> list[dict[str, Any]]:
+    """Return `{id, kind, host, pid, started_ms, detail}` of every process with a running lease."""
+    rows = conn.execute(
+        select(sessions).where(sessions.c.lease_until_ms > now_ms).order_by(sessions.c.started_ms)
+    )
+    return [
+        {
+            "id": row.id,
+            "kind": row.kind,
+            "host": row.host,
+            "pid": row.pid,
+            "started_ms": row.started_ms,
+            "detail": orjson.loads(row.detail),
+        }
+        for row in rows
+    ]

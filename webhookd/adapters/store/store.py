@@ -1,0 +1,223 @@
+"""The store as the rest of the project sees it: one object, one attribute per noun.
+
+Each noun's class only says which function runs how (read, own transaction, grouped); the functions
+themselves are in the modules beside this one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from webhookd.adapters.store import counters, sessions, tasks
+from webhookd.adapters.store.claims import Claims
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.ends import Ends
+from webhookd.adapters.store.lane_claims import LaneClaims
+from webhookd.adapters.store.lane_records import LaneDefaults, LaneRecords
+from webhookd.adapters.store.publish import Publisher
+from webhookd.adapters.store.submit import Intake
+from webhookd.adapters.store.sweeps import Sweeps, Swept, Waiting
+from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, Handed, Turn
+from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
+from webhookd.core.listing import TaskFilter
+from webhookd.core.records import Page, QueueDepth, Run, Task, TaskSignal
+from webhookd.core.submission import Accepted, Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """Policies the store applies while it writes. `session_id` names this process."""
+
+    session_id: str
+    default_max_attempts: int = 14
+    base_url: str = ""
+    retry_cap_seconds: float = 43_200.0
+    disable_after_ms: int = 432_000_000
+    idempotency_keep_ms: int = 86_400_000
+
+
+class TaskStore:
+    """Tasks: taking in, claiming, ending, reading, cancelling, replaying."""
+
+    def __init__(self, db: Database, *, shard: str, ends: Ends, options: StoreOptions) -> None:
+        self._db = db
+        self._intake = Intake(shard=shard, idempotency_keep_ms=options.idempotency_keep_ms).accept
+        self._claim = Claims(shard=shard, publisher=ends.publisher).claim
+        self._record = ends.record
+        self._progress = ends.progress
+        self._moves = tasks.TaskMoves(shard=shard, ends=ends)
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Write a submission. Raises IdempotencyMismatch, Unavailable."""
+        return await self._db.grouped(self._intake, submission)
+
+    async def claim(self, request: ClaimTasks) -> Claim:
+        """Claim tasks for free slots."""
+        return await self._db.grouped(self._claim, request)
+
+    async def record(self, end: TaskEnd) -> Recorded:
+        """Write the end of a try."""
+        return await self._db.grouped(self._record, end)
+
+    async def progress(self, report: Progress) -> TaskSignal | None:
+        """Write progress. None: the task was taken away."""
+        return await self._db.grouped(self._progress, report)
+
+    async def get(self, task_id: str, partner_id: str | None) -> Task | None:
+        """Return a task, or None where it is unknown or another partner's."""
+        return await self._db.read(tasks.get_task, task_id, partner_id)
+
+    async def get_many(self, task_ids: Iterable[str]) -> list[Task]:
+        """Return tasks in the order of the ids; unknown ones are left out."""
+        return await self._db.read(tasks.get_tasks, task_ids)
+
+    async def page(
+        self, partner_id: str | None, wanted: TaskFilter, page: Page
+    ) -> tuple[list[Task], str | None]:
+        """Return a page, newest first, and the next cursor."""
+        return await self._db.read(tasks.list_tasks, partner_id, wanted, page)
+
+    async def runs(self, task_id: str) -> list[Run]:
+        """Return the finished tries of a task."""
+        return await self._db.read(tasks.list_runs, task_id)
+
+    async def versions(self, task_ids: Iterable[str]) -> dict[str, int]:
+        """Return the present versions of the tasks that exist."""
+        return await self._db.read(tasks.versions, task_ids)
+
+    async def cancel(self, task_id: str, partner_id: str | None, now_ms: int) -> tasks.Cancelled | None:
+        """Cancel, or ask a running task to stop. None: unknown."""
+        return await self._db.write(self._moves.cancel, task_id, partner_id, now_ms)
+
+    async def replay(self, task_id: str, partner_id: str | None, now_ms: int) -> Task | None:
+        """Return a dead task to its queue. None: unknown, or no dead letter."""
+        return await self._db.write(self._moves.replay, task_id, partner_id, now_ms)
+
+    async def cancel_requests(self, session_id: str) -> list[str]:
+        """Return the tasks of this process that are to stop."""
+        return await self._db.read(tasks.cancel_requests, session_id)
+
+
+class LaneStore:
+    """Deliveries on their way: turns and outcomes."""
+
+    def __init__(self, db: Database, *, publisher: Publisher, defaults: LaneDefaults) -> None:
+        self._db = db
+        records = LaneRecords(publisher=publisher, defaults=defaults)
+        self._claim = LaneClaims().claim
+        self._record = records.record
+        self._hand_back = records.hand_back
+
+    async def claim(self, request: ClaimDeliveries) -> Turn:
+        """Claim due deliveries for free sockets."""
+        return await self._db.grouped(self._claim, request)
+
+    async def record(self, done: AttemptDone) -> AttemptRecorded:
+        """Write what came of an attempt."""
+        return await self._db.grouped(self._record, done)
+
+    async def hand_back(self, handed: Handed) -> bool:
+        """Give back an unsent delivery."""
+        return await self._db.grouped(self._hand_back, handed)
+
+
+class QueueStore:
+    """Queues: depths, pausing, resuming."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def depths(self) -> list[QueueDepth]:
+        """Return every queue's figures."""
+        return await self._db.read(counters.read_depths)
+
+    async def partner_queued(self) -> dict[str, int]:
+        """Return how many tasks of each partner wait."""
+        return await self._db.read(counters.read_partner_queued)
+
+    async def set_paused(self, name: str, paused_ms: int | None) -> bool:
+        """Pause (a time) or resume (None) a queue. False: there is no such queue."""
+        return await self._db.write(counters.set_paused, name, paused_ms)
+
+
+class SessionStore:
+    """This and other processes' sessions."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def begin(self, **session: Any) -> None:
+        """Write a new session; the arguments are those of `sessions.begin_session`."""
+        await self._db.write(sessions.begin_session, **session)
+
+    async def renew(self, session_id: str, lease_until_ms: int) -> bool:
+        """Prolong the lease. False: it had run out."""
+        return await self._db.write(sessions.renew_session, session_id, lease_until_ms)
+
+    async def end(self, session_id: str) -> None:
+        """Let the lease run out at once."""
+        await self._db.write(sessions.end_session, session_id)
+
+    async def live(self, now_ms: int) -> list[dict[str, Any]]:
+        """Return every process with a running lease."""
+        return await self._db.read(sessions.live_sessions, now_ms)
+
+
+class SweepStore:
+    """Repairs."""
+
+    def __init__(self, db: Database, sweeps: Sweeps) -> None:
+        self._db = db
+        self._sweeps = sweeps
+
+    async def take_back(self, now_ms: int) -> Swept:
+        """Take back what one ended process held."""
+        return await self._db.write(self._sweeps.take_back, now_ms)
+
+    async def fall_due(self, now_ms: int) -> Swept:
+        """Queue scheduled tasks whose time has come."""
+        return await self._db.write(self._sweeps.fall_due, now_ms)
+
+    async def expire(self, now_ms: int) -> Swept:
+        """End tasks that did not start in time."""
+        return await self._db.write(self._sweeps.expire, now_ms)
+
+    async def heal(self, now_ms: int) -> None:
+        """Heal counters."""
+        await self._db.write(self._sweeps.heal, now_ms)
+
+    async def waiting(self) -> Waiting:
+        """Read what waits."""
+        return await self._db.read(self._sweeps.waiting)
+
+
+class Store:
+    """Everything on one database. `Store.open` connects; `close` commits what waits and disconnects."""
+
+    def __init__(self, db: Database, options: StoreOptions) -> None:
+        self.db = db
+        shard = "" if db.dialect == "sqlite" else options.session_id
+        self.publisher = Publisher(
+            default_max_attempts=options.default_max_attempts, base_url=options.base_url
+        )
+        ends = Ends(shard=shard, publisher=self.publisher)
+        self.tasks = TaskStore(db, shard=shard, ends=ends, options=options)
+        self.lanes = LaneStore(
+            db,
+            publisher=self.publisher,
+            defaults=LaneDefaults(
+                retry_cap_seconds=options.retry_cap_seconds, disable_after_ms=options.disable_after_ms
+            ),
+        )
+        self.queues = QueueStore(db)
+        self.sessions = SessionStore(db)
+        self.sweeps = SweepStore(db, Sweeps(shard=shard, ends=ends))
+
+    @classmethod
+    async def open(cls, url: str, options: StoreOptions) -> "Store":
+        """Connect. Raises SettingsError naming WEBHOOKD_DATABASE_URL."""
+        return cls(await Database.open(url), options)
+
+    async def close(self) -> None:
+        """Commit what waits, then disconnect."""
+        await self.db.close()

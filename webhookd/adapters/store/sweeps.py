@@ -1,0 +1,299 @@
+"""Repairs found by index, safe to run in every process at once: each takes rows with a lock or a fence.
+
+Takes back what ended processes held, lets schedules fall due, ends what expired, and heals counters.
+Nothing here depends on the broker, which is why an emptied broker loses nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, case, func, select, text
+
+from webhookd.adapters.store.counters import DepthChange, fold_shards
+from webhookd.adapters.store.ends import Ends, write_bodies, write_runs
+from webhookd.adapters.store.lane_rows import lanes_wake, next_ready
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes, queues, sessions, tasks
+from webhookd.core.model import TASKS, DeliveryState, TaskMove, TaskState
+from webhookd.core.records import Run, TaskSignal
+
+ROWS_A_SWEEP = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What one repair changed: tasks for the watchers, queues to ring, and whether there is more."""
+
+    signals: tuple[TaskSignal, ...] = ()
+    queues: frozenset[str] = frozenset()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits now, and when the next of each kind falls due.
+
+    `queues` have queued tasks. `next_task_ms` is the soonest schedule or expiry, `next_lane_ms` the
+    soonest delivery, `next_lease_ms` the soonest end of another process's lease; None: nothing waits.
+    """
+
+    queues: frozenset[str]
+    next_task_ms: int | None
+    next_expiry_ms: int | None
+    next_lane_ms: int | None
+    next_lease_ms: int | None
+
+
+class Sweeps:
+    """Functions for `Database.write`, each one transaction."""
+
+    def __init__(self, *, shard: str, ends: Ends) -> None:
+        self._shard = shard
+        self._ends = ends
+
+    def take_back(self, conn: Connection, now_ms: int) -> Swept:
+        """Take back what one process with an expired lease held.
+
+        A crash is charged to a task only when it ran alone; where several ran together, each becomes
+        a suspect, runs again alone, and keeps its attempt.
+        """
+        ended = conn.execute(
+            select(sessions)
+            .where(sessions.c.lease_until_ms <= now_ms)
+            .order_by(sessions.c.lease_until_ms)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+        if ended is None:
+            return Swept()
+        signals = self._take_back_tasks(conn, ended, now_ms)
+        _take_back_deliveries(conn, ended, now_ms)
+        conn.execute(sessions.delete().where(sessions.c.id == ended.id))
+        return Swept(
+            signals=tuple(signal for signal, _ in signals),
+            queues=frozenset(queue for _, queue in signals),
+            more=True,
+        )
+
+    def _take_back_tasks(
+        self, conn: Connection, ended: Row[Any], now_ms: int
+    ) -> list[tuple[TaskSignal, str]]:
+        held = conn.execute(
+            select(tasks).where(tasks.c.session_id == ended.id).order_by(tasks.c.id).with_for_update()
+        ).all()
+        alone = len(held) == 1
+        depth = DepthChange(self._shard)
+        moved, final, runs = [], [], []
+        for row in held:
+            exhausted = alone and row.attempts - row.attempts_before >= row.max_attempts
+            if row.cancel_requested_ms is not None:
+                state = TASKS.next(TaskState.RUNNING, TaskMove.STOP)
+            elif exhausted:
+                state = TASKS.next(TaskState.RUNNING, TaskMove.FAIL)
+            else:
+                state = TASKS.next(TaskState.RUNNING, TaskMove.LOSE)
+            over = state is not TaskState.QUEUED
+            conn.execute(
+                tasks.update()
+                .where(tasks.c.id == row.id)
+                .values(
+                    state=state.value,
+                    version=row.version + 1,
+                    attempts=row.attempts if alone or over else row.attempts - 1,
+                    suspect=not over,
+                    session_id=None,
+                    deadline_ms=None,
+                    finished_ms=now_ms if over else None,
+                    dead_ms=now_ms if exhausted and state is TaskState.FAILED else None,
+                    dead_reason="worker_crashed" if exhausted and state is TaskState.FAILED else None,
+                )
+            )
+            depth.move(row.queue, row.partner_id, TaskState.RUNNING, state)
+            message = "The worker process ended while it ran this task."
+            if over:
+                final.append(row.id)
+            if state is TaskState.FAILED:
+                write_bodies(conn, [(row.id, None, "worker_crashed", message)])
+            runs.append(
+                Run(
+                    task_id=row.id,
+                    attempt=row.attempts,
+                    token=row.token,
+                    started_ms=row.started_ms,
+                    finished_ms=now_ms,
+                    outcome="crashed",
+                    error_code="worker_crashed",
+                    error_message=message,
+                )
+            )
+            signal = TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version + 1)
+            moved.append((signal, row.queue))
+        if runs:
+            write_runs(conn, runs)
+        self._ends.announce_ended(conn, final, now_ms=now_ms)
+        depth.write(conn)
+        return moved
+
+    def fall_due(self, conn: Connection, now_ms: int) -> Swept:
+        """Queue scheduled tasks whose time has come."""
+        due = _some(
+            tasks.c.state == TaskState.SCHEDULED.value, tasks.c.due_ms <= now_ms, order=tasks.c.due_ms
+        )
+        rows = self._move(conn, due, TaskState.SCHEDULED, TaskMove.FALL_DUE, now_ms)
+        return Swept(
+            signals=_signals(rows),
+            queues=frozenset(row.queue for row in rows),
+            more=len(rows) == ROWS_A_SWEEP,
+        )
+
+    def expire(self, conn: Connection, now_ms: int) -> Swept:
+        """End tasks that did not start before their `expires_at`."""
+        signals: list[TaskSignal] = []
+        for state in TASKS.sources(TaskMove.EXPIRE):
+            late = _some(
+                text("expires_ms IS NOT NULL AND state IN ('scheduled', 'queued')"),
+                tasks.c.state == state.value,
+                tasks.c.expires_ms <= now_ms,
+                order=tasks.c.expires_ms,
+            )
+            rows = self._move(conn, late, state, TaskMove.EXPIRE, now_ms)
+            write = [(row.id, None, "expired", "It did not start before its expires_at.") for row in rows]
+            if write:
+                write_bodies(conn, write)
+            self._ends.announce_ended(conn, [row.id for row in rows], now_ms=now_ms)
+            signals.extend(_signals(rows))
+        return Swept(signals=tuple(signals), more=len(signals) >= ROWS_A_SWEEP)
+
+    def heal(self, conn: Connection, now_ms: int) -> None:
+        """Fold the counters of ended processes, and set lanes' in-flight counts to what is really held."""
+        live = [row.id for row in conn.execute(select(sessions.c.id))]
+        fold_shards(conn, live)
+        busy = conn.execute(
+            select(lanes.c.id, lanes.c.in_flight)
+            .where(lanes.c.in_flight > 0)
+            .order_by(lanes.c.id)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not busy:
+            return
+        held = {
+            row.lane_id: row.n
+            for row in conn.execute(
+                select(deliveries.c.lane_id, func.count().label("n"))
+                .where(deliveries.c.session_id.is_not(None))
+                .group_by(deliveries.c.lane_id)
+            )
+        }
+        for row in busy:
+            if held.get(row.id, 0) != row.in_flight:
+                conn.execute(
+                    lanes.update()
+                    .where(lanes.c.id == row.id)
+                    .values(in_flight=held.get(row.id, 0), ready_ms=now_ms)
+                )
+
+    def waiting(self, conn: Connection) -> Waiting:
+        """Read what waits, by index, so that an idle sweep writes nothing."""
+        queued = (
+            select(tasks.c.id)
+            .where(text("tasks.state = 'queued'"), tasks.c.queue == queues.c.name)
+            .limit(1)
+            .exists()
+        )
+        names = conn.execute(select(queues.c.name).where(queues.c.paused_ms.is_(None), queued))
+        soonest = conn.execute(
+            select(
+                select(func.min(tasks.c.due_ms))
+                .where(text("tasks.state = 'scheduled'"))
+                .scalar_subquery()
+                .label("task_ms"),
+                select(func.min(tasks.c.expires_ms))
+                .where(text("tasks.expires_ms IS NOT NULL AND tasks.state IN ('scheduled', 'queued')"))
+                .scalar_subquery()
+                .label("expiry_ms"),
+                select(func.min(sessions.c.lease_until_ms)).scalar_subquery().label("lease_ms"),
+            )
+        ).one()
+        return Waiting(
+            queues=frozenset(row.name for row in names),
+            next_task_ms=soonest.task_ms,
+            next_expiry_ms=soonest.expiry_ms,
+            next_lane_ms=next_ready(conn),
+            next_lease_ms=soonest.lease_ms,
+        )
+
+    def _move(
+        self, conn: Connection, chosen: Select[Any], before: TaskState, move: TaskMove, now_ms: int
+    ) -> list[Row[Any]]:
+        after = TASKS.next(before, move)
+        over = after is not TaskState.QUEUED
+        rows = list(
+            conn.execute(
+                tasks.update()
+                .where(tasks.c.id.in_(chosen), tasks.c.state == before.value)
+                .values(
+                    state=after.value,
+                    version=tasks.c.version + 1,
+                    finished_ms=now_ms if over else None,
+                )
+                .returning(tasks.c.id, tasks.c.partner_id, tasks.c.queue, tasks.c.version)
+            )
+        )
+        depth = DepthChange(self._shard)
+        for row in rows:
+            depth.move(row.queue, row.partner_id, before, after)
+        depth.write(conn)
+        return rows
+
+
+def _some(*conditions: Any, order: Any) -> Select[Any]:
+    return (
+        select(tasks.c.id)
+        .where(and_(*conditions))
+        .order_by(order)
+        .limit(ROWS_A_SWEEP)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _signals(rows: list[Row[Any]]) -> tuple[TaskSignal, ...]:
+    return tuple(TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version) for row in rows)
+
+
+def _take_back_deliveries(conn: Connection, ended: Row[Any], now_ms: int) -> None:
+    """Make what an ended process had under way due again: it may have arrived, so it is sent once more."""
+    held = conn.execute(
+        select(deliveries.c.id, deliveries.c.lane_id, deliveries.c.state)
+        .where(deliveries.c.session_id == ended.id)
+        .order_by(deliveries.c.lane_id, deliveries.c.id)
+    ).all()
+    if not held:
+        return
+    counts: dict[str, int] = {}
+    for row in held:
+        counts[row.lane_id] = counts.get(row.lane_id, 0) + 1
+    conn.execute(
+        select(lanes.c.id).where(lanes.c.id.in_(counts)).order_by(lanes.c.id).with_for_update()
+    ).all()
+    taken = deliveries.update().where(deliveries.c.session_id == ended.id)
+    still_pending = deliveries.c.state == DeliveryState.PENDING.value
+    for condition, values in (
+        (
+            endpoints.c.deleted_ms.is_not(None),
+            {"state": "dead", "dead_reason": "endpoint_deleted", "ended_ms": now_ms},
+        ),
+        (endpoints.c.state == "disabled", {"state": "parked"}),
+    ):
+        gone = select(endpoints.c.id).where(endpoints.c.id.in_(counts), condition)
+        conn.execute(
+            taken.where(still_pending, deliveries.c.lane_id.in_(gone)).values(
+                session_id=None, due_ms=None, **values
+            )
+        )
+    conn.execute(taken.values(session_id=None))
+    for lane_id, count in counts.items():
+        conn.execute(
+            lanes.update()
+            .where(lanes.c.id == lane_id)
+            .values(in_flight=case((lanes.c.in_flight > count, lanes.c.in_flight - count), else_=0))
+        )
+    lanes_wake(conn, dict.fromkeys(counts, now_ms))

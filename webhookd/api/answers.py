@@ -1,0 +1,57 @@
+"""What a handler returns: an `Answer`, written out whole.
+
+Streams (Server-Sent Events) are replies of another kind: whatever has `send_to`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import orjson
+from starlette.types import Send
+
+JSON: Final = "application/json"
+Headers = list[tuple[bytes, bytes]]
+
+
+class Reply(Protocol):
+    """What can be sent as the response to a request."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
+        """Write the response. `head`: the request was HEAD, so headers only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole response. `headers` has no Content-Type or Content-Length; they follow from the body."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
+        """Write the response in two ASGI messages."""
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        if self.status not in (204, 304):
+            headers.append((b"content-type", self.content_type.encode()))
+            headers.append((b"content-length", str(len(self.body)).encode()))
+        headers += more_headers
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else self.body})
+
+
+def json_answer(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return `document` (anything orjson writes) as JSON."""
+    return Answer(status=status, body=orjson.dumps(document), headers=headers or {})
+
+
+def page_answer(documents: list[Any], next_cursor: str | None) -> Answer:
+    """Return a page of a listing: `{"data": […], "next_cursor": …}`."""
+    return json_answer(200, {"data": documents, "next_cursor": next_cursor})

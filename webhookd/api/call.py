@@ -1,0 +1,139 @@
+"""One request as a handler sees it: who calls, what was asked, and the few moves every handler needs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
+from sqlalchemy import Connection
+
+from webhookd.adapters.store import audit
+from webhookd.adapters.store.idempotency import KeyedRequest
+from webhookd.api.answers import Answer
+from webhookd.api.idempotency_key import fingerprint, freeze, thaw
+from webhookd.api.parts import ApiParts
+from webhookd.api.wire import unknown_or_wrong
+from webhookd.core.errors import NotFound
+from webhookd.core.records import Partner
+from webhookd.core.trace import TraceContext
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+ADMIN_OWNER: Final = "admin"
+"""Whose `Idempotency-Key`s an admin's are; no partner's id looks like it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls. `partner` None is an admin; `key_id` names the key in the audit log."""
+
+    key_id: str
+    partner: Partner | None
+    scopes: frozenset[str]
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the key is an admin's."""
+        return self.partner is None
+
+    @property
+    def partner_id(self) -> str | None:
+        """What every query of this caller is confined to; None sees all."""
+        return None if self.partner is None else self.partner.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[B, Q]):
+    """A request that was let in and is well-formed. `json` is the parsed body, None where it was empty."""
+
+    parts: ApiParts
+    caller: Caller
+    method: str
+    path: str
+    route: str
+    path_params: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    query: Q
+    body: B
+    json: Any
+    key: str | None
+    trace: TraceContext
+    now_ms: int
+
+    def header(self, name: bytes) -> str | None:
+        """Return a request header (`name` in lower case); of repeated ones the values joined by commas."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def narrowed(self, named: str | None) -> str | None:
+        """Return the partner a listing is confined to: the caller's own, or the one an admin named.
+
+        Raises Invalid where a partner gives `partner=`.
+        """
+        if self.caller.is_admin:
+            return named
+        if named is not None:
+            raise unknown_or_wrong("query", "partner", "is not known here")
+        return self.caller.partner_id
+
+    async def acting_partner(self, named: str | None, *, place: str = "body") -> Partner:
+        """Return the partner something is made for: the caller, or the one an admin names in the body.
+
+        Raises Invalid (path `$.partner`) where an admin names none or an unknown one, or a partner any.
+        """
+        if self.caller.partner is not None:
+            if named is not None:
+                raise unknown_or_wrong(place, "partner", "is not known here")
+            return self.caller.partner
+        if named is None:
+            raise unknown_or_wrong(place, "partner", "is required with an admin's key")
+        partner = await self.parts.store.partners.get(named)
+        if partner is None:
+            raise unknown_or_wrong(place, "partner", "there is no such partner")
+        return partner
+
+    async def once(self, effect: Callable[[Connection], Answer]) -> Answer:
+        """Run `effect` in one transaction, unless this Idempotency-Key has run before: then answer as then.
+
+        `effect` runs outside the event loop; it does the writes on the connection given and returns the
+        answer. What it raises rolls everything back, the key too. A replay answers with the header
+        `Idempotency-Replayed`.
+        """
+        request = None
+        if self.key is not None:
+            request = KeyedRequest(
+                owner=self.caller.partner_id or ADMIN_OWNER,
+                key=self.key,
+                fingerprint=fingerprint(self.method, self.path, self.json),
+                now_ms=self.now_ms,
+            )
+        kept = await self.parts.store.idempotency.once(request, lambda conn: freeze(effect(conn)))
+        return thaw(kept.answer, replayed=kept.replayed)
+
+    def audit(
+        self,
+        conn: Connection,
+        action: str,
+        target: str,
+        *,
+        partner_id: str | None,
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        """Add an entry to the audit log in the transaction of `conn`. No secrets, no URLs in `detail`."""
+        audit.add(
+            conn,
+            actor=self.caller.key_id,
+            action=action,
+            target=target,
+            partner_id=partner_id,
+            now_ms=self.now_ms,
+            detail=detail,
+        )
+
+
+def found(thing: Any, what: str) -> Any:
+    """Return `thing`. Raises NotFound where it is None."""
+    if thing is None:
+        raise NotFound(f"There is no such {what}.")
+    return thing

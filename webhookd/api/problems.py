@@ -1,0 +1,78 @@
+"""Errors as RFC 9457 problem documents: the one place where an exception becomes a response."""
+
+from math import ceil
+from typing import Any, Final
+
+from webhookd.api.answers import Answer, json_answer
+from webhookd.core.errors import (
+    ClientError,
+    IllegalTransition,
+    MethodNotAllowed,
+    ServiceError,
+    SettingsError,
+    Unauthenticated,
+    WebhookdError,
+)
+
+PROBLEM: Final = "application/problem+json"
+
+
+class RequestTimeout(ClientError):
+    """Raised when a body does not arrive in time."""
+
+    status, code, title = 408, "request_timeout", "Request Timeout"
+
+
+class WrongMethod(MethodNotAllowed):
+    """Raised where the path is known but not for this method. `allow` is the Allow header's list."""
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"This path answers to {allow}.")
+        self.allow = allow
+
+
+def problem_document(error: WebhookdError, *, trace_id: str) -> dict[str, Any]:
+    """Return the problem of an error; `errors` only where there are any."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "trace_id": trace_id,
+    }
+    if error.errors:
+        document["errors"] = [{"path": one.path, "message": one.message} for one in error.errors]
+    return document
+
+
+def problem_answer(error: Exception, *, trace_id: str) -> Answer:
+    """Return the response for any exception. What is not ours, or no client's business, is a bare 500."""
+    known = public(error)
+    answer = json_answer(known.status, problem_document(known, trace_id=trace_id), _headers(known))
+    return Answer(status=answer.status, body=answer.body, content_type=PROBLEM, headers=answer.headers)
+
+
+def public(error: Exception) -> WebhookdError:
+    """Return the error a caller may see: defects and wrong settings do not show their details."""
+    if isinstance(error, WebhookdError) and not isinstance(error, SettingsError | IllegalTransition):
+        return error
+    return ServiceError("Something went wrong on our side; the trace id finds it in the logs.")
+
+
+def _headers(error: WebhookdError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = retry_after(error.retry_after_seconds)
+    elif error.status in (429, 503):
+        headers["Retry-After"] = "1"
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, WrongMethod):
+        headers["Allow"] = error.allow
+    return headers
+
+
+def retry_after(seconds: float) -> str:
+    """Return whole seconds, rounded up, at least 1 (RFC 9110 section 10.2.3)."""
+    return str(max(1, ceil(seconds)))

@@ -1,0 +1,141 @@
+"""Ground of the wire models: strict types, no unknown fields, and pydantic's complaints as our `Invalid`.
+
+The models themselves stand beside the routes they belong to.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from webhookd.core.errors import FieldError, Invalid
+from webhookd.core.records import Page
+from webhookd.core.times import parse_rfc3339
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 500
+MAX_FIELD_ERRORS: Final = 50
+MAX_QUERY_FIELDS: Final = 50
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CURSOR: Final = r"^[A-Za-z0-9_.:~-]{1,200}$"
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Body(BaseModel):
+    """A JSON body: `"1"` is no number, and a field nobody knows is an error."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Query(BaseModel):
+    """A query string: numbers come as text, and a parameter nobody knows is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoQuery(Query):
+    """Takes no parameters."""
+
+
+class Listing(Query):
+    """The parameters of every listing."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: str | None = Field(None, pattern=_CURSOR)
+
+    @property
+    def page(self) -> Page:
+        """The bounds for the store."""
+        return Page(limit=self.limit, cursor=self.cursor)
+
+
+class AdminListing(Listing):
+    """A listing that an admin may narrow to one partner; to a partner the parameter is unknown."""
+
+    partner: str | None = None
+
+
+def parse_body(model: type[M], value: Any) -> M:
+    """Return the model of a parsed JSON value. Raises Invalid."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid("The body is not valid.", error) from None
+
+
+def parse_query(model: type[M], raw: bytes) -> M:
+    """Return the model of a query string. Raises Invalid, also for a parameter given twice or not UTF-8."""
+    if not raw:
+        pairs: list[tuple[str, str]] = []
+    else:
+        try:
+            pairs = parse_qsl(
+                raw.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=MAX_QUERY_FIELDS,
+            )
+        except ValueError:
+            raise Invalid("The query string is not valid: it must be percent-encoded UTF-8.") from None
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name in values:
+            raise unknown_or_wrong("query", name, "must not be given twice")
+        if "\x00" in value or "\x00" in name:
+            raise unknown_or_wrong("query", name.replace("\x00", ""), "must not contain NUL")
+        values[name] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise invalid("The query parameters are not valid.", error) from None
+
+
+def unknown_or_wrong(place: str, name: str, message: str) -> Invalid:
+    """Return the error for one field; `place` is `query` or `body`."""
+    what = "query parameters are" if place == "query" else "body is"
+    return Invalid(f"The {what} not valid.", errors=[FieldError(path="$" + member(name), message=message)])
+
+
+def invalid(detail: str, error: ValidationError) -> Invalid:
+    """Return pydantic's complaints as ours, at most MAX_FIELD_ERRORS of them."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return Invalid(detail, errors=[_field_error(one) for one in details[:MAX_FIELD_ERRORS]])
+
+
+def json_path(steps: Sequence[int | str]) -> str:
+    """Return a JSONPath (RFC 9535) from the root: `$.endpoints[0]`."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else member(step) for step in steps)
+
+
+def member(name: str) -> str:
+    """Return one member step of a JSONPath."""
+    if _PLAIN_NAME.fullmatch(name):
+        return f".{name}"
+    return "['" + name.replace("\\", "\\\\").replace("'", "\\'") + "']"
+
+
+_MESSAGES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "extra_forbidden": "is not known here",
+    "model_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+}
+
+
+def _field_error(detail: ErrorDetails) -> FieldError:
+    message = _MESSAGES.get(detail["type"])
+    if message is None:
+        message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        if message != detail["msg"] and not detail["msg"].startswith("Value error, "):
+            message = f"must be {message}"
+    return FieldError(path=json_path(detail["loc"]), message=message)
+
+
+def rfc3339(value: str | None) -> int | None:
+    """Return the Unix milliseconds of a time on the wire; for field validators. Raises ValueError."""
+    return None if value is None else parse_rfc3339(value)

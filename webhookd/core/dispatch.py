@@ -1,0 +1,107 @@
+"""What the delivery engine hands to the store and gets back: turns over lanes, and recorded attempts."""
+
+from dataclasses import dataclass, field
+
+from webhookd.core.delivery import Verdict
+from webhookd.core.pacing import Outcome
+from webhookd.core.records import Attempt, SealedSecret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimDeliveries:
+    """Ask for up to `free` due deliveries, at most `slow_free` of them from slow lanes.
+
+    `partner_vtimes` and `clock` are this process's fair-queueing state, returned changed.
+    """
+
+    session_id: str
+    free: int
+    slow_free: int
+    now_ms: int
+    clock: float
+    partner_vtimes: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """An endpoint's own retry settings; None is the service's default."""
+
+    max_attempts: int | None = None
+    base_seconds: float | None = None
+    factor: float | None = None
+    cap_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneTarget:
+    """How one lane is sent to, read at the moment of the claim. `url` None: each delivery has its own."""
+
+    lane_id: str
+    partner_id: str
+    endpoint_id: str | None
+    url: str | None
+    headers_sealed: str | None
+    retry: Retry
+    secrets: tuple[SealedSecret, ...]
+    slow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDelivery:
+    """A delivery this process may send now. `attempt` is its number; the budget began at the last replay."""
+
+    id: str
+    message_id: str
+    url: str | None
+    event: str
+    body: str
+    attempt: int
+    attempts_in_budget: int
+    max_attempts: int
+    once: bool
+    token: int
+    task_id: str | None
+    created_ms: int
+    trace_id: str
+    trace_flags: int
+    trace_state: str
+    target: LaneTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The claimed deliveries. `again_ms`: when more may be claimable (None: nothing waits)."""
+
+    deliveries: tuple[DueDelivery, ...] = ()
+    again_ms: int | None = None
+    clock: float = 0.0
+    partner_vtimes: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDone:
+    """One attempt with what it means for its delivery and its lane."""
+
+    delivery: DueDelivery
+    session_id: str
+    attempt: Attempt
+    verdict: Verdict
+    outcome: Outcome
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """A claimed delivery that was not sent (shutdown): it goes back and its attempt is not used up."""
+
+    delivery: DueDelivery
+    session_id: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecorded:
+    """What a recorded attempt led to. `lost`: the delivery had been taken away. `wake_ms`: look again then."""
+
+    lost: bool
+    wake_ms: int | None = None

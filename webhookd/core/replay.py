@@ -1,0 +1,156 @@
+"""Replays of many dead letters at once: which ones, how fast, how far, and their public JSON.
+
+What putting one dead letter back means is the store's (`replaying`); when a step runs is the replay
+flow's. No rows and no clock live here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import floor
+from typing import Any, Final
+
+from webhookd.core.records import DeadLetter, TaskSignal
+from webhookd.core.times import to_rfc3339
+
+KINDS: Final = ("delivery", "task")
+DEFAULT_RATE_PER_SECOND: Final = 50.0
+HIGHEST_RATE_PER_SECOND: Final = 1000.0
+
+SAVED_UP_MS: Final = 1000.0
+"""How much of its rate a replay may catch up on: after an outage it goes on at its pace, not in one burst."""
+
+
+class ReplayState(StrEnum):
+    """Where a replay is in its life."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterFilter:
+    """Which dead letters; None is any. `since_ms` is inclusive, `until_ms` exclusive, both of their death.
+
+    `type` is the task's type. `endpoint_id` leaves only deliveries.
+    """
+
+    kind: str | None = None
+    endpoint_id: str | None = None
+    type: str | None = None
+    reason: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How far a replay has come: the last dead letter it looked at, and when its next one is due by rate."""
+
+    at_ms: int
+    id: str
+    next_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """One replay. `partner_id` None is an admin's over all partners; `place` None has not begun.
+
+    It takes what had died before `created_ms`, so that what dies again is not replayed in a circle.
+    """
+
+    id: str
+    partner_id: str | None
+    filter: DeadLetterFilter
+    dry_run: bool
+    rate_per_second: float
+    state: ReplayState
+    matched: int
+    replayed: int
+    place: Place | None
+    created_ms: int
+    finished_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What went back to work: how many, queues to ring, tasks for the watchers."""
+
+    count: int = 0
+    wake_deliveries: bool = False
+    queues: frozenset[str] = frozenset()
+    signals: tuple[TaskSignal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """The replay after a step, and what that step put back to work."""
+
+    replay: Replay
+    replayed: Replayed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """`count` dead letters may go now; `after(n)` is when the next is due once `n` of them went."""
+
+    count: int
+    earliest_ms: float
+    spacing_ms: float
+
+    def after(self, taken: int) -> float:
+        """Return the `next_ms` for the replay's place."""
+        return self.earliest_ms + taken * self.spacing_ms
+
+
+def allowance(replay: Replay, *, now_ms: int) -> Allowance:
+    """Return how many dead letters the replay's rate lets go now (a generic cell rate algorithm)."""
+    spacing_ms = 1000 / replay.rate_per_second
+    next_ms = float(replay.created_ms) if replay.place is None else replay.place.next_ms
+    earliest_ms = max(next_ms, now_ms - SAVED_UP_MS)
+    count = floor((now_ms - earliest_ms) / spacing_ms) + 1 if now_ms >= earliest_ms else 0
+    return Allowance(count=count, earliest_ms=earliest_ms, spacing_ms=spacing_ms)
+
+
+def dead_letter_document(letter: DeadLetter) -> dict[str, Any]:
+    """Return the dead letter of the API."""
+    return {
+        "id": letter.id,
+        "kind": letter.kind,
+        "reason": letter.reason,
+        "at": to_rfc3339(letter.at_ms),
+        "task_id": letter.task_id,
+        "endpoint_id": letter.endpoint_id,
+        "url": letter.url,
+        "event": letter.event,
+        "type": letter.type,
+        "last_error": letter.last_error,
+    }
+
+
+def filter_document(wanted: DeadLetterFilter) -> dict[str, Any]:
+    """Return the filter as it came: only what was set."""
+    document: dict[str, Any] = {
+        "kind": wanted.kind,
+        "endpoint": wanted.endpoint_id,
+        "type": wanted.type,
+        "reason": wanted.reason,
+        "since": None if wanted.since_ms is None else to_rfc3339(wanted.since_ms),
+        "until": None if wanted.until_ms is None else to_rfc3339(wanted.until_ms),
+    }
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def replay_document(replay: Replay) -> dict[str, Any]:
+    """Return the Replay of the API."""
+    return {
+        "id": replay.id,
+        "state": replay.state.value,
+        "dry_run": replay.dry_run,
+        "filter": filter_document(replay.filter),
+        "rate_per_second": replay.rate_per_second,
+        "matched": replay.matched,
+        "replayed": replay.replayed,
+        "created_at": to_rfc3339(replay.created_ms),
+        "finished_at": None if replay.finished_ms is None else to_rfc3339(replay.finished_ms),
+    }
