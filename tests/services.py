@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -35,8 +35,24 @@ _START_SECONDS = 60.0
 
 def is_alive(pid: int) -> bool:
     """Whether the process runs; one that has ended and is not reaped yet does not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(state.stdout.strip()) and not state.stdout.strip().startswith("Z")
+    return _ps(pid, "stat").strip()[:1] not in ("", "Z")
+
+
+def command_line(pid: int) -> str:
+    """What anyone on the machine can see of it; empty when it does not run."""
+    return _ps(pid, "args")
+
+
+def _ps(pid: int, column: str) -> str:
+    if not Path("/proc/self/stat").exists():
+        argv = ["ps", "-ww", "-o", f"{column}=", "-p", str(pid)]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    # Slim container images have no ps, so on Linux it is read from where ps reads it.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        if column == "args":
+            return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    return ""
 
 
 async def until(condition: Callable[[], object], *, what: str, seconds: float = 30.0) -> None:

@@ -2,4 +2,6 @@
 
 from webhookd.taskset import Fail, Retry, TaskContext, TaskSet
 
+__version__ = "0.1.0"
+
 __all__ = ["Fail", "Retry", "TaskContext", "TaskSet"]

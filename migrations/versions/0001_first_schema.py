@@ -80,6 +80,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'dead' AND discarded_ms IS NULL"),
             postgresql_where=sa.text("state = 'dead' AND discarded_ms IS NULL"),
         )
+        batch_op.create_index(
+            "ix_deliveries_dead_partner",
+            ["partner_id", "ended_ms", "id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'dead' AND discarded_ms IS NULL"),
+            postgresql_where=sa.text("state = 'dead' AND discarded_ms IS NULL"),
+        )
         batch_op.create_index("ix_deliveries_endpoint", ["endpoint_id", "id"], unique=False)
         batch_op.create_index(
             "ix_deliveries_held",
@@ -318,6 +325,13 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_tasks_dead",
             ["dead_ms", "id"],
+            unique=False,
+            sqlite_where=sa.text("dead_ms IS NOT NULL"),
+            postgresql_where=sa.text("dead_ms IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_tasks_dead_partner",
+            ["partner_id", "dead_ms", "id"],
             unique=False,
             sqlite_where=sa.text("dead_ms IS NOT NULL"),
             postgresql_where=sa.text("dead_ms IS NOT NULL"),

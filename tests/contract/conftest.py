@@ -8,6 +8,7 @@ import pytest
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.vault import Vault, generate_key
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -31,4 +32,4 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def store(database: Database) -> Store:
     """The store on it, as one process sees it."""
-    return Store(database, StoreOptions(session_id="ses_test"))
+    return Store(database, Vault([generate_key()]), StoreOptions(session_id="ses_test"))

@@ -66,14 +66,38 @@ class Peer:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
-    def sni(self) -> str | None:
-        return self._server.sni
+    async def tunnel(self, port: int, *, first: bytes = b"") -> None:
+        """Pass bytes to and from a loopback port until either side closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(first)
+            await asyncio.wait(
+                [
+                    asyncio.ensure_future(_copy(self._reader, writer)),
+                    asyncio.ensure_future(_copy(reader, self._writer)),
+                ],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            writer.close()
+
+    async def behave(self) -> None:
+        """Answer every further request with 200 until the sender closes the connection."""
+        while True:
+            await self.request()
+            await self.send(OK)
 
     async def until_closed(self) -> None:
         """Wait until the sender closes the connection."""
         with suppress(ConnectionError):
             while await self._reader.read(65536):
                 pass
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
 
 
 Script = Callable[[Peer], Awaitable[None]]
@@ -161,8 +185,8 @@ def after_request(*steps: Callable[[Peer], Awaitable[None]]) -> Script:
         await peer.request()
         if peer.number < len(steps):
             await steps[peer.number](peer)
-            return
-        await peer.send(OK)
-        await peer.until_closed()
+        else:
+            await peer.send(OK)
+            await peer.behave()
 
     return script

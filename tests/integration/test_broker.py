@@ -120,7 +120,7 @@ async def test_namespaces_do_not_hear_each_other(
     assert there.seen == []
 
 
-async def test_work_rung_for_before_the_worker_came_is_looked_at(valkey: ValkeyServer) -> None:
+async def test_queues_are_looked_at_when_the_worker_comes(valkey: ValkeyServer, no_looks: None) -> None:
     turns = Turns()
     async with working(valkey.url, turns, "default"):  # waits for that first look
         pass
@@ -148,7 +148,7 @@ async def test_queue_has_one_turn_at_a_time_and_another_for_what_was_rung_meanwh
         await go_on.wait()
         running -= 1
 
-    async with working(valkey.url, turns, "default"):
+    async with working(valkey.url, turns, "default", "reports"):  # two queues, so there is a second thread
         turns.during = hold
         ringer.ring("default")
         await until(lambda: turns.count("default") == 1, what="a turn")
@@ -193,7 +193,7 @@ async def test_turn_that_raises_is_not_the_last(
         for expected in (1, 2, 3):
             ringer.ring("default")
             await until(lambda: turns.count("default") >= expected, what="the next turn")  # noqa: B023 - awaited here
-    assert "a defect in a turn" in caplog.text
+    assert caplog.text.count("a turn of queue default failed") == 3
 
 
 async def test_rings_coalesce_into_a_handful_of_permits(valkey: ValkeyServer, ringer: Ringer) -> None:
@@ -218,11 +218,12 @@ async def test_closing_a_ringer_sends_what_is_pending(valkey: ValkeyServer) -> N
 async def test_turns_leave_nothing_in_the_broker(
     valkey: ValkeyServer, ringer: Ringer, no_looks: None
 ) -> None:
-    turns = Turns()
+    turns, another = Turns(), Ringer(valkey.url)
     async with working(valkey.url, turns, "default"):
-        for expected in (1, 2, 3):
-            ringer.ring("default")
+        for expected, who in enumerate((ringer, another, ringer), start=1):
+            who.ring("default")
             await until(lambda: len(turns.seen) == expected, what="a turn")  # noqa: B023 - awaited here
+    await another.aclose()
     with valkey.client() as client:
         assert client.keys("*") == [b"webhookd:__heartbeats__"]
         assert client.zcard("webhookd:__heartbeats__") == 1
@@ -245,13 +246,17 @@ async def test_stop_waits_for_the_turn_under_way(
         await go_on.wait()
         ended.append(queue)
 
-    async with working(valkey.url, turns, "default") as worker:
+    async with working(valkey.url, turns, "default", "reports") as worker:
         turns.during = hold
         ringer.ring("default")
         await until(lambda: turns.seen, what="a turn")
         stopping = asyncio.create_task(worker.stop(30))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
+        ringer.ring("reports")
+        await until(lambda: ringer.rung == 2, what="a permit for others")
+        await asyncio.sleep(0.2)
         assert not stopping.done()
+        assert waiting(valkey, "reports") == 1
         go_on.set()
         await stopping
     assert ended == ["default"]
@@ -286,6 +291,25 @@ async def test_stopped_worker_takes_no_permit(valkey: ValkeyServer, ringer: Ring
     await asyncio.sleep(0.2)
     assert waiting(valkey, "default") == 1
     assert turns.seen == []
+
+
+async def test_permit_whose_turn_never_began_is_given_back(valkey: ValkeyServer) -> None:
+    broker = PermitBroker(valkey.url, namespace="webhookd", timeout_seconds=2)
+    consumer = broker.consume("default")
+    taken = next(consumer)  # the first look
+    assert taken is not None
+    consumer.requeue([taken])
+    assert waiting(valkey, "default") == 1
+    broker.close()
+
+
+async def test_delay_queues_are_not_listened_to(valkey: ValkeyServer, ringer: Ringer, no_looks: None) -> None:
+    turns = Turns()
+    async with working(valkey.url, turns, "default"):
+        with valkey.client() as client:
+            client.rpush("webhookd:default.DQ", "stranger")
+        await heard("default", turns, ringer)
+    assert waiting(valkey, "default.DQ") == 1
 
 
 # ── faults of the broker ────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from webhookd.adapters import entropy as fresh
 from webhookd.core.errors import Invalid
 from webhookd.core.signing import SCHEMES, SigningKey, decode_public_key, generate, signature_header
 
@@ -179,3 +180,10 @@ def test_a_key_does_not_show_its_secret() -> None:
 def test_entropy_of_the_wrong_length_makes_no_secret(version: str, length: int) -> None:
     with pytest.raises(ValueError, match="entropy"):
         generate(version, entropy=b"x" * length)
+
+
+@pytest.mark.parametrize("version", SCHEMES)
+def test_fresh_secrets_differ_and_parse(version: str) -> None:
+    one, two = fresh.new_signing_secret(version), fresh.new_signing_secret(version)
+    assert one != two
+    assert SigningKey.parse(one).version == version

@@ -32,12 +32,8 @@ def watched(argv: Sequence[str], *, orphan_signal: int = signal.SIGKILL) -> tupl
 
 
 def _become(orphan_signal: int, parent_pid: int, argv: list[str]) -> None:
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, orphan_signal, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    # The parent may have died before the option was set: then no signal will ever come.
+    _ask_for(orphan_signal)
+    # The parent may have died before we asked: then no signal will ever come.
     if os.getppid() != parent_pid:
         raise SystemExit(1)
     try:
@@ -45,6 +41,15 @@ def _become(orphan_signal: int, parent_pid: int, argv: list[str]) -> None:
     except OSError as error:
         print(f"cannot run {argv[0]}: {error.strerror}", file=sys.stderr)
         raise SystemExit(127) from None
+
+
+def _ask_for(orphan_signal: int) -> None:
+    """Best effort: a child without this is better than no child."""
+    try:
+        import ctypes
+    except ImportError:  # a Python built without libffi
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, orphan_signal, 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import redis
 import redis.asyncio
 
 from webhookd.adapters.broker.connection import Outage, connect_async
+from webhookd.core.records import TaskSignal
 
 _log = logging.getLogger(__name__)
 
@@ -25,15 +25,6 @@ _BATCH = 500  # signals in one message: some 40 KB
 _GAP_SECONDS = 0.005
 _SILENCE_SECONDS = 5.0  # then the server is asked whether it is still there
 _AWAY_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSignal:
-    """Task `task_id` of `partner_id` has reached `version`."""
-
-    task_id: str
-    partner_id: str
-    version: int
 
 
 class Signals:

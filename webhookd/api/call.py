@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-import orjson
 from sqlalchemy import Connection
 
 from webhookd.adapters.store import audit
 from webhookd.adapters.store.idempotency import KeyedRequest
 from webhookd.api.answers import Answer
+from webhookd.api.caller import Caller
 from webhookd.api.idempotency_key import fingerprint, freeze, thaw
 from webhookd.api.parts import ApiParts
 from webhookd.api.wire import unknown_or_wrong
@@ -19,28 +19,10 @@ from webhookd.core.trace import TraceContext
 
 B = TypeVar("B")
 Q = TypeVar("Q")
+T = TypeVar("T")
 
 ADMIN_OWNER: Final = "admin"
 """Whose `Idempotency-Key`s an admin's are; no partner's id looks like it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who calls. `partner` None is an admin; `key_id` names the key in the audit log."""
-
-    key_id: str
-    partner: Partner | None
-    scopes: frozenset[str]
-
-    @property
-    def is_admin(self) -> bool:
-        """Whether the key is an admin's."""
-        return self.partner is None
-
-    @property
-    def partner_id(self) -> str | None:
-        """What every query of this caller is confined to; None sees all."""
-        return None if self.partner is None else self.partner.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +75,12 @@ class Call(Generic[B, Q]):
             raise unknown_or_wrong(place, "partner", "there is no such partner")
         return partner
 
+    def task_key(self) -> str | None:
+        """Return the Idempotency-Key as the intake keeps it: under the task's partner, admins' apart."""
+        if self.key is None or not self.caller.is_admin:
+            return self.key
+        return f"{ADMIN_OWNER}\n{self.key}"  # no header has a line feed, so no partner's key looks like it
+
     async def once(self, effect: Callable[[Connection], Answer]) -> Answer:
         """Run `effect` in one transaction, unless this Idempotency-Key has run before: then answer as then.
 
@@ -132,7 +120,10 @@ class Call(Generic[B, Q]):
         )
 
 
-def found(thing: Any, what: str) -> Any:
+AnyCall = Call[Any, Any]
+
+
+def found(thing: T | None, what: str) -> T:
     """Return `thing`. Raises NotFound where it is None."""
     if thing is None:
         raise NotFound(f"There is no such {what}.")

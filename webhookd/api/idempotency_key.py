@@ -15,6 +15,7 @@ from webhookd.core.errors import FieldError, Invalid
 
 MAX_CHARS: Final = 255
 HEADER: Final = b"idempotency-key"
+REPLAYED: Final = "Idempotency-Replayed"
 
 _QUOTED: Final = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -61,4 +62,4 @@ def thaw(kept: bytes, *, replayed: bool) -> Answer:
 
 def mark_replayed(answer: Answer) -> Answer:
     """Return the answer with `Idempotency-Replayed: true`."""
-    return replace(answer, headers={**answer.headers, "Idempotency-Replayed": "true"})
+    return replace(answer, headers={**answer.headers, REPLAYED: "true"})

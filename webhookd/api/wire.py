@@ -5,10 +5,10 @@ The models themselves stand beside the routes they belong to.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from webhookd.core.errors import FieldError, Invalid
@@ -60,12 +60,12 @@ class AdminListing(Listing):
     partner: str | None = None
 
 
-def parse_body(model: type[M], value: Any) -> M:
-    """Return the model of a parsed JSON value. Raises Invalid."""
+def parse_body(model: type[M], value: Any, *, at: Sequence[int | str] = ()) -> M:
+    """Return the model of a parsed JSON value, which stands `at` these steps in the body. Raises Invalid."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise invalid("The body is not valid.", error) from None
+        raise _invalid("The body is not valid.", error, at) from None
 
 
 def parse_query(model: type[M], raw: bytes) -> M:
@@ -92,19 +92,13 @@ def parse_query(model: type[M], raw: bytes) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise invalid("The query parameters are not valid.", error) from None
+        raise _invalid("The query parameters are not valid.", error) from None
 
 
 def unknown_or_wrong(place: str, name: str, message: str) -> Invalid:
     """Return the error for one field; `place` is `query` or `body`."""
     what = "query parameters are" if place == "query" else "body is"
     return Invalid(f"The {what} not valid.", errors=[FieldError(path="$" + member(name), message=message)])
-
-
-def invalid(detail: str, error: ValidationError) -> Invalid:
-    """Return pydantic's complaints as ours, at most MAX_FIELD_ERRORS of them."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    return Invalid(detail, errors=[_field_error(one) for one in details[:MAX_FIELD_ERRORS]])
 
 
 def json_path(steps: Sequence[int | str]) -> str:
@@ -127,15 +121,31 @@ _MESSAGES: Final[Mapping[str, str]] = {
 }
 
 
-def _field_error(detail: ErrorDetails) -> FieldError:
+def _invalid(detail: str, error: ValidationError, at: Sequence[int | str] = ()) -> Invalid:
+    """Return pydantic's complaints as ours, at most MAX_FIELD_ERRORS of them."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return Invalid(detail, errors=[_field_error(one, at) for one in details[:MAX_FIELD_ERRORS]])
+
+
+def _field_error(detail: ErrorDetails, at: Sequence[int | str]) -> FieldError:
     message = _MESSAGES.get(detail["type"])
     if message is None:
-        message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        if message != detail["msg"] and not detail["msg"].startswith("Value error, "):
-            message = f"must be {message}"
-    return FieldError(path=json_path(detail["loc"]), message=message)
+        message = detail["msg"]
+        if message.startswith("Input should be "):
+            message = "must be " + message.removeprefix("Input should be ")
+        message = message.removeprefix("Value error, ")
+    return FieldError(path=json_path((*at, *detail["loc"])), message=message)
 
 
-def rfc3339(value: str | None) -> int | None:
-    """Return the Unix milliseconds of a time on the wire; for field validators. Raises ValueError."""
-    return None if value is None else parse_rfc3339(value)
+def _time(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be an RFC 3339 time, such as 2026-11-24T06:00:00Z")  # noqa: TRY004 - pydantic wants ValueError
+    return parse_rfc3339(value)
+
+
+Time = Annotated[int, BeforeValidator(_time)]
+"""RFC 3339 text on the wire, Unix milliseconds inside."""
+
+
+class NoBody(Body):
+    """Takes no fields: an empty body, or `{}`."""

@@ -101,7 +101,11 @@ class Handed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecorded:
-    """What a recorded attempt led to. `lost`: the delivery had been taken away. `wake_ms`: look again then."""
+    """What a recorded attempt led to.
+
+    `lost`: the delivery had been taken away. `wake_ms`: when its lane is to be looked at again (more
+    is due there, or this delivery's retry); None: nothing waits in it.
+    """
 
     lost: bool
     wake_ms: int | None = None

@@ -124,7 +124,10 @@ class DeliveryCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task as everybody sees it. `result_json` is the exact JSON the function returned."""
+    """A task as everybody sees it. `result_json` is the exact JSON the function returned.
+
+    `attempts` counts from the submission or the last replay, as `max_attempts` does.
+    """
 
     id: str
     partner_id: str

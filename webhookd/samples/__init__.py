@@ -1,0 +1,12 @@
+"""The task types that ship: small, and each does real work, so that a new installation has some.
+
+Models of how to write one, too. Libraries that take long to import are imported inside the functions:
+the API loads these modules for their schemas only.
+"""
+
+from webhookd.samples import csv_summary, demo, statement, thumbnail
+from webhookd.taskset import TaskSet
+
+tasks = TaskSet.merge(demo.tasks, statement.tasks, thumbnail.tasks, csv_summary.tasks)
+
+__all__ = ["tasks"]

@@ -16,6 +16,8 @@ from webhookd.taskset.signature import input_of
 MAX_TYPE_CHARS: Final = 100
 MAX_TIMEOUT_SECONDS: Final = 7 * 24 * 3600.0
 MAX_ATTEMPTS: Final = 100
+# Address space, not use: a bare interpreter with its threads and libraries maps some 400 MB of it.
+MIN_MEMORY_MB: Final = 512
 # The queue of the deliveries themselves: operator code and delivery never share a process.
 RESERVED_QUEUES: Final = frozenset({"deliver"})
 
@@ -92,8 +94,9 @@ class TaskSet:
                     f'isolation={isolation!r}: "thread" or "process"',
                 ),
                 (
-                    memory_mb is None or (_is_count(memory_mb) and isolation == "process"),
-                    f'memory_mb={memory_mb!r}: a whole number from 1, and only with isolation="process"',
+                    memory_mb is None
+                    or (_is_count(memory_mb) and memory_mb >= MIN_MEMORY_MB and isolation == "process"),
+                    f"memory_mb={memory_mb!r}: from {MIN_MEMORY_MB}, and only with isolation='process'",
                 ),
                 (
                     _is_number(retry_base_seconds) and retry_base_seconds >= 0,

@@ -83,7 +83,7 @@ def _adapter(subject: str, annotation: Any) -> tuple[TypeAdapter[Any] | None, di
     if origin in (dict, Mapping) and arguments in ((), (str, Any), (str, object)):
         return None, dict(PLAIN_OBJECT_SCHEMA)
     is_model = isinstance(origin, type) and issubclass(origin, BaseModel)
-    if not (is_model or origin in (dict, Mapping) or typing.is_typeddict(origin)):
+    if not (is_model or origin in (dict, Mapping)):
         raise TypeError(f"{subject}: the input is annotated {annotation!r}; use a pydantic model or dict")
     try:
         adapter = TypeAdapter(annotation)

@@ -29,7 +29,7 @@ class Execution(Protocol):
 
 
 class Runner:
-    """Runs up to `slots` task functions at once. Made and used on one event loop.
+    """Runs task functions, meant for up to `slots` at once. Made and used on one event loop.
 
     `task_spec` is WEBHOOKD_TASKS as text: a child process (`isolation="process"`) loads its function
     by it. A function that was told to stop has `stop_grace_seconds` to do so; then its outcome is given
@@ -58,7 +58,7 @@ class Runner:
     @property
     def free_slots(self) -> int:
         """How many more calls may be started now; none once the runner is stopping."""
-        return 0 if self._stopping else self._slots - len(self._calls)
+        return 0 if self._stopping else max(0, self._slots - len(self._calls))
 
     @property
     def lost_slots(self) -> int:
@@ -81,12 +81,10 @@ class Runner:
         The time limit is the definition's, on the monotonic clock from now. Setting `cancel` tells the
         function. `on_progress` is called on this loop, at most once per progress interval and never
         after the outcome. If the awaiting task is cancelled, the function is interrupted.
-        Raises RuntimeError without a free slot: ask `free_slots` first.
+        `free_slots` says how much to claim; what has been claimed is run even where that was too much.
         """
         if self._stopping:
             return Interrupted()
-        if self.free_slots <= 0:
-            raise RuntimeError("no free slot to run a task in")
         loop = asyncio.get_running_loop()
         progress = ProgressRelay(loop, on_progress, interval_seconds=self._progress_interval_seconds)
         context = TaskContext(

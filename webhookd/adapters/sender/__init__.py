@@ -2,7 +2,9 @@
 
     sender     one POST under one deadline, told as an `Answer`
     transport  httpx's face: `httpx.Request` in, `httpx.Response` out, over guarded connections
-    wire       one connection, and reading one response from it within limits
+    connector  the pool: aiohttp's, with our guard and our connections in it
+    wire       one connection, silent unless asked
+    exchange   reading one response within limits
     guard      which address a socket is made for, checked where it is made
     lookups    host names to addresses, in threads that cannot starve each other
     faults     what went wrong, as httpx exceptions and as the codes a partner is told

@@ -18,6 +18,7 @@ def build_sender(
     proxy_url: str | None,
     max_connections: int,
     max_per_host: int,
+    excerpt_seconds: float = 2.0,
     ssl_context: ssl.SSLContext | None = None,
     on_security_event: Callable[[AddressesRefused], None] | None = None,
     resolve: Resolve = system_addresses,
@@ -45,7 +46,7 @@ def build_sender(
         max_per_host=max_per_host,
     )
     transport = GuardedTransport(connector, policy, proxy_url=proxy_url or None)
-    return Sender(transport, timeout_seconds=timeout_seconds)
+    return Sender(transport, timeout_seconds=timeout_seconds, excerpt_seconds=excerpt_seconds)
 
 
 def _system_trust() -> ssl.SSLContext:

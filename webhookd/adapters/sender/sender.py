@@ -77,10 +77,13 @@ class Sender:
         try:
             async with asyncio.timeout(self._timeout_seconds) as deadline:
                 response = await self._transport.handle_async_request(request)
-                deadline.reschedule(asyncio.get_running_loop().time() + self._excerpt_seconds)
-                async for chunk in _stream(response):
-                    if len(excerpt) < MAX_EXCERPT_BYTES:
-                        excerpt += chunk[: MAX_EXCERPT_BYTES - len(excerpt)]
+                if isinstance(response.stream, httpx.ByteStream):  # all here: no need to wait for it
+                    excerpt += b"".join(response.stream)[:MAX_EXCERPT_BYTES]
+                else:
+                    deadline.reschedule(asyncio.get_running_loop().time() + self._excerpt_seconds)
+                    async for chunk in _stream(response):
+                        if len(excerpt) < MAX_EXCERPT_BYTES:
+                            excerpt += chunk[: MAX_EXCERPT_BYTES - len(excerpt)]
         except TimeoutError:
             error = "proxy" if stopwatch.reaching_proxy else "timeout"
         except httpx.TransportError as fault:

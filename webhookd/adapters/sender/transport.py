@@ -18,10 +18,11 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from webhookd.adapters.sender.connector import GuardedConnector
+from webhookd.adapters.sender.exchange import Exchange
 from webhookd.adapters.sender.faults import Blocked, dialling_fault
 from webhookd.adapters.sender.guard import Dialling, dialling
 from webhookd.adapters.sender.stopwatch import Stopwatch
-from webhookd.adapters.sender.wire import Exchange, Wire
+from webhookd.adapters.sender.wire import Wire
 from webhookd.core.egress import EgressPolicy, check_url, relay_allowed
 from webhookd.core.errors import UrlNotAllowed
 
@@ -41,7 +42,7 @@ class Route:
     wanted: Dialling
     tls: bool
     target: bytes
-    proxy_head: bytes
+    proxy_lines: tuple[bytes, ...]
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -78,7 +79,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.close()
             raise
-        body = _Body(connection, wire, exchange)
+        body: httpx.AsyncByteStream = _Body(connection, wire, exchange)
+        if exchange.over:
+            # Most answers are all here by now: give the connection back before the answer is even looked at.
+            await body.aclose()
+            body = httpx.ByteStream(exchange.take())
         return httpx.Response(exchange.status, headers=exchange.headers, stream=body)
 
     async def aclose(self) -> None:
@@ -118,7 +123,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         proxy = self._proxy
         if proxy is not None and not relay_allowed(callback, self._policy):
             raise Blocked("the URL is refused")
-        target, proxy_head = callback.url.removeprefix(callback.origin), b""
+        target = callback.url.removeprefix(callback.origin)
+        proxy_lines: tuple[bytes, ...] = ()
         if proxy is None:
             wanted = Dialling(host=callback.host, port=callback.port, scheme=callback.scheme, exempt=False)
         else:
@@ -126,7 +132,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 host=proxy.raw_host or "", port=proxy.port or 0, scheme=proxy.scheme, exempt=True
             )
             if callback.scheme == "http":
-                target, proxy_head = callback.url, _proxy_authorization(proxy)
+                target, proxy_lines = callback.url, _proxy_authorization(proxy)
         return Route(
             plan=aiohttp.ClientRequest(
                 "POST", URL(callback.url, encoded=True), loop=asyncio.get_running_loop(), proxy=proxy
@@ -134,7 +140,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             wanted=wanted,
             tls=callback.scheme == "https",
             target=target.encode("ascii"),
-            proxy_head=proxy_head,
+            proxy_lines=proxy_lines,
         )
 
 
@@ -159,30 +165,27 @@ class _Body(httpx.AsyncByteStream):
 
 async def _message(request: httpx.Request, route: Route) -> bytes:
     """Return the request as it goes over the wire."""
-    headers = request.headers.raw
-    head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (
-        request.method.encode("ascii"),
-        route.target,
-        route.proxy_head,
-        b"".join([b"%b: %b\r\n" % header for header in headers]),
-    )
-    lines = len(headers) + 2 + bool(route.proxy_head)
-    if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), route.target), *route.proxy_lines]
+    lines += [b"%b: %b" % header for header in request.headers.raw]
+    head = b"\r\n".join(lines)
+    if head.count(b"\r") != len(lines) - 1 or head.count(b"\n") != len(lines) - 1 or b"\0" in head:
         raise ValueError("a header holds a line break or NUL")
-    return head + b"".join([part async for part in _parts(request)])
+    return b"%b\r\n\r\n%b" % (head, await _content(request.stream))
 
 
-def _parts(request: httpx.Request) -> httpx.AsyncByteStream:
-    assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101  # what httpx asks of async callers
-    return request.stream
+async def _content(stream: object) -> bytes:
+    if isinstance(stream, httpx.ByteStream):
+        return b"".join(stream)
+    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101  # what httpx asks of async callers
+    return b"".join([part async for part in stream])
 
 
-def _proxy_authorization(proxy: URL) -> bytes:
-    """Return the header line for the credentials in the proxy's URL, empty without any.
+def _proxy_authorization(proxy: URL) -> tuple[bytes, ...]:
+    """Return the header line for the credentials in the proxy's URL, if it has any.
 
     For CONNECT aiohttp sends them itself.
     """
     if proxy.user is None:
-        return b""
+        return ()
     credentials = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
-    return f"proxy-authorization: {credentials}\r\n".encode("ascii")
+    return (f"proxy-authorization: {credentials}".encode("ascii"),)

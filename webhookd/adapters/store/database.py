@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from webhookd.adapters.store.drivers import (
     Driver,
@@ -110,8 +111,14 @@ class Database:
         """Run `work(conn, *args)` in a transaction of its own. For rare writes; hot ones use `grouped`."""
 
         async def run() -> R:
-            with as_unavailable():
-                return await self._driver.write(lambda conn: work(conn, *args, **kwargs))
+            for last in (False, False, True):
+                try:
+                    with as_unavailable():
+                        return await self._driver.write(lambda conn: work(conn, *args, **kwargs))
+                except DBAPIError as error:
+                    if last or not lost_a_deadlock(error):
+                        raise
+            raise AssertionError("unreachable")
 
         return await _uncancelled(run())
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Select, func, or_, select, text
 
+from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
 from webhookd.adapters.store.tasks import TaskMoves
@@ -80,7 +80,7 @@ def get_dead_letter(conn: Connection, letter_id: str, partner_id: str | None) ->
 
 
 def discard_dead_letter(conn: Connection, letter_id: str, partner_id: str | None, now_ms: int) -> bool:
-    """Strike a dead letter off; the delivery or task itself stays as it ended. False as for `get_dead_letter`."""
+    """Strike a dead letter off; the delivery or task stays as it ended. False: unknown, foreign, not dead."""
     if letter_id.startswith(ids.TASK + "_"):
         statement = tasks.update().where(tasks.c.id == letter_id, _DEAD_TASK).values(dead_ms=None)
         owner = tasks.c.partner_id
@@ -137,6 +137,24 @@ class DeadLetterMoves:
                 for task in moved
             ),
         )
+
+
+class DeadLetters:
+    """Reading dead letters; `moves` puts them back to work."""
+
+    def __init__(self, db: Database, *, tasks: TaskMoves) -> None:
+        self._db = db
+        self.moves = DeadLetterMoves(tasks=tasks)
+
+    async def get(self, letter_id: str, partner_id: str | None) -> DeadLetter | None:
+        """Return a dead letter; None where it is unknown, another partner's or not dead."""
+        return await self._db.read(get_dead_letter, letter_id, partner_id)
+
+    async def page(
+        self, partner_id: str | None, wanted: DeadLetterFilter, page: Page
+    ) -> tuple[list[DeadLetter], str | None]:
+        """Return a page, newest first, and the next cursor. Raises Invalid for a foreign cursor."""
+        return await self._db.read(list_dead_letters, partner_id, wanted, page)
 
 
 def _exists(conn: Connection, letter_id: str, partner_id: str | None) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, Select, select
 
+from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.lane_release import lock_lanes
 from webhookd.adapters.store.lane_rows import lanes_wake
 from webhookd.adapters.store.replaying import replay_deliveries
@@ -52,6 +53,31 @@ class MovedDelivery:
     endpoint_deleted: bool = False
 
 
+class Deliveries:
+    """Reading deliveries; moves are functions over a request's own connection."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def get(self, delivery_id: str, partner_id: str | None) -> Delivery | None:
+        """Return a delivery; None where it is unknown or another partner's."""
+        return await self._db.read(get_delivery, delivery_id, partner_id)
+
+    async def history(self, delivery_id: str, partner_id: str | None) -> DeliveryHistory | None:
+        """Return a delivery with its attempts; None as for `get`."""
+        return await self._db.read(get_history, delivery_id, partner_id)
+
+    async def page(
+        self, partner_id: str | None, wanted: DeliveryFilter, page: Page
+    ) -> tuple[list[Delivery], str | None]:
+        """Return a page, newest first, and the next cursor."""
+        return await self._db.read(list_deliveries, partner_id, wanted, page)
+
+    async def of_task(self, task_id: str) -> tuple[list[Delivery], list[Attempt]]:
+        """Return all of a task's deliveries, oldest first, and their attempts in the order they were made."""
+        return await self._db.read(get_task_deliveries, task_id)
+
+
 def get_delivery(conn: Connection, delivery_id: str, partner_id: str | None) -> Delivery | None:
     """Return a delivery; None where it does not exist or is another partner's."""
     row = conn.execute(_one(delivery_id, partner_id)).one_or_none()
@@ -74,6 +100,13 @@ def get_history(conn: Connection, delivery_id: str, partner_id: str | None) -> D
         body=row.body or "",
         header_names=names(row.header_names),
     )
+
+
+def get_task_deliveries(conn: Connection, task_id: str) -> tuple[list[Delivery], list[Attempt]]:
+    """Return a task's deliveries, oldest first, and their attempts in the order they were made."""
+    rows = conn.execute(select_deliveries().where(deliveries.c.task_id == task_id).order_by(deliveries.c.id))
+    found = [delivery_from(row) for row in rows]
+    return found, list_attempts(conn, [delivery.id for delivery in found])
 
 
 def list_attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[Attempt]:
@@ -136,7 +169,7 @@ def cancel_delivery(
 def replay_delivery(
     conn: Connection, delivery_id: str, partner_id: str | None, now_ms: int
 ) -> MovedDelivery | None:
-    """Deliver again what has ended; one still pending or parked is returned unchanged. None: unknown, foreign."""
+    """Deliver again what has ended; what is still pending or parked stays. None: unknown or foreign."""
     row = conn.execute(_one(delivery_id, partner_id).add_columns(endpoints.c.deleted_ms)).one_or_none()
     if row is None:
         return None

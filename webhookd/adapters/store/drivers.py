@@ -82,6 +82,8 @@ def as_unavailable() -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError, sqlite3.Error, TimeoutError) as error:
         public = public_error(error)
+        if public is error:
+            raise
         raise public from error
 
 

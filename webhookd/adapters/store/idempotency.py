@@ -41,9 +41,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKey:
-    """What a key of a task submission stands for: the fingerprint and the intake's JSON `outcome`."""
+    """What a key stands for. `task_ids` are a task submission's, `outcome` is the JSON text kept for it."""
 
     fingerprint: str
+    task_ids: tuple[str, ...]
     outcome: str
 
 
@@ -112,7 +113,10 @@ class Idempotency:
                 idempotency.c.created_ms >= now_ms - self._keep_ms,
             )
         ).first()
-        return None if row is None else KnownKey(fingerprint=row.fingerprint, outcome=row.outcome)
+        if row is None:
+            return None
+        task_ids = tuple(orjson.loads(row.outcome).get("tasks", ()))
+        return KnownKey(fingerprint=row.fingerprint, task_ids=task_ids, outcome=row.outcome)
 
 
 def _field(key: str) -> str:

@@ -25,7 +25,14 @@ from sqlalchemy import (
     text,
 )
 
-from webhookd.adapters.store.lane_rows import LanePace, next_due, next_ready, pace_from_text, pace_to_text
+from webhookd.adapters.store.lane_rows import (
+    LanePace,
+    next_due,
+    next_ready,
+    open_lane,
+    pace_from_text,
+    pace_to_text,
+)
 from webhookd.adapters.store.lane_targets import read_targets
 from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages, partners
@@ -209,7 +216,12 @@ def _pick(dialect: str) -> Any:
         )
         .outerjoin(partners, partners.c.id == lanes.c.partner_id)
         .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
-        .where(lanes.c.ready_ms <= now, lanes.c.hold_ms <= now, lanes.c.in_flight < lanes.c.cap)
+        .where(
+            lanes.c.ready_ms <= now,
+            lanes.c.hold_ms <= now,
+            lanes.c.in_flight < lanes.c.cap,
+            open_lane(),
+        )
         .order_by(lanes.c.served_ms, lanes.c.id)
         .limit(bindparam("most", type_=Integer))
     )

@@ -54,24 +54,27 @@ class LaneRecords:
         ]
         _write_attempts(conn, [d for d, _ in held])
         self._write_health(conn, [d for d, _ in held], lane_rows, disabled)
-        self._write_lanes(conn, [d for d, _ in held], lane_rows)
+        wake_ms = self._write_lanes(conn, [d for d, _ in held], lane_rows)
         if held:
             self._tell(conn, held, disabled)
         return [
             AttemptRecorded(
                 lost=(d.delivery.id, d.delivery.token) not in kept,
-                wake_ms=change.due_ms,
+                wake_ms=wake_ms.get(d.delivery.target.lane_id),
             )
-            for d, change in zip(done, changes, strict=True)
+            for d in done
         ]
 
     def hand_back(self, conn: Connection, handed: Sequence[Handed]) -> list[bool | Exception]:
         """Give back deliveries that were claimed and not sent; their attempts are not used up."""
         lane_rows = _lock_lanes(conn, {h.delivery.target.lane_id for h in handed})
-        rows = [
-            (h.delivery.id, h.session_id, h.delivery.token, "pending", h.now_ms, 1, None, None, None, None)
-            for h in handed
-        ]
+        rows = []
+        for h in handed:
+            state, reason = _standing(lane_rows.get(h.delivery.target.lane_id), {})
+            due_ms = h.now_ms if state is DeliveryState.PENDING else None
+            ended_ms = h.now_ms if state is DeliveryState.DEAD else None
+            fence = (h.delivery.id, h.session_id, h.delivery.token)
+            rows.append((*fence, state.value, due_ms, 1, None, None, reason, ended_ms))
         kept = _write_deliveries(conn, rows)
         counts: dict[str, int] = {}
         for h in handed:
@@ -133,7 +136,8 @@ class LaneRecords:
 
     def _write_lanes(
         self, conn: Connection, done: Sequence[AttemptDone], lane_rows: dict[str, Row[Any]]
-    ) -> None:
+    ) -> dict[str, int]:
+        """Write the lanes' pace; return when each is to be looked at again, where anything waits in it."""
         by_lane: dict[str, list[AttemptDone]] = {}
         for d in done:
             by_lane.setdefault(d.delivery.target.lane_id, []).append(d)
@@ -161,8 +165,10 @@ class LaneRecords:
                     pace_to_text(replace(stored, pace=pace)),
                 )
             )
-        if rows:
-            conn.execute(_settle(conn.dialect.name), {"settled": pack(rows)})
+        if not rows:
+            return {}
+        settled = conn.execute(_settle(conn.dialect.name), {"settled": pack(rows)})
+        return {row.id: max(row.ready_ms, row.hold_ms) for row in settled if row.ready_ms is not None}
 
     def _tell(
         self,
@@ -239,12 +245,9 @@ def _change(done: AttemptDone, lane: Row[Any] | None, disabled: dict[str, str]) 
         state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), verdict.reason
     elif delivery.once and isinstance(verdict, RetryAt):
         state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), "exhausted"
-    elif lane is not None and lane.endpoint_deleted_ms is not None:
-        state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), "endpoint_deleted"
-    elif lane is not None and (lane.endpoint_state == "disabled" or lane.id in disabled):
-        state = DELIVERIES.next(state, DeliveryMove.PARK)
     else:
-        due_ms = verdict.due_ms
+        state, reason = _standing(lane, disabled)
+        due_ms = verdict.due_ms if state is DeliveryState.PENDING else None
     if isinstance(verdict, NotCounted):
         attempts_back = 1
     ended_ms = now_ms if state in (DeliveryState.DELIVERED, DeliveryState.DEAD) else None
@@ -262,6 +265,16 @@ def _change(done: AttemptDone, lane: Row[Any] | None, disabled: dict[str, str]) 
         ended_ms,
     )
     return _Change(state=state, due_ms=due_ms, row=row)
+
+
+def _standing(lane: Row[Any] | None, disabled: dict[str, str]) -> tuple[DeliveryState, str | None]:
+    """Return what an unfinished delivery becomes, given how its endpoint stands now, and why it is dead."""
+    state = DeliveryState.PENDING
+    if lane is not None and lane.endpoint_deleted_ms is not None:
+        return DELIVERIES.next(state, DeliveryMove.GIVE_UP), "endpoint_deleted"
+    if lane is not None and (lane.endpoint_state == "disabled" or lane.id in disabled):
+        return DELIVERIES.next(state, DeliveryMove.PARK), None
+    return state, None
 
 
 def _lock_lanes(conn: Connection, lane_ids: set[str]) -> dict[str, Row[Any]]:
@@ -348,6 +361,7 @@ def _outcome(dialect: str) -> Any:
     ).c
     # Somebody cancelled it meanwhile: the lane is released, the state stays theirs.
     open_still = deliveries.c.state == DeliveryState.PENDING.value
+    unsent = and_(r.attempts_back == 1, r.last_error.is_(None))
     transient = and_(deliveries.c.once.is_(True), r.state == DeliveryState.DEAD.value)
     return (
         deliveries.update()
@@ -361,8 +375,8 @@ def _outcome(dialect: str) -> Any:
             state=case((open_still, r.state), else_=deliveries.c.state),
             due_ms=case((open_still, r.due_ms), else_=None),
             attempts=deliveries.c.attempts - r.attempts_back,
-            last_status=r.last_status,
-            last_error=r.last_error,
+            last_status=case((unsent, deliveries.c.last_status), else_=r.last_status),
+            last_error=case((unsent, deliveries.c.last_error), else_=r.last_error),
             dead_reason=case((open_still, r.dead_reason), else_=deliveries.c.dead_reason),
             discarded_ms=case((transient, r.ended_ms), else_=deliveries.c.discarded_ms),
             ended_ms=case((open_still, r.ended_ms), else_=deliveries.c.ended_ms),
@@ -424,4 +438,5 @@ def _settle(dialect: str) -> Any:
             pace=r.pace,
             ready_ms=case((lanes.c.fifo, next_due(fifo=True)), else_=next_due(fifo=False)),
         )
+        .returning(lanes.c.id, lanes.c.ready_ms, lanes.c.hold_ms)
     )

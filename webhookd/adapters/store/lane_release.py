@@ -80,7 +80,7 @@ def _new_row(key: LaneKey, now_ms: int) -> dict[str, object]:
         "fifo": key.fifo,
         "ready_ms": now_ms,
         "hold_ms": 0,
-        "vtime": 0.0,
+        "served_ms": 0,
         "in_flight": 0,
         "cap": INITIAL_CAP,
         "slow": False,

@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Connection, Text, case, func, select, text
+from sqlalchemy import BigInteger, Connection, Text, and_, case, func, or_, select, text
 
 from webhookd.adapters.store.rowset import pack, rowset
-from webhookd.adapters.store.schema import deliveries, lanes
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes
 from webhookd.core.pacing import Pace
 
 
@@ -66,11 +66,26 @@ def next_due(*, fifo: bool) -> Any:
     return select(waiting.c.due_ms).where(free, waiting.c.id == first).correlate(lanes).scalar_subquery()
 
 
+def open_lane() -> Any:
+    """Return the condition that a lane (joined to its endpoint) may be sent to at all.
+
+    Disabling and deleting settle what waits; this holds back whatever was on its way in meanwhile.
+    """
+    alive = and_(endpoints.c.state == "enabled", endpoints.c.deleted_ms.is_(None))
+    return or_(lanes.c.endpoint_id.is_(None), alive)
+
+
 def next_ready(conn: Connection) -> int | None:
     """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
     later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
     return conn.execute(
-        select(func.min(later)).where(text("lanes.ready_ms IS NOT NULL"), lanes.c.in_flight < lanes.c.cap)
+        select(func.min(later))
+        .outerjoin_from(lanes, endpoints, endpoints.c.id == lanes.c.endpoint_id)
+        .where(
+            text("lanes.ready_ms IS NOT NULL"),
+            lanes.c.in_flight < lanes.c.cap,
+            open_lane(),
+        )
     ).scalar()
 
 

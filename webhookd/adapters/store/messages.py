@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.rows import message_from
 from webhookd.adapters.store.schema import feeds, messages
 from webhookd.core.records import Message
@@ -19,6 +20,17 @@ class FeedPage:
 
     messages: tuple[Message, ...]
     last_seq: int
+
+
+class Messages:
+    """The pull feed."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def feed(self, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
+        """Return the partner's next messages, oldest first."""
+        return await self._db.read(read_feed, partner_id, after_seq=after_seq, limit=limit)
 
 
 def read_feed(conn: Connection, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:

@@ -74,7 +74,7 @@ def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
     engine = create_engine(url)
     try:
         with _locked(path.with_name(path.name + ".lock")), engine.connect() as conn:
-            # Batch mode rebuilds tables; foreign keys must be off, and only outside a transaction can they be.
+            # Batch mode rebuilds tables; foreign keys go off, which only works outside a transaction.
             conn.exec_driver_sql("PRAGMA foreign_keys=OFF")
             conn.exec_driver_sql("PRAGMA journal_mode=WAL")
             conn.commit()

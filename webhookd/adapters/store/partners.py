@@ -51,6 +51,11 @@ def read_partner(conn: Connection, partner_id: str) -> Partner | None:
     return None if row is None else partner_from(row)
 
 
+def lock_partner(conn: Connection, partner_id: str) -> None:
+    """Hold the partner's row until the commit, so that what is decided by it is decided one by one."""
+    conn.execute(select(partners.c.id).where(partners.c.id == partner_id).with_for_update())
+
+
 def read_partners(conn: Connection, page: Page) -> tuple[list[Partner], str | None]:
     """Return partners, newest first, and the cursor of the next page."""
     statement = select(partners).order_by(partners.c.id.desc()).limit(page.limit + 1)

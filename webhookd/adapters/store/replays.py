@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, Select, select
 
+from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.dead_letters import (
     Bounds,
     DeadLetterMoves,
@@ -130,6 +131,30 @@ class ReplaySteps:
         )
         _save(conn, moved)
         return Advanced(replay=moved, replayed=replayed)
+
+
+class Replays:
+    """Replays under way and past. `advance` and `running` are what the replay flow needs."""
+
+    def __init__(self, db: Database, *, moves: DeadLetterMoves) -> None:
+        self._db = db
+        self._steps = ReplaySteps(moves=moves)
+
+    async def get(self, replay_id: str, partner_id: str | None) -> Replay | None:
+        """Return a replay; None where it is unknown or another partner's."""
+        return await self._db.read(get_replay, replay_id, partner_id)
+
+    async def page(self, partner_id: str | None, page: Page) -> tuple[list[Replay], str | None]:
+        """Return a page, newest first, and the next cursor."""
+        return await self._db.read(list_replays, partner_id, page)
+
+    async def running(self) -> list[Replay]:
+        """Return the replays that are under way, oldest first."""
+        return await self._db.read(running_replays)
+
+    async def advance(self, seen: Replay, allowed: Allowance, *, take: int, now_ms: int) -> Advanced | None:
+        """Take one step; None where another process has, or the replay is over."""
+        return await self._db.write(self._steps.advance, seen, allowed, take, now_ms)
 
 
 def _until(replay: Replay) -> DeadLetterFilter:

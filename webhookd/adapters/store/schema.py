@@ -154,6 +154,7 @@ tasks = Table(
     _partial("ix_tasks_suspect", "queue", "id", where="suspect AND state = 'queued'"),
     _partial("ix_tasks_held", "session_id", where="session_id IS NOT NULL"),
     _partial("ix_tasks_dead", "dead_ms", "id", where="dead_ms IS NOT NULL"),
+    _partial("ix_tasks_dead_partner", "partner_id", "dead_ms", "id", where="dead_ms IS NOT NULL"),
     Index("ix_tasks_partner", "partner_id", "id"),
 )
 
@@ -245,6 +246,13 @@ deliveries = Table(
     _partial("ix_deliveries_held", "session_id", where="session_id IS NOT NULL"),
     _partial("ix_deliveries_parked", "endpoint_id", where="state = 'parked'"),
     _partial("ix_deliveries_dead", "ended_ms", "id", where="state = 'dead' AND discarded_ms IS NULL"),
+    _partial(
+        "ix_deliveries_dead_partner",
+        "partner_id",
+        "ended_ms",
+        "id",
+        where="state = 'dead' AND discarded_ms IS NULL",
+    ),
     Index("ix_deliveries_task", "task_id"),
     Index("ix_deliveries_partner", "partner_id", "id"),
     Index("ix_deliveries_endpoint", "endpoint_id", "id"),

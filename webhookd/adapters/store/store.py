@@ -9,14 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhookd.adapters.store import counters, sessions, tasks
+from webhookd.adapters.store.api_keys import Keys
+from webhookd.adapters.store.audit import Audit
 from webhookd.adapters.store.claims import Claims
+from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.dead_letters import DeadLetters
+from webhookd.adapters.store.deliveries import Deliveries
+from webhookd.adapters.store.endpoints import Endpoints
 from webhookd.adapters.store.ends import Ends
+from webhookd.adapters.store.idempotency import Idempotency
 from webhookd.adapters.store.lane_claims import LaneClaims
 from webhookd.adapters.store.lane_records import LaneDefaults, LaneRecords
+from webhookd.adapters.store.messages import Messages
+from webhookd.adapters.store.partners import Partners
 from webhookd.adapters.store.publish import Publisher
+from webhookd.adapters.store.replays import Replays
+from webhookd.adapters.store.sealed import sealed_key_ids
 from webhookd.adapters.store.submit import Intake
 from webhookd.adapters.store.sweeps import Sweeps, Swept, Waiting
+from webhookd.adapters.vault import Vault
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, Handed, Turn
 from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
 from webhookd.core.listing import TaskFilter
@@ -45,7 +57,7 @@ class TaskStore:
         self._claim = Claims(shard=shard, publisher=ends.publisher).claim
         self._record = ends.record
         self._progress = ends.progress
-        self._moves = tasks.TaskMoves(shard=shard, ends=ends)
+        self.moves = tasks.TaskMoves(shard=shard, ends=ends)
 
     async def submit(self, submission: Submission) -> Accepted:
         """Write a submission. Raises IdempotencyMismatch, Unavailable."""
@@ -87,11 +99,11 @@ class TaskStore:
 
     async def cancel(self, task_id: str, partner_id: str | None, now_ms: int) -> tasks.Cancelled | None:
         """Cancel, or ask a running task to stop. None: unknown."""
-        return await self._db.write(self._moves.cancel, task_id, partner_id, now_ms)
+        return await self._db.write(self.moves.cancel, task_id, partner_id, now_ms)
 
     async def replay(self, task_id: str, partner_id: str | None, now_ms: int) -> Task | None:
         """Return a dead task to its queue. None: unknown, or no dead letter."""
-        return await self._db.write(self._moves.replay, task_id, partner_id, now_ms)
+        return await self._db.write(self.moves.replay, task_id, partner_id, now_ms)
 
     async def cancel_requests(self, session_id: str) -> list[str]:
         """Return the tasks of this process that are to stop."""
@@ -194,8 +206,9 @@ class SweepStore:
 class Store:
     """Everything on one database. `Store.open` connects; `close` commits what waits and disconnects."""
 
-    def __init__(self, db: Database, options: StoreOptions) -> None:
+    def __init__(self, db: Database, vault: Vault, options: StoreOptions) -> None:
         self.db = db
+        self.clock = StoreClock(db)
         shard = "" if db.dialect == "sqlite" else options.session_id
         self.publisher = Publisher(
             default_max_attempts=options.default_max_attempts, base_url=options.base_url
@@ -209,14 +222,27 @@ class Store:
                 retry_cap_seconds=options.retry_cap_seconds, disable_after_ms=options.disable_after_ms
             ),
         )
+        self.endpoints = Endpoints(db, publisher=self.publisher)
+        self.deliveries = Deliveries(db)
+        self.dead_letters = DeadLetters(db, tasks=self.tasks.moves)
+        self.replays = Replays(db, moves=self.dead_letters.moves)
+        self.messages = Messages(db)
+        self.partners = Partners(db)
+        self.keys = Keys(db)
+        self.audit = Audit(db)
+        self.idempotency = Idempotency(db, vault, keep_ms=options.idempotency_keep_ms)
         self.queues = QueueStore(db)
         self.sessions = SessionStore(db)
         self.sweeps = SweepStore(db, Sweeps(shard=shard, ends=ends))
 
     @classmethod
-    async def open(cls, url: str, options: StoreOptions) -> "Store":
+    async def open(cls, url: str, vault: Vault, options: StoreOptions) -> "Store":
         """Connect. Raises SettingsError naming WEBHOOKD_DATABASE_URL."""
-        return cls(await Database.open(url), options)
+        return cls(await Database.open(url), vault, options)
+
+    async def keys_in_use(self) -> set[str]:
+        """Return the ids of the encryption keys that sealed something in this database."""
+        return await self.db.read(sealed_key_ids)
 
     async def close(self) -> None:
         """Commit what waits, then disconnect."""

@@ -133,6 +133,7 @@ class TaskMoves:
                 attempts_before=row.attempts,
                 due_ms=now_ms,
                 expires_ms=None,
+                started_ms=None,
                 finished_ms=None,
                 cancel_requested_ms=None,
                 progress_percent=None,

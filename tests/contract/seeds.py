@@ -1,0 +1,198 @@
+"""Rows that store tests begin with, made by the store's own writes."""
+
+from dataclasses import replace
+
+from webhookd.adapters.entropy import new_id
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.endpoint_settings import create_endpoint
+from webhookd.adapters.store.publish import Announcement
+from webhookd.adapters.store.schema import partners
+from webhookd.adapters.store.store import Store
+from webhookd.core import ids
+from webhookd.core.answer import Answer, Timing
+from webhookd.core.delivery import Delivered, GiveUp, RetryAt, Verdict
+from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery
+from webhookd.core.execution import ClaimTasks, End, TaskEnd, TypeLimit
+from webhookd.core.model import Priority
+from webhookd.core.pacing import outcome_of
+from webhookd.core.records import Attempt, Endpoint, NewTask
+from webhookd.core.routing import to_endpoint
+from webhookd.core.submission import Submission
+
+NOW = 1_790_000_000_000
+SESSION = "ses_test"
+
+
+async def partner(database: Database, name: str = "acme") -> str:
+    """A partner's id."""
+    partner_id = new_id(ids.PARTNER, NOW)
+    row = {"id": partner_id, "name": name, "weight": 1, "created_ms": NOW}
+    await database.write(lambda conn: conn.execute(partners.insert(), row))
+    return partner_id
+
+
+def endpoint_of(partner_id: str, **settings: object) -> Endpoint:
+    """An endpoint with the defaults, not yet in the database."""
+    plain = Endpoint(
+        id=new_id(ids.ENDPOINT, NOW),
+        partner_id=partner_id,
+        url="https://hooks.partner.example/in",
+        description="",
+        events=("task.*",),
+        task_types=(),
+        headers_sealed=None,
+        header_names=(),
+        rate_limit=None,
+        max_concurrency=None,
+        ordering="none",
+        retry_max_attempts=None,
+        retry_base_seconds=None,
+        retry_factor=None,
+        retry_cap_seconds=None,
+        signature=("v1",),
+        public_key=None,
+        state="enabled",
+        disabled_reason=None,
+        failing_since_ms=None,
+        created_ms=NOW,
+        updated_ms=NOW,
+    )
+    return replace(plain, **settings)  # type: ignore[arg-type]  # names checked by dataclasses.replace
+
+
+async def endpoint(store: Store, partner_id: str, **settings: object) -> Endpoint:
+    """An endpoint in the database."""
+    made = endpoint_of(partner_id, **settings)
+    await store.db.write(create_endpoint, made)
+    return made
+
+
+async def message_to(
+    store: Store, target: Endpoint, *, now_ms: int = NOW, event: str = "task.succeeded", body: str | None = None
+) -> str:
+    """The id of a delivery of a new message to this endpoint, as it is announced for its state now."""
+    current = await store.db.read(_subscriber, store, target.id)
+    announcement = Announcement(
+        partner_id=target.partner_id,
+        event=event,
+        body=body or '{"type":"task.succeeded","timestamp":"2026-09-21T00:00:00.000Z","data":{}}',
+        recipients=(to_endpoint(current),),
+    )
+    announced = await store.db.write(store.publisher.announce, [announcement], now_ms=now_ms)
+    return announced[0].delivery_ids[0]
+
+
+def _subscriber(conn, store, endpoint_id):  # type: ignore[no-untyped-def]  # a one-line read
+    from webhookd.adapters.store.schema import endpoints
+
+    row = conn.execute(endpoints.select().where(endpoints.c.id == endpoint_id)).one()
+    return store.publisher.subscriber_from(row)
+
+
+async def due(store: Store, now_ms: int, free: int = 100) -> list[DueDelivery]:
+    """What the lanes hand out at `now_ms`: it is under way then."""
+    turn = await store.lanes.claim(
+        ClaimDeliveries(
+            session_id=SESSION, free=free, slow_free=free, now_ms=now_ms, clock=0.0, partner_vtimes={}
+        )
+    )
+    return list(turn.deliveries)
+
+
+async def answered(store: Store, delivery: DueDelivery, verdict: Verdict, *, now_ms: int) -> bool:
+    """Record an attempt with this verdict. False where the delivery had been taken away."""
+    status = 200 if isinstance(verdict, Delivered) else 500
+    answer = Answer(status=status, timing=Timing(total_us=5_000))
+    recorded = await store.lanes.record(
+        AttemptDone(
+            delivery=delivery,
+            session_id=SESSION,
+            attempt=Attempt(
+                delivery_id=delivery.id,
+                number=delivery.attempt,
+                at_ms=now_ms,
+                duration_us=5_000,
+                dns_us=None,
+                connect_us=900,
+                tls_us=None,
+                first_byte_us=3_000,
+                status=status,
+                error=None if status == 200 else "http_500",
+                headers=(("content-type", "text/plain"),),
+                excerpt="no",
+            ),
+            verdict=verdict,
+            outcome=outcome_of(answer, now_ms=now_ms),
+            now_ms=now_ms,
+        )
+    )
+    return not recorded.lost
+
+
+EXHAUSTED = GiveUp(reason="exhausted", error="http_500", disable_endpoint=False)
+
+
+def later(ms: int) -> RetryAt:
+    """A verdict: try again at `ms`."""
+    return RetryAt(due_ms=ms, error="http_500")
+
+
+async def dead_delivery(store: Store, target: Endpoint, *, now_ms: int = NOW) -> str:
+    """The id of a delivery that has just run out of attempts."""
+    delivery_id = await message_to(store, target, now_ms=now_ms)
+    for delivery in await due(store, now_ms):
+        assert await answered(store, delivery, EXHAUSTED, now_ms=now_ms)
+    return delivery_id
+
+
+async def ended_task(store: Store, partner_id: str, end: End, *, now_ms: int = NOW, type: str = "demo.fail") -> str:
+    """The id of a task that was submitted, run once and ended."""
+    task = NewTask(
+        id=new_id(ids.TASK, now_ms),
+        partner_id=partner_id,
+        type=type,
+        queue="default",
+        priority=Priority.NORMAL,
+        max_attempts=1,
+        due_ms=now_ms,
+        run_at_ms=None,
+        expires_ms=None,
+        created_ms=now_ms,
+        scheduled=False,
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        trace_parent_id="b7ad6b7169203331",
+        trace_flags=1,
+        trace_state="",
+        input_json="{}",
+        metadata_json="{}",
+        callback_url=None,
+        callback_origin=None,
+    )
+    await store.tasks.submit(
+        Submission(partner_id=partner_id, tasks=(task,), key=None, fingerprint="", now_ms=now_ms)
+    )
+    claim = await store.tasks.claim(
+        ClaimTasks(
+            session_id=SESSION,
+            queue="default",
+            free=1,
+            idle=True,
+            limits=(TypeLimit(type=type, timeout_ms=60_000),),
+            now_ms=now_ms,
+        )
+    )
+    failed = end is End.FAILED
+    recorded = await store.tasks.record(
+        TaskEnd(
+            task=claim.tasks[0],
+            session_id=SESSION,
+            end=end,
+            started_ms=now_ms,
+            now_ms=now_ms,
+            result_json=None if failed else "{}",
+            error_code="no_luck" if failed else None,
+            error_message="It did not work." if failed else None,
+        )
+    )
+    assert not recorded.lost
+    return task.id

@@ -1,0 +1,205 @@
+"""Dead letters in the store: deliveries and tasks in one list, put back to work or discarded."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.contract.seeds import (
+    NOW,
+    answered,
+    dead_delivery,
+    due,
+    ended_task,
+    endpoint,
+    message_to,
+    partner,
+)
+from webhookd.adapters.store.dead_letters import discard_dead_letter
+from webhookd.adapters.store.store import Store
+from webhookd.core.delivery import Delivered, GiveUp
+from webhookd.core.errors import Conflict, Invalid
+from webhookd.core.execution import End
+from webhookd.core.model import DeliveryState, TaskState
+from webhookd.core.records import Page
+from webhookd.core.replay import DeadLetterFilter
+
+ANY = DeadLetterFilter()
+
+
+async def ids(store: Store, partner_id: str | None, **wanted: object) -> list[str]:
+    found, _ = await store.dead_letters.page(partner_id, DeadLetterFilter(**wanted), Page())  # type: ignore[arg-type]  # the test's own words
+    return [letter.id for letter in found]
+
+
+async def test_deliveries_and_tasks_are_listed_together_newest_first(store: Store) -> None:
+    owner = await partner(store.db)
+    target = await endpoint(store, owner, events=("task.succeeded",))
+    made = []
+    for n in range(0, 8, 2):
+        made.append(await dead_delivery(store, target, now_ms=NOW + n))
+        made.append(await ended_task(store, owner, End.FAILED, now_ms=NOW + n + 1))
+
+    seen: list[str] = []
+    page = Page(limit=3)
+    while True:
+        found, cursor = await store.dead_letters.page(owner, ANY, page)
+        seen += [letter.id for letter in found]
+        if cursor is None:
+            break
+        page = replace(page, cursor=cursor)
+
+    assert seen == list(reversed(made))
+
+
+async def test_letters_of_one_millisecond_are_neither_skipped_nor_repeated(store: Store) -> None:
+    owner = await partner(store.db)
+    target = await endpoint(store, owner, events=("task.succeeded",))
+    made = [await dead_delivery(store, target) for _ in range(3)]
+    made += [await ended_task(store, owner, End.FAILED) for _ in range(3)]
+
+    seen: list[str] = []
+    page = Page(limit=1)
+    while True:
+        found, cursor = await store.dead_letters.page(owner, ANY, page)
+        seen += [letter.id for letter in found]
+        if cursor is None:
+            break
+        page = replace(page, cursor=cursor)
+
+    assert sorted(seen) == sorted(made)
+
+
+async def test_a_letter_says_what_died_and_why(store: Store) -> None:
+    owner = await partner(store.db)
+    target = await endpoint(store, owner, events=("task.succeeded",))
+    delivery_id = await dead_delivery(store, target)
+    task_id = await ended_task(store, owner, End.FAILED)
+
+    delivery = await store.dead_letters.get(delivery_id, owner)
+    task = await store.dead_letters.get(task_id, owner)
+
+    assert delivery is not None
+    assert (delivery.kind, delivery.reason, delivery.endpoint_id) == ("delivery", "exhausted", target.id)
+    assert (delivery.url, delivery.event, delivery.last_error) == (target.url, "task.succeeded", "http_500")
+    assert task is not None
+    assert (task.kind, task.reason, task.task_id, task.type) == ("task", "task_failed", task_id, "demo.fail")
+    assert task.last_error == "no_luck: It did not work."
+
+
+async def test_the_listing_is_narrowed_by_every_filter(store: Store) -> None:
+    owner = await partner(store.db)
+    one, other = [await endpoint(store, owner, events=("task.succeeded",)) for _ in range(2)]
+    first = await dead_delivery(store, one, now_ms=NOW)
+    second = await dead_delivery(store, other, now_ms=NOW + 10)
+    failed = await ended_task(store, owner, End.FAILED, now_ms=NOW + 20, type="report.pdf")
+
+    assert await ids(store, owner, kind="delivery") == [second, first]
+    assert await ids(store, owner, kind="task") == [failed]
+    assert await ids(store, owner, endpoint_id=one.id) == [first]
+    assert await ids(store, owner, type="report.pdf") == [failed]
+    assert await ids(store, owner, reason="exhausted") == [second, first]
+    assert await ids(store, owner, since_ms=NOW + 10) == [failed, second]
+    assert await ids(store, owner, until_ms=NOW + 10) == [first]
+    assert await ids(store, owner, kind="task", endpoint_id=one.id) == []
+
+
+async def test_partners_see_only_their_own_and_an_admin_sees_all(store: Store) -> None:
+    owner = await partner(store.db)
+    letter_id = await dead_delivery(store, await endpoint(store, owner))
+    task_id = await ended_task(store, await partner(store.db, "other"), End.FAILED)
+
+    assert await ids(store, owner) == [letter_id]
+    assert sorted(await ids(store, None)) == sorted([letter_id, task_id])
+    assert await store.dead_letters.get(task_id, owner) is None
+    assert not await store.db.write(discard_dead_letter, task_id, owner, NOW)
+    assert await store.db.write(store.dead_letters.moves.replay, task_id, owner, NOW) is None
+
+
+@pytest.mark.parametrize("cursor", ["x", "12", "12.", ".dlv_1", "9999999999999999.dlv_1", "١.dlv_1"])
+async def test_a_cursor_of_another_listing_is_refused(store: Store, cursor: str) -> None:
+    with pytest.raises(Invalid):
+        await store.dead_letters.page(None, ANY, Page(cursor=cursor))
+
+
+async def test_what_was_delivered_is_no_dead_letter(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db))
+    delivery_id = await message_to(store, target)
+    (delivery,) = await due(store, NOW)
+    await answered(store, delivery, Delivered(), now_ms=NOW)
+
+    assert await ids(store, None) == []
+    with pytest.raises(Conflict):
+        await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW)
+
+
+async def test_a_transient_event_that_failed_is_no_dead_letter(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db), events=("task.progress",))
+    await message_to(store, target, event="task.progress")
+    (delivery,) = await due(store, NOW)
+    await answered(
+        store, delivery, GiveUp(reason="exhausted", error="http_500", disable_endpoint=False), now_ms=NOW
+    )
+
+    assert await ids(store, None) == []
+
+
+async def test_a_discarded_letter_is_gone_and_its_row_stays(store: Store) -> None:
+    owner = await partner(store.db)
+    delivery_id = await dead_delivery(store, await endpoint(store, owner, events=("task.succeeded",)))
+    task_id = await ended_task(store, owner, End.FAILED)
+
+    for letter_id in (delivery_id, task_id):
+        assert await store.db.write(discard_dead_letter, letter_id, owner, NOW + 1)
+        assert not await store.db.write(discard_dead_letter, letter_id, owner, NOW + 2)
+        with pytest.raises(Conflict):
+            await store.db.write(store.dead_letters.moves.replay, letter_id, owner, NOW + 3)
+
+    assert await ids(store, None) == []
+    delivery, task = await store.deliveries.get(delivery_id, None), await store.tasks.get(task_id, None)
+    assert delivery is not None
+    assert delivery.state is DeliveryState.DEAD
+    assert task is not None
+    assert task.state is TaskState.FAILED
+
+
+async def test_a_replayed_delivery_is_due_at_once_and_no_letter_any_more(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db))
+    delivery_id = await dead_delivery(store, target)
+
+    replayed = await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW + 1)
+
+    assert replayed is not None
+    assert (replayed.count, replayed.wake_deliveries, replayed.queues) == (1, True, frozenset())
+    assert await ids(store, None) == []
+    assert [d.id for d in await due(store, NOW + 1)] == [delivery_id]
+    with pytest.raises(Conflict):
+        await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW + 2)
+
+
+async def test_a_replayed_task_runs_again_with_fresh_attempts_and_a_new_message(store: Store) -> None:
+    owner = await partner(store.db)
+    task_id = await ended_task(store, owner, End.FAILED)
+    before = await store.tasks.get(task_id, None)
+    assert before is not None
+
+    replayed = await store.db.write(store.dead_letters.moves.replay, task_id, owner, NOW + 1)
+
+    assert replayed is not None
+    assert (replayed.count, replayed.wake_deliveries, replayed.queues) == (1, False, frozenset({"default"}))
+    assert [(s.task_id, s.version) for s in replayed.signals] == [(task_id, before.version + 1)]
+    task = await store.tasks.get(task_id, None)
+    assert task is not None
+    assert (task.state, task.done, task.error_code) == (TaskState.QUEUED, False, None)
+    assert await ids(store, None) == []
+    assert {depth.queue: depth.queued for depth in await store.queues.depths()} == {"default": 1}
+
+
+async def test_a_letter_to_a_deleted_endpoint_cannot_be_replayed(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db))
+    delivery_id = await dead_delivery(store, target)
+    await store.db.write(store.endpoints.states.delete, target.id, None, NOW)
+
+    with pytest.raises(Conflict, match="deleted"):
+        await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW + 1)
+
+    assert await ids(store, None) == [delivery_id]

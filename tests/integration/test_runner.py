@@ -1,0 +1,689 @@
+"""The runner with real threads, a real second event loop and real child processes.
+
+The functions of `tasks` are run by children too, which find them here by TASK_SPEC.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import dataclasses
+import faulthandler
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import BaseModel
+
+from webhookd import Fail, Retry, TaskContext, TaskSet
+from webhookd.adapters.runner import Runner
+from webhookd.core.outcome import (
+    CancelledByRequest,
+    Crashed,
+    Failed,
+    Interrupted,
+    Outcome,
+    RetryLater,
+    Succeeded,
+    TimedOut,
+)
+from webhookd.taskset import TaskDefinition, load_task_sets
+
+TASK_SPEC = "tests.integration.test_runner:tasks"
+PATIENCE_SECONDS = 60.0
+
+tasks = TaskSet()
+stage = contextvars.ContextVar("stage", default="unset")
+
+
+class Person(BaseModel):
+    name: str
+
+
+class Reply(BaseModel):
+    greeting: str
+    score: float = 1.5
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text either")
+
+
+def greet(ctx: TaskContext, person: Person) -> Reply:
+    return Reply(greeting=f"{person.name}, attempt {ctx.attempt} of {ctx.task_id} in {ctx.trace_id}")
+
+
+async def greet_async(ctx: TaskContext, person: Person) -> Reply:
+    await asyncio.sleep(0)
+    return greet(ctx, person)
+
+
+def end_as_told(ctx: TaskContext, told: dict[str, Any]) -> Any:
+    """End in the way `told` names; the one place where all ways are."""
+    print("printing disturbs nobody")
+    match told:
+        case {"return": value}:
+            return value
+        case {"fail": [code, message]}:
+            raise Fail(code, message)
+        case {"retry": after}:
+            raise Retry(after=after, message="not yet")
+        case {"raise": text}:
+            raise ValueError(text)
+        case {"exit": code}:
+            raise SystemExit(code)
+        case {"die": number}:
+            faulthandler.disable()
+            os.kill(os.getpid(), number)
+        case {"quit": code}:
+            os._exit(code)
+        case {"allocate_mb": size}:
+            return len(bytearray(size * 2**20))
+    return None
+
+
+async def end_as_told_async(ctx: TaskContext, told: dict[str, Any]) -> Any:
+    await asyncio.sleep(0)
+    return end_as_told(ctx, told)
+
+
+def poll_until_cancelled(ctx: TaskContext, _data: dict[str, Any]) -> None:
+    ctx.progress(1, "polling")
+    while True:
+        ctx.raise_if_cancelled()
+        time.sleep(0.01)
+
+
+async def sleep_until_cancelled(ctx: TaskContext, _data: dict[str, Any]) -> None:
+    ctx.progress(1, "sleeping")
+    await asyncio.sleep(3600)
+
+
+def ignore_cancellation(ctx: TaskContext, _data: dict[str, Any]) -> str:
+    ctx.progress(1, "ignoring")
+    while not ctx.cancelled:
+        time.sleep(0.01)
+    return "my real outcome"
+
+
+async def ignore_cancellation_async(ctx: TaskContext, _data: dict[str, Any]) -> str:
+    ctx.progress(1, "ignoring")
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        return "my real outcome"
+    return "never cancelled"
+
+
+def have_grandchild_and_hang(ctx: TaskContext, data: dict[str, str]) -> None:
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    Path(data["pids"]).write_text(f"{os.getpid()} {grandchild.pid}")
+    ctx.progress(1, "hanging")
+    while True:
+        time.sleep(3600)
+
+
+def report_a_lot(ctx: TaskContext, data: dict[str, int]) -> None:
+    for number in range(data["times"]):
+        ctx.progress(100 * number / data["times"], f"step {number}")
+    ctx.progress(100, "all")
+
+
+async def report_a_lot_async(ctx: TaskContext, data: dict[str, int]) -> None:
+    report_a_lot(ctx, data)
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "greet": (greet, greet_async),
+    "end": (end_as_told, end_as_told_async),
+    "stop": (poll_until_cancelled, sleep_until_cancelled),
+    "ignore": (ignore_cancellation, ignore_cancellation_async),
+    "hang": (have_grandchild_and_hang, sleep_until_cancelled),
+    "report": (report_a_lot, report_a_lot_async),
+}
+for name, (sync_function, async_function) in FUNCTIONS.items():
+    tasks.task(f"thread.{name}")(sync_function)
+    tasks.task(f"loop.{name}")(async_function)
+    tasks.task(f"process.{name}", isolation="process")(sync_function)
+    tasks.task(f"process_loop.{name}", isolation="process")(async_function)
+tasks.task("process.limited", isolation="process", memory_mb=1024)(end_as_told)
+
+PLACES = ("thread", "loop", "process", "process_loop")
+everywhere = pytest.mark.parametrize("place", PLACES)
+
+
+class Call:
+    """One call of `runner.run` under way, with what it reported."""
+
+    def __init__(self, runner: Runner, definition: TaskDefinition, raw_input: Any) -> None:
+        self.cancel = asyncio.Event()
+        self.heard: list[tuple[float | None, str | None]] = []
+        self.threads: set[threading.Thread] = set()
+        self.reported = asyncio.Event()
+        self.outcome = asyncio.ensure_future(
+            runner.run(
+                definition,
+                raw_input,
+                task_id="task_1",
+                attempt=2,
+                trace_id="abc",
+                cancel=self.cancel,
+                on_progress=self.hear,
+            )
+        )
+
+    def hear(self, percent: float | None, message: str | None) -> None:
+        self.heard.append((percent, message))
+        self.threads.add(threading.current_thread())
+        self.reported.set()
+
+    async def has_begun(self) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.reported.wait()
+
+    async def end(self) -> Outcome:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self.outcome
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *, slots: int = 4, stop_grace_seconds: float = 20.0, **options: Any
+) -> AsyncIterator[Runner]:
+    runner = Runner(slots=slots, task_spec=TASK_SPEC, stop_grace_seconds=stop_grace_seconds, **options)
+    yield runner
+    await runner.stop(0)
+
+
+@pytest.fixture
+async def runner() -> AsyncIterator[Runner]:
+    async with running() as one:
+        yield one
+
+
+def declared(function: Callable[..., Any], *, timeout_seconds: float = 300) -> TaskDefinition:
+    one = TaskSet()
+    one.task("here")(function)
+    return dataclasses.replace(one["here"], timeout_seconds=timeout_seconds)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110 -- threads and processes set no asyncio.Event
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Linux: a zombie does not count."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+@everywhere
+async def test_a_function_gets_its_model_and_its_result_is_json(runner: Runner, place: str) -> None:
+    outcome = await Call(runner, tasks[f"{place}.greet"], {"name": "Zoë"}).end()
+    assert isinstance(outcome, Succeeded)
+    expected = {"greeting": "Zoë, attempt 2 of task_1 in abc", "score": 1.5}
+    assert json.loads(outcome.result_json) == expected
+    assert runner.free_slots == 4
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            {"fail": ["closed", "The account is closed."]},
+            Failed(code="closed", message="The account is closed."),
+        ),
+        ({"retry": 2.5}, RetryLater(after_seconds=2.5, code="retry", message="not yet")),
+        ({"retry": None}, RetryLater(code="retry", message="not yet")),
+        ({"raise": "boom"}, RetryLater(code="exception", message="ValueError: boom")),
+        ({"raise": ""}, RetryLater(code="exception", message="ValueError")),
+        ({"exit": 3}, RetryLater(code="exception", message="SystemExit: 3")),
+    ],
+    ids=str,
+)
+async def test_every_way_to_end_is_the_same_everywhere(
+    runner: Runner, place: str, told: dict[str, Any], expected: Outcome
+) -> None:
+    assert await Call(runner, tasks[f"{place}.end"], told).end() == expected
+
+
+@everywhere
+async def test_an_input_that_no_longer_fits_fails_for_good(runner: Runner, place: str) -> None:
+    outcome = await Call(runner, tasks[f"{place}.greet"], {"name": 5}).end()
+    assert outcome == Failed(code="invalid_input", message="$.input.name: Input should be a valid string")
+
+
+@pytest.mark.parametrize(
+    ("value", "result_json"),
+    [
+        (None, b"null"),
+        ([1, "two", None], b'[1,"two",null]'),
+        ("text", b'"text"'),
+        (3, b"3"),
+        ({"people": [Person(name="A")]}, b'{"people":[{"name":"A"}]}'),
+    ],
+)
+async def test_results_of_every_json_kind_are_kept(runner: Runner, value: Any, result_json: bytes) -> None:
+    outcome = await Call(runner, declared(lambda _ctx, _data: value), {}).end()
+    assert outcome == Succeeded(result_json=result_json)
+
+
+async def a_coroutine() -> None: ...
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        object,
+        a_coroutine,
+        lambda: {1: "one"},
+        lambda: {"deep": [{"a": None, "b": float("nan")}]},
+        lambda: Reply(greeting="hi", score=float("inf")),
+        lambda: [Point(x=float("-inf"))],
+        lambda: (None, 2**64),
+        lambda: "\ud800",
+    ],
+)
+async def test_a_result_that_is_not_json_fails_for_good(runner: Runner, make: Callable[[], Any]) -> None:
+    outcome = await Call(runner, declared(lambda _ctx, _data: make()), {}).end()
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "result_not_json"
+
+
+@everywhere
+async def test_a_result_may_be_as_large_as_the_limit_and_no_larger(place: str) -> None:
+    async with running(max_result_bytes=1000) as runner:
+        fits = await Call(runner, tasks[f"{place}.end"], {"return": '"' * 499}).end()
+        assert isinstance(fits, Succeeded)
+        assert len(fits.result_json) == 1000
+        too_large = await Call(runner, tasks[f"{place}.end"], {"return": "x" * 999}).end()
+        assert isinstance(too_large, Failed)
+        assert too_large.code == "result_too_large"
+        assert "1001 bytes" in too_large.message
+
+
+async def test_an_error_message_can_always_be_stored(runner: Runner) -> None:
+    outcome = await Call(runner, tasks["thread.end"], {"raise": "a\0b\ud800" + "x" * 2000}).end()
+    assert isinstance(outcome, RetryLater)
+    assert outcome.message.startswith("ValueError: a\ufffdb?xxx")
+    assert len(outcome.message) == 1000
+    outcome.message.encode()
+
+
+async def test_an_exception_without_a_text_is_named_at_least(runner: Runner) -> None:
+    def function(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+        raise Unreadable
+
+    outcome = await Call(runner, declared(function), {}).end()
+    assert outcome == RetryLater(code="exception", message="Unreadable")
+
+
+async def test_the_traceback_is_logged_and_not_told(runner: Runner) -> None:
+    with structlog.testing.capture_logs() as logs:
+        outcome = await Call(runner, tasks["thread.end"], {"raise": "boom"}).end()
+    assert isinstance(outcome, RetryLater)
+    assert outcome.message == "ValueError: boom"
+    (entry,) = [log for log in logs if log["event"] == "task function raised"]
+    assert isinstance(entry["exc_info"], ValueError)
+    assert (entry["task_id"], entry["trace_id"]) == ("task_1", "abc")
+
+
+async def test_a_function_runs_in_the_context_of_its_caller(runner: Runner) -> None:
+    async def get_async(_ctx: TaskContext, _data: dict[str, Any]) -> str:
+        return stage.get()
+
+    stage.set("claimed")
+    for function in (lambda _ctx, _data: stage.get(), get_async):
+        assert await Call(runner, declared(function), {}).end() == Succeeded(result_json=b'"claimed"')
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+@everywhere
+async def test_a_function_that_honours_cancellation_ends_cancelled(runner: Runner, place: str) -> None:
+    call = Call(runner, tasks[f"{place}.stop"], {})
+    await call.has_begun()
+    call.cancel.set()
+    assert await call.end() == CancelledByRequest()
+    assert runner.free_slots == 4
+
+
+@everywhere
+async def test_a_function_that_ignores_cancellation_keeps_its_outcome(runner: Runner, place: str) -> None:
+    call = Call(runner, tasks[f"{place}.ignore"], {})
+    await call.has_begun()
+    call.cancel.set()
+    assert await call.end() == Succeeded(result_json=b'"my real outcome"')
+
+
+@everywhere
+async def test_a_cancellation_before_the_start_is_not_lost(runner: Runner, place: str) -> None:
+    call = Call(runner, tasks[f"{place}.stop"], {})
+    call.cancel.set()
+    assert await call.end() == CancelledByRequest()
+
+
+async def test_a_cancelled_error_nobody_asked_for_is_an_exception(runner: Runner) -> None:
+    async def function(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+        raise asyncio.CancelledError("a library's own")
+
+    outcome = await Call(runner, declared(function), {}).end()
+    assert outcome == RetryLater(code="exception", message="CancelledError: a library's own")
+
+
+def spin(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+    while True:
+        pass
+
+
+async def sleep_long(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("function", [spin, sleep_long])
+async def test_a_function_is_stopped_at_its_time_limit(runner: Runner, function: Callable[..., Any]) -> None:
+    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == TimedOut()
+    assert (runner.free_slots, runner.lost_slots) == (4, 0)
+
+
+async def test_what_a_function_returns_at_its_time_limit_counts(runner: Runner) -> None:
+    def function(ctx: TaskContext, _data: dict[str, Any]) -> str:
+        try:
+            while True:
+                time.sleep(0.01)
+        except BaseException:  # noqa: BLE001 -- an operator's code may
+            return f"partial, cancelled={ctx.cancelled}"
+
+    outcome = await Call(runner, declared(function, timeout_seconds=0.1), {}).end()
+    assert outcome == Succeeded(result_json=b'"partial, cancelled=True"')
+
+
+async def test_an_exception_caused_by_the_time_limit_is_the_time_limits(runner: Runner) -> None:
+    def function(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+        try:
+            while True:
+                time.sleep(0.01)
+        finally:
+            raise OSError("closing what was half open")
+
+    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == TimedOut()
+
+
+async def test_an_exception_handler_does_not_catch_the_time_limit(runner: Runner) -> None:
+    def function(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
+
+    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == TimedOut()
+
+
+async def test_a_function_stuck_in_a_c_call_costs_its_slot_until_it_ends() -> None:
+    release = threading.Event()
+    async with running(slots=2, stop_grace_seconds=0.05) as runner:
+        stuck = declared(lambda _ctx, _data: release.wait(), timeout_seconds=0.05)
+        assert await Call(runner, stuck, {}).end() == TimedOut()
+        assert (runner.free_slots, runner.lost_slots) == (1, 1)
+        assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
+        release.set()
+        await eventually(lambda: runner.free_slots == 2)
+        assert runner.lost_slots == 0
+        assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
+
+
+async def test_a_blocking_async_function_does_not_block_the_worker() -> None:
+    release = threading.Event()
+
+    async def block(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+        release.wait()
+
+    async with running(slots=2, stop_grace_seconds=0.05) as runner:
+        assert await Call(runner, declared(block, timeout_seconds=0.05), {}).end() == TimedOut()
+        assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
+        release.set()
+        await eventually(lambda: runner.free_slots == 2)
+        assert isinstance(await Call(runner, tasks["loop.end"], {"return": 1}).end(), Succeeded)
+
+
+async def test_an_interruption_never_strikes_the_next_call(runner: Runner) -> None:
+    """Time limits fall just when functions end, over and over, on threads that go on to other calls."""
+
+    def brief(_ctx: TaskContext, data: dict[str, float]) -> str:
+        ends = time.monotonic() + data["seconds"]
+        while time.monotonic() < ends:
+            pass
+        return "done"
+
+    seen: set[type[Outcome]] = set()
+    for number in range(300):
+        limit = 0.001 + (number % 10) * 0.0001
+        raced = [Call(runner, declared(brief, timeout_seconds=limit), {"seconds": limit}) for _ in range(2)]
+        for call in raced:
+            outcome = await call.end()
+            assert outcome in (TimedOut(), Succeeded(result_json=b'"done"'))
+            seen.add(type(outcome))
+        follower = await Call(runner, declared(brief), {"seconds": 0.0}).end()
+        assert follower == Succeeded(result_json=b'"done"')
+    assert TimedOut in seen
+
+
+async def test_a_child_process_is_killed_at_its_time_limit_with_all_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    async with running(stop_grace_seconds=0.05) as runner:
+        definition = dataclasses.replace(tasks["process.hang"], timeout_seconds=10)
+        call = Call(runner, definition, {"pids": str(pids)})
+        await call.has_begun()
+        assert await call.end() == TimedOut()
+        await eventually(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
+        await eventually(lambda: runner.free_slots == 4)
+
+
+@pytest.mark.parametrize(
+    ("told", "detail"),
+    [
+        ({"die": int(signal.SIGSEGV)}, "its process was killed by SIGSEGV"),
+        ({"die": int(signal.SIGKILL)}, "its process was killed by SIGKILL"),
+        ({"quit": 3}, "its process exited with code 3 before the function had ended"),
+        ({"quit": 0}, "its process exited with code 0 before the function had ended"),
+    ],
+    ids=str,
+)
+async def test_a_crash_of_a_child_process_is_contained(
+    runner: Runner, told: dict[str, int], detail: str
+) -> None:
+    assert await Call(runner, tasks["process.end"], told).end() == Crashed(detail=detail)
+    assert runner.free_slots == 4
+
+
+async def test_memory_is_limited_where_asked(runner: Runner) -> None:
+    small = await Call(runner, tasks["process.limited"], {"allocate_mb": 1}).end()
+    assert small == Succeeded(result_json=b"1048576")
+    large = await Call(runner, tasks["process.limited"], {"allocate_mb": 2048}).end()
+    assert large == RetryLater(code="exception", message="MemoryError")
+
+
+async def test_a_child_that_cannot_load_its_tasks_says_why() -> None:
+    runner = Runner(slots=1, task_spec="no_such_module:tasks")
+    outcome = await Call(runner, tasks["process.end"], {}).end()
+    assert isinstance(outcome, RetryLater)
+    assert "WEBHOOKD_TASKS: module 'no_such_module' cannot be imported" in outcome.message
+    await runner.stop(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the end of its input tells the child")
+async def test_a_child_process_dies_with_a_killed_worker(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"""
+import asyncio
+from tests.integration.test_runner import Call, Runner, TASK_SPEC, tasks
+async def main():
+    runner = Runner(slots=1, task_spec=TASK_SPEC)
+    await Call(runner, tasks["process.hang"], {{"pids": {str(pids)!r}}}).outcome
+asyncio.run(main())
+"""
+    worker = subprocess.Popen([sys.executable, "-c", script])  # noqa: ASYNC220 -- to be killed, not awaited
+    try:
+        await eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    finally:
+        worker.kill()
+        worker.wait()
+    child, grandchild = map(int, pids.read_text().split())
+    await eventually(lambda: not is_alive(child))
+    if is_alive(grandchild):  # the kernel's promise is for the child alone
+        os.kill(grandchild, signal.SIGKILL)
+
+
+@everywhere
+async def test_progress_arrives_on_the_main_loop_newest_last(runner: Runner, place: str) -> None:
+    call = Call(runner, tasks[f"{place}.report"], {"times": 20_000})
+    assert await call.end() == Succeeded(result_json=b"null")
+    assert call.heard[-1] == (100.0, "all")
+    assert len(call.heard) < 10_000
+    assert call.threads == {threading.current_thread()}
+
+
+async def test_nothing_is_heard_after_the_outcome() -> None:
+    release, late = threading.Event(), threading.Event()
+
+    def function(ctx: TaskContext, _data: dict[str, Any]) -> None:
+        try:
+            release.wait()
+        finally:
+            ctx.progress(99, "too late")
+            late.set()
+
+    async with running(stop_grace_seconds=0.05) as runner:
+        call = Call(runner, declared(function, timeout_seconds=0.05), {})
+        assert await call.end() == TimedOut()
+        release.set()
+        await eventually(late.is_set)
+        await eventually(lambda: runner.lost_slots == 0)
+        assert call.heard == []
+
+
+@everywhere
+async def test_stopping_hands_back_what_does_not_end_in_time(place: str) -> None:
+    runner = Runner(slots=4, task_spec=TASK_SPEC, stop_grace_seconds=20)
+    call = Call(runner, tasks[f"{place}.stop"], {})
+    await call.has_begun()
+    await runner.stop(0.05)
+    assert await call.end() == Interrupted()
+    assert runner.free_slots == 0
+    assert await Call(runner, tasks["thread.end"], {"return": 1}).end() == Interrupted()
+
+
+async def test_stopping_lets_work_end_within_the_grace() -> None:
+    runner = Runner(slots=4, task_spec=TASK_SPEC)
+    release = threading.Event()
+    call = Call(runner, declared(lambda _ctx, _data: release.wait()), {})
+    await eventually(lambda: runner.free_slots == 3)
+    stopping = asyncio.ensure_future(runner.stop(PATIENCE_SECONDS))
+    await eventually(lambda: runner.free_slots == 0)
+    release.set()
+    assert await call.end() == Succeeded(result_json=b"true")
+    await stopping
+
+
+async def test_stopping_does_not_wait_for_what_cannot_be_stopped() -> None:
+    runner = Runner(slots=4, task_spec=TASK_SPEC, stop_grace_seconds=0.05)
+    release = threading.Event()
+    call = Call(runner, declared(lambda _ctx, _data: release.wait()), {})
+    await eventually(lambda: runner.free_slots == 3)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await runner.stop(0.05)
+    assert await call.end() == Interrupted()
+    release.set()
+
+
+@everywhere
+async def test_a_caller_that_goes_away_takes_its_function_along(place: str) -> None:
+    async with running(stop_grace_seconds=1) as runner:
+        call = Call(runner, tasks[f"{place}.stop"], {})
+        await call.has_begun()
+        call.outcome.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call.end()
+        await eventually(lambda: runner.free_slots == 4)
+
+
+async def test_system_exit_in_a_functions_own_task_does_not_end_the_loop(runner: Runner) -> None:
+    async def function(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+        async def stray() -> None:
+            raise SystemExit(3)
+
+        await asyncio.gather(asyncio.ensure_future(stray()), return_exceptions=True)
+
+    await Call(runner, declared(function), {}).end()
+    assert isinstance(await Call(runner, tasks["loop.end"], {"return": 1}).end(), Succeeded)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-task.md"
+
+
+def snippets() -> Iterator[str]:
+    inside: list[str] | None = None
+    for line in PAGE.read_text().splitlines():
+        if line == "```python":
+            inside = []
+        elif line == "```" and inside is not None:
+            yield "\n".join(inside)
+            inside = None
+        elif inside is not None:
+            inside.append(line)
+
+
+PAGE_CALLS: dict[str, tuple[dict[str, Any], Outcome]] = {
+    "invoice.total": (
+        {"number": "R-1", "items": [{"name": "Pen", "cents": 120, "quantity": 3}]},
+        Succeeded(result_json=b'{"number":"R-1","cents":360}'),
+    ),
+    "amount.convert": (
+        {"cents": 100, "currency": "XXX"},
+        Failed(code="unknown_currency", message="There is no currency XXX."),
+    ),
+    "pages.check": ({"urls": ["a", "b"]}, Succeeded(result_json=b'{"checked":2}')),
+    "numbers.sum": ({"numbers": [1, 2, 3]}, Succeeded(result_json=b'{"sum":6}')),
+    "words.count": ({"text": "one two"}, Succeeded(result_json=b'{"words":2}')),
+}
+
+
+async def test_the_page_on_writing_tasks_works_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's snippets, one after the other, are an operator's module and its tests."""
+    (tmp_path / "billing.py").write_text("\n\n".join(snippets()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    page = load_task_sets("billing:tasks")
+    assert {definition.type for definition in page} == set(PAGE_CALLS)
+    runner = Runner(slots=4, task_spec="billing:tasks")
+    for type_name, (raw_input, expected) in PAGE_CALLS.items():
+        assert await Call(runner, page[type_name], raw_input).end() == expected
+    later = await Call(runner, page["amount.convert"], {"cents": 1, "currency": "GBP"}).end()
+    assert later == RetryLater(after_seconds=60, code="retry", message="The rate is not known yet.")
+    await runner.stop(0)
+    own_tests = [value for key, value in vars(sys.modules["billing"]).items() if key.startswith("test_")]
+    assert len(own_tests) == 2
+    for own_test in own_tests:
+        own_test()

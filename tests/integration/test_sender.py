@@ -1,0 +1,1000 @@
+"""The guarded sender against receivers that misbehave to the byte, over real sockets."""
+
+import asyncio
+import datetime as dt
+import errno
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+import respx
+import trustme
+
+from tests.integration.hostile import OK, Hostile, Peer, after_request, answering, hostile
+from webhookd.adapters.sender import AddressesRefused, Sender, build_sender
+from webhookd.adapters.sender.connector import KEEP_ALIVE_SECONDS
+from webhookd.adapters.sender.guard import AddressBlocked, Dialling, Guard, dialling
+from webhookd.adapters.sender.lookups import Lookups, system_addresses
+from webhookd.adapters.sender.stopwatch import Stopwatch
+from webhookd.core.answer import Answer
+from webhookd.core.egress import EgressPolicy
+
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
+LOOPBACK = "127.0.0.0/8"
+NAME = "hooks.partner.example"
+HEADERS = [("content-type", "application/json"), ("webhook-id", "msg_1"), ("user-agent", "webhookd/0")]
+BODY = b'{"type":"task.succeeded"}'
+
+MakeSender = Callable[..., Sender]
+
+
+class Names:
+    """A resolver of our own: what it answers may change, and it counts what it is asked."""
+
+    def __init__(self, **answers: Sequence[str]) -> None:
+        self.answers = {name.replace("_", "."): list(addresses) for name, addresses in answers.items()}
+        self.asked: list[str] = []
+
+    def __call__(self, host: str) -> Sequence[str]:
+        self.asked.append(host)
+        if host not in self.answers:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return self.answers[host]
+
+
+@pytest.fixture
+async def make_sender() -> AsyncIterator[MakeSender]:
+    senders: list[Sender] = []
+
+    def make(allow: str = LOOPBACK, **options: Any) -> Sender:
+        defaults = {"timeout_seconds": 20, "proxy_url": None, "max_connections": 16, "max_per_host": 8}
+        senders.append(build_sender(EgressPolicy.parse(allow), **(defaults | options)))
+        return senders[-1]
+
+    yield make
+    for sender in senders:
+        await sender.close()
+
+
+async def post(sender: Sender, url: str, *, body: bytes = BODY) -> Answer:
+    async with asyncio.timeout(60):  # a guard against a hanging test, not a measurement
+        return await sender.post(sender.prepare(url), headers=HEADERS, body=body)
+
+
+def status_200_after_that(answer: Answer) -> bool:
+    return answer.status == 200 and answer.error is None and answer.excerpt == b"ok"
+
+
+# --- an honest receiver ---------------------------------------------------------------------------
+
+
+async def test_request_on_the_wire_is_exactly_what_was_given(make_sender: MakeSender) -> None:
+    async with hostile(answering(OK)) as receiver:
+        answer = await post(make_sender(), receiver.url(path="/hooks?a=%20&b=[1]"))
+    assert receiver.requests == [
+        b"POST /hooks?a=%20&b=[1] HTTP/1.1\r\n"
+        b"host: 127.0.0.1:" + str(receiver.port).encode() + b"\r\n"
+        b"content-type: application/json\r\n"
+        b"webhook-id: msg_1\r\n"
+        b"user-agent: webhookd/0\r\n"
+        b"content-length: 25\r\n"
+        b"\r\n" + BODY
+    ]
+    assert (answer.status, answer.error, answer.excerpt) == (200, None, b"ok")
+    assert answer.headers == (("content-length", "2"),)
+
+
+async def test_large_body_arrives_whole(make_sender: MakeSender) -> None:
+    body = bytes(range(256)) * 4096
+    async with hostile(answering(OK)) as receiver:
+        answer = await post(make_sender(), receiver.url(), body=body)
+    assert answer.status == 200
+    assert receiver.requests[0].endswith(b"\r\n\r\n" + body)
+
+
+async def test_connection_is_used_again_and_the_timing_says_so(make_sender: MakeSender) -> None:
+    names = Names(hooks_partner_example=["127.0.0.1"])
+    async with hostile(answering(OK)) as receiver:
+        sender = make_sender(resolve=names)
+        first = await post(sender, receiver.url(NAME))
+        second = await post(sender, receiver.url(NAME))
+    assert receiver.connections == 1
+    assert names.asked == [NAME]
+    assert f"host: {NAME}:{receiver.port}".encode() in receiver.requests[0]
+    for part in (first.timing.dns_us, first.timing.connect_us, first.timing.first_byte_us):
+        assert part is not None
+        assert 0 <= part <= first.timing.total_us
+    assert first.timing.tls_us is None
+    assert (second.timing.dns_us, second.timing.connect_us, second.timing.tls_us) == (None, None, None)
+    assert second.timing.first_byte_us is not None
+
+
+async def test_connections_are_not_kept_longer_than_common_receivers_keep_them() -> None:
+    assert KEEP_ALIVE_SECONDS < 5
+
+
+async def test_connection_the_receiver_closed_is_not_used_again(make_sender: MakeSender) -> None:
+    async with hostile(answering(OK, keep_open=False)) as receiver:
+        sender = make_sender()
+        for _ in range(5):
+            assert status_200_after_that(await post(sender, receiver.url()))
+    assert receiver.connections == 5
+
+
+async def test_environment_proxies_are_ignored(
+    make_sender: MakeSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    async with hostile(answering(OK)) as receiver:
+        assert status_200_after_that(await post(make_sender(), receiver.url()))
+
+
+async def test_cookies_are_neither_kept_nor_sent(make_sender: MakeSender) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=1; Path=/\r\nContent-Length: 2\r\n\r\nok"
+    async with hostile(answering(answer)) as receiver:
+        sender = make_sender()
+        await post(sender, receiver.url())
+        await post(sender, receiver.url())
+    assert receiver.requests[0] == receiver.requests[1]
+
+
+@pytest.mark.parametrize("value", ["1e9", "-1", "soon", "120", "Fri, 31 Dec 1999 23:59:59 GMT"])
+async def test_retry_after_comes_back_as_it_was_sent(make_sender: MakeSender, value: str) -> None:
+    answer = f"HTTP/1.1 503 No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with hostile(answering(answer)) as receiver:
+        assert (await post(make_sender(), receiver.url())).retry_after == value
+
+
+async def test_what_is_shown_of_headers_and_body_is_tame_and_bounded(make_sender: MakeSender) -> None:
+    page = b"<script>alert(1)</script>" * 1000
+    answer = (
+        b"HTTP/1.1 500 Oops\r\nX-Csi: a\x9b2Jb\r\nX-Latin: caf\xe9\r\nX-Big: "
+        + b"x" * 20_000
+        + b"\r\nX-After: y\r\nContent-Length: %d\r\n\r\n" % len(page)
+        + page
+    )
+    async with hostile(answering(answer)) as receiver:
+        shown = await post(make_sender(), receiver.url())
+    assert shown.status == 500
+    assert shown.headers == (("x-csi", "a\ufffd2Jb"), ("x-latin", "café"))
+    assert shown.excerpt == page[:16_384]
+
+
+async def test_header_that_would_break_the_message_apart_is_never_sent(make_sender: MakeSender) -> None:
+    async with hostile(answering(OK)) as receiver:
+        sender = make_sender()
+        target = sender.prepare(receiver.url())
+        for value in ("a\r\nx-injected: 1", "a\nb", "a\rb", "a\0b"):
+            with pytest.raises(ValueError, match="line break"):
+                await sender.post(target, headers=[("x-custom", value)], body=BODY)
+        assert status_200_after_that(await post(sender, receiver.url()))
+    assert len(receiver.requests) == 1
+
+
+# --- hostile answers ------------------------------------------------------------------------------
+
+Step = Callable[[Peer], Awaitable[None]]
+
+
+def says(data: bytes, *, then: str = "hold") -> Step:
+    async def step(peer: Peer) -> None:
+        await peer.send(data)
+        if then == "hold":
+            await peer.behave()
+        elif then == "reset":
+            peer.reset()
+
+    return step
+
+
+def floods(data: bytes, *, after: bytes = b"") -> Step:
+    async def step(peer: Peer) -> None:
+        await peer.send(after)
+        await peer.flood(data)
+
+    return step
+
+
+def drips(data: bytes, *, after: bytes = b"") -> Step:
+    async def step(peer: Peer) -> None:
+        await peer.send(after)
+        while True:
+            await peer.drip(data)
+
+    return step
+
+
+BOMB = gzip.compress(b"\0" * 10_000_000)
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+ANSWERED = {
+    "redirect to metadata": (
+        says(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n"),
+        302,
+        b"",
+    ),
+    "malformed Location": (
+        says(b"HTTP/1.1 307 X\r\nLocation: http://[::1%zz:99999999\\\r\nContent-Length: 0\r\n\r\n"),
+        307,
+        b"",
+    ),
+    "interim responses first": (
+        says(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + OK),
+        200,
+        b"ok",
+    ),
+    "switching protocols": (
+        says(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00"),
+        101,
+        b"",
+    ),
+    "offers h2c": (
+        says(b"HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nok"),
+        200,
+        b"ok",
+    ),
+    "bare line feeds": (says(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), 200, b"ok"),
+    "HTTP/1.0 until closed": (says(b"HTTP/1.0 200 OK\r\n\r\nok", then="close"), 200, b"ok"),
+    "no reason phrase": (says(b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok"), 200, b"ok"),
+    "unknown status": (says(b"HTTP/1.1 799 What\r\nContent-Length: 0\r\n\r\n"), 799, b""),
+    "body breaks off": (
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhello", then="close"),
+        200,
+        b"hello",
+    ),
+    "body is reset": (says(b"HTTP/1.1 202 OK\r\nContent-Length: 99\r\n\r\n", then="reset"), 202, b""),
+    "chunked body breaks off": (says(CHUNKED + b"5\r\nhello\r\n", then="close"), 200, b"hello"),
+    "nonsense for a chunk": (says(CHUNKED + b"5\r\nhello\r\nZZZ\r\n"), 200, b"hello"),
+    "body that never ends": (floods(b"x" * 65_536, after=b"HTTP/1.1 200 OK\r\n\r\n"), 200, b"x" * 16_384),
+    "chunk extension that never ends": (floods(b"x" * 65_536, after=CHUNKED + b"5;a="), 200, b""),
+    "trailers that never end": (floods(b"a: b\r\n" * 999, after=CHUNKED + b"0\r\n"), 200, b""),
+    "length beyond counting": (
+        floods(b"x" * 65_536, after=b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999\r\n\r\n"),
+        200,
+        b"x" * 16_384,
+    ),
+    "gzip bomb": (
+        says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB),
+        200,
+        BOMB[:16_384],
+    ),
+    "lies about gzip": (
+        says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok"),
+        200,
+        b"ok",
+    ),
+    "more body than announced": (
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more"),
+        200,
+        b"ok",
+    ),
+    "body where none may be": (says(b"HTTP/1.1 204 No Content\r\n\r\nsurprise"), 204, b""),
+}
+
+
+@pytest.mark.parametrize(("step", "status", "excerpt"), ANSWERED.values(), ids=ANSWERED.keys())
+async def test_strange_answer_counts_by_its_status_and_harms_nothing(
+    make_sender: MakeSender, step: Step, status: int, excerpt: bytes
+) -> None:
+    async with hostile(after_request(step)) as receiver:
+        sender = make_sender()
+        answer = await post(sender, receiver.url())
+        assert (answer.status, answer.error, answer.excerpt) == (status, None, excerpt)
+        assert status_200_after_that(await post(sender, receiver.url()))
+
+
+BROKEN = {
+    "closed without a word": says(b"", then="close"),
+    "reset without a word": says(b"", then="reset"),
+    "closed within the head": says(b"HTTP/1.1 200 OK\r\nContent-Le", then="close"),
+    "reset within the head": says(b"HTTP/1.1 200 OK\r\nContent-Le", then="reset"),
+    "closed after an interim response": says(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
+    "two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
+    "the same length twice": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"),
+    "length and chunked": says(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "chunked and length": says(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n"
+    ),
+    "negative length": says(b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
+    "signed length": says(b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok"),
+    "overflowing length": says(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
+    "NUL in a header": says(b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok"),
+    "escape in a header": says(b"HTTP/1.1 200 OK\r\nX: \x1b[2J\r\nContent-Length: 2\r\n\r\nok"),
+    "no colon": says(b"HTTP/1.1 200 OK\r\nX\r\nContent-Length: 2\r\n\r\nok"),
+    "blank in a name": says(b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"),
+    "status below 100": says(b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n"),
+    "status of four digits": says(b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n"),
+    "HTTP/0.9": says(b"<html>ok</html>", then="close"),
+    "HTTP/2 in words": says(b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    "HTTP/2 in frames": says(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d"),
+    "shoutcast": says(b"ICY 200 OK\r\n\r\n"),
+    "SSH": says(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "TLS alert": says(b"\x15\x03\x01\x00\x02\x02\x46"),
+    "noise": says(bytes(range(256))),
+    "header line that never ends": floods(b"x" * 4096, after=b"HTTP/1.1 200 OK\r\nX: "),
+    "header name that never ends": floods(b"x" * 4096, after=b"HTTP/1.1 200 OK\r\n"),
+    "headers that never end": floods(b"X-Header: value\r\n" * 100, after=b"HTTP/1.1 200 OK\r\n"),
+    "status line that never ends": floods(b"x" * 4096, after=b"HTTP/1.1 200 "),
+    "interim responses that never end": floods(b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    "head over 64 KiB": says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 66_000 + b"\r\nContent-Length: 0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("step", BROKEN.values(), ids=BROKEN.keys())
+async def test_what_is_no_single_response_is_a_protocol_error_and_harms_nothing(
+    make_sender: MakeSender, step: Step
+) -> None:
+    async with hostile(after_request(step)) as receiver:
+        sender = make_sender()
+        answer = await post(sender, receiver.url())
+        assert (answer.status, answer.error, answer.excerpt) == (None, "protocol", b"")
+        assert answer.headers == ()
+        assert status_200_after_that(await post(sender, receiver.url()))
+        assert receiver.peers[0].sent_bytes < 32 * 2**20, "the flood was stopped"
+
+
+SLOW = {
+    "silence": says(b""),
+    "silence within the head": says(b"HTTP/1.1 200 OK\r\n"),
+    "dripping status line": drips(b"x", after=b"HTTP/1.1 200 "),
+    "dripping headers": drips(b"X: y\r\n", after=b"HTTP/1.1 200 OK\r\n"),
+    "dripping interim responses": drips(b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("step", SLOW.values(), ids=SLOW.keys())
+async def test_head_that_does_not_end_is_cut_at_the_deadline_and_harms_nothing(
+    make_sender: MakeSender, step: Step
+) -> None:
+    async with hostile(after_request(step)) as receiver:
+        answer = await post(make_sender(timeout_seconds=0.2), receiver.url())
+        assert (answer.status, answer.error) == (None, "timeout")
+        assert answer.timing.total_us >= 100_000
+        assert status_200_after_that(await post(make_sender(), receiver.url()))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        drips(b"x", after=b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"),
+        drips(b"1\r\nx\r\n", after=CHUNKED),
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nxxx"),
+    ],
+    ids=["dripping", "dripping chunks", "silence"],
+)
+async def test_body_that_does_not_end_is_cut_and_the_answer_stands(
+    make_sender: MakeSender, step: Step
+) -> None:
+    async with hostile(after_request(step)) as receiver:
+        sender = make_sender(excerpt_seconds=0.2)
+        answer = await post(sender, receiver.url())
+        assert (answer.status, answer.error) == (200, None)
+        assert set(answer.excerpt) == {ord("x")}
+        assert status_200_after_that(await post(sender, receiver.url()))
+
+
+async def test_receiver_that_neither_reads_nor_answers_is_cut_at_the_deadline(
+    make_sender: MakeSender,
+) -> None:
+    async def script(peer: Peer) -> None:
+        await asyncio.sleep(60)
+
+    async with hostile(script) as receiver:
+        answer = await post(make_sender(timeout_seconds=0.3), receiver.url(), body=b"x" * 20_000_000)
+    assert answer.error == "timeout"
+
+
+async def test_refusal_before_the_body_was_read_is_an_answer_but_ends_the_connection(
+    make_sender: MakeSender,
+) -> None:
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.read(100)
+            await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+            await asyncio.sleep(60)
+        await peer.request()
+        await peer.send(OK)
+
+    async with hostile(script) as receiver:
+        sender = make_sender()
+        assert (await post(sender, receiver.url(), body=b"x" * 20_000_000)).status == 413
+        assert status_200_after_that(await post(sender, receiver.url()))
+
+
+async def test_nobody_listening_is_a_connect_error(make_sender: MakeSender) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        answer = await post(make_sender(), f"http://127.0.0.1:{unused.getsockname()[1]}/")
+    assert (answer.status, answer.error) == (None, "connect")
+    assert answer.timing.connect_us is not None
+
+
+async def test_cancelled_post_drops_its_connection_and_harms_nothing(make_sender: MakeSender) -> None:
+    arrived = asyncio.Event()
+
+    async def notes_and_waits(peer: Peer) -> None:
+        arrived.set()
+        await peer.until_closed()
+
+    async with hostile(after_request(notes_and_waits)) as receiver:
+        sender = make_sender()
+        task = asyncio.create_task(post(sender, receiver.url()))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert status_200_after_that(await post(sender, receiver.url()))
+
+
+# --- a byte too many ------------------------------------------------------------------------------
+
+FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+
+
+@pytest.mark.parametrize(
+    "surplus",
+    [FORGED, FORGED[:20], b"x", b"\0", FORGED * 50],
+    ids=["response", "half", "byte", "nul", "many"],
+)
+@pytest.mark.parametrize("pause_seconds", [0, 0.05], ids=["same packet", "while idle"])
+async def test_surplus_bytes_are_never_the_answer_to_the_next_request(
+    make_sender: MakeSender, surplus: bytes, pause_seconds: float
+) -> None:
+    sent = asyncio.Event()
+
+    async def says_too_much(peer: Peer) -> None:
+        if not pause_seconds:
+            await peer.send(OK + surplus)
+        else:
+            await peer.send(OK)
+            await asyncio.sleep(pause_seconds)
+            await peer.send(surplus)
+        sent.set()
+        await peer.behave()
+
+    async with hostile(after_request(says_too_much)) as receiver:
+        sender = make_sender()
+        assert status_200_after_that(await post(sender, receiver.url()))
+        await sent.wait()
+        assert status_200_after_that(await post(sender, receiver.url()))
+    assert receiver.connections == 2
+
+
+async def test_surplus_waiting_unread_in_the_socket_is_noticed_before_reuse(make_sender: MakeSender) -> None:
+    """The event loop has not seen it yet: a thread sends while the loop is kept busy."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    may_send, has_sent = threading.Event(), threading.Event()
+
+    def receiver() -> None:
+        first, _ = listener.accept()
+        first.recv(65536)
+        first.sendall(OK)
+        may_send.wait(30)
+        first.sendall(FORGED)
+        has_sent.set()
+        second, _ = listener.accept()
+        second.recv(65536)
+        second.sendall(OK)
+        first.close()
+        second.close()
+
+    thread = threading.Thread(target=receiver, daemon=True)
+    thread.start()
+    sender = make_sender()
+    assert status_200_after_that(await post(sender, url))
+    may_send.set()
+    assert has_sent.wait(30), "blocks the loop on purpose"
+    assert status_200_after_that(await post(sender, url))
+    thread.join(30)
+    listener.close()
+
+
+async def test_connection_that_speaks_before_it_is_asked_is_not_used(make_sender: MakeSender) -> None:
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.send(FORGED)
+        await peer.behave()
+
+    async with hostile(script) as receiver:
+        sender = make_sender()
+        first = await post(sender, receiver.url())
+        # Over loopback the greeting may or may not have come before our request was written; if not,
+        # it is an answer like any other.
+        assert first.error == "protocol" or first.excerpt == b"forged"
+        assert status_200_after_that(await post(sender, receiver.url()))
+
+
+# --- the guard ------------------------------------------------------------------------------------
+
+
+async def test_name_resolving_to_a_private_address_is_blocked_and_reported(make_sender: MakeSender) -> None:
+    events: list[AddressesRefused] = []
+    names = Names(hooks_partner_example=["169.254.169.254", "10.0.0.1"])
+    sender = make_sender("", resolve=names, on_security_event=events.append)
+    answer = await post(sender, f"https://{NAME}/")
+    assert (answer.status, answer.error) == (None, "blocked")
+    assert "169.254" not in repr(answer)
+    assert events == [
+        AddressesRefused(host=NAME, port=443, refused=("169.254.169.254", "10.0.0.1"), dialled=())
+    ]
+
+
+async def test_of_a_mixed_answer_only_the_allowed_address_is_dialled(make_sender: MakeSender) -> None:
+    events: list[AddressesRefused] = []
+    names = Names(hooks_partner_example=["10.0.0.1", "fe80::1%eth0", "127.0.0.1", "::ffff:10.0.0.2"])
+    async with hostile(answering(OK)) as receiver:
+        sender = make_sender(resolve=names, on_security_event=events.append)
+        assert status_200_after_that(await post(sender, receiver.url(NAME)))
+    assert [(event.refused, event.dialled) for event in events] == [
+        (("10.0.0.1", "fe80::1%eth0", "::ffff:10.0.0.2"), ("127.0.0.1",))
+    ]
+
+
+async def test_at_most_four_addresses_are_dialled(make_sender: MakeSender) -> None:
+    names = Names(
+        fifth_partner_example=["127.0.0.9", "127.0.0.8", "127.0.0.7", "127.0.0.6", "127.0.0.1"],
+        fourth_partner_example=["127.0.0.9", "127.0.0.8", "127.0.0.7", "127.0.0.1"],
+        # The families take turns, so a long list of one does not hide the other.
+        mixed_partner_example=["::1", "::2", "::3", "::4", "::5", "127.0.0.1"],
+    )
+    async with hostile(answering(OK)) as receiver:
+        sender = make_sender(f"{LOOPBACK},::/64", resolve=names)
+        assert (await post(sender, receiver.url("fifth.partner.example"))).error == "connect"
+        assert status_200_after_that(await post(sender, receiver.url("fourth.partner.example")))
+        assert status_200_after_that(await post(sender, receiver.url("mixed.partner.example")))
+
+
+async def test_plain_http_to_a_name_is_refused_where_it_resolves_outside_the_allowed_network(
+    make_sender: MakeSender,
+) -> None:
+    answer = await post(make_sender(resolve=Names(hooks_partner_example=["1.1.1.1"])), f"http://{NAME}:8080/")
+    assert answer.error == "blocked"
+
+
+async def test_rebinding_between_attempts_is_blocked(make_sender: MakeSender) -> None:
+    names = Names(hooks_partner_example=["127.0.0.1"])
+    async with hostile(answering(OK, keep_open=False)) as receiver:
+        sender = make_sender(resolve=names)
+        assert status_200_after_that(await post(sender, receiver.url(NAME)))
+        names.answers[NAME] = ["169.254.169.254"]
+        assert (await post(sender, receiver.url(NAME))).error == "blocked"
+    assert receiver.connections == 1
+
+
+async def test_rebinding_within_an_attempt_finds_no_second_look_up(make_sender: MakeSender) -> None:
+    asked: list[str] = []
+
+    def rebinding(host: str) -> Sequence[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
+
+    async with hostile(answering(OK)) as receiver:
+        assert status_200_after_that(await post(make_sender(resolve=rebinding), receiver.url(NAME)))
+    assert asked == [NAME]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[::ffff:169.254.169.254]/",
+        "http://127.0.0.1:9/",
+        "https://localhost/",
+        "https://partner.example:22/",
+        "http://partner.example/",
+        "https://2130706433/",
+    ],
+)
+async def test_url_the_rules_refuse_by_now_is_blocked_without_a_look_up(
+    make_sender: MakeSender, url: str
+) -> None:
+    names = Names()
+    answer = await post(make_sender("", resolve=names), url)
+    assert (answer.status, answer.error) == (None, "blocked")
+    assert names.asked == []
+
+
+async def test_socket_is_refused_where_it_is_made() -> None:
+    """For a host that is an address aiohttp asks no resolver: the factory alone stands in the way."""
+    events: list[AddressesRefused] = []
+    guard = Guard(EgressPolicy(), Lookups(threads=1), events.append)
+    dialling.set((Dialling(host="1.1.1.1", port=443, scheme="https", exempt=False), Stopwatch()))
+    for address in ("127.0.0.1", "169.254.169.254"):
+        with pytest.raises(AddressBlocked):
+            guard.make_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)))
+    guard.make_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", 443))).close()
+    assert [event.refused for event in events] == [("127.0.0.1",), ("169.254.169.254",)]
+
+
+async def test_guard_resolves_nothing_but_the_host_being_dialled() -> None:
+    guard = Guard(EgressPolicy(), Lookups(Names(evil_example=["1.1.1.1"]), threads=1), None)
+    dialling.set((Dialling(host=NAME, port=443, scheme="https", exempt=False), Stopwatch()))
+    with pytest.raises(AddressBlocked):
+        await guard.resolve("evil.example", 443)
+
+
+async def test_name_that_does_not_resolve_is_a_dns_error(make_sender: MakeSender) -> None:
+    names = Names(empty_partner_example=[])
+    sender = make_sender("", resolve=names)
+    for host in (NAME, "empty.partner.example"):
+        answer = await post(sender, f"https://{host}/")
+        assert (answer.status, answer.error) == (None, "dns")
+        assert answer.timing.dns_us is not None
+        assert answer.timing.connect_us is None
+
+
+async def test_system_resolver_knows_localhost(make_sender: MakeSender) -> None:
+    async with hostile(answering(OK)) as receiver:
+        sender = make_sender("127.0.0.0/8,::1/128", resolve=system_addresses)
+        assert status_200_after_that(await post(sender, receiver.url("localhost")))
+
+
+async def test_being_out_of_sockets_is_not_the_receivers_fault(make_sender: MakeSender) -> None:
+    def no_sockets_left(host: str) -> Sequence[str]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with pytest.raises(OSError, match="Too many open files"):
+        await post(make_sender("", resolve=no_sockets_left), f"https://{NAME}/")
+
+
+# --- look-ups -------------------------------------------------------------------------------------
+
+
+class BlackHole(Names):
+    """Swallows questions about names under black-hole.example until it is let go."""
+
+    def __init__(self, **answers: Sequence[str]) -> None:
+        super().__init__(**answers)
+        self.release = threading.Event()
+        self.inside = 0
+
+    def __call__(self, host: str) -> Sequence[str]:
+        if host.endswith("black-hole.example"):
+            self.asked.append(host)
+            self.release.wait(60)
+            return ["127.0.0.1"]
+        return super().__call__(host)
+
+
+async def test_black_hole_names_cannot_starve_names_that_have_answered(make_sender: MakeSender) -> None:
+    names = BlackHole(hooks_partner_example=["127.0.0.1"])
+    try:
+        async with hostile(answering(OK, keep_open=False)) as receiver:
+            sender = make_sender(resolve=names, timeout_seconds=20, max_connections=8)
+            hasty = make_sender(resolve=names, timeout_seconds=0.2, max_connections=8)
+            assert status_200_after_that(await post(hasty, receiver.url(NAME)))
+            swallowed = await asyncio.gather(
+                *(post(hasty, receiver.url(f"n{number}.black-hole.example")) for number in range(20))
+            )
+            assert {answer.error for answer in swallowed} == {"timeout"}
+            assert len(names.asked) <= 1 + 6, "two of eight threads are kept"
+            assert status_200_after_that(await post(hasty, receiver.url(NAME)))
+            names.release.set()
+            assert status_200_after_that(await post(sender, receiver.url("n99.black-hole.example")))
+    finally:
+        names.release.set()
+
+
+async def test_one_black_hole_name_holds_one_thread_however_many_wait() -> None:
+    names = BlackHole()
+    lookups = Lookups(names, threads=4)
+    try:
+        for _ in range(3):
+            waiting = [asyncio.create_task(lookups.addresses("black-hole.example")) for _ in range(5)]
+            _, pending = await asyncio.wait(waiting, timeout=0.05)
+            assert len(pending) == 5
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        assert names.asked == ["black-hole.example"]
+        late = asyncio.create_task(lookups.addresses("black-hole.example"))
+        await asyncio.sleep(0)
+        names.release.set()
+        assert await late == ["127.0.0.1"]
+    finally:
+        names.release.set()
+
+
+async def test_name_nobody_waits_for_any_more_is_never_looked_up() -> None:
+    names = BlackHole(hooks_partner_example=["127.0.0.1"])
+    lookups = Lookups(names, threads=1)
+    try:
+        first = asyncio.create_task(lookups.addresses("black-hole.example"))
+        await asyncio.sleep(0)
+        queued = asyncio.create_task(lookups.addresses("other.black-hole.example"))
+        await asyncio.sleep(0)
+        queued.cancel()
+        await asyncio.gather(queued, return_exceptions=True)
+        names.release.set()
+        assert await first == ["127.0.0.1"]
+        assert await lookups.addresses(NAME) == ["127.0.0.1"]
+        assert names.asked == ["black-hole.example", NAME]
+    finally:
+        names.release.set()
+
+
+async def test_name_that_cannot_be_encoded_does_not_resolve() -> None:
+    with pytest.raises(OSError, match="label"):
+        await Lookups(threads=1).addresses("a" * 64 + ".example")
+
+
+async def test_machine_without_threads_is_not_the_names_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_threads_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lookups = Lookups(Names(hooks_partner_example=["127.0.0.1"]), threads=1)
+    monkeypatch.setattr(threading.Thread, "start", no_threads_left)
+    with pytest.raises(OSError, match="no thread") as fault:
+        await lookups.addresses(NAME)
+    assert fault.value.errno == errno.EAGAIN
+    monkeypatch.undo()
+    assert await lookups.addresses(NAME) == ["127.0.0.1"]
+
+
+# --- sharing --------------------------------------------------------------------------------------
+
+
+async def test_one_host_gets_no_more_connections_than_its_share_and_holds_up_no_other(
+    make_sender: MakeSender,
+) -> None:
+    answer_now = asyncio.Event()
+
+    share_taken = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if peer.number == 1:
+            share_taken.set()
+        await answer_now.wait()
+        await peer.send(OK)
+
+    async with hostile(script) as slow, hostile(answering(OK)) as quick:
+        sender = make_sender(max_connections=8, max_per_host=2)
+        waiting = [asyncio.create_task(post(sender, slow.url())) for _ in range(6)]
+        await share_taken.wait()
+        for _ in range(3):
+            assert status_200_after_that(await post(sender, quick.url()))
+        assert slow.most_open == 2
+        answer_now.set()
+        assert all(status_200_after_that(answer) for answer in await asyncio.gather(*waiting))
+    assert slow.most_open == 2
+
+
+async def test_idle_connections_are_limited_too(make_sender: MakeSender) -> None:
+    async with hostile(answering(OK)) as a, hostile(answering(OK)) as b, hostile(answering(OK)) as c:
+        sender = make_sender(max_connections=2, max_per_host=2)
+        for receiver in (a, b, c, a, b, c):
+            assert status_200_after_that(await post(sender, receiver.url()))
+        assert (a.connections, b.connections, c.connections) == (1, 1, 2)
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+AUTHORITY = trustme.CA()
+
+
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    return context
+
+
+TLS_NAMES = Names(hooks_partner_example=["127.0.0.1"])
+
+
+async def test_tls_is_verified_against_the_name_not_the_address(make_sender: MakeSender) -> None:
+    tls = server_context(AUTHORITY.issue_cert(NAME))
+    async with hostile(answering(OK), tls=tls) as receiver:
+        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
+        first = await post(sender, receiver.url(NAME, scheme="https"))
+        second = await post(sender, receiver.url(NAME, scheme="https"))
+    assert status_200_after_that(first)
+    assert status_200_after_that(second)
+    assert receiver.connections == 1
+    assert receiver.sni == NAME
+    assert f"host: {NAME}:{receiver.port}".encode() in receiver.requests[0]
+    assert first.timing.tls_us is not None
+    assert second.timing.tls_us is None
+
+
+PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+BAD_CERTIFICATES = {
+    "expired": AUTHORITY.issue_cert(NAME, not_after=PAST + dt.timedelta(days=1), not_before=PAST),
+    "wrong name": AUTHORITY.issue_cert("other.partner.example"),
+    "only the address": AUTHORITY.issue_cert("127.0.0.1"),
+    "unknown authority": trustme.CA().issue_cert(NAME),
+}
+
+
+@pytest.mark.parametrize("certificate", BAD_CERTIFICATES.values(), ids=BAD_CERTIFICATES.keys())
+async def test_certificate_that_does_not_hold_is_a_tls_error(
+    make_sender: MakeSender, certificate: trustme.LeafCert
+) -> None:
+    async with hostile(answering(OK), tls=server_context(certificate)) as receiver:
+        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
+        answer = await post(sender, receiver.url(NAME, scheme="https"))
+    assert (answer.status, answer.error) == (None, "tls")
+    assert receiver.requests == []
+    assert answer.timing.tls_us is not None
+
+
+@pytest.mark.parametrize("then", ["close", "reset", "hold"])
+@pytest.mark.parametrize(
+    "greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"]
+)
+async def test_handshake_that_fails_is_a_tls_error_or_a_timeout(
+    make_sender: MakeSender, then: str, greeting: bytes
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read(65536)
+        await says(greeting, then=then)(peer)
+
+    async with hostile(script) as receiver:
+        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context(), timeout_seconds=1)
+        answer = await post(sender, receiver.url(NAME, scheme="https"))
+    assert answer.error == ("timeout" if then == "hold" and not greeting else "tls")
+    assert receiver.requests == []
+
+
+async def test_sender_refuses_a_context_that_does_not_verify(make_sender: MakeSender) -> None:
+    careless = ssl.create_default_context()
+    careless.check_hostname = False
+    with pytest.raises(ValueError, match="verify"):
+        make_sender(ssl_context=careless)
+
+
+# --- through an egress proxy ----------------------------------------------------------------------
+
+
+def proxying(receiver: Hostile) -> Callable[[Peer], Awaitable[None]]:
+    async def script(peer: Peer) -> None:
+        head = await peer.request()
+        if head.startswith(b"CONNECT "):
+            await peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await peer.tunnel(receiver.port)
+        else:
+            await peer.tunnel(receiver.port, first=head)
+
+    return script
+
+
+async def test_proxy_is_asked_to_connect_and_sees_only_tls(make_sender: MakeSender) -> None:
+    names = Names(proxy_internal=["127.0.0.1"])
+    tls = server_context(AUTHORITY.issue_cert(NAME))
+    async with hostile(answering(OK), tls=tls) as receiver, hostile(proxying(receiver)) as proxy:
+        sender = make_sender(
+            "",
+            resolve=names,
+            ssl_context=client_context(),
+            proxy_url=f"http://user:secret@proxy.internal:{proxy.port}",
+        )
+        first = await post(sender, f"https://{NAME}/hooks")
+        second = await post(sender, f"https://{NAME}/hooks")
+    assert status_200_after_that(first)
+    assert status_200_after_that(second)
+    assert names.asked == ["proxy.internal"], "the receiver's name is the proxy's to resolve"
+    assert receiver.sni == NAME
+    assert (proxy.connections, receiver.connections) == (1, 1)
+    assert proxy.requests[0].startswith(f"CONNECT {NAME}:443 HTTP/1.1\r\n".encode())
+    assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=" in proxy.requests[0]
+    assert receiver.requests[0].startswith(b"POST /hooks HTTP/1.1\r\n")
+    assert b"roxy-" not in receiver.requests[0]
+
+
+async def test_plain_http_goes_to_the_proxy_in_absolute_form(make_sender: MakeSender) -> None:
+    async with hostile(answering(OK)) as receiver, hostile(proxying(receiver)) as proxy:
+        sender = make_sender("hooks.internal", proxy_url=f"http://user:secret@127.0.0.1:{proxy.port}")
+        assert status_200_after_that(await post(sender, "http://hooks.internal/h?a=1"))
+    head = proxy.requests[0]
+    assert head.startswith(b"POST http://hooks.internal/h?a=1 HTTP/1.1\r\n")
+    assert b"proxy-authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in head
+
+
+@pytest.mark.parametrize(
+    "url", ["https://169.254.169.254/", "https://10.0.0.1/", "https://localhost/", f"http://{NAME}/"]
+)
+async def test_only_the_hop_to_the_proxy_is_exempt(make_sender: MakeSender, url: str) -> None:
+    async with hostile(answering(OK)) as proxy:
+        answer = await post(make_sender("", proxy_url=f"http://127.0.0.1:{proxy.port}"), url)
+    assert (answer.status, answer.error) == (None, "blocked")
+    assert proxy.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "proxy"),
+        (b"HTTP/1.1 500 Oops\r\n\r\n", "proxy"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "proxy"),
+        (b"", "proxy"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "blocked"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "connect"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "connect"),
+        (b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", "connect"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "tls"),
+    ],
+)
+async def test_proxys_own_faults_are_told_from_the_receivers(
+    make_sender: MakeSender, answer: bytes, error: str
+) -> None:
+    async with hostile(after_request(says(answer, then="close"))) as proxy:
+        sender = make_sender("", proxy_url=f"http://127.0.0.1:{proxy.port}")
+        assert (await post(sender, f"https://{NAME}/")).error == error
+
+
+async def test_proxy_that_is_away_is_our_fault(make_sender: MakeSender) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        refusing = make_sender("", proxy_url=f"http://127.0.0.1:{unused.getsockname()[1]}")
+        assert (await post(refusing, f"https://{NAME}/")).error == "proxy"
+    unknown = make_sender("", proxy_url="http://proxy.internal:3128", resolve=Names())
+    assert (await post(unknown, f"https://{NAME}/")).error == "proxy"
+
+
+async def test_time_out_on_the_way_to_the_proxy_is_ours_and_beyond_it_the_receivers(
+    make_sender: MakeSender,
+) -> None:
+    names = BlackHole()
+    try:
+        lost = make_sender(
+            "", proxy_url="http://proxy.black-hole.example:3128", resolve=names, timeout_seconds=0.2
+        )
+        assert (await post(lost, f"https://{NAME}/")).error == "proxy"
+    finally:
+        names.release.set()
+    async with hostile(after_request(says(b""))) as proxy:
+        sender = make_sender("", proxy_url=f"http://127.0.0.1:{proxy.port}", timeout_seconds=0.2)
+        assert (await post(sender, f"https://{NAME}/")).error == "timeout"
+
+
+# --- any transport of httpx's will do -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (httpx.ConnectError("refused"), "connect"),
+        (httpx.ConnectTimeout("late"), "timeout"),
+        (httpx.ReadTimeout("late"), "timeout"),
+        (httpx.ReadError("reset"), "protocol"),
+        (httpx.RemoteProtocolError("nonsense"), "protocol"),
+        (httpx.ProxyError("away"), "proxy"),
+    ],
+)
+async def test_faults_of_another_transport_have_the_same_codes(
+    fault: httpx.TransportError, error: str
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise fault
+
+    sender = Sender(httpx.MockTransport(fail), timeout_seconds=5)
+    assert (await post(sender, "https://partner.example/")).error == error
+
+
+async def test_respx_can_stand_in_for_the_far_side() -> None:
+    router = respx.MockRouter()
+    route = router.post("https://partner.example/hooks").respond(
+        429, headers={"Retry-After": "7"}, text="slow down"
+    )
+    sender = Sender(httpx.MockTransport(router.async_handler), timeout_seconds=5)
+    answer = await post(sender, "https://partner.example/hooks")
+    assert (answer.status, answer.retry_after, answer.excerpt) == (429, "7", b"slow down")
+    assert route.calls.last.request.content == BODY
+    assert route.calls.last.request.headers["host"] == "partner.example"
+    await sender.close()

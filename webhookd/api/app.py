@@ -1,0 +1,55 @@
+"""The HTTP application: every noun's routes in one table, behind one edge."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.routing import BaseRoute, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from webhookd.api import audit, health, keys, partners, queues, task_batch, tasks
+from webhookd.api.auth import Authenticator
+from webhookd.api.edge import Edge
+from webhookd.api.parts import ApiParts
+from webhookd.api.routes import AnyRoute, starlette_routes
+from webhookd.core.errors import NotFound
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    *tasks.ROUTES,
+    *task_batch.ROUTES,
+    *partners.ROUTES,
+    *keys.ROUTES,
+    *queues.ROUTES,
+    *audit.ROUTES,
+    *health.ROUTES,
+)
+
+
+def create_app(
+    parts: ApiParts, *, authenticator: Authenticator | None = None, more: Sequence[BaseRoute] = ()
+) -> ASGIApp:
+    """Return the application on these parts.
+
+    `more` are routes that are not rows: WebSockets, pages, static files; they share `authenticator`,
+    from `make_authenticator`.
+    """
+    authenticator = authenticator or make_authenticator(parts)
+    routes: list[BaseRoute] = [*starlette_routes(ROUTES, parts, authenticator), *more]
+    return Edge(Router(routes, redirect_slashes=False, default=_nothing_here), listeners=parts.listeners)
+
+
+def make_authenticator(parts: ApiParts) -> Authenticator:
+    """Return the authenticator of this process."""
+    return Authenticator(
+        parts.store.keys.find,
+        admin_key_hash=parts.options.admin_key_hash,
+        trusted_proxies=parts.options.trusted_proxies,
+        now_ms=parts.now_ms,
+    )
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await WebSocketClose()(scope, receive, send)
+        return
+    raise NotFound("There is nothing at this path.")

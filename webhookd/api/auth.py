@@ -1,0 +1,143 @@
+"""Bearer keys: who calls, and a brake on guessing.
+
+A key that was looked up is trusted for RECHECK_SECONDS, so a revocation, a suspension or new limits
+bite within that time in every process. Keys are hashed on arrival; their texts are kept nowhere.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from webhookd.adapters.store.api_keys import Credential
+from webhookd.api.caller import Caller
+from webhookd.api.client_address import Network, client_address
+from webhookd.core import api_keys
+from webhookd.core.admission import Bucket, Taken, take
+from webhookd.core.errors import Forbidden, RateLimited, Unauthenticated
+from webhookd.core.model import SCOPES
+from webhookd.core.records import ApiKey
+
+RECHECK_SECONDS: Final = 3.0
+FAILURES_AT_ONCE: Final = 60
+FAILURES_PER_SECOND: Final = 1.0
+OPERATOR: Final = "operator"
+"""The key id of WEBHOOKD_ADMIN_KEY in the audit log; it has no row."""
+
+_MOST_KEYS: Final = 10_000
+_MOST_ADDRESSES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    caller: Caller
+    key: ApiKey
+    checked_ms: int
+
+    def is_good(self, now_ms: int) -> bool:
+        """Whether the key is neither revoked nor expired."""
+        return self.key.revoked_ms is None and (self.key.expires_ms is None or now_ms < self.key.expires_ms)
+
+
+class Authenticator:
+    """Turns a key into a Caller. Use it on one event loop."""
+
+    def __init__(
+        self,
+        find: Callable[[str], Awaitable[Credential | None]],
+        *,
+        admin_key_hash: bytes | None,
+        trusted_proxies: Sequence[Network],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._find = find
+        self._admin_key_hash = admin_key_hash
+        self._trusted_proxies = trusted_proxies
+        self._now_ms = now_ms
+        self._seen: dict[bytes, _Seen] = {}
+        self._lookups: dict[bytes, asyncio.Task[_Seen | None]] = {}
+        self._failures: dict[str, Bucket] = {}
+
+    async def caller(self, headers: Mapping[bytes, bytes], peer: str | None) -> Caller:
+        """Return who calls by the `Authorization` header; `peer` is the address of the connection.
+
+        Raises Unauthenticated, Forbidden (suspended), RateLimited (too many wrong keys from there).
+        """
+        header = headers.get(b"authorization")
+        if header is None:
+            raise Unauthenticated("A key is needed: send Authorization: Bearer <key>.")
+        scheme, _, text = header.partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise Unauthenticated("The Authorization header must be: Bearer <key>.")
+        return await self.identify(text.strip().decode("latin-1"), headers, peer)
+
+    async def identify(self, text: str, headers: Mapping[bytes, bytes], peer: str | None) -> Caller:
+        """Return whose key `text` is. Raises as `caller`."""
+        presented = api_keys.parse(text)
+        digest = api_keys.hash_text(text) if presented is None else presented.hash
+        if self._admin_key_hash is not None and api_keys.matches(digest, self._admin_key_hash):
+            return Caller(key_id=OPERATOR, partner=None, scopes=frozenset(SCOPES))
+        now_ms = self._now_ms()
+        seen = self._seen.get(digest)
+        if seen is None:
+            # Keys that were good before are let through: neighbours of a guesser share its address.
+            self._refuse_guesser(client_address(peer, headers, self._trusted_proxies), now_ms)
+        if (seen is None or now_ms - seen.checked_ms >= RECHECK_SECONDS * 1000) and presented is not None:
+            seen = await self._look_up(presented, now_ms)
+        if seen is None or not seen.is_good(now_ms):
+            self._seen.pop(digest, None)
+            self._note_failure(client_address(peer, headers, self._trusted_proxies), now_ms)
+            raise Unauthenticated("The key is wrong, expired or revoked.")
+        if seen.caller.partner is not None and seen.caller.partner.suspended:
+            raise Forbidden("This partner is suspended.")
+        return seen.caller
+
+    async def _look_up(self, presented: api_keys.PresentedKey, now_ms: int) -> _Seen | None:
+        """Read the key's row, once for all who ask at the same time."""
+        lookup = self._lookups.get(presented.hash)
+        if lookup is None:
+            lookup = asyncio.create_task(self._read(presented, now_ms), name="key-lookup")
+            self._lookups[presented.hash] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(presented.hash, None))
+        return await asyncio.shield(lookup)
+
+    async def _read(self, presented: api_keys.PresentedKey, now_ms: int) -> _Seen | None:
+        credential = await self._find(presented.id)
+        if credential is None or not api_keys.matches(presented.hash, credential.key.secret_hash):
+            return None
+        seen = _Seen(
+            caller=Caller(
+                key_id=credential.key.id,
+                partner=credential.partner,
+                scopes=frozenset(credential.key.scopes),
+            ),
+            key=credential.key,
+            checked_ms=now_ms,
+        )
+        self._seen.pop(presented.hash, None)
+        self._seen[presented.hash] = seen
+        if len(self._seen) > _MOST_KEYS:
+            del self._seen[next(iter(self._seen))]
+        return seen
+
+    def _refuse_guesser(self, address: str, now_ms: int) -> None:
+        looked = self._failures_of(address, 0, now_ms)
+        if looked.remaining < 1:
+            raise RateLimited(
+                "Too many wrong keys came from this address.",
+                retry_after_seconds=(1 - looked.bucket.tokens) / FAILURES_PER_SECOND,
+            )
+
+    def _note_failure(self, address: str, now_ms: int) -> None:
+        self._failures[address] = self._failures_of(address, 1, now_ms).bucket
+        if len(self._failures) > _MOST_ADDRESSES:
+            del self._failures[next(iter(self._failures))]
+
+    def _failures_of(self, address: str, wanted: int, now_ms: int) -> Taken:
+        return take(
+            self._failures.get(address),
+            rate=FAILURES_PER_SECOND,
+            burst=FAILURES_AT_ONCE,
+            wanted=wanted,
+            now_ms=now_ms,
+        )

@@ -1,0 +1,136 @@
+"""The outermost layer: trace in and out, errors into problems, and the facts of each request to listeners.
+
+One plain ASGI callable around Starlette's router, because a stack of middlewares costs more than the
+whole of a submission's parsing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webhookd.adapters import entropy
+from webhookd.api.answers import Headers
+from webhookd.api.parts import Listener, RequestFacts
+from webhookd.api.problems import problem_answer, public
+from webhookd.core import trace
+from webhookd.core.errors import ServiceError, WebhookdError
+from webhookd.core.trace import TraceContext
+
+_log = structlog.get_logger(__name__)
+
+SCOPE_KEY: Final = "webhookd.exchange"
+NOBODY_LISTENS: Final = 499
+"""The status in logs of a request whose client went away first (nginx's convention); never sent."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """What the layers tell each other about one request. `more_headers` go onto any answer."""
+
+    trace: TraceContext
+    headers: dict[bytes, bytes]
+    route: str | None = None
+    actor: str | None = None
+    more_headers: Headers = field(default_factory=list)
+    status: int | None = None
+    error_code: str | None = None
+
+
+def exchange_of(scope: Scope) -> Exchange:
+    """Return the request's exchange."""
+    exchange: Exchange = scope[SCOPE_KEY]
+    return exchange
+
+
+class Edge:
+    """Wraps the router."""
+
+    def __init__(self, app: ASGIApp, *, listeners: Sequence[Listener]) -> None:
+        self._app = app
+        self._listeners = tuple(listeners)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, WebSocket or lifespan."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        headers = _headers(scope)
+        exchange = Exchange(trace=_trace(headers), headers=headers)
+        exchange.more_headers.append((b"traceparent", exchange.trace.header().encode()))
+        scope[SCOPE_KEY] = exchange
+
+        async def watched_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except ClientDisconnect:
+            exchange.status = exchange.status or NOBODY_LISTENS
+        except Exception as error:  # noqa: BLE001 - the one place where anything becomes an answer
+            await self._answer_error(error, exchange, scope, watched_send)
+        finally:
+            facts = RequestFacts(
+                method=scope["method"],
+                route=exchange.route,
+                status=exchange.status or NOBODY_LISTENS,
+                duration_ms=round((perf_counter() - started) * 1000, 2),
+                actor=exchange.actor,
+                trace_id=exchange.trace.trace_id,
+                error_code=exchange.error_code,
+            )
+            for listener in self._listeners:
+                listener(facts)
+
+    async def _answer_error(self, error: Exception, exchange: Exchange, scope: Scope, send: Send) -> None:
+        trace_id = exchange.trace.trace_id
+        exchange.error_code = public(error).code
+        if not isinstance(error, WebhookdError) or (error.status == 500 and isinstance(error, ServiceError)):
+            _log.error("request_failed", trace_id=trace_id, route=exchange.route, exc_info=error)
+        if exchange.status is not None:
+            # The response has begun; cutting the connection is the only honest end.
+            raise error
+        answer = problem_answer(error, trace_id=trace_id)
+        await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
+
+
+def log_request(facts: RequestFacts) -> None:
+    """The listener that writes one wide line a request. No path, query, address or key: only the template."""
+    _log.info(
+        "request",
+        method=facts.method,
+        route=facts.route,
+        status=facts.status,
+        ms=facts.duration_ms,
+        actor=facts.actor,
+        trace_id=facts.trace_id,
+        code=facts.error_code,
+    )
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers by name; repeated ones joined by commas (RFC 9110 section 5.2)."""
+    pairs = scope["headers"]
+    headers: dict[bytes, bytes] = dict(pairs)
+    if len(headers) != len(pairs):
+        headers.clear()
+        for name, value in pairs:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def _trace(headers: dict[bytes, bytes]) -> TraceContext:
+    brought = headers.get(b"traceparent")
+    if brought is not None:
+        state = headers.get(b"tracestate", b"").decode("latin-1")
+        context = trace.parse(brought.decode("latin-1"), state)
+        if context is not None:
+            return context.child(entropy.new_span_id())
+    return entropy.new_trace()

@@ -1,0 +1,105 @@
+"""API keys, for admins: several live ones a partner, each with its scopes and perhaps an end."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+from sqlalchemy import Connection
+
+from webhookd.adapters import entropy
+from webhookd.adapters.store.api_keys import add_key, revoke_key
+from webhookd.adapters.store.partners import read_partner
+from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.call import Call, found
+from webhookd.api.routes import ADMIN, AnyRoute, ApiRoute
+from webhookd.api.wire import Body, Listing, NoQuery, Time, unknown_or_wrong
+from webhookd.core.api_keys import PARTNER_PREFIX
+from webhookd.core.model import SCOPES
+from webhookd.core.records import ApiKey
+from webhookd.core.times import to_rfc3339
+
+
+def _known_scope(scope: str) -> str:
+    if scope not in SCOPES:
+        raise ValueError(f"must be one of {', '.join(SCOPES)}")
+    return scope
+
+
+class NewKey(Body):
+    """`POST /v1/partners/{id}/keys`; every scope unless some are named."""
+
+    name: str = Field("", max_length=100)
+    scopes: list[Annotated[str, AfterValidator(_known_scope)]] = Field(list(SCOPES), min_length=1)
+    expires_at: Time | None = None
+
+
+async def create_key(call: Call[NewKey, NoQuery]) -> Answer:
+    """`POST /v1/partners/{id}/keys`: the key, shown this once."""
+    body, partner_id = call.body, call.path_params["id"]
+    if body.expires_at is not None and body.expires_at <= call.now_ms:
+        raise unknown_or_wrong("body", "expires_at", "has passed")
+    made = entropy.new_api_key(PARTNER_PREFIX, call.now_ms)
+    key = ApiKey(
+        id=made.id,
+        partner_id=partner_id,
+        name=body.name,
+        scopes=tuple(dict.fromkeys(body.scopes)),
+        secret_hash=made.hash,
+        created_ms=call.now_ms,
+        expires_ms=body.expires_at,
+        revoked_ms=None,
+    )
+
+    def effect(conn: Connection) -> Answer:
+        found(read_partner(conn, partner_id), "partner")
+        add_key(conn, key)
+        call.audit(conn, "key.create", key.id, partner_id=partner_id, detail={"scopes": list(key.scopes)})
+        return json_answer(201, {**_document(key), "key": made.text})
+
+    return await call.once(effect)
+
+
+async def list_keys(call: Call[None, Listing]) -> Answer:
+    """`GET /v1/partners/{id}/keys`: revoked and expired ones too."""
+    partner_id = call.path_params["id"]
+    found(await call.parts.store.partners.get(partner_id), "partner")
+    keys, cursor = await call.parts.store.keys.list(partner_id, call.query.page)
+    return page_answer([_document(key) for key in keys], cursor)
+
+
+async def delete_key(call: Call[None, NoQuery]) -> Answer:
+    """`DELETE /v1/keys/{id}`: revokes it for good, everywhere within a few seconds."""
+    key_id = call.path_params["id"]
+
+    def effect(conn: Connection) -> Answer:
+        key = found(revoke_key(conn, key_id, now_ms=call.now_ms), "key")
+        call.audit(conn, "key.revoke", key_id, partner_id=key.partner_id)
+        return Answer(status=204)
+
+    return await call.once(effect)
+
+
+def _document(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "partner": key.partner_id,
+        "name": key.name,
+        "scopes": key.scopes,
+        "created_at": to_rfc3339(key.created_ms),
+        "expires_at": None if key.expires_ms is None else to_rfc3339(key.expires_ms),
+        "revoked_at": None if key.revoked_ms is None else to_rfc3339(key.revoked_ms),
+    }
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="POST",
+        path="/v1/partners/{id}/keys",
+        handler=create_key,
+        access=ADMIN,
+        body=NewKey,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+    ApiRoute(method="GET", path="/v1/partners/{id}/keys", handler=list_keys, access=ADMIN, query=Listing),
+    ApiRoute(method="DELETE", path="/v1/keys/{id}", handler=delete_key, access=ADMIN, query=NoQuery),
+)

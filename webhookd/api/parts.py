@@ -1,0 +1,62 @@
+"""What the HTTP face needs from the rest, as one value: `wiring` builds it, and so do the tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.vault import Vault
+from webhookd.core.egress import EgressPolicy
+from webhookd.flows.load import LoadGauge
+from webhookd.flows.submit import Announcer, Bell, SubmitTasks
+from webhookd.taskset import TaskSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFacts:
+    """What is known of a request once it was answered; logs and metrics listen.
+
+    `route` is the template (`/v1/tasks/{id}`), None where no route matched; `actor` is a partner's id,
+    or `admin`, None where nobody was let in.
+    """
+
+    method: str
+    route: str | None
+    status: int
+    duration_ms: float
+    actor: str | None
+    trace_id: str
+    error_code: str | None
+
+
+Listener = Callable[[RequestFacts], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """Policies of the HTTP face, from the settings. Sizes in bytes."""
+
+    base_url: str = ""
+    admin_key_hash: bytes | None = None
+    max_input_bytes: int = 262_144
+    max_batch_bytes: int = 8_388_608
+    max_body_bytes: int = 65_536
+    body_timeout_seconds: float = 30.0
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """Everything a handler may use. `now_ms` is the clock."""
+
+    options: ApiOptions
+    store: Store
+    task_types: TaskSet
+    egress: EgressPolicy
+    vault: Vault
+    submit: SubmitTasks
+    load: LoadGauge
+    bell: Bell
+    signals: Announcer
+    now_ms: Callable[[], int]
+    listeners: tuple[Listener, ...] = ()

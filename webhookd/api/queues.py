@@ -1,0 +1,108 @@
+"""Queues for operators and autoscalers: how deep, how old, how fast; pausing and resuming them."""
+
+from math import ceil
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from webhookd.adapters.store.counters import set_paused
+from webhookd.adapters.store.submit import ensure_queues
+from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.call import Call
+from webhookd.api.routes import ADMIN, AnyRoute, ApiRoute
+from webhookd.api.wire import Listing, NoBody, NoQuery
+from webhookd.core.errors import NotFound
+from webhookd.core.records import QueueDepth
+
+TARGET_WAIT_SECONDS: Final = 10.0
+"""The wait that `desired_workers` aims at."""
+MOST_WORKERS: Final = 1_000
+
+
+async def list_queues(call: Call[None, Listing]) -> Answer:
+    """`GET /v1/queues`."""
+    store, limit, cursor = call.parts.store, call.query.limit, call.query.cursor or ""
+    depths = [depth for depth in await store.queues.depths() if depth.queue > cursor]
+    sessions = await store.sessions.live(call.now_ms)
+    workers = sum(session["kind"] == "tasks" for session in sessions)
+    shown = [_document(call, depth, workers) for depth in depths[:limit]]
+    return page_answer(shown, depths[limit - 1].queue if len(depths) > limit else None)
+
+
+async def pause_queue(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/queues/{name}/pause`: what runs goes on, nothing more is claimed."""
+    return await _set_paused(call, paused=True)
+
+
+async def resume_queue(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/queues/{name}/resume`."""
+    answer = await _set_paused(call, paused=False)
+    call.parts.bell.ring(call.path_params["name"])
+    return answer
+
+
+async def _set_paused(call: Call[NoBody, NoQuery], *, paused: bool) -> Answer:
+    name = call.path_params["name"]
+
+    def effect(conn: Connection) -> Answer:
+        if name in call.parts.task_types.queues:
+            ensure_queues(conn, [name])  # a queue has its row from its first task on
+        if not set_paused(conn, name, call.now_ms if paused else None):
+            raise NotFound("There is no such queue.")
+        call.audit(conn, "queue.pause" if paused else "queue.resume", name, partner_id=None)
+        return json_answer(200, {"name": name, "paused": paused})
+
+    return await call.once(effect)
+
+
+def _document(call: Call[None, Listing], depth: QueueDepth, workers: int) -> dict[str, Any]:
+    rate = call.parts.load.ended_per_second(depth.queue)
+    oldest_ms = 0 if depth.oldest_queued_ms is None else max(0, call.now_ms - depth.oldest_queued_ms)
+    drain_seconds = depth.queued / rate if depth.queued and rate else None
+    return {
+        "name": depth.queue,
+        "paused": depth.paused,
+        "depth": depth.queued,
+        "scheduled": depth.scheduled,
+        "running": depth.running,
+        "finished": depth.finished,
+        "oldest_age_seconds": round(oldest_ms / 1000, 3),
+        "rate_per_second": round(rate, 3),
+        "drain_seconds": drain_seconds if depth.queued else 0.0,
+        "desired_workers": 0 if depth.paused else desired_workers(depth.queued, rate, workers),
+    }
+
+
+def desired_workers(queued: int, ended_per_second: float, workers: int) -> int:
+    """Return how many worker processes, as fast as those there, would empty it in TARGET_WAIT_SECONDS.
+
+    One where something waits and no rate is known yet; none where nothing waits and nothing ends.
+    """
+    if not queued:
+        return min(workers, 1) if ended_per_second else 0
+    if not ended_per_second or not workers:
+        return max(1, workers)
+    return min(MOST_WORKERS, max(1, ceil(queued / TARGET_WAIT_SECONDS / (ended_per_second / workers))))
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(method="GET", path="/v1/queues", handler=list_queues, access=ADMIN, query=Listing),
+    ApiRoute(
+        method="POST",
+        path="/v1/queues/{name}/pause",
+        handler=pause_queue,
+        access=ADMIN,
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+    ApiRoute(
+        method="POST",
+        path="/v1/queues/{name}/resume",
+        handler=resume_queue,
+        access=ADMIN,
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+)

@@ -1,0 +1,149 @@
+"""Routes as data: each noun lists its `ROUTES`, and here a row becomes something Starlette can serve.
+
+The order of checks is the same everywhere: method, key, scope, query, Idempotency-Key, body, handler.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from webhookd.api.answers import Answer, Reply
+from webhookd.api.auth import Authenticator
+from webhookd.api.body import read_json
+from webhookd.api.call import Call
+from webhookd.api.caller import Caller
+from webhookd.api.edge import Exchange, exchange_of
+from webhookd.api.idempotency_key import HEADER, parse_key
+from webhookd.api.parts import ApiOptions, ApiParts
+from webhookd.api.problems import WrongMethod
+from webhookd.api.rate_headers import rate_headers
+from webhookd.api.wire import Query, parse_body, parse_query
+from webhookd.core.errors import Forbidden, NotFound
+
+B = TypeVar("B")
+Q = TypeVar("Q", bound=Query)
+
+ANY_KEY: Final = "any key"
+ADMIN: Final = "admin"
+OPEN: Final = "open"
+
+# Ids and names in paths. Anything else is unknown anyway, and need not trouble the database.
+_PATH_VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+NOBODY: Final = Caller(key_id="", partner=None, scopes=frozenset())
+"""The caller of an OPEN route; such a handler never looks at it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRoute(Generic[B, Q]):
+    """One call of the API.
+
+    `access` is a scope (an admin's key has all), ANY_KEY, ADMIN or OPEN. `body` is the wire model, None
+    where none is read (GET, DELETE); `may_be_empty` lets an empty body stand for `{}`. `max_bytes`
+    picks the body's limit out of the options. `query` names every parameter known.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Call[B, Q]], Awaitable[Reply]]
+    access: str
+    query: type[Q]
+    body: type[B] | None = None
+    may_be_empty: bool = False
+    max_bytes: Callable[[ApiOptions], int] = lambda options: options.max_body_bytes
+
+
+AnyRoute = ApiRoute[Any, Any]
+
+
+def starlette_routes(rows: Iterable[AnyRoute], parts: ApiParts, authenticator: Authenticator) -> list[Route]:
+    """Return one Starlette route a path, fixed paths before those with parameters."""
+    by_path: dict[str, list[AnyRoute]] = {}
+    for row in rows:
+        by_path.setdefault(row.path, []).append(row)
+    paths = sorted(by_path, key=lambda path: "{" in path)  # stable: otherwise in the order of the rows
+    return [Route(path, Resource(path, by_path[path], parts, authenticator)) for path in paths]
+
+
+class Resource:
+    """One path with its methods, as an ASGI application."""
+
+    def __init__(
+        self, path: str, rows: Iterable[AnyRoute], parts: ApiParts, authenticator: Authenticator
+    ) -> None:
+        self._path = path
+        self._rows: Mapping[str, AnyRoute] = {row.method: row for row in rows}
+        self._parts = parts
+        self._authenticator = authenticator
+        methods = {*self._rows, "OPTIONS"} | ({"HEAD"} if "GET" in self._rows else set())
+        self._allow = ", ".join(sorted(methods))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        exchange = exchange_of(scope)
+        exchange.route = self._path
+        reply = await self._reply(scope, receive, exchange)
+        await reply.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
+
+    async def _reply(self, scope: Scope, receive: Receive, exchange: Exchange) -> Reply:
+        method = scope["method"]
+        row = self._rows.get("GET" if method == "HEAD" else method)
+        if row is None:
+            if method == "OPTIONS":
+                return Answer(status=204, headers={"Allow": self._allow})
+            raise WrongMethod(self._allow)
+        parts = self._parts
+        now_ms = parts.now_ms()
+        caller = await self._let_in(row, scope, exchange, now_ms)
+        path_params = scope["path_params"]
+        if not all(_PATH_VALUE.fullmatch(value) for value in path_params.values()):
+            raise NotFound("There is nothing at this path.")
+        query = parse_query(row.query, scope["query_string"])
+        key = body = value = None
+        if row.body is not None:
+            header = exchange.headers.get(HEADER)
+            if header is not None and row.method == "POST":
+                key = parse_key(header.decode("latin-1"))
+            value = await read_json(
+                receive,
+                exchange.headers,
+                max_bytes=row.max_bytes(parts.options),
+                timeout_seconds=parts.options.body_timeout_seconds,
+                may_be_empty=row.may_be_empty,
+            )
+            value = {} if value is None and row.may_be_empty else value
+            body = parse_body(row.body, value)
+        return await row.handler(
+            Call(
+                parts=parts,
+                caller=caller,
+                method=row.method,
+                path=scope["path"],
+                route=self._path,
+                path_params=path_params,
+                headers=exchange.headers,
+                query=query,
+                body=body,
+                json=value,
+                key=key,
+                trace=exchange.trace,
+                now_ms=now_ms,
+            )
+        )
+
+    async def _let_in(self, row: AnyRoute, scope: Scope, exchange: Exchange, now_ms: int) -> Caller:
+        if row.access == OPEN:
+            return NOBODY
+        client = scope.get("client")
+        caller = await self._authenticator.caller(exchange.headers, client[0] if client else None)
+        exchange.actor = caller.partner_id or "admin"
+        if caller.partner is not None:
+            exchange.more_headers += rate_headers(self._parts.submit.rates, caller.partner, now_ms)
+        if row.access == ADMIN and not caller.is_admin:
+            raise Forbidden("This call needs an admin's key.")
+        if row.access not in (ADMIN, ANY_KEY) and not caller.may(row.access):
+            raise Forbidden(f"The key lacks the scope {row.access}.")
+        return caller

@@ -1,0 +1,154 @@
+"""`POST /v1/tasks/batch`: up to a thousand tasks in one commit, each accepted or refused by itself.
+
+What is wrong with one item is its own result; what is wrong with the whole (size, rate, quota) refuses
+the whole.
+"""
+
+from typing import Any, Final
+
+import orjson
+from pydantic import Field
+
+from webhookd.adapters.store.endpoint_settings import unknown_endpoints
+from webhookd.api.answers import Answer, json_answer
+from webhookd.api.call import Call
+from webhookd.api.idempotency_key import fingerprint, mark_replayed
+from webhookd.api.problems import problem_document
+from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
+from webhookd.api.wire import Body, NoQuery, parse_body
+from webhookd.core.errors import ClientError, FieldError, Invalid
+from webhookd.core.records import NewTask, Partner, Task
+from webhookd.core.render import task_document
+from webhookd.core.submission import Submission
+
+MAX_TASKS: Final = 1_000
+
+Result = NewTask | ClientError
+
+
+class BatchBody(Body):
+    """`partner` is the admin's; an item may repeat it, not change it."""
+
+    tasks: list[Any] = Field(min_length=1, max_length=MAX_TASKS)
+    partner: str | None = None
+
+
+async def submit_batch(call: Call[BatchBody, NoQuery]) -> Answer:
+    """`POST /v1/tasks/batch`."""
+    partner = await call.acting_partner(_named_partner(call))
+    bodies = [_item(item, index) for index, item in enumerate(call.body.tasks)]
+    unknown = await _unknown_endpoints(call, partner, bodies)
+    results = [_result(call, partner, body, unknown, index) for index, body in enumerate(bodies)]
+    tasks = tuple(result for result in results if isinstance(result, NewTask))
+    layout = [None if isinstance(result, NewTask) else _refused(call, result) for result in results]
+    if not tasks:
+        return json_answer(202, {"results": layout})
+    accepted = await call.parts.submit.submit(
+        partner,
+        Submission(
+            partner_id=partner.id,
+            tasks=tasks,
+            key=call.task_key(),
+            fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
+            now_ms=call.now_ms,
+            layout=None if call.key is None else orjson.dumps(layout).decode(),
+        ),
+    )
+    if not accepted.replayed:
+        return _answer(call, layout, [as_accepted(task) for task in tasks])
+    shown = await call.parts.store.tasks.get_many(accepted.task_ids)
+    kept = orjson.loads(orjson.loads(accepted.outcome or "{}")["layout"])
+    return mark_replayed(_answer(call, kept, shown))
+
+
+def _named_partner(call: Call[BatchBody, NoQuery]) -> str | None:
+    """An admin may name the partner in the batch or in its items, which then all name the same."""
+    if call.body.partner is not None or not call.caller.is_admin:
+        return call.body.partner
+    named = {item.get("partner") for item in call.body.tasks if isinstance(item, dict)}
+    only = named.pop() if len(named) == 1 else None
+    return only if isinstance(only, str) else None
+
+
+def _item(item: Any, index: int) -> TaskBody | Invalid:
+    try:
+        return parse_body(TaskBody, item, at=("tasks", index))
+    except Invalid as error:
+        return error
+
+
+async def _unknown_endpoints(
+    call: Call[BatchBody, NoQuery], partner: Partner, bodies: list[TaskBody | Invalid]
+) -> list[str]:
+    wanted = {one for body in bodies if isinstance(body, TaskBody) for one in body.endpoints or ()}
+    if not wanted:
+        return []
+    return await call.parts.store.db.read(unknown_endpoints, partner.id, sorted(wanted))
+
+
+def _result(
+    call: Call[BatchBody, NoQuery],
+    partner: Partner,
+    body: TaskBody | Invalid,
+    unknown: list[str],
+    index: int,
+) -> Result:
+    if isinstance(body, Invalid):
+        return body
+    at = ("tasks", index)
+    if body.partner is not None and (not call.caller.is_admin or body.partner != partner.id):
+        message = "must be the batch's" if call.caller.is_admin else "is not known here"
+        return Invalid(
+            "The task is not valid.", errors=[FieldError(path=f"$.tasks[{index}].partner", message=message)]
+        )
+    endpoint_errors = unknown_endpoint_errors(body, unknown, at)
+    if endpoint_errors:
+        return Invalid("The task is not valid.", errors=endpoint_errors)
+    parts = call.parts
+    try:
+        return new_task(
+            body,
+            partner_id=partner.id,
+            task_types=parts.task_types,
+            egress=parts.egress,
+            trace=call.trace,
+            now_ms=call.now_ms,
+            max_input_bytes=parts.options.max_input_bytes,
+            at=at,
+        )
+    except ClientError as error:
+        return error
+
+
+def _refused(call: Call[BatchBody, NoQuery], error: ClientError) -> dict[str, Any]:
+    return {"status": error.status, "error": problem_document(error, trace_id=call.trace.trace_id)}
+
+
+def _answer(call: Call[BatchBody, NoQuery], layout: list[Any], tasks: list[Task]) -> Answer:
+    base_url = call.parts.options.base_url
+    places = iter(tasks)
+    return json_answer(
+        202,
+        {
+            "results": [
+                {"status": 202, "task": task_document(next(places), base_url=base_url)}
+                if refused is None
+                else refused
+                for refused in layout
+            ]
+        },
+    )
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="POST",
+        path="/v1/tasks/batch",
+        handler=submit_batch,
+        access="tasks:write",
+        body=BatchBody,
+        query=NoQuery,
+        max_bytes=lambda options: options.max_batch_bytes,
+    ),
+)

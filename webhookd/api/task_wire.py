@@ -1,0 +1,213 @@
+"""The body of a submission, and its rules: from JSON to the `NewTask` the store takes."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import AfterValidator, Field
+
+from webhookd.adapters import entropy
+from webhookd.api.wire import Body, Time, json_path
+from webhookd.core import ids
+from webhookd.core.egress import CallbackUrl, EgressPolicy, check_url
+from webhookd.core.errors import FieldError, Invalid, UrlNotAllowed
+from webhookd.core.model import SUBSCRIBABLE_EVENTS, Priority, TaskState
+from webhookd.core.records import NewTask, Task
+from webhookd.core.trace import TraceContext
+from webhookd.taskset import TaskSet
+from webhookd.taskset.definition import TaskDefinition
+
+MAX_METADATA_KEYS: Final = 50
+MAX_METADATA_BYTES: Final = 16_384
+MAX_ENDPOINTS: Final = 50
+LATEST_RUN_MS: Final = 366 * 86_400_000
+"""How far ahead `run_at` and `expires_at` may lie: a year and a day."""
+
+
+def _subscribable(event: str) -> str:
+    if event not in SUBSCRIBABLE_EVENTS:
+        raise ValueError(f"must be one of {', '.join(SUBSCRIBABLE_EVENTS)}")
+    return event
+
+
+Event = Annotated[str, AfterValidator(_subscribable)]
+PriorityName = Literal["low", "normal", "high"]
+
+
+class TaskBody(Body):
+    """`POST /v1/tasks`; also each item of a batch."""
+
+    type: str
+    input: Any = Field(default_factory=dict)
+    callback_url: str | None = None
+    endpoints: list[str] | None = Field(None, max_length=MAX_ENDPOINTS)
+    events: list[Event] | None = Field(None, min_length=1)
+    metadata: dict[str, Any] | None = None
+    priority: PriorityName = "normal"
+    run_at: Time | None = None
+    expires_at: Time | None = None
+    partner: str | None = None
+
+
+Steps = tuple[int | str, ...]
+
+
+def new_task(
+    body: TaskBody,
+    *,
+    partner_id: str,
+    task_types: TaskSet,
+    egress: EgressPolicy,
+    trace: TraceContext,
+    now_ms: int,
+    max_input_bytes: int,
+    at: Steps = (),
+) -> NewTask:
+    """Return the task to store. `at` is where the body stands in the whole one, for the paths of errors.
+
+    Raises Invalid with every wrong field, or UrlNotAllowed where only the callback URL is refused.
+    """
+    errors: list[FieldError] = []
+    definition = task_types.get(body.type)
+    input_json = ""
+    if definition is None:
+        errors.append(FieldError(path=json_path((*at, "type")), message=_unknown_type(body.type, task_types)))
+    else:
+        errors += _input_errors(body, definition, at)
+        input_json = orjson.dumps(body.input).decode()
+        if len(input_json) > max_input_bytes:
+            errors.append(
+                FieldError(
+                    path=json_path((*at, "input")), message=f"is larger than {max_input_bytes:,} bytes"
+                )
+            )
+    metadata_json = orjson.dumps(body.metadata or {}).decode()
+    errors += _metadata_errors(body, metadata_json, at)
+    errors += _time_errors(body, now_ms, at)
+    callback = None
+    try:
+        callback = _callback(body, egress, at)
+    except UrlNotAllowed as error:
+        if not errors:
+            raise
+        errors += error.errors
+    if errors or definition is None:
+        raise Invalid("The task is not valid.", errors=errors)
+    due_ms = max(now_ms, body.run_at or 0)
+    return NewTask(
+        id=entropy.new_id(ids.TASK, now_ms),
+        partner_id=partner_id,
+        type=body.type,
+        queue=definition.queue,
+        priority=Priority[body.priority.upper()],
+        max_attempts=definition.max_attempts,
+        due_ms=due_ms,
+        run_at_ms=body.run_at,
+        expires_ms=body.expires_at,
+        created_ms=now_ms,
+        scheduled=due_ms > now_ms,
+        trace_id=trace.trace_id,
+        trace_parent_id=trace.parent_id,
+        trace_flags=trace.flags,
+        trace_state=trace.state,
+        input_json=input_json,
+        metadata_json=metadata_json,
+        callback_url=None if callback is None else callback.url,
+        callback_origin=None if callback is None else callback.origin,
+        endpoint_ids=tuple(dict.fromkeys(body.endpoints or ())),
+        events=tuple(dict.fromkeys(body.events or ())),
+    )
+
+
+def as_accepted(task: NewTask) -> Task:
+    """Return the task as it stands right after its commit, without asking the store."""
+    return Task(
+        id=task.id,
+        partner_id=task.partner_id,
+        type=task.type,
+        queue=task.queue,
+        state=TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED,
+        priority=task.priority,
+        version=1,
+        attempts=0,
+        max_attempts=task.max_attempts,
+        progress_percent=None,
+        progress_message=None,
+        trace_id=task.trace_id,
+        trace_parent_id=task.trace_parent_id,
+        trace_flags=task.trace_flags,
+        trace_state=task.trace_state,
+        callback_url=task.callback_url,
+        callback_origin=task.callback_origin,
+        endpoint_ids=task.endpoint_ids,
+        events=task.events,
+        metadata_json=task.metadata_json,
+        result_json=None,
+        error_code=None,
+        error_message=None,
+        created_ms=task.created_ms,
+        run_at_ms=task.run_at_ms,
+        due_ms=task.due_ms,
+        expires_ms=task.expires_ms,
+        started_ms=None,
+        finished_ms=None,
+        cancel_requested=False,
+    )
+
+
+def unknown_endpoint_errors(body: TaskBody, unknown: Sequence[str], at: Steps = ()) -> list[FieldError]:
+    """Return an error for each of the body's endpoints that is among the unknown."""
+    return [
+        FieldError(path=json_path((*at, "endpoints", index)), message="there is no such endpoint")
+        for index, endpoint_id in enumerate(body.endpoints or ())
+        if endpoint_id in unknown
+    ]
+
+
+def _unknown_type(name: str, task_types: TaskSet) -> str:
+    known = [definition.type for definition in task_types]
+    near = get_close_matches(name[:100], known, n=3) or known[:10]
+    return f"is not a task type here; known are {', '.join(near)}" if near else "is not a task type here"
+
+
+def _input_errors(body: TaskBody, definition: TaskDefinition, at: Steps) -> Iterator[FieldError]:
+    root = json_path(at)
+    for error in definition.validate_input(body.input):
+        yield FieldError(path=root + error.path.removeprefix("$"), message=error.message)
+
+
+def _metadata_errors(body: TaskBody, metadata_json: str, at: Steps) -> Iterator[FieldError]:
+    if not body.metadata:
+        return
+    if len(body.metadata) > MAX_METADATA_KEYS:
+        yield FieldError(path=json_path((*at, "metadata")), message=f"has over {MAX_METADATA_KEYS} names")
+    if len(metadata_json.encode()) > MAX_METADATA_BYTES:
+        yield FieldError(path=json_path((*at, "metadata")), message=f"is over {MAX_METADATA_BYTES:,} bytes")
+    for name, value in body.metadata.items():
+        if isinstance(value, dict | list):
+            yield FieldError(
+                path=json_path((*at, "metadata", name)), message="must be a string, number, boolean or null"
+            )
+
+
+def _time_errors(body: TaskBody, now_ms: int, at: Steps) -> Iterator[FieldError]:
+    if body.run_at is not None and body.run_at > now_ms + LATEST_RUN_MS:
+        yield FieldError(path=json_path((*at, "run_at")), message="is more than a year ahead")
+    if body.expires_at is None:
+        return
+    path = json_path((*at, "expires_at"))
+    if body.expires_at <= now_ms:
+        yield FieldError(path=path, message="has passed")
+    elif body.run_at is not None and body.expires_at <= body.run_at:
+        yield FieldError(path=path, message="must be later than run_at")
+
+
+def _callback(body: TaskBody, egress: EgressPolicy, at: Steps) -> CallbackUrl | None:
+    if body.callback_url is None:
+        return None
+    try:
+        return check_url(body.callback_url, egress)
+    except UrlNotAllowed as error:
+        path = json_path((*at, "callback_url"))
+        raise UrlNotAllowed(error.detail, errors=[FieldError(path=path, message=error.detail)]) from None

@@ -1,0 +1,183 @@
+"""Tasks over HTTP: submit one, look at it, list, cancel, and which types there are."""
+
+from hashlib import blake2b
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection
+
+from webhookd.adapters.store.endpoint_settings import unknown_endpoints
+from webhookd.adapters.store.tasks import Cancelled
+from webhookd.api.answers import Answer, page_answer
+from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.idempotency_key import REPLAYED, fingerprint
+from webhookd.api.problems import retry_after
+from webhookd.api.routes import ANY_KEY, AnyRoute, ApiRoute
+from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
+from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time
+from webhookd.core.errors import Invalid
+from webhookd.core.listing import TaskFilter
+from webhookd.core.model import TaskState
+from webhookd.core.records import Task, TaskSignal
+from webhookd.core.render import task_document
+from webhookd.core.submission import Submission
+
+DELIVER_QUEUE: Final = "deliver"
+
+
+class TaskListing(AdminListing):
+    """`GET /v1/tasks`."""
+
+    state: TaskState | None = None
+    type: str | None = None
+    since: Time | None = None
+    until: Time | None = None
+
+
+async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
+    """`POST /v1/tasks`."""
+    parts, body = call.parts, call.body
+    partner = await call.acting_partner(body.partner)
+    task = new_task(
+        body,
+        partner_id=partner.id,
+        task_types=parts.task_types,
+        egress=parts.egress,
+        trace=call.trace,
+        now_ms=call.now_ms,
+        max_input_bytes=parts.options.max_input_bytes,
+    )
+    if task.endpoint_ids:
+        unknown = await parts.store.db.read(unknown_endpoints, partner.id, task.endpoint_ids)
+        if unknown:
+            raise Invalid("The task is not valid.", errors=unknown_endpoint_errors(body, unknown))
+    accepted = await parts.submit.submit(
+        partner,
+        Submission(
+            partner_id=partner.id,
+            tasks=(task,),
+            key=call.task_key(),
+            fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
+            now_ms=call.now_ms,
+        ),
+    )
+    shown = as_accepted(task)
+    if accepted.replayed:
+        shown = found(await parts.store.tasks.get(accepted.task_ids[0], partner.id), "task")
+    return task_answer(call, shown, status=202, replayed=accepted.replayed)
+
+
+async def show_task(call: Call[None, NoQuery]) -> Answer:
+    """`GET /v1/tasks/{id}`."""
+    task = found(await call.parts.store.tasks.get(call.path_params["id"], call.caller.partner_id), "task")
+    return task_answer(call, task, status=200)
+
+
+async def list_tasks(call: Call[None, TaskListing]) -> Answer:
+    """`GET /v1/tasks`."""
+    query = call.query
+    wanted = TaskFilter(state=query.state, type=query.type, since_ms=query.since, until_ms=query.until)
+    page, cursor = await call.parts.store.tasks.page(call.narrowed(query.partner), wanted, query.page)
+    base_url = call.parts.options.base_url
+    return page_answer([task_document(task, base_url=base_url) for task in page], cursor)
+
+
+async def cancel_task(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/tasks/{id}/cancel`."""
+    task_id, partner_id = call.path_params["id"], call.caller.partner_id
+    store = call.parts.store
+    done: list[Cancelled] = []
+
+    def effect(conn: Connection) -> Answer:
+        cancelled: Cancelled = found(store.tasks.moves.cancel(conn, task_id, partner_id, call.now_ms), "task")
+        done.append(cancelled)
+        return Answer(status=200 if cancelled.was_done else 202)
+
+    kept = await call.once(effect)
+    if not done:
+        task = found(await store.tasks.get(task_id, partner_id), "task")
+        return task_answer(call, task, status=kept.status, replayed=True)
+    task = done[-1].task
+    if not done[-1].was_done:
+        call.parts.bell.ring(DELIVER_QUEUE)
+        signal = TaskSignal(task_id=task.id, partner_id=task.partner_id, version=task.version)
+        call.parts.signals.publish([signal])
+    return task_answer(call, task, status=kept.status)
+
+
+async def list_task_types(call: Call[None, Listing]) -> Answer:
+    """`GET /v1/task-types`."""
+    limit, cursor = call.query.limit, call.query.cursor or ""
+    known = sorted((d for d in call.parts.task_types if d.type > cursor), key=lambda d: d.type)
+    documents = [
+        {
+            "type": definition.type,
+            "description": definition.description,
+            "queue": definition.queue,
+            "timeout_seconds": definition.timeout_seconds,
+            "max_attempts": definition.max_attempts,
+            "input_schema": definition.input_schema(),
+        }
+        for definition in known[:limit]
+    ]
+    return page_answer(documents, known[limit - 1].type if len(known) > limit else None)
+
+
+def task_answer(call: AnyCall, task: Task, *, status: int, replayed: bool = False) -> Answer:
+    """Return a task as the response: with `ETag`, and `Retry-After` while it is not done.
+
+    A GET whose `If-None-Match` names the ETag is answered `304`.
+    """
+    body = orjson.dumps(task_document(task, base_url=call.parts.options.base_url))
+    etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if not task.done:
+        headers["Retry-After"] = retry_after(seconds_until_news(call, task))
+    if status == 202:
+        headers["Location"] = f"/v1/tasks/{task.id}"
+    if replayed:
+        headers[REPLAYED] = "true"
+    wanted = call.header(b"if-none-match") if status == 200 and call.method == "GET" else None
+    if wanted is not None and _matches(etag, wanted):
+        return Answer(status=304, headers=headers)
+    return Answer(status=status, body=body, headers=headers)
+
+
+def seconds_until_news(call: AnyCall, task: Task) -> float:
+    """Return when it is worth asking again: when it is due, how long its queue takes, or a second."""
+    if task.state is TaskState.SCHEDULED:
+        return (task.due_ms - call.now_ms) / 1000
+    if task.state is TaskState.QUEUED:
+        return call.parts.load.wait_seconds(task.queue)
+    return 1.0
+
+
+def _matches(etag: str, if_none_match: str) -> bool:
+    """Compare weakly (RFC 9110 section 13.1.2)."""
+    given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return etag in given or "*" in given
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="POST",
+        path="/v1/tasks",
+        handler=submit_task,
+        access="tasks:write",
+        body=TaskBody,
+        query=NoQuery,
+        max_bytes=lambda options: options.max_input_bytes,
+    ),
+    ApiRoute(method="GET", path="/v1/tasks", handler=list_tasks, access="tasks:read", query=TaskListing),
+    ApiRoute(method="GET", path="/v1/tasks/{id}", handler=show_task, access="tasks:read", query=NoQuery),
+    ApiRoute(
+        method="POST",
+        path="/v1/tasks/{id}/cancel",
+        handler=cancel_task,
+        access="tasks:write",
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+    ApiRoute(method="GET", path="/v1/task-types", handler=list_task_types, access=ANY_KEY, query=Listing),
+)

@@ -1,0 +1,81 @@
+"""The API as a process: `python -m webhookd.asgi`, on uvicorn. SIGTERM drains and exits with 0."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+
+from webhookd.adapters.telemetry import configure_logging
+from webhookd.core.errors import SettingsError, WebhookdError
+from webhookd.loops import loop_factory
+from webhookd.settings import Settings, load_settings
+from webhookd.wiring import api_process
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return the listening socket. Raises SettingsError naming WEBHOOKD_PORT where the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"WEBHOOKD_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+            "stop what uses it, or choose another with --port or WEBHOOKD_PORT."
+        ) from None
+
+
+async def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT, then finish what is under way."""
+    async with api_process(settings) as app:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds)),
+            ws_max_size=65_536,
+        )
+        server = _Server(config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with our own signals: its own would end the process by the signal, not with exit code 0."""
+
+    def stop(self) -> None:
+        """Stop accepting and drain; a second call does not wait."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `serve`."""
+        yield
+
+
+def main() -> int:
+    """Run the API; return the exit code."""
+    try:
+        settings = load_settings()
+        configure_logging(log_format=settings.log_format, level=settings.log_level, process="api")
+        with listen(settings) as listener, asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(settings, listener))
+    except WebhookdError as error:
+        print(f"webhookd api: {error.detail}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

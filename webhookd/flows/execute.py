@@ -1,0 +1,392 @@
+"""Running tasks: claim for the free slots, run, write the end; a turn serves many rows.
+
+A turn claims until nothing is left or its time slice ends, then rings for the queue again, so that the
+broker stays tiny and no queue holds a process for itself. What is claimed is decided by the store's
+claim statement; how a function runs is the runner's.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+import structlog
+
+from webhookd.core.errors import ServiceError
+from webhookd.core.execution import Claim, ClaimTasks, End, Progress, Recorded, TaskEnd, TypeLimit
+from webhookd.core.outcome import (
+    CancelledByRequest,
+    Crashed,
+    Failed,
+    Interrupted,
+    Outcome,
+    RetryLater,
+    Succeeded,
+    TimedOut,
+)
+from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.core.retry import RetryPolicy
+from webhookd.flows.alarm import Alarm
+from webhookd.flows.lease import Lease
+from webhookd.taskset import TaskDefinition, TaskSet
+
+log = structlog.get_logger(__name__)
+
+SLICE_SECONDS = 1.0
+CANCEL_POLL_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 3_600.0
+
+
+class Tasks(Protocol):
+    """Where tasks are claimed and their ends written."""
+
+    async def claim(self, request: ClaimTasks) -> Claim:
+        """Claim tasks."""
+        ...
+
+    async def record(self, end: TaskEnd) -> Recorded:
+        """Write the end of a try."""
+        ...
+
+    async def progress(self, report: Progress) -> TaskSignal | None:
+        """Write progress; None: the task was taken away."""
+        ...
+
+    async def cancel_requests(self, session_id: str) -> list[str]:
+        """Return the ids of held tasks that are to stop."""
+        ...
+
+
+class Runs(Protocol):
+    """What runs a function."""
+
+    @property
+    def free_slots(self) -> int:
+        """How many calls may start now."""
+        ...
+
+    async def run(
+        self,
+        definition: TaskDefinition,
+        raw_input: Any,
+        *,
+        task_id: str,
+        attempt: int,
+        trace_id: str,
+        cancel: asyncio.Event,
+        on_progress: Callable[[float | None, str | None], None],
+    ) -> Outcome:
+        """Run one call and return how it ended."""
+        ...
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Start nothing more; interrupt what does not end within the grace."""
+        ...
+
+
+@dataclass(slots=True)
+class _Running:
+    task: ClaimedTask
+    session_id: str
+    started_ms: int
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    percent: float | None = None
+    message: str | None = None
+    unwritten: bool = False
+    writing: bool = False
+    work: asyncio.Task[None] | None = None
+
+
+class Executor:
+    """Runs the tasks of this process. `turn` is what a permit calls; `stop` ends gracefully."""
+
+    def __init__(
+        self,
+        *,
+        tasks: Tasks,
+        runner: Runs,
+        task_set: TaskSet,
+        lease: Lease,
+        alarm: Alarm,
+        ring: Callable[[str], None],
+        publish: Callable[[Sequence[TaskSignal]], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._tasks = tasks
+        self._runner = runner
+        self._task_set = task_set
+        self._lease = lease
+        self._alarm = alarm
+        self._ring = ring
+        self._publish = publish
+        self._now_ms = now_ms
+        self._running: dict[tuple[str, int], _Running] = {}
+        self._changed = asyncio.Event()
+        self._stopping = False
+        # A suspect is run with nothing beside it: everybody else waits until it has ended.
+        self._alone = False
+        self._limits = {
+            queue: tuple(_limit(d) for d in task_set if d.queue == queue) for queue in task_set.queues
+        }
+        lease.on_lost.append(self._drop_all)
+
+    @property
+    def running(self) -> int:
+        """How many tasks run now."""
+        return len(self._running)
+
+    async def turn(self, queue: str) -> None:
+        """Claim and start tasks of `queue` until nothing is left or the time slice ends."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + SLICE_SECONDS
+        limits = self._limits.get(queue, ())
+        while limits and not self._stopping and self._lease.alive:
+            if not self._may_claim():
+                if loop.time() >= ends or not await self._change_before(ends):
+                    self._ring(queue)
+                    return
+                continue
+            claim = await self._claim(queue, limits)
+            for task in claim.tasks:
+                self._start(task)
+            if claim.suspect_waits:
+                self._alone = True
+            elif self._alone and not claim.tasks:
+                self._alone = False
+            if not self._alone and not self._more(queue, claim):
+                return
+            if loop.time() >= ends:
+                self._ring(queue)
+                return
+
+    async def watch_cancellations(self) -> None:
+        """Tell running functions that somebody cancelled their task; until cancelled itself."""
+        while True:
+            await asyncio.sleep(CANCEL_POLL_SECONDS)
+            if not self._running:
+                continue
+            try:
+                wanted = set(await self._tasks.cancel_requests(self._lease.id))
+            except ServiceError:
+                continue
+            for running in self._running.values():
+                if running.task.id in wanted:
+                    running.cancel.set()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claim nothing more, let what runs end within the grace, hand the rest back unspent."""
+        self._stopping = True
+        self._changed.set()
+        await self._runner.stop(grace_seconds)
+        waiting = [running.work for running in self._running.values() if running.work is not None]
+        if waiting:
+            await asyncio.wait(waiting, timeout=10)
+
+    def _may_claim(self) -> bool:
+        if self._alone:
+            return not self._running
+        return self._runner.free_slots > 0
+
+    def _more(self, queue: str, claim: Claim) -> bool:
+        if claim.again_ms is None:
+            return False
+        if claim.again_ms > self._now_ms():
+            self._alarm.at(queue, claim.again_ms)
+            return False
+        return True
+
+    async def _claim(self, queue: str, limits: tuple[TypeLimit, ...]) -> Claim:
+        request = ClaimTasks(
+            session_id=self._lease.id,
+            queue=queue,
+            free=self._runner.free_slots,
+            idle=not self._running,
+            limits=limits,
+            now_ms=self._now_ms(),
+        )
+        claim = await self._tasks.claim(request)
+        self._publish(
+            [TaskSignal(task_id=t.id, partner_id=t.partner_id, version=t.version) for t in claim.tasks]
+        )
+        return claim
+
+    async def _change_before(self, ends: float) -> bool:
+        """Wait for a slot to free; False: none did before the slice ended."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout_at(ends):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _start(self, task: ClaimedTask) -> None:
+        running = _Running(task=task, session_id=self._lease.id, started_ms=self._now_ms())
+        self._running[task.id, task.token] = running
+        running.work = asyncio.get_running_loop().create_task(self._run(running), name=task.id)
+
+    async def _run(self, running: _Running) -> None:
+        task = running.task
+        definition = self._task_set[task.type]
+        try:
+            outcome = await self._runner.run(
+                definition,
+                orjson.loads(task.input_json),
+                task_id=task.id,
+                attempt=task.attempt,
+                trace_id=task.trace_id,
+                cancel=running.cancel,
+                on_progress=lambda percent, message: self._progressed(running, percent, message),
+            )
+            await self._write(running, self._end(running, definition, outcome))
+        finally:
+            del self._running[task.id, task.token]
+            self._changed.set()
+            if definition.concurrency is not None:
+                self._ring(task.queue)
+
+    def _end(self, running: _Running, definition: TaskDefinition, outcome: Outcome) -> TaskEnd:
+        """Decide what the outcome makes of the task."""
+        task, now_ms = running.task, self._now_ms()
+        end = End.SUCCEEDED
+        result: str | None = None
+        code: str | None = None
+        message: str | None = None
+        due_ms: int | None = None
+        reason: str | None = None
+        match outcome:
+            case Succeeded():
+                result = outcome.result_json.decode()
+            case Failed():
+                code, message = outcome.code, outcome.message
+                end, reason = End.FAILED, "task_failed"
+            case CancelledByRequest():
+                end = End.CANCELLED
+            case Interrupted():
+                end, due_ms = End.HANDED_BACK, task.due_ms
+            case RetryLater() | TimedOut() | Crashed():
+                code, message, reason = _failure(outcome, definition)
+                end = End.FAILED
+                if task.budget_attempt < task.max_attempts:
+                    pause = outcome.after_seconds if isinstance(outcome, RetryLater) else None
+                    end, due_ms = End.RETRY, now_ms + int(1000 * _pause(definition, task, pause))
+        return TaskEnd(
+            task=task,
+            session_id=running.session_id,
+            end=end,
+            started_ms=running.started_ms,
+            now_ms=now_ms,
+            result_json=result,
+            error_code=code,
+            error_message=message,
+            due_ms=due_ms,
+            reason=reason,
+            progress_percent=running.percent,
+            progress_message=running.message,
+        )
+
+    async def _write(self, running: _Running, end: TaskEnd) -> None:
+        """Write the end, however long the store is away, unless the lease is lost meanwhile."""
+        pause_seconds = 0.1
+        while True:
+            try:
+                recorded = await self._tasks.record(end)
+                break
+            except ServiceError as error:
+                if running.session_id != self._lease.id:
+                    recorded = Recorded(lost=True)
+                    break
+                log.warning("task_end_not_written", task=end.task.id, reason=error.detail)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(2.0, pause_seconds * 2)
+        if recorded.signal is not None:
+            self._publish([recorded.signal])
+        if recorded.deliveries:
+            self._ring("deliver")
+        if end.due_ms is not None and end.end is End.RETRY:
+            self._alarm.at("sweep", end.due_ms)
+        log.info(
+            "run",
+            task=end.task.id,
+            type=end.task.type,
+            attempt=end.task.attempt,
+            outcome="lost" if recorded.lost else end.end.value,
+            error=end.error_code,
+            wait_ms=end.task.claimed_ms - end.task.due_ms,
+            run_ms=end.now_ms - end.started_ms,
+            trace_id=end.task.trace_id,
+        )
+
+    def _progressed(self, running: _Running, percent: float | None, message: str | None) -> None:
+        running.percent = percent if percent is not None else running.percent
+        running.message = message
+        running.unwritten = True
+        if not running.writing:
+            running.writing = True
+            writing = asyncio.get_running_loop().create_task(self._write_progress(running))
+            writing.add_done_callback(_ignore)
+
+    async def _write_progress(self, running: _Running) -> None:
+        """Write the newest progress, as long as there is a newer one."""
+        try:
+            while running.unwritten:
+                running.unwritten = False
+                report = Progress(
+                    task_id=running.task.id,
+                    session_id=running.session_id,
+                    token=running.task.token,
+                    percent=running.percent,
+                    message=running.message,
+                    now_ms=self._now_ms(),
+                )
+                signal = await self._tasks.progress(report)
+                if signal is None:
+                    return
+                self._publish([signal])
+                self._ring("deliver")
+        except ServiceError as error:
+            log.info("progress_not_written", task=running.task.id, reason=error.detail)
+        finally:
+            running.writing = False
+
+    def _drop_all(self) -> None:
+        """The lease was lost: others run these tasks now, what they still do here counts for nothing."""
+        for running in self._running.values():
+            if running.work is not None:
+                running.work.cancel()
+
+
+def _limit(definition: TaskDefinition) -> TypeLimit:
+    return TypeLimit(
+        type=definition.type,
+        timeout_ms=int(definition.timeout_seconds * 1000),
+        concurrency=definition.concurrency,
+        rate_per_second=definition.rate_per_second,
+    )
+
+
+def _failure(outcome: RetryLater | TimedOut | Crashed, definition: TaskDefinition) -> tuple[str, str, str]:
+    """Return error code, message and dead-letter reason."""
+    if isinstance(outcome, TimedOut):
+        return "timeout", f"It did not end within {definition.timeout_seconds:g} s.", "task_failed"
+    if isinstance(outcome, Crashed):
+        return "worker_crashed", outcome.detail, "worker_crashed"
+    return outcome.code, outcome.message, "task_failed"
+
+
+def _pause(definition: TaskDefinition, task: ClaimedTask, asked_seconds: float | None) -> float:
+    if asked_seconds is not None:
+        return asked_seconds
+    policy = RetryPolicy(
+        max_attempts=task.max_attempts,
+        base_seconds=definition.retry_base_seconds,
+        factor=definition.retry_factor,
+        cap_seconds=LONGEST_RETRY_SECONDS,
+        jitter=0,
+    )
+    return policy.delay_seconds(task.budget_attempt, chance=0.5)
+
+
+def _ignore(_task: asyncio.Task[None]) -> None:
+    """Keep a reference until the task is done; its outcome was logged."""

@@ -1,0 +1,171 @@
+"""Letting tasks in: rate, quota and load first, then the store, then the bell.
+
+A refusal for want of room is looked at twice: the figures may be some hundred milliseconds old, and a
+key that was used before is answered as before, however full the house is now.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from webhookd.core.admission import Ceilings, Full, Shed, admit
+from webhookd.core.errors import IdempotencyMismatch, Overloaded, QuotaExceeded, RateLimited, Unavailable
+from webhookd.core.records import Limits, Partner, TaskSignal
+from webhookd.core.submission import Accepted, Submission
+from webhookd.flows.load import LoadGauge
+from webhookd.flows.rates import PartnerRates
+
+
+class Intake(Protocol):
+    """Where submissions are written: the store's tasks."""
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Write a submission, whole or not at all."""
+        ...
+
+
+class KnownKey(Protocol):
+    """What an idempotency key stands for."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def task_ids(self) -> tuple[str, ...]: ...
+    @property
+    def outcome(self) -> str: ...
+
+
+class Memory(Protocol):
+    """Where idempotency keys are kept."""
+
+    async def find(self, owner: str, key: str, *, now_ms: int) -> KnownKey | None:
+        """Return what a key stands for, if it is still remembered."""
+        ...
+
+
+class Bell(Protocol):
+    """Wakes workers."""
+
+    def ring(self, queue: str) -> None:
+        """Note that a queue may have work; returns at once, never raises."""
+        ...
+
+
+class Announcer(Protocol):
+    """Tells watchers."""
+
+    def publish(self, changes: Sequence[TaskSignal]) -> None:
+        """Note the changes; returns at once, never raises."""
+        ...
+
+
+_SENTENCES: Final = {
+    Full.QUOTA: "This partner has as many tasks waiting as it may.",
+    Full.DEPTH: "The service has as many tasks waiting as it may.",
+    Full.DISK: "The service's disk is nearly full.",
+    Full.BROKER: "The broker's memory is full.",
+    Full.DATABASE: "The database does not answer.",
+}
+_ERRORS: Final = {
+    Full.QUOTA: QuotaExceeded,
+    Full.DEPTH: Overloaded,
+    Full.DISK: Overloaded,
+    Full.BROKER: Overloaded,
+    Full.DATABASE: Unavailable,
+}
+_MAY_HAVE_CHANGED: Final = frozenset({Full.QUOTA, Full.DEPTH})
+
+
+class SubmitTasks:
+    """The flow. `ceilings` are the service's; a partner's own `max_queued` goes before them."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        memory: Memory,
+        load: LoadGauge,
+        rates: PartnerRates,
+        bell: Bell,
+        announcer: Announcer,
+        ceilings: Ceilings,
+    ) -> None:
+        self._intake = intake
+        self._memory = memory
+        self._load = load
+        self.rates = rates
+        self._bell = bell
+        self._announcer = announcer
+        self.ceilings = ceilings
+
+    def limits(self, partner: Partner) -> Limits:
+        """Return the limits in force for a partner: its own, or the service's."""
+        rate, burst = self.rates.limits(partner)
+        own = partner.limits.max_queued
+        return Limits(
+            rate_per_second=rate,
+            burst=burst,
+            max_queued=self.ceilings.partner_max_queued if own is None else own,
+        )
+
+    async def submit(self, partner: Partner, submission: Submission) -> Accepted:
+        """Take a submission in, whole or not at all; it counts as many as it has tasks.
+
+        Raises RateLimited, QuotaExceeded, Overloaded and Unavailable, each with the seconds to wait,
+        and IdempotencyMismatch.
+        """
+        count = len(submission.tasks)
+        taken = self.rates.take(partner, count, now_ms=submission.now_ms)
+        if not taken.granted:
+            rate, burst = self.rates.limits(partner)
+            if taken.retry_seconds is None:
+                raise RateLimited(
+                    f"{count} tasks at once are more than this partner's burst of {burst}; send fewer.",
+                    retry_after_seconds=taken.full_seconds,
+                )
+            raise RateLimited(
+                f"This partner may submit {rate:g} tasks a second, and {burst} at once.",
+                retry_after_seconds=taken.retry_seconds,
+            )
+        shed = await self._refusal(partner, count)
+        if shed is not None:
+            known = None if shed.full is Full.DATABASE else await self._recall(submission)
+            if known is not None:
+                return known
+            raise _ERRORS[shed.full](_SENTENCES[shed.full], retry_after_seconds=shed.retry_seconds)
+        with self._load.entering(partner.id, count):
+            accepted = await self._intake.submit(submission)
+        if not accepted.replayed:
+            self._wake(submission)
+        return accepted
+
+    async def _refusal(self, partner: Partner, count: int) -> Shed | None:
+        own = partner.limits.max_queued
+        ceilings = Ceilings(
+            max_queued=self.ceilings.max_queued,
+            partner_max_queued=self.ceilings.partner_max_queued if own is None else own,
+            min_free_disk_bytes=self.ceilings.min_free_disk_bytes,
+        )
+        verdict = admit(self._load.load_for(partner.id), ceilings, count=count)
+        if isinstance(verdict, Shed) and verdict.full in _MAY_HAVE_CHANGED:
+            await self._load.refresh()
+            verdict = admit(self._load.load_for(partner.id), ceilings, count=count)
+        return verdict if isinstance(verdict, Shed) else None
+
+    async def _recall(self, submission: Submission) -> Accepted | None:
+        if submission.key is None:
+            return None
+        known = await self._memory.find(submission.partner_id, submission.key, now_ms=submission.now_ms)
+        if known is None:
+            return None
+        if known.fingerprint != submission.fingerprint:
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used before with another request; use a new key for a new request."
+            )
+        return Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome)
+
+    def _wake(self, submission: Submission) -> None:
+        for queue in {task.queue for task in submission.tasks if not task.scheduled}:
+            self._bell.ring(queue)
+        self._announcer.publish(
+            [TaskSignal(task_id=t.id, partner_id=t.partner_id, version=1) for t in submission.tasks]
+        )

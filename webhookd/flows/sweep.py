@@ -1,0 +1,193 @@
+"""The sweep: finds by index what nobody rang for, and repairs it. Every worker runs one; none is special.
+
+An idle sweep reads a few index entries and writes nothing. Work with its own pace (bulk replays,
+retention) hangs on as chores.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from webhookd.core.errors import ServiceError
+from webhookd.core.records import TaskSignal
+from webhookd.flows.alarm import Alarm
+
+log = structlog.get_logger(__name__)
+
+DELIVER_QUEUE = "deliver"
+HEAL_SECONDS = 30.0
+_STEPS_A_SWEEP = 20
+
+
+class Swept(Protocol):
+    """What one repair changed."""
+
+    @property
+    def signals(self) -> tuple[TaskSignal, ...]:
+        """The tasks with a new version."""
+        ...
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """The queues to ring."""
+        ...
+
+    @property
+    def more(self) -> bool:
+        """Whether there is more of the same to do."""
+        ...
+
+
+class Waiting(Protocol):
+    """What waits now; times in ms, None where nothing of the kind waits."""
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """The queues with queued tasks."""
+        ...
+
+    @property
+    def next_task_ms(self) -> int | None:
+        """The soonest schedule."""
+        ...
+
+    @property
+    def next_expiry_ms(self) -> int | None:
+        """The soonest `expires_at` of a waiting task."""
+        ...
+
+    @property
+    def next_lane_ms(self) -> int | None:
+        """The soonest delivery."""
+        ...
+
+    @property
+    def next_lease_ms(self) -> int | None:
+        """The soonest end of a lease."""
+        ...
+
+
+class Repairs(Protocol):
+    """The store's repairs, each one transaction of bounded size."""
+
+    async def waiting(self) -> Waiting:
+        """Read what waits."""
+        ...
+
+    async def take_back(self, now_ms: int) -> Swept:
+        """Take back what one ended process held."""
+        ...
+
+    async def fall_due(self, now_ms: int) -> Swept:
+        """Queue scheduled tasks whose time has come."""
+        ...
+
+    async def expire(self, now_ms: int) -> Swept:
+        """End tasks that did not start in time."""
+        ...
+
+    async def heal(self, now_ms: int) -> None:
+        """Set counters right."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chore:
+    """Something done every `every_seconds`; `step` tells whether it has more to do at once."""
+
+    name: str
+    every_seconds: float
+    step: Callable[[], Awaitable[bool]]
+
+
+class Sweeper:
+    """`run` sweeps until cancelled; `ring` makes it sweep at once."""
+
+    def __init__(
+        self,
+        *,
+        repairs: Repairs,
+        alarm: Alarm,
+        ring: Callable[[str], None],
+        publish: Callable[[Sequence[TaskSignal]], None],
+        now_ms: Callable[[], int],
+        every_seconds: float,
+        chores: Sequence[Chore] = (),
+    ) -> None:
+        self._repairs = repairs
+        self._alarm = alarm
+        self._ring = ring
+        self._publish = publish
+        self._now_ms = now_ms
+        self._every_seconds = every_seconds
+        self._chores = (*chores, Chore(name="heal", every_seconds=HEAL_SECONDS, step=self._heal))
+        self._chore_due = {chore.name: 0.0 for chore in self._chores}
+        self._woken = asyncio.Event()
+
+    def ring(self) -> None:
+        """Sweep at once: something known falls due now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Sweep forever; a store that is away is waited for."""
+        while True:
+            try:
+                pause_seconds = await self.sweep()
+            except ServiceError as error:
+                log.warning("sweep_failed", reason=error.detail)
+                pause_seconds = self._every_seconds
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(pause_seconds):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def sweep(self) -> float:
+        """Do what is due; return the seconds until there may be more, at most the sweep's own pause."""
+        waiting = await self._repairs.waiting()
+        now_ms = self._now_ms()
+        for due_ms, repair in (
+            (waiting.next_lease_ms, self._repairs.take_back),
+            (waiting.next_task_ms, self._repairs.fall_due),
+            (waiting.next_expiry_ms, self._repairs.expire),
+        ):
+            if due_ms is not None and due_ms <= now_ms:
+                await self._repeat(repair)
+        for queue in waiting.queues:
+            self._ring(queue)
+        if waiting.next_lane_ms is not None:
+            self._alarm.at(DELIVER_QUEUE, max(waiting.next_lane_ms, now_ms))
+        await self._do_chores()
+        known = [
+            ms for ms in (waiting.next_task_ms, waiting.next_expiry_ms) if ms is not None and ms > now_ms
+        ]
+        soonest = min(known, default=None)
+        if soonest is None:
+            return self._every_seconds
+        return min(self._every_seconds, max(0.01, (soonest - self._now_ms()) / 1000))
+
+    async def _repeat(self, repair: Callable[[int], Awaitable[Swept]]) -> None:
+        for _ in range(_STEPS_A_SWEEP):
+            swept = await repair(self._now_ms())
+            self._publish(swept.signals)
+            for queue in swept.queues:
+                self._ring(queue)
+            if swept.signals:
+                self._ring(DELIVER_QUEUE)
+            if not swept.more:
+                return
+
+    async def _do_chores(self) -> None:
+        for chore in self._chores:
+            if time.monotonic() >= self._chore_due[chore.name]:
+                more = await chore.step()
+                self._chore_due[chore.name] = time.monotonic() + (0 if more else chore.every_seconds)
+
+    async def _heal(self) -> bool:
+        await self._repairs.heal(self._now_ms())
+        return False
