@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -30,9 +30,9 @@ def listen(settings: Settings) -> socket.socket:
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on `listener` until SIGTERM or SIGINT, then finish what is under way."""
-    async with api_process(settings) as app:
+    async with api_process(settings) as api:
         config = uvicorn.Config(
-            app,
+            api.app,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -41,9 +41,12 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds)),
-            ws_max_size=65_536,
+            ws_max_size=131_072,  # a thousand task ids with a version each
+            ws_ping_interval=20,
+            ws_ping_timeout=20,
+            ws_per_message_deflate=False,  # some 40 KB a connection, for messages of one or two
         )
-        server = _Server(config)
+        server = _Server(config, on_stop=api.drain)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
@@ -53,8 +56,13 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """uvicorn with our own signals: its own would end the process by the signal, not with exit code 0."""
 
+    def __init__(self, config: uvicorn.Config, *, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
     def stop(self) -> None:
         """Stop accepting and drain; a second call does not wait."""
+        self._on_stop()
         self.force_exit = self.should_exit
         self.should_exit = True
 

@@ -29,6 +29,7 @@ from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
+from webhookd.api.watch import key_review
 from webhookd.core import ids
 from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
@@ -44,6 +45,7 @@ from webhookd.flows.rates import PartnerRates
 from webhookd.flows.replay import ReplayFlow
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.sweep import Chore, Sweeper
+from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 
@@ -161,8 +163,16 @@ async def _common(settings: Settings, kind: str, detail: dict[str, Any]) -> Asyn
         await store.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiProcess:
+    """The application, and `drain`, to be called when no more requests are wanted: it lets waiters go."""
+
+    app: ASGIApp
+    drain: Callable[[], None]
+
+
 @contextlib.asynccontextmanager
-async def api_process(settings: Settings) -> AsyncIterator[ASGIApp]:
+async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
     """Build the API on real parts; what it needs in the background runs as long as the context."""
     task_set = load_task_sets(settings.tasks)
     health = BrokerHealth(broker_url(settings), queues=(*task_set.queues, DELIVER_QUEUE))
@@ -178,7 +188,14 @@ async def api_process(settings: Settings) -> AsyncIterator[ASGIApp]:
             free_disk_bytes=_free_disk(settings),
             monotonic=time.monotonic,
         )
-        await stack.enter_async_context(_background(load.run()))
+        watchers = Watchers(
+            store.tasks,
+            store.changes,
+            is_good_key=key_review(store.keys.find, store.clock.now_ms),
+            base_url=settings.public_url,
+        )
+        for work in (load.run(), watchers.run(), signals.listen(watchers.hear)):
+            await stack.enter_async_context(_background(work))
         parts = ApiParts(
             options=ApiOptions(
                 base_url=settings.public_url,
@@ -206,9 +223,10 @@ async def api_process(settings: Settings) -> AsyncIterator[ASGIApp]:
             load=load,
             bell=ringer,
             signals=signals,
+            watchers=watchers,
             now_ms=store.clock.now_ms,
         )
-        yield create_app(parts)
+        yield ApiProcess(app=create_app(parts), drain=watchers.drain)
 
 
 @contextlib.asynccontextmanager

@@ -68,7 +68,12 @@ async def endpoint(store: Store, partner_id: str, **settings: object) -> Endpoin
 
 
 async def message_to(
-    store: Store, target: Endpoint, *, now_ms: int = NOW, event: str = "task.succeeded", body: str | None = None
+    store: Store,
+    target: Endpoint,
+    *,
+    now_ms: int = NOW,
+    event: str = "task.succeeded",
+    body: str | None = None,
 ) -> str:
     """The id of a delivery of a new message to this endpoint, as it is announced for its state now."""
     current = await store.db.read(_subscriber, store, target.id)
@@ -138,19 +143,22 @@ def later(ms: int) -> RetryAt:
 
 
 async def dead_delivery(store: Store, target: Endpoint, *, now_ms: int = NOW) -> str:
-    """The id of a delivery that has just run out of attempts."""
+    """The id of a delivery that has just run out of attempts. The tenth in a row opens the breaker."""
     delivery_id = await message_to(store, target, now_ms=now_ms)
-    for delivery in await due(store, now_ms):
-        assert await answered(store, delivery, EXHAUSTED, now_ms=now_ms)
+    (delivery,) = await due(store, now_ms)
+    assert delivery.id == delivery_id
+    assert await answered(store, delivery, EXHAUSTED, now_ms=now_ms)
     return delivery_id
 
 
-async def ended_task(store: Store, partner_id: str, end: End, *, now_ms: int = NOW, type: str = "demo.fail") -> str:
+async def ended_task(
+    store: Store, partner_id: str, end: End, *, now_ms: int = NOW, task_type: str = "demo.fail"
+) -> str:
     """The id of a task that was submitted, run once and ended."""
     task = NewTask(
         id=new_id(ids.TASK, now_ms),
         partner_id=partner_id,
-        type=type,
+        type=task_type,
         queue="default",
         priority=Priority.NORMAL,
         max_attempts=1,
@@ -177,7 +185,7 @@ async def ended_task(store: Store, partner_id: str, end: End, *, now_ms: int = N
             queue="default",
             free=1,
             idle=True,
-            limits=(TypeLimit(type=type, timeout_ms=60_000),),
+            limits=(TypeLimit(type=task_type, timeout_ms=60_000),),
             now_ms=now_ms,
         )
     )

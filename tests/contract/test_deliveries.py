@@ -2,14 +2,24 @@
 
 from dataclasses import replace
 
-from tests.contract.seeds import EXHAUSTED, NOW, answered, dead_delivery, due, endpoint, later, message_to, partner
+from tests.contract.seeds import (
+    EXHAUSTED,
+    NOW,
+    answered,
+    dead_delivery,
+    due,
+    endpoint,
+    later,
+    message_to,
+    partner,
+)
 from webhookd.adapters.store.deliveries import (
     DeliveryFilter,
     cancel_delivery,
     replay_delivery,
 )
 from webhookd.adapters.store.store import Store
-from webhookd.core.delivery import Delivered
+from webhookd.core.delivery import Delivered, Verdict
 from webhookd.core.model import DeliveryState
 from webhookd.core.records import Page
 
@@ -34,7 +44,8 @@ async def test_a_foreign_delivery_is_like_an_unknown_one(store: Store) -> None:
 async def test_the_history_has_every_attempt_and_the_body_that_was_signed(store: Store) -> None:
     target = await endpoint(store, await partner(store.db), header_names=("x-key",))
     delivery_id = await message_to(store, target, body='{"type":"task.failed","data":{"b":1,"a":2}}')
-    for number, verdict in enumerate((later(NOW + MINUTE), Delivered())):
+    verdicts: tuple[Verdict, ...] = (later(NOW + MINUTE), Delivered())
+    for number, verdict in enumerate(verdicts):
         (delivery,) = await due(store, NOW + number * MINUTE)
         assert await answered(store, delivery, verdict, now_ms=NOW + number * MINUTE)
 
@@ -94,7 +105,11 @@ async def test_a_cancelled_delivery_is_never_sent(store: Store) -> None:
     moved = await store.db.write(cancel_delivery, delivery_id, target.partner_id, NOW)
 
     assert moved is not None
-    assert (moved.changed, moved.delivery.state, moved.delivery.due_ms) == (True, DeliveryState.CANCELLED, None)
+    assert (moved.changed, moved.delivery.state, moved.delivery.due_ms) == (
+        True,
+        DeliveryState.CANCELLED,
+        None,
+    )
     assert await due(store, NOW + MINUTE) == []
 
 
@@ -136,7 +151,9 @@ async def test_what_has_ended_cannot_be_cancelled(store: Store) -> None:
     assert (moved.changed, moved.delivery.state) == (False, DeliveryState.DEAD)
 
 
-async def test_a_replay_sends_the_same_message_with_a_fresh_budget_and_numbers_that_go_on(store: Store) -> None:
+async def test_a_replay_sends_the_same_message_with_a_fresh_budget_and_numbers_that_go_on(
+    store: Store,
+) -> None:
     target = await endpoint(store, await partner(store.db), retry_max_attempts=2)
     delivery_id = await message_to(store, target)
     (first,) = await due(store, NOW)

@@ -1,5 +1,6 @@
 """Retention: what is past its time goes, with all that belongs to it, and nothing else."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,16 +36,7 @@ LATER = NOW + 10 * DAY
 
 
 def policy(**kept: int) -> RetentionPolicy:
-    return RetentionPolicy(
-        **{
-            "tasks_ms": None,
-            "attempts_ms": None,
-            "dead_letters_ms": None,
-            "audit_ms": None,
-            "idempotency_ms": DAY,
-            **kept,
-        }
-    )
+    return replace(KEEP_ALL, **kept)
 
 
 async def run(store: Store, kept: RetentionPolicy, now_ms: int = LATER) -> None:
@@ -55,7 +47,9 @@ async def run(store: Store, kept: RetentionPolicy, now_ms: int = LATER) -> None:
 
 
 async def count(store: Store, table: Table) -> int:
-    return await store.db.read(lambda conn: conn.execute(select(func.count()).select_from(table)).scalar_one())
+    return await store.db.read(
+        lambda conn: conn.execute(select(func.count()).select_from(table)).scalar_one()
+    )
 
 
 async def delivered_task(store: Store, partner_id: str, now_ms: int = NOW) -> str:

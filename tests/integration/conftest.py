@@ -1,10 +1,16 @@
-"""Event loops for tests that ask for more than one: `pytest.mark.asyncio(loop_factories=[...])`."""
+"""Event loops for tests that ask for more than one: `pytest.mark.asyncio(loop_factories=[...])`.
+
+And the HTTP face on either database, for `test_api_*`.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
+
+from tests.integration.api_face import Face, open_face
 
 
 def pytest_asyncio_loop_factories(
@@ -15,3 +21,21 @@ def pytest_asyncio_loop_factories(
     if marker is not None and "loop_factories" in marker.kwargs:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def face(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Face]:
+    """The HTTP application on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'api.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    async with open_face(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sqlite_face(tmp_path: Path) -> AsyncIterator[Face]:
+    """The same on SQLite alone, for what ends before any database is asked."""
+    async with open_face(f"sqlite:///{tmp_path / 'api.db'}") as opened:
+        yield opened

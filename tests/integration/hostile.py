@@ -146,7 +146,9 @@ class Hostile:
 
 
 @asynccontextmanager
-async def hostile(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Hostile]:
+async def hostile(
+    script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Hostile]:
     """Run a hostile server on a free loopback port."""
     receiver = Hostile(script)
 
@@ -155,7 +157,7 @@ async def hostile(script: Script, *, tls: ssl.SSLContext | None = None) -> Async
 
     if tls is not None:
         tls.sni_callback = remember_name
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(receiver.serve, host, 0, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

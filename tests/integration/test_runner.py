@@ -6,6 +6,7 @@ The functions of `tasks` are run by children too, which find them here by TASK_S
 import asyncio
 import contextlib
 import contextvars
+import ctypes
 import dataclasses
 import faulthandler
 import json
@@ -25,6 +26,8 @@ from pydantic import BaseModel
 
 from webhookd import Fail, Retry, TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
+from webhookd.adapters.runner.ending import Job
+from webhookd.adapters.runner.wire import ChildSettings, order_line
 from webhookd.core.outcome import (
     CancelledByRequest,
     Crashed,
@@ -124,18 +127,33 @@ async def ignore_cancellation_async(ctx: TaskContext, _data: dict[str, Any]) -> 
     return "never cancelled"
 
 
-def have_grandchild_and_hang(ctx: TaskContext, data: dict[str, str]) -> None:
+def have_grandchild_and_hang(_ctx: TaskContext, data: dict[str, Any]) -> None:
     grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-    Path(data["pids"]).write_text(f"{os.getpid()} {grandchild.pid}")
-    ctx.progress(1, "hanging")
-    while True:
-        time.sleep(3600)
+    Path(data["pids"]).write_text(f"{os.getpid()} {grandchild.pid}.")
+    # PyDLL keeps the GIL: no other thread of the child runs any more, as in a bad C extension.
+    c_library = ctypes.PyDLL(None) if data["holds_gil"] else ctypes.CDLL(None)
+    c_library.sleep(3600)
 
 
 def report_a_lot(ctx: TaskContext, data: dict[str, int]) -> None:
     for number in range(data["times"]):
         ctx.progress(100 * number / data["times"], f"step {number}")
     ctx.progress(100, "all")
+
+
+def tick(ctx: TaskContext, _data: dict[str, Any]) -> None:
+    for number in range(100_000):
+        if ctx.cancelled:
+            return
+        ctx.progress(number / 1000)
+        time.sleep(0.005)
+
+
+async def tick_async(ctx: TaskContext, _data: dict[str, Any]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        for number in range(100_000):
+            ctx.progress(number / 1000)
+            await asyncio.sleep(0.005)
 
 
 async def report_a_lot_async(ctx: TaskContext, data: dict[str, int]) -> None:
@@ -149,6 +167,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "ignore": (ignore_cancellation, ignore_cancellation_async),
     "hang": (have_grandchild_and_hang, sleep_until_cancelled),
     "report": (report_a_lot, report_a_lot_async),
+    "tick": (tick, tick_async),
 }
 for name, (sync_function, async_function) in FUNCTIONS.items():
     tasks.task(f"thread.{name}")(sync_function)
@@ -220,6 +239,13 @@ async def eventually(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():  # noqa: ASYNC110 -- threads and processes set no asyncio.Event
             await asyncio.sleep(0.01)
+
+
+async def written(pids: Path) -> tuple[int, int]:
+    """The pids of the child and of what it started, once `have_grandchild_and_hang` has come so far."""
+    await eventually(lambda: pids.exists() and pids.read_text().endswith("."))
+    child, grandchild = pids.read_text().strip(".").split()  # noqa: ASYNC240 -- a few bytes
+    return int(child), int(grandchild)
 
 
 def is_alive(pid: int) -> bool:
@@ -344,9 +370,21 @@ async def test_the_traceback_is_logged_and_not_told(runner: Runner) -> None:
         outcome = await Call(runner, tasks["thread.end"], {"raise": "boom"}).end()
     assert isinstance(outcome, RetryLater)
     assert outcome.message == "ValueError: boom"
-    (entry,) = [log for log in logs if log["event"] == "task function raised"]
+    (entry,) = [log for log in logs if log["event"] == "task_raised"]
     assert isinstance(entry["exc_info"], ValueError)
     assert (entry["task_id"], entry["trace_id"]) == ("task_1", "abc")
+
+
+async def test_a_child_logs_as_its_worker_does_and_prints_to_stderr(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async with running(log_format="json") as runner:
+        await Call(runner, tasks["process.end"], {"raise": "boom"}).end()
+    lines = capfd.readouterr().err.splitlines()
+    assert "printing disturbs nobody" in lines
+    (entry,) = [json.loads(line) for line in lines if '"task_raised"' in line]
+    assert (entry["task_id"], entry["trace_id"], entry["process"]) == ("task_1", "abc", "task")
+    assert "ValueError: boom" in entry["exception"]
 
 
 async def test_a_function_runs_in_the_context_of_its_caller(runner: Runner) -> None:
@@ -491,10 +529,10 @@ async def test_a_child_process_is_killed_at_its_time_limit_with_all_it_started(t
     pids = tmp_path / "pids"
     async with running(stop_grace_seconds=0.05) as runner:
         definition = dataclasses.replace(tasks["process.hang"], timeout_seconds=10)
-        call = Call(runner, definition, {"pids": str(pids)})
-        await call.has_begun()
+        call = Call(runner, definition, {"pids": str(pids), "holds_gil": True})
+        child, grandchild = await written(pids)
         assert await call.end() == TimedOut()
-        await eventually(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
+        await eventually(lambda: not is_alive(child) and not is_alive(grandchild))
         await eventually(lambda: runner.free_slots == 4)
 
 
@@ -530,36 +568,71 @@ async def test_a_child_that_cannot_load_its_tasks_says_why() -> None:
     await runner.stop(0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the end of its input tells the child")
-async def test_a_child_process_dies_with_a_killed_worker(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel makes no such promise")
+async def test_a_child_process_dies_with_a_killed_worker_whatever_it_does(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"""
 import asyncio
 from tests.integration.test_runner import Call, Runner, TASK_SPEC, tasks
 async def main():
     runner = Runner(slots=1, task_spec=TASK_SPEC)
-    await Call(runner, tasks["process.hang"], {{"pids": {str(pids)!r}}}).outcome
+    data = {{"pids": {str(pids)!r}, "holds_gil": True}}
+    await Call(runner, tasks["process.hang"], data).outcome
 asyncio.run(main())
 """
     worker = subprocess.Popen([sys.executable, "-c", script])  # noqa: ASYNC220 -- to be killed, not awaited
     try:
-        await eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        child, grandchild = await written(pids)
     finally:
         worker.kill()
         worker.wait()
-    child, grandchild = map(int, pids.read_text().split())
     await eventually(lambda: not is_alive(child))
-    if is_alive(grandchild):  # the kernel's promise is for the child alone
-        os.kill(grandchild, signal.SIGKILL)
+    os.kill(grandchild, signal.SIGKILL)  # the promise is for the child alone
+
+
+async def test_a_child_process_whose_input_ends_goes_with_all_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    job = Job(
+        definition=tasks["process.hang"],
+        raw_input={"pids": str(pids), "holds_gil": False},
+        context=TaskContext(),
+        max_result_bytes=1000,
+    )
+    settings = ChildSettings(task_spec=TASK_SPEC, log_format="text", log_level="info")
+    with subprocess.Popen(  # noqa: ASYNC220 -- as above
+        [sys.executable, "-m", "webhookd.adapters.runner.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as child:
+        assert child.stdin is not None
+        child.stdin.write(order_line(job, settings))
+        child.stdin.flush()
+        child_pid, grandchild = await written(pids)
+        assert child_pid == child.pid
+        child.stdin.close()
+        await eventually(lambda: not is_alive(child_pid) and not is_alive(grandchild))
 
 
 @everywhere
-async def test_progress_arrives_on_the_main_loop_newest_last(runner: Runner, place: str) -> None:
-    call = Call(runner, tasks[f"{place}.report"], {"times": 20_000})
-    assert await call.end() == Succeeded(result_json=b"null")
+async def test_progress_arrives_on_the_main_loop_once_an_interval_and_the_last_always(place: str) -> None:
+    async with running(progress_interval_seconds=3600) as runner:
+        call = Call(runner, tasks[f"{place}.report"], {"times": 20_000})
+        assert await call.end() == Succeeded(result_json=b"null")
     assert call.heard[-1] == (100.0, "all")
-    assert len(call.heard) < 10_000
+    assert len(call.heard) <= 2
     assert call.threads == {threading.current_thread()}
+
+
+@everywhere
+async def test_progress_is_shown_while_the_function_runs(place: str) -> None:
+    async with running(progress_interval_seconds=0.01) as runner:
+        call = Call(runner, tasks[f"{place}.tick"], {})
+        await eventually(lambda: len(call.heard) >= 3)
+        call.cancel.set()
+        assert await call.end() == Succeeded(result_json=b"null")
+    percents = [percent for percent, _ in call.heard]
+    assert percents == sorted(set(percents), key=lambda percent: percent or 0)
 
 
 async def test_nothing_is_heard_after_the_outcome() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import errno
 import gzip
+import itertools
 import socket
 import ssl
 import threading
@@ -16,13 +17,15 @@ import respx
 import trustme
 
 from tests.integration.hostile import OK, Hostile, Peer, after_request, answering, hostile
-from webhookd.adapters.sender import AddressesRefused, Sender, build_sender
-from webhookd.adapters.sender.connector import KEEP_ALIVE_SECONDS
+from webhookd.adapters.sender import AddressesRefused, GuardedTransport, Sender, build_sender
+from webhookd.adapters.sender.connector import KEEP_ALIVE_SECONDS, GuardedConnector
+from webhookd.adapters.sender.exchange import Exchange
 from webhookd.adapters.sender.guard import AddressBlocked, Dialling, Guard, dialling
 from webhookd.adapters.sender.lookups import Lookups, system_addresses
 from webhookd.adapters.sender.stopwatch import Stopwatch
 from webhookd.core.answer import Answer
 from webhookd.core.egress import EgressPolicy
+from webhookd.core.errors import SettingsError
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -67,7 +70,7 @@ async def post(sender: Sender, url: str, *, body: bytes = BODY) -> Answer:
         return await sender.post(sender.prepare(url), headers=HEADERS, body=body)
 
 
-def status_200_after_that(answer: Answer) -> bool:
+def is_ok(answer: Answer) -> bool:
     return answer.status == 200 and answer.error is None and answer.excerpt == b"ok"
 
 
@@ -123,8 +126,18 @@ async def test_connection_the_receiver_closed_is_not_used_again(make_sender: Mak
     async with hostile(answering(OK, keep_open=False)) as receiver:
         sender = make_sender()
         for _ in range(5):
-            assert status_200_after_that(await post(sender, receiver.url()))
+            assert is_ok(await post(sender, receiver.url()))
     assert receiver.connections == 5
+
+
+async def test_ipv6_address_is_called_as_such(make_sender: MakeSender) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    async with hostile(answering(OK), host="::1") as receiver:
+        assert is_ok(await post(make_sender("::1"), receiver.url("[::1]")))
+    assert f"host: [::1]:{receiver.port}\r\n".encode() in receiver.requests[0]
 
 
 async def test_environment_proxies_are_ignored(
@@ -133,7 +146,7 @@ async def test_environment_proxies_are_ignored(
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     async with hostile(answering(OK)) as receiver:
-        assert status_200_after_that(await post(make_sender(), receiver.url()))
+        assert is_ok(await post(make_sender(), receiver.url()))
 
 
 async def test_cookies_are_neither_kept_nor_sent(make_sender: MakeSender) -> None:
@@ -174,7 +187,7 @@ async def test_header_that_would_break_the_message_apart_is_never_sent(make_send
         for value in ("a\r\nx-injected: 1", "a\nb", "a\rb", "a\0b"):
             with pytest.raises(ValueError, match="line break"):
                 await sender.post(target, headers=[("x-custom", value)], body=BODY)
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
     assert len(receiver.requests) == 1
 
 
@@ -287,7 +300,7 @@ async def test_strange_answer_counts_by_its_status_and_harms_nothing(
         sender = make_sender()
         answer = await post(sender, receiver.url())
         assert (answer.status, answer.error, answer.excerpt) == (status, None, excerpt)
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
 
 
 BROKEN = {
@@ -338,7 +351,7 @@ async def test_what_is_no_single_response_is_a_protocol_error_and_harms_nothing(
         answer = await post(sender, receiver.url())
         assert (answer.status, answer.error, answer.excerpt) == (None, "protocol", b"")
         assert answer.headers == ()
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
         assert receiver.peers[0].sent_bytes < 32 * 2**20, "the flood was stopped"
 
 
@@ -359,7 +372,7 @@ async def test_head_that_does_not_end_is_cut_at_the_deadline_and_harms_nothing(
         answer = await post(make_sender(timeout_seconds=0.2), receiver.url())
         assert (answer.status, answer.error) == (None, "timeout")
         assert answer.timing.total_us >= 100_000
-        assert status_200_after_that(await post(make_sender(), receiver.url()))
+        assert is_ok(await post(make_sender(), receiver.url()))
 
 
 @pytest.mark.parametrize(
@@ -379,7 +392,7 @@ async def test_body_that_does_not_end_is_cut_and_the_answer_stands(
         answer = await post(sender, receiver.url())
         assert (answer.status, answer.error) == (200, None)
         assert set(answer.excerpt) == {ord("x")}
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
 
 
 async def test_receiver_that_neither_reads_nor_answers_is_cut_at_the_deadline(
@@ -407,7 +420,7 @@ async def test_refusal_before_the_body_was_read_is_an_answer_but_ends_the_connec
     async with hostile(script) as receiver:
         sender = make_sender()
         assert (await post(sender, receiver.url(), body=b"x" * 20_000_000)).status == 413
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
 
 
 async def test_nobody_listening_is_a_connect_error(make_sender: MakeSender) -> None:
@@ -432,7 +445,7 @@ async def test_cancelled_post_drops_its_connection_and_harms_nothing(make_sender
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
 
 
 # --- a byte too many ------------------------------------------------------------------------------
@@ -463,9 +476,9 @@ async def test_surplus_bytes_are_never_the_answer_to_the_next_request(
 
     async with hostile(after_request(says_too_much)) as receiver:
         sender = make_sender()
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
         await sent.wait()
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
     assert receiver.connections == 2
 
 
@@ -491,10 +504,10 @@ async def test_surplus_waiting_unread_in_the_socket_is_noticed_before_reuse(make
     thread = threading.Thread(target=receiver, daemon=True)
     thread.start()
     sender = make_sender()
-    assert status_200_after_that(await post(sender, url))
+    assert is_ok(await post(sender, url))
     may_send.set()
     assert has_sent.wait(30), "blocks the loop on purpose"
-    assert status_200_after_that(await post(sender, url))
+    assert is_ok(await post(sender, url))
     thread.join(30)
     listener.close()
 
@@ -511,7 +524,54 @@ async def test_connection_that_speaks_before_it_is_asked_is_not_used(make_sender
         # Over loopback the greeting may or may not have come before our request was written; if not,
         # it is an answer like any other.
         assert first.error == "protocol" or first.excerpt == b"forged"
-        assert status_200_after_that(await post(sender, receiver.url()))
+        assert is_ok(await post(sender, receiver.url()))
+
+
+# --- reading, byte by byte ------------------------------------------------------------------------
+
+RESPONSES = [
+    (OK, 200, b"ok", True),
+    (OK + b"x", 200, b"ok", False),
+    (OK + FORGED, 200, b"ok", False),
+    (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 201, b"", True),
+    (CHUNKED + b"5\r\nhello\r\n1;x=y\r\n!\r\n0\r\nTrailer: t\r\n\r\n", 200, b"hello!", True),
+    (CHUNKED + b"5\r\nhello\r\nZZ", 200, b"hello", False),
+    (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+    (b"HTTP/1.0 200 OK\r\n\r\nanything", 200, b"anything", False),
+    (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
+    (b"HTTP/1.1 204 No Content\r\n\r\nx", 204, b"", False),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 0, b"", False),
+    (b"HTTP/1.1 099 Odd\r\n\r\n", 0, b"", False),
+]
+
+
+@pytest.mark.parametrize(("response", "status", "body", "clean"), RESPONSES)
+async def test_a_response_means_the_same_however_it_is_cut_into_packets(
+    response: bytes, status: int, body: bytes, clean: bool
+) -> None:
+    cuts = [[], list(range(1, len(response))), *([cut] for cut in range(1, len(response)))]
+    for cut in cuts:
+        dropped: list[bool] = []
+        exchange = Exchange(lambda dropped=dropped: dropped.append(True), Stopwatch())  # type: ignore[misc]  # mypy infers no lambda defaults
+        for start, end in itertools.pairwise([0, *cut, len(response)]):
+            if not dropped:
+                exchange.feed(response[start:end])
+        assert (exchange.status, exchange.take(), exchange.clean) == (status, body, clean), cut
+        if not status:
+            assert dropped
+            assert exchange.head.done()
+
+
+async def test_only_a_whole_body_is_sent(make_sender: MakeSender) -> None:
+    async def in_parts() -> AsyncIterator[bytes]:
+        yield b"part"
+
+    guard = Guard(EgressPolicy(), Lookups(threads=1), None)
+    connector = GuardedConnector(guard, ssl_context=client_context(), max_connections=1, max_per_host=1)
+    transport = GuardedTransport(connector, EgressPolicy())
+    with pytest.raises(ValueError, match="whole"):
+        await transport.handle_async_request(httpx.Request("POST", f"https://{NAME}/", content=in_parts()))
+    await transport.aclose()
 
 
 # --- the guard ------------------------------------------------------------------------------------
@@ -534,7 +594,7 @@ async def test_of_a_mixed_answer_only_the_allowed_address_is_dialled(make_sender
     names = Names(hooks_partner_example=["10.0.0.1", "fe80::1%eth0", "127.0.0.1", "::ffff:10.0.0.2"])
     async with hostile(answering(OK)) as receiver:
         sender = make_sender(resolve=names, on_security_event=events.append)
-        assert status_200_after_that(await post(sender, receiver.url(NAME)))
+        assert is_ok(await post(sender, receiver.url(NAME)))
     assert [(event.refused, event.dialled) for event in events] == [
         (("10.0.0.1", "fe80::1%eth0", "::ffff:10.0.0.2"), ("127.0.0.1",))
     ]
@@ -550,8 +610,8 @@ async def test_at_most_four_addresses_are_dialled(make_sender: MakeSender) -> No
     async with hostile(answering(OK)) as receiver:
         sender = make_sender(f"{LOOPBACK},::/64", resolve=names)
         assert (await post(sender, receiver.url("fifth.partner.example"))).error == "connect"
-        assert status_200_after_that(await post(sender, receiver.url("fourth.partner.example")))
-        assert status_200_after_that(await post(sender, receiver.url("mixed.partner.example")))
+        assert is_ok(await post(sender, receiver.url("fourth.partner.example")))
+        assert is_ok(await post(sender, receiver.url("mixed.partner.example")))
 
 
 async def test_plain_http_to_a_name_is_refused_where_it_resolves_outside_the_allowed_network(
@@ -565,7 +625,7 @@ async def test_rebinding_between_attempts_is_blocked(make_sender: MakeSender) ->
     names = Names(hooks_partner_example=["127.0.0.1"])
     async with hostile(answering(OK, keep_open=False)) as receiver:
         sender = make_sender(resolve=names)
-        assert status_200_after_that(await post(sender, receiver.url(NAME)))
+        assert is_ok(await post(sender, receiver.url(NAME)))
         names.answers[NAME] = ["169.254.169.254"]
         assert (await post(sender, receiver.url(NAME))).error == "blocked"
     assert receiver.connections == 1
@@ -579,7 +639,7 @@ async def test_rebinding_within_an_attempt_finds_no_second_look_up(make_sender: 
         return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
 
     async with hostile(answering(OK)) as receiver:
-        assert status_200_after_that(await post(make_sender(resolve=rebinding), receiver.url(NAME)))
+        assert is_ok(await post(make_sender(resolve=rebinding), receiver.url(NAME)))
     assert asked == [NAME]
 
 
@@ -636,7 +696,7 @@ async def test_name_that_does_not_resolve_is_a_dns_error(make_sender: MakeSender
 async def test_system_resolver_knows_localhost(make_sender: MakeSender) -> None:
     async with hostile(answering(OK)) as receiver:
         sender = make_sender("127.0.0.0/8,::1/128", resolve=system_addresses)
-        assert status_200_after_that(await post(sender, receiver.url("localhost")))
+        assert is_ok(await post(sender, receiver.url("localhost")))
 
 
 async def test_being_out_of_sockets_is_not_the_receivers_fault(make_sender: MakeSender) -> None:
@@ -672,15 +732,15 @@ async def test_black_hole_names_cannot_starve_names_that_have_answered(make_send
         async with hostile(answering(OK, keep_open=False)) as receiver:
             sender = make_sender(resolve=names, timeout_seconds=20, max_connections=8)
             hasty = make_sender(resolve=names, timeout_seconds=0.2, max_connections=8)
-            assert status_200_after_that(await post(hasty, receiver.url(NAME)))
+            assert is_ok(await post(hasty, receiver.url(NAME)))
             swallowed = await asyncio.gather(
                 *(post(hasty, receiver.url(f"n{number}.black-hole.example")) for number in range(20))
             )
             assert {answer.error for answer in swallowed} == {"timeout"}
             assert len(names.asked) <= 1 + 6, "two of eight threads are kept"
-            assert status_200_after_that(await post(hasty, receiver.url(NAME)))
+            assert is_ok(await post(hasty, receiver.url(NAME)))
             names.release.set()
-            assert status_200_after_that(await post(sender, receiver.url("n99.black-hole.example")))
+            assert is_ok(await post(sender, receiver.url("n99.black-hole.example")))
     finally:
         names.release.set()
 
@@ -763,10 +823,10 @@ async def test_one_host_gets_no_more_connections_than_its_share_and_holds_up_no_
         waiting = [asyncio.create_task(post(sender, slow.url())) for _ in range(6)]
         await share_taken.wait()
         for _ in range(3):
-            assert status_200_after_that(await post(sender, quick.url()))
+            assert is_ok(await post(sender, quick.url()))
         assert slow.most_open == 2
         answer_now.set()
-        assert all(status_200_after_that(answer) for answer in await asyncio.gather(*waiting))
+        assert all(is_ok(answer) for answer in await asyncio.gather(*waiting))
     assert slow.most_open == 2
 
 
@@ -774,7 +834,7 @@ async def test_idle_connections_are_limited_too(make_sender: MakeSender) -> None
     async with hostile(answering(OK)) as a, hostile(answering(OK)) as b, hostile(answering(OK)) as c:
         sender = make_sender(max_connections=2, max_per_host=2)
         for receiver in (a, b, c, a, b, c):
-            assert status_200_after_that(await post(sender, receiver.url()))
+            assert is_ok(await post(sender, receiver.url()))
         assert (a.connections, b.connections, c.connections) == (1, 1, 2)
 
 
@@ -804,8 +864,8 @@ async def test_tls_is_verified_against_the_name_not_the_address(make_sender: Mak
         sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
         first = await post(sender, receiver.url(NAME, scheme="https"))
         second = await post(sender, receiver.url(NAME, scheme="https"))
-    assert status_200_after_that(first)
-    assert status_200_after_that(second)
+    assert is_ok(first)
+    assert is_ok(second)
     assert receiver.connections == 1
     assert receiver.sni == NAME
     assert f"host: {NAME}:{receiver.port}".encode() in receiver.requests[0]
@@ -886,8 +946,8 @@ async def test_proxy_is_asked_to_connect_and_sees_only_tls(make_sender: MakeSend
         )
         first = await post(sender, f"https://{NAME}/hooks")
         second = await post(sender, f"https://{NAME}/hooks")
-    assert status_200_after_that(first)
-    assert status_200_after_that(second)
+    assert is_ok(first)
+    assert is_ok(second)
     assert names.asked == ["proxy.internal"], "the receiver's name is the proxy's to resolve"
     assert receiver.sni == NAME
     assert (proxy.connections, receiver.connections) == (1, 1)
@@ -897,21 +957,59 @@ async def test_proxy_is_asked_to_connect_and_sees_only_tls(make_sender: MakeSend
     assert b"roxy-" not in receiver.requests[0]
 
 
-async def test_plain_http_goes_to_the_proxy_in_absolute_form(make_sender: MakeSender) -> None:
-    async with hostile(answering(OK)) as receiver, hostile(proxying(receiver)) as proxy:
-        sender = make_sender("hooks.internal", proxy_url=f"http://user:secret@127.0.0.1:{proxy.port}")
-        assert status_200_after_that(await post(sender, "http://hooks.internal/h?a=1"))
-    head = proxy.requests[0]
-    assert head.startswith(b"POST http://hooks.internal/h?a=1 HTTP/1.1\r\n")
-    assert b"proxy-authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in head
+async def test_proxy_itself_may_be_spoken_to_over_tls(make_sender: MakeSender) -> None:
+    names = Names(proxy_internal=["127.0.0.1"])
+    receiver_tls = server_context(AUTHORITY.issue_cert(NAME))
+    proxy_tls = server_context(AUTHORITY.issue_cert("proxy.internal"))
+    async with (
+        hostile(answering(OK), tls=receiver_tls) as receiver,
+        hostile(proxying(receiver), tls=proxy_tls) as proxy,
+    ):
+        sender = make_sender(
+            "",
+            resolve=names,
+            ssl_context=client_context(),
+            proxy_url=f"https://proxy.internal:{proxy.port}",
+        )
+        assert is_ok(await post(sender, f"https://{NAME}/hooks"))
+    assert (proxy.sni, receiver.sni) == ("proxy.internal", NAME)
 
 
 @pytest.mark.parametrize(
-    "url", ["https://169.254.169.254/", "https://10.0.0.1/", "https://localhost/", f"http://{NAME}/"]
+    "text", ["proxy.internal:3128", "socks5://proxy.internal", "http://", "http://p:port"]
 )
-async def test_only_the_hop_to_the_proxy_is_exempt(make_sender: MakeSender, url: str) -> None:
+async def test_what_is_no_proxy_is_refused_at_start(make_sender: MakeSender, text: str) -> None:
+    with pytest.raises(SettingsError, match="WEBHOOKD_EGRESS_PROXY"):
+        make_sender(proxy_url=text)
+
+
+@pytest.mark.parametrize(
+    ("user", "credentials"), [("user:secret@", b"proxy-authorization: Basic dXNlcjpzZWNyZXQ=\r\n"), ("", b"")]
+)
+async def test_plain_http_goes_to_the_proxy_in_absolute_form(
+    make_sender: MakeSender, user: str, credentials: bytes
+) -> None:
+    async with hostile(answering(OK)) as receiver, hostile(proxying(receiver)) as proxy:
+        sender = make_sender("hooks.internal", proxy_url=f"http://{user}127.0.0.1:{proxy.port}")
+        assert is_ok(await post(sender, "http://hooks.internal/h?a=1"))
+    assert proxy.requests[0].startswith(
+        b"POST http://hooks.internal/h?a=1 HTTP/1.1\r\n" + credentials + b"host: hooks.internal\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("allow", "url"),
+    [
+        ("", "https://169.254.169.254/"),
+        ("", "https://10.0.0.1/"),
+        ("", "https://localhost/"),
+        ("", f"http://{NAME}/"),
+        ("10.0.0.0/8", f"http://{NAME}/"),
+    ],
+)
+async def test_only_the_hop_to_the_proxy_is_exempt(make_sender: MakeSender, allow: str, url: str) -> None:
     async with hostile(answering(OK)) as proxy:
-        answer = await post(make_sender("", proxy_url=f"http://127.0.0.1:{proxy.port}"), url)
+        answer = await post(make_sender(allow, proxy_url=f"http://127.0.0.1:{proxy.port}"), url)
     assert (answer.status, answer.error) == (None, "blocked")
     assert proxy.connections == 0
 

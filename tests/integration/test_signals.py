@@ -8,7 +8,8 @@ import pytest
 
 from tests.services import ValkeyServer, until
 from webhookd.adapters import signals as signals_module
-from webhookd.adapters.signals import Signals, TaskSignal
+from webhookd.adapters.signals import Signals
+from webhookd.core.records import TaskSignal
 
 
 class Heard:

@@ -40,7 +40,7 @@ def configure_logging(*, log_format: Literal["text", "json"], level: str, proces
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.INFO))
-    # The access log is our own wide line; the libraries' chatter helps nobody.
-    for name in ("uvicorn.access", "alembic", "dramatiq", "aiosqlite"):
+    # The access log is our own wide line; the libraries' chatter helps nobody (and uvicorn's has whole URLs).
+    for name in ("uvicorn.access", "uvicorn.error", "alembic", "dramatiq", "aiosqlite"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)

@@ -7,16 +7,37 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from webhookd.api import audit, health, keys, partners, queues, task_batch, tasks
+from webhookd.api import (
+    audit,
+    dead_letters,
+    deliveries,
+    endpoints,
+    events,
+    health,
+    keys,
+    messages,
+    partners,
+    queues,
+    replays,
+    task_batch,
+    tasks,
+)
 from webhookd.api.auth import Authenticator
-from webhookd.api.edge import Edge
+from webhookd.api.edge import Edge, log_request
 from webhookd.api.parts import ApiParts
 from webhookd.api.routes import AnyRoute, starlette_routes
+from webhookd.api.stream import stream_route
 from webhookd.core.errors import NotFound
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *tasks.ROUTES,
     *task_batch.ROUTES,
+    *events.ROUTES,
+    *endpoints.ROUTES,
+    *deliveries.ROUTES,
+    *dead_letters.ROUTES,
+    *replays.ROUTES,
+    *messages.ROUTES,
     *partners.ROUTES,
     *keys.ROUTES,
     *queues.ROUTES,
@@ -30,12 +51,19 @@ def create_app(
 ) -> ASGIApp:
     """Return the application on these parts.
 
-    `more` are routes that are not rows: WebSockets, pages, static files; they share `authenticator`,
-    from `make_authenticator`.
+    `more` are routes that are not rows: pages, static files; they share `authenticator`, from
+    `make_authenticator`.
     """
     authenticator = authenticator or make_authenticator(parts)
-    routes: list[BaseRoute] = [*starlette_routes(ROUTES, parts, authenticator), *more]
-    return Edge(Router(routes, redirect_slashes=False, default=_nothing_here), listeners=parts.listeners)
+    routes: list[BaseRoute] = [
+        *starlette_routes(ROUTES, parts, authenticator),
+        stream_route(parts, authenticator),
+        *more,
+    ]
+    return Edge(
+        Router(routes, redirect_slashes=False, default=_nothing_here),
+        listeners=(log_request, *parts.listeners),
+    )
 
 
 def make_authenticator(parts: ApiParts) -> Authenticator:

@@ -98,8 +98,13 @@ class Authenticator:
         if lookup is None:
             lookup = asyncio.create_task(self._read(presented, now_ms), name="key-lookup")
             self._lookups[presented.hash] = lookup
-            lookup.add_done_callback(lambda _: self._lookups.pop(presented.hash, None))
+            lookup.add_done_callback(lambda done: self._forget(presented.hash, done))
         return await asyncio.shield(lookup)
+
+    def _forget(self, digest: bytes, lookup: asyncio.Task[_Seen | None]) -> None:
+        del self._lookups[digest]
+        if not lookup.cancelled():
+            lookup.exception()  # looked at, even where every caller has gone away
 
     async def _read(self, presented: api_keys.PresentedKey, now_ms: int) -> _Seen | None:
         credential = await self._find(presented.id)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection
+from starlette.types import Receive
+from starlette.types import Receive
 
 from webhookd.adapters.store import audit
 from webhookd.adapters.store.idempotency import KeyedRequest
@@ -27,7 +29,10 @@ ADMIN_OWNER: Final = "admin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[B, Q]):
-    """A request that was let in and is well-formed. `json` is the parsed body, None where it was empty."""
+    """A request that was let in and is well-formed. `json` is the parsed body, None where it was empty.
+
+    `receive` tells a handler that holds the request when the client has gone.
+    """
 
     parts: ApiParts
     caller: Caller
@@ -42,6 +47,7 @@ class Call(Generic[B, Q]):
     key: str | None
     trace: TraceContext
     now_ms: int
+    receive: Receive
 
     def header(self, name: bytes) -> str | None:
         """Return a request header (`name` in lower case); of repeated ones the values joined by commas."""

@@ -19,6 +19,7 @@ from webhookd.api.parts import Listener, RequestFacts
 from webhookd.api.problems import problem_answer, public
 from webhookd.core import trace
 from webhookd.core.errors import ServiceError, WebhookdError
+from webhookd.core.records import Partner
 from webhookd.core.trace import TraceContext
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ class Exchange:
     headers: dict[bytes, bytes]
     route: str | None = None
     actor: str | None = None
+    partner: Partner | None = None
     more_headers: Headers = field(default_factory=list)
     status: int | None = None
     error_code: str | None = None

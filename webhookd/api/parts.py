@@ -9,6 +9,7 @@ from webhookd.adapters.vault import Vault
 from webhookd.core.egress import EgressPolicy
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import Announcer, Bell, SubmitTasks
+from webhookd.flows.watch import Watchers
 from webhookd.taskset import TaskSet
 
 
@@ -58,5 +59,6 @@ class ApiParts:
     load: LoadGauge
     bell: Bell
     signals: Announcer
+    watchers: Watchers
     now_ms: Callable[[], int]
     listeners: tuple[Listener, ...] = ()

@@ -1,5 +1,6 @@
 """Queues for operators and autoscalers: how deep, how old, how fast; pausing and resuming them."""
 
+from collections import Counter
 from math import ceil
 from typing import Any, Final
 
@@ -24,8 +25,8 @@ async def list_queues(call: Call[None, Listing]) -> Answer:
     store, limit, cursor = call.parts.store, call.query.limit, call.query.cursor or ""
     depths = [depth for depth in await store.queues.depths() if depth.queue > cursor]
     sessions = await store.sessions.live(call.now_ms)
-    workers = sum(session["kind"] == "tasks" for session in sessions)
-    shown = [_document(call, depth, workers) for depth in depths[:limit]]
+    workers = Counter(queue for session in sessions for queue in session["detail"].get("queues", ()))
+    shown = [_document(call, depth, workers[depth.queue]) for depth in depths[:limit]]
     return page_answer(shown, depths[limit - 1].queue if len(depths) > limit else None)
 
 

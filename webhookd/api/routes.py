@@ -85,7 +85,12 @@ class Resource:
         """Serve one request."""
         exchange = exchange_of(scope)
         exchange.route = self._path
-        reply = await self._reply(scope, receive, exchange)
+        try:
+            reply = await self._reply(scope, receive, exchange)
+        finally:
+            if exchange.partner is not None:
+                rates = self._parts.submit.rates
+                exchange.more_headers += rate_headers(rates, exchange.partner, self._parts.now_ms())
         await reply.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
 
     async def _reply(self, scope: Scope, receive: Receive, exchange: Exchange) -> Reply:
@@ -97,7 +102,7 @@ class Resource:
             raise WrongMethod(self._allow)
         parts = self._parts
         now_ms = parts.now_ms()
-        caller = await self._let_in(row, scope, exchange, now_ms)
+        caller = await self._let_in(row, scope, exchange)
         path_params = scope["path_params"]
         if not all(_PATH_VALUE.fullmatch(value) for value in path_params.values()):
             raise NotFound("There is nothing at this path.")
@@ -131,17 +136,17 @@ class Resource:
                 key=key,
                 trace=exchange.trace,
                 now_ms=now_ms,
+                receive=receive,
             )
         )
 
-    async def _let_in(self, row: AnyRoute, scope: Scope, exchange: Exchange, now_ms: int) -> Caller:
+    async def _let_in(self, row: AnyRoute, scope: Scope, exchange: Exchange) -> Caller:
         if row.access == OPEN:
             return NOBODY
         client = scope.get("client")
         caller = await self._authenticator.caller(exchange.headers, client[0] if client else None)
         exchange.actor = caller.partner_id or "admin"
-        if caller.partner is not None:
-            exchange.more_headers += rate_headers(self._parts.submit.rates, caller.partner, now_ms)
+        exchange.partner = caller.partner
         if row.access == ADMIN and not caller.is_admin:
             raise Forbidden("This call needs an admin's key.")
         if row.access not in (ADMIN, ANY_KEY) and not caller.may(row.access):

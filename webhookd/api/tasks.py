@@ -1,5 +1,6 @@
 """Tasks over HTTP: submit one, look at it, list, cancel, and which types there are."""
 
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
@@ -11,11 +12,13 @@ from webhookd.adapters.store.tasks import Cancelled
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
+from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
 from webhookd.api.routes import ANY_KEY, AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
+from webhookd.api.watch import LONGEST_WAIT_SECONDS, TaskQuery, hold
 from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time
-from webhookd.core.errors import Invalid
+from webhookd.core.errors import Invalid, Unavailable
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TaskState
 from webhookd.core.records import Task, TaskSignal
@@ -64,13 +67,26 @@ async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
     shown = as_accepted(task)
     if accepted.replayed:
         shown = found(await parts.store.tasks.get(accepted.task_ids[0], partner.id), "task")
-    return task_answer(call, shown, status=202, replayed=accepted.replayed)
+    wait_seconds = preferred_wait(call.header(b"prefer"))
+    if wait_seconds is None:
+        return task_answer(call, shown, status=202, replayed=accepted.replayed)
+    wait_seconds = min(wait_seconds, LONGEST_WAIT_SECONDS)
+    try:
+        shown = (await hold(call, shown.id, seconds=wait_seconds, enough=lambda task: task.done)).task
+    except Unavailable:
+        pass  # it was accepted all the same
+    answer = task_answer(call, shown, status=200 if shown.done else 202, replayed=accepted.replayed)
+    return replace(answer, headers={**answer.headers, "Preference-Applied": f"wait={wait_seconds}"})
 
 
-async def show_task(call: Call[None, NoQuery]) -> Answer:
-    """`GET /v1/tasks/{id}`."""
-    task = found(await call.parts.store.tasks.get(call.path_params["id"], call.caller.partner_id), "task")
-    return task_answer(call, task, status=200)
+async def show_task(call: Call[None, TaskQuery]) -> Answer:
+    """`GET /v1/tasks/{id}`; with `wait` it is held until there is news."""
+    task_id, query = call.path_params["id"], call.query
+    if not query.wait_seconds:
+        task = found(await call.parts.store.tasks.get(task_id, call.caller.partner_id), "task")
+        return task_answer(call, task, status=200)
+    snapshot = await hold(call, task_id, seconds=query.wait_seconds, enough=query.satisfied_by)
+    return task_answer(call, snapshot.task, status=200, body=snapshot.body)
 
 
 async def list_tasks(call: Call[None, TaskListing]) -> Answer:
@@ -123,12 +139,15 @@ async def list_task_types(call: Call[None, Listing]) -> Answer:
     return page_answer(documents, known[limit - 1].type if len(known) > limit else None)
 
 
-def task_answer(call: AnyCall, task: Task, *, status: int, replayed: bool = False) -> Answer:
+def task_answer(
+    call: AnyCall, task: Task, *, status: int, replayed: bool = False, body: bytes | None = None
+) -> Answer:
     """Return a task as the response: with `ETag`, and `Retry-After` while it is not done.
 
-    A GET whose `If-None-Match` names the ETag is answered `304`.
+    `body` is its JSON where somebody rendered it before. A GET whose `If-None-Match` names the ETag is answered `304`.
     """
-    body = orjson.dumps(task_document(task, base_url=call.parts.options.base_url))
+    if body is None:
+        body = orjson.dumps(task_document(task, base_url=call.parts.options.base_url))
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if not task.done:
@@ -169,7 +188,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         max_bytes=lambda options: options.max_input_bytes,
     ),
     ApiRoute(method="GET", path="/v1/tasks", handler=list_tasks, access="tasks:read", query=TaskListing),
-    ApiRoute(method="GET", path="/v1/tasks/{id}", handler=show_task, access="tasks:read", query=NoQuery),
+    ApiRoute(method="GET", path="/v1/tasks/{id}", handler=show_task, access="tasks:read", query=TaskQuery),
     ApiRoute(
         method="POST",
         path="/v1/tasks/{id}/cancel",

@@ -3,9 +3,15 @@
 A turn claims until nothing is left or its time slice ends, then rings for the queue again, so that the
 broker stays tiny and no queue holds a process for itself. What is claimed is decided by the store's
 claim statement; how a function runs is the runner's.
+
+Where tasks are short, a process claims a little more than it has free slots: as many as it has lately
+ended in AHEAD_SECONDS. Otherwise every handful of quick tasks would cost two commits (measured: 8 slots
+ran 300 tasks a second alone, and 710 with 64). What has waited too long behind slower tasks goes back
+to the queue unspent, so nobody else's worker idles for it.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -34,6 +40,9 @@ from webhookd.taskset import TaskDefinition, TaskSet
 log = structlog.get_logger(__name__)
 
 SLICE_SECONDS = 1.0
+AHEAD_SECONDS = 0.05
+AHEAD_MOST = 128
+WAIT_MOST_SECONDS = 0.25
 CANCEL_POLL_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 3_600.0
 
@@ -90,6 +99,7 @@ class _Running:
     task: ClaimedTask
     session_id: str
     started_ms: int
+    deadline: float
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     percent: float | None = None
     message: str | None = None
@@ -122,7 +132,10 @@ class Executor:
         self._publish = publish
         self._now_ms = now_ms
         self._running: dict[tuple[str, int], _Running] = {}
+        self._backlog: deque[_Running] = deque()
+        self._pace = _Pace()
         self._changed = asyncio.Event()
+        self._slots = runner.free_slots
         self._stopping = False
         # A suspect is run with nothing beside it: everybody else waits until it has ended.
         self._alone = False
@@ -133,7 +146,7 @@ class Executor:
 
     @property
     def running(self) -> int:
-        """How many tasks run now."""
+        """How many tasks are claimed and not yet written off."""
         return len(self._running)
 
     async def turn(self, queue: str) -> None:
@@ -142,14 +155,15 @@ class Executor:
         ends = loop.time() + SLICE_SECONDS
         limits = self._limits.get(queue, ())
         while limits and not self._stopping and self._lease.alive:
-            if not self._may_claim():
+            room = self._room()
+            if room == 0:
                 if loop.time() >= ends or not await self._change_before(ends):
                     self._ring(queue)
                     return
                 continue
-            claim = await self._claim(queue, limits)
+            claim = await self._claim(queue, limits, room)
             for task in claim.tasks:
-                self._start(task)
+                self._take(task)
             if claim.suspect_waits:
                 self._alone = True
             elif self._alone and not claim.tasks:
@@ -178,15 +192,25 @@ class Executor:
         """Claim nothing more, let what runs end within the grace, hand the rest back unspent."""
         self._stopping = True
         self._changed.set()
+        for waiting in self._backlog:
+            self._hand_back(waiting)
+        self._backlog.clear()
         await self._runner.stop(grace_seconds)
-        waiting = [running.work for running in self._running.values() if running.work is not None]
-        if waiting:
-            await asyncio.wait(waiting, timeout=10)
+        unwritten = [running.work for running in self._running.values() if running.work is not None]
+        if unwritten:
+            await asyncio.wait(unwritten, timeout=10)
 
-    def _may_claim(self) -> bool:
+    def _room(self) -> int:
+        """Return how many tasks to claim now; 0: not yet."""
         if self._alone:
-            return not self._running
-        return self._runner.free_slots > 0
+            return 0 if self._running else 1
+        ahead = self._pace.ahead(asyncio.get_running_loop().time())
+        if ahead == 0:
+            return max(0, self._runner.free_slots - len(self._backlog))
+        capacity = self._slots + ahead
+        room = capacity - len(self._running)
+        # The backlog keeps the slots busy meanwhile; a claim is worth its commit by the dozen.
+        return room if room >= capacity // 3 else 0
 
     def _more(self, queue: str, claim: Claim) -> bool:
         if claim.again_ms is None:
@@ -196,11 +220,11 @@ class Executor:
             return False
         return True
 
-    async def _claim(self, queue: str, limits: tuple[TypeLimit, ...]) -> Claim:
+    async def _claim(self, queue: str, limits: tuple[TypeLimit, ...], room: int) -> Claim:
         request = ClaimTasks(
             session_id=self._lease.id,
             queue=queue,
-            free=self._runner.free_slots,
+            free=room,
             idle=not self._running,
             limits=limits,
             now_ms=self._now_ms(),
@@ -221,14 +245,59 @@ class Executor:
             return False
         return True
 
-    def _start(self, task: ClaimedTask) -> None:
-        running = _Running(task=task, session_id=self._lease.id, started_ms=self._now_ms())
+    def _take(self, task: ClaimedTask) -> None:
+        """Start a claimed task, or let it wait for a slot for a moment."""
+        now = asyncio.get_running_loop().time()
+        running = _Running(
+            task=task,
+            session_id=self._lease.id,
+            started_ms=self._now_ms(),
+            deadline=now + WAIT_MOST_SECONDS,
+        )
         self._running[task.id, task.token] = running
-        running.work = asyncio.get_running_loop().create_task(self._run(running), name=task.id)
+        if self._runner.free_slots > 0:
+            self._start(running)
+            return
+        if not self._backlog:
+            asyncio.get_running_loop().call_at(running.deadline, self._return_late)
+        self._backlog.append(running)
+
+    def _start(self, running: _Running) -> None:
+        running.started_ms = self._now_ms()
+        running.work = asyncio.get_running_loop().create_task(self._run(running), name=running.task.id)
+
+    def _start_waiting(self) -> None:
+        while self._backlog and self._runner.free_slots > 0:
+            self._start(self._backlog.popleft())
+
+    def _return_late(self) -> None:
+        """Hand back what has waited behind slower tasks for too long."""
+        loop = asyncio.get_running_loop()
+        while self._backlog and self._backlog[0].deadline <= loop.time():
+            self._pace.forget()
+            self._hand_back(self._backlog.popleft())
+        if self._backlog:
+            loop.call_at(self._backlog[0].deadline, self._return_late)
+
+    def _hand_back(self, running: _Running) -> None:
+        running.work = asyncio.get_running_loop().create_task(self._finish(running, Interrupted()))
+
+    async def _finish(self, running: _Running, outcome: Outcome) -> None:
+        """Write the end of a try, then forget it."""
+        task = running.task
+        definition = self._task_set[task.type]
+        try:
+            await self._write(running, self._end(running, definition, outcome))
+        finally:
+            del self._running[task.id, task.token]
+            self._changed.set()
+            if definition.concurrency is not None or isinstance(outcome, Interrupted):
+                self._ring(task.queue)
 
     async def _run(self, running: _Running) -> None:
         task = running.task
         definition = self._task_set[task.type]
+        outcome: Outcome = Interrupted()
         try:
             outcome = await self._runner.run(
                 definition,
@@ -239,12 +308,16 @@ class Executor:
                 cancel=running.cancel,
                 on_progress=lambda percent, message: self._progressed(running, percent, message),
             )
-            await self._write(running, self._end(running, definition, outcome))
-        finally:
+        except asyncio.CancelledError:
+            # The lease was lost: others run this task now, and nothing here may be written.
             del self._running[task.id, task.token]
             self._changed.set()
-            if definition.concurrency is not None:
-                self._ring(task.queue)
+            raise
+        self._pace.ended(asyncio.get_running_loop().time())
+        self._changed.set()
+        # The runner frees the slot with the outcome; writing it may take as long as the store needs.
+        self._start_waiting()
+        await self._finish(running, outcome)
 
     def _end(self, running: _Running, definition: TaskDefinition, outcome: Outcome) -> TaskEnd:
         """Decide what the outcome makes of the task."""
@@ -352,9 +425,44 @@ class Executor:
 
     def _drop_all(self) -> None:
         """The lease was lost: others run these tasks now, what they still do here counts for nothing."""
+        for waiting in self._backlog:
+            del self._running[waiting.task.id, waiting.task.token]
+        self._backlog.clear()
         for running in self._running.values():
             if running.work is not None:
                 running.work.cancel()
+
+
+class _Pace:
+    """How quickly tasks end here, over the last moments: what claiming ahead goes by."""
+
+    _WINDOW_SECONDS = 0.2
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._ended = 0
+        self._rate = 0.0
+
+    def ended(self, now: float) -> None:
+        """Count a task that ended."""
+        self._ended += 1
+        self._turn_over(now)
+
+    def forget(self) -> None:
+        """Tasks are not that short after all."""
+        self._rate = 0.0
+        self._ended = 0
+
+    def ahead(self, now: float) -> int:
+        """Return how many tasks to claim beyond the free slots."""
+        self._turn_over(now)
+        return min(AHEAD_MOST, int(self._rate * AHEAD_SECONDS))
+
+    def _turn_over(self, now: float) -> None:
+        elapsed = now - self._since
+        if elapsed >= self._WINDOW_SECONDS:
+            self._rate = self._ended / elapsed
+            self._since, self._ended = now, 0
 
 
 def _limit(definition: TaskDefinition) -> TypeLimit:

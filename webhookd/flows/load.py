@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import structlog
+
 from webhookd.core.admission import Load, drain_seconds
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import QueueDepth
+
+_log = structlog.get_logger(__name__)
 
 REFRESH_SECONDS: Final = 0.4
 SERVER_LOOK_SECONDS: Final = 2.0
@@ -87,7 +91,10 @@ class LoadGauge:
     async def run(self) -> None:
         """Refresh for ever; cancel it to stop."""
         while True:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:  # noqa: BLE001 - stale figures beat none for the rest of the process's life
+                _log.exception("load_unknown")
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def refresh(self) -> None:

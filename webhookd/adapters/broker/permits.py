@@ -55,10 +55,11 @@ def actor_for(queue: str) -> str:
 class PermitBroker(RedisBroker):
     """Never set as Dramatiq's global broker. Connects at first use.
 
-    `timeout_seconds` bounds each step on the network; where queues are consumed it must exceed 1 s.
+    `timeout_seconds` bounds each step on the network; where queues are consumed it must exceed 1 s. `role`
+    is what the log calls it.
     """
 
-    def __init__(self, url: str, *, namespace: str, timeout_seconds: float) -> None:
+    def __init__(self, url: str, *, namespace: str, timeout_seconds: float, role: str = "broker") -> None:
         super().__init__(  # type: ignore[no-untyped-call]  # Dramatiq's Redis module is not annotated
             client=connect(url, timeout_seconds=timeout_seconds),
             middleware=[],
@@ -67,7 +68,7 @@ class PermitBroker(RedisBroker):
         )
         # Dramatiq notes a heartbeat for each broker id, and without maintenance keeps it: so one id for all.
         self.broker_id = "permits"
-        self.outage = Outage(f"queues of {namespace}")
+        self.outage = Outage(f"{role} of {namespace}")
         self.closing = threading.Event()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:  # noqa: ARG002 - Dramatiq's signature

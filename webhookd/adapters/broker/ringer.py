@@ -12,7 +12,8 @@ import redis
 from webhookd.adapters.broker.permits import PermitBroker, is_wrong_type, permit
 
 _TIMEOUT_SECONDS = 0.25
-_GAP_SECONDS = 0.005  # rings that come while one is under way, or right after it, are one ring
+_GAP_SECONDS = 0.01  # rings that come while one is under way, or right after it, are one ring
+_AWAY_SECONDS = 0.25  # the same, after a failure
 
 
 class Ringer:
@@ -23,7 +24,9 @@ class Ringer:
     """
 
     def __init__(self, broker_url: str, *, namespace: str = "webhookd", permits_per_queue: int = 4) -> None:
-        self._broker = PermitBroker(broker_url, namespace=namespace, timeout_seconds=_TIMEOUT_SECONDS)
+        self._broker = PermitBroker(
+            broker_url, namespace=namespace, timeout_seconds=_TIMEOUT_SECONDS, role="ringer"
+        )
         self._limit = permits_per_queue
         # Dramatiq enqueues synchronously: in a thread, where waiting for the network stops nobody.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ringer")
@@ -53,18 +56,20 @@ class Ringer:
         loop = asyncio.get_running_loop()
         while self._pending:
             queues, self._pending = self._pending, set()
-            await loop.run_in_executor(self._thread, self._ring_all, queues)
+            done = await loop.run_in_executor(self._thread, self._ring_all, queues)
             if not self._closed:
-                await asyncio.sleep(_GAP_SECONDS)
+                await asyncio.sleep(_GAP_SECONDS if done else _AWAY_SECONDS)
 
-    def _ring_all(self, queues: set[str]) -> None:
+    def _ring_all(self, queues: set[str]) -> bool:
         try:
             for queue in queues:
                 self._ring_one(queue)
-            self._broker.outage.over()
         except redis.RedisError as error:
             self.failed += 1
             self._broker.outage.noticed(error)
+            return False
+        self._broker.outage.over()
+        return True
 
     def _ring_one(self, queue: str) -> None:
         try:

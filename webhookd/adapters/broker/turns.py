@@ -39,7 +39,9 @@ class TurnWorker:
         self._on_turn = on_turn
         self._loop = loop
         self._turns: dict[str, concurrent.futures.Future[None]] = {}
-        self._broker = PermitBroker(broker_url, namespace=namespace, timeout_seconds=_TIMEOUT_SECONDS)
+        self._broker = PermitBroker(
+            broker_url, namespace=namespace, timeout_seconds=_TIMEOUT_SECONDS, role="turn worker"
+        )
         for queue in queues:
             check_queue_name(queue)
             self._broker.declare_queue(queue)

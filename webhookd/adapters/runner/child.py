@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 
 from webhookd.adapters.runner import wire
 from webhookd.adapters.runner.ending import Ending, Job, Stopped, call, call_async
+from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import SettingsError
 from webhookd.core.outcome import RetryLater, clean_message
 from webhookd.taskset import TaskContext, load_task_sets
@@ -82,10 +83,12 @@ def _private_pipes() -> tuple[BinaryIO, _Channel]:
 
 def _run(order: wire.Order, inbox: BinaryIO, channel: _Channel) -> Ending:
     sys.path[:] = order.sys_path
+    settings = order.settings
+    configure_logging(log_format=settings.log_format, level=settings.log_level, process="task")
     if order.memory_mb is not None:
         _limit_memory(order.memory_mb)
     try:
-        definition = load_task_sets(order.task_spec)[order.type]
+        definition = load_task_sets(settings.task_spec)[order.type]
     except SettingsError as error:
         return RetryLater(code="exception", message=clean_message(error.detail))
     context = TaskContext(

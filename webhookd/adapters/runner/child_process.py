@@ -32,10 +32,10 @@ class ChildCall:
     """One call in a child process. The public methods are the main loop's, `_drive` is the thread's."""
 
     def __init__(
-        self, job: Job, *, task_spec: str, threads: ThreadPool, on_end: Callable[[Ending], None]
+        self, job: Job, settings: wire.ChildSettings, *, threads: ThreadPool, on_end: Callable[[Ending], None]
     ) -> None:
         self._job = job
-        self._task_spec = task_spec
+        self._settings = settings
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._stdin: IO[bytes] | None = None  # once the child has its order, and more may be said to it
@@ -85,7 +85,7 @@ class ChildCall:
     def _give_order(self, child: subprocess.Popen[bytes]) -> None:
         stdin = cast("IO[bytes]", child.stdin)
         with contextlib.suppress(OSError):  # it died at its start: then there is no ending to read either
-            stdin.write(wire.order_line(self._job, task_spec=self._task_spec))
+            stdin.write(wire.order_line(self._job, self._settings))
             stdin.flush()
         with self._lock:
             self._stdin = stdin

@@ -144,7 +144,7 @@ def _raised(job: Job, error: BaseException) -> Ending:
         case Cancelled() | asyncio.CancelledError() if job.context.cancelled:
             return Stopped()
     with contextlib.suppress(Exception):  # a log that cannot be written must not lose the ending
-        job.context.log.warning("task function raised", type=job.definition.type, exc_info=error)
+        job.context.log.warning("task_raised", type=job.definition.type, exc_info=error)
     return RetryLater(code="exception", message=clean_message(_described(error)))
 
 

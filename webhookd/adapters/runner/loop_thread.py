@@ -5,7 +5,6 @@ A function that blocks this loop holds up the other async functions of this work
 
 import asyncio
 import contextlib
-import contextvars
 import threading
 from collections.abc import Callable
 
@@ -49,7 +48,7 @@ class LoopThread:
             try:
                 self._loop.run_forever()
             except BaseException:
-                log.exception("a task function's own asyncio task broke out of the loop")
+                log.exception("task_loop_broken")
         self._loop.run_until_complete(_cancel_leftovers())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
@@ -72,7 +71,7 @@ class LoopCall:
         self._post = post
         self._told = False
         self._task: asyncio.Task[None] | None = None
-        loop.call_soon_threadsafe(self._begin, context=contextvars.copy_context())
+        loop.call_soon_threadsafe(self._begin)  # in a copy of the caller's context, as asyncio does it
 
     def cancel(self) -> None:
         """Cancel the asyncio task, as an async function expects it."""

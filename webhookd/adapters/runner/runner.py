@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from webhookd.adapters.runner.child_process import ChildCall
 from webhookd.adapters.runner.ending import Ending, Job, call, judge
 from webhookd.adapters.runner.loop_thread import LoopThread
 from webhookd.adapters.runner.progress import Listener, ProgressRelay
 from webhookd.adapters.runner.threads import ThreadPool
+from webhookd.adapters.runner.wire import ChildSettings
 from webhookd.core.outcome import Interrupted, Outcome, TimedOut
 from webhookd.taskset import TaskContext, TaskDefinition
 
@@ -32,8 +33,9 @@ class Runner:
     """Runs task functions, meant for up to `slots` at once. Made and used on one event loop.
 
     `task_spec` is WEBHOOKD_TASKS as text: a child process (`isolation="process"`) loads its function
-    by it. A function that was told to stop has `stop_grace_seconds` to do so; then its outcome is given
-    without it, and its slot stays taken until it really ends.
+    by it, and logs as `log_format` and `log_level` say. A function that was told to stop has
+    `stop_grace_seconds` to do so; then its outcome is given without it, and its slot stays taken
+    until it really ends.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Runner:
         *,
         slots: int,
         task_spec: str,
+        log_format: Literal["text", "json"] = "text",
+        log_level: str = "info",
         max_result_bytes: int = MAX_RESULT_BYTES,
         stop_grace_seconds: float = 2.0,
         progress_interval_seconds: float = 0.1,
     ) -> None:
         self._slots = slots
-        self._task_spec = task_spec
+        self._child_settings = ChildSettings(task_spec=task_spec, log_format=log_format, log_level=log_level)
         self._max_result_bytes = max_result_bytes
         self._stop_grace_seconds = stop_grace_seconds
         self._progress_interval_seconds = progress_interval_seconds
@@ -134,7 +138,7 @@ class Runner:
 
     def _start(self, job: Job, on_end: Callable[[Ending], None]) -> Execution:
         if job.definition.isolation == "process":
-            return ChildCall(job, task_spec=self._task_spec, threads=self._threads, on_end=on_end)
+            return ChildCall(job, self._child_settings, threads=self._threads, on_end=on_end)
         if job.definition.is_async:
             self._loop_thread = self._loop_thread or LoopThread()
             return self._loop_thread.submit(job, on_end)

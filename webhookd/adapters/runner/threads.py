@@ -115,11 +115,14 @@ class ThreadCall:
             # It struck between the function's end and here, in our own code: what was returned counts.
             pass
         except Exception as error:  # a defect of ours; unheard of, the task would hang until its lease ends
-            log.exception("running a task failed")
+            log.exception("task_call_broken")
             ending = RetryLater(code="exception", message=type(error).__name__)
         self._post(ending)
 
 
 def _clear_pending_exception() -> None:
-    """Take back an exception that was set for this thread and not raised yet (CPython: exc = NULL)."""
+    """Take back an exception that was set for this thread and not raised yet (CPython: exc = NULL).
+
+    Leaving the lock has raised it by now in the versions we know, but that moment is nobody's promise.
+    """
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)

@@ -6,8 +6,8 @@ From it: any number of progress lines, then one ending. A child that leaves with
 
 import json
 import sys
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
 from webhookd.adapters.runner.ending import Ending, Job, Stopped
 from webhookd.core.outcome import Failed, RetryLater, Succeeded
@@ -17,11 +17,20 @@ PROGRESS: Final = "progress"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSettings:
+    """What every child of a worker is given: WEBHOOKD_TASKS as text, and how its log lines look."""
+
+    task_spec: str
+    log_format: Literal["text", "json"]
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """The call a child has to make. `sys_path` is the worker's, so that both find the same modules."""
 
     sys_path: list[str]
-    task_spec: str
+    settings: ChildSettings
     type: str
     raw_input: Any
     task_id: str
@@ -32,12 +41,12 @@ class Order:
     memory_mb: int | None
 
 
-def order_line(job: Job, *, task_spec: str) -> bytes:
+def order_line(job: Job, settings: ChildSettings) -> bytes:
     """The order for `job`; what is left of its time limit is its time limit over there."""
     return _line(
         {
             "sys_path": sys.path,
-            "task_spec": task_spec,
+            "settings": asdict(settings),
             "type": job.definition.type,
             "raw_input": job.raw_input,
             "task_id": job.context.task_id,
@@ -52,7 +61,8 @@ def order_line(job: Job, *, task_spec: str) -> bytes:
 
 def order_from(line: bytes) -> Order:
     """The order that `order_line` wrote."""
-    return Order(**json.loads(line))
+    fields = json.loads(line)
+    return Order(**fields | {"settings": ChildSettings(**fields["settings"])})
 
 
 def progress_line(percent: float | None, message: str | None) -> bytes:

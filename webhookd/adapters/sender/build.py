@@ -3,12 +3,15 @@
 import ssl
 from collections.abc import Callable
 
+from yarl import URL
+
 from webhookd.adapters.sender.connector import GuardedConnector
 from webhookd.adapters.sender.guard import AddressesRefused, Guard
 from webhookd.adapters.sender.lookups import Lookups, Resolve, system_addresses
 from webhookd.adapters.sender.sender import Sender
 from webhookd.adapters.sender.transport import GuardedTransport
 from webhookd.core.egress import EgressPolicy
+from webhookd.core.errors import SettingsError
 
 
 def build_sender(
@@ -30,14 +33,16 @@ def build_sender(
     `resolve` replaces the system's resolver and is called in threads.
 
     Raises:
+        SettingsError: `proxy_url` is no URL of a proxy.
         ValueError: `ssl_context` does not verify certificates and host names.
 
     Without `ssl_context` this reads the system's certificates from disk (some 20 ms): call it at start.
     """
+    proxy = _proxy(proxy_url) if proxy_url else None
     context = ssl_context or _system_trust()
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         raise ValueError("the TLS context of a sender must verify certificates and host names")
-    # A look-up belongs to a connection being made, so more threads than connections are of no use.
+    # Whoever waits for a look-up holds one of the connections, so as many threads are enough.
     guard = Guard(policy, Lookups(resolve, threads=max_connections), on_security_event)
     connector = GuardedConnector(
         guard,
@@ -45,7 +50,7 @@ def build_sender(
         max_connections=max_connections,
         max_per_host=max_per_host,
     )
-    transport = GuardedTransport(connector, policy, proxy_url=proxy_url or None)
+    transport = GuardedTransport(connector, policy, proxy=proxy)
     return Sender(transport, timeout_seconds=timeout_seconds, excerpt_seconds=excerpt_seconds)
 
 
@@ -53,3 +58,13 @@ def _system_trust() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _proxy(text: str) -> URL:
+    try:
+        proxy = URL(text)
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in {"http", "https"} or not proxy.raw_host:
+        raise SettingsError("WEBHOOKD_EGRESS_PROXY must be a URL such as http://proxy.internal:3128.")
+    return proxy

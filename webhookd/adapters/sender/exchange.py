@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import httpx
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from webhookd.adapters.sender.stopwatch import Stopwatch
@@ -23,8 +22,8 @@ MAX_BODY_BYTES: Final = 262_144
 class Exchange:
     """One request's response as it comes in; the methods named `on_…` are the parser's callbacks.
 
-    `head` is done when `status` and `headers` are those of the final response, or fails with an
-    `httpx.RemoteProtocolError`. `clean` says the response was read to its end, the receiver keeps the
+    `head` is done when `status` and `headers` are those of the final response, or when there will be
+    none, which leaves `status` at 0. `clean` says the response was read to its end, the receiver keeps the
     connection open, and nothing came after it.
     """
 
@@ -83,10 +82,11 @@ class Exchange:
         """Take what came from the socket."""
         if not self._stopwatch.first_byte_ns:
             self._stopwatch.first_byte()
+        if self._parser is None:  # the response was over
+            self._break_off()
+            return
         headed = self.head.done()
         try:
-            if self._parser is None:
-                raise HttpParserError("bytes after the response")
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self._break_off()
@@ -103,7 +103,7 @@ class Exchange:
         self.clean = False
         self._parser = None
         if not self.head.done():
-            self.head.set_exception(httpx.RemoteProtocolError("no whole response head"))
+            self.head.set_result(None)
         self._wake()
 
     def _break_off(self) -> None:

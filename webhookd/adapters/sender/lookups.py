@@ -25,6 +25,8 @@ from typing import Final
 Resolve = Callable[[str], Sequence[str]]
 """A blocking look-up: a host name to numeric addresses; raises OSError when there are none."""
 
+Outcome = Sequence[str] | OSError
+
 _REMEMBERED_NAMES: Final = 4096
 
 
@@ -49,7 +51,7 @@ class Lookups:
         self._threads = threads
         self._strangers_limit = threads - threads // 4
         self._running = 0
-        self._waiters: dict[str, set[asyncio.Future[Sequence[str]]]] = {}
+        self._waiters: dict[str, set[asyncio.Future[Outcome]]] = {}
         # Names waiting for a thread, oldest first; dicts because their waiters may leave.
         self._friends: dict[str, None] = {}
         self._strangers: dict[str, None] = {}
@@ -61,7 +63,8 @@ class Lookups:
         Raises:
             OSError: when the name does not resolve.
         """
-        waiter: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+        # Faults are handed over as results: nobody may be left to retrieve an exception.
+        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if host in self._waiters:
             self._waiters[host].add(waiter)
         else:
@@ -69,12 +72,15 @@ class Lookups:
             (self._friends if host in self._answered else self._strangers)[host] = None
             self._start()
         try:
-            return await waiter
+            outcome = await waiter
         except asyncio.CancelledError:
             self._walk_away(host, waiter)
             raise
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome
 
-    def _walk_away(self, host: str, waiter: asyncio.Future[Sequence[str]]) -> None:
+    def _walk_away(self, host: str, waiter: asyncio.Future[Outcome]) -> None:
         self._answered.pop(host, None)
         waiters = self._waiters.get(host, set())
         waiters.discard(waiter)
@@ -104,33 +110,32 @@ class Lookups:
             try:
                 thread.start()
             except RuntimeError:  # this machine has no threads left: not the name's fault
-                self._landed(host, OSError(errno.EAGAIN, "no thread for a look-up"))
+                self._tell(host, OSError(errno.EAGAIN, "no thread for a look-up"))
 
     def _look_up(self, host: str, loop: asyncio.AbstractEventLoop) -> None:
         """Run in a thread of its own."""
-        outcome: Sequence[str] | OSError
+        outcome: Outcome
         try:
             outcome = self._resolve(host)
         except OSError as fault:
             outcome = fault
-        except UnicodeError as fault:  # what getaddrinfo says of a name it cannot encode
+        except Exception as fault:  # noqa: BLE001  # a name it cannot encode, or worse: the waiters must hear of it
             outcome = OSError(str(fault))
         with suppress(RuntimeError):  # the loop has closed in the meantime
             loop.call_soon_threadsafe(self._landed, host, outcome)
 
-    def _landed(self, host: str, outcome: Sequence[str] | OSError) -> None:
+    def _landed(self, host: str, outcome: Outcome) -> None:
+        self._tell(host, outcome)
+        self._start()
+
+    def _tell(self, host: str, outcome: Outcome) -> None:
         self._running -= 1
         waiters = self._waiters.pop(host)
-        if not isinstance(outcome, OSError) and waiters:
+        if waiters and not isinstance(outcome, OSError):
             self._remember(host)
         for waiter in waiters:
-            if waiter.done():
-                continue
-            if isinstance(outcome, OSError):
-                waiter.set_exception(outcome)
-            else:
+            if not waiter.done():
                 waiter.set_result(outcome)
-        self._start()
 
     def _remember(self, host: str) -> None:
         self._answered.pop(host, None)

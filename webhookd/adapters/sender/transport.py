@@ -54,11 +54,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, connector: GuardedConnector, policy: EgressPolicy, *, proxy_url: str | None = None
+        self, connector: GuardedConnector, policy: EgressPolicy, *, proxy: URL | None = None
     ) -> None:
         self._connector = connector
         self._policy = policy
-        self._proxy = URL(proxy_url) if proxy_url else None
+        self._proxy = proxy
         self._routes: dict[str, Route] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -67,11 +67,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: for all that is the far side's or the proxy's fault.
             OSError: this machine is out of sockets, memory or threads.
-            ValueError: a header would break the message apart.
+            ValueError: a header would break the message apart, or the body is not in memory.
         """
         route = self._route(str(request.url))
         stopwatch = request.extensions.get("stopwatch") or Stopwatch()
-        message = await _message(request, route)
+        message = _message(request, route)
         connection, wire = await self._connect(route, stopwatch)
         try:
             exchange = wire.ask(message, stopwatch)
@@ -81,9 +81,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             raise
         body: httpx.AsyncByteStream = _Body(connection, wire, exchange)
         if exchange.over:
-            # Most answers are all here by now: give the connection back before the answer is even looked at.
+            # Most answers are all here by now: give the connection back before they are looked at.
             await body.aclose()
             body = httpx.ByteStream(exchange.take())
+        if not exchange.status:
+            raise httpx.RemoteProtocolError("no response head that holds")
         return httpx.Response(exchange.status, headers=exchange.headers, stream=body)
 
     async def aclose(self) -> None:
@@ -163,21 +165,16 @@ class _Body(httpx.AsyncByteStream):
             self._connection.close()
 
 
-async def _message(request: httpx.Request, route: Route) -> bytes:
+def _message(request: httpx.Request, route: Route) -> bytes:
     """Return the request as it goes over the wire."""
+    if not isinstance(request.stream, httpx.ByteStream):
+        raise ValueError("the body must be whole: it would need a framing that is not the caller's")  # noqa: TRY004  # of the value
     lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), route.target), *route.proxy_lines]
     lines += [b"%b: %b" % header for header in request.headers.raw]
     head = b"\r\n".join(lines)
     if head.count(b"\r") != len(lines) - 1 or head.count(b"\n") != len(lines) - 1 or b"\0" in head:
         raise ValueError("a header holds a line break or NUL")
-    return b"%b\r\n\r\n%b" % (head, await _content(request.stream))
-
-
-async def _content(stream: object) -> bytes:
-    if isinstance(stream, httpx.ByteStream):
-        return b"".join(stream)
-    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101  # what httpx asks of async callers
-    return b"".join([part async for part in stream])
+    return b"%b\r\n\r\n%b" % (head, b"".join(request.stream))
 
 
 def _proxy_authorization(proxy: URL) -> tuple[bytes, ...]:

@@ -1,9 +1,11 @@
 """One connection, as aiohttp's connector makes and pools it.
 
 Between two exchanges a connection must be silent: a byte that comes unasked poisons it, whether it
-comes while it lies idle or is found waiting in the socket when it is taken up again. A connection is
-dropped, never closed politely: a TLS peer that does not answer close_notify would hold it for half a
-minute.
+comes while it lies idle or is found waiting in the socket when it is taken up again. (What comes after
+the next request was written cannot be told from its answer; a receiver can do that only to itself.)
+
+A connection is dropped, never closed politely: a TLS peer that does not answer close_notify would hold
+it for half a minute.
 """
 
 import asyncio

@@ -20,6 +20,9 @@ from webhookd.core.records import Endpoint, Page
 MAX_ENDPOINTS: Final = 1_000
 """Of one partner: each event of a task is matched against all of them."""
 
+HEADERS_FIELD: Final = "headers"
+"""The vault's `field` of an endpoint's own headers, which are sealed as one JSON object."""
+
 _PACED: Final = ("url", "rate_limit", "max_concurrency", "ordering", "headers_sealed")
 """Settings whose change may mend what the lane is being held back for."""
 

@@ -8,7 +8,7 @@ Nothing that is still going on goes: no task that has not ended or has a deliver
 letter before its own retention.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from webhookd.core.model import TASK_DONE, DeliveryState
 
 ROWS_A_STEP: Final = 500
 _NO_ENTROPY: Final = bytes(ids.ENTROPY_BYTES)
+_Drop = Callable[[Connection, str, int], str | None]
 _WAITING: Final = (DeliveryState.PENDING.value, DeliveryState.PARKED.value)
 
 
@@ -55,35 +56,37 @@ class Retention:
     def __init__(self, db: Database, policy: RetentionPolicy) -> None:
         self._db = db
         self._policy = policy
-        self._places: dict[str, str] = {}
+        self._places: dict[str, str | None] = {}
 
     async def step(self, now_ms: int) -> bool:
         """Take one step in each table. True while there is more to look at: call again soon."""
-        policy, more = self._policy, False
-        keep_keys_ms = now_ms - policy.idempotency_ms
-        more |= await self._db.write(_drop_idempotency_keys, keep_keys_ms) == ROWS_A_STEP
-        more |= await self._db.write(_drop_secrets, now_ms) == ROWS_A_STEP
+        policy = self._policy
+        full = [
+            await self._db.write(_drop_idempotency_keys, now_ms - policy.idempotency_ms),
+            await self._db.write(_drop_secrets, now_ms),
+        ]
         if policy.audit_ms is not None:
-            more |= await self._db.write(_drop_audit, now_ms - policy.audit_ms) == ROWS_A_STEP
+            full.append(await self._db.write(_drop_audit, now_ms - policy.audit_ms))
         if policy.dead_letters_ms is not None:
-            more |= await self._db.write(_drop_dead_letters, now_ms - policy.dead_letters_ms, now_ms)
+            full.append(await self._db.write(_drop_dead_letters, now_ms - policy.dead_letters_ms, now_ms))
         if policy.attempts_ms is not None:
-            more |= await self._walk("attempts", _drop_attempts, now_ms - policy.attempts_ms)
+            await self._walk("attempts", _drop_attempts, now_ms - policy.attempts_ms)
         if policy.tasks_ms is not None:
-            more |= await self._walk("tasks", _drop_tasks, now_ms - policy.tasks_ms)
-            more |= await self._walk("messages", _drop_lone_messages, now_ms - policy.tasks_ms)
-        return more
+            await self._walk("tasks", _drop_tasks, now_ms - policy.tasks_ms)
+            await self._walk("messages", _drop_lone_messages, now_ms - policy.tasks_ms)
+        if any(place is not None for place in self._places.values()):
+            return True
+        self._places.clear()  # every walk has come to its end: the next round begins at the start
+        return any(full)
 
-    async def _walk(self, name: str, drop: Any, before_ms: int) -> bool:
-        reached: str | None = await self._db.write(drop, self._places.get(name, ""), before_ms)
-        if reached is None:
-            self._places.pop(name, None)
-            return False
-        self._places[name] = reached
-        return True
+    async def _walk(self, name: str, drop: _Drop, before_ms: int) -> None:
+        """Take one step of a walk, unless it has come to its end in this round."""
+        place = self._places.get(name, "")
+        if place is not None:
+            self._places[name] = await self._db.write(drop, place, before_ms)
 
 
-def _drop_idempotency_keys(conn: Connection, before_ms: int) -> int:
+def _drop_idempotency_keys(conn: Connection, before_ms: int) -> bool:
     key = tuple_(idempotency.c.partner_id, idempotency.c.key)
     old = (
         select(idempotency.c.partner_id, idempotency.c.key)
@@ -92,16 +95,16 @@ def _drop_idempotency_keys(conn: Connection, before_ms: int) -> int:
         .limit(ROWS_A_STEP)
         .with_for_update(skip_locked=True)
     )
-    return conn.execute(idempotency.delete().where(key.in_(old))).rowcount
+    return conn.execute(idempotency.delete().where(key.in_(old))).rowcount == ROWS_A_STEP
 
 
-def _drop_secrets(conn: Connection, now_ms: int) -> int:
+def _drop_secrets(conn: Connection, now_ms: int) -> bool:
     """Delete signing secrets whose overlap is over: they sign nothing any more."""
     old = select(secrets.c.id).where(secrets.c.expires_ms <= now_ms).limit(ROWS_A_STEP)
-    return conn.execute(secrets.delete().where(secrets.c.id.in_(old))).rowcount
+    return conn.execute(secrets.delete().where(secrets.c.id.in_(old))).rowcount == ROWS_A_STEP
 
 
-def _drop_audit(conn: Connection, before_ms: int) -> int:
+def _drop_audit(conn: Connection, before_ms: int) -> bool:
     old = (
         select(audit.c.id)
         .where(audit.c.id < _first_id(ids.AUDIT, before_ms))
@@ -109,7 +112,7 @@ def _drop_audit(conn: Connection, before_ms: int) -> int:
         .limit(ROWS_A_STEP)
         .with_for_update(skip_locked=True)
     )
-    return conn.execute(audit.delete().where(audit.c.id.in_(old))).rowcount
+    return conn.execute(audit.delete().where(audit.c.id.in_(old))).rowcount == ROWS_A_STEP
 
 
 def _drop_dead_letters(conn: Connection, before_ms: int, now_ms: int) -> bool:

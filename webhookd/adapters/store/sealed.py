@@ -3,17 +3,16 @@
 from sqlalchemy import Connection, func, select
 
 from webhookd.adapters.store.schema import endpoints, secrets
-from webhookd.adapters.vault import key_id
 
 _SEALED = (secrets.c.sealed, endpoints.c.headers_sealed)
-_KEY_ID_END = 11
-"""A sealed text begins `v1.<8 hex digits of the key id>.`"""
+# A sealed text begins with `v1.` and the eight hex digits of its key's id (`adapters.vault`).
+_KEY_ID_AT, _KEY_ID_LENGTH = 4, 8
 
 
 def sealed_key_ids(conn: Connection) -> set[str]:
     """Return the ids of all keys in use."""
     found: set[str] = set()
     for column in _SEALED:
-        starts = select(func.substr(column, 1, _KEY_ID_END + 1)).where(column.is_not(None)).distinct()
-        found |= {key_id(row[0]) for row in conn.execute(starts)}
+        used = func.substr(column, _KEY_ID_AT, _KEY_ID_LENGTH)
+        found |= {row[0] for row in conn.execute(select(used).where(column.is_not(None)).distinct())}
     return found

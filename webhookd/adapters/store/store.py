@@ -11,6 +11,7 @@ from typing import Any
 from webhookd.adapters.store import counters, sessions, tasks
 from webhookd.adapters.store.api_keys import Keys
 from webhookd.adapters.store.audit import Audit
+from webhookd.adapters.store.changes import Changes
 from webhookd.adapters.store.claims import Claims
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
@@ -93,9 +94,9 @@ class TaskStore:
         """Return the finished tries of a task."""
         return await self._db.read(tasks.list_runs, task_id)
 
-    async def versions(self, task_ids: Iterable[str]) -> dict[str, int]:
-        """Return the present versions of the tasks that exist."""
-        return await self._db.read(tasks.versions, task_ids)
+    async def versions(self, task_ids: Iterable[str], partner_id: str | None = None) -> dict[str, int]:
+        """Return the present versions of those tasks of a partner (None: of any) that exist."""
+        return await self._db.read(tasks.versions, task_ids, partner_id)
 
     async def cancel(self, task_id: str, partner_id: str | None, now_ms: int) -> tasks.Cancelled | None:
         """Cancel, or ask a running task to stop. None: unknown."""
@@ -227,6 +228,7 @@ class Store:
         self.dead_letters = DeadLetters(db, tasks=self.tasks.moves)
         self.replays = Replays(db, moves=self.dead_letters.moves)
         self.messages = Messages(db)
+        self.changes = Changes(db)
         self.partners = Partners(db)
         self.keys = Keys(db)
         self.audit = Audit(db)

@@ -1,0 +1,112 @@
+"""`make bench`: every figure the documentation quotes, with its ratio to a baseline of the same run.
+
+`make bench ARGS=--quick` takes a minute or two, without it the sizes are those of the documentation
+(50,000 deliveries, 1,000,000 rows of history). The machine may be busy: read the ratios, not the rates.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import baselines, drain, end_to_end
+from tests.benchmarks.installation import Store, sink
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--only", choices=("end-to-end", "drain", "hanging"), help="one part")
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), help="one database")
+    chosen = parser.parse_args()
+    stores: tuple[Store, ...] = (chosen.store,) if chosen.store else ("sqlite", "postgresql")
+    console = Console(width=110)
+    aiohttp_rate, dramatiq_rate = _baselines(quick=chosen.quick)
+    console.print(f"bare aiohttp client loop: {aiohttp_rate:,.0f} posts/s")
+    console.print(f"plain Dramatiq + httpx script: {dramatiq_rate:,.0f} tasks/s")
+    if chosen.only in (None, "end-to-end"):
+        _end_to_end(console, stores, dramatiq_rate, quick=chosen.quick)
+    if chosen.only in (None, "drain"):
+        _drain(console, stores, aiohttp_rate, dramatiq_rate, quick=chosen.quick)
+    if chosen.only in (None, "hanging"):
+        _hanging(console, stores)
+
+
+def _baselines(*, quick: bool) -> tuple[float, float]:
+    with sink(core=1) as (url, _), tempfile.TemporaryDirectory() as folder:
+        return (
+            baselines.aiohttp_rate(url, 10_000 if quick else 40_000, core=0),
+            baselines.dramatiq_rate(url, 1_500 if quick else 5_000, core=0, folder=Path(folder)),
+        )
+
+
+def _end_to_end(console: Console, stores: tuple[Store, ...], dramatiq_rate: float, *, quick: bool) -> None:
+    table = Table(
+        "store", "tasks/s", "x Dramatiq", "accepts/s", "p50 ms", "p99 ms", "CPU µs a task", title="end to end"
+    )
+    for store in stores:
+        seen = end_to_end.measure(
+            store,
+            tasks=3_000 if quick else 10_000,
+            accepts=3_000 if quick else 10_000,
+            samples=50 if quick else 200,
+        )
+        table.add_row(
+            store,
+            f"{seen.tasks_per_second:,.0f}",
+            f"{seen.tasks_per_second / dramatiq_rate:.2f}",
+            f"{seen.accepts_per_second:,.0f}",
+            f"{seen.p50_ms:.1f}",
+            f"{seen.p99_ms:.1f}",
+            " ".join(f"{name} {used:.0f}" for name, used in seen.cpu_us.items()),
+        )
+    console.print(table)
+
+
+def _drain(
+    console: Console, stores: tuple[Store, ...], aiohttp_rate: float, dramatiq_rate: float, *, quick: bool
+) -> None:
+    table = Table(
+        "store",
+        "endpoints",
+        "history",
+        "recorded/s",
+        "of aiohttp",
+        "x Dramatiq",
+        "CPU µs",
+        "MiB",
+        title="drain",
+    )
+    count = 10_000 if quick else 50_000
+    for store in stores:
+        for lanes, history in ((1, 0), (1_000, 0), (1_000, 50_000 if quick else 1_000_000)):
+            seen = drain.drain(store, lanes=lanes, count=count, history=history)
+            table.add_row(
+                store,
+                f"{lanes:,}",
+                f"{history:,}",
+                f"{seen.per_second:,.0f}",
+                f"{seen.per_second / aiohttp_rate:.2f}",
+                f"{seen.per_second / dramatiq_rate:.1f}",
+                f"{seen.cpu_us:.0f}",
+                f"{seen.memory_mb:.0f}",
+            )
+    console.print(table)
+
+
+def _hanging(console: Console, stores: tuple[Store, ...]) -> None:
+    table = Table(
+        "store", "hanging of 200", "healthy p50 ms", "healthy p99 ms", title="beside hanging endpoints"
+    )
+    for store in stores:
+        for hanging in (0, 60):
+            seen = drain.beside_hanging(store, lanes=200, hanging=hanging, rounds=20)
+            table.add_row(store, f"{hanging}", f"{seen.p50_ms:.0f}", f"{seen.p99_ms:.0f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""Partners, their keys and secrets, idempotency keys and the audit log, on both databases."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+
+from webhookd.adapters.entropy import new_api_key, new_id
+from webhookd.adapters.store import api_keys, audit, partners, secrets
+from webhookd.adapters.store.idempotency import Effect, KeyedRequest
+from webhookd.adapters.store.schema import idempotency
+from webhookd.adapters.store.store import Store
+from webhookd.core import ids
+from webhookd.core.errors import Conflict, IdempotencyMismatch
+from webhookd.core.records import ApiKey, Limits, Page, Partner
+
+NOW = 1_790_000_000_000
+
+
+def partner_named(name: str, at_ms: int = NOW) -> Partner:
+    return Partner(
+        id=new_id(ids.PARTNER, at_ms),
+        name=name,
+        weight=2,
+        limits=Limits(rate_per_second=1.5, burst=None, max_queued=7),
+        suspended=False,
+        created_ms=at_ms,
+    )
+
+
+async def added(store: Store, name: str = "acme", at_ms: int = NOW) -> Partner:
+    partner = partner_named(name, at_ms)
+    await store.db.write(partners.add_partner, partner)
+    return partner
+
+
+def key_of(partner_id: str | None, at_ms: int = NOW) -> ApiKey:
+    made = new_api_key("whk", at_ms)
+    return ApiKey(
+        id=made.id,
+        partner_id=partner_id,
+        name="n",
+        scopes=("tasks:read",),
+        secret_hash=made.hash,
+        created_ms=at_ms,
+        expires_ms=None,
+        revoked_ms=None,
+    )
+
+
+async def test_partner_comes_back_as_it_was(store: Store) -> None:
+    partner = await added(store)
+    assert await store.partners.get(partner.id) == partner
+    assert await store.partners.get("prt_unknown") is None
+
+
+async def test_name_belongs_to_one(store: Store) -> None:
+    await added(store)
+    with pytest.raises(Conflict):
+        await added(store)
+    other = await added(store, "other")
+    with pytest.raises(Conflict):
+        await store.db.write(partners.change_partner, other.id, {"name": "acme"})
+    assert await store.partners.get(other.id) == other
+
+
+async def test_partner_changes_only_in_what_may_change(store: Store) -> None:
+    partner = await added(store)
+    changes = {"weight": 9, "burst": 3, "rate_per_second": None, "suspended_ms": NOW}
+    changed = await store.db.write(partners.change_partner, partner.id, changes)
+    limits = Limits(rate_per_second=None, burst=3, max_queued=7)
+    assert changed == replace(partner, weight=9, limits=limits, suspended=True)
+    assert await store.db.write(partners.change_partner, "prt_unknown", changes) is None
+    with pytest.raises(ValueError, match="created_ms"):
+        await store.db.write(partners.change_partner, partner.id, {"created_ms": 1})
+
+
+async def test_partners_are_paged_newest_first(store: Store) -> None:
+    made = [await added(store, f"p{n}", NOW + n) for n in range(5)]
+    first, cursor = await store.partners.list(Page(limit=3))
+    rest, end = await store.partners.list(Page(limit=3, cursor=cursor))
+    assert first + rest == made[::-1]
+    assert end is None
+
+
+async def test_key_is_found_with_its_partner(store: Store) -> None:
+    partner = await added(store)
+    key, admin_key = key_of(partner.id), key_of(None)
+    for one in (key, admin_key):
+        await store.db.write(api_keys.add_key, one)
+    assert await store.keys.find(key.id) == api_keys.Credential(key=key, partner=partner)
+    assert await store.keys.find(admin_key.id) == api_keys.Credential(key=admin_key, partner=None)
+    assert await store.keys.find("key_unknown") is None
+    assert await store.keys.list(partner.id, Page()) == ([key], None)
+    assert await store.keys.list(None, Page()) == ([admin_key], None)
+
+
+async def test_key_is_revoked_for_good(store: Store) -> None:
+    partner = await added(store)
+    key = key_of(partner.id)
+    await store.db.write(api_keys.add_key, key)
+    revoked = await store.db.write(api_keys.revoke_key, key.id, now_ms=NOW + 1)
+    assert revoked == replace(key, revoked_ms=NOW + 1)
+    assert await store.db.write(api_keys.revoke_key, key.id, now_ms=NOW + 2) == revoked
+    assert await store.db.write(api_keys.revoke_key, "key_unknown", now_ms=NOW) is None
+
+
+async def test_keys_are_paged(store: Store) -> None:
+    partner = await added(store)
+    keys = [key_of(partner.id, NOW + n) for n in range(3)]
+    for key in keys:
+        await store.db.write(api_keys.add_key, key)
+    first, cursor = await store.keys.list(partner.id, Page(limit=2))
+    rest, end = await store.keys.list(partner.id, Page(limit=2, cursor=cursor))
+    assert first + rest == keys[::-1]
+    assert end is None
+
+
+async def test_replaced_secret_signs_until_it_expires_and_is_never_prolonged(store: Store) -> None:
+    partner = await added(store)
+
+    def rotate(conn: Connection, sealed: str, now_ms: int, overlap_ms: int) -> None:
+        secrets.expire_current(conn, partner.id, None, expires_ms=now_ms + overlap_ms)
+        secrets.add(conn, partner.id, None, scheme="v1", sealed=sealed, created_ms=now_ms)
+
+    async def live(now_ms: int) -> list[str]:
+        found = await store.db.read(secrets.live, partner.id, [None], now_ms=now_ms)
+        return [secret.sealed for secret in found]
+
+    await store.db.write(rotate, "first", NOW, 0)
+    await store.db.write(rotate, "second", NOW + 10, 100)
+    await store.db.write(rotate, "third", NOW + 20, 1_000)
+    assert await live(NOW + 20) == ["third", "second", "first"]
+    assert await live(NOW + 110) == ["third", "second"]
+    assert await live(NOW + 1_020) == ["third"]
+
+
+async def test_secrets_of_one_scheme_are_replaced_alone(store: Store) -> None:
+    partner = await added(store)
+
+    def write(conn: Connection) -> int:
+        secrets.add(conn, partner.id, None, scheme="v1", sealed="s1", created_ms=NOW)
+        secrets.add(conn, partner.id, None, scheme="v1a", sealed="s1a", created_ms=NOW)
+        return secrets.expire_current(conn, partner.id, None, expires_ms=NOW, scheme="v1a")
+
+    assert await store.db.write(write) == 1
+    left = await store.db.read(secrets.live, partner.id, [None, "ep_x"], now_ms=NOW)
+    assert [(secret.scheme, secret.expires_ms) for secret in left] == [("v1", None)]
+
+
+def request_for(
+    key: str = "k", fingerprint: str = "f", *, owner: str = "prt_1", now_ms: int = NOW
+) -> KeyedRequest:
+    return KeyedRequest(owner=owner, key=key, fingerprint=fingerprint, now_ms=now_ms)
+
+
+def answering(answer: bytes) -> Effect:
+    """An effect that writes nothing."""
+
+    def effect(conn: Connection) -> bytes:
+        return answer
+
+    return effect
+
+
+async def test_effect_runs_once_a_key(store: Store) -> None:
+    ran: list[int] = []
+
+    def effect(conn: Connection) -> bytes:
+        ran.append(len(ran))
+        return b"answer %d" % len(ran)
+
+    first = await store.idempotency.once(request_for(), effect)
+    again = await store.idempotency.once(request_for(), effect)
+    other = await store.idempotency.once(request_for(owner="prt_2"), effect)
+    assert (first.answer, first.replayed) == (b"answer 1", False)
+    assert (again.answer, again.replayed) == (b"answer 1", True)
+    assert (other.answer, other.replayed) == (b"answer 2", False)
+    assert [(await store.idempotency.once(None, effect)).answer for _ in range(2)] == [
+        b"answer 3",
+        b"answer 4",
+    ]
+    with pytest.raises(IdempotencyMismatch):
+        await store.idempotency.once(request_for(fingerprint="g"), effect)
+
+
+async def test_concurrent_repeats_wait_for_the_first(store: Store) -> None:
+    def effect(conn: Connection) -> bytes:
+        partner = partner_named("once")
+        partners.add_partner(conn, partner)
+        return partner.id.encode()
+
+    kept = await asyncio.gather(*(store.idempotency.once(request_for(), effect) for _ in range(10)))
+    assert len({one.answer for one in kept}) == 1
+    assert sum(not one.replayed for one in kept) == 1
+
+
+async def test_effect_that_fails_leaves_neither_rows_nor_key(store: Store) -> None:
+    partner = partner_named("undone")
+
+    def effect(conn: Connection) -> bytes:
+        partners.add_partner(conn, partner)
+        raise Conflict("No.")
+
+    with pytest.raises(Conflict):
+        await store.idempotency.once(request_for(), effect)
+    assert await store.partners.get(partner.id) is None
+    kept = await store.idempotency.once(request_for(), answering(b"x"))
+    assert not kept.replayed
+
+
+async def test_key_is_forgotten_when_its_time_is_over(store: Store) -> None:
+    await store.idempotency.once(request_for(), answering(b"1"))
+    day_ms = 86_400_000
+    at_the_end = await store.idempotency.once(request_for(now_ms=NOW + day_ms), answering(b"2"))
+    assert at_the_end.replayed
+    assert await store.idempotency.find("prt_1", "k", now_ms=NOW + day_ms) is not None
+    assert await store.idempotency.find("prt_1", "k", now_ms=NOW + day_ms + 1) is None
+    later = await store.idempotency.once(request_for("k", "g", now_ms=NOW + day_ms + 1), answering(b"3"))
+    assert (later.answer, later.replayed) == (b"3", False)
+
+
+async def test_kept_answer_is_sealed(store: Store) -> None:
+    await store.idempotency.once(request_for(), answering(b"planted-secret"))
+
+    def outcomes(conn: Connection) -> list[Any]:
+        return [row.outcome for row in conn.execute(select(idempotency))]
+
+    [outcome] = await store.db.read(outcomes)
+    assert "planted" not in outcome
+
+
+async def test_audit_is_paged_newest_first_and_by_partner(store: Store) -> None:
+    def write(conn: Connection, partner_id: str | None, now_ms: int) -> None:
+        audit.add(
+            conn,
+            actor="operator",
+            action="partner.change",
+            target="prt_x",
+            partner_id=partner_id,
+            now_ms=now_ms,
+            detail={"weight": 2},
+        )
+
+    for number, partner_id in enumerate(["prt_1", None, "prt_2", "prt_1"]):
+        await store.db.write(write, partner_id, NOW + number)
+    entries, cursor = await store.audit.list(None, Page(limit=3))
+    rest, end = await store.audit.list(None, Page(limit=3, cursor=cursor))
+    assert [entry.at_ms - NOW for entry in entries + rest] == [3, 2, 1, 0]
+    assert end is None
+    assert entries[0].detail == {"weight": 2}
+    own, _ = await store.audit.list("prt_1", Page())
+    assert [entry.at_ms - NOW for entry in own] == [3, 0]

@@ -1,0 +1,104 @@
+"""Queues and health over HTTP."""
+
+import pytest
+
+from tests.integration.api_face import Face
+from webhookd.adapters.store import sessions
+from webhookd.api.queues import MOST_WORKERS, desired_workers
+
+
+async def test_queues_show_depth_age_and_workers_wanted(face: Face) -> None:
+    partner = await face.partner()
+    assert (await face.admin.get("/v1/queues")).json() == {"data": [], "next_cursor": None}
+    for _ in range(2):
+        await partner.client.post("/v1/tasks", json={"type": "test.order", "input": {"account": "A"}})
+    task = (await partner.client.post("/v1/tasks", json={"type": "test.echo"})).json()
+    await partner.client.post(f"/v1/tasks/{task['id']}/cancel")
+    face.clock.ahead_ms += 30_000
+    default, orders = (await face.admin.get("/v1/queues")).json()["data"]
+    assert (default["name"], default["depth"], default["finished"]) == ("default", 0, 1)
+    assert default["drain_seconds"] == 0
+    assert (orders["name"], orders["depth"], orders["running"], orders["paused"]) == ("orders", 2, 0, False)
+    assert orders["oldest_age_seconds"] >= 30
+    assert orders["drain_seconds"] is None
+    assert orders["desired_workers"] == 1
+    first = (await face.admin.get("/v1/queues?limit=1")).json()
+    assert first["next_cursor"] == "default"
+    rest = (await face.admin.get("/v1/queues?cursor=default")).json()
+    assert [queue["name"] for queue in rest["data"]] == ["orders"]
+
+
+async def test_queue_is_paused_and_resumed(face: Face) -> None:
+    answer = await face.admin.post("/v1/queues/orders/pause")
+    assert (answer.status_code, answer.json()) == (200, {"name": "orders", "paused": True})
+    [queue] = (await face.admin.get("/v1/queues")).json()["data"]
+    assert queue["paused"]
+    assert queue["desired_workers"] == 0
+    assert face.bell.rung == []
+    await face.admin.post("/v1/queues/orders/resume")
+    [queue] = (await face.admin.get("/v1/queues")).json()["data"]
+    assert not queue["paused"]
+    assert face.bell.rung == ["orders"]
+    assert (await face.admin.post("/v1/queues/unknown/pause")).status_code == 404
+    actions = [entry["action"] for entry in (await face.admin.get("/v1/audit")).json()["data"]]
+    assert set(actions) == {"queue.pause", "queue.resume"}
+
+
+@pytest.mark.parametrize(
+    ("queued", "rate", "workers", "wanted"),
+    [
+        (0, 0.0, 0, 0),
+        (0, 5.0, 4, 1),
+        (10, 0.0, 0, 1),
+        (10, 0.0, 3, 3),
+        (1_000, 10.0, 1, 10),
+        (1_000, 10.0, 2, 20),
+        (5, 10.0, 2, 1),
+        (10**9, 1.0, 1, MOST_WORKERS),
+    ],
+)
+def test_desired_workers(queued: int, rate: float, workers: int, wanted: int) -> None:
+    assert desired_workers(queued, rate, workers) == wanted
+
+
+async def test_healthz_needs_no_key(sqlite_face: Face) -> None:
+    client = await sqlite_face.client(None)
+    answer = await client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_readyz_has_a_status_for_each_part(face: Face) -> None:
+    client = await face.client(None)
+    answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok",
+        "database": {"status": "ok"},
+        "broker": {"status": "ok"},
+        "disk": {"status": "ok", "free_bytes": 10**12},
+        "workers": {"status": "none", "count": 0},
+    }
+    now_ms = face.clock.now_ms()
+    await face.store.db.write(
+        sessions.begin_session,
+        session_id="ses_1",
+        kind="tasks",
+        host="h",
+        pid=1,
+        detail={"queues": ["default"]},
+        now_ms=now_ms,
+        lease_until_ms=now_ms + 60_000,
+    )
+    assert (await client.get("/readyz")).json()["workers"] == {"status": "ok", "count": 1}
+
+
+async def test_readyz_says_what_is_wrong(sqlite_face: Face) -> None:
+    client = await sqlite_face.client(None)
+    sqlite_face.broker.ok, sqlite_face.broker.reason = False, "cannot connect"
+    sqlite_face.disk[0] = 5
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["detail"] == "broker: cannot connect; disk: nearly full."
+    assert answer.json()["broker"] == {"status": "failing", "reason": "cannot connect"}
+    assert answer.json()["database"] == {"status": "ok"}

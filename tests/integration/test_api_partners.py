@@ -1,0 +1,182 @@
+"""Partners, keys and the audit log over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.api_face import Face
+from webhookd.adapters.store import secrets
+
+
+async def opened(face: Face, partner_id: str) -> list[str]:
+    """The partner's signing secrets, newest first, out of the vault."""
+    now_ms = face.clock.now_ms()
+    live = await face.store.db.read(secrets.live, partner_id, [None], now_ms=now_ms)
+    return [
+        face.parts.vault.open(
+            one.sealed, partner=partner_id, endpoint=None, field=secrets.SECRET_FIELD
+        ).decode()
+        for one in live
+    ]
+
+
+async def test_new_partner_is_shown_its_key_and_secret_once(face: Face) -> None:
+    answer = await face.admin.post("/v1/partners", json={"name": "acme", "limits": {"burst": 7}, "weight": 3})
+    assert answer.status_code == 201
+    made = answer.json()
+    assert answer.headers["location"] == f"/v1/partners/{made['id']}"
+    assert made["key"].startswith("whk_")
+    assert made["secret"].startswith("whsec_")
+    assert made["limits"] == {"rate_per_second": 1_000, "burst": 7, "max_queued": 100_000}
+    assert await opened(face, made["id"]) == [made["secret"]]
+
+    shown = (await face.admin.get(answer.headers["location"])).json()
+    assert shown == {name: value for name, value in made.items() if name not in ("key", "secret")}
+    listed = (await face.admin.get("/v1/partners")).json()
+    assert listed == {"data": [shown], "next_cursor": None}
+    own = await (await face.client(made["key"])).get("/v1/partner")
+    assert own.json() == shown
+    assert (await face.admin.get(f"/v1/partner?partner={made['id']}")).json() == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, "$.name"),
+        ({"name": ""}, "$.name"),
+        ({"name": " a"}, "$.name"),
+        ({"name": "a\nb"}, "$.name"),
+        ({"name": 5}, "$.name"),
+        ({"name": "a", "limits": {"burst": 0}}, "$.limits.burst"),
+        ({"name": "a", "limits": {"rate_per_second": "5"}}, "$.limits.rate_per_second"),
+        ({"name": "a", "weight": 0}, "$.weight"),
+        ({"name": "a", "id": "prt_x"}, "$.id"),
+    ],
+)
+async def test_wrong_partner_is_refused(sqlite_face: Face, body: dict[str, Any], path: str) -> None:
+    answer = await sqlite_face.admin.post("/v1/partners", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"] == path
+
+
+async def test_patch_changes_what_it_names(face: Face) -> None:
+    partner = await face.partner(limits={"burst": 7, "max_queued": 9})
+    path = f"/v1/partners/{partner.id}"
+    changed = await face.admin.patch(path, json={"weight": 5, "limits": {"burst": None}})
+    assert changed.status_code == 200
+    assert changed.json()["weight"] == 5
+    assert changed.json()["limits"] == {"rate_per_second": 1_000, "burst": 5_000, "max_queued": 9}
+    assert (await face.admin.patch(path, json={})).json() == changed.json()
+    assert (await face.admin.patch(path, json={"id": "prt_x"})).status_code == 422
+    assert (await face.admin.patch("/v1/partners/prt_unknown", json={"weight": 2})).status_code == 404
+    other = await face.partner()
+    taken = (await face.admin.get(f"/v1/partners/{other.id}")).json()["name"]
+    assert (await face.admin.patch(path, json={"name": taken})).status_code == 409
+
+
+async def test_partners_are_paged_newest_first(face: Face) -> None:
+    made = [(await face.partner()).id for _ in range(3)]
+    listed = (await face.admin.get("/v1/partners?limit=2")).json()
+    more = (await face.admin.get(f"/v1/partners?limit=2&cursor={listed['next_cursor']}")).json()
+    assert {one["id"] for one in listed["data"] + more["data"]} == set(made)
+    assert more["next_cursor"] is None
+
+
+async def test_rotated_secret_signs_beside_the_old_one_until_the_overlap_ends(face: Face) -> None:
+    partner = await face.partner()
+    answer = await partner.client.post("/v1/partner/rotate-secret", json={"overlap_seconds": 60})
+    assert answer.status_code == 200
+    second = answer.json()["secret"]
+    assert await opened(face, partner.id) == [second, partner.secret]
+    third = (await partner.client.post("/v1/partner/rotate-secret", json={"overlap_seconds": 0})).json()
+    assert await opened(face, partner.id) == [third["secret"], partner.secret]
+    face.clock.ahead_ms += 61_000
+    assert await opened(face, partner.id) == [third["secret"]]
+    default = await face.admin.post("/v1/partner/rotate-secret", json={"partner": partner.id})
+    assert await opened(face, partner.id) == [default.json()["secret"], third["secret"]]
+    refused = await partner.client.post("/v1/partner/rotate-secret", json={"overlap_seconds": -1})
+    assert refused.status_code == 422
+
+
+async def test_several_keys_live_at_once_each_with_its_scopes(face: Face) -> None:
+    partner = await face.partner()
+    path = f"/v1/partners/{partner.id}/keys"
+    body = {"name": "reader", "scopes": ["tasks:read", "tasks:read"], "expires_at": "2099-01-01T00:00:00Z"}
+    made = await face.admin.post(path, json=body)
+    assert made.status_code == 201
+    key = made.json()
+    assert key["scopes"] == ["tasks:read"]
+    assert key["expires_at"] == "2099-01-01T00:00:00.000Z"
+    assert (await (await face.client(key["key"])).get("/v1/partner")).json()["id"] == partner.id
+    everything = (await face.admin.post(path)).json()
+    assert everything["scopes"] == ["tasks:write", "tasks:read", "endpoints:write", "deliveries:replay"]
+
+    listed = (await face.admin.get(path)).json()["data"]
+    assert len(listed) == 3
+    assert all("key" not in one and "hash" not in str(one) for one in listed)
+    assert (await face.admin.delete(f"/v1/keys/{key['id']}")).status_code == 204
+    assert (await face.admin.delete(f"/v1/keys/{key['id']}")).status_code == 204
+    revoked = {one["id"]: one["revoked_at"] for one in (await face.admin.get(path)).json()["data"]}
+    assert revoked[key["id"]] is not None
+    assert revoked[everything["id"]] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"scopes": ["everything"]}, "$.scopes[0]"),
+        ({"scopes": []}, "$.scopes"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "$.expires_at"),
+        ({"name": "x" * 101}, "$.name"),
+    ],
+)
+async def test_wrong_key_is_refused(sqlite_face: Face, body: dict[str, Any], path: str) -> None:
+    partner = await sqlite_face.partner()
+    answer = await sqlite_face.admin.post(f"/v1/partners/{partner.id}/keys", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"] == path
+
+
+async def test_keys_of_nobody_are_not_found(face: Face) -> None:
+    assert (await face.admin.post("/v1/partners/prt_unknown/keys")).status_code == 404
+    assert (await face.admin.get("/v1/partners/prt_unknown/keys")).status_code == 404
+    assert (await face.admin.delete("/v1/keys/key_unknown")).status_code == 404
+
+
+async def test_partners_may_not_do_what_admins_do(face: Face) -> None:
+    partner = await face.partner()
+    for method, path in (
+        ("POST", "/v1/partners"),
+        ("GET", "/v1/partners"),
+        ("PATCH", f"/v1/partners/{partner.id}"),
+        ("POST", f"/v1/partners/{partner.id}/keys"),
+        ("DELETE", "/v1/keys/key_x"),
+        ("GET", "/v1/audit"),
+        ("GET", "/v1/queues"),
+        ("POST", "/v1/queues/default/pause"),
+    ):
+        answer = await partner.client.request(method, path, json={})
+        assert answer.status_code == 403, path
+
+
+async def test_changes_are_in_the_audit_log_without_secrets(face: Face) -> None:
+    partner, other = await face.partner(), await face.partner()
+    await face.admin.patch(f"/v1/partners/{partner.id}", json={"suspended": False})
+    await partner.client.post("/v1/partner/rotate-secret")
+    await face.admin.patch("/v1/partners/prt_unknown", json={"weight": 2})
+    answer = await face.admin.get(f"/v1/audit?partner={partner.id}")
+    entries = answer.json()["data"]
+    assert [entry["action"] for entry in entries] == [
+        "partner.rotate-secret",
+        "partner.change",
+        "partner.create",
+    ]
+    assert [entry["actor"] for entry in entries[1:]] == ["operator", "operator"]
+    assert entries[0]["actor"].startswith("key_")
+    assert entries[1]["detail"] == {"suspended": False}
+    assert {entry["target"] for entry in entries} == {partner.id}
+    everything = (await face.admin.get("/v1/audit?limit=2")).json()
+    assert len(everything["data"]) == 2
+    assert everything["next_cursor"]
+    assert partner.secret not in answer.text
+    assert other.id not in answer.text

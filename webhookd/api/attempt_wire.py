@@ -1,0 +1,66 @@
+"""A delivery's attempts as the API shows them, each with a cURL line that repeats it by hand."""
+
+import shlex
+from typing import Any, Final
+
+import webhookd
+from webhookd.adapters.store.deliveries import DeliveryHistory
+from webhookd.core.records import Attempt
+from webhookd.core.render import delivery_document
+from webhookd.core.times import to_rfc3339
+
+LONGEST_INLINE_BODY: Final = 8_192
+"""A longer body is read from a file named after its message: fourteen attempts would repeat it in full."""
+
+
+def history_document(history: DeliveryHistory) -> dict[str, Any]:
+    """Return the Delivery with its `attempts_log`, oldest first."""
+    log = [attempt_document(attempt, history) for attempt in history.attempts]
+    return delivery_document(history.delivery) | {"attempts_log": log}
+
+
+def attempt_document(attempt: Attempt, history: DeliveryHistory) -> dict[str, Any]:
+    """Return one attempt. `response` is null where there was none; a header sent twice is joined."""
+    headers: dict[str, str] = {}
+    for name, value in attempt.headers:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return {
+        "number": attempt.number,
+        "at": to_rfc3339(attempt.at_ms),
+        "duration_ms": _ms(attempt.duration_us),
+        "parts": {
+            "dns_ms": _ms(attempt.dns_us),
+            "connect_ms": _ms(attempt.connect_us),
+            "tls_ms": _ms(attempt.tls_us),
+            "first_byte_ms": _ms(attempt.first_byte_us),
+        },
+        "status": attempt.status,
+        "error": attempt.error,
+        "response": None if attempt.status is None else {"headers": headers, "body": attempt.excerpt},
+        "curl": curl_line(attempt, history),
+    }
+
+
+def curl_line(attempt: Attempt, history: DeliveryHistory) -> str:
+    """Return a shell line that sends the same again, without secrets: put the signature in yourself."""
+    delivery = history.delivery
+    headers = {
+        "content-type": "application/json",
+        "user-agent": f"webhookd/{webhookd.__version__}",
+        "webhook-id": delivery.message_id,
+        "webhook-timestamp": str(attempt.at_ms // 1000),
+        "webhook-signature": "<signature>",
+        "webhook-attempt": str(attempt.number),
+        **dict.fromkeys(history.header_names, "***"),
+    }
+    body = history.body
+    if len(body) > LONGEST_INLINE_BODY:
+        body = f"@{delivery.message_id}.json"
+    words = ["curl", "-X", "POST", delivery.url]
+    for name, value in headers.items():
+        words += ["-H", f"{name}: {value}"]
+    return shlex.join([*words, "--data-binary", body])
+
+
+def _ms(us: int | None) -> float | None:
+    return None if us is None else round(us / 1000, 3)

@@ -1,0 +1,123 @@
+"""Dead letters: what ran out of attempts, one list of deliveries and tasks; replaying and discarding one."""
+
+from typing import Final, Literal
+
+from sqlalchemy import Connection
+
+from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter
+from webhookd.adapters.store.deliveries import get_delivery
+from webhookd.adapters.store.tasks import get_task
+from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
+from webhookd.core.records import DeadLetter
+from webhookd.core.render import delivery_document, task_document
+from webhookd.core.replay import DeadLetterFilter, Replayed, dead_letter_document
+
+DELIVER_QUEUE: Final = "deliver"
+
+
+class DeadLetterListing(AdminListing):
+    """`GET /v1/dead-letters`."""
+
+    kind: Literal["delivery", "task"] | None = None
+    endpoint: str | None = None
+    type: str | None = None
+    reason: str | None = None
+    since: Time | None = None
+    until: Time | None = None
+
+    @property
+    def wanted(self) -> DeadLetterFilter:
+        """The filter for the store."""
+        return DeadLetterFilter(
+            kind=self.kind,
+            endpoint_id=self.endpoint,
+            type=self.type,
+            reason=self.reason,
+            since_ms=self.since,
+            until_ms=self.until,
+        )
+
+
+async def page(call: Call[None, DeadLetterListing]) -> Answer:
+    """`GET /v1/dead-letters`."""
+    query = call.query
+    rows, cursor = await call.parts.store.dead_letters.page(
+        call.narrowed(query.partner), query.wanted, query.page
+    )
+    return page_answer([dead_letter_document(row) for row in rows], cursor)
+
+
+async def show(call: Call[None, NoQuery]) -> Answer:
+    """`GET /v1/dead-letters/{id}`."""
+    letter = found(
+        await call.parts.store.dead_letters.get(call.path_params["id"], call.caller.partner_id), "dead letter"
+    )
+    return json_answer(200, dead_letter_document(letter))
+
+
+async def replay(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/dead-letters/{id}/replay`: the Delivery or the Task as it is now."""
+    letter_id, partner_id = call.path_params["id"], call.caller.partner_id
+    moves = call.parts.store.dead_letters.moves
+    done: list[Replayed] = []
+
+    def effect(conn: Connection) -> Answer:
+        replayed = found(moves.replay(conn, letter_id, partner_id, call.now_ms), "dead letter")
+        done.append(replayed)
+        return _back_at_work(call, conn, letter_id)
+
+    answer = await call.once(effect)
+    for replayed in done:
+        if replayed.wake_deliveries:
+            call.parts.bell.ring(DELIVER_QUEUE)
+        for queue in replayed.queues:
+            call.parts.bell.ring(queue)
+        call.parts.signals.publish(replayed.signals)
+    return answer
+
+
+async def discard(call: Call[None, NoQuery]) -> Answer:
+    """`DELETE /v1/dead-letters/{id}`."""
+    letter_id, partner_id = call.path_params["id"], call.caller.partner_id
+
+    def effect(conn: Connection) -> Answer:
+        letter: DeadLetter = found(get_dead_letter(conn, letter_id, partner_id), "dead letter")
+        found(discard_dead_letter(conn, letter_id, partner_id, call.now_ms) or None, "dead letter")
+        call.audit(conn, "dead-letter.discard", letter_id, partner_id=letter.partner_id)
+        return Answer(status=204)
+
+    return await call.once(effect)
+
+
+def _back_at_work(call: AnyCall, conn: Connection, letter_id: str) -> Answer:
+    """Note the replay in the audit log and return what was replayed."""
+    delivery = get_delivery(conn, letter_id, None)
+    if delivery is not None:
+        call.audit(conn, "dead-letter.replay", letter_id, partner_id=delivery.partner_id)
+        return json_answer(202, delivery_document(delivery))
+    task = found(get_task(conn, letter_id, None), "dead letter")
+    call.audit(conn, "dead-letter.replay", letter_id, partner_id=task.partner_id)
+    return json_answer(202, task_document(task, base_url=call.parts.options.base_url))
+
+
+_ONE: Final = "/v1/dead-letters/{id}"
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="GET", path="/v1/dead-letters", handler=page, access="tasks:read", query=DeadLetterListing
+    ),
+    ApiRoute(method="GET", path=_ONE, handler=show, access="tasks:read", query=NoQuery),
+    ApiRoute(method="DELETE", path=_ONE, handler=discard, access="deliveries:replay", query=NoQuery),
+    ApiRoute(
+        method="POST",
+        path=_ONE + "/replay",
+        handler=replay,
+        access="deliveries:replay",
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+)

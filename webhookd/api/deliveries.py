@@ -1,0 +1,120 @@
+"""Deliveries: looking at them and their attempts, sending again, cancelling."""
+
+from typing import Final
+
+from sqlalchemy import Connection
+
+from webhookd.adapters.store.deliveries import DeliveryFilter, MovedDelivery, cancel_delivery, replay_delivery
+from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.attempt_wire import history_document
+from webhookd.api.call import Call, found
+from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
+from webhookd.core.errors import Conflict
+from webhookd.core.model import DeliveryState
+from webhookd.core.render import delivery_document
+
+DELIVER_QUEUE: Final = "deliver"
+
+
+class DeliveryListing(AdminListing):
+    """`GET /v1/deliveries`."""
+
+    state: DeliveryState | None = None
+    endpoint: str | None = None
+    task: str | None = None
+    since: Time | None = None
+    until: Time | None = None
+
+    @property
+    def wanted(self) -> DeliveryFilter:
+        """The filter for the store."""
+        return DeliveryFilter(
+            state=self.state,
+            endpoint_id=self.endpoint,
+            task_id=self.task,
+            since_ms=self.since,
+            until_ms=self.until,
+        )
+
+
+async def page(call: Call[None, DeliveryListing]) -> Answer:
+    """`GET /v1/deliveries`."""
+    query = call.query
+    rows, cursor = await call.parts.store.deliveries.page(
+        call.narrowed(query.partner), query.wanted, query.page
+    )
+    return page_answer([delivery_document(row) for row in rows], cursor)
+
+
+async def show(call: Call[None, NoQuery]) -> Answer:
+    """`GET /v1/deliveries/{id}`: with every attempt."""
+    history = found(
+        await call.parts.store.deliveries.history(call.path_params["id"], call.caller.partner_id), "delivery"
+    )
+    return json_answer(200, history_document(history))
+
+
+async def replay(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/deliveries/{id}/replay`: the same message again; a pending one is returned unchanged."""
+    delivery_id = call.path_params["id"]
+
+    def effect(conn: Connection) -> Answer:
+        moved: MovedDelivery = found(
+            replay_delivery(conn, delivery_id, call.caller.partner_id, call.now_ms), "delivery"
+        )
+        if moved.endpoint_deleted:
+            raise Conflict("The delivery's endpoint is deleted, so it can go nowhere.")
+        if moved.changed:
+            call.audit(conn, "delivery.replay", delivery_id, partner_id=moved.delivery.partner_id)
+        return json_answer(202, delivery_document(moved.delivery))
+
+    answer = await call.once(effect)
+    call.parts.bell.ring(DELIVER_QUEUE)
+    return answer
+
+
+async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/deliveries/{id}/cancel`: `202`; `200` if it was cancelled before."""
+    delivery_id = call.path_params["id"]
+
+    def effect(conn: Connection) -> Answer:
+        moved: MovedDelivery = found(
+            cancel_delivery(conn, delivery_id, call.caller.partner_id, call.now_ms), "delivery"
+        )
+        state = moved.delivery.state
+        if state is not DeliveryState.CANCELLED:
+            raise Conflict(f"The delivery has ended as {state.value}; only a waiting one can be cancelled.")
+        if moved.changed:
+            call.audit(conn, "delivery.cancel", delivery_id, partner_id=moved.delivery.partner_id)
+        return json_answer(202 if moved.changed else 200, delivery_document(moved.delivery))
+
+    answer = await call.once(effect)
+    call.parts.bell.ring(DELIVER_QUEUE)
+    return answer
+
+
+_ONE: Final = "/v1/deliveries/{id}"
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(method="GET", path="/v1/deliveries", handler=page, access="tasks:read", query=DeliveryListing),
+    ApiRoute(method="GET", path=_ONE, handler=show, access="tasks:read", query=NoQuery),
+    ApiRoute(
+        method="POST",
+        path=_ONE + "/replay",
+        handler=replay,
+        access="deliveries:replay",
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+    ApiRoute(
+        method="POST",
+        path=_ONE + "/cancel",
+        handler=cancel,
+        access="deliveries:replay",
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+)

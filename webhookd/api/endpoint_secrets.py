@@ -1,0 +1,73 @@
+"""Signing secrets of an endpoint on their way into the store: made, sealed, and shown once or never.
+
+A v1 secret is shared with the receiver, so its text is shown at its making. The private half of a v1a key
+is shown to nobody; its public half stands in the Endpoint.
+"""
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from webhookd.adapters import entropy
+from webhookd.adapters.store import secrets
+from webhookd.api.call import AnyCall
+from webhookd.core.records import Endpoint
+from webhookd.core.signing import SigningKey
+
+
+class NewSecrets:
+    """Secrets on their way into the store: one a scheme. `shown` is the v1 secret's text."""
+
+    def __init__(self, endpoint: Endpoint, now_ms: int) -> None:
+        self._endpoint = endpoint
+        self._now_ms = now_ms
+        self._sealed: dict[str, str] = {}
+        self.shown: str | None = None
+        self.public_key: str | None = endpoint.public_key
+
+    def make(self, call: AnyCall, scheme: str) -> None:
+        """Make and seal the secret of one scheme."""
+        text = entropy.new_signing_secret(scheme)
+        self._sealed[scheme] = call.parts.vault.seal(
+            text.encode(),
+            partner=self._endpoint.partner_id,
+            endpoint=self._endpoint.id,
+            field=secrets.SECRET_FIELD,
+        )
+        if scheme == "v1":
+            self.shown = text
+        else:
+            self.public_key = SigningKey.parse(text).public_text
+
+    def add(self, conn: Connection) -> None:
+        """Write them down as the current ones."""
+        for scheme, sealed in self._sealed.items():
+            secrets.add(
+                conn,
+                self._endpoint.partner_id,
+                self._endpoint.id,
+                scheme=scheme,
+                sealed=sealed,
+                created_ms=self._now_ms,
+            )
+
+
+def new_secrets(call: AnyCall, endpoint: Endpoint, schemes: tuple[str, ...]) -> NewSecrets:
+    """Return a fresh secret for each scheme, sealed and not yet written."""
+    made = NewSecrets(endpoint, call.now_ms)
+    for scheme in schemes:
+        made.make(call, scheme)
+    return made
+
+
+def with_schemes(call: AnyCall, conn: Connection, before: Endpoint, after: Endpoint) -> Endpoint:
+    """Return the endpoint with the key pair its `signature` asks for: a new one, or none any more."""
+    had, has = "v1a" in before.signature, "v1a" in after.signature
+    if has and not had:
+        made = new_secrets(call, after, ("v1a",))
+        made.add(conn)
+        return replace(after, public_key=made.public_key)
+    if had and not has:
+        secrets.expire_current(conn, after.partner_id, after.id, expires_ms=call.now_ms, scheme="v1a")
+        return replace(after, public_key=None)
+    return after

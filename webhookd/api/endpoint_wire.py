@@ -1,0 +1,197 @@
+"""What an endpoint's settings look like on the wire, and what they make of an Endpoint.
+
+A setting that is null, or left out at the making, is the default. Whether the URL may be called is asked
+of `core.egress` by the handlers; sealing headers is theirs too.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+from pydantic import Field, field_validator
+
+from webhookd.api.wire import Body
+from webhookd.core.model import SUBSCRIBABLE_EVENTS
+from webhookd.core.records import Endpoint
+
+MASK: Final = "***"
+"""What stands for the value of a header in answers; sent back in a PATCH it keeps the value."""
+
+MOST_HEADERS: Final = 20
+MOST_HEADER_BYTES: Final = 4096
+LONGEST_OVERLAP_SECONDS: Final = 7 * 86_400.0
+
+# RFC 9110 section 5.6.2 (token) and 5.5, narrowed to visible ASCII with spaces inside.
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_TYPE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*(?:\.\*)?")
+_OURS: Final = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+_OUR_PREFIXES: Final = ("webhook-", "proxy-")
+
+
+class RetrySettings(Body):
+    """An endpoint's own retry schedule; null is the service's default."""
+
+    max_attempts: int | None = Field(None, ge=1, le=100)
+    base_seconds: float | None = Field(None, gt=0, le=86_400, allow_inf_nan=False)
+    factor: float | None = Field(None, ge=1, le=100, allow_inf_nan=False)
+    cap_seconds: float | None = Field(None, gt=0, le=7 * 86_400, allow_inf_nan=False)
+
+
+class EndpointSettings(Body):
+    """Everything about an endpoint that its owner may choose."""
+
+    description: str | None = Field(None, max_length=1_000)
+    events: list[str] | None = Field(None, min_length=1, max_length=50)
+    task_types: list[str] | None = Field(None, max_length=100)
+    headers: dict[str, str] | None = None
+    rate_limit: float | None = Field(None, gt=0, le=10_000, allow_inf_nan=False)
+    max_concurrency: int | None = Field(None, ge=1, le=1_000)
+    ordering: Literal["none", "fifo"] | None = None
+    retry: RetrySettings | None = None
+    signature: list[Literal["v1", "v1a"]] | None = Field(None, min_length=1, max_length=2)
+
+    @field_validator("events")
+    @classmethod
+    def _known_events(cls, events: list[str] | None) -> list[str] | None:
+        unknown = [event for event in events or () if event not in SUBSCRIBABLE_EVENTS]
+        if unknown:
+            raise ValueError(f"'{unknown[0][:100]}' is no event; there are {', '.join(SUBSCRIBABLE_EVENTS)}")
+        return events
+
+    @field_validator("task_types")
+    @classmethod
+    def _task_type_patterns(cls, patterns: list[str] | None) -> list[str] | None:
+        if not all(len(pattern) <= 200 and _TYPE.fullmatch(pattern) for pattern in patterns or ()):
+            raise ValueError("must be names of task types, or prefixes such as report.*")
+        return patterns
+
+    @field_validator("signature")
+    @classmethod
+    def _verifiable(cls, versions: list[str] | None) -> list[str] | None:
+        if versions is not None and "v1" not in versions:
+            raise ValueError("must include v1, which every receiver can verify")
+        return versions
+
+    @field_validator("headers")
+    @classmethod
+    def _safe_headers(cls, headers: dict[str, str] | None) -> dict[str, str] | None:
+        if headers is not None:
+            check_headers(headers)
+        return headers
+
+
+class NewEndpoint(EndpointSettings):
+    """`POST /v1/endpoints`."""
+
+    url: str = Field(min_length=1)
+    partner: str | None = None
+
+
+class EndpointChange(EndpointSettings):
+    """`PATCH /v1/endpoints/{id}`: what is left out stays; null resets to the default."""
+
+    url: str = Field("", min_length=1)
+
+
+class EndpointRotation(Body):
+    """`POST …/rotate-secret`: how long the old secrets go on signing beside the new ones."""
+
+    overlap_seconds: float = Field(86_400.0, ge=0, le=LONGEST_OVERLAP_SECONDS, allow_inf_nan=False)
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise ValueError for headers that could change what the request says or how it is framed."""
+    if len(headers) > MOST_HEADERS:
+        raise ValueError(f"must be at most {MOST_HEADERS} headers")
+    if sum(len(name) + len(value) for name, value in headers.items()) > MOST_HEADER_BYTES:
+        raise ValueError(f"must be at most {MOST_HEADER_BYTES:,} bytes together")
+    if len({name.lower() for name in headers}) != len(headers):
+        raise ValueError("must not name a header twice")
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise ValueError("must have names of letters, digits and hyphens")
+        if name.lower() in _OURS or name.lower().startswith(_OUR_PREFIXES):
+            raise ValueError(f"must not set '{name}', which is the service's own")
+        if not _VALUE.fullmatch(value):
+            raise ValueError(f"must have a value of visible ASCII characters for '{name}'")
+
+
+def with_settings(endpoint: Endpoint, given: EndpointSettings) -> Endpoint:
+    """Return the endpoint with the settings that were given; URL, headers and keys are left alone."""
+    changes: dict[str, Any] = {}
+    for name, default in _DEFAULTS.items():
+        if name in given.model_fields_set:
+            value = getattr(given, name)
+            changes[name] = default if value is None else _frozen(value)
+    if "retry" in given.model_fields_set:
+        retry = given.retry
+        names = RetrySettings.model_fields if retry is None else retry.model_fields_set
+        changes |= {f"retry_{name}": None if retry is None else getattr(retry, name) for name in names}
+    return replace(endpoint, **changes)
+
+
+def _frozen(value: object) -> object:
+    return tuple(_unique(value)) if isinstance(value, list) else value
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "description": "",
+    "events": ("task.*",),
+    "task_types": (),
+    "rate_limit": None,
+    "max_concurrency": None,
+    "ordering": "none",
+    "signature": ("v1",),
+}
+
+
+def new_endpoint(endpoint_id: str, partner_id: str, *, url: str, now_ms: int) -> Endpoint:
+    """Return an endpoint with every setting at its default."""
+    return Endpoint(
+        id=endpoint_id,
+        partner_id=partner_id,
+        url=url,
+        description="",
+        events=("task.*",),
+        task_types=(),
+        headers_sealed=None,
+        header_names=(),
+        rate_limit=None,
+        max_concurrency=None,
+        ordering="none",
+        retry_max_attempts=None,
+        retry_base_seconds=None,
+        retry_factor=None,
+        retry_cap_seconds=None,
+        signature=("v1",),
+        public_key=None,
+        state="enabled",
+        disabled_reason=None,
+        failing_since_ms=None,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+    )

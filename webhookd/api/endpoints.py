@@ -1,0 +1,273 @@
+"""Endpoints: registered callback URLs, their settings, their secrets, turning them on and off."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection
+
+from webhookd.adapters import entropy
+from webhookd.adapters.store import secrets
+from webhookd.adapters.store.deliveries import get_delivery
+from webhookd.adapters.store.endpoint_settings import (
+    HEADERS_FIELD,
+    PacedEndpoint,
+    change_endpoint,
+    create_endpoint,
+    get_endpoint,
+    lock_endpoint,
+)
+from webhookd.adapters.store.endpoint_states import EndpointStates, Settled
+from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.endpoint_secrets import new_secrets, with_schemes
+from webhookd.api.endpoint_wire import (
+    MASK,
+    EndpointChange,
+    EndpointRotation,
+    EndpointSettings,
+    NewEndpoint,
+    new_endpoint,
+    with_settings,
+)
+from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
+from webhookd.core import ids
+from webhookd.core.egress import check_url
+from webhookd.core.errors import Conflict, FieldError, UrlNotAllowed
+from webhookd.core.pacing import breaker_state
+from webhookd.core.records import Endpoint
+from webhookd.core.render import delivery_document, endpoint_document
+from webhookd.core.times import to_rfc3339
+
+DELIVER_QUEUE: Final = "deliver"
+MOST_LIVE_SECRETS: Final = 50
+"""Each signs every message: more would not fit into the headers a receiver takes."""
+
+Move = Callable[[EndpointStates, Connection, str, str | None, int], Settled | None]
+
+
+async def create(call: Call[NewEndpoint, NoQuery]) -> Answer:
+    """`POST /v1/endpoints`: the endpoint and its secret, shown this once."""
+    partner = await call.acting_partner(call.body.partner)
+    endpoint_id = entropy.new_id(ids.ENDPOINT, call.now_ms)
+    plain = new_endpoint(endpoint_id, partner.id, url=_checked_url(call, call.body.url), now_ms=call.now_ms)
+    endpoint = _with_headers(call, with_settings(plain, call.body), call.body)
+    made = new_secrets(call, endpoint, endpoint.signature)
+    endpoint = replace(endpoint, public_key=made.public_key)
+
+    def effect(conn: Connection) -> Answer:
+        create_endpoint(conn, endpoint)
+        made.add(conn)
+        call.audit(conn, "endpoint.create", endpoint.id, partner_id=partner.id)
+        document = _document(call, PacedEndpoint(endpoint=endpoint, pace=None)) | {"secret": made.shown}
+        return json_answer(201, document, {"Location": f"/v1/endpoints/{endpoint.id}"})
+
+    return await call.once(effect)
+
+
+async def page(call: Call[None, AdminListing]) -> Answer:
+    """`GET /v1/endpoints`."""
+    rows, cursor = await call.parts.store.endpoints.page(call.narrowed(call.query.partner), call.query.page)
+    return page_answer([_document(call, row) for row in rows], cursor)
+
+
+async def show(call: Call[None, NoQuery]) -> Answer:
+    """`GET /v1/endpoints/{id}`."""
+    row = found(
+        await call.parts.store.endpoints.get(call.path_params["id"], call.caller.partner_id), "endpoint"
+    )
+    return json_answer(200, _document(call, row))
+
+
+async def patch(call: Call[EndpointChange, NoQuery]) -> Answer:
+    """`PATCH /v1/endpoints/{id}`: never id, partner or state."""
+    body, endpoint_id = call.body, call.path_params["id"]
+    url = _checked_url(call, body.url) if "url" in body.model_fields_set else None
+
+    def effect(conn: Connection) -> Answer:
+        def change(before: Endpoint) -> Endpoint:
+            after = _with_headers(call, with_settings(before, body), body)
+            after = after if url is None else replace(after, url=url)
+            return with_schemes(call, conn, before, after)
+
+        row = found(
+            change_endpoint(conn, endpoint_id, call.caller.partner_id, change, call.now_ms), "endpoint"
+        )
+        detail = {"settings": sorted(body.model_fields_set)}
+        call.audit(conn, "endpoint.change", endpoint_id, partner_id=row.endpoint.partner_id, detail=detail)
+        return json_answer(200, _document(call, row))
+
+    answer = await call.once(effect)
+    call.parts.bell.ring(DELIVER_QUEUE)
+    return answer
+
+
+async def delete(call: Call[None, NoQuery]) -> Answer:
+    """`DELETE /v1/endpoints/{id}`."""
+    return await _move(call, "delete", EndpointStates.delete)
+
+
+async def enable(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/endpoints/{id}/enable`."""
+    return await _move(call, "enable", EndpointStates.enable)
+
+
+async def disable(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/endpoints/{id}/disable`."""
+    return await _move(call, "disable", EndpointStates.disable)
+
+
+async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
+    """`POST /v1/endpoints/{id}/rotate-secret`: the new secret, shown this once."""
+    endpoint_id = call.path_params["id"]
+    expires_ms = call.now_ms + round(call.body.overlap_seconds * 1000)
+
+    def effect(conn: Connection) -> Answer:
+        endpoint: Endpoint = found(lock_endpoint(conn, endpoint_id, call.caller.partner_id), "endpoint")
+        live = secrets.live(conn, endpoint.partner_id, [endpoint_id], now_ms=call.now_ms)
+        if len(live) >= MOST_LIVE_SECRETS:
+            raise Conflict("Too many secrets sign for this endpoint; wait until an overlap ends.")
+        made = new_secrets(call, endpoint, endpoint.signature)
+        secrets.expire_current(conn, endpoint.partner_id, endpoint_id, expires_ms=expires_ms)
+        made.add(conn)
+        row = found(
+            change_endpoint(
+                conn,
+                endpoint_id,
+                endpoint.partner_id,
+                lambda before: replace(before, public_key=made.public_key),
+                call.now_ms,
+            ),
+            "endpoint",
+        )
+        detail = {"overlap_seconds": call.body.overlap_seconds}
+        call.audit(conn, "endpoint.rotate-secret", endpoint_id, partner_id=endpoint.partner_id, detail=detail)
+        document = _document(call, row)
+        document |= {"secret": made.shown, "previous_expires_at": to_rfc3339(expires_ms)}
+        return json_answer(200, document)
+
+    return await call.once(effect)
+
+
+async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/endpoints/{id}/test`: the delivery that was made."""
+    endpoint_id, partner_id = call.path_params["id"], call.caller.partner_id
+    states = call.parts.store.endpoints.states
+
+    def effect(conn: Connection) -> Answer:
+        delivery_id = found(states.send_test(conn, endpoint_id, partner_id, call.now_ms), "endpoint")
+        delivery = found(get_delivery(conn, delivery_id, None), "delivery")
+        call.audit(conn, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
+        return json_answer(202, delivery_document(delivery), {"Location": f"/v1/deliveries/{delivery_id}"})
+
+    answer = await call.once(effect)
+    call.parts.bell.ring(DELIVER_QUEUE)
+    return answer
+
+
+async def _move(call: AnyCall, name: str, move: Move) -> Answer:
+    """Make a move of state in one transaction, then let the rest of the deliveries follow."""
+    endpoint_id, partner_id = call.path_params["id"], call.caller.partner_id
+    endpoints = call.parts.store.endpoints
+    first: list[Settled] = []
+
+    def effect(conn: Connection) -> Answer:
+        before = found(get_endpoint(conn, endpoint_id, partner_id), "endpoint")
+        first.append(found(move(endpoints.states, conn, endpoint_id, partner_id, call.now_ms), "endpoint"))
+        call.audit(conn, f"endpoint.{name}", endpoint_id, partner_id=before.endpoint.partner_id)
+        after = get_endpoint(conn, endpoint_id, partner_id)
+        return Answer(status=204) if after is None else json_answer(200, _document(call, after))
+
+    answer = await call.once(effect)
+    if any(settled.more for settled in first):
+        await endpoints.settle(endpoint_id, call.now_ms)
+    if first:
+        call.parts.bell.ring(DELIVER_QUEUE)
+    return answer
+
+
+def _with_headers(call: AnyCall, endpoint: Endpoint, given: EndpointSettings) -> Endpoint:
+    """Return the endpoint with the headers given, sealed. `***` keeps the value a header has."""
+    if "headers" not in given.model_fields_set:
+        return endpoint
+    headers = dict(given.headers or {})
+    where = {"partner": endpoint.partner_id, "endpoint": endpoint.id, "field": HEADERS_FIELD}
+    if MASK in headers.values():
+        sealed = endpoint.headers_sealed
+        kept = {} if sealed is None else orjson.loads(call.parts.vault.open(sealed, **where))
+        kept = {name.lower(): value for name, value in kept.items()}
+        for name, value in headers.items():
+            if value == MASK and name.lower() not in kept:
+                raise unknown_or_wrong("body", "headers", f"'{name}' has no value yet that {MASK} could keep")
+            headers[name] = kept[name.lower()] if value == MASK else value
+    if not headers:
+        return replace(endpoint, headers_sealed=None, header_names=())
+    sealed = call.parts.vault.seal(orjson.dumps(headers), **where)
+    return replace(endpoint, headers_sealed=sealed, header_names=tuple(headers))
+
+
+def _checked_url(call: AnyCall, url: str) -> str:
+    try:
+        return check_url(url, call.parts.egress).url
+    except UrlNotAllowed as refused:
+        raise UrlNotAllowed(
+            refused.detail, errors=[FieldError(path="$.url", message=refused.detail)]
+        ) from None
+
+
+def _document(call: AnyCall, row: PacedEndpoint) -> dict[str, Any]:
+    breaker = "closed" if row.pace is None else breaker_state(row.pace, call.now_ms)
+    return endpoint_document(row.endpoint, breaker=breaker)
+
+
+_WRITE: Final = "endpoints:write"
+_READ: Final = "tasks:read"
+_ONE: Final = "/v1/endpoints/{id}"
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="POST", path="/v1/endpoints", handler=create, access=_WRITE, body=NewEndpoint, query=NoQuery
+    ),
+    ApiRoute(method="GET", path="/v1/endpoints", handler=page, access=_READ, query=AdminListing),
+    ApiRoute(method="GET", path=_ONE, handler=show, access=_READ, query=NoQuery),
+    ApiRoute(method="PATCH", path=_ONE, handler=patch, access=_WRITE, body=EndpointChange, query=NoQuery),
+    ApiRoute(method="DELETE", path=_ONE, handler=delete, access=_WRITE, query=NoQuery),
+    ApiRoute(
+        method="POST",
+        path=_ONE + "/rotate-secret",
+        handler=rotate_secret,
+        access=_WRITE,
+        body=EndpointRotation,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+    ApiRoute(
+        method="POST",
+        path=_ONE + "/test",
+        handler=send_test,
+        access=_WRITE,
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+    ApiRoute(
+        method="POST",
+        path=_ONE + "/enable",
+        handler=enable,
+        access=_WRITE,
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+    ApiRoute(
+        method="POST",
+        path=_ONE + "/disable",
+        handler=disable,
+        access=_WRITE,
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+)

@@ -1,0 +1,119 @@
+"""`GET /v1/tasks/{id}/events`: a task as Server-Sent Events, from what it is now until it is done.
+
+Format and resumption: WHATWG HTML section 9.2. A reader too slow for every version gets the newest.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Send
+
+from webhookd.api.answers import Answer, Headers, Reply
+from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.watch import noticing_disconnect
+from webhookd.api.wire import NoQuery
+from webhookd.core.errors import WebhookdError
+from webhookd.flows.watch import Snapshot, Watch
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+SEND_SECONDS: Final = 20.0
+"""How long a reader may take nothing before the connection is cut."""
+RETRY_MS: Final = 2_000
+"""What an EventSource waits before it connects again."""
+
+_HEADERS: Final[Headers] = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+]
+
+
+async def stream_events(call: Call[None, NoQuery]) -> Reply:
+    """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
+    task_id = call.path_params["id"]
+    task = found(await call.parts.store.tasks.get(task_id, call.caller.partner_id), "task")
+    seen = _last_event_id(call.header(b"last-event-id"))
+    if task.done and seen >= task.version:
+        return Answer(status=204, headers={"Cache-Control": "no-store"})
+    return EventStream(call=call, task_id=task_id, seen=seen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStream:
+    """The reply. `seen` is the version the reader has, 0 where none."""
+
+    call: AnyCall
+    task_id: str
+    seen: int
+    status: int = 200
+
+    async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
+        """Write events until the final version, the reader's leaving, a revoked key, or our stopping."""
+        await send(
+            {"type": "http.response.start", "status": self.status, "headers": [*_HEADERS, *more_headers]}
+        )
+        caller, watchers = self.call.caller, self.call.parts.watchers
+        if not head:
+            with (
+                watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch,
+                noticing_disconnect(self.call.receive, watch),
+            ):
+                await _write(send, b"retry: %d\n\n" % RETRY_MS)
+                await self._follow(watch, send)
+        await _write(send, b"", more=False)
+
+    async def _follow(self, watch: Watch, send: Send) -> None:
+        watch.add([self.task_id])
+        try:
+            task = await self.call.parts.store.tasks.get(self.task_id, watch.partner_id)
+        except WebhookdError:
+            return  # the status is out already; the reader connects again, and meets the error then
+        if task is None:
+            return
+        # A number we never gave out is no reason to keep quiet about what comes next.
+        watch.saw(self.task_id, task.version)
+        if task.version > self.seen:
+            await _write(send, _event(self.call.parts.watchers.snapshot(task)))
+            if task.done:
+                return
+        while watch.ended is None:
+            news = await watch.next(KEEP_ALIVE_SECONDS)
+            for snapshot in news:
+                await _write(send, _event(snapshot))
+                if snapshot.task.done:
+                    return
+            if not news and watch.ended is None:
+                await _write(send, b": keep-alive\n\n")
+
+
+def _event(snapshot: Snapshot) -> bytes:
+    return b"event: task\nid: %d\ndata: %b\n\n" % (snapshot.task.version, snapshot.body)
+
+
+async def _write(send: Send, data: bytes, *, more: bool = True) -> None:
+    """Write, unless the reader takes nothing for SEND_SECONDS. Raises ClientDisconnect then."""
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+    except TimeoutError:
+        raise ClientDisconnect from None
+
+
+def _last_event_id(header: str | None) -> int:
+    """Return the version the reader saw last; what is no number of ours counts as none."""
+    text = (header or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="GET",
+        path="/v1/tasks/{id}/events",
+        handler=stream_events,
+        access="tasks:read",
+        query=NoQuery,
+    ),
+)

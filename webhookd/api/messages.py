@@ -1,0 +1,68 @@
+"""The pull feed: for a receiver that was away, every message of the partner in an order that never changes.
+
+A cursor is `<feed number>.<partner>`, to be handed back and not to be read. Every page has one, also the
+last and an empty one, so that a reader always knows where to go on.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import orjson
+from pydantic import Field
+
+from webhookd.api.answers import Answer, page_answer
+from webhookd.api.call import Call
+from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, Query, unknown_or_wrong
+from webhookd.core.records import Message
+
+LONGEST_WAIT_SECONDS: Final = 60.0
+LOOK_EVERY_SECONDS: Final = 0.5
+_LONGEST_NUMBER: Final = 18
+
+
+class FeedQuery(Query):
+    """`GET /v1/messages`. A longer wait than LONGEST_WAIT_SECONDS is that long."""
+
+    after: str | None = Field(None, min_length=1, max_length=200)
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    wait: float = Field(0.0, ge=0, allow_inf_nan=False)
+    partner: str | None = None
+
+
+async def feed(call: Call[None, FeedQuery]) -> Answer:
+    """`GET /v1/messages`: at once where there are any after the cursor, else when some come or time is up."""
+    query, messages = call.query, call.parts.store.messages
+    partner_id = (await call.acting_partner(query.partner, place="query")).id
+    after_seq = 0 if query.after is None else _read_cursor(query.after, partner_id)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + min(query.wait, LONGEST_WAIT_SECONDS)
+    page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
+    if after_seq > page.last_seq:
+        raise _unknown_cursor()
+    while not page.messages and (left := deadline - loop.time()) > 0:
+        await asyncio.sleep(min(LOOK_EVERY_SECONDS, left))
+        page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
+    last_seq = page.messages[-1].seq if page.messages else after_seq
+    return page_answer([_document(message) for message in page.messages], f"{last_seq}.{partner_id}")
+
+
+def _document(message: Message) -> Any:
+    """The message's id in front of the very text that was signed."""
+    return orjson.Fragment(f'{{"id":"{message.id}",{message.body[1:]}')
+
+
+def _read_cursor(cursor: str, partner_id: str) -> int:
+    number, _, owner = cursor.partition(".")
+    if owner != partner_id or not (number.isascii() and number.isdigit()) or len(number) > _LONGEST_NUMBER:
+        raise _unknown_cursor()
+    return int(number)
+
+
+def _unknown_cursor() -> Exception:
+    return unknown_or_wrong("query", "after", "is not a cursor of this feed")
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(method="GET", path="/v1/messages", handler=feed, access="tasks:read", query=FeedQuery),
+)

@@ -1,0 +1,136 @@
+"""Replays of many dead letters: asking for one, watching it, stopping it. The work is the replay flow's."""
+
+from typing import Final, Literal
+
+from pydantic import Field
+from sqlalchemy import Connection
+
+from webhookd.adapters import entropy
+from webhookd.adapters.store.replays import cancel_replay, create_replay
+from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.call import Call, found
+from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.wire import AdminListing, Body, NoBody, NoQuery, Time, unknown_or_wrong
+from webhookd.core import ids
+from webhookd.core.replay import (
+    DEFAULT_RATE_PER_SECOND,
+    HIGHEST_RATE_PER_SECOND,
+    DeadLetterFilter,
+    Replay,
+    ReplayState,
+    replay_document,
+)
+
+
+class ReplayFilter(Body):
+    """Which dead letters; what is left out is any. `partner` is for admins."""
+
+    kind: Literal["delivery", "task"] | None = None
+    endpoint: str | None = Field(None, max_length=128)
+    type: str | None = Field(None, max_length=200)
+    reason: str | None = Field(None, max_length=100)
+    since: Time | None = None
+    until: Time | None = None
+    partner: str | None = Field(None, max_length=128)
+
+    @property
+    def wanted(self) -> DeadLetterFilter:
+        """The filter for the store."""
+        return DeadLetterFilter(
+            kind=self.kind,
+            endpoint_id=self.endpoint,
+            type=self.type,
+            reason=self.reason,
+            since_ms=self.since,
+            until_ms=self.until,
+        )
+
+
+class NewReplay(Body):
+    """`POST /v1/replays`."""
+
+    filter: ReplayFilter = ReplayFilter()
+    dry_run: bool = False
+    rate_per_second: float = Field(
+        DEFAULT_RATE_PER_SECOND, gt=0, le=HIGHEST_RATE_PER_SECOND, allow_inf_nan=False
+    )
+
+
+async def create(call: Call[NewReplay, NoQuery]) -> Answer:
+    """`POST /v1/replays`: counted at once, worked off by the workers."""
+    body = call.body
+    partner_id = call.caller.partner_id
+    if body.filter.partner is not None:
+        if not call.caller.is_admin:
+            raise unknown_or_wrong("body", "filter", "has no 'partner' with a partner's key")
+        partner_id = (await call.acting_partner(body.filter.partner)).id
+    asked = Replay(
+        id=entropy.new_id(ids.REPLAY, call.now_ms),
+        partner_id=partner_id,
+        filter=body.filter.wanted,
+        dry_run=body.dry_run,
+        rate_per_second=body.rate_per_second,
+        state=ReplayState.RUNNING,
+        matched=0,
+        replayed=0,
+        place=None,
+        created_ms=call.now_ms,
+        finished_ms=None,
+    )
+
+    def effect(conn: Connection) -> Answer:
+        replay = create_replay(conn, asked)
+        detail = {"matched": replay.matched, "dry_run": replay.dry_run}
+        call.audit(conn, "replay.create", replay.id, partner_id=partner_id, detail=detail)
+        return json_answer(202, replay_document(replay), {"Location": f"/v1/replays/{replay.id}"})
+
+    return await call.once(effect)
+
+
+async def page(call: Call[None, AdminListing]) -> Answer:
+    """`GET /v1/replays`."""
+    rows, cursor = await call.parts.store.replays.page(call.narrowed(call.query.partner), call.query.page)
+    return page_answer([replay_document(row) for row in rows], cursor)
+
+
+async def show(call: Call[None, NoQuery]) -> Answer:
+    """`GET /v1/replays/{id}`: how far it has come."""
+    replay = found(
+        await call.parts.store.replays.get(call.path_params["id"], call.caller.partner_id), "replay"
+    )
+    return json_answer(200, replay_document(replay))
+
+
+async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
+    """`POST /v1/replays/{id}/cancel`: what it has put back stays there."""
+    replay_id = call.path_params["id"]
+
+    def effect(conn: Connection) -> Answer:
+        replay = found(cancel_replay(conn, replay_id, call.caller.partner_id, call.now_ms), "replay")
+        call.audit(conn, "replay.cancel", replay_id, partner_id=replay.partner_id)
+        return json_answer(202, replay_document(replay))
+
+    return await call.once(effect)
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="POST",
+        path="/v1/replays",
+        handler=create,
+        access="deliveries:replay",
+        body=NewReplay,
+        query=NoQuery,
+    ),
+    ApiRoute(method="GET", path="/v1/replays", handler=page, access="tasks:read", query=AdminListing),
+    ApiRoute(method="GET", path="/v1/replays/{id}", handler=show, access="tasks:read", query=NoQuery),
+    ApiRoute(
+        method="POST",
+        path="/v1/replays/{id}/cancel",
+        handler=cancel,
+        access="deliveries:replay",
+        body=NoBody,
+        may_be_empty=True,
+        query=NoQuery,
+    ),
+)

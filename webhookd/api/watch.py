@@ -1,0 +1,99 @@
+"""Holding a request until its task has news: `?wait=` and `Prefer: wait=`.
+
+What the answer looks like is `tasks`' business; streams are `events` and `stream`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from pydantic import Field
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from webhookd.adapters.store.api_keys import Credential
+from webhookd.api.auth import OPERATOR
+from webhookd.api.call import AnyCall, found
+from webhookd.api.wire import Query
+from webhookd.core.errors import Unauthenticated
+from webhookd.core.records import Task
+from webhookd.flows.watch import Ended, Snapshot, Watch
+
+LONGEST_WAIT_SECONDS: Final = 60
+"""Proxies on the way commonly cut what is silent for longer."""
+
+
+class TaskQuery(Query):
+    """`GET /v1/tasks/{id}`. Seconds to wait (more than LONGEST_WAIT_SECONDS are as many) for a version."""
+
+    wait: int | None = Field(None, ge=0)
+    version: int | None = Field(None, ge=0)
+
+    @property
+    def wait_seconds(self) -> int:
+        """How long to hold the request."""
+        return min(self.wait or 0, LONGEST_WAIT_SECONDS)
+
+    def satisfied_by(self, task: Task) -> bool:
+        """Whether there is news: a later version; where none was named, the end."""
+        return task.done if self.version is None else task.version > self.version
+
+
+async def hold(call: AnyCall, task_id: str, *, seconds: float, enough: Callable[[Task], bool]) -> Snapshot:
+    """Return the task as soon as it is `enough`, or as it is after so many seconds, or when we stop.
+
+    Raises NotFound; Unauthenticated where the key is revoked meanwhile; ClientDisconnect.
+    """
+    watchers, store, partner_id = call.parts.watchers, call.parts.store, call.caller.partner_id
+    with watchers.watch(partner_id=partner_id, key_id=call.caller.key_id) as watch:
+        watch.add([task_id])
+        task = found(await store.tasks.get(task_id, partner_id), "task")
+        watch.saw(task_id, task.version)
+        if enough(task) or seconds <= 0 or watch.ended:
+            return watchers.snapshot(task)
+        with noticing_disconnect(call.receive, watch):
+            loop = asyncio.get_running_loop()
+            give_up_at = loop.time() + seconds
+            while news := await watch.next(give_up_at - loop.time()):
+                if enough(news[-1].task):
+                    return news[-1]
+        if watch.ended is Ended.REVOKED:
+            raise Unauthenticated("The key is wrong, expired or revoked.")
+        if watch.ended is Ended.GONE:
+            raise ClientDisconnect
+    # Its version is still the one last seen, but how its deliveries stand may have changed.
+    return watchers.snapshot(found(await store.tasks.get(task_id, partner_id), "task"))
+
+
+@contextmanager
+def noticing_disconnect(receive: Receive, watch: Watch) -> Iterator[None]:
+    """End `watch` when the client goes away; the body of its request must have been read."""
+    listening = asyncio.create_task(_until_gone(receive), name="client-gone")
+    listening.add_done_callback(lambda _: watch.end(Ended.GONE))
+    try:
+        yield
+    finally:
+        listening.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def key_review(
+    find: Callable[[str], Awaitable[Credential | None]], now_ms: Callable[[], int]
+) -> Callable[[str], Awaitable[bool]]:
+    """Return the question whether a key, by its id, may still read tasks. It raises Unavailable."""
+
+    async def is_good(key_id: str) -> bool:
+        if key_id == OPERATOR:
+            return True
+        credential = await find(key_id)
+        if credential is None or (credential.partner is not None and credential.partner.suspended):
+            return False
+        key = credential.key
+        return key.revoked_ms is None and (key.expires_ms is None or now_ms() < key.expires_ms)
+
+    return is_good

@@ -1,0 +1,75 @@
+"""The data dir of a single-machine installation: who may use it now, and the secrets kept in it.
+
+What else lies there belongs to others: the database to the store, `broker/` to the embedded Valkey.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from webhookd.adapters.vault import generate_key
+from webhookd.core.errors import SettingsError
+from webhookd.settings import Settings
+from webhookd.wiring import KEYS_FILE
+
+_LOCK_FILE: Final = "up.lock"
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the data dir for this process; it is made (0700) where it is missing.
+
+    The kernel gives the lock up with the process, however it ends. Raises SettingsError, naming the
+    process, where another one has it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            folder.chmod(0o700)
+        lock = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"WEBHOOKD_DATA_DIR: cannot use {folder} ({error.strerror}); choose another with --data-dir."
+        ) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(lock, 20).decode(errors="replace").strip()
+            raise SettingsError(
+                f"WEBHOOKD_DATA_DIR: another `webhookd up` (process {holder or 'unknown'}) runs on {folder}; "
+                "stop it, or choose another with --data-dir."
+            ) from None
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+def make_encryption_key(settings: Settings) -> Path | None:
+    """Make the installation's encryption key unless it has one; return the file if it was made now."""
+    path = settings.data_dir / KEYS_FILE
+    if settings.encryption_keys or path.exists():
+        return None
+    write_private(path, generate_key() + "\n")
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file only we may read (0600), whole or not at all, and on disk when this returns."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,122 @@
+"""The keys a new installation starts with: its first admin key, and the partner of `up --dev`.
+
+Written straight to the store, because there is no key yet to ask the API with.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from webhookd.adapters import entropy
+from webhookd.adapters.store import api_keys, audit, secrets
+from webhookd.adapters.store.partners import add_partner
+from webhookd.adapters.store.schema import partners
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.vault import Vault
+from webhookd.cli.data_dir import write_private
+from webhookd.core import ids
+from webhookd.core.api_keys import ADMIN_PREFIX, PARTNER_PREFIX, NewKey, matches, parse
+from webhookd.core.model import SCOPES
+from webhookd.core.records import ApiKey, Limits, Page, Partner
+
+DEV_FILE: Final = "dev.json"
+DEV_PARTNER: Final = "dev"
+
+_ACTOR: Final = "up"
+_SCHEME: Final = "v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevPartner:
+    """The partner of `up --dev`, as DEV_FILE keeps it."""
+
+    id: str
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+async def first_admin_key(store: Store) -> str | None:
+    """Make an admin key where there is no good one. Return its text, which is kept nowhere."""
+
+    def make(conn: Connection, now_ms: int) -> str | None:
+        keys, _ = api_keys.read_keys(conn, None, Page(limit=500))
+        if any(key.revoked_ms is None and (key.expires_ms or now_ms + 1) > now_ms for key in keys):
+            return None
+        made = _add_key(conn, ADMIN_PREFIX, None, now_ms)
+        audit.add(conn, actor=_ACTOR, action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
+        return made.text
+
+    return await store.db.write(make, store.clock.now_ms())
+
+
+async def dev_partner(store: Store, vault: Vault, folder: Path) -> DevPartner:
+    """Return the partner `dev`, made at the first call and kept in the data dir (0600)."""
+    file = folder / DEV_FILE
+    kept = _read(file)
+    now_ms = store.clock.now_ms()
+    if kept is not None and await store.db.read(_is_good, kept, now_ms):
+        return kept
+    made = await store.db.write(_make_dev, vault, now_ms)
+    write_private(file, json.dumps(asdict(made)) + "\n")
+    return made
+
+
+def _make_dev(conn: Connection, vault: Vault, now_ms: int) -> DevPartner:
+    """Make the partner, or, where only DEV_FILE is gone, a new key for it."""
+    partner_id = conn.execute(select(partners.c.id).where(partners.c.name == DEV_PARTNER)).scalar()
+    if partner_id is None:
+        partner_id = entropy.new_id(ids.PARTNER, now_ms)
+        partner = Partner(
+            id=partner_id, name=DEV_PARTNER, weight=1, limits=Limits(), suspended=False, created_ms=now_ms
+        )
+        add_partner(conn, partner)
+        secret = entropy.new_signing_secret(_SCHEME)
+        sealed = vault.seal(secret.encode(), partner=partner_id, endpoint=None, field=secrets.SECRET_FIELD)
+        secrets.add(conn, partner_id, None, scheme=_SCHEME, sealed=sealed, created_ms=now_ms)
+    newest = secrets.live(conn, partner_id, [None], now_ms=now_ms)[0]
+    opened = vault.open(newest.sealed, partner=partner_id, endpoint=None, field=secrets.SECRET_FIELD)
+    key = _add_key(conn, PARTNER_PREFIX, partner_id, now_ms)
+    audit.add(
+        conn, actor=_ACTOR, action="partner.dev", target=partner_id, partner_id=partner_id, now_ms=now_ms
+    )
+    return DevPartner(id=partner_id, key=key.text, secret=opened.decode())
+
+
+def _add_key(conn: Connection, prefix: str, partner_id: str | None, now_ms: int) -> NewKey:
+    key = entropy.new_api_key(prefix, now_ms)
+    api_keys.add_key(
+        conn,
+        ApiKey(
+            id=key.id,
+            partner_id=partner_id,
+            name="first",
+            scopes=SCOPES,
+            secret_hash=key.hash,
+            created_ms=now_ms,
+            expires_ms=None,
+            revoked_ms=None,
+        ),
+    )
+    return key
+
+
+def _read(file: Path) -> DevPartner | None:
+    try:
+        return DevPartner(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_good(conn: Connection, kept: DevPartner, now_ms: int) -> bool:
+    presented = parse(kept.key)
+    key = None if presented is None else api_keys.read_key(conn, presented.id)
+    return (
+        key is not None
+        and presented is not None
+        and matches(presented.hash, key.secret_hash)
+        and key.revoked_ms is None
+        and (key.expires_ms or now_ms + 1) > now_ms
+    )

@@ -1,0 +1,63 @@
+"""The processes of one machine, as the supervisor takes them: their command lines, environment and order.
+
+At the end the API goes first, so that nothing new comes in; then the task workers, whose last results
+still become deliveries; then the deliver workers. The embedded broker, which is none of these, goes last.
+"""
+
+import os
+import sys
+from typing import Final
+
+import structlog
+
+from webhookd.adapters.supervisor import ChildEvent, ChildFact, ChildSpec
+from webhookd.settings import Settings, environment_name
+
+log = structlog.get_logger(__name__)
+
+_API_STAGE, _TASKS_STAGE, _DELIVER_STAGE = 3, 2, 1
+# What the command line, or `up` itself, may have decided: the children's own look must give the same.
+_DECIDED: Final = ("data_dir", "broker_url", "host", "port", "egress_allow", "worker_threads")
+_GRACE_SECONDS: Final = 10.0
+"""How much longer than its own deadline a process may take to end before it is killed."""
+
+
+def api_process(settings: Settings) -> ChildSpec:
+    """The HTTP API."""
+    return _spec("api", ("-m", "webhookd.asgi"), settings, _API_STAGE)
+
+
+def tasks_process(number: int, settings: Settings, queues: tuple[str, ...] = ()) -> ChildSpec:
+    """One task worker; no queues means all of WEBHOOKD_TASKS."""
+    chosen = ("--queues", ",".join(queues)) if queues else ()
+    return _spec(f"tasks-{number}", ("-m", "webhookd.worker", "tasks", *chosen), settings, _TASKS_STAGE)
+
+
+def deliver_process(number: int, settings: Settings) -> ChildSpec:
+    """One deliver worker."""
+    return _spec(f"deliver-{number}", ("-m", "webhookd.worker", "deliver"), settings, _DELIVER_STAGE)
+
+
+def _spec(name: str, arguments: tuple[str, ...], settings: Settings, stage: int) -> ChildSpec:
+    decided = {environment_name(field): str(getattr(settings, field)) for field in _DECIDED}
+    return ChildSpec(
+        name=name,
+        argv=(sys.executable, *arguments),
+        env={**os.environ, **decided},
+        stop_seconds=settings.shutdown_seconds + _GRACE_SECONDS,
+        stage=stage,
+    )
+
+
+def log_child(event: ChildEvent) -> None:
+    """Log what happened to a child."""
+    if event.fact is ChildFact.DIED:
+        log.warning(
+            "process_died",
+            name=event.name,
+            pid=event.pid,
+            exit_code=event.exit_code,
+            again_in_seconds=event.pause_seconds,
+        )
+    else:
+        log.debug(f"process_{event.fact}", name=event.name, pid=event.pid, exit_code=event.exit_code)

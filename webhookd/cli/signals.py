@@ -1,0 +1,46 @@
+"""SIGTERM and Ctrl-C for commands that supervise processes."""
+
+import asyncio
+import signal
+import sys
+from typing import Self
+
+from webhookd.adapters.supervisor import Supervisor
+
+
+class StopSignals:
+    """The first SIGTERM, SIGINT or SIGHUP cancels the current task, which then ends things in order; the
+    second one kills the processes of the supervisor. Use it as a context, in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._task: asyncio.Task[object] | None = None
+        self._supervisor: Supervisor | None = None
+        self._heard = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            self._heard.append(signal.SIGHUP)
+
+    def supervises(self, supervisor: Supervisor) -> None:
+        """Say whose processes the second signal kills."""
+        self._supervisor = supervisor
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        for number in self._heard:
+            asyncio.get_running_loop().add_signal_handler(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in self._heard:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _receive(self) -> None:
+        if self.came:
+            if self._supervisor is not None:
+                self._supervisor.stop()
+            return
+        self.came = True
+        print("webhookd: stopping; once more to kill", file=sys.stderr)
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,169 @@
+"""One waiter: what it was told, what is new to it, and waiting for more.
+
+Of a task only the newest state is ever handed out, however many versions went by meanwhile.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from enum import Enum, auto
+from itertools import islice
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from webhookd.flows.watch.snapshots import Snapshot
+
+AT_ONCE: Final = 50
+"""How many snapshots a waiter is handed at a time."""
+MOST_PENDING: Final = 10_000
+"""How many changed tasks may wait for a reader of everything before it is given up as too slow."""
+
+
+class Ended(Enum):
+    """Why there is nothing more to wait for."""
+
+    GONE = auto()
+    """The other side went away."""
+    REVOKED = auto()
+    """Its key is no longer good."""
+    DRAINING = auto()
+    """This process stops."""
+    OVERFLOWN = auto()
+    """It reads too slowly for what it asked for."""
+
+
+class Host(Protocol):
+    """What a waiter needs of the watchers: see there."""
+
+    def join(self, watch: "Watch", task_ids: Iterable[str]) -> None: ...
+    def leave(self, watch: "Watch", task_ids: Iterable[str]) -> None: ...
+    def known(self, task_id: str, version: int) -> None: ...
+    async def follow(self, watch: "Watch", partner_id: str | None) -> None: ...
+    def unfollow(self, watch: "Watch") -> None: ...
+    def forget(self, watch: "Watch") -> None: ...
+    def read(self, task_id: str) -> None: ...
+    def at_hand(self, task_id: str, version: int) -> Snapshot | None: ...
+
+
+class Watch:
+    """A waiter, from `Watchers.watch`; use it as a context manager, in one coroutine at a time.
+
+    `partner_id` is what it may see (None: all). `ended` says why it will hear no more, if so.
+    """
+
+    __slots__ = ("_following", "_host", "_pending", "_told", "_waiting", "ended", "key_id", "partner_id")
+
+    def __init__(self, host: Host, *, partner_id: str | None, key_id: str) -> None:
+        self.partner_id = partner_id
+        self.key_id = key_id
+        self.ended: Ended | None = None
+        self._host = host
+        self._following = False
+        self._told: dict[str, int] = {}
+        self._pending: dict[str, int] = {}
+        self._waiting: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._host.leave(self, self._told)
+        if self._following:
+            self._host.unfollow(self)
+        self._host.forget(self)
+
+    def __len__(self) -> int:
+        """How many tasks it names."""
+        return len(self._told)
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._told
+
+    def add(self, task_ids: Iterable[str]) -> None:
+        """Hear of these tasks from now on. Read their rows after this and give them to `saw` or `due`."""
+        fresh = [task_id for task_id in task_ids if task_id not in self._told]
+        self._told.update(dict.fromkeys(fresh, 0))
+        self._host.join(self, fresh)
+
+    def saw(self, task_id: str, version: int) -> None:
+        """Note that the other side knows this version: it is told of later ones only."""
+        self._told[task_id] = max(version, self._told[task_id])
+        if self._pending.get(task_id, version + 1) <= version:
+            del self._pending[task_id]
+        self._host.known(task_id, version)
+
+    def due(self, task_id: str, version: int) -> None:
+        """Hand out this version (or a later one) next."""
+        self.notice(task_id, version, news=True)
+
+    def remove(self, task_ids: Iterable[str]) -> None:
+        """Hear no more of these tasks."""
+        known = [task_id for task_id in task_ids if task_id in self._told]
+        for task_id in known:
+            del self._told[task_id]
+            self._pending.pop(task_id, None)
+        self._host.leave(self, known)
+
+    async def follow(self, partner_id: str | None) -> None:
+        """Hear of every task of a partner (None: of all partners) from now on. Raises Unavailable."""
+        self._following = True
+        await self._host.follow(self, partner_id)
+
+    def unfollow(self) -> None:
+        """Hear of the tasks named only."""
+        self._following = False
+        self._host.unfollow(self)
+        self._pending = {one: version for one, version in self._pending.items() if one in self._told}
+
+    def notice(self, task_id: str, version: int, *, news: bool) -> None:
+        """A task has this version. `news`: nobody was told of it before (all that a follower goes by)."""
+        told = self._told.get(task_id)
+        pending = self._pending.get(task_id)
+        if (news if told is None else version > told) or pending is not None:
+            self._pending[task_id] = max(version, pending or 0)
+            if len(self._pending) > MOST_PENDING:
+                self.end(Ended.OVERFLOWN)
+            self._wake()
+
+    def end(self, reason: Ended) -> None:
+        """Make `next` return at once from now on; the first reason stays."""
+        self.ended = self.ended or reason
+        self._wake()
+
+    async def next(self, timeout_seconds: float | None = None) -> list[Snapshot]:
+        """Return the newest states not handed out yet; empty at the time-out, or when `ended` is set."""
+        loop = asyncio.get_running_loop()
+        give_up_at = None if timeout_seconds is None else loop.time() + timeout_seconds
+        while self.ended is None:
+            ready = self._take()
+            if ready or (give_up_at is not None and loop.time() >= give_up_at):
+                return ready
+            self._waiting = loop.create_future()
+            timer = None if give_up_at is None else loop.call_at(give_up_at, self._wake)
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+                if timer is not None:
+                    timer.cancel()
+        return []
+
+    def _take(self) -> list[Snapshot]:
+        taken: list[Snapshot] = []
+        for task_id, version in list(islice(self._pending.items(), AT_ONCE)):
+            snapshot = self._host.at_hand(task_id, version)
+            if snapshot is None:
+                self._host.read(task_id)
+                continue
+            del self._pending[task_id]
+            if task_id in self._told:
+                self._told[task_id] = snapshot.task.version
+            # The row, not the signal, says whose task it is.
+            if self.partner_id in (None, snapshot.task.partner_id):
+                taken.append(snapshot)
+        return taken
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

@@ -1,0 +1,254 @@
+"""All waiters of one process: hears signals, reads each changed task once, wakes whoever waits for it.
+
+Signals may be lost, doubled or forged, so they only say what to look at. Once a second the versions of all
+tasks that anyone waits for are compared with the database in one query, which finds what no signal told.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Final, Protocol
+
+import structlog
+
+from webhookd.core.errors import WebhookdError
+from webhookd.core.records import Task, TaskSignal
+from webhookd.flows.watch.ends import EndedTasks, EndFinder
+from webhookd.flows.watch.snapshots import Shelf, Snapshot, snapshot_of
+from webhookd.flows.watch.watch import Ended, Watch
+
+_log = structlog.get_logger(__name__)
+
+POLL_SECONDS: Final = 1.0
+REVIEW_SECONDS: Final = 2.0
+"""Pause between two looks at the waiters' keys: a revoked one must be noticed within 5 s."""
+READ_AT_ONCE: Final = 50
+"""Rows in one read; with the largest results that is some 15 MB, which the shelf holds."""
+COMPARE_AT_ONCE: Final = 10_000
+MOST_UNREAD: Final = 100_000
+"""Changed tasks that wait to be read; what comes on top is found by the poll."""
+MOST_RECENT: Final = 20_000
+"""Versions remembered for those who follow a whole partner; beyond that they may be told twice."""
+
+
+class TaskRows(Protocol):
+    """Where tasks are read: the store's tasks."""
+
+    async def versions(self, task_ids: Iterable[str]) -> Mapping[str, int]:
+        """Return the present versions of the tasks that exist."""
+        ...
+
+    async def get_many(self, task_ids: Iterable[str]) -> list[Task]:
+        """Return those of the tasks that exist."""
+        ...
+
+
+class _Group:
+    """Who waits for one task, and the newest version they heard of."""
+
+    __slots__ = ("version", "watches")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.watches: set[Watch] = set()
+
+
+class Watchers:
+    """The waiters of this process. Use it on one event loop; `run` must run beside them.
+
+    `is_good_key` says of a key's id whether it may still look; it may raise Unavailable, and then the
+    answer before stands.
+    """
+
+    def __init__(
+        self,
+        rows: TaskRows,
+        ends: EndedTasks,
+        *,
+        is_good_key: Callable[[str], Awaitable[bool]],
+        base_url: str = "",
+    ) -> None:
+        self._rows = rows
+        self._ends = EndFinder(ends)
+        self._is_good_key = is_good_key
+        self._base_url = base_url
+        self._groups: dict[str, _Group] = {}
+        self._followers: dict[str | None, set[Watch]] = {}
+        self._by_key: dict[str, set[Watch]] = {}
+        self._recent: dict[str, int] = {}
+        self._unread: dict[str, None] = {}
+        self._work = asyncio.Event()
+        self._shelf = Shelf()
+        self.draining = False
+
+    def watch(self, *, partner_id: str | None, key_id: str) -> Watch:
+        """Return a new waiter who may see this partner's tasks (None: all); it must be closed."""
+        watch = Watch(self, partner_id=partner_id, key_id=key_id)
+        self._by_key.setdefault(key_id, set()).add(watch)
+        if self.draining:
+            watch.end(Ended.DRAINING)
+        return watch
+
+    def hear(self, signals: Sequence[TaskSignal]) -> None:
+        """Take in signals: the callback for `Signals.listen`."""
+        followed = self._followers
+        for signal in signals:
+            group = self._groups.get(signal.task_id)
+            if (group is not None and signal.version > group.version) or (
+                followed
+                and (signal.partner_id in followed or None in followed)
+                and signal.version > self._recent.get(signal.task_id, 0)
+            ):
+                self._enqueue(signal.task_id)
+
+    def snapshot(self, task: Task) -> Snapshot:
+        """Return a task that was read elsewhere, rendered as those handed out."""
+        return snapshot_of(task, base_url=self._base_url)
+
+    def drain(self) -> None:
+        """Let every waiter go at once, and those who come from now on."""
+        self.draining = True
+        for watches in self._by_key.values():
+            for watch in watches:
+                watch.end(Ended.DRAINING)
+
+    async def run(self) -> None:
+        """Read, compare and review until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for step, pause_seconds in (
+                (self._read_changed, 0.0),
+                (self._compare, POLL_SECONDS),
+                (self._review_keys, REVIEW_SECONDS),
+            ):
+                group.create_task(_for_ever(step, pause_seconds), name=f"watch{step.__name__}")
+
+    def join(self, watch: Watch, task_ids: Iterable[str]) -> None:
+        """Tell `watch` of these tasks from now on."""
+        for task_id in task_ids:
+            group = self._groups.get(task_id)
+            if group is None:
+                group = self._groups[task_id] = _Group()
+            group.watches.add(watch)
+
+    def leave(self, watch: Watch, task_ids: Iterable[str]) -> None:
+        """Tell `watch` of these tasks no more."""
+        for task_id in task_ids:
+            group = self._groups.get(task_id)
+            if group is not None:
+                group.watches.discard(watch)
+                if not group.watches:
+                    del self._groups[task_id]
+
+    def known(self, task_id: str, version: int) -> None:
+        """One waiter knows this version from the row itself; so must the others, if there are any."""
+        group = self._groups[task_id]
+        if version > group.version:
+            if len(group.watches) == 1:
+                group.version = version
+            else:
+                self._enqueue(task_id)
+
+    async def follow(self, watch: Watch, partner_id: str | None) -> None:
+        """Tell `watch` of every task of a partner (None: of all). Raises Unavailable."""
+        self.unfollow(watch)
+        self._followers.setdefault(partner_id, set()).add(watch)
+        await self._ends.begin(partner_id)
+
+    def unfollow(self, watch: Watch) -> None:
+        """Tell `watch` of the tasks it named only."""
+        for partner_id, followers in list(self._followers.items()):
+            followers.discard(watch)
+            if not followers:
+                del self._followers[partner_id]
+        if not self._followers:
+            self._recent.clear()
+
+    def forget(self, watch: Watch) -> None:
+        """Let a waiter that is closed go."""
+        watches = self._by_key.get(watch.key_id)
+        if watches is not None:
+            watches.discard(watch)
+            if not watches:
+                del self._by_key[watch.key_id]
+
+    def read(self, task_id: str) -> None:
+        """Read a task again and wake those who wait for it."""
+        self._enqueue(task_id)
+
+    def at_hand(self, task_id: str, version: int) -> Snapshot | None:
+        """Return the task at this version or later, if it was read just now."""
+        return self._shelf.get(task_id, version=version)
+
+    def _enqueue(self, task_id: str) -> None:
+        if len(self._unread) < MOST_UNREAD:
+            self._unread[task_id] = None
+            self._work.set()
+
+    async def _read_changed(self) -> None:
+        self._work.clear()
+        if not self._unread:
+            await self._work.wait()
+        # Taken off before the read: a signal that comes meanwhile asks for another one.
+        batch = list(islice(self._unread, READ_AT_ONCE))
+        for task_id in batch:
+            del self._unread[task_id]
+        try:
+            found = await self._rows.get_many(batch)
+        except BaseException:
+            self._unread = dict.fromkeys(batch) | self._unread
+            raise
+        for task in found:
+            self._tell(task)
+
+    def _tell(self, task: Task) -> None:
+        self._shelf.put(self.snapshot(task))
+        group = self._groups.get(task.id)
+        heard = self._recent.get(task.id, 0)
+        if group is not None:
+            group.version = max(group.version, task.version)
+            for watch in group.watches:
+                watch.notice(task.id, task.version, news=task.version > heard)
+        if self._followers:
+            for partner_id in (task.partner_id, None):
+                for watch in self._followers.get(partner_id, ()):
+                    watch.notice(task.id, task.version, news=task.version > heard)
+            self._recent.pop(task.id, None)
+            self._recent[task.id] = max(task.version, heard)
+            if len(self._recent) > MOST_RECENT:
+                del self._recent[next(iter(self._recent))]
+
+    async def _compare(self) -> None:
+        task_ids = list(self._groups)
+        for start in range(0, len(task_ids), COMPARE_AT_ONCE):
+            versions = await self._rows.versions(task_ids[start : start + COMPARE_AT_ONCE])
+            for task_id, version in versions.items():
+                group = self._groups.get(task_id)
+                if group is not None and version > group.version:
+                    self._enqueue(task_id)
+        ended = await self._ends.look(set(self._followers))
+        if ended:
+            for task_id, version in (await self._rows.versions(ended)).items():
+                if version > self._recent.get(task_id, 0):
+                    self._enqueue(task_id)
+
+    async def _review_keys(self) -> None:
+        for key_id in list(self._by_key):
+            if not await self._is_good_key(key_id):
+                for watch in self._by_key.get(key_id, ()):
+                    watch.end(Ended.REVOKED)
+
+
+async def _for_ever(step: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+    away = False
+    while True:
+        try:
+            await step()
+            away = False
+        except WebhookdError as error:
+            if not away:
+                _log.warning("watch_cannot_read", detail=error.detail)
+            away = True
+        except Exception:  # noqa: BLE001 - a defect here must not leave every waiter in the dark
+            _log.exception("watch_failed")
+            away = True
+        await asyncio.sleep(max(pause_seconds, POLL_SECONDS) if away else pause_seconds)
