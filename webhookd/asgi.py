@@ -5,15 +5,15 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import uvicorn
 
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import SettingsError, WebhookdError
-from webhookd.loops import loop_factory
+from webhookd.loops import loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
-from webhookd.wiring import api_process
+from webhookd.wiring import ApiProcess, api_process
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -31,6 +31,17 @@ def listen(settings: Settings) -> socket.socket:
 async def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on `listener` until SIGTERM or SIGINT, then finish what is under way."""
     async with api_process(settings) as api:
+        server = Server(api, settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        await server.serve(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn with our own signals: its own would end the process by the signal, not with exit code 0."""
+
+    def __init__(self, api: ApiProcess, settings: Settings) -> None:
         config = uvicorn.Config(
             api.app,
             log_config=None,
@@ -46,23 +57,12 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             ws_ping_timeout=20,
             ws_per_message_deflate=False,  # some 40 KB a connection, for messages of one or two
         )
-        server = _Server(config, on_stop=api.drain)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
-        await server.serve(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn with our own signals: its own would end the process by the signal, not with exit code 0."""
-
-    def __init__(self, config: uvicorn.Config, *, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._on_stop = on_stop
+        self._watchers = api.watchers
 
     def stop(self) -> None:
         """Stop accepting and drain; a second call does not wait."""
-        self._on_stop()
+        self._watchers.drain()
         self.force_exit = self.should_exit
         self.should_exit = True
 

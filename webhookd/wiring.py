@@ -165,10 +165,10 @@ async def _common(settings: Settings, kind: str, detail: dict[str, Any]) -> Asyn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiProcess:
-    """The application, and `drain`, to be called when no more requests are wanted: it lets waiters go."""
+    """The application, and those who wait in it: they must be drained before it can stop."""
 
     app: ASGIApp
-    drain: Callable[[], None]
+    watchers: Watchers
 
 
 @contextlib.asynccontextmanager
@@ -226,7 +226,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             watchers=watchers,
             now_ms=store.clock.now_ms,
         )
-        yield ApiProcess(app=create_app(parts), drain=watchers.drain)
+        yield ApiProcess(app=create_app(parts), watchers=watchers)
 
 
 @contextlib.asynccontextmanager

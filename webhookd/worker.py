@@ -12,7 +12,7 @@ import structlog
 
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import WebhookdError
-from webhookd.loops import loop_factory
+from webhookd.loops import loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring import Role, worker_process
@@ -27,6 +27,7 @@ async def work(settings: Settings, role: Role, queues: tuple[str, ...]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with worker_process(settings, role, queues):
+        settle_collector()
         log.info("worker_ready", role=role, queues=",".join(queues))
         await stopped.wait()
         log.info("worker_stopping", role=role)

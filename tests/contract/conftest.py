@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.seeds import NOW, SESSION
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store, StoreOptions
@@ -30,6 +31,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def store(database: Database) -> Store:
-    """The store on it, as one process sees it."""
-    return Store(database, Vault([generate_key()]), StoreOptions(session_id="ses_test"))
+async def store(database: Database) -> Store:
+    """The store on it, as one process with a running lease sees it."""
+    opened = Store(database, Vault([generate_key()]), StoreOptions(session_id=SESSION))
+    await opened.sessions.begin(
+        session_id=SESSION,
+        kind="deliver",
+        host="test",
+        pid=1,
+        detail={},
+        now_ms=NOW,
+        lease_until_ms=10 * NOW,
+    )
+    return opened

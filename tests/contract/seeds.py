@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from webhookd.adapters.entropy import new_id
+from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoint_settings import create_endpoint
 from webhookd.adapters.store.publish import Announcement
-from webhookd.adapters.store.schema import partners
+from webhookd.adapters.store.schema import endpoints, partners, sessions
 from webhookd.adapters.store.store import Store
 from webhookd.core import ids
 from webhookd.core.answer import Answer, Timing
@@ -16,7 +19,7 @@ from webhookd.core.execution import ClaimTasks, End, TaskEnd, TypeLimit
 from webhookd.core.model import Priority
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt, Endpoint, NewTask
-from webhookd.core.routing import to_endpoint
+from webhookd.core.routing import Subscriber, to_endpoint
 from webhookd.core.submission import Submission
 
 NOW = 1_790_000_000_000
@@ -87,15 +90,29 @@ async def message_to(
     return announced[0].delivery_ids[0]
 
 
-def _subscriber(conn, store, endpoint_id):  # type: ignore[no-untyped-def]  # a one-line read
-    from webhookd.adapters.store.schema import endpoints
-
+def _subscriber(conn: Connection, store: Store, endpoint_id: str) -> Subscriber:
     row = conn.execute(endpoints.select().where(endpoints.c.id == endpoint_id)).one()
     return store.publisher.subscriber_from(row)
 
 
+async def session(store: Store) -> None:
+    """Make sure the session that claims in these tests is there: nothing is claimed without one."""
+    row = {
+        "id": SESSION,
+        "kind": "deliver",
+        "host": "here",
+        "pid": 1,
+        "detail": "{}",
+        "started_ms": NOW,
+        "lease_until_ms": 2 * NOW,
+    }
+    insert = upsert(store.db.dialect)(sessions).on_conflict_do_nothing()
+    await store.db.write(lambda conn: conn.execute(insert, row))
+
+
 async def due(store: Store, now_ms: int, free: int = 100) -> list[DueDelivery]:
     """What the lanes hand out at `now_ms`: it is under way then."""
+    await session(store)
     turn = await store.lanes.claim(
         ClaimDeliveries(
             session_id=SESSION, free=free, slow_free=free, now_ms=now_ms, clock=0.0, partner_vtimes={}
@@ -179,6 +196,7 @@ async def ended_task(
     await store.tasks.submit(
         Submission(partner_id=partner_id, tasks=(task,), key=None, fingerprint="", now_ms=now_ms)
     )
+    await session(store)
     claim = await store.tasks.claim(
         ClaimTasks(
             session_id=SESSION,

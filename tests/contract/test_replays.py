@@ -68,7 +68,9 @@ async def asked(store: Store, partner_id: str | None = None, **settings: object)
         created_ms=LATER,
         finished_ms=None,
     )
-    return await store.db.write(create_replay, replace(plain, **settings))  # type: ignore[arg-type]  # names checked by dataclasses.replace
+    wanted = replace(plain, **settings)  # type: ignore[arg-type]  # names checked by dataclasses.replace
+    counted = replace(wanted, matched=await store.replays.count(wanted))
+    return await store.db.write(create_replay, counted)
 
 
 async def letters(store: Store) -> list[str]:

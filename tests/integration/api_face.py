@@ -198,9 +198,7 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
         load=load,
         bell=bell,
         signals=signals,
-        watchers=Watchers(
-            store.tasks, store.changes, is_good_key=key_review(store.keys.find, clock.now_ms)
-        ),
+        watchers=Watchers(store.tasks, store.changes, is_good_key=key_review(store.keys.find, clock.now_ms)),
         now_ms=clock.now_ms,
         listeners=(facts.append,),
     )

@@ -1,6 +1,6 @@
 """Event loops for tests that ask for more than one: `pytest.mark.asyncio(loop_factories=[...])`.
 
-And the HTTP face on either database, for `test_api_*`.
+And the HTTP face on either database, for `test_api_*`; a running API for `test_watch_*`.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ import pytest
 import uvloop
 
 from tests.integration.api_face import Face, open_face
+from tests.integration.live_api import Live, live_api
+from tests.services import ValkeyServer
 
 
 def pytest_asyncio_loop_factories(
@@ -39,3 +41,14 @@ async def sqlite_face(tmp_path: Path) -> AsyncIterator[Face]:
     """The same on SQLite alone, for what ends before any database is asked."""
     async with open_face(f"sqlite:///{tmp_path / 'api.db'}") as opened:
         yield opened
+
+
+@pytest.fixture(params=["sqlite"])
+async def live(request: pytest.FixtureRequest, valkey: ValkeyServer, tmp_path: Path) -> AsyncIterator[Live]:
+    """A running API; parametrise indirectly with "postgresql" for the other database."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'live.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    async with live_api(url, valkey, tmp_path) as running:
+        yield running

@@ -155,7 +155,8 @@ async def test_a_wrong_setting_is_refused_by_name(sqlite_face: Face, body: dict[
 
 
 @pytest.mark.parametrize(
-    "url", ["http://hooks.partner.example/", "https://127.0.0.1/", "https://u:p@a.example/", "ftp://a.example/"]
+    "url",
+    ["http://hooks.partner.example/", "https://127.0.0.1/", "https://u:p@a.example/", "ftp://a.example/"],
 )
 async def test_a_url_that_must_not_be_called_is_refused(sqlite_face: Face, url: str) -> None:
     partner = await sqlite_face.partner()
@@ -212,7 +213,9 @@ async def test_a_patch_changes_what_it_names_and_null_resets(face: Face) -> None
     assert (after["description"], after["rate_limit"], after["ordering"]) == ("", None, "fifo")
     assert after["retry"] == {"max_attempts": 9, "base_seconds": 1, "factor": None, "cap_seconds": None}
     assert await own_headers(face, partner, before["id"]) == {"x-a": "1", "x-c": "3"}
-    assert (await partner.client.patch(path, json={})).json() | {"updated_at": ""} == after | {"updated_at": ""}
+    assert (await partner.client.patch(path, json={})).json() | {"updated_at": ""} == after | {
+        "updated_at": ""
+    }
 
     reset = (await partner.client.patch(path, json={"headers": None, "retry": None})).json()
     assert reset["headers"] == {}

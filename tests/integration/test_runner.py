@@ -608,10 +608,14 @@ async def test_a_child_process_whose_input_ends_goes_with_all_it_started(tmp_pat
         assert child.stdin is not None
         child.stdin.write(order_line(job, settings))
         child.stdin.flush()
-        child_pid, grandchild = await written(pids)
-        assert child_pid == child.pid
-        child.stdin.close()
-        await eventually(lambda: not is_alive(child_pid) and not is_alive(grandchild))
+        try:
+            child_pid, grandchild = await written(pids)
+            assert child_pid == child.pid
+            child.stdin.close()
+            await eventually(lambda: not is_alive(child_pid) and not is_alive(grandchild))
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # it is gone, as it should be
+                os.killpg(child.pid, signal.SIGKILL)
 
 
 @everywhere

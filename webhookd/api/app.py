@@ -21,6 +21,7 @@ from webhookd.api import (
     replays,
     task_batch,
     tasks,
+    timeline,
 )
 from webhookd.api.auth import Authenticator
 from webhookd.api.edge import Edge, log_request
@@ -33,6 +34,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *tasks.ROUTES,
     *task_batch.ROUTES,
     *events.ROUTES,
+    *timeline.ROUTES,
     *endpoints.ROUTES,
     *deliveries.ROUTES,
     *dead_letters.ROUTES,

@@ -6,7 +6,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 from starlette.types import Receive
-from starlette.types import Receive
 
 from webhookd.adapters.store import audit
 from webhookd.adapters.store.idempotency import KeyedRequest

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
@@ -24,11 +24,16 @@ def _known_scope(scope: str) -> str:
     return scope
 
 
+Scope = Annotated[
+    str, AfterValidator(_known_scope), WithJsonSchema({"type": "string", "enum": list(SCOPES)})
+]
+
+
 class NewKey(Body):
     """`POST /v1/partners/{id}/keys`; every scope unless some are named."""
 
     name: str = Field("", max_length=100)
-    scopes: list[Annotated[str, AfterValidator(_known_scope)]] = Field(list(SCOPES), min_length=1)
+    scopes: list[Scope] = Field(list(SCOPES), min_length=1)
     expires_at: Time | None = None
 
 

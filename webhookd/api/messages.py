@@ -13,11 +13,13 @@ from pydantic import Field
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.call import Call
 from webhookd.api.routes import AnyRoute, ApiRoute
+from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, Query, unknown_or_wrong
 from webhookd.core.records import Message
 
 LONGEST_WAIT_SECONDS: Final = 60.0
-LOOK_EVERY_SECONDS: Final = 0.5
+LOOK_EVERY_SECONDS: Final = 1.0
+"""For messages no signal tells of, and for lost signals."""
 _LONGEST_NUMBER: Final = 18
 
 
@@ -40,9 +42,17 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
     page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
     if after_seq > page.last_seq:
         raise _unknown_cursor()
-    while not page.messages and (left := deadline - loop.time()) > 0:
-        await asyncio.sleep(min(LOOK_EVERY_SECONDS, left))
-        page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
+    if not page.messages and query.wait:
+        watchers, caller = call.parts.watchers, call.caller
+        with (
+            watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch,
+            noticing_disconnect(call.receive, watch),
+        ):
+            watch.heed(partner_id)
+            while not page.messages and (left := deadline - loop.time()) > 0 and not watch.ended:
+                await watch.pause(min(LOOK_EVERY_SECONDS, left))
+                page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
+            refuse_revoked(watch)
     last_seq = page.messages[-1].seq if page.messages else after_seq
     return page_answer([_document(message) for message in page.messages], f"{last_seq}.{partner_id}")
 

@@ -1,5 +1,6 @@
 """Replays of many dead letters: asking for one, watching it, stopping it. The work is the replay flow's."""
 
+from dataclasses import replace
 from typing import Final, Literal
 
 from pydantic import Field
@@ -77,9 +78,11 @@ async def create(call: Call[NewReplay, NoQuery]) -> Answer:
         created_ms=call.now_ms,
         finished_ms=None,
     )
+    # Counted before the transaction, in which everybody else would wait for the end of the counting.
+    counted = replace(asked, matched=await call.parts.store.replays.count(asked))
 
     def effect(conn: Connection) -> Answer:
-        replay = create_replay(conn, asked)
+        replay = create_replay(conn, counted)
         detail = {"matched": replay.matched, "dry_run": replay.dry_run}
         call.audit(conn, "replay.create", replay.id, partner_id=partner_id, detail=detail)
         return json_answer(202, replay_document(replay), {"Location": f"/v1/replays/{replay.id}"})

@@ -5,7 +5,7 @@ Each message is a JSON object with one name; docs list them. Who has what to say
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
@@ -56,7 +56,11 @@ _ENDS: Final = {
     Ended.DRAINING: (RESTARTING, "this server stops; connect again"),
     Ended.OVERFLOWN: (TOO_SLOW, "more changed than was read; connect again"),
 }
-_REFUSALS: Final = {Unauthenticated: UNAUTHENTICATED, Forbidden: FORBIDDEN, RateLimited: TOO_MANY}
+_REFUSALS: Final[Mapping[type[WebhookdError], int]] = {
+    Unauthenticated: UNAUTHENTICATED,
+    Forbidden: FORBIDDEN,
+    RateLimited: TOO_MANY,
+}
 
 
 class Some(Body):
@@ -218,13 +222,13 @@ class Conversation:
         if versions:
             known = [task_id for task_id in task_ids if task_id in versions]
             await self._socket.send({"event": "subscribed", "tasks": known})
+        if unknown:
+            await self._refuse(NotFound("There are no such tasks."), tasks=unknown)
         for task_id, version in versions.items():
             if since.get(task_id, 0) < version:
                 watch.due(task_id, version)
             else:
                 watch.saw(task_id, version)
-        if unknown:
-            await self._refuse(NotFound("There are no such tasks."), tasks=unknown)
 
     async def _follow(self, watch: Watch, partner_id: str | None) -> None:
         if not self._caller.is_admin:

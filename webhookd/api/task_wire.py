@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from webhookd.adapters import entropy
 from webhookd.api.wire import Body, Time, json_path
@@ -32,7 +32,9 @@ def _subscribable(event: str) -> str:
     return event
 
 
-Event = Annotated[str, AfterValidator(_subscribable)]
+Event = Annotated[
+    str, AfterValidator(_subscribable), WithJsonSchema({"type": "string", "enum": list(SUBSCRIBABLE_EVENTS)})
+]
 PriorityName = Literal["low", "normal", "high"]
 
 

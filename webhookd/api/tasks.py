@@ -1,5 +1,6 @@
 """Tasks over HTTP: submit one, look at it, list, cancel, and which types there are."""
 
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -71,10 +72,8 @@ async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
     if wait_seconds is None:
         return task_answer(call, shown, status=202, replayed=accepted.replayed)
     wait_seconds = min(wait_seconds, LONGEST_WAIT_SECONDS)
-    try:
+    with suppress(Unavailable):  # it was accepted all the same
         shown = (await hold(call, shown.id, seconds=wait_seconds, enough=lambda task: task.done)).task
-    except Unavailable:
-        pass  # it was accepted all the same
     answer = task_answer(call, shown, status=200 if shown.done else 202, replayed=accepted.replayed)
     return replace(answer, headers={**answer.headers, "Preference-Applied": f"wait={wait_seconds}"})
 
@@ -144,7 +143,8 @@ def task_answer(
 ) -> Answer:
     """Return a task as the response: with `ETag`, and `Retry-After` while it is not done.
 
-    `body` is its JSON where somebody rendered it before. A GET whose `If-None-Match` names the ETag is answered `304`.
+    `body` is its JSON where somebody rendered it before. A GET whose `If-None-Match` names the ETag is
+    answered `304`.
     """
     if body is None:
         body = orjson.dumps(task_document(task, base_url=call.parts.options.base_url))

@@ -58,8 +58,7 @@ async def hold(call: AnyCall, task_id: str, *, seconds: float, enough: Callable[
             while news := await watch.next(give_up_at - loop.time()):
                 if enough(news[-1].task):
                     return news[-1]
-        if watch.ended is Ended.REVOKED:
-            raise Unauthenticated("The key is wrong, expired or revoked.")
+        refuse_revoked(watch)
         if watch.ended is Ended.GONE:
             raise ClientDisconnect
     # Its version is still the one last seen, but how its deliveries stand may have changed.
@@ -75,6 +74,12 @@ def noticing_disconnect(receive: Receive, watch: Watch) -> Iterator[None]:
         yield
     finally:
         listening.cancel()
+
+
+def refuse_revoked(watch: Watch) -> None:
+    """Raise Unauthenticated where the key was revoked while the request was held."""
+    if watch.ended is Ended.REVOKED:
+        raise Unauthenticated("The key is wrong, expired or revoked.")
 
 
 async def _until_gone(receive: Receive) -> None:

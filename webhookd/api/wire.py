@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from webhookd.core.errors import FieldError, Invalid
@@ -143,7 +143,9 @@ def _time(value: object) -> object:
     return parse_rfc3339(value)
 
 
-Time = Annotated[int, BeforeValidator(_time)]
+Time = Annotated[
+    int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+]
 """RFC 3339 text on the wire, Unix milliseconds inside."""
 
 

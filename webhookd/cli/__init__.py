@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TyperException as error:
         _say(_usage_line(error))
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - users get a line, not a traceback
+    except Exception as error:
         if os.environ.get("WEBHOOKD_LOG_LEVEL") == "debug":
             raise
         _say(_failure_line(error))

@@ -15,6 +15,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def api(
+    *,
     host: Annotated[str | None, typer.Option(help="Address to listen on. [WEBHOOKD_HOST]")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one. [WEBHOOKD_PORT]")

@@ -34,7 +34,9 @@ FAMILIES: Final = (
     Family(name="up", module="up", panel=SERVE, summary="Serve everything on this machine until Ctrl-C."),
     Family(name="api", module="api", panel=SERVE, summary="Serve the HTTP API alone."),
     Family(name="worker", module="worker", panel=SERVE, summary="Run tasks and deliver webhooks."),
-    Family(name="migrate", module="migrate", panel=SERVE, summary="Bring the database to this release's schema."),
+    Family(
+        name="migrate", module="migrate", panel=SERVE, summary="Bring the database to this release's schema."
+    ),
 )
 
 
@@ -86,8 +88,9 @@ def _show_version(wanted: bool) -> None:
 
 @root.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001 - eager: its callback answers
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """Run partners' long tasks and deliver the results as signed webhooks, with nothing lost."""

@@ -10,10 +10,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
-from rich.padding import Padding
 from rich.text import Text
 
-from webhookd.cli.receiver import Hit, Receiver, Reply, receiving
+from webhookd.cli.receiver import Hit, Receiver, Reply, bind, receiving
 
 app = typer.Typer(add_completion=False)
 
@@ -24,6 +23,7 @@ _SHOWN_IDS: Final = 10_000
 
 @app.command()
 def listen(
+    *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 9000,
     secret: Annotated[
@@ -62,9 +62,10 @@ async def _until_stopped(receiver: Receiver, host: str, port: int) -> None:
     receiver.on_hit = show
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with receiving(receiver, host, port) as url:
-        print(f"Listening on {url}", flush=True)
-        await stopped.wait()
+    with bind(host, port) as listener:
+        async with receiving(receiver, listener) as url:
+            print(f"Listening on {url}", flush=True)
+            await stopped.wait()
 
 
 class Display:
@@ -80,14 +81,15 @@ class Display:
         document = _document(hit.body)
         event = document.get("type", "") if isinstance(document, dict) else ""
         at = time.strftime("%H:%M:%S", time.localtime(hit.at))
-        say(Text.assemble(_verdict(hit), "  ", (_printable(str(event)), "bold"), f"  {at}  → {hit.status}"))
+        told = (_verdict(hit), "  ", (_printable(str(event)), "bold"), f"  {at}  answered {hit.status}")
+        say(Text.assemble(*told), soft_wrap=True)
         for name, value in self._facts(hit):
             say(Text(f"  {name:<9} {_printable(value)}"), soft_wrap=True)
         if document is None:
             text = hit.body[:_SHOWN_CHARS].decode(errors="replace")
             say(Text(f"  {len(hit.body):,} bytes, not JSON: {_printable(text)}"), soft_wrap=True)
         else:
-            say(Padding(_pretty(document), (0, 0, 0, 2)))
+            say(_pretty(document), soft_wrap=True)
         say()
 
     def _facts(self, hit: Hit) -> list[tuple[str, str]]:
@@ -131,7 +133,7 @@ def _pretty(document: Any) -> Text:
     lines = json.dumps(document, indent=2, ensure_ascii=False).splitlines()
     if len(lines) > _SHOWN_LINES:
         lines = [*lines[:_SHOWN_LINES], f"… {len(lines) - _SHOWN_LINES} more lines"]
-    return JSONHighlighter()("\n".join(_printable(line) for line in lines))
+    return JSONHighlighter()("\n".join(f"  {_printable(line)}" for line in lines))
 
 
 def _shortened(value: Any) -> Any:

@@ -60,4 +60,4 @@ def log_child(event: ChildEvent) -> None:
             again_in_seconds=event.pause_seconds,
         )
     else:
-        log.debug(f"process_{event.fact}", name=event.name, pid=event.pid, exit_code=event.exit_code)
+        log.debug("process", fact=event.fact, name=event.name, pid=event.pid, exit_code=event.exit_code)

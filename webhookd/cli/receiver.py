@@ -153,9 +153,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise SettingsError(
-            f"Cannot listen on {host}:{port} ({error.strerror}); choose another with --port."
-        ) from None
+        reason = str(error.strerror).partition(" (while")[0]  # asyncio's own words repeat the address
+        raise SettingsError(f"Cannot listen on {host}:{port} ({reason}); choose another port.") from None
 
 
 def url_of(listener: socket.socket) -> str:
@@ -165,25 +164,24 @@ def url_of(listener: socket.socket) -> str:
 
 
 @contextlib.asynccontextmanager
-async def receiving(receiver: Receiver, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve the receiver on the running loop; the value is its URL."""
-    with bind(host, port) as listener:
-        config = uvicorn.Config(
-            receiver,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            log_level="critical",
-            ws="none",
-            timeout_graceful_shutdown=1,
-        )
-        server = _Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="receiver")
-        try:
-            yield url_of(listener)
-        finally:
-            server.should_exit = True
-            await serving
+async def receiving(receiver: Receiver, listener: socket.socket) -> AsyncIterator[str]:
+    """Serve the receiver on the running loop; the value is its URL. The socket stays the caller's."""
+    config = uvicorn.Config(
+        receiver,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        log_level="critical",
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="receiver")
+    try:
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        await serving
 
 
 class _Server(uvicorn.Server):

@@ -101,7 +101,11 @@ async def running_service(
         await stack.enter_async_context(_supervised(supervisor))
         await _ready(service, watch, processes=workers.least + 2)
         if workers.most > workers.least:
-            await stack.enter_async_context(_background(autoscale(store, supervisor, workers, lambda number: tasks_process(number, settings))))
+            await stack.enter_async_context(
+                _background(
+                    autoscale(store, supervisor, workers, lambda number: tasks_process(number, settings))
+                )
+            )
         yield service
 
 
@@ -123,8 +127,8 @@ async def _require_broker(url: str) -> None:
         await health.aclose()
     if not status.ok:
         raise SettingsError(
-            f"WEBHOOKD_BROKER_URL: the broker there does not serve ({status.reason}); start it, mend the URL, "
-            "or leave the setting empty for an embedded one."
+            f"WEBHOOKD_BROKER_URL: the broker there does not serve ({status.reason}); start it, mend the "
+            "URL, or leave the setting empty for an embedded one."
         )
 
 
@@ -172,10 +176,10 @@ async def _ready(service: Service, watch: _Watch, *, processes: int) -> None:
             reason = await _what_is_missing(service, client, processes)
             if reason is None:
                 return
-            if watch.hopeless is not None:
+            if (event := watch.hopeless) is not None:
                 raise Unavailable(
-                    f"The process {watch.hopeless.name} ended {watch.hopeless.quick_deaths} times in a row at "
-                    f"its start (exit code {watch.hopeless.exit_code}); what it said is above."
+                    f"The process {event.name} ended {event.quick_deaths} times in a row at its start "
+                    f"(exit code {event.exit_code}); what it said is above."
                 )
             if time.monotonic() > give_up_at:
                 raise Unavailable(f"The service was not ready within {_READY_SECONDS:.0f} s: {reason}.")
@@ -219,5 +223,3 @@ async def _background(work: Any) -> AsyncIterator[None]:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-
-

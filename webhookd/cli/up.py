@@ -29,11 +29,12 @@ def _workers(text: str) -> WorkerRange:
     try:
         return WorkerRange.parse(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint="--workers") from None
 
 
 @app.command()
 def up(
+    *,
     host: Annotated[str | None, typer.Option(help="Address the API listens on. [WEBHOOKD_HOST]")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one. [WEBHOOKD_PORT]")
@@ -45,7 +46,8 @@ def up(
         str, typer.Option(metavar="MIN..MAX", help="Task worker processes; more come while tasks wait long.")
     ] = "1",
     dev: Annotated[
-        bool, typer.Option("--dev", help="Allow callbacks to this machine, make a partner, show calls to try.")
+        bool,
+        typer.Option("--dev", help="Allow callbacks to this machine, make a partner, show calls to try."),
     ] = False,
 ) -> None:
     """Serve everything on this machine: API, task workers, deliveries, an embedded broker and SQLite.

@@ -23,14 +23,14 @@ _MOST_PROCESSES: Final = 256
 
 @app.command()
 def worker(
+    *,
     queues: Annotated[
         str, typer.Option(help=f"Comma-separated queues; '{DELIVER_QUEUE}' sends webhooks. All if left out.")
     ] = "",
-    processes: Annotated[
-        int, typer.Option(min=1, max=_MOST_PROCESSES, help="Task worker processes.")
-    ] = 1,
+    processes: Annotated[int, typer.Option(min=1, max=_MOST_PROCESSES, help="Task worker processes.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Tasks a process runs at a time. [WEBHOOKD_WORKER_THREADS]")
+        int | None,
+        typer.Option(min=1, max=1000, help="Tasks a process runs at a time. [WEBHOOKD_WORKER_THREADS]"),
     ] = None,
 ) -> None:
     """Run tasks and deliver webhooks until SIGTERM or Ctrl-C.

@@ -34,7 +34,7 @@ from webhookd.flows.lease import Lease
 log = structlog.get_logger(__name__)
 
 QUEUE = "deliver"
-SLICE_SECONDS = 1.0
+GATHER_SECONDS = 0.003
 SLOW_SHARE = 4
 _CACHED_LANES = 4_096
 
@@ -108,7 +108,11 @@ class DeliveryEngine:
         self._fixed_headers = (("content-type", "application/json"), ("user-agent", user_agent))
         self._under_way: set[asyncio.Task[None]] = set()
         self._slow_under_way = 0
-        self._changed = asyncio.Event()
+        self._refill = max(1, connections // 8)
+        self._turning = False
+        self._again = False
+        self._next_turn: asyncio.TimerHandle | None = None
+        self._turns: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._clock = 0.0
         self._partner_vtimes: dict[str, float] = {}
@@ -121,31 +125,42 @@ class DeliveryEngine:
         """How many attempts are under way."""
         return len(self._under_way)
 
-    async def turn(self, queue: str = QUEUE) -> None:
-        """Claim and send until nothing is due or the time slice ends."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + SLICE_SECONDS
-        refill = max(1, self._connections // 8)
-        while not self._stopping and self._lease.alive:
-            self._changed.clear()
-            free = self._connections - len(self._under_way)
-            if free >= refill:
+    async def turn(self, queue: str = QUEUE) -> None:  # noqa: ARG002 - the one queue there is
+        """Claim and send until nothing more may start now.
+
+        Attempts end long after their turn; what they make room for is claimed by a turn of this
+        process's own, so a permit is needed for news only. One turn runs at a time.
+        """
+        self._again = True
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            while self._again and not self._stopping and self._lease.alive:
+                self._again = False
+                free = self._connections - len(self._under_way)
+                if free < self._refill:
+                    return
+                session_id = self._lease.id
                 turn = await self._claim(free)
+                if session_id != self._lease.id:
+                    # The lease was lost meanwhile, and with it what was claimed under it.
+                    continue
+                if self._stopping:
+                    await asyncio.gather(*(self._hand_back(d, session_id) for d in turn.deliveries))
+                    return
                 for delivery in turn.deliveries:
                     self._start(delivery)
                 if turn.again_ms is not None:
                     self._look_again(turn.again_ms)
-                if not self._under_way and not self._changed.is_set():
-                    return
-            # While attempts are under way their outcomes make room: stay, until the slice ends.
-            if not await self._change_before(ends):
-                self._ring(queue)
-                return
+        finally:
+            self._turning = False
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more and let what is under way end; what does not in time is taken back later."""
         self._stopping = True
-        self._changed.set()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=grace_seconds)
         for attempt in self._under_way:
@@ -167,45 +182,52 @@ class DeliveryEngine:
         return turn
 
     def _look_again(self, due_ms: int) -> None:
-        """Claim again at `due_ms`: within the turn that is under way, or by ringing for one."""
-        if due_ms <= self._now_ms():
-            self._changed.set()
-        self._alarm.at(QUEUE, due_ms)
+        """Claim again at `due_ms`."""
+        if due_ms > self._now_ms():
+            self._alarm.at(QUEUE, due_ms)
+        elif self._turning:
+            self._again = True
+        elif self._next_turn is None:
+            # Outcomes come by the dozen: a moment's wait makes one claim of them.
+            self._next_turn = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._turn_again)
 
-    async def _change_before(self, ends: float) -> bool:
-        try:
-            async with asyncio.timeout_at(ends):
-                await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
+    def _turn_again(self) -> None:
+        self._next_turn = None
+        turn = asyncio.get_running_loop().create_task(self.turn(), name="turn")
+        self._turns.add(turn)
+        turn.add_done_callback(self._turned)
+
+    def _turned(self, turn: asyncio.Task[None]) -> None:
+        self._turns.discard(turn)
+        if not turn.cancelled() and turn.exception() is not None:
+            # The sweep rings again within a second.
+            log.warning("turn_failed", reason=str(turn.exception()))
 
     def _start(self, delivery: DueDelivery) -> None:
+        self._slow_under_way += delivery.target.slow
         attempt = asyncio.get_running_loop().create_task(self._attempt(delivery, self._lease.id))
         self._under_way.add(attempt)
         attempt.add_done_callback(self._ended)
 
     def _ended(self, attempt: asyncio.Task[None]) -> None:
         self._under_way.discard(attempt)
-        if len(self._under_way) in (0, self._connections - max(1, self._connections // 8)):
-            self._changed.set()
+        if len(self._under_way) == self._connections - self._refill:
+            self._look_again(self._now_ms())
         if not attempt.cancelled() and attempt.exception() is not None:
             log.error("attempt_failed", exc_info=attempt.exception())
 
     async def _attempt(self, delivery: DueDelivery, session_id: str) -> None:
-        slow = delivery.target.slow
-        self._slow_under_way += slow
         try:
             answer = await self._send(delivery)
-        except (OSError, WebhookdError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the delivery must not stay under way
             # Nobody was asked: this machine is out of sockets, or a secret cannot be opened.
-            detail = error.detail if isinstance(error, WebhookdError) else str(error)
+            detail = error.detail if isinstance(error, WebhookdError) else repr(error)
             log.warning("attempt_not_made", delivery=delivery.id, reason=detail)
             await asyncio.sleep(1)
             await self._hand_back(delivery, session_id)
             return
         finally:
-            self._slow_under_way -= slow
+            self._slow_under_way -= delivery.target.slow
         if answer is None:
             await self._hand_back(delivery, session_id)
             return
@@ -342,12 +364,19 @@ class DeliveryEngine:
         )
 
     async def _hand_back(self, delivery: DueDelivery, session_id: str) -> None:
-        try:
-            await self._lanes.hand_back(
-                Handed(delivery=delivery, session_id=session_id, now_ms=self._now_ms() + 1_000)
-            )
-        except ServiceError as error:
-            log.warning("not_handed_back", delivery=delivery.id, reason=error.detail)
+        """Give it back unsent, however long the store is away, unless the lease is lost meanwhile."""
+        pause_seconds = 0.1
+        while session_id == self._lease.id:
+            try:
+                await self._lanes.hand_back(
+                    Handed(delivery=delivery, session_id=session_id, now_ms=self._now_ms() + 1_000)
+                )
+            except ServiceError as error:
+                log.warning("not_handed_back", delivery=delivery.id, reason=error.detail)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(2.0, pause_seconds * 2)
+            else:
+                return
 
 
 def _remember(cache: dict[str, Any], key: str, value: Any) -> Any:

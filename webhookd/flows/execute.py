@@ -12,7 +12,7 @@ to the queue unspent, so nobody else's worker idles for it.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,6 +45,7 @@ AHEAD_MOST = 128
 WAIT_MOST_SECONDS = 0.25
 CANCEL_POLL_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 3_600.0
+WRITE_OFF_SECONDS = 10.0
 
 
 class Tasks(Protocol):
@@ -105,6 +106,7 @@ class _Running:
     message: str | None = None
     unwritten: bool = False
     writing: bool = False
+    starting: bool = False
     work: asyncio.Task[None] | None = None
 
 
@@ -136,9 +138,14 @@ class Executor:
         self._pace = _Pace()
         self._changed = asyncio.Event()
         self._slots = runner.free_slots
+        # Started, but the runner has not heard of them yet: they do not show in its free slots.
+        self._starting = 0
         self._stopping = False
-        # A suspect is run with nothing beside it: everybody else waits until it has ended.
+        # A suspect is run with nothing beside it. `_alone`: one waits, so this process is to fall idle;
+        # `_idle_claim`: a claim under way may bring one, so nothing else is claimed meanwhile.
         self._alone = False
+        self._claims = 0
+        self._idle_claim = False
         self._limits = {
             queue: tuple(_limit(d) for d in task_set if d.queue == queue) for queue in task_set.queues
         }
@@ -162,12 +169,6 @@ class Executor:
                     return
                 continue
             claim = await self._claim(queue, limits, room)
-            for task in claim.tasks:
-                self._take(task)
-            if claim.suspect_waits:
-                self._alone = True
-            elif self._alone and not claim.tasks:
-                self._alone = False
             if not self._alone and not self._more(queue, claim):
                 return
             if loop.time() >= ends:
@@ -196,21 +197,27 @@ class Executor:
             self._hand_back(waiting)
         self._backlog.clear()
         await self._runner.stop(grace_seconds)
-        unwritten = [running.work for running in self._running.values() if running.work is not None]
-        if unwritten:
-            await asyncio.wait(unwritten, timeout=10)
+        ends = asyncio.get_running_loop().time() + WRITE_OFF_SECONDS
+        while self._running and await self._change_before(ends):
+            pass
 
     def _room(self) -> int:
         """Return how many tasks to claim now; 0: not yet."""
+        if self._idle_claim or any(running.task.suspect for running in self._running.values()):
+            return 0
         if self._alone:
             return 0 if self._running else 1
         ahead = self._pace.ahead(asyncio.get_running_loop().time())
         if ahead == 0:
-            return max(0, self._runner.free_slots - len(self._backlog))
+            return max(0, self._free_slots - len(self._backlog))
         capacity = self._slots + ahead
         room = capacity - len(self._running)
         # The backlog keeps the slots busy meanwhile; a claim is worth its commit by the dozen.
         return room if room >= capacity // 3 else 0
+
+    @property
+    def _free_slots(self) -> int:
+        return self._runner.free_slots - self._starting
 
     def _more(self, queue: str, claim: Claim) -> bool:
         if claim.again_ms is None:
@@ -225,11 +232,24 @@ class Executor:
             session_id=self._lease.id,
             queue=queue,
             free=room,
-            idle=not self._running,
+            idle=not self._running and not self._claims,
             limits=limits,
             now_ms=self._now_ms(),
         )
-        claim = await self._tasks.claim(request)
+        self._claims += 1
+        self._idle_claim = request.idle
+        try:
+            claim = await self._tasks.claim(request)
+        finally:
+            self._claims -= 1
+            self._idle_claim = False
+            self._changed.set()
+        if request.session_id != self._lease.id:
+            # The lease was lost meanwhile, and with it what was claimed under it.
+            return Claim()
+        for task in claim.tasks:
+            self._take(task)
+        self._alone = claim.suspect_waits or any(task.suspect for task in claim.tasks)
         self._publish(
             [TaskSignal(task_id=t.id, partner_id=t.partner_id, version=t.version) for t in claim.tasks]
         )
@@ -255,7 +275,10 @@ class Executor:
             deadline=now + WAIT_MOST_SECONDS,
         )
         self._running[task.id, task.token] = running
-        if self._runner.free_slots > 0:
+        if self._stopping:
+            self._hand_back(running)
+            return
+        if self._free_slots > 0:
             self._start(running)
             return
         if not self._backlog:
@@ -264,10 +287,28 @@ class Executor:
 
     def _start(self, running: _Running) -> None:
         running.started_ms = self._now_ms()
-        running.work = asyncio.get_running_loop().create_task(self._run(running), name=running.task.id)
+        running.starting = True
+        self._starting += 1
+        self._work_on(running, self._run(running))
+
+    def _work_on(self, running: _Running, work: Coroutine[Any, Any, None]) -> None:
+        running.work = asyncio.get_running_loop().create_task(work, name=running.task.id)
+        # A task that is cancelled before its first step runs none of its own code.
+        running.work.add_done_callback(lambda ended: self._forget(running, ended))
+
+    def _forget(self, running: _Running, ended: asyncio.Task[None]) -> None:
+        self._has_started(running)
+        self._running.pop((running.task.id, running.task.token), None)
+        self._changed.set()
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            log.error("run_not_written", task=running.task.id, exc_info=error)
+
+    def _has_started(self, running: _Running) -> None:
+        self._starting -= running.starting
+        running.starting = False
 
     def _start_waiting(self) -> None:
-        while self._backlog and self._runner.free_slots > 0:
+        while self._backlog and self._free_slots > 0:
             self._start(self._backlog.popleft())
 
     def _return_late(self) -> None:
@@ -280,39 +321,32 @@ class Executor:
             loop.call_at(self._backlog[0].deadline, self._return_late)
 
     def _hand_back(self, running: _Running) -> None:
-        running.work = asyncio.get_running_loop().create_task(self._finish(running, Interrupted()))
+        self._work_on(running, self._finish(running, Interrupted()))
 
     async def _finish(self, running: _Running, outcome: Outcome) -> None:
-        """Write the end of a try, then forget it."""
+        """Write the end of a try."""
         task = running.task
         definition = self._task_set[task.type]
         try:
             await self._write(running, self._end(running, definition, outcome))
         finally:
-            del self._running[task.id, task.token]
-            self._changed.set()
             if definition.concurrency is not None or isinstance(outcome, Interrupted):
                 self._ring(task.queue)
 
     async def _run(self, running: _Running) -> None:
         task = running.task
         definition = self._task_set[task.type]
-        outcome: Outcome = Interrupted()
-        try:
-            outcome = await self._runner.run(
-                definition,
-                orjson.loads(task.input_json),
-                task_id=task.id,
-                attempt=task.attempt,
-                trace_id=task.trace_id,
-                cancel=running.cancel,
-                on_progress=lambda percent, message: self._progressed(running, percent, message),
-            )
-        except asyncio.CancelledError:
-            # The lease was lost: others run this task now, and nothing here may be written.
-            del self._running[task.id, task.token]
-            self._changed.set()
-            raise
+        self._has_started(running)
+        # Cancelled where the lease was lost: others run this task now, and nothing here may be written.
+        outcome = await self._runner.run(
+            definition,
+            orjson.loads(task.input_json),
+            task_id=task.id,
+            attempt=task.attempt,
+            trace_id=task.trace_id,
+            cancel=running.cancel,
+            on_progress=lambda percent, message: self._progressed(running, percent, message),
+        )
         self._pace.ended(asyncio.get_running_loop().time())
         self._changed.set()
         # The runner frees the slot with the outcome; writing it may take as long as the store needs.

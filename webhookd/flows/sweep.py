@@ -90,6 +90,10 @@ class Repairs(Protocol):
         """End tasks that did not start in time."""
         ...
 
+    async def overdue(self, now_ms: int) -> Swept:
+        """Take back what its process has lost sight of."""
+        ...
+
     async def heal(self, now_ms: int) -> None:
         """Set counters right."""
         ...
@@ -189,5 +193,6 @@ class Sweeper:
                 self._chore_due[chore.name] = time.monotonic() + (0 if more else chore.every_seconds)
 
     async def _heal(self) -> bool:
+        await self._repeat(self._repairs.overdue)
         await self._repairs.heal(self._now_ms())
         return False

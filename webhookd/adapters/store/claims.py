@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -28,6 +29,7 @@ from webhookd.adapters.store.ends import read_tasks
 from webhookd.adapters.store.publish import Publisher, partners_listening
 from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
 from webhookd.adapters.store.schema import partners, queues, shares, task_bodies, tasks, type_rates
+from webhookd.adapters.store.sessions import hold_session
 from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
 from webhookd.core.fairness import Contender, deal
 from webhookd.core.model import TASKS, TaskMove, TaskState
@@ -52,7 +54,7 @@ class Claims:
         queue = conn.execute(
             select(queues.c.paused_ms, queues.c.vtime).where(queues.c.name == request.queue).with_for_update()
         ).one_or_none()
-        if queue is None or queue.paused_ms is not None:
+        if queue is None or queue.paused_ms is not None or not hold_session(conn, request.session_id):
             return Claim()
         open_types, again_ms = self._open_types(conn, request)
         if not open_types:
@@ -66,7 +68,7 @@ class Claims:
             chosen = []
         claimed = self._take(conn, request, chosen) if chosen else []
         self._spend_rates(conn, request, claimed)
-        if len(chosen) >= request.free > 0:
+        if len(chosen) >= request.free > 0 or any(task.suspect for task in claimed):
             again_ms = request.now_ms
         return Claim(
             tasks=tuple(claimed),
@@ -100,7 +102,7 @@ class Claims:
                 allowed = _tokens(limit, next_ms.get(name, 0.0), request.now_ms)
                 open_types[name] = min(open_types[name], allowed)
                 if allowed == 0:
-                    due = int(next_ms[name]) + 1
+                    due = int(next_ms[name] + 1000.0 / (limit.rate_per_second or 1.0)) + 1
                     again_ms = due if again_ms is None else min(again_ms, due)
         return {name: room for name, room in open_types.items() if room > 0}, again_ms
 
@@ -108,10 +110,10 @@ class Claims:
         rated = {limit.type: limit for limit in request.limits if limit.rate_per_second}
         for name in sorted({task.type for task in claimed} & set(rated)):
             count = sum(task.type == name for task in claimed)
-            interval_ms = 1000.0 / (rated[name].rate_per_second or 1.0)
+            interval_ms, earliest_ms = _bucket(rated[name], request.now_ms)
             insert = upsert(conn.dialect.name)(type_rates)
             current = conn.execute(select(type_rates.c.next_ms).where(type_rates.c.type == name)).scalar()
-            next_ms = max(current or 0.0, float(request.now_ms) - 1000.0) + count * interval_ms
+            next_ms = max(current or 0.0, earliest_ms) + count * interval_ms
             conn.execute(
                 insert.on_conflict_do_update(
                     index_elements=[type_rates.c.type], set_={"next_ms": insert.excluded.next_ms}
@@ -126,6 +128,7 @@ class Claims:
                 text("tasks.suspect AND tasks.state = 'queued'"),
                 tasks.c.queue == request.queue,
                 tasks.c.type.in_(types),
+                _in_time(tasks, request.now_ms),
             )
             .order_by(tasks.c.id)
             .limit(1)
@@ -152,6 +155,7 @@ class Claims:
                 "depth": min(depth, request.free),
                 "queue": request.queue,
                 "types": list(open_types),
+                "now": request.now_ms,
             },
         ).all()
         lines: dict[str, list[Any]] = {row.partner_id: [] for row in waiting}
@@ -252,11 +256,22 @@ class Claims:
             )
 
 
-def _tokens(limit: TypeLimit, next_ms: float, now_ms: int) -> int:
-    """Return how many may start now: a bucket that holds one second's worth."""
+def _bucket(limit: TypeLimit, now_ms: int) -> tuple[float, float]:
+    """Return the spacing, and how far back unused turns count: a second's worth, at least one."""
     interval_ms = 1000.0 / (limit.rate_per_second or 1.0)
-    earliest = max(next_ms, now_ms - 1000.0)
-    return max(0, int((now_ms - earliest) / interval_ms + (1.0 if earliest <= now_ms else 0.0)))
+    return interval_ms, now_ms - max(1000.0, interval_ms)
+
+
+def _tokens(limit: TypeLimit, next_ms: float, now_ms: int) -> int:
+    """Return how many may start now. `next_ms` is up to when the turns are spent."""
+    interval_ms, earliest_ms = _bucket(limit, now_ms)
+    unspent_ms = now_ms - max(next_ms, earliest_ms)
+    return max(0, int(unspent_ms / interval_ms + 1e-6))
+
+
+def _in_time(table: Any, now_ms: Any) -> Any:
+    """Return the condition that a task may still start; the sweep ends those that may not."""
+    return or_(table.c.expires_ms.is_(None), table.c.expires_ms > now_ms)
 
 
 @cache
@@ -308,6 +323,7 @@ def _candidates(dialect: str) -> Any:
             inner.c.partner_id == chosen.c.partner_id,
             inner.c.suspect.is_(False),
             inner.c.type.in_(bindparam("types", expanding=True)),
+            _in_time(inner, bindparam("now", type_=BigInteger)),
         )
         .order_by(inner.c.priority, inner.c.id)
         .limit(bindparam("depth", type_=Integer))

@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, func, select, text
+from sqlalchemy import BigInteger, Connection, Text, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
@@ -137,4 +137,13 @@ def fold_shards(conn: Connection, live_shards: list[str]) -> None:
     conn.execute(
         _add(conn.dialect.name), {"changes": pack((*key, *values) for key, values in totals.items())}
     )
-    conn.execute(depths.delete().where(depths.c.shard != "", depths.c.shard.in_({row.shard for row in rows})))
+    # Only the rows just read: a process that lost its lease may still add to its shard meanwhile.
+    folded_keys = pack((row.queue, row.partner_id, row.shard) for row in rows)
+    conn.execute(_forget(conn.dialect.name), {"keys": folded_keys})
+
+
+@cache
+def _forget(dialect: str) -> Any:
+    keys = rowset(dialect, "keys", {"queue": Text, "partner_id": Text, "shard": Text})
+    mine = tuple_(depths.c.queue, depths.c.partner_id, depths.c.shard)
+    return depths.delete().where(mine.in_(select(keys)))

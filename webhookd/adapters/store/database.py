@@ -21,11 +21,12 @@ from sqlalchemy.exc import DBAPIError
 from webhookd.adapters.store.drivers import (
     Driver,
     as_unavailable,
-    connection_lost,
+    is_environmental,
     lost_a_deadlock,
     make_driver,
     parse_url,
     public_error,
+    reason_of,
 )
 from webhookd.core.errors import SettingsError, Unavailable, WebhookdError
 
@@ -94,7 +95,7 @@ class Database:
         except WebhookdError as error:
             await driver.close()
             raise SettingsError(
-                f"WEBHOOKD_DATABASE_URL: cannot open {parsed.render_as_string()}: {error.detail}"
+                f"WEBHOOKD_DATABASE_URL: cannot open {parsed.render_as_string()}: {reason_of(error)}."
             ) from error
         return database
 
@@ -134,7 +135,7 @@ class Database:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._jobs.append(_Job(operation, payload, future))
         self._arrived.set()
-        return await asyncio.shield(future)
+        return await future
 
     async def close(self) -> None:
         """Commit what waits, then close."""
@@ -165,7 +166,7 @@ class Database:
             self.figures.failures += 1
             if tries > 1 and lost_a_deadlock(error):
                 await self._commit(jobs, tries - 1)
-            elif len(jobs) > 1 and not connection_lost(error):
+            elif len(jobs) > 1 and not is_environmental(error):
                 middle = len(jobs) // 2
                 await self._commit(jobs[:middle])
                 await self._commit(jobs[middle:])

@@ -65,7 +65,7 @@ def read_dead_letters(
 def count_replayable(conn: Connection, partner_id: str | None, wanted: DeadLetterFilter) -> int:
     """Return how many dead letters match and could be replayed."""
     return sum(
-        conn.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
+        conn.execute(statement.with_only_columns(func.count())).scalar_one()
         for _, _, statement in _halves(partner_id, wanted, replayable=True)
     )
 

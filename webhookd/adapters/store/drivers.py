@@ -90,12 +90,13 @@ def as_unavailable() -> Iterator[None]:
 def public_error(error: BaseException) -> Exception:
     if isinstance(error, WebhookdError):
         return error
-    if _is_environmental(error):
+    if is_environmental(error):
         return Unavailable(_environment_sentence(error), retry_after_seconds=2)
     return error if isinstance(error, Exception) else ServiceError(str(error))
 
 
-def _is_environmental(error: BaseException) -> bool:
+def is_environmental(error: BaseException) -> bool:
+    """Tell whether the machine failed rather than the statement: the same would fail again just now."""
     if isinstance(error, DBAPIError):
         return connection_lost(error) or _sqlite_environment(error.orig)
     return isinstance(error, OSError | TimeoutError) or _sqlite_environment(error)
@@ -107,9 +108,16 @@ def _sqlite_environment(error: object) -> bool:
 
 
 def _environment_sentence(error: BaseException) -> str:
+    """Say what is wrong without saying where: the text reaches partners. SQLite's own words name no place."""
     origin = getattr(error, "orig", None) or error
-    first_line = str(origin).splitlines()[0] if str(origin) else type(origin).__name__
-    return f"The database cannot be used just now ({first_line[:200]})."
+    reason = str(origin) if isinstance(origin, sqlite3.Error) else "it does not answer"
+    return f"The database cannot be used just now ({reason[:200]})."
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the driver's own words in one line: for operators and logs only, they may name hosts."""
+    origin = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
+    return (str(origin).splitlines() or [type(origin).__name__])[0][:300]
 
 
 def connection_lost(error: BaseException) -> bool:

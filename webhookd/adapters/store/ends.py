@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Connection,
     Float,
     Integer,
@@ -224,7 +223,8 @@ def _end(dialect: str) -> Any:
             finished_ms=case((stopped, r.now_ms), else_=r.finished_ms),
             session_id=None,
             deadline_ms=None,
-            suspect=literal(value=False, type_=Boolean),
+            # What was handed back did not run, so it is still to run alone.
+            suspect=and_(tasks.c.suspect, r.attempts_back == 1),
             dead_ms=r.dead_ms,
             dead_reason=r.dead_reason,
             progress_percent=func.coalesce(r.progress_percent, tasks.c.progress_percent),

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Connection,
     Integer,
     Row,
@@ -36,12 +37,15 @@ from webhookd.adapters.store.lane_rows import (
 from webhookd.adapters.store.lane_targets import read_targets
 from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages, partners
+from webhookd.adapters.store.sessions import hold_session
 from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget, Turn
 from webhookd.core.fairness import Contender, Dealt, deal
 from webhookd.core.pacing import allowance, rate_hold, ready_ms
 
 LANES_A_TURN = 256
 NO_CEILING = 1_000
+UNDER_WAY_MOST_MS = 300_000
+"""When what is under way is no longer believed to be: its claim's answer, or its record, was lost."""
 
 
 class LaneClaims:
@@ -52,10 +56,16 @@ class LaneClaims:
         return [self._claim(conn, request) for request in requests]
 
     def _claim(self, conn: Connection, request: ClaimDeliveries) -> Turn:
-        dialect = conn.dialect.name
-        picked = conn.execute(_pick(dialect), {"now": request.now_ms, "most": LANES_A_TURN}).all()
+        if not hold_session(conn, request.session_id):
+            return Turn(clock=request.clock, partner_vtimes=request.partner_vtimes)
+        picked = _pick_lanes(conn, request)
+        slow_too = request.slow_free > 0
         if not picked:
-            return Turn(again_ms=next_ready(conn), clock=request.clock, partner_vtimes=request.partner_vtimes)
+            return Turn(
+                again_ms=next_ready(conn, slow_too=slow_too),
+                clock=request.clock,
+                partner_vtimes=request.partner_vtimes,
+            )
         paces = {row.id: pace_from_text(row.pace) for row in picked}
         room = {row.id: _room(row, paces[row.id], request) for row in picked}
         waiting = _waiting(conn, request, picked, room)
@@ -65,13 +75,23 @@ class LaneClaims:
         _move_lanes(conn, request.now_ms, picked, paces, counts)
         targets = read_targets(conn, request.now_ms, [row for row in picked if row.id in counts])
         vtimes = {**request.partner_vtimes, **dealt.vtimes}
-        more = len(dealt.items) >= request.free or len(picked) == LANES_A_TURN
+        slow_left = request.slow_free - sum(counts[row.id] for row in picked if row.slow)
+        more = len(dealt.items) >= request.free or len(picked) >= LANES_A_TURN
         return Turn(
             deliveries=tuple(_due(row, targets[row.lane_id]) for row in taken),
-            again_ms=request.now_ms if more else next_ready(conn),
+            again_ms=request.now_ms if more else next_ready(conn, slow_too=slow_left > 0),
             clock=dealt.clock,
             partner_vtimes={p: v for p, v in vtimes.items() if v > dealt.clock},
         )
+
+
+def _pick_lanes(conn: Connection, request: ClaimDeliveries) -> list[Row[Any]]:
+    """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
+    pick, now_ms = _pick(conn.dialect.name), request.now_ms
+    picked = list(conn.execute(pick, {"now": now_ms, "slow": False, "most": LANES_A_TURN}))
+    if request.slow_free > 0:
+        picked += conn.execute(pick, {"now": now_ms, "slow": True, "most": request.slow_free})
+    return picked
 
 
 def _move_lanes(
@@ -172,7 +192,11 @@ def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list
     dialect = conn.dialect.name
     taken = conn.execute(
         _take_statement(dialect),
-        {"ids": pack((delivery_id,) for delivery_id in chosen), "session": request.session_id},
+        {
+            "ids": pack((delivery_id,) for delivery_id in chosen),
+            "session": request.session_id,
+            "due": request.now_ms + UNDER_WAY_MOST_MS,
+        },
     ).all()
     return list(conn.execute(_bodies(dialect), {"ids": pack((row.id,) for row in taken)}))
 
@@ -220,6 +244,7 @@ def _pick(dialect: str) -> Any:
             lanes.c.ready_ms <= now,
             lanes.c.hold_ms <= now,
             lanes.c.in_flight < lanes.c.cap,
+            lanes.c.slow == bindparam("slow", type_=Boolean),
             open_lane(),
         )
         .order_by(lanes.c.served_ms, lanes.c.id)
@@ -296,6 +321,7 @@ def _take_statement(dialect: str) -> Any:
             attempts=deliveries.c.attempts + 1,
             token=deliveries.c.token + 1,
             session_id=bindparam("session", type_=Text),
+            due_ms=bindparam("due", type_=BigInteger),
         )
         .returning(deliveries.c.id)
     )

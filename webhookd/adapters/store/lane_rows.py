@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Connection, Text, and_, case, func, or_, select, text
+from sqlalchemy import BigInteger, Connection, Text, and_, case, func, or_, select, text, true
 
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
@@ -75,8 +75,11 @@ def open_lane() -> Any:
     return or_(lanes.c.endpoint_id.is_(None), alive)
 
 
-def next_ready(conn: Connection) -> int | None:
-    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
+def next_ready(conn: Connection, *, slow_too: bool = True) -> int | None:
+    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record.
+
+    Without `slow_too` slow lanes are left out: their share of the sockets is taken, its records wake them.
+    """
     later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
     return conn.execute(
         select(func.min(later))
@@ -84,6 +87,7 @@ def next_ready(conn: Connection) -> int | None:
         .where(
             text("lanes.ready_ms IS NOT NULL"),
             lanes.c.in_flight < lanes.c.cap,
+            true() if slow_too else lanes.c.slow.is_(False),
             open_lane(),
         )
     ).scalar()

@@ -37,6 +37,16 @@ def begin_session(
     )
 
 
+def hold_session(conn: Connection, session_id: str) -> bool:
+    """Keep a session from being taken back until this transaction ends. False: it was, claim nothing for it.
+
+    Without this a claim that commits after the sweep's look would leave rows with a holder nobody watches.
+    A renewal does not wait for it (FOR KEY SHARE).
+    """
+    held = select(sessions.c.id).where(sessions.c.id == session_id)
+    return conn.execute(held.with_for_update(read=True, key_share=True)).first() is not None
+
+
 def renew_session(conn: Connection, session_id: str, lease_until_ms: int) -> bool:
     """Prolong the lease. False: it had run out and others have taken over what it held."""
     renewed = conn.execute(

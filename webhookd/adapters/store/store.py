@@ -29,6 +29,7 @@ from webhookd.adapters.store.replays import Replays
 from webhookd.adapters.store.sealed import sealed_key_ids
 from webhookd.adapters.store.submit import Intake
 from webhookd.adapters.store.sweeps import Sweeps, Swept, Waiting
+from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.vault import Vault
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, Handed, Turn
 from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
@@ -195,6 +196,10 @@ class SweepStore:
         """End tasks that did not start in time."""
         return await self._db.write(self._sweeps.expire, now_ms)
 
+    async def overdue(self, now_ms: int) -> Swept:
+        """Take back what its process has lost sight of."""
+        return await self._db.write(self._sweeps.overdue, now_ms)
+
     async def heal(self, now_ms: int) -> None:
         """Heal counters."""
         await self._db.write(self._sweeps.heal, now_ms)
@@ -229,6 +234,7 @@ class Store:
         self.replays = Replays(db, moves=self.dead_letters.moves)
         self.messages = Messages(db)
         self.changes = Changes(db)
+        self.traces = Traces(db)
         self.partners = Partners(db)
         self.keys = Keys(db)
         self.audit = Audit(db)

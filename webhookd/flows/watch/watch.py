@@ -14,6 +14,8 @@ from webhookd.flows.watch.snapshots import Snapshot
 
 AT_ONCE: Final = 50
 """How many snapshots a waiter is handed at a time."""
+_UNREAD: Final = 2**63
+"""What is told of a task whose row was not read yet: no version is news then."""
 MOST_PENDING: Final = 10_000
 """How many changed tasks may wait for a reader of everything before it is given up as too slow."""
 
@@ -36,9 +38,11 @@ class Host(Protocol):
 
     def join(self, watch: "Watch", task_ids: Iterable[str]) -> None: ...
     def leave(self, watch: "Watch", task_ids: Iterable[str]) -> None: ...
-    def known(self, task_id: str, version: int) -> None: ...
+    def known(self, task_id: str, version: int) -> int: ...
     async def follow(self, watch: "Watch", partner_id: str | None) -> None: ...
     def unfollow(self, watch: "Watch") -> None: ...
+    def heed(self, watch: "Watch", partner_id: str) -> None: ...
+    def unheed(self, watch: "Watch") -> None: ...
     def forget(self, watch: "Watch") -> None: ...
     def read(self, task_id: str) -> None: ...
     def at_hand(self, task_id: str, version: int) -> Snapshot | None: ...
@@ -50,7 +54,18 @@ class Watch:
     `partner_id` is what it may see (None: all). `ended` says why it will hear no more, if so.
     """
 
-    __slots__ = ("_following", "_host", "_pending", "_told", "_waiting", "ended", "key_id", "partner_id")
+    __slots__ = (
+        "_following",
+        "_heeding",
+        "_host",
+        "_pending",
+        "_stirred",
+        "_told",
+        "_waiting",
+        "ended",
+        "key_id",
+        "partner_id",
+    )
 
     def __init__(self, host: Host, *, partner_id: str | None, key_id: str) -> None:
         self.partner_id = partner_id
@@ -58,6 +73,8 @@ class Watch:
         self.ended: Ended | None = None
         self._host = host
         self._following = False
+        self._heeding = False
+        self._stirred = False
         self._told: dict[str, int] = {}
         self._pending: dict[str, int] = {}
         self._waiting: asyncio.Future[None] | None = None
@@ -71,30 +88,33 @@ class Watch:
         self._host.leave(self, self._told)
         if self._following:
             self._host.unfollow(self)
+        if self._heeding:
+            self._host.unheed(self)
         self._host.forget(self)
 
     def __len__(self) -> int:
         """How many tasks it names."""
         return len(self._told)
 
-    def __contains__(self, task_id: str) -> bool:
-        return task_id in self._told
-
     def add(self, task_ids: Iterable[str]) -> None:
-        """Hear of these tasks from now on. Read their rows after this and give them to `saw` or `due`."""
+        """Watch these tasks. Then read their rows, and give what they say to `saw` or `due`.
+
+        In this order nothing is missed; and nothing is handed out before `saw` or `due`.
+        """
         fresh = [task_id for task_id in task_ids if task_id not in self._told]
-        self._told.update(dict.fromkeys(fresh, 0))
+        self._told.update(dict.fromkeys(fresh, _UNREAD))
         self._host.join(self, fresh)
 
     def saw(self, task_id: str, version: int) -> None:
         """Note that the other side knows this version: it is told of later ones only."""
-        self._told[task_id] = max(version, self._told[task_id])
-        if self._pending.get(task_id, version + 1) <= version:
-            del self._pending[task_id]
-        self._host.known(task_id, version)
+        self._told[task_id] = version
+        newest = self._host.known(task_id, version)
+        if newest > version:
+            self.notice(task_id, newest, news=True)
 
     def due(self, task_id: str, version: int) -> None:
         """Hand out this version (or a later one) next."""
+        self._told[task_id] = 0
         self.notice(task_id, version, news=True)
 
     def remove(self, task_ids: Iterable[str]) -> None:
@@ -124,12 +144,12 @@ class Watch:
             self._pending[task_id] = max(version, pending or 0)
             if len(self._pending) > MOST_PENDING:
                 self.end(Ended.OVERFLOWN)
-            self._wake()
+            self.wake()
 
     def end(self, reason: Ended) -> None:
         """Make `next` return at once from now on; the first reason stays."""
         self.ended = self.ended or reason
-        self._wake()
+        self.wake()
 
     async def next(self, timeout_seconds: float | None = None) -> list[Snapshot]:
         """Return the newest states not handed out yet; empty at the time-out, or when `ended` is set."""
@@ -139,15 +159,36 @@ class Watch:
             ready = self._take()
             if ready or (give_up_at is not None and loop.time() >= give_up_at):
                 return ready
-            self._waiting = loop.create_future()
-            timer = None if give_up_at is None else loop.call_at(give_up_at, self._wake)
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
-                if timer is not None:
-                    timer.cancel()
+            await self._woken(give_up_at)
         return []
+
+    def heed(self, partner_id: str) -> None:
+        """Let `pause` end early whenever a partner's task changes; nothing is read for it."""
+        self._heeding = True
+        self._host.heed(self, partner_id)
+
+    async def pause(self, timeout_seconds: float) -> None:
+        """Wait for a change heeded since the last pause, for `ended`, or for so long."""
+        if not self._stirred and self.ended is None:
+            await self._woken(asyncio.get_running_loop().time() + timeout_seconds)
+        self._stirred = False
+
+    async def _woken(self, give_up_at: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting = loop.create_future()
+        timer = None if give_up_at is None else loop.call_at(give_up_at, self.wake)
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+            if timer is not None:
+                timer.cancel()
+
+    def wake(self) -> None:
+        """Let `next` look again, and `pause` end."""
+        self._stirred = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def _take(self) -> list[Snapshot]:
         taken: list[Snapshot] = []
@@ -163,7 +204,3 @@ class Watch:
             if self.partner_id in (None, snapshot.task.partner_id):
                 taken.append(snapshot)
         return taken
-
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)

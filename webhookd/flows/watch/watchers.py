@@ -7,7 +7,7 @@ tasks that anyone waits for are compared with the database in one query, which f
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -18,6 +18,8 @@ from webhookd.flows.watch.snapshots import Shelf, Snapshot, snapshot_of
 from webhookd.flows.watch.watch import Ended, Watch
 
 _log = structlog.get_logger(__name__)
+
+K = TypeVar("K")
 
 POLL_SECONDS: Final = 1.0
 REVIEW_SECONDS: Final = 2.0
@@ -74,12 +76,17 @@ class Watchers:
         self._base_url = base_url
         self._groups: dict[str, _Group] = {}
         self._followers: dict[str | None, set[Watch]] = {}
+        self._heeding: dict[str, set[Watch]] = {}
         self._by_key: dict[str, set[Watch]] = {}
         self._recent: dict[str, int] = {}
         self._unread: dict[str, None] = {}
         self._work = asyncio.Event()
         self._shelf = Shelf()
         self.draining = False
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return sum(len(watches) for watches in self._by_key.values())
 
     def watch(self, *, partner_id: str | None, key_id: str) -> Watch:
         """Return a new waiter who may see this partner's tasks (None: all); it must be closed."""
@@ -100,6 +107,8 @@ class Watchers:
                 and signal.version > self._recent.get(signal.task_id, 0)
             ):
                 self._enqueue(signal.task_id)
+            for watch in self._heeding.get(signal.partner_id, ()):
+                watch.wake()
 
     def snapshot(self, task: Task) -> Snapshot:
         """Return a task that was read elsewhere, rendered as those handed out."""
@@ -139,14 +148,15 @@ class Watchers:
                 if not group.watches:
                     del self._groups[task_id]
 
-    def known(self, task_id: str, version: int) -> None:
-        """One waiter knows this version from the row itself; so must the others, if there are any."""
+    def known(self, task_id: str, version: int) -> int:
+        """One waiter knows this version from the row; so must the others. Return the newest told of."""
         group = self._groups[task_id]
         if version > group.version:
             if len(group.watches) == 1:
                 group.version = version
             else:
                 self._enqueue(task_id)
+        return group.version
 
     async def follow(self, watch: Watch, partner_id: str | None) -> None:
         """Tell `watch` of every task of a partner (None: of all). Raises Unavailable."""
@@ -156,12 +166,17 @@ class Watchers:
 
     def unfollow(self, watch: Watch) -> None:
         """Tell `watch` of the tasks it named only."""
-        for partner_id, followers in list(self._followers.items()):
-            followers.discard(watch)
-            if not followers:
-                del self._followers[partner_id]
+        _strike(self._followers, watch)
         if not self._followers:
             self._recent.clear()
+
+    def heed(self, watch: Watch, partner_id: str) -> None:
+        """Wake `watch` when a signal tells of any task of a partner."""
+        self._heeding.setdefault(partner_id, set()).add(watch)
+
+    def unheed(self, watch: Watch) -> None:
+        """Wake `watch` no more for a partner."""
+        _strike(self._heeding, watch)
 
     def forget(self, watch: Watch) -> None:
         """Let a waiter that is closed go."""
@@ -236,6 +251,13 @@ class Watchers:
             if not await self._is_good_key(key_id):
                 for watch in self._by_key.get(key_id, ()):
                     watch.end(Ended.REVOKED)
+
+
+def _strike(lists: dict[K, set[Watch]], watch: Watch) -> None:
+    for key, watches in list(lists.items()):
+        watches.discard(watch)
+        if not watches:
+            del lists[key]
 
 
 async def _for_ever(step: Callable[[], Awaitable[None]], pause_seconds: float) -> None:

