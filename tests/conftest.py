@@ -9,7 +9,7 @@ from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServ
 from webhookd.core.errors import SettingsError
 
 
-def _missing(error: Exception) -> None:
+def missing(error: Exception) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(str(error))
     pytest.skip(str(error))
@@ -21,7 +21,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
     try:
         server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
     except SettingsError as error:
-        _missing(error)
+        missing(error)
     with server:
         yield server
 
@@ -68,5 +68,5 @@ def _postgres_server(*, fsync: bool) -> PostgresServer:
     try:
         return PostgresServer(fsync=fsync)
     except ServiceMissing as error:
-        _missing(error)
+        missing(error)
         raise

@@ -23,6 +23,10 @@ from webhookd.api.stream import MOST_CONNECTIONS
 from webhookd.loops import loop_factory
 
 CONNECTING_AT_ONCE = 200
+TEXT, PING, PONG = 1, 9, 10
+CANCELLED = b'"state":"cancelled"'
+SETTLE_SECONDS = 5
+IDLE_SECONDS = 5
 GIVE_UP_SECONDS = 120
 
 T = TypeVar("T")
@@ -30,12 +34,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one run showed. CPU is the API's while nothing happened, as a share of one core."""
+    """What one run showed. CPU is the API's: while nothing happened, and to let in and to tell each."""
 
     kind: str
     watchers: int
     kb_each: float
     idle_cpu: float
+    begin_us_each: float
+    tell_us_each: float
     first_ms: float
     median_ms: float
     last_ms: float
@@ -50,11 +56,13 @@ class Watcher:
         self._task_id = task_id
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
+        self.telling: asyncio.Task[None]
         self.told_at = 0.0
 
     async def poll(self) -> None:
         """Send a long poll."""
         await self._send(f"GET /v1/tasks/{self._task_id}?wait=60", "")
+        self.telling = asyncio.create_task(self._read_answer())
 
     async def stream(self) -> None:
         """Open a WebSocket, subscribe, and read what is known already."""
@@ -65,16 +73,29 @@ class Watcher:
         )
         await self._send("GET /v1/stream", upgrade)
         await self._reader.readuntil(b"\r\n\r\n")
-        text = f'{{"subscribe":{{"tasks":["{self._task_id}"]}}}}'.encode()
-        self._writer.write(
-            bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
-        )  # a mask of zeros masks nothing
-        await self._reader.readuntil(b"/v1/deliveries")
+        self._write_frame(TEXT, f'{{"subscribe":{{"tasks":["{self._task_id}"]}}}}'.encode())
+        await self._read_frames(b'"state":"queued"')
+        self.telling = asyncio.create_task(self._read_frames(CANCELLED))
 
-    async def told(self) -> None:
-        """Wait until the end of the task has come."""
-        await self._reader.readuntil(b'"state":"cancelled"')
+    async def _read_answer(self) -> None:
+        await self._reader.readuntil(CANCELLED)
         self.told_at = time.perf_counter()
+
+    async def _read_frames(self, sought: bytes) -> None:
+        """Read until a message has the bytes sought, and answer pings."""
+        payload = b""
+        while sought not in payload:
+            opcode, size = await self._reader.readexactly(2)
+            if size == 126:
+                size = int.from_bytes(await self._reader.readexactly(2), "big")
+            payload = await self._reader.readexactly(size)
+            if opcode == 0x80 | PING:
+                self._write_frame(PONG, payload)
+        self.told_at = time.perf_counter()
+
+    def _write_frame(self, opcode: int, payload: bytes) -> None:
+        """Write a frame of at most 125 bytes; a mask of zeros masks nothing."""
+        self._writer.write(bytes([0x80 | opcode, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
 
     def close(self) -> None:
         """Hang up."""
@@ -84,7 +105,8 @@ class Watcher:
         host, port = self._address.hostname, self._address.port
         self._reader, self._writer = await asyncio.open_connection(host, port)
         self._writer.write(
-            f"{request} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {self._key}\r\n{headers}\r\n".encode()
+            f"{request} HTTP/1.1\r\nHost: {host}\r\n"
+            f"Authorization: Bearer {self._key}\r\n{headers}\r\n".encode()
         )
 
 
@@ -97,21 +119,31 @@ async def measure(made: Installation, kind: str, count: int, *, distinct: bool) 
         tasks = [(key, await _submit(http, key)) for key in owners]
         watchers = [Watcher(made.api_url, *tasks[number // sharing]) for number in range(count)]
         before = made.memory_mb("api")
-        begin = Watcher.stream if kind == "websocket" else Watcher.poll
-        await _some_at_a_time(watchers, begin)
-        await asyncio.sleep(2)
-        used, started = made.cpu_seconds("api"), time.perf_counter()
-        await asyncio.sleep(4)
-        idle_cpu = (made.cpu_seconds("api") - used) / (time.perf_counter() - started)
+        used = made.cpu_seconds("api")
+        await _some_at_a_time(watchers, Watcher.stream if kind == "websocket" else Watcher.poll)
+        await asyncio.sleep(SETTLE_SECONDS)
+        began, started = made.cpu_seconds("api"), time.perf_counter()
+        await asyncio.sleep(IDLE_SECONDS)
+        idle_cpu = (made.cpu_seconds("api") - began) / (time.perf_counter() - started)
         kb_each = (made.memory_mb("api") - before) * 1024 / count
-        telling = asyncio.gather(*(watcher.told() for watcher in watchers))
-        changed_at = time.perf_counter()
+        settled, changed_at = made.cpu_seconds("api"), time.perf_counter()
         await _some_at_a_time(tasks, lambda task: _cancel(http, *task))
-        await asyncio.wait_for(telling, GIVE_UP_SECONDS)
+        await asyncio.wait_for(asyncio.gather(*(watcher.telling for watcher in watchers)), GIVE_UP_SECONDS)
+        telling_seconds = made.cpu_seconds("api") - settled
     for watcher in watchers:
         watcher.close()
     told = sorted((watcher.told_at - changed_at) * 1000 for watcher in watchers)
-    return Seen(kind, count, kb_each, idle_cpu, told[0], told[count // 2], told[-1])
+    return Seen(
+        kind,
+        count,
+        kb_each,
+        idle_cpu,
+        (began - used) * 1e6 / count,
+        telling_seconds * 1e6 / count,
+        told[0],
+        told[count // 2],
+        told[-1],
+    )
 
 
 async def _submit(http: httpx.AsyncClient, key: str) -> str:
@@ -157,8 +189,9 @@ def main() -> None:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 seen = runner.run(measure(made, kind, chosen.count, distinct=chosen.distinct))
         print(
-            f"{seen.watchers:,} x {seen.kind:9}  {seen.kb_each:.1f} KB each  idle {seen.idle_cpu:.1%} of a core  "
-            f"told after {seen.first_ms:,.0f} ms, half {seen.median_ms:,.0f} ms, all {seen.last_ms:,.0f} ms"
+            f"{seen.watchers:,} x {seen.kind}: {seen.kb_each:.1f} KB each, idle {seen.idle_cpu:.1%} core\n"
+            f"  CPU {seen.begin_us_each:.0f} us to let in, {seen.tell_us_each:.0f} us to tell;\n"
+            f"  told after {seen.first_ms:,.0f} ms, half {seen.median_ms:,.0f} ms, all {seen.last_ms:,.0f} ms"
         )
 
 

@@ -1,4 +1,4 @@
-"""`webhookd up` as a person runs it: starting, stopping, what it keeps, what it refuses, what it leaves behind."""
+"""`webhookd up` and its parts as a person runs them: what they start, keep, refuse and leave behind."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def url_of(command: Command) -> str:
 
 def fact(command: Command, name: str) -> str:
     line = next(line for line in command.out if line.strip().startswith(name))
-    return line.strip().removeprefix(name).split()[0]
+    return line.strip().removeprefix(name).split()[0]  # no value a test asks for has a space
 
 
 def client(url: str, key: str) -> httpx.Client:
@@ -81,25 +81,52 @@ def test_admin_key_of_the_settings_is_taken_and_never_shown(tmp_path: Path) -> N
         assert "wha_" not in up.everything()
 
 
-def test_dev_prints_calls_that_work_and_the_same_key_again(tmp_path: Path) -> None:
-    arguments = ("up", "--dev", "--port", "0", "--data-dir", "data")
-    with started(*arguments, cwd=tmp_path) as first:
-        url_of(first)
-        first.wait_for("dead-letters")
-        for line in [line for line in first.out if line.strip().startswith("curl")]:
-            answer = _as_curl_would(line)
-            assert answer.status_code in (200, 202), f"{line}\n{answer.text}"
-        kept = json.loads((tmp_path / "data" / "dev.json").read_text())
-        assert any(kept["secret"] in line for line in first.out if "webhookd listen" in line)
-        first.send(signal.SIGTERM)
-        assert first.wait() == 0
-    assert (tmp_path / "data" / "dev.json").stat().st_mode & 0o777 == 0o600
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """One `up --dev` for the tests that leave it as it is; its data dir is `data` in its folder."""
+    folder = tmp_path_factory.mktemp("dev")
+    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=folder) as up:
+        up.wait_for("dead-letters")
+        yield up
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0, up.everything()
 
-    with started(*arguments, cwd=tmp_path) as second:
-        url_of(second)
-        assert kept["key"] in second.wait_for("/v1/deliveries")
-        second.send(signal.SIGTERM)
-        assert second.wait() == 0
+
+def data_dir(up: Command) -> Path:
+    return Path(fact(up, "data dir"))
+
+
+def kept(up: Command) -> dict[str, str]:
+    found: dict[str, str] = json.loads((data_dir(up) / "dev.json").read_text())
+    return found
+
+
+def test_dev_prints_calls_that_work(dev: Command) -> None:
+    calls = [line for line in dev.out if line.strip().startswith("curl")]
+    assert len(calls) == 4
+    for line in calls:
+        answer = _as_curl_would(line)
+        assert answer.status_code in (200, 202), f"{line}\n{answer.text}"
+    assert any(kept(dev)["secret"] in line for line in dev.out if "webhookd listen" in line)
+    assert (data_dir(dev) / "dev.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_dev_shows_the_same_key_at_the_next_start_and_a_good_one_where_its_file_is_gone(
+    tmp_path: Path,
+) -> None:
+    keys = []
+    for _ in range(3):
+        with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+            assert kept(up)["key"] in up.wait_for("/v1/dead-letters")
+            assert _as_curl_would(up.wait_for("/v1/dead-letters")).status_code == 200
+            keys.append(kept(up))
+            if len(keys) == 2:
+                (data_dir(up) / "dev.json").unlink()
+            up.send(signal.SIGTERM)
+            assert up.wait() == 0
+    assert keys[0] == keys[1]
+    assert keys[2]["key"] != keys[0]["key"]
+    assert {key["secret"] for key in keys} == {keys[0]["secret"]}
 
 
 def _as_curl_would(line: str) -> httpx.Response:
@@ -111,16 +138,13 @@ def _as_curl_would(line: str) -> httpx.Response:
     return httpx.request(method, url, headers=headers, content=body, trust_env=False, timeout=30.0)
 
 
-def test_second_up_on_a_data_dir_is_told_who_has_it(tmp_path: Path) -> None:
-    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
-        url_of(up)
-        refused = run("up", "--port", "0", "--data-dir", "data", cwd=tmp_path)
-        assert refused.exit_code == 1
-        assert str(up.pid) in refused.stderr
-        assert len(refused.stderr.splitlines()) == 1
-        assert up.process.poll() is None
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0
+def test_second_up_on_a_data_dir_is_told_who_has_it(dev: Command) -> None:
+    folder = data_dir(dev)
+    refused = run("up", "--port", "0", "--data-dir", str(folder), cwd=folder)
+    assert refused.exit_code == 1
+    assert str(dev.pid) in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert dev.process.poll() is None
 
 
 @linux_only
@@ -141,24 +165,20 @@ def test_killed_up_leaves_nothing_running_and_starts_again(tmp_path: Path) -> No
 
 @linux_only
 @pytest.mark.faults
-def test_broker_that_dies_is_started_again(tmp_path: Path) -> None:
-    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
-        url = url_of(up)
+def test_broker_that_dies_is_started_again(dev: Command) -> None:
+    url = url_of(dev)
 
-        def broker() -> int | None:
-            return next((pid for pid in descendants(up.pid) if "valkey-server" in command_line(pid)), None)
+    def broker() -> int | None:
+        return next((pid for pid in descendants(dev.pid) if "valkey-server" in command_line(pid)), None)
 
-        first = broker()
-        assert first is not None
-        os.kill(first, signal.SIGKILL)
-        eventually(lambda: broker() not in (None, first), "another broker")
-        eventually(lambda: httpx.get(f"{url}/readyz", trust_env=False).is_success, "readiness")
-        key = json.loads((tmp_path / "data" / "dev.json").read_text())["key"]
-        with client(url, key) as partner:
-            made = partner.post("/v1/tasks", json={"type": "demo.echo", "input": {}}).json()
-            eventually(lambda: partner.get(f"/v1/tasks/{made['id']}").json()["done"], "the task's end")
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0
+    first = broker()
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: broker() not in (None, first), "another broker")
+    eventually(lambda: httpx.get(f"{url}/readyz", trust_env=False).is_success, "readiness")
+    with client(url, kept(dev)["key"]) as partner:
+        made = partner.post("/v1/tasks", json={"type": "demo.echo", "input": {}}).json()
+        eventually(lambda: partner.get(f"/v1/tasks/{made['id']}").json()["done"], "the task's end")
 
 
 def test_second_ctrl_c_does_not_wait_for_running_tasks(tmp_path: Path) -> None:
@@ -166,8 +186,7 @@ def test_second_ctrl_c_does_not_wait_for_running_tasks(tmp_path: Path) -> None:
     with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env) as up:
         url = url_of(up)
         up.wait_for("dead-letters")
-        key = json.loads((tmp_path / "data" / "dev.json").read_text())["key"]
-        with client(url, key) as partner:
+        with client(url, kept(up)["key"]) as partner:
             made = partner.post("/v1/tasks", json={"type": "demo.sleep", "input": {"seconds": 3000}}).json()
             eventually(
                 lambda: partner.get(f"/v1/tasks/{made['id']}").json()["state"] == "running", "the start"
@@ -186,8 +205,7 @@ def test_workers_are_added_while_tasks_wait(tmp_path: Path) -> None:
     with started(*arguments, cwd=tmp_path, env=env) as up:
         url = url_of(up)
         up.wait_for("dead-letters")
-        key = json.loads((tmp_path / "data" / "dev.json").read_text())["key"]
-        with client(url, key) as partner:
+        with client(url, kept(up)["key"]) as partner:
             tasks = [{"type": "demo.sleep", "input": {"seconds": 5}}] * 8
             assert partner.post("/v1/tasks/batch", json={"tasks": tasks}).status_code == 202
 

@@ -11,6 +11,7 @@ from webhookd.api import (
     audit,
     dead_letters,
     deliveries,
+    description,
     endpoints,
     events,
     health,
@@ -30,7 +31,7 @@ from webhookd.api.routes import AnyRoute, starlette_routes
 from webhookd.api.stream import stream_route
 from webhookd.core.errors import NotFound
 
-ROUTES: Final[tuple[AnyRoute, ...]] = (
+_NOUNS: Final[tuple[AnyRoute, ...]] = (
     *tasks.ROUTES,
     *task_batch.ROUTES,
     *events.ROUTES,
@@ -46,6 +47,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *audit.ROUTES,
     *health.ROUTES,
 )
+ROUTES: Final[tuple[AnyRoute, ...]] = (*_NOUNS, *description.routes(_NOUNS))
 
 
 def create_app(

@@ -19,16 +19,12 @@ TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
 
 
-def _id(prefix: str) -> Any:
-    return Annotated[str, Field(pattern=rf"^{prefix}_[0-9a-z]{{26}}$")]
-
-
-TaskId = _id("task")
-EndpointId = _id("ep")
-MessageId = _id("msg")
-DeliveryId = _id("dlv")
-ReplayId = _id("rpl")
-DeadLetterId = _id("(task|dlv)")
+TaskId = Annotated[str, Field(pattern="^task_[0-9a-z]{26}$")]
+EndpointId = Annotated[str, Field(pattern="^ep_[0-9a-z]{26}$")]
+MessageId = Annotated[str, Field(pattern="^msg_[0-9a-z]{26}$")]
+DeliveryId = Annotated[str, Field(pattern="^dlv_[0-9a-z]{26}$")]
+ReplayId = Annotated[str, Field(pattern="^rpl_[0-9a-z]{26}$")]
+DeadLetterId = Annotated[str, Field(pattern="^(task|dlv)_[0-9a-z]{26}$")]
 
 T = TypeVar("T")
 

@@ -34,7 +34,7 @@ _HEADERS: Final[Headers] = [
 async def stream_events(call: Call[None, NoQuery]) -> Reply:
     """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
     task_id = call.path_params["id"]
-    task = found(await call.parts.store.tasks.get(task_id, call.caller.partner_id), "task")
+    task = found(await call.parts.watchers.present(task_id, call.caller.partner_id), "task").task
     seen = _last_event_id(call.header(b"last-event-id"))
     if task.done and seen >= task.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
@@ -68,16 +68,16 @@ class EventStream:
     async def _follow(self, watch: Watch, send: Send) -> None:
         watch.add([self.task_id])
         try:
-            task = await self.call.parts.store.tasks.get(self.task_id, watch.partner_id)
+            now = await self.call.parts.watchers.present(self.task_id, watch.partner_id)
         except WebhookdError:
             return  # the status is out already; the reader connects again, and meets the error then
-        if task is None:
+        if now is None:
             return
         # A number we never gave out is no reason to keep quiet about what comes next.
-        watch.saw(self.task_id, task.version)
-        if task.version > self.seen:
-            await _write(send, _event(self.call.parts.watchers.snapshot(task)))
-            if task.done:
+        watch.saw(self.task_id, now.task.version)
+        if now.task.version > self.seen:
+            await _write(send, _event(now))
+            if now.task.done:
                 return
         while watch.ended is None:
             news = await watch.next(KEEP_ALIVE_SECONDS)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import webhookd
 from webhookd.api import webhook_documents as sent
+from webhookd.api.answers import JSON
 from webhookd.api.documents import Problem
 from webhookd.api.examples import DELIVERY_ID, ENDPOINT_ID, KEY_ID, PARTNER_ID, REPLAY_ID, TASK_ID, TRACE_ID
 from webhookd.api.openapi_parts import (
@@ -21,7 +22,7 @@ from webhookd.api.openapi_parts import (
     WEBHOOK_ANSWERS,
     WEBHOOK_HEADERS,
 )
-from webhookd.api.operations import JSON, OPERATIONS, TAGS, Operation, Returned
+from webhookd.api.operations import OPERATIONS, TAGS, Operation, Returned
 from webhookd.api.problems import PROBLEM
 from webhookd.api.routes import ADMIN, ANY_KEY, OPEN, AnyRoute
 from webhookd.api.schemas import Schemas
@@ -58,7 +59,7 @@ def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
     Raises KeyError for a route that `operations.OPERATIONS` does not know.
     """
     rows = tuple(rows)
-    schemas = Schemas(_models(rows))
+    schemas = Schemas(_models(rows), patches=[row.body for row in rows if row.body and row.method == "PATCH"])
     paths: dict[str, Json] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, schemas)

@@ -32,9 +32,9 @@ class _Schemas(GenerateJsonSchema):
 
 
 class Schemas:
-    """The schemas of some models. `refs` says where in `components` each is."""
+    """The schemas of some models, `patches` among them. `refs` says where in `components` each is."""
 
-    def __init__(self, models: Iterable[type[BaseModel]]) -> None:
+    def __init__(self, models: Iterable[type[BaseModel]], *, patches: Iterable[type[BaseModel]] = ()) -> None:
         wanted = list(dict.fromkeys(models))
         refs, made = models_json_schema(
             [(model, "validation") for model in wanted],
@@ -47,7 +47,10 @@ class Schemas:
             example = example_of(model)
             if example is not None:
                 self.of(model)["examples"] = [example]
-        _loosen(self.components, {name.__name__ for name in _all_documents(Document)})
+        for document in _all_documents(Document):
+            _loosen(self.components.get(document.__name__, {}))
+        for patch in patches:
+            _without_defaults(self.of(patch))
 
     def of(self, model: type[BaseModel]) -> Schema:
         """Return the schema of a model itself."""
@@ -88,12 +91,16 @@ def _all_documents(model: type[Document]) -> Iterable[type[Document]]:
         yield from _all_documents(below)
 
 
-def _loosen(components: Mapping[str, Schema], documents: set[str]) -> None:
-    """Promise of answers only what is there: fields may be added, and those with defaults left out."""
-    for name in documents & components.keys():
-        components[name].pop("additionalProperties", None)
-        for field in components[name].get("properties", {}).values():
-            field.pop("default", None)
+def _loosen(schema: Schema) -> None:
+    """Promise of an answer only what is there: fields may be added, and those with defaults left out."""
+    schema.pop("additionalProperties", None)
+    _without_defaults(schema)
+
+
+def _without_defaults(schema: Schema) -> None:
+    """Nothing stands for a field that is left out of a patch, or of an answer."""
+    for field in schema.get("properties", {}).values():
+        field.pop("default", None)
 
 
 def _names(part: Any) -> Iterable[str]:

@@ -45,13 +45,14 @@ async def hold(call: AnyCall, task_id: str, *, seconds: float, enough: Callable[
 
     Raises NotFound; Unauthenticated where the key is revoked meanwhile; ClientDisconnect.
     """
-    watchers, store, partner_id = call.parts.watchers, call.parts.store, call.caller.partner_id
+    watchers, partner_id = call.parts.watchers, call.caller.partner_id
     with watchers.watch(partner_id=partner_id, key_id=call.caller.key_id) as watch:
         watch.add([task_id])
-        task = found(await store.tasks.get(task_id, partner_id), "task")
-        watch.saw(task_id, task.version)
-        if enough(task) or seconds <= 0 or watch.ended:
-            return watchers.snapshot(task)
+        now = found(await watchers.present(task_id, partner_id), "task")
+        watch.saw(task_id, now.task.version)
+        if enough(now.task) or seconds <= 0 or watch.ended:
+            return now
+        del now  # thousands may wait here
         with noticing_disconnect(call.receive, watch):
             loop = asyncio.get_running_loop()
             give_up_at = loop.time() + seconds
@@ -62,7 +63,7 @@ async def hold(call: AnyCall, task_id: str, *, seconds: float, enough: Callable[
         if watch.ended is Ended.GONE:
             raise ClientDisconnect
     # Its version is still the one last seen, but how its deliveries stand may have changed.
-    return watchers.snapshot(found(await store.tasks.get(task_id, partner_id), "task"))
+    return found(await watchers.present(task_id, partner_id), "task")
 
 
 @contextmanager

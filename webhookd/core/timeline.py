@@ -73,6 +73,7 @@ KINDS: Final = (
     "queued",
     "run.started",
     "run.finished",
+    "retry.scheduled",
     "succeeded",
     "failed",
     "cancelled",
@@ -138,7 +139,7 @@ def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
         yield Entry(at_ms=task.started_ms, kind="run.started", detail={"attempt": number})
     if task.state is TaskState.SCHEDULED and runs:
         detail = {"until": to_rfc3339(task.due_ms)}
-        yield Entry(at_ms=runs[-1].finished_ms, kind="scheduled", detail=detail)
+        yield Entry(at_ms=runs[-1].finished_ms, kind="retry.scheduled", detail=detail)
     if task.state in TASK_DONE and ended_ms is not None:
         yield Entry(
             at_ms=ended_ms,

@@ -190,7 +190,7 @@ class Claims:
     def _take(self, conn: Connection, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
         dialect = conn.dialect.name
         timeouts = {limit.type: limit.timeout_ms for limit in request.limits}
-        taken = conn.execute(
+        updated = conn.execute(
             _take(dialect),
             {
                 "ids": pack((task_id,) for task_id in chosen),
@@ -198,7 +198,10 @@ class Claims:
                 "session": request.session_id,
                 "timeouts": pack(timeouts.items()),
             },
-        ).all()
+        )
+        # RETURNING promises no order; they are to start in the order they were chosen.
+        by_id = {row.id: row for row in updated}
+        taken = [by_id[task_id] for task_id in chosen if task_id in by_id]
         bodies = {
             row.task_id: row
             for row in conn.execute(_bodies(dialect), {"ids": pack((row.id,) for row in taken)})

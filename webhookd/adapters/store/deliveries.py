@@ -73,10 +73,6 @@ class Deliveries:
         """Return a page, newest first, and the next cursor."""
         return await self._db.read(list_deliveries, partner_id, wanted, page)
 
-    async def of_task(self, task_id: str) -> tuple[list[Delivery], list[Attempt]]:
-        """Return all of a task's deliveries, oldest first, and their attempts in the order they were made."""
-        return await self._db.read(get_task_deliveries, task_id)
-
 
 def get_delivery(conn: Connection, delivery_id: str, partner_id: str | None) -> Delivery | None:
     """Return a delivery; None where it does not exist or is another partner's."""
@@ -100,13 +96,6 @@ def get_history(conn: Connection, delivery_id: str, partner_id: str | None) -> D
         body=row.body or "",
         header_names=names(row.header_names),
     )
-
-
-def get_task_deliveries(conn: Connection, task_id: str) -> tuple[list[Delivery], list[Attempt]]:
-    """Return a task's deliveries, oldest first, and their attempts in the order they were made."""
-    rows = conn.execute(select_deliveries().where(deliveries.c.task_id == task_id).order_by(deliveries.c.id))
-    found = [delivery_from(row) for row in rows]
-    return found, list_attempts(conn, [delivery.id for delivery in found])
 
 
 def list_attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[Attempt]:

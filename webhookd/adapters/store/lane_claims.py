@@ -42,14 +42,20 @@ from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget, Tur
 from webhookd.core.fairness import Contender, Dealt, deal
 from webhookd.core.pacing import allowance, rate_hold, ready_ms
 
-LANES_A_TURN = 256
-NO_CEILING = 1_000
+DELIVERIES_A_LANE = 4
+"""Few lanes with several deliveries each cost less than many with one: a lane is read and written once."""
 UNDER_WAY_MOST_MS = 300_000
 """When what is under way is no longer believed to be: its claim's answer, or its record, was lost."""
 
 
 class LaneClaims:
-    """The grouped write that claims deliveries: pass `claim` to `Database.grouped`."""
+    """The grouped write that claims deliveries: pass `claim` to `Database.grouped`.
+
+    `default_concurrency` bounds lanes that have no `max_concurrency` of their own.
+    """
+
+    def __init__(self, *, default_concurrency: int) -> None:
+        self._default_concurrency = default_concurrency
 
     def claim(self, conn: Connection, requests: Sequence[ClaimDeliveries]) -> list[Turn | Exception]:
         """Serve the requests one after the other."""
@@ -67,16 +73,17 @@ class LaneClaims:
                 partner_vtimes=request.partner_vtimes,
             )
         paces = {row.id: pace_from_text(row.pace) for row in picked}
-        room = {row.id: _room(row, paces[row.id], request) for row in picked}
+        ceilings = {row.id: lane_ceiling(row, self._default_concurrency) for row in picked}
+        room = {row.id: _room(row, paces[row.id], ceilings[row.id], request) for row in picked}
         waiting = _waiting(conn, request, picked, room)
         dealt = _deal(picked, waiting, request)
         counts = Counter(row.lane_id for row in dealt.items)
         taken = _take(conn, request, [row.id for row in dealt.items]) if dealt.items else []
-        _move_lanes(conn, request.now_ms, picked, paces, counts)
+        _move_lanes(conn, request.now_ms, picked, paces, ceilings, counts)
         targets = read_targets(conn, request.now_ms, [row for row in picked if row.id in counts])
         vtimes = {**request.partner_vtimes, **dealt.vtimes}
         slow_left = request.slow_free - sum(counts[row.id] for row in picked if row.slow)
-        more = len(dealt.items) >= request.free or len(picked) >= LANES_A_TURN
+        more = len(dealt.items) >= request.free or len(picked) >= _lanes_a_turn(request)
         return Turn(
             deliveries=tuple(_due(row, targets[row.lane_id]) for row in taken),
             again_ms=request.now_ms if more else next_ready(conn, slow_too=slow_left > 0),
@@ -85,10 +92,15 @@ class LaneClaims:
         )
 
 
+def _lanes_a_turn(request: ClaimDeliveries) -> int:
+    return max(16, request.free // DELIVERIES_A_LANE)
+
+
 def _pick_lanes(conn: Connection, request: ClaimDeliveries) -> list[Row[Any]]:
     """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
     pick, now_ms = _pick(conn.dialect.name), request.now_ms
-    picked = list(conn.execute(pick, {"now": now_ms, "slow": False, "most": LANES_A_TURN}))
+    most = _lanes_a_turn(request)
+    picked = list(conn.execute(pick, {"now": now_ms, "slow": False, "most": most}))
     if request.slow_free > 0:
         picked += conn.execute(pick, {"now": now_ms, "slow": True, "most": request.slow_free})
     return picked
@@ -99,6 +111,7 @@ def _move_lanes(
     now_ms: int,
     picked: Sequence[Row[Any]],
     paces: dict[str, LanePace],
+    ceilings: dict[str, int],
     counts: Counter[str],
 ) -> None:
     """Write what is in flight, what holds each visited lane, and when it is to be looked at again."""
@@ -114,20 +127,21 @@ def _move_lanes(
                 counts[row.id],
                 now_ms if counts[row.id] else row.served_ms,
                 max(ready_ms(lane.pace), grant.ready_ms if row.rate_limit is not None else 0),
-                min(lane.pace.cap, _ceiling(row)),
+                min(lane.pace.cap, ceilings[row.id]),
                 pace_to_text(LanePace(pace=lane.pace, tat_ms=grant.tat_ms)),
             )
         )
     conn.execute(_move(conn.dialect.name), {"moved": pack(moved)})
 
 
-def _ceiling(row: Row[Any]) -> int:
-    return 1 if row.fifo else row.max_concurrency or NO_CEILING
+def lane_ceiling(row: Row[Any], default: int) -> int:
+    """Return how many attempts a lane (joined to its endpoint) may ever have under way."""
+    return 1 if row.fifo else row.max_concurrency or default
 
 
-def _room(row: Row[Any], lane: LanePace, request: ClaimDeliveries) -> int:
+def _room(row: Row[Any], lane: LanePace, ceiling: int, request: ClaimDeliveries) -> int:
     """Return how many deliveries of this lane may start now."""
-    room = allowance(lane.pace, in_flight=row.in_flight, ceiling=_ceiling(row), now_ms=request.now_ms)
+    room = allowance(lane.pace, in_flight=row.in_flight, ceiling=ceiling, now_ms=request.now_ms)
     grant = rate_hold(lane.tat_ms, rate_limit_per_second=row.rate_limit, wanted=room, now_ms=request.now_ms)
     return min(room, grant.allowed, request.free)
 

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, Row, Text, and_, case, select, text
 
 from webhookd.adapters.store.counters import upsert
-from webhookd.adapters.store.lane_claims import NO_CEILING
+from webhookd.adapters.store.lane_claims import lane_ceiling
 from webhookd.adapters.store.lane_rows import next_due, pace_from_text, pace_to_text
 from webhookd.adapters.store.publish import Publisher, partners_listening
 from webhookd.adapters.store.rows import delivery_from, endpoint_from, select_deliveries
@@ -30,6 +30,7 @@ from webhookd.core.render import delivery_document, endpoint_document
 class LaneDefaults:
     """What lanes fall back to: the longest pause bounds the breaker's hold; auto-disable after this long."""
 
+    concurrency: int
     retry_cap_seconds: float
     disable_after_ms: int
 
@@ -147,7 +148,7 @@ class LaneRecords:
             if lane is None:
                 continue
             stored = pace_from_text(lane.pace)
-            ceiling = 1 if lane.fifo else lane.max_concurrency or NO_CEILING
+            ceiling = lane_ceiling(lane, self._defaults.concurrency)
             pace = after_many(
                 stored.pace,
                 [d.outcome for d in group],

@@ -126,6 +126,9 @@ class Publisher:
             return []
         _wake_lanes(conn, announcements, now_ms)
         feed = _take_feed_numbers(conn, [a.partner_id for a in announcements])
+        # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.
+        wanted = sum(len(a.recipients) for a in announcements)
+        fresh_ids = iter(sorted(new_id(ids.DELIVERY, now_ms) for _ in range(wanted)))
         message_rows: list[tuple[object, ...]] = []
         delivery_rows: list[tuple[object, ...]] = []
         announced: list[Announced] = []
@@ -147,7 +150,7 @@ class Publisher:
             )
             delivery_ids = []
             for recipient in announcement.recipients:
-                delivery_id = new_id(ids.DELIVERY, now_ms)
+                delivery_id = next(fresh_ids)
                 delivery_ids.append(delivery_id)
                 delivery_rows.append(_delivery_row(delivery_id, message_id, announcement, recipient, now_ms))
             announced.append(

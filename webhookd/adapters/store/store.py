@@ -45,6 +45,7 @@ class StoreOptions:
     session_id: str
     default_max_attempts: int = 14
     base_url: str = ""
+    lane_concurrency: int = 128
     retry_cap_seconds: float = 43_200.0
     disable_after_ms: int = 432_000_000
     idempotency_keep_ms: int = 86_400_000
@@ -95,9 +96,9 @@ class TaskStore:
         """Return the finished tries of a task."""
         return await self._db.read(tasks.list_runs, task_id)
 
-    async def versions(self, task_ids: Iterable[str], partner_id: str | None = None) -> dict[str, int]:
-        """Return the present versions of those tasks of a partner (None: of any) that exist."""
-        return await self._db.read(tasks.versions, task_ids, partner_id)
+    async def versions(self, task_ids: Iterable[str]) -> dict[str, int]:
+        """Return the present versions of the tasks that exist."""
+        return await self._db.read(tasks.versions, task_ids)
 
     async def cancel(self, task_id: str, partner_id: str | None, now_ms: int) -> tasks.Cancelled | None:
         """Cancel, or ask a running task to stop. None: unknown."""
@@ -118,7 +119,7 @@ class LaneStore:
     def __init__(self, db: Database, *, publisher: Publisher, defaults: LaneDefaults) -> None:
         self._db = db
         records = LaneRecords(publisher=publisher, defaults=defaults)
-        self._claim = LaneClaims().claim
+        self._claim = LaneClaims(default_concurrency=defaults.concurrency).claim
         self._record = records.record
         self._hand_back = records.hand_back
 
@@ -225,7 +226,9 @@ class Store:
             db,
             publisher=self.publisher,
             defaults=LaneDefaults(
-                retry_cap_seconds=options.retry_cap_seconds, disable_after_ms=options.disable_after_ms
+                concurrency=options.lane_concurrency,
+                retry_cap_seconds=options.retry_cap_seconds,
+                disable_after_ms=options.disable_after_ms,
             ),
         )
         self.endpoints = Endpoints(db, publisher=self.publisher)

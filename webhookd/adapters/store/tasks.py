@@ -60,10 +60,9 @@ def list_tasks(
     return shown, shown[-1].id if len(found) > page.limit else None
 
 
-def versions(conn: Connection, task_ids: Iterable[str], partner_id: str | None = None) -> dict[str, int]:
-    """Return the present version of each of these tasks of a partner (None: of any) that exists."""
-    statement = _owned(_versions(conn.dialect.name), partner_id)
-    rows = conn.execute(statement, {"ids": pack((task_id,) for task_id in task_ids)})
+def versions(conn: Connection, task_ids: Iterable[str]) -> dict[str, int]:
+    """Return the present version of each task that exists: what the watchers' poll compares."""
+    rows = conn.execute(_versions(conn.dialect.name), {"ids": pack((task_id,) for task_id in task_ids)})
     return {row.id: row.version for row in rows}
 
 

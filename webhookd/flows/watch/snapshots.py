@@ -38,7 +38,9 @@ class Shelf:
         self._snapshots: dict[str, Snapshot] = {}
 
     def put(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot in the place of the task's last one."""
+        """Keep a snapshot in the place of the task's last one, unless that one is newer."""
+        if self.get(snapshot.task.id, version=snapshot.task.version + 1) is not None:
+            return
         self._drop(snapshot.task.id)
         self._snapshots[snapshot.task.id] = snapshot
         self._bytes += len(snapshot.body)

@@ -14,6 +14,7 @@ import structlog
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import Task, TaskSignal
 from webhookd.flows.watch.ends import EndedTasks, EndFinder
+from webhookd.flows.watch.fresh import READ_AT_ONCE, FreshReads
 from webhookd.flows.watch.snapshots import Shelf, Snapshot, snapshot_of
 from webhookd.flows.watch.watch import Ended, Watch
 
@@ -24,8 +25,6 @@ K = TypeVar("K")
 POLL_SECONDS: Final = 1.0
 REVIEW_SECONDS: Final = 2.0
 """Pause between two looks at the waiters' keys: a revoked one must be noticed within 5 s."""
-READ_AT_ONCE: Final = 50
-"""Rows in one read; with the largest results that is some 15 MB, which the shelf holds."""
 COMPARE_AT_ONCE: Final = 10_000
 MOST_UNREAD: Final = 100_000
 """Changed tasks that wait to be read; what comes on top is found by the poll."""
@@ -82,6 +81,7 @@ class Watchers:
         self._unread: dict[str, None] = {}
         self._work = asyncio.Event()
         self._shelf = Shelf()
+        self._fresh = FreshReads(self._read)
         self.draining = False
 
     def __len__(self) -> int:
@@ -110,9 +110,12 @@ class Watchers:
             for watch in self._heeding.get(signal.partner_id, ()):
                 watch.wake()
 
-    def snapshot(self, task: Task) -> Snapshot:
-        """Return a task that was read elsewhere, rendered as those handed out."""
-        return snapshot_of(task, base_url=self._base_url)
+    async def present(self, task_id: str, partner_id: str | None) -> Snapshot | None:
+        """Return a task as it is now, None where it is unknown or another partner's. Raises Unavailable."""
+        snapshot = await self._fresh.get(task_id)
+        if snapshot is None or partner_id not in (None, snapshot.task.partner_id):
+            return None
+        return snapshot
 
     def drain(self) -> None:
         """Let every waiter go at once, and those who come from now on."""
@@ -208,15 +211,22 @@ class Watchers:
         for task_id in batch:
             del self._unread[task_id]
         try:
-            found = await self._rows.get_many(batch)
+            found = await self._read(batch)
         except BaseException:
             self._unread = dict.fromkeys(batch) | self._unread
             raise
-        for task in found:
-            self._tell(task)
+        for snapshot in found:
+            self._tell(snapshot)
 
-    def _tell(self, task: Task) -> None:
-        self._shelf.put(self.snapshot(task))
+    async def _read(self, task_ids: list[str]) -> list[Snapshot]:
+        found = await self._rows.get_many(task_ids)
+        snapshots = [snapshot_of(task, base_url=self._base_url) for task in found]
+        for snapshot in snapshots:
+            self._shelf.put(snapshot)
+        return snapshots
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        task = snapshot.task
         group = self._groups.get(task.id)
         heard = self._recent.get(task.id, 0)
         if group is not None:

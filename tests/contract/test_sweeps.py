@@ -1,0 +1,349 @@
+"""Repairs: crashes, schedules, expiry, lost sight of, counters; all found by index, all safe to run twice."""
+
+import asyncio
+import random
+from typing import Any
+
+from sqlalchemy import select, update
+
+from tests.contract.seeds import NOW, SESSION, answered, due, endpoint, message_to, partner
+from tests.contract.work import (
+    FAR,
+    assert_counters_are_true,
+    claim,
+    claim_one,
+    deliveries_of,
+    events_of,
+    finish,
+    kept_depths,
+    limit,
+    look,
+    session,
+    submit,
+    task_of,
+)
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.lane_claims import UNDER_WAY_MOST_MS
+from webhookd.adapters.store.schema import depths, lanes
+from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.sweeps import OVERDUE_MS
+from webhookd.adapters.vault import Vault, generate_key
+from webhookd.core.delivery import Delivered
+from webhookd.core.execution import End
+from webhookd.core.model import TaskState
+
+INLINE = {"callback_url": "https://partner.example/hooks", "callback_origin": "https://partner.example"}
+SECOND = 1_000
+
+
+async def _crash(store: Store, *, now_ms: int = NOW, by: str = SESSION) -> Any:
+    """This session's process ends without a word, and the sweep notices."""
+    await store.sessions.end(by)
+    swept = await store.sweeps.take_back(now_ms)
+    await session(store, by)
+    return swept
+
+
+async def _lane(store: Store, lane_id: str) -> Any:
+    return await store.db.read(lambda conn: conn.execute(select(lanes).where(lanes.c.id == lane_id)).one())
+
+
+async def test_a_crash_alone_uses_up_an_attempt_until_the_task_is_a_dead_letter(store: Store) -> None:
+    owner = await partner(store.db)
+    (task_id,) = await submit(store, task_of(owner, max_attempts=3, **INLINE))
+
+    for number in (1, 2, 3):
+        task = await claim_one(store, idle=True)
+        assert (task.attempt, task.suspect) == (number, number > 1)
+        swept = await _crash(store, now_ms=NOW + number)
+        assert [signal.task_id for signal in swept.signals] == [task_id]
+        assert swept.queues == {"default"}
+
+    dead = await look(store, task_id)
+    assert (dead.state, dead.error_code, dead.attempts) == (TaskState.FAILED, "worker_crashed", 3)
+    assert await events_of(store, task_id) == ["task.failed"]
+    letter = await store.dead_letters.get(task_id, owner)
+    assert letter is not None
+    assert (letter.kind, letter.reason) == ("task", "worker_crashed")
+    assert [run.outcome for run in await store.tasks.runs(task_id)] == ["crashed"] * 3
+    await assert_counters_are_true(store)
+
+
+async def test_a_crash_of_several_uses_up_no_attempt_and_makes_all_suspects(store: Store) -> None:
+    owner = await partner(store.db)
+    ids = await submit(store, *(task_of(owner, max_attempts=1) for _ in range(3)))
+    await claim(store, 3)
+
+    await _crash(store)
+
+    for task_id in ids:
+        task = await look(store, task_id)
+        assert (task.state, task.attempts) == (TaskState.QUEUED, 0)
+    assert (await claim(store)).suspect_waits
+    await assert_counters_are_true(store)
+
+
+async def test_a_task_cancelled_before_its_worker_crashed_is_cancelled(store: Store) -> None:
+    owner = await partner(store.db)
+    (task_id,) = await submit(store, task_of(owner))
+    await claim_one(store)
+    await store.tasks.cancel(task_id, owner, NOW)
+
+    await _crash(store)
+
+    assert (await look(store, task_id)).state is TaskState.CANCELLED
+    assert await events_of(store, task_id) == ["task.cancelled"]
+    await assert_counters_are_true(store)
+
+
+async def test_a_running_lease_is_left_alone(store: Store) -> None:
+    owner = await partner(store.db)
+    await submit(store, task_of(owner))
+    task = await claim_one(store)
+
+    assert not (await store.sweeps.take_back(NOW)).more
+    assert not (await finish(store, task)).lost
+
+
+async def test_a_session_can_be_renewed_until_it_was_taken_back(store: Store) -> None:
+    await session(store, "ses_late", lease_until_ms=NOW)
+    assert await store.sessions.renew("ses_late", NOW + SECOND)
+    assert not (await store.sweeps.take_back(NOW)).more
+    assert (await store.sweeps.take_back(NOW + SECOND)).more
+    assert not await store.sessions.renew("ses_late", FAR)
+
+
+async def test_two_sweeps_at_once_take_each_row_back_once(store: Store) -> None:
+    owner = await partner(store.db)
+    await submit(store, *(task_of(owner) for _ in range(12)))
+    for n in range(4):
+        await session(store, f"ses_{n}", lease_until_ms=NOW)
+        await claim(store, 3, by=f"ses_{n}")
+
+    swept = await asyncio.gather(*(store.sweeps.take_back(NOW) for _ in range(8)))
+    while (more := await store.sweeps.take_back(NOW)).more:
+        swept.append(more)
+
+    seen = [signal.task_id for one in swept for signal in one.signals]
+    assert (len(seen), len(set(seen))) == (12, 12)
+    await assert_counters_are_true(store)
+
+
+async def test_schedules_fall_due_in_time_and_not_before(store: Store) -> None:
+    owner = await partner(store.db)
+    soon, later = await submit(
+        store,
+        task_of(owner, scheduled=True, due_ms=NOW + SECOND),
+        task_of(owner, scheduled=True, due_ms=NOW + 2 * SECOND, queue="reports"),
+    )
+    assert (await store.sweeps.waiting()).next_task_ms == NOW + SECOND
+
+    assert not (await store.sweeps.fall_due(NOW + SECOND - 1)).signals
+    swept = await store.sweeps.fall_due(NOW + SECOND)
+
+    assert ([signal.task_id for signal in swept.signals], swept.queues) == ([soon], {"default"})
+    assert (await look(store, later)).state is TaskState.SCHEDULED
+    waiting = await store.sweeps.waiting()
+    assert (waiting.queues, waiting.next_task_ms) == ({"default"}, NOW + 2 * SECOND)
+    await assert_counters_are_true(store)
+
+
+async def test_what_did_not_start_in_time_expires_and_what_runs_does_not(store: Store) -> None:
+    owner = await partner(store.db)
+    running, queued, scheduled = await submit(
+        store,
+        task_of(owner, expires_ms=NOW + SECOND, **INLINE),
+        task_of(owner, now_ms=NOW + 1, expires_ms=NOW + SECOND, **INLINE),
+        task_of(owner, expires_ms=NOW + SECOND, scheduled=True, due_ms=FAR, **INLINE),
+    )
+    await claim(store, 1)
+
+    assert not (await store.sweeps.expire(NOW + SECOND - 1)).signals
+    assert len((await store.sweeps.expire(NOW + SECOND)).signals) == 2
+
+    for task_id in (queued, scheduled):
+        task = await look(store, task_id)
+        assert (task.state, task.error_code, task.finished_ms) == (TaskState.EXPIRED, "expired", NOW + SECOND)
+        assert [d.event for d in await deliveries_of(store, task_id)] == ["task.expired"]
+    assert (await look(store, running)).state is TaskState.RUNNING
+    assert (await store.sweeps.waiting()).next_expiry_ms is None
+    await assert_counters_are_true(store)
+
+
+async def test_a_claim_whose_answer_was_lost_is_taken_back_after_its_deadline(store: Store) -> None:
+    owner = await partner(store.db)
+    (task_id,) = await submit(store, task_of(owner, max_attempts=2))
+    over_ms = NOW + 60_000 + OVERDUE_MS + 1
+    await claim_one(store)
+
+    assert not (await store.sweeps.overdue(over_ms - 1)).signals
+    assert (await store.sweeps.overdue(over_ms)).queues == {"default"}
+    task = await claim_one(store, now_ms=over_ms)
+    assert (task.attempt, task.suspect) == (2, False)
+    await store.sweeps.overdue(2 * over_ms - NOW)
+
+    dead = await look(store, task_id)
+    assert (dead.state, dead.error_code) == (TaskState.FAILED, "timeout")
+    await assert_counters_are_true(store)
+
+
+async def test_a_delivery_nobody_was_heard_of_is_sent_again(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db), ordering="fifo")
+    delivery_id = await message_to(store, target)
+    (lost,) = await due(store, NOW)
+
+    assert not (await store.sweeps.overdue(NOW + UNDER_WAY_MOST_MS)).queues
+    late_ms = NOW + UNDER_WAY_MOST_MS + 1
+    assert (await store.sweeps.overdue(late_ms)).queues == {"deliver"}
+
+    (again,) = await due(store, late_ms)
+    assert (again.id, again.attempt) == (delivery_id, 2)
+    assert not await answered(store, lost, Delivered(), now_ms=late_ms), "the token is stale"
+    assert await answered(store, again, Delivered(), now_ms=late_ms)
+    assert (await _lane(store, target.id)).in_flight == 0
+
+
+async def test_deliveries_of_a_crashed_process_are_sent_again_at_once(store: Store) -> None:
+    owner = await partner(store.db)
+    plain = await endpoint(store, owner)
+    first, second = await message_to(store, plain), await message_to(store, plain)
+    assert len(await due(store, NOW)) == 2
+
+    await _crash(store, now_ms=NOW + SECOND)
+
+    again = await due(store, NOW + SECOND)
+    assert {d.id for d in again} == {first, second}
+    assert {d.attempt for d in again} == {2}, "the attempt may have arrived, so it stays on record"
+    assert (await _lane(store, plain.id)).in_flight == 2
+
+
+async def test_what_is_only_sent_once_is_not_sent_again_after_a_crash(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db), events=("task.progress",))
+    delivery_id = await message_to(store, target, event="task.progress")
+    assert len(await due(store, NOW)) == 1
+
+    await _crash(store, now_ms=NOW + SECOND)
+
+    assert await due(store, NOW + SECOND) == []
+    assert await store.dead_letters.get(delivery_id, None) is None
+    assert (await _lane(store, target.id)).in_flight == 0
+
+
+async def test_after_a_crash_a_closed_endpoints_deliveries_follow_their_endpoint(store: Store) -> None:
+    owner = await partner(store.db)
+    disabled, deleted = await endpoint(store, owner), await endpoint(store, owner)
+    parked, dead = await message_to(store, disabled), await message_to(store, deleted)
+    assert len(await due(store, NOW)) == 2
+    states = store.endpoints.states
+    await store.db.write(states.disable, disabled.id, owner, NOW)
+    await store.db.write(states.delete, deleted.id, owner, NOW)
+
+    await _crash(store, now_ms=NOW + SECOND)
+
+    found = [await store.deliveries.get(i, None) for i in (parked, dead)]
+    assert [d and (d.state.value, d.dead_reason) for d in found] == [
+        ("parked", None),
+        ("dead", "endpoint_deleted"),
+    ]
+    assert await due(store, NOW + SECOND) == []
+
+
+async def test_a_wrong_in_flight_count_is_healed(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db), max_concurrency=2)
+    for _ in range(3):
+        await message_to(store, target)
+    assert len(await due(store, NOW)) == 2
+    await store.db.write(lambda conn: conn.execute(update(lanes).values(in_flight=7)))
+
+    await store.sweeps.heal(NOW)
+
+    assert (await _lane(store, target.id)).in_flight == 2
+
+
+async def test_the_counters_of_ended_processes_are_folded_without_a_loss(
+    store: Store, database_url: str
+) -> None:
+    owner = await partner(store.db)
+    ended = Store(
+        await Database.open(database_url), Vault([generate_key()]), StoreOptions(session_id="ses_ended")
+    )
+    await submit(ended, *(task_of(owner, queue=q) for q in ("a", "b", "b")))
+    await submit(store, task_of(owner, queue="b"))
+    await claim(ended, queue="b", free=1)
+    await ended.close()
+    before = await kept_depths(store)
+
+    await asyncio.gather(store.sweeps.heal(NOW), submit(store, task_of(owner, queue="c")))
+    await store.sweeps.heal(NOW)
+
+    shards = set(await store.db.read(lambda conn: conn.execute(select(depths.c.shard)).scalars()))
+    assert shards <= {"", SESSION}
+    assert {q: d for q, d in (await kept_depths(store)).items() if q != "c"} == before
+    await assert_counters_are_true(store)
+
+
+async def test_an_idle_sweep_finds_nothing(store: Store) -> None:
+    waiting = await store.sweeps.waiting()
+
+    assert (waiting.queues, waiting.next_task_ms, waiting.next_expiry_ms, waiting.next_lane_ms) == (
+        frozenset(),
+        None,
+        None,
+        None,
+    )
+    for repair in (store.sweeps.take_back, store.sweeps.fall_due, store.sweeps.expire, store.sweeps.overdue):
+        assert not (await repair(NOW)).signals
+
+
+async def test_counters_stay_true_through_anything(store: Store) -> None:
+    dice = random.Random(4711)
+    owners = [await partner(store.db, f"p{n}") for n in range(2)]
+    held: list[Any] = []
+    now_ms = NOW
+
+    async def crash() -> None:
+        held.clear()
+        await _crash(store, now_ms=now_ms)
+
+    async def cancel() -> None:
+        await store.tasks.cancel(dice.choice(known), None, now_ms)
+
+    async def end() -> None:
+        if held:
+            task = held.pop(dice.randrange(len(held)))
+            await finish(
+                store, task, dice.choice(list(End)), due_ms=now_ms + dice.randrange(500), now_ms=now_ms
+            )
+
+    async def start() -> None:
+        queue = dice.choice(("default", "reports"))
+        limits = (limit(concurrency=6),)
+        held.extend((await claim(store, 3, queue=queue, idle=not held, limits=limits, now_ms=now_ms)).tasks)
+
+    async def add() -> None:
+        scheduled = dice.random() < 0.3
+        new = task_of(
+            dice.choice(owners),
+            queue=dice.choice(("default", "reports")),
+            scheduled=scheduled,
+            due_ms=now_ms + 300 * scheduled,
+            expires_ms=dice.choice((None, now_ms + 400)),
+            max_attempts=2,
+        )
+        known.extend(await submit(store, new))
+
+    async def repair() -> None:
+        await store.sweeps.fall_due(now_ms)
+        await store.sweeps.expire(now_ms)
+        await store.sweeps.heal(now_ms)
+
+    async def replay() -> None:
+        await store.tasks.replay(dice.choice(known), None, now_ms)
+
+    known: list[str] = []
+    await add()
+    for _ in range(120):
+        now_ms += dice.randrange(100)
+        await dice.choice((add, add, start, start, end, end, cancel, crash, repair, replay))()
+
+    await assert_counters_are_true(store)

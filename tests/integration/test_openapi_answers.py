@@ -1,0 +1,235 @@
+"""Real answers held against the OpenAPI document: every call, every status it promises for success."""
+
+import re
+from typing import Any
+
+import httpx
+import jsonschema_rs
+from pydantic import TypeAdapter
+
+from tests.contract.seeds import EXHAUSTED, answered, due, session
+from tests.contract.work import claim, finish, limit
+from tests.integration.api_face import Face
+from webhookd.api.app import ROUTES
+from webhookd.api.openapi import openapi_document
+from webhookd.api.operations import OPERATIONS
+from webhookd.core.delivery import Delivered, Verdict
+
+
+class Witness:
+    """Holds each answer against its description, and remembers which were seen."""
+
+    def __init__(self) -> None:
+        self.document = openapi_document(ROUTES, base_url="")
+        self.seen: set[tuple[str, str, int]] = set()
+        patterns = {path: re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)) for _, path in OPERATIONS}
+        # A fixed path goes before one with a parameter, as in the router.
+        self._patterns = sorted(patterns.items(), key=lambda pair: "{" in pair[0])
+
+    async def __call__(self, response: httpx.Response) -> None:
+        """The event hook of a client."""
+        await response.aread()
+        request = response.request
+        path = next(path for path, pattern in self._patterns if re.fullmatch(pattern, request.url.path))
+        operation = self.document["paths"][path][request.method.lower()]
+        told = self._resolved(operation["responses"][str(response.status_code)])
+        self.seen.add((request.method, path, response.status_code))
+        for name, header in told.get("headers", {}).items():
+            described = self._resolved(header)
+            if name in response.headers:
+                text = response.headers[name]
+                value = int(text) if described["schema"].get("type") == "integer" else text
+                self._validate(described["schema"], value)
+            else:
+                assert not described["required"], name
+        media = response.headers.get("content-type", "").split(";")[0]
+        assert [media] == list(told["content"]) if "content" in told else not response.content
+        if media.endswith("json"):
+            self._validate(told["content"][media]["schema"], response.json())
+        returned = OPERATIONS[request.method, path].answers.get(response.status_code)
+        if returned is not None and returned.model is not None:
+            # Stricter than what is published: no field that is not described.
+            TypeAdapter(returned.model).validate_json(response.content)
+
+    def _validate(self, schema: Any, value: Any) -> None:
+        whole = {**schema, "components": self.document["components"]}
+        jsonschema_rs.Draft202012Validator(whole, validate_formats=True).validate(value)
+
+    def _resolved(self, part: Any) -> Any:
+        while "$ref" in part:
+            found: Any = self.document
+            for step in part["$ref"].removeprefix("#/").split("/"):
+                found = found[step]
+            part = found
+        return part
+
+
+async def worked(face: Face) -> None:
+    """Let a worker end what is queued."""
+    await session(face.store)
+    now_ms = face.clock.now_ms()
+    for task in (await claim(face.store, 50, limits=(limit("test.echo"),), now_ms=now_ms)).tasks:
+        await finish(face.store, task, now_ms=now_ms)
+
+
+async def sent(face: Face, verdict: Verdict) -> None:
+    """Let everything that is due be tried once, with this verdict."""
+    now_ms = face.clock.now_ms()
+    for delivery in await due(face.store, now_ms):
+        assert await answered(face.store, delivery, verdict, now_ms=now_ms)
+
+
+async def test_every_answer_is_as_described(face: Face) -> None:
+    witness = Witness()
+    face.admin.event_hooks["response"].append(witness)
+    partner = await face.partner()
+    client, admin = partner.client, face.admin
+    client.event_hooks["response"].append(witness)
+    await tasks(face, client)
+    await deliveries_and_dead_letters(face, client)
+    await endpoints(client)
+    await partners_and_keys(admin, client, partner.id)
+    await operations(face, admin, client)
+    promised = {
+        (method, path, status)
+        for (method, path), operation in OPERATIONS.items()
+        for status in operation.answers
+    }
+    assert promised - witness.seen == set()
+
+
+async def tasks(face: Face, client: httpx.AsyncClient) -> None:
+    done = (await client.post("/v1/tasks", json={"type": "test.echo", "input": {"a": 1}})).json()
+    path = f"/v1/tasks/{done['id']}"
+    await client.get(path)
+    await worked(face)
+    shown = await client.get(path)
+    assert (await client.get(path, headers={"If-None-Match": shown.headers["ETag"]})).status_code == 304
+    await client.get(f"{path}/timeline")
+    await client.get(f"/v1/traces/{done['trace_id']}")
+    await client.get(f"{path}/events")
+    await client.get(f"{path}/events", headers={"Last-Event-ID": str(shown.json()["version"])})
+    again = {"json": {"type": "test.echo"}, "headers": {"Idempotency-Key": "once", "Prefer": "wait=5"}}
+    held = await client.post("/v1/tasks", json={"type": "test.echo"}, headers={"Idempotency-Key": "once"})
+    await worked(face)
+    assert (await client.post("/v1/tasks", **again)).status_code == 200  # type: ignore[arg-type]  # keywords of httpx
+    assert (await client.post(f"/v1/tasks/{held.json()['id']}/cancel")).status_code == 200
+    other = (await client.post("/v1/tasks", json={"type": "test.order", "input": {"account": "A"}})).json()
+    await client.post(f"/v1/tasks/{other['id']}/cancel")
+    await client.post("/v1/tasks/batch", json={"tasks": [{"type": "test.echo"}, {"type": "nope"}]})
+    await worked(face)
+    await client.get("/v1/tasks?limit=2")
+    await client.get("/v1/task-types")
+    for wrong in ({"type": "nope"}, {"type": "test.echo", "callback_url": "http://127.0.0.1/"}, {"a": 1}):
+        await client.post("/v1/tasks", json=wrong)
+    await client.post("/v1/tasks", content=b"{", headers={"Content-Type": "application/json"})
+    await client.post("/v1/tasks", content=b"a", headers={"Content-Type": "text/plain"})
+    await client.post("/v1/tasks", json={"type": "test.echo", "input": {"long": "x" * 300_000}})
+    await client.get("/v1/tasks/task_unknown")
+    await client.get("/v1/tasks?colour=red")
+
+
+async def deliveries_and_dead_letters(face: Face, client: httpx.AsyncClient) -> None:
+    made = (await client.post("/v1/endpoints", json={"url": "https://dead.example/hooks"})).json()
+    submitted = [
+        (await client.post("/v1/tasks", json={"type": "test.echo", "endpoints": [made["id"]]})).json()
+        for _ in range(4)
+    ]
+    await worked(face)
+    await sent(face, EXHAUSTED)
+    found = (await client.get("/v1/dead-letters")).json()["data"]
+    assert {letter["task_id"] for letter in found} == {task["id"] for task in submitted}
+    ids = [letter["id"] for letter in found]
+    await client.get(f"/v1/dead-letters/{ids[0]}")
+    await client.post(f"/v1/dead-letters/{ids[0]}/replay")
+    await client.post(f"/v1/dead-letters/{ids[0]}/replay")
+    await client.delete(f"/v1/dead-letters/{ids[1]}")
+    replay = await client.post(
+        "/v1/replays", json={"filter": {"reason": "exhausted", "since": "2026-01-01T00:00:00Z"}}
+    )
+    await client.get(f"/v1/replays/{replay.json()['id']}")
+    await client.get("/v1/replays")
+    await client.post(f"/v1/replays/{replay.json()['id']}/cancel")
+    await client.post(f"/v1/deliveries/{ids[2]}/replay")
+    await client.post(f"/v1/deliveries/{ids[2]}/cancel")
+    await client.post(f"/v1/deliveries/{ids[2]}/cancel")
+    await sent(face, Delivered())
+    assert (await client.post(f"/v1/deliveries/{ids[0]}/cancel")).status_code == 409
+    await client.get(f"/v1/deliveries/{ids[0]}")
+    await client.get("/v1/deliveries?state=delivered")
+    await client.get("/v1/messages")
+    await client.delete(f"/v1/endpoints/{made['id']}")
+
+
+async def endpoints(client: httpx.AsyncClient) -> None:
+    made = (
+        await client.post(
+            "/v1/endpoints",
+            json={
+                "url": "https://partner.example/hooks",
+                "signature": ["v1", "v1a"],
+                "headers": {"X-Team": "a"},
+                "retry": {"max_attempts": 3},
+                "rate_limit": 5,
+            },
+        )
+    ).json()
+    path = f"/v1/endpoints/{made['id']}"
+    await client.get(path)
+    await client.get("/v1/endpoints")
+    await client.patch(path, json={"description": "new", "max_concurrency": 2})
+    await client.post(f"{path}/rotate-secret", json={"overlap_seconds": 60})
+    await client.post(f"{path}/test")
+    await client.post(f"{path}/disable")
+    await client.post(f"{path}/test")
+    await client.post(f"{path}/enable")
+
+
+async def partners_and_keys(admin: httpx.AsyncClient, client: httpx.AsyncClient, partner_id: str) -> None:
+    await admin.post("/v1/partners", json={"name": "another", "limits": {"burst": 9}})
+    await admin.post("/v1/partners", json={"name": "another"})
+    await admin.get("/v1/partners")
+    await admin.get(f"/v1/partners/{partner_id}")
+    await admin.patch(f"/v1/partners/{partner_id}", json={"weight": 2})
+    await client.get("/v1/partner")
+    await client.post("/v1/partner/rotate-secret")
+    key = (
+        await admin.post(
+            f"/v1/partners/{partner_id}/keys", json={"name": "ci", "expires_at": "2099-01-01T00:00:00Z"}
+        )
+    ).json()
+    await admin.get(f"/v1/partners/{partner_id}/keys")
+    await admin.delete(f"/v1/keys/{key['id']}")
+    await client.get("/v1/partners")
+
+
+async def operations(face: Face, admin: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+    await admin.get("/v1/queues")
+    await admin.post("/v1/queues/default/pause")
+    await admin.post("/v1/queues/default/resume")
+    await admin.get("/v1/audit")
+    await client.get("/healthz")
+    await client.get("/readyz")
+    face.disk[0] = 1
+    await client.get("/readyz")
+    await client.get("/openapi.json")
+    await client.get("/docs")
+    await client.get("/v1/partner", headers={"Authorization": "Bearer whk_wrong"})
+
+
+async def test_document_is_served_whole_to_anybody(face: Face) -> None:
+    nobody = await face.client(None)
+    answer = await nobody.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == openapi_document(ROUTES, base_url="")
+    public = await face.client(None, options=face.parts.options.__class__(base_url="https://hooks.example"))
+    assert (await public.get("/openapi.json")).json()["servers"] == [{"url": "https://hooks.example"}]
+
+
+async def test_page_is_served_with_a_policy_that_allows_no_script(face: Face) -> None:
+    answer = await (await face.client(None)).get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';")
+    assert "script-src" not in policy
+    assert "submitTask" in answer.text

@@ -1,0 +1,100 @@
+"""The running API held against its own description by schemathesis: made-up requests, right and wrong ones.
+
+Every operation gets a few of each kind from an admin and from a partner; the same ones on every run.
+"""
+
+import asyncio
+import warnings
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+
+from tests.integration.live_api import ADMIN_KEY, Live
+
+with warnings.catch_warnings():
+    # It is not ours to mend what others deprecate in each other.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import schemathesis
+    from schemathesis import Case, GenerationMode
+    from schemathesis.checks import CHECKS, load_all_checks
+    from schemathesis.core.result import Ok
+
+load_all_checks()
+pytestmark = [
+    pytest.mark.slow,
+    # The service runs in this process and rolls dice of its own, which hypothesis takes for a strategy's.
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module:FutureWarning"),
+]
+
+EXAMPLES_A_KIND = 6
+CHECK_NAMES = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+    "missing_required_header",
+)
+
+
+async def test_running_service_keeps_to_its_description(live: Live) -> None:
+    partner = await live.partner()
+    answers = await asyncio.to_thread(explore, live.url, [ADMIN_KEY, partner.key])
+    described = (await (await live.client(partner.key)).get("/openapi.json")).json()
+    ids = {one["operationId"] for item in described["paths"].values() for one in item.values()}
+    # schemathesis leaves out the path it read the description from.
+    assert {operation for operation, _ in answers} == ids - {"getOpenApi"}
+    assert {200, 201, 202, 204, 400, 403, 404, 409, 422} <= {status for _, status in answers}
+
+
+def explore(url: str, keys: list[str]) -> set[tuple[str, int]]:
+    """Check every operation with every key; return the statuses each operation answered with."""
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    answers: set[tuple[str, int]] = set()
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        for key in keys:
+            for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+                statuses = try_out(operation, key, mode)
+                answers |= {(operation.definition.raw["operationId"], status) for status in statuses}
+    return answers
+
+
+def try_out(operation: Any, key: str, mode: GenerationMode) -> set[int]:
+    """Send some requests to one operation and check the answers; return their statuses."""
+    statuses: set[int] = set()
+    checks: Any = CHECKS.get_by_names(CHECK_NAMES)
+
+    @settings(
+        max_examples=EXAMPLES_A_KIND,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Case[Any]) -> None:
+        with suppress(KeyError, TypeError, ValueError):
+            if float(case.query["wait"]) > 0:
+                case.query["wait"] = 0  # holding requests is not what is tried here
+        answer = case.call_and_validate(
+            headers={"Authorization": f"Bearer {key}"},
+            checks=checks,
+            timeout=30,
+        )
+        statuses.add(answer.status_code)
+
+    try:
+        check()
+    except Unsatisfiable:
+        # What takes no parameters and no body cannot be asked wrongly.
+        assert mode is GenerationMode.NEGATIVE
+        assert not operation.definition.raw["parameters"]
+    return statuses
