@@ -118,9 +118,9 @@ DELIVERY_MOVES: Final[Mapping[DeliveryMove, str]] = {
 
 _ABOUT_SETTINGS: Final = """\
 Settings are environment variables, or lines of a file `.env` in the directory `webhookd` is started in; the
-environment wins over the file, and an option of the command line over both. Every process reads them once, when
-it starts. Seconds, days and hours may be fractions. A wrong value stops the start with a line that names the
-setting; a `WEBHOOKD_…` variable nobody knows is warned about.
+environment wins over the file, and an option of the command line over both. Every process reads them once,
+when it starts. Seconds, days and hours may be fractions. A wrong value stops the start with a line that names
+the setting; a `WEBHOOKD_…` variable nobody knows is warned about.
 
 All processes of an installation need the same values of the sections *Keys* and *Tasks*, and the same
 `WEBHOOKD_DATABASE_URL` and `WEBHOOKD_BROKER_URL`."""

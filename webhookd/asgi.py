@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Final
 
 import uvicorn
 
@@ -15,23 +16,30 @@ from webhookd.loops import loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
 from webhookd.wiring import ApiProcess, api_process
 
+UNREAD_SECONDS: Final = 60
+"""How long a client may leave unread what was sent: closing alone waits for it without end."""
+
 
 def listen(settings: Settings) -> socket.socket:
     """Return the listening socket. Raises SettingsError naming WEBHOOKD_PORT where the port is taken."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         raise SettingsError(
             f"WEBHOOKD_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
             "stop what uses it, or choose another with --port or WEBHOOKD_PORT."
         ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
+    return listener
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on `listener` until SIGTERM or SIGINT, then finish what is under way."""
     async with api_process(settings) as api:
         server = Server(api, settings)
+        settle_collector()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)

@@ -176,7 +176,7 @@ async def test_a_rotated_secret_signs_beside_the_old_one(partner: Partner) -> No
 
 async def test_a_fifo_endpoint_is_served_in_order_through_failures(partner: Partner) -> None:
     async with _receiver(partner.secret, first=[Reply(status=500)]) as (app, url):
-        await _make_endpoint(partner, url, ordering="fifo")
+        app.trust((await _make_endpoint(partner, url, ordering="fifo"))["secret"])
         for number in range(5):
             answer = await partner.http.post("/v1/tasks", json={"type": "demo.echo", "input": {"n": number}})
             await partner.http.get(f"/v1/tasks/{answer.json()['id']}", params={"wait": "20"})

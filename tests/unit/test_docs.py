@@ -1,4 +1,4 @@
-"""The documentation and the program say the same: nothing undocumented, nothing stale, no link that leads nowhere."""
+"""Documentation and program say the same: nothing is undocumented or stale, and no link leads nowhere."""
 
 import ast
 import importlib
@@ -26,6 +26,9 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+# Settings may stand in front of a command.
+_COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?webhookd (.*)")
+_MAKE = re.compile(r"make ([a-z]+)")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -145,14 +148,12 @@ def test_python_snippets_are_python(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_in_snippets_exist_with_their_options(page: Path) -> None:
     for snippet in _blocks(page, "sh"):
-        for line in snippet.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.replace("$(", "").replace(")", ""), comments=True)
-            while words and "=" in words[0]:  # settings in front of the command
-                words.pop(0)
-            if words[:1] == ["make"] and len(words) > 1:
-                assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text(), line
-            if words[:1] in (["webhookd"], [".venv/bin/webhookd"]):
-                _check_command([word for word in words[1:] if word != "&"], line)
+        for line in snippet.splitlines():
+            if make := _MAKE.match(line):
+                assert f"\n{make[1]}:" in (ROOT / "Makefile").read_text(), line
+            if command := _COMMAND.match(line):
+                words = shlex.split(command[1], comments=True)
+                _check_command([word for word in words if word != "&"], line)
 
 
 def _check_command(words: list[str], line: str) -> None:
