@@ -116,7 +116,7 @@ async def measure(made: Installation, kind: str, count: int, *, distinct: bool) 
     keys = [make_partner(made.api_url) for _ in range(-(-count // MOST_CONNECTIONS))]
     owners = [keys[start // MOST_CONNECTIONS] for start in range(0, count, sharing)]
     async with httpx.AsyncClient(base_url=made.api_url, timeout=60) as http:
-        tasks = [(key, await _submit(http, key)) for key in owners]
+        tasks = list(zip(owners, await asyncio.gather(*(_submit(http, key) for key in owners)), strict=True))
         watchers = [Watcher(made.api_url, *tasks[number // sharing]) for number in range(count)]
         before = made.memory_mb("api")
         used = made.cpu_seconds("api")

@@ -11,9 +11,9 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -72,14 +72,22 @@ def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
     path = Path(cast("str", url.database))
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        # The driver begins no transaction before DDL, so a migration that dies would stay half done.
+        connection.isolation_level = None
+        # Batch mode rebuilds tables; foreign keys go off, which only works outside a transaction.
+        connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execute("PRAGMA journal_mode=WAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+
     try:
-        with _locked(path.with_name(path.name + ".lock")), engine.connect() as conn:
-            # Batch mode rebuilds tables; foreign keys go off, which only works outside a transaction.
-            conn.exec_driver_sql("PRAGMA foreign_keys=OFF")
-            conn.exec_driver_sql("PRAGMA journal_mode=WAL")
-            conn.commit()
-            with conn.begin():
-                return _upgrade(conn)
+        with _locked(path.with_name(path.name + ".lock")), engine.begin() as conn:
+            return _upgrade(conn)
     finally:
         engine.dispose()
 
