@@ -20,8 +20,19 @@ from starlette.types import ASGIApp
 import webhookd
 from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth, Ringer, TurnWorker
 from webhookd.adapters.entropy import chance, new_id, new_span_id
+from webhookd.adapters.log_facts import log_attempt, log_refused_addresses, log_request, log_run
+from webhookd.adapters.metrics import (
+    BrokerTotals,
+    Metrics,
+    count_attempt,
+    count_refused_addresses,
+    count_request,
+    count_run,
+    ring_figures,
+    store_figures,
+)
 from webhookd.adapters.runner import Runner
-from webhookd.adapters.sender import build_sender
+from webhookd.adapters.sender import AddressesRefused, build_sender
 from webhookd.adapters.signals import Signals
 from webhookd.adapters.store.migrate import current_revision, newest_revision
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
@@ -57,7 +68,7 @@ Role = Literal["tasks", "deliver"]
 
 @dataclass(slots=True, kw_only=True)
 class Common:
-    """What every process has: store, lease, bell, signals."""
+    """What every process has: store, lease, bell, signals, metrics."""
 
     settings: Settings
     store: Store
@@ -65,6 +76,7 @@ class Common:
     lease: Lease
     ringer: Ringer
     signals: Signals
+    metrics: Metrics
 
 
 def broker_url(settings: Settings) -> str:
@@ -151,17 +163,27 @@ async def _common(settings: Settings, kind: str, detail: dict[str, Any]) -> Asyn
     )
     ringer = Ringer(url)
     signals = Signals(url)
+    totals = BrokerTotals(url)
+    metrics = Metrics(totals, figures=(store_figures(store.db.figures, kind), ring_figures(ringer)))
     try:
         await lease.begin()
-        async with _background(lease.keep()):
+        async with _background(lease.keep()), _background(metrics.run()):
             yield Common(
-                settings=settings, store=store, vault=vault, lease=lease, ringer=ringer, signals=signals
+                settings=settings,
+                store=store,
+                vault=vault,
+                lease=lease,
+                ringer=ringer,
+                signals=signals,
+                metrics=metrics,
             )
         await lease.end()
     finally:
         await ringer.aclose()
         await signals.aclose()
         await store.close()
+        await metrics.tell()
+        await totals.aclose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +248,8 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             signals=signals,
             watchers=watchers,
             now_ms=store.clock.now_ms,
+            metrics=common.metrics,
+            listeners=(log_request(), count_request(common.metrics.tally)),
         )
         yield ApiProcess(app=create_app(parts), watchers=watchers)
 
@@ -269,18 +293,30 @@ def _executor(common: Common, alarm: Alarm, queues: tuple[str, ...]) -> Executor
         )
     return Executor(
         tasks=common.store.tasks,
-        runner=Runner(slots=settings.worker_threads, task_spec=settings.tasks),
+        runner=Runner(
+            slots=settings.worker_threads,
+            task_spec=settings.tasks,
+            log_format=settings.log_format,
+            log_level=settings.log_level,
+        ),
         task_set=task_set,
         lease=common.lease,
         alarm=alarm,
         ring=common.ringer.ring,
         publish=common.signals.publish,
         now_ms=common.store.clock.now_ms,
+        listeners=(log_run(), count_run(common.metrics.tally)),
     )
 
 
 def _engine(common: Common, alarm: Alarm) -> DeliveryEngine:
-    settings = common.settings
+    settings, tally = common.settings, common.metrics.tally
+    security_events = (log_refused_addresses(), count_refused_addresses(tally))
+
+    def refused(event: AddressesRefused) -> None:
+        for listen in security_events:
+            listen(event)
+
     return DeliveryEngine(
         lanes=common.store.lanes,
         sender=build_sender(
@@ -289,6 +325,7 @@ def _engine(common: Common, alarm: Alarm) -> DeliveryEngine:
             proxy_url=settings.egress_proxy or None,
             max_connections=settings.delivery_connections,
             max_per_host=settings.delivery_per_host,
+            on_security_event=refused,
         ),
         vault=common.vault,
         lease=common.lease,
@@ -300,6 +337,7 @@ def _engine(common: Common, alarm: Alarm) -> DeliveryEngine:
         policy=delivery_policy(settings),
         connections=settings.delivery_connections,
         user_agent=f"webhookd/{webhookd.__version__}",
+        listeners=(log_attempt(), count_attempt(tally)),
     )
 
 

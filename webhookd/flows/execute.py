@@ -149,6 +149,7 @@ class Executor:
         # `_idle_claim`: a claim under way may bring one, so nothing else is claimed meanwhile.
         self._alone = False
         self._claims = 0
+        self._asked = 0  # what claims under way may still bring
         self._idle_claim = False
         self._limits = {
             queue: tuple(_limit(d) for d in task_set if d.queue == queue) for queue in task_set.queues
@@ -213,9 +214,9 @@ class Executor:
             return 0 if self._running else 1
         ahead = self._pace.ahead(asyncio.get_running_loop().time())
         if ahead == 0:
-            return max(0, self._free_slots - len(self._backlog))
+            return max(0, self._free_slots - len(self._backlog) - self._asked)
         capacity = self._slots + ahead
-        room = capacity - len(self._running)
+        room = capacity - len(self._running) - self._asked
         # The backlog keeps the slots busy meanwhile; a claim is worth its commit by the dozen.
         return room if room >= capacity // 3 else 0
 
@@ -241,11 +242,13 @@ class Executor:
             now_ms=self._now_ms(),
         )
         self._claims += 1
+        self._asked += room
         self._idle_claim = request.idle
         try:
             claim = await self._tasks.claim(request)
         finally:
             self._claims -= 1
+            self._asked -= room
             self._idle_claim = False
             self._changed.set()
         if request.session_id != self._lease.id:
