@@ -12,7 +12,7 @@ import uvicorn
 
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import SettingsError, WebhookdError
-from webhookd.loops import loop_factory, settle_collector
+from webhookd.loops import allow_many_files, loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
 from webhookd.wiring import ApiProcess, api_process
 
@@ -26,8 +26,9 @@ def listen(settings: Settings) -> socket.socket:
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]  # the library's own words repeat the address
         raise SettingsError(
-            f"WEBHOOKD_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+            f"WEBHOOKD_PORT: cannot listen on {settings.host}:{settings.port} ({reason}); "
             "stop what uses it, or choose another with --port or WEBHOOKD_PORT."
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
@@ -84,6 +85,7 @@ def main() -> int:
     """Run the API; return the exit code."""
     try:
         settings = load_settings()
+        allow_many_files()
         configure_logging(log_format=settings.log_format, level=settings.log_level, process="api")
         with listen(settings) as listener, asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings, listener))

@@ -1,8 +1,10 @@
-"""The event loop and the collector of our processes."""
+"""The event loop, the collector and the open-file limit of our processes."""
 
 import asyncio
 import gc
+import resource
 from collections.abc import Callable
+from contextlib import suppress
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -23,3 +25,14 @@ def settle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
+
+
+def allow_many_files() -> None:
+    """Raise this process's limit of open files to what the system lets it have.
+
+    The usual 1,024 is a thousand watchers or attempts; a system that refuses more leaves it as it is.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

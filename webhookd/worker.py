@@ -12,7 +12,7 @@ import structlog
 
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import WebhookdError
-from webhookd.loops import loop_factory, settle_collector
+from webhookd.loops import allow_many_files, loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring import Role, worker_process
@@ -41,6 +41,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = load_settings()
+        allow_many_files()
         configure_logging(log_format=settings.log_format, level=settings.log_level, process=arguments.role)
         queues = tuple(one for one in arguments.queues.split(",") if one)
         if arguments.role == "tasks":

@@ -1,8 +1,7 @@
 """How many can wait on one API process: memory for each, and the time to tell all of them of one change.
 
-`python -m tests.benchmarks.watchers [N] [--store postgresql] [--distinct]`. The watchers are bare sockets in
-this process. By default all of them wait for one task; with `--distinct` each waits for its own, and all of
-those are cancelled in one go. WebSockets share a task by the hundred, as many as one partner may open.
+`python -m tests.benchmarks.watchers [N] [--store postgresql]`. The watchers are bare sockets in this process.
+All long polls wait for one task; WebSockets share one by the hundred, as many as one partner may open.
 """
 
 import argparse
@@ -110,11 +109,10 @@ class Watcher:
         )
 
 
-async def measure(made: Installation, kind: str, count: int, *, distinct: bool) -> Seen:
+async def measure(made: Installation, kind: str, count: int) -> Seen:
     """Connect, wait, change, and read the clock."""
-    sharing = 1 if distinct else (MOST_CONNECTIONS if kind == "websocket" else count)
-    keys = [make_partner(made.api_url) for _ in range(-(-count // MOST_CONNECTIONS))]
-    owners = [keys[start // MOST_CONNECTIONS] for start in range(0, count, sharing)]
+    sharing = MOST_CONNECTIONS if kind == "websocket" else count
+    owners = [make_partner(made.api_url) for _ in range(0, count, sharing)]
     async with httpx.AsyncClient(base_url=made.api_url, timeout=60) as http:
         tasks = list(zip(owners, await asyncio.gather(*(_submit(http, key) for key in owners)), strict=True))
         watchers = [Watcher(made.api_url, *tasks[number // sharing]) for number in range(count)]
@@ -175,7 +173,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.watchers")
     parser.add_argument("count", type=int, nargs="?", default=2_000)
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--distinct", action="store_true", help="a task for each watcher")
     chosen = parser.parse_args()
     store: Store = chosen.store
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -187,7 +184,7 @@ def main() -> None:
             made.start("api", "webhookd.asgi", core=0, WEBHOOKD_LOG_LEVEL="warning")
             made.wait_ready()
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                seen = runner.run(measure(made, kind, chosen.count, distinct=chosen.distinct))
+                seen = runner.run(measure(made, kind, chosen.count))
         print(
             f"{seen.watchers:,} x {seen.kind}: {seen.kb_each:.1f} KB each, idle {seen.idle_cpu:.1%} core\n"
             f"  CPU {seen.begin_us_each:.0f} us to let in, {seen.tell_us_each:.0f} us to tell;\n"

@@ -29,7 +29,10 @@ from webhookd.core.execution import End, Progress
 from webhookd.core.model import TaskState
 from webhookd.core.records import ClaimedTask
 
-INLINE = {"callback_url": "https://partner.example/hooks", "callback_origin": "https://partner.example"}
+INLINE: dict[str, Any] = {
+    "callback_url": "https://partner.example/hooks",
+    "callback_origin": "https://partner.example",
+}
 
 
 async def _running(store: Store, **changes: Any) -> ClaimedTask:

@@ -51,7 +51,7 @@ async def _endpoint(store: Store, target: Endpoint) -> Endpoint:
 async def test_a_claim_commits_the_attempt_and_brings_all_it_takes_to_send(store: Store) -> None:
     target = await _target(store, retry_base_seconds=2.0, headers_sealed="sealed")
     key = {"partner_id": target.partner_id, "scheme": "v1", "sealed": "x"}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {**key, "id": "sec_old", "endpoint_id": target.id, "created_ms": NOW, "expires_ms": NOW + 2},
         {**key, "id": "sec_over", "endpoint_id": target.id, "created_ms": NOW, "expires_ms": NOW + 1},
         {**key, "id": "sec_new", "endpoint_id": target.id, "created_ms": NOW + 1, "expires_ms": None},
@@ -388,7 +388,10 @@ async def test_gone_endpoint_is_disabled_at_once_and_its_partner_told(store: Sto
 
 async def test_a_410_to_an_inline_callback_ends_only_its_delivery(store: Store) -> None:
     owner = await partner(store.db)
-    place = {"callback_url": "https://partner.example/a", "callback_origin": "https://partner.example"}
+    place: dict[str, Any] = {
+        "callback_url": "https://partner.example/a",
+        "callback_origin": "https://partner.example",
+    }
     await submit(store, task_of(owner, **place), task_of(owner, now_ms=NOW + 1, **place))
     for _ in range(2):
         await finish(store, await claim_one(store))

@@ -32,7 +32,10 @@ from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
 from webhookd.core.model import TaskState
 
-INLINE = {"callback_url": "https://partner.example/hooks", "callback_origin": "https://partner.example"}
+INLINE: dict[str, Any] = {
+    "callback_url": "https://partner.example/hooks",
+    "callback_origin": "https://partner.example",
+}
 SECOND = 1_000
 
 
@@ -141,10 +144,12 @@ async def test_schedules_fall_due_in_time_and_not_before(store: Store) -> None:
     assert not (await store.sweeps.fall_due(NOW + SECOND - 1)).signals
     swept = await store.sweeps.fall_due(NOW + SECOND)
 
-    assert ([signal.task_id for signal in swept.signals], swept.queues) == ([soon], {"default"})
+    assert [signal.task_id for signal in swept.signals] == [soon]
+    assert swept.queues == {"default"}
     assert (await look(store, later)).state is TaskState.SCHEDULED
     waiting = await store.sweeps.waiting()
-    assert (waiting.queues, waiting.next_task_ms) == ({"default"}, NOW + 2 * SECOND)
+    assert waiting.queues == {"default"}
+    assert waiting.next_task_ms == NOW + 2 * SECOND
     await assert_counters_are_true(store)
 
 

@@ -18,11 +18,12 @@ from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.api.app import create_app
-from webhookd.api.parts import ApiOptions, ApiParts, RequestFacts
+from webhookd.api.parts import ApiOptions, ApiParts
 from webhookd.api.watch import key_review
 from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
+from webhookd.core.facts import RequestFacts
 from webhookd.core.records import TaskSignal
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates

@@ -722,6 +722,25 @@ async def test_system_exit_in_a_functions_own_task_does_not_end_the_loop(runner:
     assert isinstance(await Call(runner, tasks["loop.end"], {"return": 1}).end(), Succeeded)
 
 
+async def test_what_an_async_function_leaves_running_is_cancelled_at_the_end() -> None:
+    cancelled = threading.Event()
+    kept: list[asyncio.Task[None]] = []
+
+    async def left_behind() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cancelled.set()
+
+    async def function(_ctx: TaskContext, _data: dict[str, Any]) -> None:
+        kept.append(asyncio.create_task(left_behind()))
+
+    async with running() as runner:
+        assert await Call(runner, declared(function), {}).end() == Succeeded(result_json=b"null")
+        assert not cancelled.is_set()
+    assert cancelled.is_set()
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-task.md"
 
 

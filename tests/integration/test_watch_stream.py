@@ -20,9 +20,13 @@ UNKNOWN = "task_00000000000000000000000000"
 
 async def close_code(socket: ClientConnection) -> int:
     """Read on until the server has closed."""
-    with pytest.raises(ConnectionClosed) as closed:
+
+    async def read_on() -> None:
         while True:
             await asyncio.wait_for(socket.recv(), 30)
+
+    with pytest.raises(ConnectionClosed) as closed:
+        await read_on()
     assert closed.value.rcvd is not None, "cut without a close frame"
     return closed.value.rcvd.code
 
@@ -277,6 +281,7 @@ async def test_connections_of_one_partner_are_limited(live: Live, monkeypatch: p
     assert (await heard(again))["event"] == "pong"
 
 
+@pytest.mark.slow
 async def test_slow_reader_gets_the_newest_and_not_all(live: Live) -> None:
     partner = await live.partner()
     task = await partner.submit(metadata={"fill": "x" * 16_000})
@@ -299,6 +304,7 @@ async def test_slow_reader_gets_the_newest_and_not_all(live: Live) -> None:
     assert len(versions) < count
 
 
+@pytest.mark.slow
 async def test_reader_that_takes_nothing_is_given_up(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_module, "SEND_SECONDS", 0.3)
     monkeypatch.setattr(websocket_module, "CLOSE_SECONDS", 0.1)

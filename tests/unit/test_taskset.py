@@ -258,6 +258,7 @@ def test_async_is_seen_through_partials_callables_and_wrappers() -> None:
         ([], "$.input"),
         (None, "$.input"),
         ("account", "$.input"),
+        ({"account": "\ud800"}, "$.input"),
     ],
 )
 def test_a_wrong_field_is_named_by_its_path_in_the_callers_document(raw: Any, path: str) -> None:

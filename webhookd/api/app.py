@@ -17,6 +17,7 @@ from webhookd.api import (
     health,
     keys,
     messages,
+    metrics,
     partners,
     queues,
     replays,
@@ -25,7 +26,7 @@ from webhookd.api import (
     timeline,
 )
 from webhookd.api.auth import Authenticator
-from webhookd.api.edge import Edge, log_request
+from webhookd.api.edge import Edge
 from webhookd.api.parts import ApiParts
 from webhookd.api.routes import AnyRoute, starlette_routes
 from webhookd.api.stream import stream_route
@@ -46,6 +47,7 @@ _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *queues.ROUTES,
     *audit.ROUTES,
     *health.ROUTES,
+    *metrics.ROUTES,
 )
 ROUTES: Final[tuple[AnyRoute, ...]] = (*_NOUNS, *description.routes(_NOUNS))
 
@@ -66,7 +68,7 @@ def create_app(
     ]
     return Edge(
         Router(routes, redirect_slashes=False, default=_nothing_here),
-        listeners=(log_request, *parts.listeners),
+        listeners=parts.listeners,
     )
 
 

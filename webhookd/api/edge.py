@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhookd.adapters import entropy
 from webhookd.api.answers import Headers
-from webhookd.api.parts import Listener, RequestFacts
+from webhookd.api.parts import Listener
 from webhookd.api.problems import problem_answer, public
 from webhookd.core import trace
 from webhookd.core.errors import ServiceError, WebhookdError
+from webhookd.core.facts import RequestFacts
 from webhookd.core.records import Partner
 from webhookd.core.trace import TraceContext
 
@@ -101,20 +102,6 @@ class Edge:
             raise error
         answer = problem_answer(error, trace_id=trace_id)
         await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
-
-
-def log_request(facts: RequestFacts) -> None:
-    """The listener that writes one wide line a request. No path, query, address or key: only the template."""
-    _log.info(
-        "request",
-        method=facts.method,
-        route=facts.route,
-        status=facts.status,
-        ms=facts.duration_ms,
-        actor=facts.actor,
-        trace_id=facts.trace_id,
-        code=facts.error_code,
-    )
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

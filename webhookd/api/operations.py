@@ -290,6 +290,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             503: Returned(admin.NotReady, "A part is missing; which, is said.", ("Retry-After",), PROBLEM),
         },
     ),
+    ("GET", "/metrics"): Operation(
+        "getMetrics",
+        "Operations",
+        "Read the figures of the whole service, for Prometheus",
+        {200: Returned(None, "Text (exposition format 0.0.4).", ("Cache-Control",), METRICS_TEXT)},
+    ),
     ("GET", "/openapi.json"): Operation(
         "getOpenApi",
         "Operations",

@@ -1,34 +1,18 @@
 """What the HTTP face needs from the rest, as one value: `wiring` builds it, and so do the tests."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from webhookd.adapters.metrics import Metrics
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.vault import Vault
 from webhookd.core.egress import EgressPolicy
+from webhookd.core.facts import RequestFacts
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import Announcer, Bell, SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.taskset import TaskSet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFacts:
-    """What is known of a request once it was answered; logs and metrics listen.
-
-    `route` is the template (`/v1/tasks/{id}`), None where no route matched; `actor` is a partner's id,
-    or `admin`, None where nobody was let in.
-    """
-
-    method: str
-    route: str | None
-    status: int
-    duration_ms: float
-    actor: str | None
-    trace_id: str
-    error_code: str | None
-
 
 Listener = Callable[[RequestFacts], None]
 
@@ -61,4 +45,5 @@ class ApiParts:
     signals: Announcer
     watchers: Watchers
     now_ms: Callable[[], int]
+    metrics: Metrics = field(default_factory=Metrics)
     listeners: tuple[Listener, ...] = ()

@@ -55,7 +55,9 @@ def demo() -> None:
             asyncio.run(_tell(console))
     except Exception as error:
         reason = error.detail if isinstance(error, WebhookdError) else f"{type(error).__name__}: {error}"
-        raise WebhookdError(f"The demo failed: {reason} Its logs are in {folder / _LOG_FILE}.") from error
+        raise WebhookdError(
+            f"The demo failed: {reason.rstrip('.')}. Its logs are in {folder / _LOG_FILE}."
+        ) from error
     except BaseException:  # interrupted
         shutil.rmtree(folder, ignore_errors=True)
         raise

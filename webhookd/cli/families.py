@@ -27,6 +27,8 @@ class Family:
 
 SERVE: Final = "Serve"
 TRY: Final = "Try it"
+CALL: Final = "Call the API"
+MEND: Final = "Look after it"
 
 FAMILIES: Final = (
     Family(name="demo", module="demo", panel=TRY, summary="The whole story in one run, on embedded parts."),
@@ -36,6 +38,31 @@ FAMILIES: Final = (
     Family(name="worker", module="worker", panel=SERVE, summary="Run tasks and deliver webhooks."),
     Family(
         name="migrate", module="migrate", panel=SERVE, summary="Bring the database to this release's schema."
+    ),
+    Family(name="partners", module="partners", panel=CALL, summary="Make and list partners."),
+    Family(name="keys", module="keys", panel=CALL, summary="Make, list and revoke partners' keys."),
+    Family(name="tasks", module="tasks", panel=CALL, summary="Submit, watch, list and cancel tasks."),
+    Family(
+        name="endpoints", module="endpoints", panel=CALL, summary="Register and look after callback URLs."
+    ),
+    Family(
+        name="deliveries", module="deliveries", panel=CALL, summary="Look at deliveries, send again, cancel."
+    ),
+    Family(
+        name="dead-letters",
+        module="dead_letters",
+        panel=CALL,
+        summary="Look at dead letters, replay, discard.",
+    ),
+    Family(name="replay", module="replay", panel=CALL, summary="Replay many dead letters at once, paced."),
+    Family(name="queues", module="queues", panel=CALL, summary="Show the depths of queues; pause, resume."),
+    Family(name="trace", module="trace", panel=CALL, summary="Show the whole life of any one id."),
+    Family(name="doctor", module="doctor", panel=MEND, summary="Find what is wrong, and how to mend it."),
+    Family(
+        name="rotate-encryption-key",
+        module="rotate_encryption_key",
+        panel=MEND,
+        summary="Seal every stored secret again with the newest key.",
     ),
 )
 

@@ -159,7 +159,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # asyncio's own words repeat the address
+        reason = str(error.strerror).partition(" (while")[0]  # the library's own words repeat the address
         raise SettingsError(f"Cannot listen on {host}:{port} ({reason}); choose another port.") from None
 
 

@@ -3,18 +3,23 @@
 import asyncio
 import signal
 import sys
-from typing import Self
+from typing import Final, Self
 
 from webhookd.adapters.supervisor import Supervisor
+
+_SAME_SECONDS: Final = 0.2
 
 
 class StopSignals:
     """The first SIGTERM, SIGINT or SIGHUP cancels the current task, which then ends things in order; the
     second one kills the processes of the supervisor. Use it as a context, in the main thread.
+
+    One that follows at once is taken for the same: `timeout` signals the process and then its group.
     """
 
     def __init__(self) -> None:
         self.came = False
+        self._came_at = 0.0
         self._task: asyncio.Task[object] | None = None
         self._supervisor: Supervisor | None = None
         self._heard = [signal.SIGTERM, signal.SIGINT]
@@ -36,11 +41,12 @@ class StopSignals:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def _receive(self) -> None:
+        now = asyncio.get_running_loop().time()
         if self.came:
-            if self._supervisor is not None:
+            if self._supervisor is not None and now - self._came_at >= _SAME_SECONDS:
                 self._supervisor.stop()
             return
-        self.came = True
+        self.came, self._came_at = True, now
         print("webhookd: stopping; once more to kill", file=sys.stderr)
         if self._task is not None:
             self._task.cancel()

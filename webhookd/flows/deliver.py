@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from webhookd.core.answer import Answer
-from webhookd.core.delivery import error_code, judge
+from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt, error_code, judge
 from webhookd.core.dispatch import (
     AttemptDone,
     AttemptRecorded,
@@ -24,6 +24,7 @@ from webhookd.core.dispatch import (
     Turn,
 )
 from webhookd.core.errors import ServiceError, WebhookdError
+from webhookd.core.facts import AttemptEnded
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt
 from webhookd.core.retry import RetryPolicy
@@ -37,6 +38,7 @@ QUEUE = "deliver"
 GATHER_SECONDS = 0.003
 SLOW_SHARE = 4
 _CACHED_LANES = 4_096
+_VERDICTS = {Delivered: "delivered", RetryAt: "retry", GiveUp: "dead", NotCounted: "not_counted"}
 
 
 class Lanes(Protocol):
@@ -93,6 +95,7 @@ class DeliveryEngine:
         policy: RetryPolicy,
         connections: int,
         user_agent: str,
+        listeners: Sequence[Callable[[AttemptEnded], None]] = (),
     ) -> None:
         self._lanes = lanes
         self._sender = sender
@@ -106,6 +109,7 @@ class DeliveryEngine:
         self._policy = policy
         self._connections = connections
         self._fixed_headers = (("content-type", "application/json"), ("user-agent", user_agent))
+        self._listeners = tuple(listeners)
         self._under_way: set[asyncio.Task[None]] = set()
         self._slow_under_way = 0
         self._refill = max(1, connections // 8)
@@ -349,19 +353,20 @@ class DeliveryEngine:
                 pause_seconds = min(2.0, pause_seconds * 2)
         if recorded.wake_ms is not None:
             self._look_again(recorded.wake_ms)
-        log.info(
-            "attempt",
-            delivery=done.delivery.id,
-            message=done.delivery.message_id,
-            endpoint=done.delivery.target.endpoint_id,
+        fact = AttemptEnded(
+            delivery_id=done.delivery.id,
+            message_id=done.delivery.message_id,
+            endpoint_id=done.delivery.target.endpoint_id,
             number=done.attempt.number,
             status=done.attempt.status,
             error=done.attempt.error,
-            verdict="lost" if recorded.lost else type(done.verdict).__name__,
-            ms=done.attempt.duration_us // 1000,
+            verdict="lost" if recorded.lost else _VERDICTS[type(done.verdict)],
+            duration_us=done.attempt.duration_us,
             since_message_ms=done.now_ms - done.delivery.created_ms,
             trace_id=done.delivery.trace_id,
         )
+        for tell in self._listeners:
+            tell(fact)
 
     async def _hand_back(self, delivery: DueDelivery, session_id: str) -> None:
         """Give it back unsent, however long the store is away, unless the lease is lost meanwhile."""

@@ -47,7 +47,7 @@ class LoopThread:
         while not self._stopping:
             try:
                 self._loop.run_forever()
-            except BaseException:
+            except BaseException:  # SystemExit from a task that a function started must not end us
                 log.exception("task_loop_broken")
         self._loop.run_until_complete(_cancel_leftovers())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())

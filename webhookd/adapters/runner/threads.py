@@ -7,7 +7,6 @@ that never returns would keep the worker from ever stopping.
 import asyncio
 import contextlib
 import contextvars
-import ctypes
 import queue
 import threading
 from collections.abc import Callable
@@ -110,7 +109,7 @@ class ThreadCall:
                 with self._lock:
                     self._thread_id = None
             if self._interrupted:
-                _clear_pending_exception()
+                _let_pending_exception_strike()
         except Cancelled:
             # It struck between the function's end and here, in our own code: what was returned counts.
             pass
@@ -120,9 +119,8 @@ class ThreadCall:
         self._post(ending)
 
 
-def _clear_pending_exception() -> None:
-    """Take back an exception that was set for this thread and not raised yet (CPython: exc = NULL).
+def _let_pending_exception_strike() -> None:
+    """Do nothing: CPython raises what is set for a thread when it enters a function, at the latest here.
 
-    Leaving the lock has raised it by now in the versions we know, but that moment is nobody's promise.
+    Clearing it (`PyThreadState_SetAsyncExc` with NULL) would leave 3.11 looking for it ever after.
     """
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import fcntl
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar, cast
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
 from webhookd.core.errors import ServiceError, SettingsError, Unavailable, WebhookdError
@@ -99,7 +99,7 @@ def is_environmental(error: BaseException) -> bool:
     """Tell whether the machine failed rather than the statement: the same would fail again just now."""
     if isinstance(error, DBAPIError):
         return connection_lost(error) or _sqlite_environment(error.orig)
-    return isinstance(error, OSError | TimeoutError) or _sqlite_environment(error)
+    return isinstance(error, OSError | TimeoutError | Unavailable) or _sqlite_environment(error)
 
 
 def _sqlite_environment(error: object) -> bool:
@@ -242,12 +242,22 @@ class PostgresDriver:
         )
 
     async def read(self, work: Callable[[Connection], R]) -> R:
-        async with self._engine.connect() as conn:
+        async with self._connect() as conn:
             return await conn.run_sync(work)
 
     async def write(self, work: Callable[[Connection], R]) -> R:
-        async with self._engine.connect() as conn, conn.begin():
+        async with self._connect() as conn, conn.begin():
             return await conn.run_sync(work)
+
+    @contextlib.asynccontextmanager
+    async def _connect(self) -> AsyncIterator[AsyncConnection]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                conn = await stack.enter_async_context(self._engine.connect())
+            except DBAPIError as error:
+                # Starting up, too many clients, a changed password: no statement of ours is to blame.
+                raise Unavailable(_environment_sentence(error), retry_after_seconds=2) from error
+            yield conn
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -46,6 +46,9 @@ class LaneRecords:
         """Write the attempts' outcomes, in the order they came."""
         lane_rows = _lock_lanes(conn, {d.delivery.target.lane_id for d in done})
         disabled = self._endpoints_to_disable(done, lane_rows)
+        if disabled:
+            # Rare, and grave: only what still holds its delivery may say so.
+            disabled = self._endpoints_to_disable(_still_holding(conn, done), lane_rows)
         changes = [_change(d, lane_rows.get(d.delivery.target.lane_id), disabled) for d in done]
         kept = _write_deliveries(conn, [change.row for change in changes])
         held = [
@@ -282,6 +285,16 @@ def _lock_lanes(conn: Connection, lane_ids: set[str]) -> dict[str, Row[Any]]:
     """Lock the lanes in the order of their ids and read them with their endpoints."""
     rows = conn.execute(_lanes(conn.dialect.name), {"lane_ids": pack((i,) for i in sorted(lane_ids))})
     return {row.id: row for row in rows}
+
+
+def _still_holding(conn: Connection, done: Sequence[AttemptDone]) -> list[AttemptDone]:
+    """Return those whose delivery nobody has taken away. The lanes are locked, so it stays so."""
+    ids = [d.delivery.id for d in done]
+    rows = conn.execute(
+        select(deliveries.c.id, deliveries.c.session_id, deliveries.c.token).where(deliveries.c.id.in_(ids))
+    )
+    held = {(row.id, row.session_id, row.token) for row in rows}
+    return [d for d in done if (d.delivery.id, d.session_id, d.delivery.token) in held]
 
 
 def _write_deliveries(conn: Connection, rows: Sequence[tuple[object, ...]]) -> set[tuple[str, int]]:

@@ -1,0 +1,151 @@
+"""The schema that migrations build: the one the program expects, built once, and never half."""
+
+import asyncio
+import contextlib
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from webhookd.adapters.store import migrate as migrating
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.migrate import current_revision, migrate, newest_revision
+from webhookd.adapters.store.schema import metadata
+from webhookd.core.errors import SettingsError
+
+MIGRATE = """
+import asyncio, sys
+from webhookd.adapters.store.migrate import migrate
+print(asyncio.run(migrate(sys.argv[1])))
+"""
+
+
+def _differences(conn: Connection) -> list[Any]:
+    context = MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True})
+    return list(compare_metadata(context, metadata))
+
+
+def _shape(conn: Connection) -> dict[str, Any]:
+    """Everything the database says of itself: columns, keys, and indexes with their conditions."""
+    known = inspect(conn)
+    shape: dict[str, Any] = {}
+    for table in sorted(known.get_table_names()):
+        if table == "alembic_version":
+            continue
+        indexes = {
+            index["name"]: (index["column_names"], index["unique"], _condition(index))
+            for index in known.get_indexes(table)
+        }
+        shape[table] = {
+            "columns": [(c["name"], str(c["type"]), c["nullable"]) for c in known.get_columns(table)],
+            "key": known.get_pk_constraint(table)["constrained_columns"],
+            "foreign": sorted(str(f["constrained_columns"]) for f in known.get_foreign_keys(table)),
+            "unique": sorted(str(u["column_names"]) for u in known.get_unique_constraints(table)),
+            "indexes": indexes,
+        }
+    return shape
+
+
+def _condition(index: Any) -> str | None:
+    options = index.get("dialect_options", {})
+    found = options.get("sqlite_where", options.get("postgresql_where"))
+    return None if found is None else str(found)
+
+
+async def test_a_migrated_database_is_what_the_program_expects(database: Database) -> None:
+    assert await database.read(_differences) == []
+    assert await database.read(current_revision) == newest_revision()
+
+
+async def test_a_migrated_database_is_exactly_a_freshly_made_one(
+    database: Database, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Autogenerate compares no index conditions, and the claims live by those."""
+    if database.dialect == "sqlite":
+        fresh = await Database.open(f"sqlite:///{tmp_path / 'fresh.db'}")
+        await fresh.write(metadata.create_all)
+        made = await fresh.read(_shape)
+        await fresh.close()
+    else:
+        made = await database.write(_made_beside)
+
+    assert await database.read(_shape) == made
+
+
+def _made_beside(conn: Connection) -> dict[str, Any]:
+    conn.execute(text("CREATE SCHEMA beside"))
+    conn.execute(text("SET LOCAL search_path TO beside"))
+    metadata.create_all(conn)
+    return _shape(conn)
+
+
+async def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    assert await migrate(database_url) == (None, newest_revision())
+    assert await migrate(database_url) == (newest_revision(), newest_revision())
+
+
+async def test_processes_that_migrate_at_once_do_it_once(database_url: str) -> None:
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", MIGRATE, database_url, stdout=-1, stderr=-1
+        )
+        for _ in range(3)
+    ]
+    outputs = [await process.communicate() for process in started]
+
+    assert [process.returncode for process in started] == [0, 0, 0], outputs
+    befores = sorted(out.decode().strip() for out, _ in outputs)
+    head = newest_revision()
+    assert befores == sorted([str((None, head)), str((head, head)), str((head, head))])
+
+
+async def test_a_database_of_a_newer_release_is_refused_and_left_alone(database_url: str) -> None:
+    await migrate(database_url)
+    database = await Database.open(database_url)
+    newer = text("UPDATE alembic_version SET version_num = '9999_from_the_future'")
+    await database.write(lambda conn: conn.execute(newer))
+
+    with pytest.raises(SettingsError, match="9999_from_the_future") as caught:
+        await migrate(database_url)
+
+    assert "newer release" in caught.value.detail
+    assert await database.read(current_revision) == "9999_from_the_future"
+    await database.close()
+
+
+async def test_a_migration_that_fails_leaves_nothing_half_done(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = migrating._upgrade
+
+    def fails_at_the_end(conn: Connection) -> Any:
+        real(conn)
+        raise OSError("the power went out")
+
+    monkeypatch.setattr(migrating, "_upgrade", fails_at_the_end)
+    with contextlib.suppress(SettingsError):
+        await migrate(database_url)
+    monkeypatch.undo()
+
+    database = await Database.open(database_url)
+    assert await database.read(lambda conn: inspect(conn).get_table_names()) == []
+    await database.close()
+    assert await migrate(database_url) == (None, newest_revision())
+
+
+async def test_a_database_that_cannot_be_reached_is_named_with_its_setting() -> None:
+    with pytest.raises(SettingsError, match="WEBHOOKD_DATABASE_URL") as caught:
+        await migrate("postgresql://user:hunter2@127.0.0.1:1/x")
+    assert "hunter2" not in caught.value.detail
+
+
+async def test_migrating_makes_the_folder_of_an_sqlite_file(tmp_path: Path) -> None:
+    await migrate(f"sqlite:///{tmp_path / 'new' / 'deep' / 'store.db'}")
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "new" / "deep" / "store.db")) as opened:
+        assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -1,0 +1,173 @@
+"""Query plans of the hot statements: with a long history none of them may read a big table through.
+
+The plans are taken from what the store really executes, as the engine sends it, on both databases.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    event,
+    insert,
+    literal_column,
+    select,
+    text,
+)
+
+from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
+from tests.contract.sending import answer, turn
+from tests.contract.work import claim, claim_one, finish, submission_of, submit, task_of
+from webhookd.adapters.store.schema import metadata
+from webhookd.adapters.store.store import Store
+from webhookd.core.records import Page
+from webhookd.core.replay import DeadLetterFilter
+
+HISTORY = 20_000
+BIG = ("tasks", "task_bodies", "deliveries", "messages", "runs", "attempts")
+
+Statements = list[tuple[str, Any]]
+
+
+async def _history(store: Store) -> str:
+    """A partner with a long past: ended tasks, their messages, delivered and some dead deliveries."""
+    owner = await partner(store.db)
+    await endpoint(store, owner)
+    await submit(store, task_of(owner))
+    task = await claim_one(store)
+    await finish(store, task)
+    (delivery,) = await due(store, NOW)
+    await answer(store, delivery, 200, now_ms=NOW)
+    await store.db.write(_multiply)
+    return owner
+
+
+def _multiply(conn: Connection) -> None:
+    """Copy the one row of each big table HISTORY times."""
+    numbers = Table("numbers", MetaData(), Column("i", Integer, primary_key=True))
+    numbers.create(conn)
+    conn.execute(insert(numbers), [{"i": i} for i in range(1, HISTORY + 1)])
+    changes: dict[str, dict[str, str]] = {
+        "tasks": {"id": "'task_0' || i", "created_ms": "created_ms + i"},
+        "task_bodies": {"task_id": "'task_0' || i"},
+        "runs": {"task_id": "'task_0' || i"},
+        "messages": {"id": "'msg_0' || i", "task_id": "'task_0' || i", "seq": "i + 1"},
+        "deliveries": {"id": "'dlv_0' || i", "task_id": "'task_0' || i", "message_id": "'msg_0' || i"},
+        "attempts": {"delivery_id": "'dlv_0' || i"},
+    }
+    for name, changed in changes.items():
+        table = metadata.tables[name]
+        copied = [literal_column(changed[c.name]) if c.name in changed else c for c in table.columns]
+        rows = select(*copied).select_from(table.join(numbers, text("true")))
+        conn.execute(insert(table).from_select([c.name for c in table.columns], rows))
+    conn.execute(text("UPDATE deliveries SET state = 'dead' WHERE id LIKE 'dlv_0%7'"))
+    conn.execute(text("UPDATE feeds SET last_seq = last_seq + 100000"))
+    conn.execute(text("ANALYZE"))
+
+
+async def _statements(store: Store, work: Callable[[], Awaitable[object]]) -> Statements:
+    """What the store sends to the database while `work` runs."""
+    seen: Statements = []
+
+    def note(_conn: Connection, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            seen.append((statement, parameters))
+
+    driver: Any = store.db._driver
+    engines = (
+        [driver._engine.sync_engine]
+        if store.db.dialect == "postgresql"
+        else [driver._writer, driver._readers]
+    )
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        await work()
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+    assert seen
+    return seen
+
+
+def _scans(conn: Connection, statements: Statements) -> list[str]:
+    """The plan lines that read a whole big table, with their statements."""
+    found = []
+    sqlite = conn.dialect.name == "sqlite"
+    if not sqlite:
+        # It takes 100 rows of JSON for granted, and 20,000 short rows for little more: what it would do
+        # with a million is asked for.
+        conn.execute(text("SET LOCAL random_page_cost = 1.1"))
+        conn.execute(text("SET LOCAL seq_page_cost = 10"))
+    for statement, parameters in statements:
+        plan = conn.exec_driver_sql(f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{statement}", parameters)
+        lines = [str(row[3] if sqlite else row[0]) for row in plan]
+        for line in lines:
+            words = line.replace("(", " ").split()
+            if sqlite:
+                # SCAN t USING a *partial* index reads only the rows under way; that is what they are for.
+                whole = words[0] == "SCAN" and words[1] in BIG and "INDEX" not in words
+                whole |= words[0] == "SCAN" and words[1] in BIG and _is_whole_index(words)
+            else:
+                whole = "Seq" in words and words[words.index("on") + 1] in BIG
+            if whole:
+                found.append(f"{line}\n   in {statement}")
+    return found
+
+
+def _is_whole_index(words: list[str]) -> bool:
+    named = words[words.index("INDEX") + 1] if "INDEX" in words else ""
+    return named.startswith(
+        ("sqlite_autoindex", "ix_tasks_partner", "ix_tasks_trace", "ix_messages")
+    ) or named in (
+        "ix_deliveries_task",
+        "ix_deliveries_partner",
+        "ix_deliveries_endpoint",
+        "ix_deliveries_message_id",
+    )
+
+
+@pytest.mark.slow
+async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> None:
+    owner = await _history(store)
+    target = await endpoint(store, owner)
+    found: dict[str, list[str]] = {}
+
+    async def check(name: str, work: Callable[[], Awaitable[object]]) -> None:
+        statements = await _statements(store, work)
+        if scans := await store.db.read(_scans, statements):
+            found[name] = scans
+
+    new = [task_of(owner, now_ms=NOW + n) for n in range(4)]
+    await check("submit", lambda: store.tasks.submit(submission_of(*new, key="k")))
+    await check("sweep.waiting", store.sweeps.waiting)
+    await check("claim", lambda: claim(store, 2))
+    await check("claim, idle", lambda: claim(store, 2, idle=True))
+    await check("cancel", lambda: store.tasks.cancel(new[0].id, owner, NOW))
+    await check("get", lambda: store.tasks.get(new[0].id, owner))
+    await submit(store, task_of(owner, now_ms=NOW + 9))
+    claimed = await claim_one(store)
+    await check("cancel_requests", lambda: store.tasks.cancel_requests(SESSION))
+    await check("record", lambda: finish(store, claimed))
+    await message_to(store, target)
+    await check("lane claim", lambda: turn(store, NOW, free=1))
+    await message_to(store, target)
+    (delivery, *_) = (await turn(store, NOW)).deliveries
+    await check("lane record", lambda: answer(store, delivery, 500, now_ms=NOW))
+    await check("heal", lambda: store.sweeps.heal(NOW))
+    await check("overdue", lambda: store.sweeps.overdue(NOW))
+    await check("fall_due", lambda: store.sweeps.fall_due(NOW))
+    await check("expire", lambda: store.sweeps.expire(NOW))
+    await store.sessions.end(SESSION)
+    await check("take_back", lambda: store.sweeps.take_back(NOW))
+    await check("depths", store.queues.depths)
+    await check("dead letters", lambda: store.dead_letters.page(owner, DeadLetterFilter(), Page()))
+    await check("all dead letters", lambda: store.dead_letters.page(None, DeadLetterFilter(), Page()))
+    await check("settle strays", lambda: store.endpoints.settle_strays(NOW))
+
+    assert not found, "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)

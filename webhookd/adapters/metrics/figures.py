@@ -1,0 +1,31 @@
+"""Counts that others keep since the start of the process, as `Metrics` takes them."""
+
+from webhookd.adapters.broker.ringer import Ringer
+from webhookd.adapters.metrics.metrics import Figures
+from webhookd.adapters.store.database import CommitFigures
+
+
+def store_figures(figures: CommitFigures, role: str) -> Figures:
+    """Return the group commits of this process, which is of the kind `role`."""
+
+    def read() -> dict[tuple[str, ...], int]:
+        return {
+            ("webhookd_store_commits_total", role): figures.commits,
+            ("webhookd_store_operations_total", role): figures.operations,
+            ("webhookd_store_commit_failures_total", role): figures.failures,
+            ("webhookd_store_commit_seconds_total", role): int(figures.seconds * 1_000_000),
+        }
+
+    return read
+
+
+def ring_figures(ringer: Ringer) -> Figures:
+    """Return the permits this process put into the broker."""
+
+    def read() -> dict[tuple[str, ...], int]:
+        return {
+            ("webhookd_broker_rings_total", "rung"): ringer.rung,
+            ("webhookd_broker_rings_total", "failed"): ringer.failed,
+        }
+
+    return read

@@ -1,0 +1,98 @@
+"""`webhookd dead-letters`: what ran out of attempts, one by one. Many at once are `replay`'s."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
+from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=f"Look at dead letters, replay, discard. {THE_RULE}"
+)
+
+
+class Kind(StrEnum):
+    """What died."""
+
+    DELIVERY = "delivery"
+    TASK = "task"
+
+
+_Letter = Annotated[
+    str, typer.Argument(metavar="ID", help="The id of the delivery (dlv_…) or the task (task_…) that died.")
+]
+
+
+@app.command("list")
+def list_(
+    *,
+    kind: Annotated[Kind | None, typer.Option(help="Only deliveries, or only tasks.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only of this endpoint (ep_…).")] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Only of tasks of this type.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Only for this reason: exhausted, gone, task_failed, …")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json_output: Json = False,
+) -> None:
+    """List dead letters, the latest first."""
+    with open_api() as api:
+        query = {"kind": kind, "endpoint": endpoint, "type": type_, "reason": reason}
+        query |= {"since": since, "until": until, "partner": api.partner_id(partner)}
+        document = api.listing(path("dead-letters"), query, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("id"),
+            Column(title="reason", show=lambda row: row["reason"]),
+            column("type"),
+            column("event"),
+            Column(title="died", show=lambda row: when(row["at"])),
+            Column(title="last error", show=lambda row: row["last_error"]),
+            column("url"),
+        ),
+        json_output=json_output,
+        none="No dead letters.",
+    )
+
+
+@app.command("show")
+def show(letter: _Letter, *, json_output: Json = False) -> None:
+    """Show one dead letter."""
+    with open_api() as api:
+        document = api.get(path("dead-letters", letter))
+    if json_output:
+        print_json(document)
+        return
+    print_facts({**document, "at": when(document["at"])})
+    more = "deliveries get" if document["kind"] == Kind.DELIVERY else "tasks get"
+    tell(f"More: webhookd {more} {document['id']}; webhookd trace {document['id']}")
+
+
+@app.command("replay")
+def replay(letter: _Letter, *, json_output: Json = False) -> None:
+    """Bring one back to life with fresh attempts: a delivery with the same bytes, a task to its queue."""
+    with open_api() as api:
+        document: dict[str, Any] = api.post(path("dead-letters", letter, "replay"))
+    if json_output:
+        print_json(document)
+        return
+    print_facts({"id": document["id"], "state": state(document["state"])})
+
+
+@app.command("discard")
+def discard(letter: _Letter, *, json_output: Json = False) -> None:
+    """Take one off the list; it cannot be replayed from there any more."""
+    with open_api() as api:
+        api.call("DELETE", path("dead-letters", letter))
+    if json_output:
+        print_json({"id": letter, "discarded": True})
+    else:
+        print(f"Discarded {letter}.")

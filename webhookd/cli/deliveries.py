@@ -1,0 +1,144 @@
+"""`webhookd deliveries`: messages on their way, and every attempt at them."""
+
+from typing import Annotated, Any, Final
+
+import typer
+from rich.text import Text
+
+from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
+from webhookd.cli.screen import (
+    Column,
+    column,
+    console,
+    duration,
+    print_facts,
+    print_json,
+    print_listing,
+    printable,
+    state,
+    when,
+)
+from webhookd.core.model import DeliveryState
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=f"Look at deliveries, send again, cancel. {THE_RULE}"
+)
+
+_Delivery = Annotated[str, typer.Argument(metavar="DELIVERY_ID", help="The delivery's id (dlv_…).")]
+_PARTS: Final = {"dns": "dns_ms", "connect": "connect_ms", "tls": "tls_ms", "first byte": "first_byte_ms"}
+_SHOWN_CHARS: Final = 300
+
+
+@app.command("list")
+def list_(
+    *,
+    state_: Annotated[DeliveryState | None, typer.Option("--state", help="Only in this state.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint (ep_…).")] = None,
+    task: Annotated[str | None, typer.Option(help="Only of this task (task_…).")] = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json_output: Json = False,
+) -> None:
+    """List deliveries, newest first."""
+    with open_api() as api:
+        query = {"state": state_, "endpoint": endpoint, "task": task, "since": since, "until": until}
+        query["partner"] = api.partner_id(partner)
+        document = api.listing(path("deliveries"), query, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("id"),
+            Column(title="state", show=lambda row: state(row["state"])),
+            column("event"),
+            Column(title="attempts", show=lambda row: f"{row['attempts']}/{row['max_attempts']}", right=True),
+            Column(title="last", show=lambda row: row["last_status"] and str(row["last_status"])),
+            Column(title="error", show=lambda row: row["dead_reason"] or row["last_error"]),
+            Column(title="created", show=lambda row: when(row["created_at"])),
+            Column(title="next attempt", show=lambda row: when(row["next_attempt_at"])),
+            column("url"),
+        ),
+        json_output=json_output,
+        none="No deliveries.",
+    )
+
+
+@app.command("get")
+def get(delivery: _Delivery, *, json_output: Json = False) -> None:
+    """Show a delivery and each attempt, with a cURL line that repeats it by hand."""
+    with open_api() as api:
+        document = api.get(path("deliveries", delivery))
+    _show(document, json_output=json_output)
+    if not json_output:
+        for attempt in document["attempts_log"]:
+            _show_attempt(attempt)
+
+
+@app.command("replay")
+def replay(delivery: _Delivery, *, json_output: Json = False) -> None:
+    """Deliver the same message again: same id, same bytes, a fresh budget of attempts."""
+    with open_api() as api:
+        document = api.post(path("deliveries", delivery, "replay"))
+    _show(document, json_output=json_output)
+
+
+@app.command("cancel")
+def cancel(delivery: _Delivery, *, json_output: Json = False) -> None:
+    """End a pending or parked delivery."""
+    with open_api() as api:
+        document = api.post(path("deliveries", delivery, "cancel"))
+    _show(document, json_output=json_output)
+
+
+def _show(delivery: dict[str, Any], *, json_output: bool) -> None:
+    if json_output:
+        print_json(delivery)
+        return
+    print_facts(
+        {
+            "id": delivery["id"],
+            "state": state(delivery["state"]),
+            "reason": delivery["dead_reason"],
+            "event": delivery["event"],
+            "message": delivery["message_id"],
+            "task": delivery["task_id"],
+            "endpoint": delivery["endpoint_id"],
+            "url": delivery["url"],
+            "attempts": f"{delivery['attempts']} of {delivery['max_attempts']}",
+            "last": delivery["last_error"] or (delivery["last_status"] and str(delivery["last_status"])),
+            "next attempt": when(delivery["next_attempt_at"]),
+            "created": when(delivery["created_at"]),
+            "delivered": when(delivery["delivered_at"]),
+        }
+    )
+
+
+def _show_attempt(attempt: dict[str, Any]) -> None:
+    status, parts = attempt["status"], attempt["parts"]
+    fine = status is not None and 200 <= status < 300
+    timing = ", ".join(
+        f"{name} {duration(parts[field])}" for name, field in _PARTS.items() if parts[field] is not None
+    )
+    lines = [
+        Text.assemble(
+            "\n",
+            (f"attempt {attempt['number']}", "bold"),
+            f"  {when(attempt['at'])}  ",
+            (printable(str(status or attempt["error"])), "green" if fine else "red"),
+            f"  {duration(attempt['duration_ms'])}",
+            (f"  ({timing})" if timing else "", "dim"),
+        )
+    ]
+    if status is not None and attempt["error"]:
+        lines.append(Text(f"  {printable(attempt['error'])}", "red"))
+    if attempt["response"] is not None and attempt["response"]["body"]:
+        body = attempt["response"]["body"]
+        cut = "…" if len(body) > _SHOWN_CHARS else ""
+        lines.append(Text(f"  {printable(body[:_SHOWN_CHARS])}{cut}", "dim"))
+    lines.append(Text(f"  {printable(attempt['curl'])}"))
+    out = console()
+    for line in lines:
+        out.print(line, soft_wrap=True)

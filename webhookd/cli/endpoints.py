@@ -1,0 +1,276 @@
+"""`webhookd endpoints`: registered callback URLs, their settings and secrets, turning them on and off."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, span_ms
+from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=f"Register and look after callback URLs. {THE_RULE}"
+)
+
+
+class Ordering(StrEnum):
+    """How an endpoint's deliveries follow each other."""
+
+    NONE = "none"
+    FIFO = "fifo"
+
+
+class Scheme(StrEnum):
+    """How its webhooks are signed: `v1` with a shared secret, `v1a` with a key pair as well."""
+
+    V1 = "v1"
+    V1A = "v1a"
+
+
+class Resettable(StrEnum):
+    """Settings that have a default to go back to."""
+
+    DESCRIPTION = "description"
+    EVENTS = "events"
+    TASK_TYPES = "task_types"
+    HEADERS = "headers"
+    RATE_LIMIT = "rate_limit"
+    MAX_CONCURRENCY = "max_concurrency"
+    ORDERING = "ordering"
+    RETRY = "retry"
+    SIGNATURE = "signature"
+
+
+_Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT_ID", help="The endpoint's id (ep_…).")]
+_Description = Annotated[str | None, typer.Option(help="What it is.")]
+_Events = Annotated[
+    list[str] | None,
+    typer.Option("--event", help="An event it wants; may be given again. task.* if left out at the making."),
+]
+_Types = Annotated[
+    list[str] | None,
+    typer.Option("--task-type", help="Only of tasks of this type, or report.*; may be given again."),
+]
+_Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="NAME:VALUE", help="A header to send along; may be given again."),
+]
+_RateLimit = Annotated[float | None, typer.Option(help="Attempts per second at most.")]
+_Concurrency = Annotated[int | None, typer.Option(help="Attempts at a time at most.")]
+_Ordering = Annotated[Ordering | None, typer.Option(help="fifo: one after the other, in order.")]
+_MaxAttempts = Annotated[int | None, typer.Option(help="Attempts before a delivery is dead.")]
+_Base = Annotated[float | None, typer.Option("--retry-base", metavar="SECONDS", help="The first pause.")]
+_Factor = Annotated[float | None, typer.Option("--retry-factor", help="Each pause is this times the last.")]
+_Cap = Annotated[float | None, typer.Option("--retry-cap", metavar="SECONDS", help="The longest pause.")]
+_Signature = Annotated[
+    list[Scheme] | None, typer.Option("--signature", help="v1, or v1 and v1a: give it again for both.")
+]
+
+
+@app.command("create")
+def create(
+    url: Annotated[str, typer.Argument(help="Where webhooks are sent: an https URL.")],
+    *,
+    description: _Description = None,
+    events: _Events = None,
+    task_types: _Types = None,
+    headers: _Headers = None,
+    rate_limit: _RateLimit = None,
+    max_concurrency: _Concurrency = None,
+    ordering: _Ordering = None,
+    max_attempts: _MaxAttempts = None,
+    base: _Base = None,
+    factor: _Factor = None,
+    cap: _Cap = None,
+    signature: _Signature = None,
+    partner: Partner = None,
+    json_output: Json = False,
+) -> None:
+    """Register an endpoint; its secret is shown this once."""
+    body = given(
+        url=url,
+        description=description,
+        events=events,
+        task_types=task_types,
+        headers=pairs(headers, separator=":") if headers else None,
+        rate_limit=rate_limit,
+        max_concurrency=max_concurrency,
+        ordering=ordering,
+        retry=_retry(max_attempts, base, factor, cap),
+        signature=signature,
+    )
+    with open_api() as api:
+        if partner is not None:
+            body["partner"] = api.partner_id(partner)
+        made = api.post(path("endpoints"), body)
+    _show(made, json_output=json_output)
+
+
+@app.command("list")
+def list_(
+    *, partner: Partner = None, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False
+) -> None:
+    """List endpoints, newest first."""
+    with open_api() as api:
+        query = {"partner": api.partner_id(partner)}
+        document = api.listing(path("endpoints"), query, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("id"),
+            Column(title="state", show=lambda row: state(row["state"])),
+            column("breaker"),
+            column("url"),
+            column("events"),
+            Column(title="failing since", show=lambda row: when(row["failing_since"])),
+            column("description"),
+        ),
+        json_output=json_output,
+        none="No endpoints: `webhookd endpoints create URL` registers one.",
+    )
+
+
+@app.command("get")
+def get(endpoint: _Endpoint, *, json_output: Json = False) -> None:
+    """Show an endpoint; its secret is shown nowhere."""
+    with open_api() as api:
+        document = api.get(path("endpoints", endpoint))
+    _show(document, json_output=json_output)
+
+
+@app.command("update")
+def update(
+    endpoint: _Endpoint,
+    *,
+    url: Annotated[str | None, typer.Option(help="Another URL; what waits goes there too.")] = None,
+    description: _Description = None,
+    events: _Events = None,
+    task_types: _Types = None,
+    headers: _Headers = None,
+    rate_limit: _RateLimit = None,
+    max_concurrency: _Concurrency = None,
+    ordering: _Ordering = None,
+    max_attempts: _MaxAttempts = None,
+    base: _Base = None,
+    factor: _Factor = None,
+    cap: _Cap = None,
+    signature: _Signature = None,
+    reset: Annotated[
+        list[Resettable] | None, typer.Option(help="Back to the default; may be given again.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Change settings; what is not named stays. --event, --header and the like replace the whole list."""
+    body: dict[str, Any] = dict.fromkeys(map(str, reset or ()))
+    body |= given(
+        url=url,
+        description=description,
+        events=events,
+        task_types=task_types,
+        headers=pairs(headers, separator=":") if headers else None,
+        rate_limit=rate_limit,
+        max_concurrency=max_concurrency,
+        ordering=ordering,
+        retry=_retry(max_attempts, base, factor, cap),
+        signature=signature,
+    )
+    if not body:
+        raise typer.BadParameter("there is nothing to change", param_hint="OPTIONS")
+    with open_api() as api:
+        document = api.call("PATCH", path("endpoints", endpoint), body=body)
+    _show(document, json_output=json_output)
+
+
+@app.command("delete")
+def delete(endpoint: _Endpoint, *, json_output: Json = False) -> None:
+    """Delete an endpoint; what still waited for it becomes dead letters."""
+    with open_api() as api:
+        api.call("DELETE", path("endpoints", endpoint))
+    if json_output:
+        print_json({"id": endpoint, "deleted": True})
+    else:
+        print(f"Deleted {endpoint}.")
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    endpoint: _Endpoint,
+    *,
+    overlap: Annotated[
+        str, typer.Option(metavar="SPAN", help="How long the old secret signs beside the new: 0s, 12h, 7d.")
+    ] = "1d",
+    json_output: Json = False,
+) -> None:
+    """Make a new secret, shown this once."""
+    body = {"overlap_seconds": span_ms(overlap) / 1000}
+    with open_api() as api:
+        document = api.post(path("endpoints", endpoint, "rotate-secret"), body)
+    _show(document, json_output=json_output)
+
+
+@app.command("test")
+def send_test(endpoint: _Endpoint, *, json_output: Json = False) -> None:
+    """Send it a `webhookd.test` message, whatever it subscribes to."""
+    with open_api() as api:
+        delivery = api.post(path("endpoints", endpoint, "test"))
+    if json_output:
+        print_json(delivery)
+        return
+    print_facts({name: delivery[name] for name in ("id", "message_id", "event", "url", "state")})
+    tell(f"See what came of it: webhookd deliveries get {delivery['id']}")
+
+
+@app.command("enable")
+def enable(endpoint: _Endpoint, *, json_output: Json = False) -> None:
+    """Enable it; what was parked meanwhile is delivered."""
+    with open_api() as api:
+        document = api.post(path("endpoints", endpoint, "enable"))
+    _show(document, json_output=json_output)
+
+
+@app.command("disable")
+def disable(endpoint: _Endpoint, *, json_output: Json = False) -> None:
+    """Disable it; its deliveries are parked, not lost."""
+    with open_api() as api:
+        document = api.post(path("endpoints", endpoint, "disable"))
+    _show(document, json_output=json_output)
+
+
+def _retry(
+    max_attempts: int | None, base: float | None, factor: float | None, cap: float | None
+) -> dict[str, Any] | None:
+    retry = given(max_attempts=max_attempts, base_seconds=base, factor=factor, cap_seconds=cap)
+    return retry or None
+
+
+def _show(endpoint: dict[str, Any], *, json_output: bool) -> None:
+    if json_output:
+        print_json(endpoint)
+        return
+    retry = {name: value for name, value in endpoint["retry"].items() if value is not None}
+    print_facts(
+        {
+            "id": endpoint["id"],
+            "url": endpoint["url"],
+            "state": state(endpoint["state"]),
+            "reason": endpoint["disabled_reason"],
+            "breaker": endpoint["breaker"],
+            "failing since": when(endpoint["failing_since"]),
+            "description": endpoint["description"],
+            "events": endpoint["events"],
+            "task types": endpoint["task_types"],
+            "headers": list(endpoint["headers"]),
+            "rate limit": endpoint["rate_limit"],
+            "at a time": endpoint["max_concurrency"],
+            "ordering": endpoint["ordering"],
+            "retry": retry,
+            "signature": endpoint["signature"],
+            "public key": endpoint.get("public_key"),
+            "created": when(endpoint["created_at"]),
+            "secret": endpoint.get("secret"),
+            "the old until": when(endpoint.get("previous_expires_at")),
+        }
+    )
+    if "secret" in endpoint:
+        tell("The secret is shown this once: keep it.")

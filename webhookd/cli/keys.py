@@ -1,0 +1,84 @@
+"""`webhookd keys`: API keys of partners."""
+
+from typing import Annotated
+
+import typer
+
+from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.options import Cursor, Json, Limit, future, given
+from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, tell, when
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help=f"Make, list and revoke partners' keys. {THE_RULE} The key must be an admin's.",
+)
+
+_Partner = Annotated[str, typer.Argument(metavar="PARTNER", help="The partner, by id or name.")]
+
+
+@app.command("create")
+def create(
+    partner: _Partner,
+    *,
+    name: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What it may do: tasks:write, tasks:read, endpoints:write, deliveries:replay. May be given "
+            "again; every scope if left out."
+        ),
+    ] = None,
+    expires_at: Annotated[
+        str | None,
+        typer.Option(parser=future, metavar="TIME", help="When it ends: a time, or 12h, 30d from now."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Make a further key, which is shown this once; the others stay good."""
+    with open_api() as api:
+        made = api.post(
+            path("partners", api.partner_id(partner) or "", "keys"),
+            given(name=name, scopes=scope, expires_at=expires_at),
+        )
+    if json_output:
+        print_json(made)
+        return
+    print_facts({field: made[field] for field in ("id", "partner", "name", "scopes", "expires_at", "key")})
+    tell("The key is shown this once: keep it.")
+
+
+@app.command("list")
+def list_(partner: _Partner, *, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False) -> None:
+    """List a partner's keys, newest first; revoked and expired ones too."""
+    with open_api() as api:
+        keys = path("partners", api.partner_id(partner) or "", "keys")
+        document = api.listing(keys, {}, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("id"),
+            column("name"),
+            column("scopes"),
+            Column(title="created", show=lambda row: when(row["created_at"])),
+            Column(title="expires", show=lambda row: when(row["expires_at"])),
+            Column(title="revoked", show=lambda row: when(row["revoked_at"])),
+        ),
+        json_output=json_output,
+        none="This partner has no keys.",
+    )
+
+
+@app.command("revoke")
+def revoke(
+    key: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")],
+    *,
+    json_output: Json = False,
+) -> None:
+    """Revoke a key for good; every process refuses it within seconds."""
+    with open_api() as api:
+        api.call("DELETE", path("keys", key))
+    if json_output:
+        print_json({"id": key, "revoked": True})
+    else:
+        print(f"Revoked {key}.")

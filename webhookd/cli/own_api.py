@@ -1,0 +1,155 @@
+"""The API of this machine's installation, run inside the command: for its operator, who needs no key.
+
+Whoever can read the settings and the data dir could do all of this on the database anyway; this way it goes
+through the same checks and the same audit log (as `operator`). No broker is rung: the workers' sweep finds
+what there is to do within a second.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import httpx
+from starlette.types import ASGIApp
+
+from webhookd.adapters.broker.health import BrokerStatus
+from webhookd.adapters.store.drivers import parse_url
+from webhookd.adapters.telemetry import configure_logging
+from webhookd.api.app import create_app
+from webhookd.api.parts import ApiOptions, ApiParts
+from webhookd.api.watch import key_review
+from webhookd.core.admission import Ceilings
+from webhookd.core.api_keys import operator_key_hash
+from webhookd.core.egress import EgressPolicy
+from webhookd.core.errors import SettingsError
+from webhookd.core.records import TaskSignal
+from webhookd.flows.load import LoadGauge
+from webhookd.flows.rates import PartnerRates
+from webhookd.flows.submit import SubmitTasks
+from webhookd.flows.watch import Watchers
+from webhookd.settings import Settings, load_settings
+from webhookd.taskset import load_task_sets
+from webhookd.wiring import load_vault, open_store
+
+_SESSION: Final = "ses_cli"
+"""Only named, never begun: this process claims nothing."""
+
+
+@contextlib.contextmanager
+def own_api() -> Iterator[httpx.BaseTransport]:
+    """Open the installation that the settings name. Raises SettingsError."""
+    settings = load_settings()
+    require_database(settings)
+    configure_logging(log_format=settings.log_format, level="error", process="cli")
+    key = secrets.token_urlsafe(32)
+    with asyncio.Runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        try:
+            app = runner.run(stack.enter_async_context(_opened(settings, key)))
+            yield _InProcess(runner, app, key)
+        finally:
+            runner.run(stack.aclose())
+
+
+def require_database(settings: Settings) -> None:
+    """Refuse to make a database by looking for one. Raises SettingsError where a SQLite file is not there."""
+    url = parse_url(settings.resolved_database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise SettingsError(
+            f"There is no installation here ({url.database} does not exist): start one with `webhookd up`, "
+            "set WEBHOOKD_DATA_DIR to its data dir, or give WEBHOOKD_KEY and WEBHOOKD_URL of one elsewhere."
+        )
+
+
+class _InProcess(httpx.BaseTransport):
+    """Answers requests on the application itself. The loop runs only while a request is answered."""
+
+    def __init__(self, runner: asyncio.Runner, app: ASGIApp, key: str) -> None:
+        self._runner = runner
+        self._transport = httpx.ASGITransport(app, client=("127.0.0.1", 0))
+        self._key = key
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return self._runner.run(self._answer(request))
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._transport.handle_async_request(request)
+        return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+
+class _Nobody:
+    """Nobody is woken or told; sweeps and watchers look for themselves."""
+
+    def ring(self, queue: str) -> None:
+        """Wake nobody."""
+
+    def publish(self, changes: Sequence[TaskSignal]) -> None:
+        """Tell nobody."""
+
+
+async def _no_look_at_broker() -> BrokerStatus:
+    return BrokerStatus(ok=True)
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
+    task_set = load_task_sets(settings.tasks)
+    vault = load_vault(settings)
+    store = await open_store(settings, vault, _SESSION)
+    nobody = _Nobody()
+    load = LoadGauge(
+        store.queues,
+        look_at_broker=_no_look_at_broker,
+        free_disk_bytes=lambda: None,
+        monotonic=time.monotonic,
+    )
+    watchers = Watchers(
+        store.tasks,
+        store.changes,
+        is_good_key=key_review(store.keys.find, store.clock.now_ms),
+        base_url=settings.public_url,
+    )
+    watching = asyncio.create_task(watchers.run())
+    try:
+        await load.refresh()
+        yield create_app(
+            ApiParts(
+                options=ApiOptions(
+                    base_url=settings.public_url,
+                    admin_key_hash=operator_key_hash(key),
+                    max_input_bytes=settings.max_input_bytes,
+                ),
+                store=store,
+                task_types=task_set,
+                egress=EgressPolicy.parse(settings.egress_allow),
+                vault=vault,
+                submit=SubmitTasks(
+                    intake=store.tasks,
+                    memory=store.idempotency,
+                    load=load,
+                    rates=PartnerRates(rate=settings.partner_rate, burst=settings.partner_burst),
+                    bell=nobody,
+                    announcer=nobody,
+                    ceilings=Ceilings(
+                        max_queued=settings.max_queued,
+                        partner_max_queued=settings.partner_max_queued,
+                        min_free_disk_bytes=settings.min_free_disk_bytes,
+                    ),
+                ),
+                load=load,
+                bell=nobody,
+                signals=nobody,
+                watchers=watchers,
+                now_ms=store.clock.now_ms,
+            )
+        )
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await store.close()
