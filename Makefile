@@ -49,10 +49,13 @@ layers: $(VENV)/.dev ## imports go downward only
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-lock: $(VENV)/.dev ## renew the two lock files
+lock: $(BIN)/python ## renew the two lock files
 	$(INSTALL) uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -U pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -U pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras -q -U pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras -q -U pyproject.toml --group dev -o requirements-dev.lock
+
+docs: $(VENV)/.dev ## write the generated pages of docs/reference
+	$(BIN)/python -m tests.generate_docs
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -1,12 +1,32 @@
 """Fixtures shared by all tests. A missing service skips the test on a laptop and fails it in CI."""
 
+import logging
 import os
 from collections.abc import Iterator
 
 import pytest
+import structlog
+from hypothesis import settings
 
 from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer
 from webhookd.core.errors import SettingsError
+
+settings.register_profile("webhookd", deadline=None)
+settings.load_profile("webhookd")
+
+
+@pytest.fixture(autouse=True)
+def logging_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test that sets up logging (a command run in this process) not decide for those after it."""
+    configure = structlog.configure
+    monkeypatch.setattr(
+        structlog, "configure", lambda **given: configure(**{**given, "cache_logger_on_first_use": False})
+    )
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
 
 
 def missing(error: Exception) -> None:

@@ -14,7 +14,7 @@ from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import SettingsError, WebhookdError
 from webhookd.loops import allow_many_files, loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
-from webhookd.wiring import ApiProcess, api_process
+from webhookd.wiring.api import ApiProcess, api_process
 
 UNREAD_SECONDS: Final = 60
 """How long a client may leave unread what was sent: closing alone waits for it without end."""

@@ -15,7 +15,7 @@ from webhookd.core.errors import WebhookdError
 from webhookd.loops import allow_many_files, loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring import Role, worker_process
+from webhookd.wiring.worker import Role, worker_process
 
 log = structlog.get_logger(__name__)
 

@@ -26,7 +26,7 @@ from webhookd.core.execution import ClaimTasks, End, Progress, TaskEnd, TypeLimi
 from webhookd.core.records import ClaimedTask, TaskSignal
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
-from webhookd.wiring import api_process
+from webhookd.wiring.api import api_process
 
 ADMIN_KEY = "an-admin-key-of-the-tests"
 SESSION = "ses_hand"

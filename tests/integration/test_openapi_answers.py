@@ -210,6 +210,7 @@ async def operations(face: Face, admin: httpx.AsyncClient, client: httpx.AsyncCl
     await admin.get("/v1/audit")
     await client.get("/healthz")
     await client.get("/readyz")
+    await admin.get("/metrics")
     face.disk[0] = 1
     await client.get("/readyz")
     await client.get("/openapi.json")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,12 +136,15 @@ def _pasted(script: str, dev: Dev) -> Iterator["subprocess.Popen[bytes]"]:
         "9000": str(free_port()),
         "9001": str(free_port()),
     }
-    for before, after in replaced.items():
-        script = script.replace(before, after)
+    wanted = "|".join(rf"\b{name}\b" if name.isdigit() else re.escape(name) for name in replaced)
+    script = re.sub(wanted, lambda found: replaced[found[0]], script)
     # A reader takes longer than this between two lines, and this machine may be slow.
     script = re.sub(r"^sleep (\d+)$", r"sleep $((3 * \1))", script, flags=re.MULTILINE)
     script = re.sub(
-        r"(listen --port (\d+)[^\n]*) &$", r"\1 >listen-\2.txt 2>&1 &", script, flags=re.MULTILINE
+        r"^(.* listen --port (\d+).*) &$",
+        r"\1 >listen-\2.txt 2>&1 &\nuntil grep -q Listening listen-\2.txt; do sleep 0.1; done",
+        script,
+        flags=re.MULTILINE,
     )
     (dev.folder / "pasted.sh").write_text(script + "\ntouch done\nwait\n")
     environment = {**os.environ, "ADMIN": dev.admin_key, "no_proxy": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
@@ -158,7 +161,8 @@ def _pasted(script: str, dev: Dev) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -15,7 +15,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-NOISY: Final = ("uvicorn.access", "uvicorn.error", "alembic", "dramatiq", "aiosqlite")
+NOISY: Final = ("uvicorn.access", "uvicorn.error", "alembic", "dramatiq")
 """Their chatter helps nobody (and uvicorn's access log has whole URLs): warnings only."""
 
 

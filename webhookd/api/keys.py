@@ -24,9 +24,7 @@ def _known_scope(scope: str) -> str:
     return scope
 
 
-Scope = Annotated[
-    str, AfterValidator(_known_scope), WithJsonSchema({"type": "string", "enum": list(SCOPES)})
-]
+Scope = Annotated[str, AfterValidator(_known_scope), WithJsonSchema({"type": "string", "enum": list(SCOPES)})]
 
 
 class NewKey(Body):

@@ -13,7 +13,7 @@ from typing import Final
 from webhookd.adapters.vault import generate_key
 from webhookd.core.errors import SettingsError
 from webhookd.settings import Settings
-from webhookd.wiring import KEYS_FILE
+from webhookd.wiring.process import KEYS_FILE
 
 _LOCK_FILE: Final = "up.lock"
 

@@ -33,7 +33,7 @@ from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring import load_vault, open_store
+from webhookd.wiring.process import load_vault, open_store
 
 _SESSION: Final = "ses_cli"
 """Only named, never begun: this process claims nothing."""

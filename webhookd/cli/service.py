@@ -31,7 +31,7 @@ from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError, Unavailable, WebhookdError
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring import load_vault, open_store
+from webhookd.wiring.process import load_vault, open_store
 
 log = structlog.get_logger(__name__)
 

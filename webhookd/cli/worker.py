@@ -14,7 +14,7 @@ from webhookd.cli.signals import StopSignals
 from webhookd.core.errors import SettingsError
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring import broker_url, load_vault, open_store
+from webhookd.wiring.process import broker_url, load_vault, open_store
 
 app = typer.Typer(add_completion=False)
 

@@ -109,6 +109,8 @@ def allowance(replay: Replay, *, now_ms: int) -> Allowance:
     next_ms = float(replay.created_ms) if replay.place is None else replay.place.next_ms
     earliest_ms = max(next_ms, now_ms - SAVED_UP_MS)
     count = floor((now_ms - earliest_ms) / spacing_ms) + 1 if now_ms >= earliest_ms else 0
+    if count and earliest_ms + count * spacing_ms <= now_ms:  # the division was rounded down
+        count += 1
     return Allowance(count=count, earliest_ms=earliest_ms, spacing_ms=spacing_ms)
 
 

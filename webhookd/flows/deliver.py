@@ -68,6 +68,10 @@ class Posts(Protocol):
         """Send one POST; the far side's faults come back in the answer."""
         ...
 
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
 
 class Opens(Protocol):
     """What opens sealed secrets."""
@@ -88,7 +92,6 @@ class DeliveryEngine:
         vault: Opens,
         lease: Lease,
         alarm: Alarm,
-        ring: Callable[[str], None],
         now_ms: Callable[[], int],
         new_span_id: Callable[[], str],
         chance: Callable[[], float],
@@ -102,7 +105,6 @@ class DeliveryEngine:
         self._vault = vault
         self._lease = lease
         self._alarm = alarm
-        self._ring = ring
         self._now_ms = now_ms
         self._new_span_id = new_span_id
         self._chance = chance
@@ -169,6 +171,7 @@ class DeliveryEngine:
             await asyncio.wait(self._under_way, timeout=grace_seconds)
         for attempt in self._under_way:
             attempt.cancel()
+        await self._sender.close()
 
     async def _claim(self, free: int) -> Turn:
         slow_free = max(0, self._connections // SLOW_SHARE - self._slow_under_way)

@@ -91,7 +91,8 @@ class Idempotency:
             row = conn.execute(select(idempotency).where(mine)).one()
             return Kept(answer=self._answer_of(row, request), replayed=True)
         answer = effect(conn)
-        sealed = self._vault.seal(answer, partner=request.owner, endpoint=None, field=_field(request.key))
+        field = answer_field(request.key)
+        sealed = self._vault.seal(answer, partner=request.owner, endpoint=None, field=field)
         conn.execute(
             idempotency.update().where(mine).values(outcome=orjson.dumps({"sealed": sealed}).decode())
         )
@@ -103,7 +104,7 @@ class Idempotency:
                 "This Idempotency-Key was used before with another request; use a new key for a new request."
             )
         sealed = orjson.loads(row.outcome)["sealed"]
-        return self._vault.open(sealed, partner=request.owner, endpoint=None, field=_field(request.key))
+        return self._vault.open(sealed, partner=request.owner, endpoint=None, field=answer_field(request.key))
 
     def _find(self, conn: Connection, owner: str, key: str, now_ms: int) -> KnownKey | None:
         row = conn.execute(
@@ -119,5 +120,6 @@ class Idempotency:
         return KnownKey(fingerprint=row.fingerprint, task_ids=task_ids, outcome=row.outcome)
 
 
-def _field(key: str) -> str:
+def answer_field(key: str) -> str:
+    """Return the vault's name for the kept answer of a key."""
     return f"idempotency {key}"

@@ -79,7 +79,7 @@ class LaneClaims:
         dealt = _deal(picked, waiting, request)
         counts = Counter(row.lane_id for row in dealt.items)
         taken = _take(conn, request, [row.id for row in dealt.items]) if dealt.items else []
-        _move_lanes(conn, request.now_ms, picked, paces, ceilings, counts)
+        _move_lanes(conn, request.now_ms, picked, paces=paces, ceilings=ceilings, counts=counts)
         targets = read_targets(conn, request.now_ms, [row for row in picked if row.id in counts])
         vtimes = {**request.partner_vtimes, **dealt.vtimes}
         slow_left = request.slow_free - sum(counts[row.id] for row in picked if row.slow)
@@ -110,6 +110,7 @@ def _move_lanes(
     conn: Connection,
     now_ms: int,
     picked: Sequence[Row[Any]],
+    *,
     paces: dict[str, LanePace],
     ceilings: dict[str, int],
     counts: Counter[str],

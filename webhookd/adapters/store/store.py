@@ -4,7 +4,7 @@ Each noun's class only says which function runs how (read, own transaction, grou
 themselves are in the modules beside this one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from webhookd.adapters.store.partners import Partners
 from webhookd.adapters.store.publish import Publisher
 from webhookd.adapters.store.replays import Replays
 from webhookd.adapters.store.sealed import sealed_key_ids
-from webhookd.adapters.store.submit import Intake
+from webhookd.adapters.store.submit import Intake, ensure_queues
 from webhookd.adapters.store.sweeps import Sweeps, Swept, Waiting
 from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.vault import Vault
@@ -149,6 +149,10 @@ class QueueStore:
     async def partner_queued(self) -> dict[str, int]:
         """Return how many tasks of each partner wait."""
         return await self._db.read(counters.read_partner_queued)
+
+    async def ensure(self, names: Sequence[str]) -> None:
+        """Make sure these queues are there, to be listed and paused before their first task."""
+        await self._db.write(ensure_queues, names)
 
     async def set_paused(self, name: str, paused_ms: int | None) -> bool:
         """Pause (a time) or resume (None) a queue. False: there is no such queue."""

@@ -1,0 +1,69 @@
+"""Records with the defaults, for tests that care about one field."""
+
+from dataclasses import replace
+from typing import Any
+
+from webhookd.core.model import Priority, TaskState
+from webhookd.core.records import ClaimedTask, Task
+
+NOW = 1_790_000_000_000
+
+
+def a_task(**changes: Any) -> Task:
+    plain = Task(
+        id="task_1",
+        partner_id="prt_1",
+        type="report.statement",
+        queue="reports",
+        state=TaskState.SUCCEEDED,
+        priority=Priority.NORMAL,
+        version=3,
+        attempts=1,
+        max_attempts=3,
+        progress_percent=None,
+        progress_message=None,
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        trace_parent_id="b7ad6b7169203331",
+        trace_flags=1,
+        trace_state="",
+        callback_url=None,
+        callback_origin=None,
+        endpoint_ids=(),
+        events=(),
+        metadata_json="{}",
+        result_json=None,
+        error_code=None,
+        error_message=None,
+        created_ms=NOW,
+        run_at_ms=None,
+        due_ms=NOW,
+        expires_ms=None,
+        started_ms=None,
+        finished_ms=None,
+        cancel_requested=False,
+    )
+    return replace(plain, **changes)
+
+
+def a_claimed_task(**changes: Any) -> ClaimedTask:
+    plain = ClaimedTask(
+        id="task_1",
+        partner_id="prt_1",
+        type="quick",
+        queue="default",
+        version=2,
+        attempt=1,
+        budget_attempt=1,
+        max_attempts=3,
+        token=1,
+        suspect=False,
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        trace_parent_id="b7ad6b7169203331",
+        trace_flags=1,
+        trace_state="",
+        input_json="{}",
+        created_ms=NOW,
+        claimed_ms=NOW,
+        due_ms=NOW,
+    )
+    return replace(plain, **changes)

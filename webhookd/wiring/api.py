@@ -1,0 +1,107 @@
+"""The API process: its parts joined."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth
+from webhookd.adapters.log_facts import log_request
+from webhookd.adapters.metrics import (
+    count_request,
+)
+from webhookd.api.app import create_app
+from webhookd.api.client_address import parse_proxies
+from webhookd.api.parts import ApiOptions, ApiParts
+from webhookd.api.watch import key_review
+from webhookd.core.admission import Ceilings
+from webhookd.core.api_keys import operator_key_hash
+from webhookd.core.egress import EgressPolicy
+from webhookd.flows.load import LoadGauge
+from webhookd.flows.rates import PartnerRates
+from webhookd.flows.submit import SubmitTasks
+from webhookd.flows.watch import Watchers
+from webhookd.settings import Settings
+from webhookd.taskset import load_task_sets
+from webhookd.wiring.process import background, broker_url, running_process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiProcess:
+    """The application, and those who wait in it: they must be drained before it can stop."""
+
+    app: ASGIApp
+    watchers: Watchers
+
+
+@contextlib.asynccontextmanager
+async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
+    """Build the API on real parts; what it needs in the background runs as long as the context."""
+    task_set = load_task_sets(settings.tasks)
+    health = BrokerHealth(broker_url(settings), queues=(*task_set.queues, DELIVER_QUEUE))
+    async with (
+        running_process(settings, "api", {"port": settings.port}) as common,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        stack.push_async_callback(health.aclose)
+        store, ringer, signals = common.store, common.ringer, common.signals
+        await store.queues.ensure(task_set.queues)
+        load = LoadGauge(
+            store.queues,
+            look_at_broker=health.check,
+            free_disk_bytes=_free_disk(settings),
+            monotonic=time.monotonic,
+        )
+        watchers = Watchers(
+            store.tasks,
+            store.changes,
+            is_good_key=key_review(store.keys.find, store.clock.now_ms),
+            base_url=settings.public_url,
+        )
+        for work in (load.run(), watchers.run(), signals.listen(watchers.hear)):
+            await stack.enter_async_context(background(work))
+        parts = ApiParts(
+            options=ApiOptions(
+                base_url=settings.public_url,
+                admin_key_hash=operator_key_hash(settings.admin_key) if settings.admin_key else None,
+                max_input_bytes=settings.max_input_bytes,
+                trusted_proxies=parse_proxies(settings.trusted_proxies),
+            ),
+            store=store,
+            task_types=task_set,
+            egress=EgressPolicy.parse(settings.egress_allow),
+            vault=common.vault,
+            submit=SubmitTasks(
+                intake=store.tasks,
+                memory=store.idempotency,
+                load=load,
+                rates=PartnerRates(rate=settings.partner_rate, burst=settings.partner_burst),
+                bell=ringer,
+                announcer=signals,
+                ceilings=Ceilings(
+                    max_queued=settings.max_queued,
+                    partner_max_queued=settings.partner_max_queued,
+                    min_free_disk_bytes=settings.min_free_disk_bytes,
+                ),
+            ),
+            load=load,
+            bell=ringer,
+            signals=signals,
+            watchers=watchers,
+            now_ms=store.clock.now_ms,
+            metrics=common.metrics,
+            listeners=(log_request(), count_request(common.metrics.tally)),
+        )
+        yield ApiProcess(app=create_app(parts), watchers=watchers)
+
+
+def _free_disk(settings: Settings) -> Callable[[], int | None]:
+    """Watch the disk only where the database is a file of ours."""
+    if settings.database_url and not settings.database_url.startswith("sqlite"):
+        return lambda: None
+    path = Path(settings.resolved_database_url.removeprefix("sqlite:///")).parent
+    return lambda: shutil.disk_usage(path).free

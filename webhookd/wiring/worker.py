@@ -1,0 +1,176 @@
+"""Worker processes: task workers and deliver workers, joined."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import webhookd
+from webhookd.adapters.broker import DELIVER_QUEUE, TurnWorker
+from webhookd.adapters.entropy import chance, new_span_id
+from webhookd.adapters.log_facts import log_attempt, log_refused_addresses, log_run
+from webhookd.adapters.metrics import (
+    count_attempt,
+    count_refused_addresses,
+    count_run,
+)
+from webhookd.adapters.runner import Runner
+from webhookd.adapters.sender import AddressesRefused, build_sender
+from webhookd.adapters.store.retention import Retention, RetentionPolicy
+from webhookd.core.egress import EgressPolicy
+from webhookd.core.errors import SettingsError
+from webhookd.core.retry import RetryPolicy
+from webhookd.flows.alarm import Alarm
+from webhookd.flows.deliver import DeliveryEngine
+from webhookd.flows.execute import Executor
+from webhookd.flows.replay import ReplayFlow
+from webhookd.flows.sweep import Chore, Sweeper
+from webhookd.settings import Settings
+from webhookd.taskset import load_task_sets
+from webhookd.wiring.process import Process, background, broker_url, running_process
+
+DAY_MS = 86_400_000
+
+Role = Literal["tasks", "deliver"]
+
+
+def delivery_policy(settings: Settings) -> RetryPolicy:
+    """Return the default retry policy of deliveries."""
+    return RetryPolicy(
+        max_attempts=settings.retry_max_attempts,
+        base_seconds=settings.retry_base_seconds,
+        factor=settings.retry_factor,
+        cap_seconds=settings.retry_cap_seconds,
+    )
+
+
+@contextlib.asynccontextmanager
+async def worker_process(settings: Settings, role: Role, queues: tuple[str, ...]) -> AsyncIterator[None]:
+    """Run a task worker for `queues`, or a deliver worker, as long as the context; then end gracefully."""
+    detail = {"queues": list(queues), "slots": settings.worker_threads if role == "tasks" else 0}
+    async with running_process(settings, role, detail) as common:
+        alarm = Alarm(common.ringer.ring, common.store.clock.now_ms)
+        work = _executor(common, alarm, queues) if role == "tasks" else _engine(common, alarm)
+        sweeper = _sweeper(common, alarm)
+        turns = TurnWorker(
+            broker_url(settings),
+            queues=queues if role == "tasks" else (DELIVER_QUEUE,),
+            on_turn=work.turn,
+            loop=asyncio.get_running_loop(),
+        )
+        turns.start()
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(background(sweeper.run()))
+            if isinstance(work, Executor):
+                await stack.enter_async_context(background(work.watch_cancellations()))
+            try:
+                yield
+            finally:
+                async with asyncio.TaskGroup() as ending:
+                    ending.create_task(work.stop(settings.shutdown_seconds))
+                    ending.create_task(turns.stop(settings.shutdown_seconds))
+                alarm.close()
+
+
+def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...]) -> Executor:
+    settings = common.settings
+    task_set = load_task_sets(settings.tasks)
+    unknown = sorted(set(queues) - set(task_set.queues))
+    if unknown:
+        raise SettingsError(
+            f"--queues: no task type uses the queue {unknown[0]!r}; "
+            f"the queues of WEBHOOKD_TASKS are {', '.join(task_set.queues)}."
+        )
+    return Executor(
+        tasks=common.store.tasks,
+        runner=Runner(
+            slots=settings.worker_threads,
+            task_spec=settings.tasks,
+            log_format=settings.log_format,
+            log_level=settings.log_level,
+        ),
+        task_set=task_set,
+        lease=common.lease,
+        alarm=alarm,
+        ring=common.ringer.ring,
+        publish=common.signals.publish,
+        now_ms=common.store.clock.now_ms,
+        listeners=(log_run(), count_run(common.metrics.tally)),
+    )
+
+
+def _engine(common: Process, alarm: Alarm) -> DeliveryEngine:
+    settings, tally = common.settings, common.metrics.tally
+    security_events = (log_refused_addresses(), count_refused_addresses(tally))
+
+    def refused(event: AddressesRefused) -> None:
+        for listen in security_events:
+            listen(event)
+
+    return DeliveryEngine(
+        lanes=common.store.lanes,
+        sender=build_sender(
+            EgressPolicy.parse(settings.egress_allow),
+            timeout_seconds=settings.delivery_timeout_seconds,
+            proxy_url=settings.egress_proxy or None,
+            max_connections=settings.delivery_connections,
+            max_per_host=settings.delivery_per_host,
+            on_security_event=refused,
+        ),
+        vault=common.vault,
+        lease=common.lease,
+        alarm=alarm,
+        now_ms=common.store.clock.now_ms,
+        new_span_id=new_span_id,
+        chance=chance,
+        policy=delivery_policy(settings),
+        connections=settings.delivery_connections,
+        user_agent=f"webhookd/{webhookd.__version__}",
+        listeners=(log_attempt(), count_attempt(tally)),
+    )
+
+
+def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
+    settings, store = common.settings, common.store
+    replays = ReplayFlow(store.replays, bell=common.ringer, signals=common.signals)
+    retention = Retention(store.db, _retention_policy(settings))
+    now_ms = store.clock.now_ms
+
+    async def replay() -> bool:
+        await replays.step(now_ms())
+        return False
+
+    async def settle() -> bool:
+        if await store.endpoints.settle_strays(now_ms()):
+            common.ringer.ring(DELIVER_QUEUE)
+        return False
+
+    async def forget() -> bool:
+        return await retention.step(now_ms())
+
+    return Sweeper(
+        repairs=store.sweeps,
+        alarm=alarm,
+        ring=common.ringer.ring,
+        publish=common.signals.publish,
+        now_ms=now_ms,
+        every_seconds=settings.sweep_seconds,
+        chores=(
+            Chore(name="replay", every_seconds=settings.sweep_seconds, step=replay),
+            Chore(name="settle", every_seconds=settings.sweep_seconds, step=settle),
+            Chore(name="retention", every_seconds=60.0, step=forget),
+        ),
+    )
+
+
+def _retention_policy(settings: Settings) -> RetentionPolicy:
+    def ms(days: float | None) -> int | None:
+        return None if days is None else int(days * DAY_MS)
+
+    return RetentionPolicy(
+        tasks_ms=ms(settings.retention_tasks_days),
+        attempts_ms=ms(settings.retention_attempts_days),
+        dead_letters_ms=ms(settings.retention_dead_letters_days),
+        audit_ms=ms(settings.retention_audit_days),
+        idempotency_ms=int(settings.idempotency_hours * 3_600_000),
+    )
