@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -55,10 +55,18 @@ def _ps(pid: int, column: str) -> str:
     return ""
 
 
-async def until(condition: Callable[[], object], *, what: str, seconds: float = 30.0) -> None:
-    """Wait, in small steps, until `condition()` is true; fails the test saying `what` never came."""
+async def until(
+    condition: Callable[[], object | Awaitable[object]], *, what: str, seconds: float = 30.0
+) -> None:
+    """Wait, in small steps, until `condition()` (or what it leads to, awaited) is true.
+
+    Fails the test saying `what` never came.
+    """
     give_up_at = time.monotonic() + seconds
-    while not condition():
+    while True:
+        found = condition()
+        if await found if isinstance(found, Awaitable) else found:
+            return
         assert time.monotonic() < give_up_at, f"{what}: not within {seconds:.0f} s"
         await asyncio.sleep(0.02)
 

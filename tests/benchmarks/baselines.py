@@ -15,9 +15,8 @@ import time
 from pathlib import Path
 
 import aiohttp
-import httpx
 
-from tests.benchmarks.installation import pin
+from tests.benchmarks.installation import pin, sink_counts
 from tests.services import ValkeyServer
 from webhookd.loops import loop_factory
 
@@ -51,7 +50,7 @@ def dramatiq_rate(url: str, posts: int, core: int | None, folder: Path) -> float
 
         for number in range(posts):
             plain_dramatiq.deliver.send(number)
-        before: int = httpx.get(f"{url}/count").json()["posts"]
+        before: int = sink_counts(url)["posts"]
         worker = subprocess.Popen(
             [sys.executable, "-m", "dramatiq", "tests.benchmarks.plain_dramatiq", "-p", "1", "-t", "8"],
             stderr=subprocess.DEVNULL,
@@ -60,7 +59,7 @@ def dramatiq_rate(url: str, posts: int, core: int | None, folder: Path) -> float
         started = 0.0
         try:
             while True:
-                done: int = httpx.get(f"{url}/count").json()["posts"] - before
+                done: int = sink_counts(url)["posts"] - before
                 if done and not started:
                     started, first = time.monotonic(), done
                 if done >= posts:

@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import httpx
 from sqlalchemy import Connection, func, select, text
 
-from tests.benchmarks.installation import Installation, Store, installation, sink, wait_for
+from tests.benchmarks.installation import Installation, Store, installation, sink, sink_counts, wait_for
 from webhookd.adapters.entropy import new_id, new_signing_secret
 from webhookd.adapters.store import secrets as secret_rows
 from webhookd.adapters.store.database import Database
@@ -50,9 +49,9 @@ def drain(store: Store, *, lanes: int, count: int, history: int = 0) -> Drain:
     with installation(store, WEBHOOKD_LOG_FORMAT="json") as made, sink(core=1) as (url, _):
         asyncio.run(_fill(made, lambda _number: url, lanes=lanes, count=count, history=history))
         made.start("deliver", "webhookd.worker", "deliver", core=0)
-        wait_for(lambda: _sink(url)["posts"] > 0, 60, "the first delivery")
-        started, already = time.monotonic(), int(_sink(url)["posts"])
-        wait_for(lambda: _sink(url)["posts"] >= count, 600, "the backlog's end")
+        wait_for(lambda: sink_counts(url)["posts"] > 0, 60, "the first delivery")
+        started, already = time.monotonic(), int(sink_counts(url)["posts"])
+        wait_for(lambda: sink_counts(url)["posts"] >= count, 600, "the backlog's end", every=0.2)
         wait_for(lambda: asyncio.run(_pending(made)) == 0, 60, "the records")
         seconds = time.monotonic() - started
         return Drain(
@@ -200,8 +199,3 @@ async def _pending(made: Installation) -> int:
         return count
     finally:
         await database.close()
-
-
-def _sink(url: str) -> dict[str, float]:
-    document: dict[str, float] = httpx.get(f"{url}/count").json()
-    return document

@@ -4,11 +4,20 @@ import asyncio
 import statistics
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import httpx
 
-from tests.benchmarks.installation import Store, installation, make_partner, sink, wait_for
+from tests.benchmarks.installation import (
+    Store,
+    ask_api,
+    installation,
+    make_partner,
+    sink,
+    sink_counts,
+    wait_for,
+)
 
 _TYPE = "demo.echo"
 
@@ -40,8 +49,8 @@ def measure(store: Store, *, tasks: int, accepts: int, samples: int) -> EndToEnd
         already = _posts(url)
         started = time.monotonic()
         _submit_batches(made.api_url, key, url, tasks)
-        wait_for(lambda: _posts(url) - already >= tasks, 300, "the deliveries")
-        wait_for(lambda: _recorded(made.api_url, key), 60, "their records")
+        wait_for(lambda: _posts(url) - already >= tasks, 300, "the deliveries", every=0.2)
+        wait_for(lambda: _recorded(made.api_url, key), 60, "their records", every=0.1)
         rate = tasks / (time.monotonic() - started)
         cpu = {name: (made.cpu_seconds(name) - before[name]) / tasks * 1e6 for name in made.processes}
         made.stop("tasks")
@@ -79,9 +88,9 @@ def _quiet_latencies(api_url: str, key: str, callback_url: str, samples: int) ->
                 "metadata": {"latency": name},
             }
             client.post("/v1/tasks", json=body).raise_for_status()
-            wait_for(lambda already=already: _posts(callback_url) > already, 30, "the delivery")
+            wait_for(partial(_more_posts, callback_url, already), 30, "the delivery")
             time.sleep(0.03)
-    arrivals = httpx.get(f"{callback_url}/count").json()["arrivals"]
+    arrivals = sink_counts(callback_url)["arrivals"]
     return [at - sent[name] for name, at in arrivals]
 
 
@@ -104,16 +113,14 @@ async def _accepts(api_url: str, key: str, count: int) -> float:
 
 
 def _posts(url: str) -> int:
-    posts: int = httpx.get(f"{url}/count").json()["posts"]
+    posts: int = sink_counts(url)["posts"]
     return posts
+
+
+def _more_posts(url: str, already: int) -> bool:
+    return _posts(url) > already
 
 
 def _recorded(api_url: str, key: str) -> bool:
     """Whether nothing of this partner is pending any more."""
-    answer = httpx.get(
-        f"{api_url}/v1/deliveries",
-        params={"state": "pending", "limit": 1},
-        headers={"Authorization": f"Bearer {key}"},
-    )
-    answer.raise_for_status()
-    return not answer.json()["data"]
+    return not ask_api(api_url, key, "/v1/deliveries?state=pending&limit=1")["data"]

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
@@ -22,6 +22,8 @@ from webhookd.adapters.vault import generate_key
 
 Store = Literal["sqlite", "postgresql"]
 ADMIN_KEY = "benchmark-admin-key"
+_KEPT = httpx.Client(trust_env=False)
+"""One client for all looks at the sink: a new one each time costs as much as fifty deliveries."""
 
 
 def free_port() -> int:
@@ -90,14 +92,19 @@ def pin(pid: int, core: int | None) -> None:
         os.sched_setaffinity(pid, {sorted(os.sched_getaffinity(0))[core % len(os.sched_getaffinity(0))]})
 
 
-def wait_for(condition: object, seconds: float, what: str) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float, what: str, *, every: float = 0.05) -> None:
     """Poll until `condition()` is true."""
-    assert callable(condition)
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:
             raise TimeoutError(f"{what} did not come within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(every)
+
+
+def sink_counts(url: str) -> dict[str, Any]:
+    """Return what the sink has counted; see `tests.benchmarks.sink.Counts`."""
+    document: dict[str, Any] = _KEPT.get(f"{url}/count").json()
+    return document
 
 
 @contextmanager
@@ -152,6 +159,13 @@ def sink(core: int | None = None) -> Iterator[tuple[str, str]]:
         process.wait()
 
 
+def ask_api(api_url: str, key: str, path: str) -> Any:
+    """Return the answer to a GET."""
+    answer = _KEPT.get(f"{api_url}{path}", headers={"Authorization": f"Bearer {key}"})
+    answer.raise_for_status()
+    return answer.json()
+
+
 def make_partner(api_url: str) -> str:
     """Return the key of a new partner."""
     made = httpx.post(
@@ -166,6 +180,6 @@ def make_partner(api_url: str) -> str:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=1).status_code == 200
+        return _KEPT.get(url, timeout=1).status_code == 200
     except httpx.HTTPError:
         return False

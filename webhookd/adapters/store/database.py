@@ -157,6 +157,8 @@ class Database:
             jobs, self._jobs = self._jobs[:BATCH_LIMIT], self._jobs[BATCH_LIMIT:]
             if jobs:
                 await self._commit(jobs)
+                # What the answers lead to (the next claim) joins the next transaction.
+                await asyncio.sleep(0)
 
     async def _commit(self, jobs: list[_Job], tries: int = 3) -> None:
         started = asyncio.get_running_loop().time()

@@ -4,7 +4,7 @@ Every write is fenced: it happens only while the session and token of the claim 
 a process that was frozen past its lease cannot overwrite what another one did since.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from webhookd.adapters.store.counters import DepthChange
-from webhookd.adapters.store.publish import Publisher
+from webhookd.adapters.store.publish import NO_SPANS, Publisher
 from webhookd.adapters.store.rows import TASK_COLUMNS, select_tasks, task_from
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import runs, task_bodies, tasks
@@ -63,7 +63,10 @@ class Ends:
             row = written[end.task.id, end.task.token]
             depth.move(row.queue, row.partner_id, TaskState.RUNNING, TaskState(row.state))
         deliveries = self.announce_ended(
-            conn, [row.id for row in written.values() if row.state in TASK_DONE], now_ms=now_ms
+            conn,
+            [row.id for row in written.values() if row.state in TASK_DONE],
+            now_ms=now_ms,
+            span_ids={end.task.id: end.span_id for end in kept},
         )
         depth.write(conn)
         results: list[Recorded | Exception] = []
@@ -76,13 +79,21 @@ class Ends:
             results.append(Recorded(lost=False, signal=signal, deliveries=deliveries.get(row.id, 0)))
         return results
 
-    def announce_ended(self, conn: Connection, task_ids: Sequence[str], *, now_ms: int) -> dict[str, int]:
-        """Announce tasks that have just reached a final state; return the sendable deliveries of each."""
+    def announce_ended(
+        self, conn: Connection, task_ids: Sequence[str], *, now_ms: int, span_ids: Mapping[str, str] = NO_SPANS
+    ) -> dict[str, int]:
+        """Announce tasks that have just reached a final state; return the sendable deliveries of each.
+
+        `span_ids` as in `Publisher.announce_tasks`.
+        """
         if not task_ids:
             return {}
         ended = read_tasks(conn, task_ids)
         announced = self.publisher.announce_tasks(
-            conn, [(task, f"task.{task.state.value}") for task in ended], now_ms=now_ms
+            conn,
+            [(task, f"task.{task.state.value}") for task in ended],
+            now_ms=now_ms,
+            span_ids=span_ids,
         )
         return {
             task.id: len(a.delivery_ids) if a is not None and a.sendable else 0
@@ -106,7 +117,10 @@ class Ends:
         if rows:
             moved = read_tasks(conn, [row.id for row in rows.values()])
             self.publisher.announce_tasks(
-                conn, [(task, "task.progress") for task in moved], now_ms=max(r.now_ms for r in reports)
+                conn,
+                [(task, "task.progress") for task in moved],
+                now_ms=max(r.now_ms for r in reports),
+                span_ids={report.task_id: report.span_id for report in newest.values()},
             )
         return [
             None
@@ -211,7 +225,7 @@ def _end(dialect: str) -> Any:
         tasks.update()
         .where(
             tasks.c.id == r.id,
-            tasks.c.session_id == r.session_id,
+            tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
             tasks.c.token == r.token,
             tasks.c.state == TaskState.RUNNING.value,
         )
@@ -245,7 +259,7 @@ def _progress(dialect: str) -> Any:
         tasks.update()
         .where(
             tasks.c.id == r.id,
-            tasks.c.session_id == r.session_id,
+            tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
             tasks.c.token == r.token,
             tasks.c.state == TaskState.RUNNING.value,
         )

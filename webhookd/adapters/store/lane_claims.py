@@ -231,6 +231,7 @@ def _due(row: Row[Any], target: LaneTarget) -> DueDelivery:
         task_id=row.task_id,
         created_ms=row.created_ms,
         trace_id=row.trace_id,
+        trace_parent_id=row.trace_parent_id,
         trace_flags=row.trace_flags,
         trace_state=row.trace_state,
         target=target,
@@ -350,6 +351,7 @@ def _bodies(dialect: str) -> Any:
             deliveries,
             messages.c.body,
             messages.c.trace_id,
+            messages.c.trace_parent_id,
             messages.c.trace_flags,
             messages.c.trace_state,
         )

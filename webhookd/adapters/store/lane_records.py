@@ -381,7 +381,7 @@ def _outcome(dialect: str) -> Any:
         deliveries.update()
         .where(
             deliveries.c.id == r.id,
-            deliveries.c.session_id == r.session_id,
+            deliveries.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_deliveries_held
             deliveries.c.token == r.token,
         )
         .values(
