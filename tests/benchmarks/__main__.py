@@ -5,42 +5,52 @@
 """
 
 import argparse
-import tempfile
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import baselines, drain, end_to_end
+from tests.benchmarks import baselines, drain, end_to_end, sender, watchers
 from tests.benchmarks.installation import Store, sink
+
+PARTS = ("end-to-end", "drain", "hanging", "sender", "watchers")
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--only", choices=("end-to-end", "drain", "hanging"), help="one part")
+    parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), help="one database")
     chosen = parser.parse_args()
     stores: tuple[Store, ...] = (chosen.store,) if chosen.store else ("sqlite", "postgresql")
+    parts = (chosen.only,) if chosen.only else PARTS
     console = Console(width=110)
-    aiohttp_rate, dramatiq_rate = _baselines(quick=chosen.quick)
-    console.print(f"bare aiohttp client loop: {aiohttp_rate:,.0f} posts/s")
-    console.print(f"plain Dramatiq + httpx script: {dramatiq_rate:,.0f} tasks/s")
-    if chosen.only in (None, "end-to-end"):
+    if {"end-to-end", "drain"} & set(parts):
+        aiohttp_rate, dramatiq_rate = _baselines(console, quick=chosen.quick)
+    if "end-to-end" in parts:
         _end_to_end(console, stores, dramatiq_rate, quick=chosen.quick)
-    if chosen.only in (None, "drain"):
+    if "drain" in parts:
         _drain(console, stores, aiohttp_rate, dramatiq_rate, quick=chosen.quick)
-    if chosen.only in (None, "hanging"):
+    if "hanging" in parts:
         _hanging(console, stores)
+    if "sender" in parts:
+        _sender(console)
+    if "watchers" in parts:
+        _watchers(console, stores, quick=chosen.quick)
 
 
-def _baselines(*, quick: bool) -> tuple[float, float]:
-    with sink(core=1) as (url, _), tempfile.TemporaryDirectory() as folder:
-        return (
-            baselines.aiohttp_rate(url, 10_000 if quick else 40_000, core=0),
-            baselines.dramatiq_rate(url, 1_500 if quick else 5_000, core=0, folder=Path(folder)),
-        )
+def _baselines(console: Console, *, quick: bool) -> tuple[float, float]:
+    """Print them all; return the bare client's and the strongest script's: the one that records."""
+    many = 1_500 if quick else 5_000
+    rates = {}
+    with sink(core=1) as (url, _):
+        aiohttp_rate = baselines.aiohttp_rate(url, 10_000 if quick else 40_000, core=0)
+        console.print(f"bare aiohttp client loop, nothing recorded: {aiohttp_rate:,.0f} posts/s")
+        posts = {"first": 300, "kept": many, "recording": many}
+        for script, rate in baselines.dramatiq_rates(url, posts, core=0):
+            rates[script] = rate
+            console.print(f"plain Dramatiq, {baselines.DRAMATIQ[script]}: {rate:,.0f} tasks/s")
+    return aiohttp_rate, rates["recording"]
 
 
 def _end_to_end(console: Console, stores: tuple[Store, ...], dramatiq_rate: float, *, quick: bool) -> None:
@@ -105,6 +115,46 @@ def _hanging(console: Console, stores: tuple[Store, ...]) -> None:
         for hanging in (0, 60):
             seen = drain.beside_hanging(store, lanes=200, hanging=hanging, rounds=20)
             table.add_row(store, f"{hanging}", f"{seen.p50_ms:.0f}", f"{seen.p99_ms:.0f}")
+    console.print(table)
+
+
+def _sender(console: Console) -> None:
+    table = Table(
+        "who posts", "posts/s", "CPU µs", "of aiohttp", title="the guarded sender alone, nothing stored"
+    )
+    seen = sender.compared()
+    for name, (rate, cpu_us) in seen.items():
+        table.add_row(name, f"{rate:,.0f}", f"{cpu_us:.0f}", f"{rate / seen['bare aiohttp'][0]:.2f}")
+    console.print(table)
+
+
+def _watchers(console: Console, stores: tuple[Store, ...], *, quick: bool) -> None:
+    columns = (
+        "store",
+        "watchers",
+        "kind",
+        "KB each",
+        "idle core",
+        "µs to let in",
+        "µs to tell",
+        "half ms",
+        "all ms",
+    )
+    table = Table(*columns, title="watching one change, on one API process")
+    for store in stores:
+        for kind in ("long poll", "websocket"):
+            seen = watchers.watch(store, kind, 1_000 if quick else 10_000)
+            table.add_row(
+                store,
+                f"{seen.watchers:,}",
+                kind,
+                f"{seen.kb_each:.1f}",
+                f"{seen.idle_cpu:.1%}",
+                f"{seen.begin_us_each:.0f}",
+                f"{seen.tell_us_each:.0f}",
+                f"{seen.median_ms:,.0f}",
+                f"{seen.last_ms:,.0f}",
+            )
     console.print(table)
 
 

@@ -1,7 +1,7 @@
 """What others do with the same core and the same sink, in the same run: the ratios' denominators.
 
-`aiohttp`: a bare client loop, 64 in flight, signed bodies, nothing stored. `dramatiq`: the script people
-write first, an actor that signs and POSTs with httpx, retries left to Dramatiq, nothing stored.
+`aiohttp`: a bare client loop, 64 in flight, signed bodies, nothing stored. DRAMATIQ: an actor that signs and
+POSTs with httpx, retries left to Dramatiq, in three stages of care.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ import hmac
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +22,11 @@ from tests.benchmarks.installation import pin, sink_counts
 from tests.services import ValkeyServer
 from webhookd.loops import loop_factory
 
+DRAMATIQ = {
+    "first": "httpx.post in the actor, as written first",
+    "kept": "with a client kept per thread",
+    "recording": "and each attempt recorded in SQLite, as durably as ours",
+}
 _KEY = b"k" * 32
 BODY = b'{"type":"task.succeeded","timestamp":"2026-11-24T06:00:00.000Z","data":{"a":"%s"}}' % (b"x" * 430)
 
@@ -41,33 +48,43 @@ def aiohttp_rate(url: str, posts: int, core: int | None) -> float:
     return _rate("aiohttp", url, posts, core)
 
 
-def dramatiq_rate(url: str, posts: int, core: int | None, folder: Path) -> float:
-    """Return tasks/s of a plain Dramatiq worker process with 8 threads and httpx, on its own Valkey."""
-    with ValkeyServer(folder) as valkey:
-        environment = {"BENCH_BROKER": valkey.url, "BENCH_SINK": url}
-        os.environ.update(environment)
-        from tests.benchmarks import plain_dramatiq
+def dramatiq_rates(url: str, posts: Mapping[str, int], core: int | None) -> Iterator[tuple[str, float]]:
+    """Yield (script, tasks/s) of a plain Dramatiq worker process with 8 threads, on a Valkey of its own.
 
-        for number in range(posts):
-            plain_dramatiq.deliver.send(number)
-        before: int = sink_counts(url)["posts"]
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "dramatiq", "tests.benchmarks.plain_dramatiq", "-p", "1", "-t", "8"],
-            stderr=subprocess.DEVNULL,
+    `posts` says how many each script of DRAMATIQ sends.
+    """
+    with tempfile.TemporaryDirectory() as folder, ValkeyServer(Path(folder) / "valkey") as valkey:
+        os.environ.update(
+            BENCH_BROKER=valkey.url, BENCH_SINK=url, BENCH_DATABASE=str(Path(folder) / "attempts.db")
         )
-        pin(worker.pid, core)
-        started = 0.0
-        try:
-            while True:
-                done: int = sink_counts(url)["posts"] - before
-                if done and not started:
-                    started, first = time.monotonic(), done
-                if done >= posts:
-                    return float(posts - first) / (time.monotonic() - started)
-                time.sleep(0.05)
-        finally:
-            worker.terminate()
-            worker.wait()
+        for script, count in posts.items():
+            os.environ["BENCH_SCRIPT"] = script
+            yield script, _dramatiq_rate(url, count, core)
+
+
+def _dramatiq_rate(url: str, posts: int, core: int | None) -> float:
+    from tests.benchmarks import plain_dramatiq
+
+    for number in range(posts):
+        plain_dramatiq.deliver.send(number)
+    before: int = sink_counts(url)["posts"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "dramatiq", "tests.benchmarks.plain_dramatiq", "-p", "1", "-t", "8"],
+        stderr=subprocess.DEVNULL,
+    )
+    pin(worker.pid, core)
+    started = 0.0
+    try:
+        while True:
+            done: int = sink_counts(url)["posts"] - before
+            if done and not started:
+                started, first = time.monotonic(), done
+            if done >= posts:
+                return float(posts - first) / (time.monotonic() - started)
+            time.sleep(0.05)
+    finally:
+        worker.terminate()
+        worker.wait()
 
 
 def _rate(name: str, url: str, posts: int, core: int | None) -> float:

@@ -1,10 +1,9 @@
 """How many can wait on one API process: memory for each, and the time to tell all of them of one change.
 
-`python -m tests.benchmarks.watchers [N] [--store postgresql]`. The watchers are bare sockets in this process.
+The watchers are bare sockets in this process.
 All long polls wait for one task; WebSockets share one by the hundred, as many as one partner may open.
 """
 
-import argparse
 import asyncio
 import base64
 import os
@@ -168,29 +167,14 @@ async def _some_at_a_time(things: list[T], do: Callable[[T], Awaitable[None]]) -
     await asyncio.gather(*(work() for _ in range(CONNECTING_AT_ONCE)))
 
 
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.watchers")
-    parser.add_argument("count", type=int, nargs="?", default=2_000)
-    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
-    chosen = parser.parse_args()
-    store: Store = chosen.store
+def watch(store: Store, kind: str, count: int) -> Seen:
+    """Measure on an installation of its own. Raises ValueError where this machine allows too few files."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < chosen.count + 200:
-        parser.error(f"{chosen.count} watchers need as many files; the hard limit is {hard}")
-    for kind in ("long poll", "websocket"):
-        with installation(store) as made:
-            made.start("api", "webhookd.asgi", core=0, WEBHOOKD_LOG_LEVEL="warning")
-            made.wait_ready()
-            with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                seen = runner.run(measure(made, kind, chosen.count))
-        print(
-            f"{seen.watchers:,} x {seen.kind}: {seen.kb_each:.1f} KB each, idle {seen.idle_cpu:.1%} core\n"
-            f"  CPU {seen.begin_us_each:.0f} us to let in, {seen.tell_us_each:.0f} us to tell;\n"
-            f"  told after {seen.first_ms:,.0f} ms, half {seen.median_ms:,.0f} ms, all {seen.last_ms:,.0f} ms"
-        )
-
-
-if __name__ == "__main__":
-    main()
+    if hard != resource.RLIM_INFINITY and hard < count + 200:
+        raise ValueError(f"{count} watchers need as many open files; the hard limit is {hard}")
+    with installation(store) as made:
+        made.start("api", "webhookd.asgi", core=0, WEBHOOKD_LOG_LEVEL="warning")
+        made.wait_ready()
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(measure(made, kind, count))
