@@ -25,6 +25,7 @@ from tests.contract.sending import answer, turn
 from tests.contract.work import claim, claim_one, finish, submission_of, submit, task_of
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.store import Store
+from webhookd.core.execution import Progress
 from webhookd.core.records import Page
 from webhookd.core.replay import DeadLetterFilter
 
@@ -171,3 +172,37 @@ async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> No
     await check("settle strays", lambda: store.endpoints.settle_strays(NOW))
 
     assert not found, "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
+
+
+async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_them(store: Store) -> None:
+    """By the session each of n rows would be sought among all n, as long as statistics say n is small."""
+    owner = await partner(store.db)
+    target = await endpoint(store, owner)
+    for number in range(200):
+        await submit(store, task_of(owner, now_ms=NOW + number))
+    await store.db.write(lambda conn: conn.execute(text("ANALYZE")))
+    claimed = await claim_one(store)
+    await message_to(store, target)
+    (delivery, *_) = (await turn(store, NOW)).deliveries
+
+    async def ends() -> None:
+        report = Progress(
+            task_id=claimed.id, session_id=SESSION, token=claimed.token, percent=5, message=None, now_ms=NOW
+        )
+        await store.tasks.progress(report)
+        await finish(store, claimed)
+        await answer(store, delivery, 200, now_ms=NOW)
+
+    plans = await store.db.read(_plans, await _statements(store, ends))
+    assert any("deliveries" in plan for plan in plans)
+    assert [plan for plan in plans if "_held" in plan] == []
+
+
+def _plans(conn: Connection, statements: Statements) -> list[str]:
+    explain = "EXPLAIN QUERY PLAN " if conn.dialect.name == "sqlite" else "EXPLAIN "
+    if conn.dialect.name != "sqlite":
+        conn.execute(text("SET LOCAL enable_seqscan = off"))
+    return [
+        "\n".join(str(row) for row in conn.exec_driver_sql(f"{explain}{statement}", parameters))
+        for statement, parameters in statements
+    ]
