@@ -1,15 +1,19 @@
 """The command line as a person meets it: real processes, what they print, and what they leave behind."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
+from typing import Any
+
+import httpx
 
 from tests.services import is_alive
 
@@ -138,3 +142,40 @@ def wait_until_gone(pids: list[int]) -> None:
     while left := [pid for pid in pids if is_alive(pid)]:
         assert time.monotonic() < give_up_at, f"still running: {left}"
         time.sleep(0.05)
+
+
+def url_of(up: Command) -> str:
+    """Where a `webhookd up` answers, as soon as it does."""
+    return up.wait_for("webhookd is up at").split()[-1]
+
+
+def fact(up: Command, name: str) -> str:
+    """What `up` says a thing is; no value a test asks for has a space."""
+    return up.wait_for(f"  {name} ").strip().removeprefix(name).split()[0]
+
+
+def data_dir(up: Command) -> Path:
+    """Where it keeps its files."""
+    return Path(fact(up, "data dir"))
+
+
+def kept(up: Command) -> dict[str, str]:
+    """The partner of `up --dev`: `id`, `key`, `secret`."""
+    found: dict[str, str] = json.loads((data_dir(up) / "dev.json").read_text())
+    return found
+
+
+def client(url: str, key: str) -> httpx.Client:
+    """A client of the API with this key."""
+    return httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30.0
+    )
+
+
+def eventually(look: Callable[[], Any], what: str) -> Any:
+    """Return the first true thing that `look` finds; fails the test where none comes."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < give_up_at, f"{what} never came"
+        time.sleep(0.1)
+    return found

@@ -11,11 +11,14 @@ from typing import Final
 import uvicorn
 
 from webhookd.adapters.telemetry import configure_logging
+from webhookd.api.connection import HttpConnection, StreamConnection
 from webhookd.core.errors import SettingsError, WebhookdError
 from webhookd.loops import allow_many_files, loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings
 from webhookd.wiring.api import ApiProcess, api_process
 
+PING_SECONDS: Final = 20.0
+"""Between two pings of a WebSocket, and how long the answer to one may take."""
 UNREAD_SECONDS: Final = 60
 """How long a client may leave unread what was sent: closing alone waits for it without end."""
 
@@ -61,9 +64,11 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds)),
+            http=HttpConnection,
+            ws=StreamConnection,
             ws_max_size=131_072,  # a thousand task ids with a version each
-            ws_ping_interval=20,
-            ws_ping_timeout=20,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PING_SECONDS,
             ws_per_message_deflate=False,  # some 40 KB a connection, for messages of one or two
         )
         super().__init__(config)

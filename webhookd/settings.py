@@ -5,10 +5,12 @@ generated from the descriptions here, and a test fails on a setting it does not 
 stops the start with one line that names the setting and the fix.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -96,8 +98,15 @@ class Settings(BaseSettings):
 
     max_queued: int = Field(1_000_000, ge=1, description="Waiting tasks of the whole service before 503.")
     partner_max_queued: int = Field(100_000, ge=1, description="Waiting tasks of one partner before 429.")
-    partner_rate: float = Field(1_000.0, gt=0, description="Tasks per second one partner may submit.")
-    partner_burst: int = Field(5_000, ge=1, description="Tasks one partner may submit at once.")
+    partner_rate: float = Field(
+        1_000.0,
+        gt=0,
+        description="Tasks per second one partner may submit to one API process. Each process keeps buckets "
+        "of its own: behind a balancer with n of them a partner may reach n times as much, so divide by n.",
+    )
+    partner_burst: int = Field(
+        5_000, ge=1, description="Tasks one partner may submit at once, to one API process likewise."
+    )
     max_input_bytes: int = Field(
         262_144, ge=1_024, le=8_388_608, description="Largest body of a single submission, in bytes."
     )
@@ -137,7 +146,8 @@ class Settings(BaseSettings):
     otel_endpoint: str = Field(
         "",
         validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "otel_endpoint"),
-        description="OTLP/HTTP endpoint for traces (needs the `otel` extra). Empty: none.",
+        description="Base URL of the OTLP/HTTP endpoint that traces are sent to, `http://collector:4318` "
+        "(needs the `otel` extra; see [trace](../how-to/trace.md)). Empty: none.",
     )
 
     @field_validator("trusted_proxies", "encryption_keys", mode="before")
@@ -159,6 +169,13 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _otlp_over_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https:// (OTLP over HTTP, most often port 4318)")
+        return value
 
     @field_validator("public_url")
     @classmethod
@@ -184,17 +201,21 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # names checked by pydantic
     except ValidationError as error:
         first = error.errors()[0]
-        name = environment_name(str(first["loc"][0])) if first["loc"] else "settings"
+        place = str(first["loc"][0]) if first["loc"] else ""
+        name = place if place.isupper() else environment_name(place) if place else "settings"
         message = str(first["msg"]).removeprefix("Value error, ")
         raise SettingsError(f"{name}={first['input']!s:.80} is wrong: {message}.") from None
 
 
 def unknown_names() -> list[str]:
-    """Return variables that look like settings and are none, so that a misspelt one can be warned about."""
+    """Return variables, of the environment and of `.env`, that look like settings and are none."""
     # The last names belong to the shell commands, to the tests and to failpoints.
     known = {*Settings.model_fields, "url", "key", "test_postgres_url", "failpoint"}
+    given = set(os.environ)
+    with contextlib.suppress(OSError, ValueError):  # what is wrong with the file is said where it is read
+        given |= dotenv_values(str(Settings.model_config["env_file"])).keys()
     return sorted(
         name
-        for name in os.environ
+        for name in given
         if name.startswith("WEBHOOKD_") and name.removeprefix("WEBHOOKD_").lower() not in known
     )

@@ -136,11 +136,19 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("sealed_by", sa.Text(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("partner_id", "key", name=op.f("pk_idempotency")),
     )
     with op.batch_alter_table("idempotency", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_idempotency_created_ms"), ["created_ms"], unique=False)
+        batch_op.create_index(
+            "ix_idempotency_sealed",
+            ["sealed_by", "created_ms"],
+            unique=False,
+            sqlite_where=sa.text("sealed_by IS NOT NULL"),
+            postgresql_where=sa.text("sealed_by IS NOT NULL"),
+        )
 
     op.create_table(
         "installation",
@@ -182,6 +190,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("trace_id", sa.Text(), nullable=False),
+        sa.Column("trace_parent_id", sa.Text(), nullable=False),
         sa.Column("trace_flags", sa.Integer(), nullable=False),
         sa.Column("trace_state", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
@@ -222,7 +231,6 @@ def upgrade() -> None:
         sa.Column("matched", sa.BigInteger(), nullable=False),
         sa.Column("replayed", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.Text(), nullable=True),
-        sa.Column("session_id", sa.Text(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("finished_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),

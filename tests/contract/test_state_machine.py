@@ -381,7 +381,7 @@ class StoreMachine(RuleBasedStateMachine):
         await assert_in_flight_is_true(self.store)
 
 
-def _numbers(conn: Connection, wanted: Select[tuple[int]]) -> list[int]:
+def _numbers(conn: Connection, wanted: Select[int]) -> list[int]:
     return list(conn.execute(wanted).scalars())
 
 

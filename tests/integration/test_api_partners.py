@@ -94,8 +94,21 @@ async def test_rotated_secret_signs_beside_the_old_one_until_the_overlap_ends(fa
     assert await opened(face, partner.id) == [third["secret"]]
     default = await face.admin.post("/v1/partner/rotate-secret", json={"partner": partner.id})
     assert await opened(face, partner.id) == [default.json()["secret"], third["secret"]]
-    refused = await partner.client.post("/v1/partner/rotate-secret", json={"overlap_seconds": -1})
+
+
+@pytest.mark.parametrize("overlap", [-1, 604_801, "60", True])
+async def test_an_overlap_out_of_range_is_refused(sqlite_face: Face, overlap: object) -> None:
+    partner = await sqlite_face.partner()
+    refused = await partner.client.post("/v1/partner/rotate-secret", json={"overlap_seconds": overlap})
     assert refused.status_code == 422
+    longest = await partner.client.post("/v1/partner/rotate-secret", json={"overlap_seconds": 604_800})
+    assert longest.status_code == 200
+
+
+async def test_secrets_that_all_sign_are_not_heaped_up_without_end(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    answers = [(await partner.client.post("/v1/partner/rotate-secret")).status_code for _ in range(50)]
+    assert answers == [200] * 49 + [409]
 
 
 async def test_several_keys_live_at_once_each_with_its_scopes(face: Face) -> None:

@@ -1,47 +1,35 @@
 """`webhookd up` and its parts as a person runs them: what they start, keep, refuse and leave behind."""
 
-import json
 import os
 import shlex
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.command_line import Command, descendants, environment, run, started, wait_until_gone
+from tests.command_line import (
+    Command,
+    client,
+    data_dir,
+    descendants,
+    environment,
+    eventually,
+    fact,
+    kept,
+    run,
+    started,
+    url_of,
+    wait_until_gone,
+)
 from tests.services import command_line
 from webhookd.cli.receiver import bind
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-def url_of(command: Command) -> str:
-    return command.wait_for("webhookd is up at").split()[-1]
-
-
-def fact(command: Command, name: str) -> str:
-    """What `up` says a thing is; no value a test asks for has a space."""
-    return command.wait_for(f"  {name} ").strip().removeprefix(name).split()[0]
-
-
-def client(url: str, key: str) -> httpx.Client:
-    return httpx.Client(
-        base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30.0
-    )
-
-
-def eventually(look: Callable[[], Any], what: str) -> Any:
-    give_up_at = time.monotonic() + 90
-    while not (found := look()):
-        assert time.monotonic() < give_up_at, f"{what} never came"
-        time.sleep(0.1)
-    return found
 
 
 def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) -> None:
@@ -89,15 +77,6 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         yield up
         up.send(signal.SIGTERM)
         assert up.wait() == 0, up.everything()
-
-
-def data_dir(up: Command) -> Path:
-    return Path(fact(up, "data dir"))
-
-
-def kept(up: Command) -> dict[str, str]:
-    found: dict[str, str] = json.loads((data_dir(up) / "dev.json").read_text())
-    return found
 
 
 def test_dev_prints_calls_that_work(dev: Command) -> None:

@@ -17,7 +17,7 @@ import redis
 import redis.asyncio
 
 from tests.services import ValkeyServer, command_line, is_alive
-from webhookd.adapters.embedded import EmbeddedValkey, find_valkey
+from webhookd.adapters.embedded import EmbeddedValkey, find_valkey, running_url
 from webhookd.core.errors import SettingsError, Unavailable
 
 
@@ -52,6 +52,18 @@ async def test_url_works_for_every_client(folder: Path) -> None:
         broker = dramatiq.brokers.redis.RedisBroker(url=server.url, middleware=[])  # type: ignore[no-untyped-call]  # not annotated there
         assert broker.client.get("key") == b"value"
         broker.client.close()
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["socket", "port"])
+def test_other_processes_find_a_server_that_runs_and_only_that(folder: Path, deep: bool) -> None:
+    data = folder.joinpath(*(["a-folder-with-a-long-name"] * 5)) if deep else folder
+    assert running_url(data) is None
+    with ValkeyServer(data) as server:
+        assert server.url.startswith("redis://" if deep else "unix://")
+        assert running_url(data) == server.url
+    assert running_url(data) is None
+    server.start()
+    server.stop()
 
 
 def test_server_keeps_an_append_only_file_and_evicts_nothing(folder: Path) -> None:

@@ -82,6 +82,12 @@ def test_signing_by_hand_verifies() -> None:
     assert Webhook(SECRET).verify(BODY, signed(BODY.decode()))["type"] == "task.succeeded"
 
 
+def test_task_of_the_guide_to_traces_works_with_spans_and_without() -> None:
+    close = _run_python("docs/how-to/trace.md", "@tasks.task")["close"]
+
+    assert close(TaskContext(), {"month": "2026-11", "cents": [1, 2]}) == {"total": 3}
+
+
 def test_task_of_the_readme_does_what_it_says() -> None:
     defined = _run_python("README.md", "@tasks.task")
     check, transfer = defined["check"], defined["Transfer"]
@@ -227,3 +233,27 @@ async def test_tutorial_works_as_pasted(dev: Dev) -> None:
     assert [(one["task_id"], one["reason"]) for one in letters["data"]] == [(echoed["id"], "exhausted")]
     assert replay["matched"] == 1
     assert _received(dev.folder).count("answered 500") == 2
+
+
+async def test_every_way_to_watch_a_task_works_as_pasted(dev: Dev) -> None:
+    page = "docs/how-to/watch-a-task.md"
+    (script,) = _snippets(page, "python")
+    (dev.folder / "watch.py").write_text(script)
+    blocks = [block.replace("python3 watch", f"{sys.executable} watch") for block in _snippets(page, "sh")]
+
+    answers = await _paste_all(blocks, dev, until_received="")
+
+    printed = (dev.folder / "pasted.txt").read_text()
+    held, changed, polled, *streamed = [one for one in answers if "version" in one]
+    assert (held["type"], held["state"]) == ("demo.sleep", "succeeded")
+    assert (changed["id"], changed["version"] > 1, changed["done"]) == (polled["id"], True, False)
+    assert polled["state"] == "succeeded"
+    versions = [one["version"] for one in streamed]
+    assert versions == sorted(set(versions))
+    assert len({one["id"] for one in streamed} - {polled["id"]}) == 1
+    assert [one["done"] for one in streamed] == [False] * (len(streamed) - 1) + [True]
+    watched = re.findall(r"^(task_\w+) (\w+) ", printed, re.MULTILINE)
+    assert len({task_id for task_id, _ in watched}) == 2
+    assert [state for _, state in watched].count("succeeded") == 2
+    [message] = answers[-1]["data"]
+    assert message["data"]["id"] in printed.splitlines()

@@ -612,7 +612,7 @@ async def test_a_child_process_whose_input_ends_goes_with_all_it_started(tmp_pat
         start_new_session=True,
     ) as child:
         assert child.stdin is not None
-        child.stdin.write(order_line(job, settings))
+        child.stdin.write(order_line(job, settings, {}))
         child.stdin.flush()
         try:
             child_pid, grandchild = await written(pids)

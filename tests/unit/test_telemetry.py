@@ -51,6 +51,21 @@ def lines(log_format: str, tmp_path: Path) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_line_that_cannot_be_written_is_lost_and_nothing_else(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT + "print('it goes on')")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, str(script), "json"],
+            env={"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+        )
+    assert done.stdout.splitlines() == [b"it goes on"]
+
+
 def test_json_lines_are_whole_objects_from_us_and_from_libraries(tmp_path: Path) -> None:
     ready, attempt, failed, library = map(json.loads, lines("json", tmp_path))
     assert (ready["event"], ready["queues"], ready["level"]) == ("ready", "a,b", "info")

@@ -220,6 +220,30 @@ class EmbeddedValkey:
         return True
 
 
+def running_url(data_dir: Path) -> str | None:
+    """Return where the server that runs on this folder listens; None where none does.
+
+    For processes that did not start it: it is what the server's own configuration says. Raises OSError.
+    """
+    try:
+        lock = os.open(data_dir / "valkey.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        return None
+    finally:
+        os.close(lock)
+    lines = (line.split(maxsplit=1) for line in (data_dir / "valkey.conf").read_text().splitlines())
+    settings = {line[0]: line[1] for line in lines if len(line) == 2}
+    if settings.get("port", "0") != "0":
+        return f"redis://:{settings['requirepass']}@127.0.0.1:{settings['port']}/0"
+    return f"unix://{quote(str((data_dir / settings['unixsocket']).resolve()))}"
+
+
 def _locked(folder: Path) -> int:
     """An open file whose lock says a server runs here; closing it gives the lock up."""
     lock = os.open(folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)

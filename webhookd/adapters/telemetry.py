@@ -7,9 +7,11 @@ a line is written for every attempt: structlog's own chain for the same takes ha
 
 import logging
 import sys
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import time
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import orjson
 import structlog
@@ -27,16 +29,16 @@ def configure_logging(*, log_format: Literal["text", "json"], level: str, proces
     if log_format == "text" and sys.stderr.isatty():
         render: Any = structlog.dev.ConsoleRenderer(pad_event_to=0)
         to_text = render
-        factory: Any = structlog.PrintLoggerFactory(file=sys.stderr)
+        lines = LineLogger(sys.stderr)
     else:
         before.append(exception_text)
         render = json_line if log_format == "json" else text_line
         to_text = _Decoded(render)
-        factory = structlog.BytesLoggerFactory(file=sys.stderr.buffer)
+        lines = LineLogger(sys.stderr.buffer)
     structlog.configure(
         processors=[*before, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=factory,
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     handler.setFormatter(
@@ -50,6 +52,26 @@ def configure_logging(*, log_format: Literal["text", "json"], level: str, proces
     root.setLevel(max(number, logging.INFO))
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class LineLogger:
+    """Writes lines to a stream of text or of bytes.
+
+    A line that cannot be written is lost, and nothing else: a full disk or a closed terminal must not end
+    the work that had something to say.
+    """
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: Any) -> None:
+        """Write one line at once."""
+        with self._lock, suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._stream.write(line + (b"\n" if isinstance(line, bytes) else "\n"))
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = log = msg
 
 
 class Stamp:

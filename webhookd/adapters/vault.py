@@ -3,12 +3,16 @@
 A sealed text is `v1.<key id>.<base64 of nonce, ciphertext and tag>`. The associated data is the row's
 (partner, endpoint, field), so a ciphertext copied to another row does not open. The ring is newest first:
 the first key seals, every key opens. Where sealed texts are kept is the store's business.
+
+A vault may be told where to look for a changed ring. It looks before it seals, and where it meets a key it
+does not know; what it once knew it goes on opening, so that no process is ever worse off for having looked.
 """
 
 import json
+import logging
 import os
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -16,6 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from webhookd.core.errors import ServiceError, SettingsError
+
+_log = logging.getLogger(__name__)
 
 _FORMAT: Final = "v1"
 _KEY_BYTES: Final = 32
@@ -32,28 +38,35 @@ class SealBroken(ServiceError):
 class Vault:
     """Seals and opens secrets. Holds the keys for the life of the process; thread-safe."""
 
-    __slots__ = ("_newest_id", "_ring")
+    __slots__ = ("_changed", "_ring")
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        """Take base64 texts of 32 bytes each, newest first. Raises SettingsError."""
-        ring = dict(_parse_key(text, place) for place, text in enumerate(keys, start=1))
-        if not ring:
-            raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS is empty; it needs at least one key.")
-        if len(ring) != len(keys):
-            raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS lists the same key twice.")
-        self._ring = ring
-        self._newest_id = next(iter(ring))
+    def __init__(
+        self, keys: Sequence[str], *, changed: Callable[[], Sequence[str] | None] | None = None
+    ) -> None:
+        """Take base64 texts of 32 bytes each, newest first. Raises SettingsError.
+
+        `changed` returns another ring where there is one by now, else None.
+        """
+        self._ring = _parse_ring(keys)
+        self._changed = changed
 
     @property
     def newest_id(self) -> str:
         """The id of the key that seals."""
-        return self._newest_id
+        return next(iter(self._ring))
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of all keys, newest first."""
+        return tuple(self._ring)
 
     def seal(self, plain: bytes, *, partner: str, endpoint: str | None, field: str) -> str:
         """Encrypt `plain` for this row under the newest key. `endpoint` None is the partner's own secret."""
+        self._look()
+        newest_id, newest = next(iter(self._ring.items()))
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ring[self._newest_id].encrypt(nonce, plain, _row(partner, endpoint, field))
-        return f"{_FORMAT}.{self._newest_id}.{b2a_base64(nonce + sealed, newline=False).decode()}"
+        sealed = newest.encrypt(nonce, plain, _row(partner, endpoint, field))
+        return f"{_FORMAT}.{newest_id}.{b2a_base64(nonce + sealed, newline=False).decode()}"
 
     def open(self, text: str, *, partner: str, endpoint: str | None, field: str) -> bytes:
         """Decrypt a sealed text of this row and field.
@@ -75,12 +88,27 @@ class Vault:
 
     def require(self, key_ids: Iterable[str]) -> None:
         """Check, at start, that the ring has every key in use. Raises SettingsError naming the missing."""
-        missing = sorted(set(key_ids) - self._ring.keys())
+        missing = set(key_ids) - self._ring.keys()
         if missing:
+            self._look()
+        if missing := missing - self._ring.keys():
             raise SettingsError(
-                f"WEBHOOKD_ENCRYPTION_KEYS lacks a key in use (id {', '.join(missing)}); "
-                f"add it after the newest, and keep it there until `webhookd rotate-encryption-key` has run."
+                f"WEBHOOKD_ENCRYPTION_KEYS lacks a key in use (id {', '.join(sorted(missing))}); "
+                "add it after the newest (without that setting: in encryption.keys in the data dir), and "
+                "keep it there until `webhookd rotate-encryption-key` has run."
             )
+
+    def _look(self) -> None:
+        if self._changed is None:
+            return
+        try:
+            keys = self._changed()
+            ring = None if keys is None else _parse_ring(keys)
+        except SettingsError as error:
+            _log.warning("the encryption keys stay as they were: %s", error.detail)
+            return
+        if ring is not None:
+            self._ring = ring | {known: key for known, key in self._ring.items() if known not in ring}
 
 
 def key_id(text: str) -> str:
@@ -92,6 +120,15 @@ def key_id(text: str) -> str:
 def generate_key() -> str:
     """Return a new key for WEBHOOKD_ENCRYPTION_KEYS."""
     return b2a_base64(os.urandom(_KEY_BYTES), newline=False).decode()
+
+
+def _parse_ring(keys: Sequence[str]) -> dict[str, AESGCM]:
+    ring = dict(_parse_key(text, place) for place, text in enumerate(keys, start=1))
+    if not ring:
+        raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS is empty; it needs at least one key.")
+    if len(ring) != len(keys):
+        raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS lists the same key twice.")
+    return ring
 
 
 def _parse_key(text: str, place: int) -> tuple[str, AESGCM]:

@@ -69,6 +69,7 @@ def create_app(
     return Edge(
         Router(routes, redirect_slashes=False, default=_nothing_here),
         listeners=parts.listeners,
+        new_trace=parts.new_trace,
     )
 
 

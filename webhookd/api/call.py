@@ -15,7 +15,7 @@ from webhookd.api.idempotency_key import fingerprint, freeze, thaw
 from webhookd.api.parts import ApiParts
 from webhookd.api.wire import unknown_or_wrong
 from webhookd.core.errors import NotFound
-from webhookd.core.records import Partner
+from webhookd.core.records import Partner, Task
 from webhookd.core.trace import TraceContext
 
 B = TypeVar("B")
@@ -30,7 +30,8 @@ ADMIN_OWNER: Final = "admin"
 class Call(Generic[B, Q]):
     """A request that was let in and is well-formed. `json` is the parsed body, None where it was empty.
 
-    `receive` tells a handler that holds the request when the client has gone.
+    `receive` tells a handler that holds the request when the client has gone. `trace` is the request's place
+    in its trace; `links` takes places in other traces that the call puts something in motion at.
     """
 
     parts: ApiParts
@@ -45,6 +46,7 @@ class Call(Generic[B, Q]):
     json: Any
     key: str | None
     trace: TraceContext
+    links: list[TraceContext]
     now_ms: int
     receive: Receive
 
@@ -79,6 +81,22 @@ class Call(Generic[B, Q]):
         if partner is None:
             raise unknown_or_wrong(place, "partner", "there is no such partner")
         return partner
+
+    def submission_trace(self) -> TraceContext:
+        """Return the place in the trace that tasks of this call are below."""
+        new_span_id = self.parts.new_span_id
+        return self.trace if new_span_id is None else self.trace.child(new_span_id())
+
+    def link(self, task: Task) -> None:
+        """Note that the call put a task of an earlier trace in motion, or only found it there."""
+        self.links.append(
+            TraceContext(
+                trace_id=task.trace_id,
+                parent_id=task.trace_parent_id,
+                flags=task.trace_flags,
+                state=task.trace_state,
+            )
+        )
 
     def task_key(self) -> str | None:
         """Return the Idempotency-Key as the intake keeps it: under the task's partner, admins' apart."""

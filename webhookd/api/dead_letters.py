@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.tasks import get_task
+from webhookd.adapters.store.traces import place_of_message
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.routes import AnyRoute, ApiRoute
@@ -97,9 +98,11 @@ def _back_at_work(call: AnyCall, conn: Connection, letter_id: str) -> Answer:
     delivery = get_delivery(conn, letter_id, None)
     if delivery is not None:
         call.audit(conn, "dead-letter.replay", letter_id, partner_id=delivery.partner_id)
+        call.links.append(place_of_message(conn, delivery.message_id))
         return json_answer(202, delivery_document(delivery))
     task = found(get_task(conn, letter_id, None), "dead letter")
     call.audit(conn, "dead-letter.replay", letter_id, partner_id=task.partner_id)
+    call.link(task)
     return json_answer(202, task_document(task, base_url=call.parts.options.base_url))
 
 

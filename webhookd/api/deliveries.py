@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from webhookd.adapters.store.deliveries import DeliveryFilter, MovedDelivery, cancel_delivery, replay_delivery
+from webhookd.adapters.store.traces import place_of_message
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.attempt_wire import history_document
 from webhookd.api.call import Call, found
@@ -63,6 +64,7 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
         moved: MovedDelivery = found(
             replay_delivery(conn, delivery_id, call.caller.partner_id, call.now_ms), "delivery"
         )
+        call.links[:] = [place_of_message(conn, moved.delivery.message_id)]
         if moved.endpoint_deleted:
             raise Conflict("The delivery's endpoint is deleted, so it can go nowhere.")
         if moved.changed:

@@ -26,7 +26,8 @@ article{border-top:1px solid var(--line);padding:1.2rem 0}h1{margin-top:0}h3{mar
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 td,th{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line)}
 summary{cursor:pointer;color:var(--accent)}
-@media(max-width:50rem){body{display:block}nav{position:static;height:auto;border:0}main{padding:1rem}}
+@media(max-width:50rem){body{display:block}nav{position:static;height:auto;border:0}main{padding:1rem}
+p,h3{overflow-wrap:anywhere}table{display:block;overflow:auto}}
 """
 
 CONTENT_SECURITY_POLICY: Final = (

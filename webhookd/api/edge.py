@@ -4,7 +4,7 @@ One plain ASGI callable around Starlette's router, because a stack of middleware
 whole of a submission's parsing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
@@ -32,11 +32,18 @@ NOBODY_LISTENS: Final = 499
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """What the layers tell each other about one request. `more_headers` go onto any answer."""
+    """What the layers tell each other about one request. `more_headers` go onto any answer.
+
+    `trace` is this request's own place, and `caller_span_id` what is above it (empty: nothing); `route`,
+    `path` and `links` as in RequestFacts.
+    """
 
     trace: TraceContext
+    caller_span_id: str
     headers: dict[bytes, bytes]
     route: str | None = None
+    path: str | None = None
+    links: list[TraceContext] = field(default_factory=list)
     actor: str | None = None
     partner: Partner | None = None
     more_headers: Headers = field(default_factory=list)
@@ -53,9 +60,16 @@ def exchange_of(scope: Scope) -> Exchange:
 class Edge:
     """Wraps the router."""
 
-    def __init__(self, app: ASGIApp, *, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        listeners: Sequence[Listener],
+        new_trace: Callable[[], TraceContext] = entropy.new_trace,
+    ) -> None:
         self._app = app
         self._listeners = tuple(listeners)
+        self._new_trace = new_trace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""
@@ -64,7 +78,12 @@ class Edge:
             return
         started = perf_counter()
         headers = _headers(scope)
-        exchange = Exchange(trace=_trace(headers), headers=headers)
+        caller = _caller(headers)
+        exchange = Exchange(
+            trace=self._new_trace() if caller is None else caller.child(entropy.new_span_id()),
+            caller_span_id="" if caller is None else caller.parent_id,
+            headers=headers,
+        )
         exchange.more_headers.append((b"traceparent", exchange.trace.header().encode()))
         scope[SCOPE_KEY] = exchange
 
@@ -88,6 +107,12 @@ class Edge:
                 actor=exchange.actor,
                 trace_id=exchange.trace.trace_id,
                 error_code=exchange.error_code,
+                path=exchange.path,
+                span_id=exchange.trace.parent_id,
+                parent_span_id=exchange.caller_span_id,
+                trace_flags=exchange.trace.flags,
+                trace_state=exchange.trace.state,
+                links=tuple(exchange.links),
             )
             for listener in self._listeners:
                 listener(facts)
@@ -115,11 +140,10 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return headers
 
 
-def _trace(headers: dict[bytes, bytes]) -> TraceContext:
+def _caller(headers: dict[bytes, bytes]) -> TraceContext | None:
+    """Return the caller's place in its trace; None where it brought none, or no valid one."""
     brought = headers.get(b"traceparent")
-    if brought is not None:
-        state = headers.get(b"tracestate", b"").decode("latin-1")
-        context = trace.parse(brought.decode("latin-1"), state)
-        if context is not None:
-            return context.child(entropy.new_span_id())
-    return entropy.new_trace()
+    if brought is None:
+        return None
+    state = headers.get(b"tracestate", b"").decode("latin-1")
+    return trace.parse(brought.decode("latin-1"), state)

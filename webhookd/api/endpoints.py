@@ -42,8 +42,6 @@ from webhookd.core.render import delivery_document, endpoint_document
 from webhookd.core.times import to_rfc3339
 
 DELIVER_QUEUE: Final = "deliver"
-MOST_LIVE_SECRETS: Final = 50
-"""Each signs every message: more would not fit into the headers a receiver takes."""
 
 Move = Callable[[EndpointStates, Connection, str, str | None, int], Settled | None]
 
@@ -127,7 +125,7 @@ async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
     def effect(conn: Connection) -> Answer:
         endpoint: Endpoint = found(lock_endpoint(conn, endpoint_id, call.caller.partner_id), "endpoint")
         live = secrets.live(conn, endpoint.partner_id, [endpoint_id], now_ms=call.now_ms)
-        if len(live) >= MOST_LIVE_SECRETS:
+        if len(live) >= secrets.MOST_LIVE:
             raise Conflict("Too many secrets sign for this endpoint; wait until an overlap ends.")
         made = new_secrets(call, endpoint, endpoint.signature)
         secrets.expire_current(conn, endpoint.partner_id, endpoint_id, expires_ms=expires_ms)
@@ -157,7 +155,9 @@ async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
     states = call.parts.store.endpoints.states
 
     def effect(conn: Connection) -> Answer:
-        delivery_id = found(states.send_test(conn, endpoint_id, partner_id, call.now_ms), "endpoint")
+        delivery_id = found(
+            states.send_test(conn, endpoint_id, partner_id, call.now_ms, trace=call.trace), "endpoint"
+        )
         delivery = found(get_delivery(conn, delivery_id, None), "delivery")
         call.audit(conn, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
         return json_answer(202, delivery_document(delivery), {"Location": f"/v1/deliveries/{delivery_id}"})

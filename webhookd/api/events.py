@@ -51,16 +51,21 @@ class EventStream:
     status: int = 200
 
     async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
-        """Write events until the final version, the reader's leaving, a revoked key, or our stopping."""
-        await send(
-            {"type": "http.response.start", "status": self.status, "headers": [*_HEADERS, *more_headers]}
-        )
+        """Write events until the final version, the reader's leaving, a revoked key, or our stopping.
+
+        Raises RateLimited, before anything was written, where the partner has too many waiting.
+        """
+        start = {"type": "http.response.start", "status": self.status, "headers": [*_HEADERS, *more_headers]}
         caller, watchers = self.call.caller, self.call.parts.watchers
-        if not head:
+        if head:
+            await send(start)
+        else:
             with (
+                self.call.parts.held.one(caller.partner_id),
                 watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch,
                 noticing_disconnect(self.call.receive, watch),
             ):
+                await send(start)
                 await _write(send, b"retry: %d\n\n" % RETRY_MS)
                 await self._follow(watch, send)
         await _write(send, b"", more=False)

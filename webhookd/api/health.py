@@ -53,7 +53,10 @@ async def _database_and_workers(call: Call[None, NoQuery]) -> tuple[Check, Check
     except WebhookdError as error:
         return _failing(error.detail.rstrip(".")), {"status": "unknown", "count": None}
     count = sum(session["kind"] != "api" for session in sessions)
-    return {"status": "ok"}, {"status": "ok" if count else "none", "count": count}
+    # Every process renews its lease all the time, so this is no older than a third of a lease.
+    reason = call.parts.store.db.write_error
+    database = {"status": "ok"} if reason is None else _failing(reason.rstrip("."))
+    return database, {"status": "ok" if count else "none", "count": count}
 
 
 def _broker(call: Call[None, NoQuery]) -> Check:

@@ -45,6 +45,7 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
     if not page.messages and query.wait:
         watchers, caller = call.parts.watchers, call.caller
         with (
+            call.parts.held.one(caller.partner_id),
             watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch,
             noticing_disconnect(call.receive, watch),
         ):

@@ -255,6 +255,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Partners",
         "Make a new signing secret; both sign until the overlap ends",
         {200: Returned(admin.RotatedPartnerSecret, "The new secret, shown this once.")},
+        conflicts=True,
     ),
     ("POST", "/v1/partners/{id}/keys"): Operation(
         "createKey",

@@ -10,18 +10,18 @@ from webhookd.adapters.store import api_keys, secrets
 from webhookd.adapters.store.partners import add_partner, change_partner, lock_partner
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.endpoint_wire import EndpointRotation
 from webhookd.api.routes import ADMIN, ANY_KEY, AnyRoute, ApiRoute
 from webhookd.api.wire import Body, Listing, NoQuery, Query
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX
+from webhookd.core.errors import Conflict
 from webhookd.core.model import SCOPES
 from webhookd.core.records import ApiKey, Limits, Partner
 from webhookd.core.times import to_rfc3339
 
 DEFAULT_WEIGHT: Final = 1
 SECRET_SCHEME: Final = "v1"
-DEFAULT_OVERLAP_SECONDS: Final = 86_400
-LONGEST_OVERLAP_SECONDS: Final = 30 * 86_400
 
 
 class LimitsBody(Body):
@@ -59,10 +59,9 @@ class PartnerChange(Body):
         return _checked_name(name)
 
 
-class Rotation(Body):
-    """`POST …/rotate-secret`: how long the old secret goes on signing beside the new one."""
+class Rotation(EndpointRotation):
+    """`POST /v1/partner/rotate-secret`: as an endpoint's; an admin names the partner."""
 
-    overlap_seconds: int = Field(DEFAULT_OVERLAP_SECONDS, ge=0, le=LONGEST_OVERLAP_SECONDS)
     partner: str | None = None
 
 
@@ -161,10 +160,12 @@ async def rotate_secret(call: Call[Rotation, NoQuery]) -> Answer:
     sealed = call.parts.vault.seal(
         secret.encode(), partner=partner.id, endpoint=None, field=secrets.SECRET_FIELD
     )
-    expires_ms = call.now_ms + call.body.overlap_seconds * 1000
+    expires_ms = call.now_ms + round(call.body.overlap_seconds * 1000)
 
     def effect(conn: Connection) -> Answer:
         lock_partner(conn, partner.id)
+        if len(secrets.live(conn, partner.id, [None], now_ms=call.now_ms)) >= secrets.MOST_LIVE:
+            raise Conflict("Too many secrets sign for this partner; wait until an overlap ends.")
         secrets.expire_current(conn, partner.id, None, expires_ms=expires_ms)
         secrets.add(conn, partner.id, None, scheme=SECRET_SCHEME, sealed=sealed, created_ms=call.now_ms)
         detail = {"overlap_seconds": call.body.overlap_seconds}

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from webhookd.adapters import entropy
 from webhookd.adapters.metrics import Metrics
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.vault import Vault
+from webhookd.api.held import Held
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import RequestFacts
+from webhookd.core.trace import TraceContext
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import Announcer, Bell, SubmitTasks
 from webhookd.flows.watch import Watchers
@@ -32,7 +35,11 @@ class ApiOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParts:
-    """Everything a handler may use. `now_ms` is the clock."""
+    """Everything a handler may use. `now_ms` is the clock; `held` counts the requests that wait.
+
+    `new_trace` begins a trace for a request that brought none. `new_span_id` is there where submissions have
+    spans of their own.
+    """
 
     options: ApiOptions
     store: Store
@@ -47,3 +54,6 @@ class ApiParts:
     now_ms: Callable[[], int]
     metrics: Metrics = field(default_factory=Metrics)
     listeners: tuple[Listener, ...] = ()
+    new_trace: Callable[[], TraceContext] = entropy.new_trace
+    new_span_id: Callable[[], str] | None = None
+    held: Held = field(default_factory=Held)

@@ -17,10 +17,22 @@ from webhookd.core.errors import (
 PROBLEM: Final = "application/problem+json"
 
 
+class MalformedRequest(ClientError):
+    """What came is no HTTP request, or too many of them at once."""
+
+    status, code, title = 400, "malformed_request", "Malformed Request"
+
+
 class RequestTimeout(ClientError):
-    """Raised when a body does not arrive in time."""
+    """Raised when a body does not arrive in time; said too where a head does not."""
 
     status, code, title = 408, "request_timeout", "Request Timeout"
+
+
+class HeadTooLarge(ClientError):
+    """The request line and the headers are over their limit."""
+
+    status, code, title = 431, "head_too_large", "Request Header Fields Too Large"
 
 
 class WrongMethod(MethodNotAllowed):

@@ -23,6 +23,7 @@ from webhookd.api.problems import WrongMethod
 from webhookd.api.rate_headers import rate_headers
 from webhookd.api.wire import Query, parse_body, parse_query
 from webhookd.core.errors import Forbidden, NotFound
+from webhookd.core.ids import looks_like_id
 
 B = TypeVar("B")
 Q = TypeVar("Q", bound=Query)
@@ -104,6 +105,7 @@ class Resource:
         now_ms = parts.now_ms()
         caller = await self._let_in(row, scope, exchange)
         path_params = scope["path_params"]
+        exchange.path = _shown(self._path, path_params)
         if not all(_PATH_VALUE.fullmatch(value) for value in path_params.values()):
             raise NotFound("There is nothing at this path.")
         query = parse_query(row.query, scope["query_string"])
@@ -135,6 +137,7 @@ class Resource:
                 json=value,
                 key=key,
                 trace=exchange.trace,
+                links=exchange.links,
                 now_ms=now_ms,
                 receive=receive,
             )
@@ -152,3 +155,11 @@ class Resource:
         if row.access not in (ADMIN, ANY_KEY) and not caller.may(row.access):
             raise Forbidden(f"The key lacks the scope {row.access}.")
         return caller
+
+
+def _shown(path: str, path_params: Mapping[str, str]) -> str:
+    """Return the path with ids of ours filled in. Whatever else a caller puts there may be a secret."""
+    for name, value in path_params.items():
+        if looks_like_id(value):
+            path = path.replace(f"{{{name}}}", value)
+    return path

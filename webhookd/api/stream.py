@@ -4,9 +4,7 @@ Each message is a JSON object with one name; docs list them. Who has what to say
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import structlog
@@ -16,12 +14,14 @@ from starlette.types import Receive, Scope, Send
 
 from webhookd.api.auth import Authenticator
 from webhookd.api.caller import Caller
+from webhookd.api.held import Held
 from webhookd.api.json_body import parse_json
 from webhookd.api.parts import ApiParts
 from webhookd.api.websocket import (
     BAD_MESSAGES,
     FORBIDDEN,
     RESTARTING,
+    STOPPING,
     TOO_MANY,
     TOO_SLOW,
     TRY_LATER,
@@ -54,7 +54,7 @@ MOST_MISTAKES: Final = 5
 
 _ENDS: Final = {
     Ended.REVOKED: (UNAUTHENTICATED, "the key is no longer good"),
-    Ended.DRAINING: (RESTARTING, "this server stops; connect again"),
+    Ended.DRAINING: (RESTARTING, STOPPING),
     Ended.OVERFLOWN: (TOO_SLOW, "more changed than was read; connect again"),
 }
 _REFUSALS: Final[Mapping[type[WebhookdError], int]] = {
@@ -98,7 +98,7 @@ class Stream:
     def __init__(self, parts: ApiParts, authenticator: Authenticator) -> None:
         self._parts = parts
         self._authenticator = authenticator
-        self._connections: Counter[str | None] = Counter()
+        self._connections = Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -109,8 +109,11 @@ class Stream:
             await socket.accept()
             caller = await self._let_in(scope, socket)
             actor = caller.partner_id or "admin"
-            with self._counted(caller):
+            with self._connections.one(caller.partner_id, MOST_CONNECTIONS):
                 await Conversation(self._parts, caller, socket).run()
+        except RateLimited:
+            code = TOO_MANY
+            await socket.close(Close(code, f"{MOST_CONNECTIONS} connections are open already"))
         except Close as close:
             code = close.code
             await socket.close(close)
@@ -134,19 +137,6 @@ class Stream:
         if not caller.may("tasks:read"):
             raise Close(FORBIDDEN, "the key lacks the scope tasks:read")
         return caller
-
-    @contextmanager
-    def _counted(self, caller: Caller) -> Iterator[None]:
-        owner = caller.partner_id
-        if self._connections[owner] >= MOST_CONNECTIONS:
-            raise Close(TOO_MANY, f"{MOST_CONNECTIONS} connections are open already")
-        self._connections[owner] += 1
-        try:
-            yield
-        finally:
-            self._connections[owner] -= 1
-            if not self._connections[owner]:
-                del self._connections[owner]
 
 
 class Conversation:

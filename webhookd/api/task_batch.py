@@ -21,6 +21,7 @@ from webhookd.core.errors import ClientError, FieldError, Invalid
 from webhookd.core.records import NewTask, Partner, Task
 from webhookd.core.render import task_document
 from webhookd.core.submission import Submission
+from webhookd.core.trace import TraceContext
 
 MAX_TASKS: Final = 1_000
 
@@ -39,7 +40,8 @@ async def submit_batch(call: Call[BatchBody, NoQuery]) -> Answer:
     partner = await call.acting_partner(_named_partner(call))
     bodies = [_item(item, index) for index, item in enumerate(call.body.tasks)]
     unknown = await _unknown_endpoints(call, partner, bodies)
-    results = [_result(call, partner, body, unknown, index) for index, body in enumerate(bodies)]
+    trace = call.submission_trace()
+    results = [_result(call, partner, body, unknown, index, trace=trace) for index, body in enumerate(bodies)]
     tasks = tuple(result for result in results if isinstance(result, NewTask))
     layout = [None if isinstance(result, NewTask) else _refused(call, result) for result in results]
     if not tasks:
@@ -53,6 +55,7 @@ async def submit_batch(call: Call[BatchBody, NoQuery]) -> Answer:
             fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
             now_ms=call.now_ms,
             layout=None if call.key is None else orjson.dumps(layout).decode(),
+            parent_span_id=call.trace.parent_id,
         ),
     )
     if not accepted.replayed:
@@ -93,6 +96,8 @@ def _result(
     body: TaskBody | Invalid,
     unknown: list[str],
     index: int,
+    *,
+    trace: TraceContext,
 ) -> Result:
     if isinstance(body, Invalid):
         return body
@@ -112,7 +117,7 @@ def _result(
             partner_id=partner.id,
             task_types=parts.task_types,
             egress=parts.egress,
-            trace=call.trace,
+            trace=trace,
             now_ms=call.now_ms,
             max_input_bytes=parts.options.max_input_bytes,
             at=at,

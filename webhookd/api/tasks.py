@@ -1,6 +1,5 @@
 """Tasks over HTTP: submit one, look at it, list, cancel, and which types there are."""
 
-from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -19,7 +18,7 @@ from webhookd.api.routes import ANY_KEY, AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import LONGEST_WAIT_SECONDS, TaskQuery, hold
 from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time
-from webhookd.core.errors import Invalid, Unavailable
+from webhookd.core.errors import Invalid, RateLimited, Unavailable
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TaskState
 from webhookd.core.records import Task, TaskSignal
@@ -47,7 +46,7 @@ async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
         partner_id=partner.id,
         task_types=parts.task_types,
         egress=parts.egress,
-        trace=call.trace,
+        trace=call.submission_trace(),
         now_ms=call.now_ms,
         max_input_bytes=parts.options.max_input_bytes,
     )
@@ -63,17 +62,24 @@ async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
             key=call.task_key(),
             fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
             now_ms=call.now_ms,
+            parent_span_id=call.trace.parent_id,
         ),
     )
     shown = as_accepted(task)
     if accepted.replayed:
         shown = found(await parts.store.tasks.get(accepted.task_ids[0], partner.id), "task")
+        call.link(shown)
     wait_seconds = preferred_wait(call.header(b"prefer"))
     if wait_seconds is None:
         return task_answer(call, shown, status=202, replayed=accepted.replayed)
     wait_seconds = min(wait_seconds, LONGEST_WAIT_SECONDS)
-    with suppress(Unavailable):  # it was accepted all the same
+    try:
         shown = (await hold(call, shown.id, seconds=wait_seconds, enough=lambda task: task.done)).task
+    except Unavailable:
+        pass  # it was accepted all the same
+    except RateLimited:
+        # Too many are held already. It is a preference only, and the task was accepted.
+        return task_answer(call, shown, status=202, replayed=accepted.replayed)
     answer = task_answer(call, shown, status=200 if shown.done else 202, replayed=accepted.replayed)
     return replace(answer, headers={**answer.headers, "Preference-Applied": f"wait={wait_seconds}"})
 
@@ -113,6 +119,7 @@ async def cancel_task(call: Call[NoBody, NoQuery]) -> Answer:
         task = found(await store.tasks.get(task_id, partner_id), "task")
         return task_answer(call, task, status=kept.status, replayed=True)
     task = done[-1].task
+    call.link(task)
     if not done[-1].was_done:
         call.parts.bell.ring(DELIVER_QUEUE)
         signal = TaskSignal(task_id=task.id, partner_id=task.partner_id, version=task.version)

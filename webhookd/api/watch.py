@@ -43,7 +43,8 @@ class TaskQuery(Query):
 async def hold(call: AnyCall, task_id: str, *, seconds: float, enough: Callable[[Task], bool]) -> Snapshot:
     """Return the task as soon as it is `enough`, or as it is after so many seconds, or when we stop.
 
-    Raises NotFound; Unauthenticated where the key is revoked meanwhile; ClientDisconnect.
+    Raises NotFound; RateLimited where the partner has too many waiting; Unauthenticated where the key is
+    revoked meanwhile; ClientDisconnect.
     """
     watchers, partner_id = call.parts.watchers, call.caller.partner_id
     with watchers.watch(partner_id=partner_id, key_id=call.caller.key_id) as watch:
@@ -53,7 +54,7 @@ async def hold(call: AnyCall, task_id: str, *, seconds: float, enough: Callable[
         if enough(now.task) or seconds <= 0 or watch.ended:
             return now
         del now  # thousands may wait here
-        with noticing_disconnect(call.receive, watch):
+        with call.parts.held.one(partner_id), noticing_disconnect(call.receive, watch):
             loop = asyncio.get_running_loop()
             give_up_at = loop.time() + seconds
             while news := await watch.next(give_up_at - loop.time()):

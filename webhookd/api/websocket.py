@@ -16,6 +16,8 @@ FORBIDDEN: Final = 4403
 TOO_SLOW: Final = 4408
 TOO_MANY: Final = 4429
 RESTARTING: Final = 1012
+STOPPING: Final = "this server stops; connect again"
+"""The reason that goes with RESTARTING."""
 TRY_LATER: Final = 1013
 
 

@@ -6,7 +6,7 @@ What else lies there belongs to others: the database to the store, `broker/` to 
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,11 +59,46 @@ def make_encryption_key(settings: Settings) -> Path | None:
     return path
 
 
+@contextlib.contextmanager
+def keys_claimed(folder: Path) -> Iterator[None]:
+    """Hold the right to change the installation's encryption keys; `up` goes on meanwhile.
+
+    Raises SettingsError where another process has it.
+    """
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SettingsError(f"WEBHOOKD_DATA_DIR: cannot use {folder} ({error.strerror}).") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"Another `webhookd rotate-encryption-key` runs on {folder}; wait for its end."
+            ) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def write_keys(path: Path, keys: Sequence[str]) -> None:
+    """Replace the installation's encryption keys, newest first. Raises SettingsError."""
+    try:
+        write_private(path, "".join(f"{key}\n" for key in keys))
+    except OSError as error:
+        raise SettingsError(f"WEBHOOKD_DATA_DIR: cannot write {path} ({error.strerror}).") from None
+
+
 def write_private(path: Path, text: str) -> None:
-    """Write a file only we may read (0600), whole or not at all, and on disk when this returns."""
+    """Write a file only its owner may read (0600), whole or not at all, and on disk when this returns.
+
+    One that is there already keeps its owner: root may mend what belongs to the service's account.
+    """
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        if path.exists() and (before := path.stat()).st_uid != os.geteuid():
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

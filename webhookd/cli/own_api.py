@@ -10,14 +10,12 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import httpx
 from starlette.types import ASGIApp
 
 from webhookd.adapters.broker.health import BrokerStatus
-from webhookd.adapters.store.drivers import parse_url
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
@@ -25,7 +23,6 @@ from webhookd.api.watch import key_review
 from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
-from webhookd.core.errors import SettingsError
 from webhookd.core.records import TaskSignal
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates
@@ -33,7 +30,7 @@ from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring.process import load_vault, open_store
+from webhookd.wiring.process import load_vault, open_store, require_database
 
 _SESSION: Final = "ses_cli"
 """Only named, never begun: this process claims nothing."""
@@ -53,16 +50,6 @@ def own_api() -> Iterator[httpx.BaseTransport]:
             yield _InProcess(runner, app, key)
         finally:
             runner.run(stack.aclose())
-
-
-def require_database(settings: Settings) -> None:
-    """Refuse to make a database by looking for one. Raises SettingsError where a SQLite file is not there."""
-    url = parse_url(settings.resolved_database_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise SettingsError(
-            f"There is no installation here ({url.database} does not exist): start one with `webhookd up`, "
-            "set WEBHOOKD_DATA_DIR to its data dir, or give WEBHOOKD_KEY and WEBHOOKD_URL of one elsewhere."
-        )
 
 
 class _InProcess(httpx.BaseTransport):

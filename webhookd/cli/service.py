@@ -32,6 +32,7 @@ from webhookd.core.errors import SettingsError, Unavailable, WebhookdError
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.process import load_vault, open_store
+from webhookd.wiring.tracing import wants_spans
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +113,7 @@ async def running_service(
 def _checked(settings: Settings) -> Settings:
     """Find what a person can have done wrong. Return the settings with the real port."""
     load_task_sets(settings.tasks)
+    wants_spans(settings)
     EgressPolicy.parse(settings.egress_allow)
     if settings.admin_key:
         operator_key_hash(settings.admin_key)

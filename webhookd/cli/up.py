@@ -82,7 +82,6 @@ async def _what_is_where(service: Service, *, dev: bool) -> str:
     lines = [f"webhookd is up at {service.url}", ""]
     facts = {
         "docs": f"{service.url}/docs",
-        "admin pages": f"{service.url}/admin/",
         "data dir": str(settings.data_dir),
         "database": _database(store),
         "broker": f"embedded Valkey, {settings.data_dir / 'broker'}"

@@ -63,6 +63,7 @@ class DueDelivery:
     task_id: str | None
     created_ms: int
     trace_id: str
+    trace_parent_id: str
     trace_flags: int
     trace_state: str
     target: LaneTarget

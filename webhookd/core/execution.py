@@ -58,7 +58,8 @@ class End(StrEnum):
 class TaskEnd:
     """The end of one try. Written only while `session_id` and `token` still hold the task.
 
-    `due_ms` is when a retry falls due; `reason` is why a failed task is a dead letter.
+    `due_ms` is when a retry falls due; `reason` is why a failed task is a dead letter. `span_id` is what the
+    message of the end is below in its trace; empty: what the task is.
     """
 
     task: ClaimedTask
@@ -71,6 +72,7 @@ class TaskEnd:
     error_message: str | None = None
     due_ms: int | None = None
     reason: str | None = None
+    span_id: str = ""
     progress_percent: float | None = None
     progress_message: str | None = None
 
@@ -86,7 +88,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A running task's progress, the newest only."""
+    """A running task's progress, the newest only. `span_id` as in TaskEnd."""
 
     task_id: str
     session_id: str
@@ -94,3 +96,4 @@ class Progress:
     percent: float | None
     message: str | None
     now_ms: int
+    span_id: str = ""

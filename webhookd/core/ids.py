@@ -5,6 +5,7 @@ The first ten characters are the time in milliseconds and the other sixteen are 
 Time and entropy are arguments; `adapters.entropy` supplies them.
 """
 
+import re
 from typing import Final
 
 PARTNER: Final = "prt"
@@ -21,6 +22,7 @@ AUDIT: Final = "aud"
 ENTROPY_BYTES: Final = 10
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID: Final = re.compile(rf"[a-z]{{2,4}}_[{_ALPHABET}]{{26}}")
 _PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 
 
@@ -31,3 +33,8 @@ def make_id(prefix: str, *, now_ms: int, entropy: bytes) -> str:
     """
     number = ((now_ms & 0xFFFFFFFFFFFF) << 80) | int.from_bytes(entropy, "big")
     return f"{prefix}_" + "".join(_PAIRS[(number >> shift) & 0x3FF] for shift in range(120, -1, -10))
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether this could be an id of ours, and so nothing that may not be shown."""
+    return _ID.fullmatch(text) is not None

@@ -10,7 +10,8 @@ class Submission:
     """One accepted-or-refused-whole request.
 
     `fingerprint` is a hash of route and parsed body; `layout` is what the API needs to answer a
-    repeat of a batch as before (the per-item results, with null where a task stands).
+    repeat of a batch as before (the per-item results, with null where a task stands). All tasks have one
+    place in a trace, and `parent_span_id` is what is above it.
     """
 
     partner_id: str
@@ -19,6 +20,7 @@ class Submission:
     fingerprint: str
     now_ms: int
     layout: str | None = None
+    parent_span_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

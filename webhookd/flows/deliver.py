@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 QUEUE = "deliver"
 GATHER_SECONDS = 0.003
 SLOW_SHARE = 4
+DOUBT_SECONDS = 5.0
+"""How long after a claim without an answer its commit may still show."""
 _CACHED_LANES = 4_096
 _VERDICTS = {Delivered: "delivered", RetryAt: "retry", GiveUp: "dead", NotCounted: "not_counted"}
 
@@ -46,6 +48,10 @@ class Lanes(Protocol):
 
     async def claim(self, request: ClaimDeliveries) -> Turn:
         """Claim due deliveries."""
+        ...
+
+    async def held(self, session_id: str, now_ms: int) -> list[DueDelivery]:
+        """Return what a session holds and may send."""
         ...
 
     async def record(self, done: AttemptDone) -> AttemptRecorded:
@@ -112,11 +118,15 @@ class DeliveryEngine:
         self._connections = connections
         self._fixed_headers = (("content-type", "application/json"), ("user-agent", user_agent))
         self._listeners = tuple(listeners)
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._slow_under_way = 0
+        self._under_way: dict[asyncio.Task[None], tuple[str, int]] = {}
+        self._doubt_ends: float | None = None  # there was a claim whose answer was lost
+        self._sending = 0
+        self._slow_sending = 0
+        self._backlog = False
         self._refill = max(1, connections // 8)
         self._turning = False
         self._again = False
+        self._turn_is_due = False
         self._next_turn: asyncio.TimerHandle | None = None
         self._turns: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -128,7 +138,7 @@ class DeliveryEngine:
 
     @property
     def under_way(self) -> int:
-        """How many attempts are under way."""
+        """How many attempts are under way: being sent, or answered and not yet recorded."""
         return len(self._under_way)
 
     async def turn(self, queue: str = QUEUE) -> None:  # noqa: ARG002 - the one queue there is
@@ -138,16 +148,19 @@ class DeliveryEngine:
         process's own, so a permit is needed for news only. One turn runs at a time.
         """
         self._again = True
+        self._turn_is_due = False
         if self._turning:
             return
         self._turning = True
         try:
             while self._again and not self._stopping and self._lease.alive:
                 self._again = False
-                free = self._connections - len(self._under_way)
+                free = self._connections - self._sending
                 if free < self._refill:
                     return
                 session_id = self._lease.id
+                if self._doubt_ends is not None:
+                    await self._find_unknown(session_id, self._doubt_ends)
                 turn = await self._claim(free)
                 if session_id != self._lease.id:
                     # The lease was lost meanwhile, and with it what was claimed under it.
@@ -157,6 +170,8 @@ class DeliveryEngine:
                     return
                 for delivery in turn.deliveries:
                     self._start(delivery)
+                if not turn.deliveries:
+                    self._backlog = False
                 if turn.again_ms is not None:
                     self._look_again(turn.again_ms)
         finally:
@@ -169,24 +184,40 @@ class DeliveryEngine:
             self._next_turn.cancel()
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=grace_seconds)
-        for attempt in self._under_way:
+        for attempt in tuple(self._under_way):
             attempt.cancel()
         await self._sender.close()
 
     async def _claim(self, free: int) -> Turn:
-        slow_free = max(0, self._connections // SLOW_SHARE - self._slow_under_way)
-        turn = await self._lanes.claim(
-            ClaimDeliveries(
-                session_id=self._lease.id,
-                free=free,
-                slow_free=slow_free,
-                now_ms=self._now_ms(),
-                clock=self._clock,
-                partner_vtimes=self._partner_vtimes,
-            )
+        slow_free = max(0, self._connections // SLOW_SHARE - self._slow_sending)
+        request = ClaimDeliveries(
+            session_id=self._lease.id,
+            free=free,
+            slow_free=slow_free,
+            now_ms=self._now_ms(),
+            clock=self._clock,
+            partner_vtimes=self._partner_vtimes,
         )
+        try:
+            turn = await self._lanes.claim(request)
+        except ServiceError:
+            self._doubt_ends = asyncio.get_running_loop().time() + DOUBT_SECONDS
+            raise
         self._clock, self._partner_vtimes = turn.clock, turn.partner_vtimes
         return turn
+
+    async def _find_unknown(self, session_id: str, doubt_ends: float) -> None:
+        """Send what is held because of a claim whose answer was lost: its lane would wait for it."""
+        known = set(self._under_way.values())
+        held = await self._lanes.held(session_id, self._now_ms())
+        if session_id != self._lease.id or self._stopping:
+            return
+        for delivery in held:
+            if (delivery.id, delivery.token) not in known:
+                log.info("claim_found", delivery=delivery.id)
+                self._start(delivery)
+        if asyncio.get_running_loop().time() >= doubt_ends:
+            self._doubt_ends = None
 
     def _look_again(self, due_ms: int) -> None:
         """Claim again at `due_ms`."""
@@ -194,12 +225,18 @@ class DeliveryEngine:
             self._alarm.at(QUEUE, due_ms)
         elif self._turning:
             self._again = True
-        elif self._next_turn is None:
+        elif self._backlog and not self._turn_is_due:
+            self._turn_soon()
+        elif self._next_turn is None and not self._turn_is_due:
             # Outcomes come by the dozen: a moment's wait makes one claim of them.
             self._next_turn = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._turn_again)
 
     def _turn_again(self) -> None:
         self._next_turn = None
+        self._turn_soon()
+
+    def _turn_soon(self) -> None:
+        self._turn_is_due = True
         turn = asyncio.get_running_loop().create_task(self.turn(), name="turn")
         self._turns.add(turn)
         turn.add_done_callback(self._turned)
@@ -211,21 +248,21 @@ class DeliveryEngine:
             log.warning("turn_failed", reason=str(turn.exception()))
 
     def _start(self, delivery: DueDelivery) -> None:
-        self._slow_under_way += delivery.target.slow
+        self._sending += 1
+        self._slow_sending += delivery.target.slow
         attempt = asyncio.get_running_loop().create_task(self._attempt(delivery, self._lease.id))
-        self._under_way.add(attempt)
+        self._under_way[attempt] = delivery.id, delivery.token
         attempt.add_done_callback(self._ended)
 
     def _ended(self, attempt: asyncio.Task[None]) -> None:
-        self._under_way.discard(attempt)
-        if len(self._under_way) == self._connections - self._refill:
-            self._look_again(self._now_ms())
+        del self._under_way[attempt]
         if not attempt.cancelled() and attempt.exception() is not None:
             log.error("attempt_failed", exc_info=attempt.exception())
 
     async def _attempt(self, delivery: DueDelivery, session_id: str) -> None:
+        span_id = self._new_span_id()
         try:
-            answer = await self._send(delivery)
+            answer = await self._send(delivery, span_id)
         except Exception as error:  # noqa: BLE001 - whatever it was, the delivery must not stay under way
             # Nobody was asked: this machine is out of sockets, or a secret cannot be opened.
             detail = error.detail if isinstance(error, WebhookdError) else repr(error)
@@ -234,13 +271,20 @@ class DeliveryEngine:
             await self._hand_back(delivery, session_id)
             return
         finally:
-            self._slow_under_way -= delivery.target.slow
+            self._sent(delivery)
         if answer is None:
             await self._hand_back(delivery, session_id)
             return
-        await self._record(self._done(delivery, session_id, answer))
+        await self._record(self._done(delivery, session_id, answer), span_id)
 
-    async def _send(self, delivery: DueDelivery) -> Answer | None:
+    def _sent(self, delivery: DueDelivery) -> None:
+        """Free its socket. While there is a backlog, the next claim shares the commit of this record."""
+        self._sending -= 1
+        self._slow_sending -= delivery.target.slow
+        if self._backlog or self._sending == self._connections - self._refill:
+            self._look_again(self._now_ms())
+
+    async def _send(self, delivery: DueDelivery, span_id: str) -> Answer | None:
         """Sign and send. None: the lease is over, others have taken this delivery."""
         lane = delivery.target
         url = delivery.url or lane.url or ""
@@ -263,7 +307,7 @@ class DeliveryEngine:
                 ),
             ),
             ("webhook-attempt", str(delivery.attempt)),
-            ("traceparent", f"00-{delivery.trace_id}-{self._new_span_id()}-{delivery.trace_flags:02x}"),
+            ("traceparent", f"00-{delivery.trace_id}-{span_id}-{delivery.trace_flags:02x}"),
         ]
         if delivery.trace_state:
             headers.append(("tracestate", delivery.trace_state))
@@ -341,7 +385,7 @@ class DeliveryEngine:
             now_ms=now_ms,
         )
 
-    async def _record(self, done: AttemptDone) -> None:
+    async def _record(self, done: AttemptDone, span_id: str) -> None:
         """Write the outcome, however long the store is away, unless the lease is lost meanwhile."""
         pause_seconds = 0.1
         while True:
@@ -355,6 +399,7 @@ class DeliveryEngine:
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(2.0, pause_seconds * 2)
         if recorded.wake_ms is not None:
+            self._backlog = self._backlog or recorded.wake_ms <= self._now_ms()
             self._look_again(recorded.wake_ms)
         fact = AttemptEnded(
             delivery_id=done.delivery.id,
@@ -367,6 +412,15 @@ class DeliveryEngine:
             duration_us=done.attempt.duration_us,
             since_message_ms=done.now_ms - done.delivery.created_ms,
             trace_id=done.delivery.trace_id,
+            event=done.delivery.event,
+            task_id=done.delivery.task_id,
+            partner_id=done.delivery.target.partner_id,
+            url=(done.delivery.url or done.delivery.target.url or "").partition("?")[0],
+            at_ms=done.attempt.at_ms,
+            span_id=span_id,
+            parent_span_id=done.delivery.trace_parent_id,
+            trace_flags=done.delivery.trace_flags,
+            trace_state=done.delivery.trace_state,
         )
         for tell in self._listeners:
             tell(fact)

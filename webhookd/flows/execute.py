@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Protocol
 
 import orjson
@@ -22,7 +23,7 @@ import structlog
 
 from webhookd.core.errors import ServiceError
 from webhookd.core.execution import Claim, ClaimTasks, End, Progress, Recorded, TaskEnd, TypeLimit
-from webhookd.core.facts import RunEnded
+from webhookd.core.facts import RunEnded, RunStarted
 from webhookd.core.outcome import (
     CancelledByRequest,
     Crashed,
@@ -48,6 +49,8 @@ WAIT_MOST_SECONDS = 1.0
 CANCEL_POLL_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 3_600.0
 WRITE_OFF_SECONDS = 10.0
+DOUBT_SECONDS = 5.0
+"""How long after a claim without an answer its commit may still show."""
 
 
 class Tasks(Protocol):
@@ -55,6 +58,10 @@ class Tasks(Protocol):
 
     async def claim(self, request: ClaimTasks) -> Claim:
         """Claim tasks."""
+        ...
+
+    async def held(self, session_id: str) -> list[ClaimedTask]:
+        """Return what a session holds."""
         ...
 
     async def record(self, end: TaskEnd) -> Recorded:
@@ -109,11 +116,16 @@ class _Running:
     unwritten: bool = False
     writing: bool = False
     starting: bool = False
+    span_id: str = ""
     work: asyncio.Task[None] | None = None
 
 
 class Executor:
-    """Runs the tasks of this process. `turn` is what a permit calls; `stop` ends gracefully."""
+    """Runs the tasks of this process. `turn` is what a permit calls; `stop` ends gracefully.
+
+    `on_start` hear of each try before its function runs, in the context that it will run in; they and
+    `listeners` are called in one asyncio task a try. Only where there are any do tries have spans.
+    """
 
     def __init__(
         self,
@@ -126,6 +138,8 @@ class Executor:
         ring: Callable[[str], None],
         publish: Callable[[Sequence[TaskSignal]], None],
         now_ms: Callable[[], int],
+        new_span_id: Callable[[], str],
+        on_start: Sequence[Callable[[RunStarted], None]] = (),
         listeners: Sequence[Callable[[RunEnded], None]] = (),
     ) -> None:
         self._tasks = tasks
@@ -136,6 +150,8 @@ class Executor:
         self._ring = ring
         self._publish = publish
         self._now_ms = now_ms
+        self._new_span_id = new_span_id
+        self._on_start = tuple(on_start)
         self._listeners = tuple(listeners)
         self._running: dict[tuple[str, int], _Running] = {}
         self._backlog: deque[_Running] = deque()
@@ -151,6 +167,7 @@ class Executor:
         self._claims = 0
         self._asked = 0  # what claims under way may still bring
         self._idle_claim = False
+        self._doubt_ends: float | None = None  # there was a claim whose answer was lost
         self._limits = {
             queue: tuple(_limit(d) for d in task_set if d.queue == queue) for queue in task_set.queues
         }
@@ -167,6 +184,8 @@ class Executor:
         ends = loop.time() + SLICE_SECONDS
         limits = self._limits.get(queue, ())
         while limits and not self._stopping and self._lease.alive:
+            if self._doubt_ends is not None and not await self._find_unknown(self._doubt_ends):
+                return
             room = self._room()
             if room == 0:
                 if loop.time() >= ends or not await self._change_before(ends):
@@ -246,6 +265,9 @@ class Executor:
         self._idle_claim = request.idle
         try:
             claim = await self._tasks.claim(request)
+        except ServiceError:
+            self._doubt_ends = asyncio.get_running_loop().time() + DOUBT_SECONDS
+            raise
         finally:
             self._claims -= 1
             self._asked -= room
@@ -261,6 +283,31 @@ class Executor:
             [TaskSignal(task_id=t.id, partner_id=t.partner_id, version=t.version) for t in claim.tasks]
         )
         return claim
+
+    async def _find_unknown(self, doubt_ends: float) -> bool:
+        """Start what is held because of a claim whose answer was lost. False: claim nothing more yet.
+
+        Nothing is claimed meanwhile, or it would be taken for lost while its answer is on the way.
+        """
+        if self._claims:
+            return False
+        self._claims += 1
+        known = set(self._running)
+        session_id = self._lease.id
+        try:
+            held = await self._tasks.held(session_id)
+        finally:
+            self._claims -= 1
+        if session_id != self._lease.id:
+            return False
+        for task in held:
+            if (task.id, task.token) not in known:
+                log.info("claim_found", task=task.id)
+                self._take(task)
+        self._alone = self._alone or any(task.suspect for task in held)
+        if self._doubt_ends == doubt_ends and asyncio.get_running_loop().time() >= doubt_ends:
+            self._doubt_ends = None
+        return True
 
     async def _change_before(self, ends: float) -> bool:
         """Wait for a slot to free; False: none did before the slice ended."""
@@ -344,21 +391,27 @@ class Executor:
         task = running.task
         definition = self._task_set[task.type]
         self._has_started(running)
-        # Cancelled where the lease was lost: others run this task now, and nothing here may be written.
-        outcome = await self._runner.run(
-            definition,
-            orjson.loads(task.input_json),
-            task_id=task.id,
-            attempt=task.attempt,
-            trace_id=task.trace_id,
-            cancel=running.cancel,
-            on_progress=lambda percent, message: self._progressed(running, percent, message),
-        )
-        self._pace.ended(asyncio.get_running_loop().time())
-        self._changed.set()
-        # The runner frees the slot with the outcome; writing it may take as long as the store needs.
-        self._start_waiting()
-        await self._finish(running, outcome)
+        if self._on_start:
+            self._tell_start(running)
+        try:
+            outcome = await self._runner.run(
+                definition,
+                orjson.loads(task.input_json),
+                task_id=task.id,
+                attempt=task.attempt,
+                trace_id=task.trace_id,
+                cancel=running.cancel,
+                on_progress=lambda percent, message: self._progressed(running, percent, message),
+            )
+            self._pace.ended(asyncio.get_running_loop().time())
+            self._changed.set()
+            # The runner frees the slot with the outcome; writing it may take as long as the store needs.
+            self._start_waiting()
+            await self._finish(running, outcome)
+        except asyncio.CancelledError:
+            # The lease was lost: others run this task now, and nothing here may be written.
+            self._tell_end(running, "lost", None, self._now_ms())
+            raise
 
     def _end(self, running: _Running, definition: TaskDefinition, outcome: Outcome) -> TaskEnd:
         """Decide what the outcome makes of the task."""
@@ -396,12 +449,14 @@ class Executor:
             error_message=message,
             due_ms=due_ms,
             reason=reason,
+            span_id=running.span_id,
             progress_percent=running.percent,
             progress_message=running.message,
         )
 
     async def _write(self, running: _Running, end: TaskEnd) -> None:
         """Write the end, however long the store is away, unless the lease is lost meanwhile."""
+        began = perf_counter()
         pause_seconds = 0.1
         while True:
             try:
@@ -420,15 +475,44 @@ class Executor:
             self._ring("deliver")
         if end.due_ms is not None and end.end is End.RETRY:
             self._alarm.at("sweep", end.due_ms)
+        outcome = "lost" if recorded.lost else end.end.value
+        write_us = int((perf_counter() - began) * 1_000_000)
+        self._tell_end(running, outcome, end.error_code, end.now_ms, write_us=write_us)
+
+    def _tell_start(self, running: _Running) -> None:
+        task = running.task
+        running.span_id = self._new_span_id()
+        fact = RunStarted(
+            task_id=task.id,
+            partner_id=task.partner_id,
+            type=task.type,
+            queue=task.queue,
+            attempt=task.attempt,
+            wait_ms=task.claimed_ms - task.due_ms,
+            trace_id=task.trace_id,
+            span_id=running.span_id,
+            parent_span_id=task.trace_parent_id,
+            trace_flags=task.trace_flags,
+            trace_state=task.trace_state,
+        )
+        for tell in self._on_start:
+            tell(fact)
+
+    def _tell_end(
+        self, running: _Running, outcome: str, error: str | None, now_ms: int, *, write_us: int = 0
+    ) -> None:
+        task = running.task
         fact = RunEnded(
-            task_id=end.task.id,
-            type=end.task.type,
-            attempt=end.task.attempt,
-            outcome="lost" if recorded.lost else end.end.value,
-            error=end.error_code,
-            wait_ms=end.task.claimed_ms - end.task.due_ms,
-            run_ms=end.now_ms - end.started_ms,
-            trace_id=end.task.trace_id,
+            task_id=task.id,
+            type=task.type,
+            attempt=task.attempt,
+            outcome=outcome,
+            error=error,
+            wait_ms=task.claimed_ms - task.due_ms,
+            run_ms=now_ms - running.started_ms,
+            trace_id=task.trace_id,
+            write_us=write_us,
+            span_id=running.span_id,
         )
         for tell in self._listeners:
             tell(fact)
@@ -454,6 +538,7 @@ class Executor:
                     percent=running.percent,
                     message=running.message,
                     now_ms=self._now_ms(),
+                    span_id=running.span_id,
                 )
                 signal = await self._tasks.progress(report)
                 if signal is None:

@@ -4,11 +4,20 @@ A refusal for want of room is looked at twice: the figures may be some hundred m
 key that was used before is answered as before, however full the house is now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Final, Protocol
 
 from webhookd.core.admission import Ceilings, Full, Shed, admit
-from webhookd.core.errors import IdempotencyMismatch, Overloaded, QuotaExceeded, RateLimited, Unavailable
+from webhookd.core.errors import (
+    IdempotencyMismatch,
+    Overloaded,
+    QuotaExceeded,
+    RateLimited,
+    ServiceError,
+    Unavailable,
+)
+from webhookd.core.facts import TasksSubmitted
 from webhookd.core.records import Limits, Partner, TaskSignal
 from webhookd.core.submission import Accepted, Submission
 from webhookd.flows.load import LoadGauge
@@ -76,7 +85,10 @@ _MAY_HAVE_CHANGED: Final = frozenset({Full.QUOTA, Full.DEPTH})
 
 
 class SubmitTasks:
-    """The flow. `ceilings` are the service's; a partner's own `max_queued` goes before them."""
+    """The flow. `ceilings` are the service's; a partner's own `max_queued` goes before them.
+
+    `listeners` hear of what went to the store, unless it was a repeat.
+    """
 
     def __init__(
         self,
@@ -88,6 +100,7 @@ class SubmitTasks:
         bell: Bell,
         announcer: Announcer,
         ceilings: Ceilings,
+        listeners: Sequence[Callable[[TasksSubmitted], None]] = (),
     ) -> None:
         self._intake = intake
         self._memory = memory
@@ -96,6 +109,7 @@ class SubmitTasks:
         self._bell = bell
         self._announcer = announcer
         self.ceilings = ceilings
+        self._listeners = tuple(listeners)
 
     def limits(self, partner: Partner) -> Limits:
         """Return the limits in force for a partner: its own, or the service's."""
@@ -133,10 +147,43 @@ class SubmitTasks:
                 return known
             raise _ERRORS[shed.full](_SENTENCES[shed.full], retry_after_seconds=shed.retry_seconds)
         with self._load.entering(partner.id, count):
-            accepted = await self._intake.submit(submission)
+            accepted = await self._write(submission)
         if not accepted.replayed:
             self._wake(submission)
         return accepted
+
+    async def _write(self, submission: Submission) -> Accepted:
+        if not self._listeners:
+            return await self._intake.submit(submission)
+        began = perf_counter()
+        try:
+            accepted = await self._intake.submit(submission)
+        except ServiceError as error:
+            self._tell(submission, perf_counter() - began, error.code)
+            raise
+        if not accepted.replayed:
+            self._tell(submission, perf_counter() - began, None)
+        return accepted
+
+    def _tell(self, submission: Submission, seconds: float, error: str | None) -> None:
+        first, queues = submission.tasks[0], {task.queue for task in submission.tasks}
+        alone = len(submission.tasks) == 1
+        fact = TasksSubmitted(
+            partner_id=submission.partner_id,
+            count=len(submission.tasks),
+            task_id=first.id if alone else None,
+            type=first.type if alone else None,
+            queue=first.queue if len(queues) == 1 else None,
+            error=error,
+            duration_us=int(seconds * 1_000_000),
+            trace_id=first.trace_id,
+            span_id=first.trace_parent_id,
+            parent_span_id=submission.parent_span_id,
+            trace_flags=first.trace_flags,
+            trace_state=first.trace_state,
+        )
+        for tell in self._listeners:
+            tell(fact)
 
     async def _refusal(self, partner: Partner, count: int) -> Shed | None:
         own = partner.limits.max_queued

@@ -120,6 +120,7 @@ class Sweeper:
         publish: Callable[[Sequence[TaskSignal]], None],
         now_ms: Callable[[], int],
         every_seconds: float,
+        lease_seconds: float,
         chores: Sequence[Chore] = (),
     ) -> None:
         self._repairs = repairs
@@ -128,6 +129,9 @@ class Sweeper:
         self._publish = publish
         self._now_ms = now_ms
         self._every_seconds = every_seconds
+        self._lease_seconds = lease_seconds
+        self._was_away = False
+        self._leases_count_from = 0.0
         self._chores = (*chores, Chore(name="heal", every_seconds=HEAL_SECONDS, step=self._heal))
         self._chore_due = {chore.name: 0.0 for chore in self._chores}
         self._woken = asyncio.Event()
@@ -143,6 +147,7 @@ class Sweeper:
                 pause_seconds = await self.sweep()
             except ServiceError as error:
                 log.warning("sweep_failed", reason=error.detail)
+                self._was_away = True
                 pause_seconds = self._every_seconds
             self._woken.clear()
             try:
@@ -153,10 +158,11 @@ class Sweeper:
 
     async def sweep(self) -> float:
         """Do what is due; return the seconds until there may be more, at most the sweep's own pause."""
-        waiting = await self._repairs.waiting()
+        waiting = await self._look()
         now_ms = self._now_ms()
+        leases_count = time.monotonic() >= self._leases_count_from
         for due_ms, repair in (
-            (waiting.next_lease_ms, self._repairs.take_back),
+            (waiting.next_lease_ms if leases_count else None, self._repairs.take_back),
             (waiting.next_task_ms, self._repairs.fall_due),
             (waiting.next_expiry_ms, self._repairs.expire),
         ):
@@ -174,6 +180,19 @@ class Sweeper:
         if soonest is None:
             return self._every_seconds
         return min(self._every_seconds, max(0.01, (soonest - self._now_ms()) / 1000))
+
+    async def _look(self) -> Waiting:
+        """Read what waits. After an outage of the store, leases count only once all had time to renew theirs.
+
+        Otherwise whoever sweeps first would take from processes that are well what they are working on.
+        """
+        started = time.monotonic()
+        waiting = await self._repairs.waiting()
+        now = time.monotonic()
+        if self._was_away or now - started > self._lease_seconds / 3:
+            self._was_away = False
+            self._leases_count_from = now + self._lease_seconds
+        return waiting
 
     async def _repeat(self, repair: Callable[[int], Awaitable[Swept]]) -> None:
         for _ in range(_STEPS_A_SWEEP):

@@ -1,15 +1,15 @@
 """The API process: its parts joined."""
 
 import contextlib
-import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 from starlette.types import ASGIApp
 
 from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth
+from webhookd.adapters.entropy import new_span_id
 from webhookd.adapters.log_facts import log_request
 from webhookd.adapters.metrics import (
     count_request,
@@ -27,7 +27,10 @@ from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring.process import background, broker_url, running_process
+from webhookd.wiring.process import background, broker_url, free_disk, running_process
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long a caller waits for the database before it is told to come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +47,17 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
     task_set = load_task_sets(settings.tasks)
     health = BrokerHealth(broker_url(settings), queues=(*task_set.queues, DELIVER_QUEUE))
     async with (
-        running_process(settings, "api", {"port": settings.port}) as common,
+        running_process(settings, "api", {"host": settings.host, "port": settings.port}) as common,
         contextlib.AsyncExitStack() as stack,
     ):
         stack.push_async_callback(health.aclose)
-        store, ringer, signals = common.store, common.ringer, common.signals
+        store, ringer, signals, tracing = common.store, common.ringer, common.signals, common.tracing
+        store.db.patience_seconds = PATIENCE_SECONDS
         await store.queues.ensure(task_set.queues)
         load = LoadGauge(
             store.queues,
             look_at_broker=health.check,
-            free_disk_bytes=_free_disk(settings),
+            free_disk_bytes=free_disk(settings),
             monotonic=time.monotonic,
         )
         watchers = Watchers(
@@ -87,6 +91,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                     partner_max_queued=settings.partner_max_queued,
                     min_free_disk_bytes=settings.min_free_disk_bytes,
                 ),
+                listeners=tracing.on_submission,
             ),
             load=load,
             bell=ringer,
@@ -94,14 +99,8 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             watchers=watchers,
             now_ms=store.clock.now_ms,
             metrics=common.metrics,
-            listeners=(log_request(), count_request(common.metrics.tally)),
+            listeners=(log_request(), count_request(common.metrics.tally), *tracing.on_request),
+            new_trace=tracing.new_trace,
+            new_span_id=None if tracing.spans is None else new_span_id,
         )
         yield ApiProcess(app=create_app(parts), watchers=watchers)
-
-
-def _free_disk(settings: Settings) -> Callable[[], int | None]:
-    """Watch the disk only where the database is a file of ours."""
-    if settings.database_url and not settings.database_url.startswith("sqlite"):
-        return lambda: None
-    path = Path(settings.resolved_database_url.removeprefix("sqlite:///")).parent
-    return lambda: shutil.disk_usage(path).free

@@ -1,16 +1,19 @@
-"""What every process has: vault, store, lease, bell, signals, metrics; built and taken down in order."""
+"""What every process has: vault, store, lease, bell, signals, metrics, spans; built and taken down in order."""
 
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from webhookd.adapters.broker import Ringer
 from webhookd.adapters.entropy import new_id
+from webhookd.adapters.keys_file import KeysFile
 from webhookd.adapters.metrics import (
     BrokerTotals,
     Metrics,
@@ -18,6 +21,8 @@ from webhookd.adapters.metrics import (
     store_figures,
 )
 from webhookd.adapters.signals import Signals
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.drivers import parse_url
 from webhookd.adapters.store.migrate import current_revision, newest_revision
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault
@@ -25,13 +30,14 @@ from webhookd.core import ids
 from webhookd.core.errors import SettingsError
 from webhookd.flows.lease import Lease
 from webhookd.settings import Settings
+from webhookd.wiring.tracing import Tracing, open_tracing, wants_spans
 
 KEYS_FILE = "encryption.keys"
 
 
 @dataclass(slots=True, kw_only=True)
 class Process:
-    """What every process has: store, lease, bell, signals, metrics."""
+    """What every process has: store, lease, bell, signals, metrics, spans where they are wanted."""
 
     settings: Settings
     store: Store
@@ -40,6 +46,7 @@ class Process:
     ringer: Ringer
     signals: Signals
     metrics: Metrics
+    tracing: Tracing
 
 
 def broker_url(settings: Settings) -> str:
@@ -51,18 +58,37 @@ def broker_url(settings: Settings) -> str:
     return settings.broker_url
 
 
+def keys_file(settings: Settings) -> Path | None:
+    """Return the file `up` keeps the encryption keys in; None where they are a setting."""
+    return None if settings.encryption_keys else settings.data_dir.absolute() / KEYS_FILE
+
+
 def load_vault(settings: Settings) -> Vault:
-    """Return the vault on the configured keys, or on those `up` keeps in the data dir."""
-    keys = settings.encryption_keys
-    kept = settings.data_dir / KEYS_FILE
-    if not keys and kept.is_file():
-        keys = tuple(line for line in kept.read_text().splitlines() if line)
+    """Return the vault on the configured keys, or on those `up` keeps in the data dir.
+
+    The latter are looked at again when their file changes. Raises SettingsError.
+    """
+    path = keys_file(settings)
+    if path is None:
+        return Vault(settings.encryption_keys)
+    kept = KeysFile(path)
+    keys = kept.read()
     if not keys:
         raise SettingsError(
             "WEBHOOKD_ENCRYPTION_KEYS is not set; make a key with "
             "`openssl rand -base64 32` and give it to every process."
         )
-    return Vault(keys)
+    return Vault(keys, changed=kept.changed)
+
+
+def require_database(settings: Settings) -> None:
+    """Refuse to make a database by looking for one. Raises SettingsError where a SQLite file is not there."""
+    path = sqlite_path(settings)
+    if path is not None and not path.is_file():
+        raise SettingsError(
+            f"There is no installation here ({path} does not exist): start one with `webhookd up`, "
+            "set WEBHOOKD_DATA_DIR to its data dir, or give WEBHOOKD_KEY and WEBHOOKD_URL of one elsewhere."
+        )
 
 
 async def open_store(settings: Settings, vault: Vault, session_id: str) -> Store:
@@ -81,7 +107,7 @@ async def open_store(settings: Settings, vault: Vault, session_id: str) -> Store
         ),
     )
     try:
-        _require_revision(await store.db.read(current_revision))
+        await require_revision(store.db)
         vault.require(await store.keys_in_use())
     except BaseException:
         await store.close()
@@ -89,7 +115,21 @@ async def open_store(settings: Settings, vault: Vault, session_id: str) -> Store
     return store
 
 
-def _require_revision(revision: str | None) -> None:
+def sqlite_path(settings: Settings) -> Path | None:
+    """Return the database's file; None where it is PostgreSQL. Raises SettingsError for a wrong URL."""
+    url = parse_url(settings.resolved_database_url)
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def free_disk(settings: Settings) -> Callable[[], int | None]:
+    """Watch the disk only where the database is a file of ours."""
+    path = sqlite_path(settings)
+    return lambda: None if path is None else shutil.disk_usage(path.parent).free
+
+
+async def require_revision(db: Database) -> None:
+    """Refuse a database that is not at this release's schema. Raises SettingsError."""
+    revision = await db.read(current_revision)
     if revision != newest_revision():
         raise SettingsError(
             f"WEBHOOKD_DATABASE_URL: the database is at revision {revision}, this release needs "
@@ -102,6 +142,7 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
     """Run what every process has; `kind` is `api`, `tasks` or `deliver`."""
     vault = load_vault(settings)
     url = broker_url(settings)
+    wants_spans(settings)
     first_id = new_id(ids.SESSION, int(time.time() * 1000))
     store = await open_store(settings, vault, first_id)
     given = iter((first_id,))
@@ -112,9 +153,10 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
         kind=kind,
         host=socket.gethostname(),
         pid=os.getpid(),
-        detail=detail,
+        detail={**detail, "keys": list(vault.key_ids), "keys_file": str(keys_file(settings) or "")},
         lease_seconds=settings.lease_seconds,
     )
+    tracing = open_tracing(settings, kind, store.clock.now_ms)
     ringer = Ringer(url)
     signals = Signals(url)
     totals = BrokerTotals(url)
@@ -130,6 +172,7 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
                 ringer=ringer,
                 signals=signals,
                 metrics=metrics,
+                tracing=tracing,
             )
         await lease.end()
     finally:
@@ -138,12 +181,24 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
         await store.close()
         await metrics.tell()
         await totals.aclose()
+        if tracing.spans is not None:
+            await tracing.spans.aclose()
 
 
 @contextlib.asynccontextmanager
 async def background(work: Any) -> AsyncIterator[None]:
-    """Run a coroutine as long as the context."""
+    """Run a coroutine as long as the context; should it fail, the context is cancelled and fails with it.
+
+    A process that renews no lease or sweeps no more is better started again than kept as if it worked.
+    """
+    owner = asyncio.current_task()
     running = asyncio.ensure_future(work)
+
+    def ended(done: asyncio.Future[Any]) -> None:
+        if owner is not None and not done.cancelled() and done.exception() is not None:
+            owner.cancel()
+
+    running.add_done_callback(ended)
     try:
         yield
     finally:

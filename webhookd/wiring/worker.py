@@ -88,6 +88,7 @@ def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...]) -> Executo
             task_spec=settings.tasks,
             log_format=settings.log_format,
             log_level=settings.log_level,
+            spans=common.tracing.spans,
         ),
         task_set=task_set,
         lease=common.lease,
@@ -95,7 +96,9 @@ def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...]) -> Executo
         ring=common.ringer.ring,
         publish=common.signals.publish,
         now_ms=common.store.clock.now_ms,
-        listeners=(log_run(), count_run(common.metrics.tally)),
+        new_span_id=new_span_id,
+        on_start=common.tracing.on_run_start,
+        listeners=(log_run(), count_run(common.metrics.tally), *common.tracing.on_run_end),
     )
 
 
@@ -126,7 +129,7 @@ def _engine(common: Process, alarm: Alarm) -> DeliveryEngine:
         policy=delivery_policy(settings),
         connections=settings.delivery_connections,
         user_agent=f"webhookd/{webhookd.__version__}",
-        listeners=(log_attempt(), count_attempt(tally)),
+        listeners=(log_attempt(), count_attempt(tally), *common.tracing.on_attempt),
     )
 
 
@@ -155,6 +158,7 @@ def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
         publish=common.signals.publish,
         now_ms=now_ms,
         every_seconds=settings.sweep_seconds,
+        lease_seconds=settings.lease_seconds,
         chores=(
             Chore(name="replay", every_seconds=settings.sweep_seconds, step=replay),
             Chore(name="settle", every_seconds=settings.sweep_seconds, step=settle),

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from webhookd.adapters.runner import wire
 from webhookd.adapters.runner.ending import Ending, Job, Stopped, call, call_async
@@ -46,6 +46,11 @@ class _Channel:
         with self._lock:
             self._newest = (percent, message)
         self._news.set()
+
+    def span(self, document: dict[str, Any]) -> None:
+        with self._lock:
+            self._outbox.write(wire.span_line(document))
+            self._outbox.flush()
 
     def end(self, ending: Ending) -> None:
         self._send_newest()
@@ -91,6 +96,11 @@ def _run(order: wire.Order, inbox: BinaryIO, channel: _Channel) -> Ending:
         definition = load_task_sets(settings.task_spec)[order.type]
     except SettingsError as error:
         return RetryLater(code="exception", message=clean_message(error.detail))
+    if order.carrier:
+        # Imported late: only where its worker has it loaded too.
+        from webhookd.adapters.spans.children import continue_trace
+
+        continue_trace(order.carrier, channel.span)
     context = TaskContext(
         task_id=order.task_id,
         attempt=order.attempt,

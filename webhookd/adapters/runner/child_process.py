@@ -2,8 +2,8 @@
 
 The child is started by exec (never fork: the worker has threads), leads a session of its own so that it
 can be killed with all it started, and dies with the worker (`deathwatch`). What is said over the pipes:
-one JSON value a line. To the child: the order, then `"cancel"`. From it: `["progress", percent, message]`,
-then one of the endings in `wire`. A child that leaves without an ending has crashed.
+one JSON value a line. To the child: the order, then `"cancel"`. From it: `["progress", percent, message]`
+and `["span", document]`, then one of the endings in `wire`. A child that leaves without one has crashed.
 
 A thread waits for the child: that costs less care than a second kind of waiting, and the calls that need
 a child are the heavy ones.
@@ -16,8 +16,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from typing import IO, Final, cast
+from collections.abc import Callable, Mapping
+from typing import IO, Any, Final, Protocol, cast
 
 from webhookd.adapters.deathwatch import watched
 from webhookd.adapters.runner import wire
@@ -28,14 +28,34 @@ from webhookd.core.outcome import Crashed, RetryLater
 _CHILD_MODULE: Final = "webhookd.adapters.runner.child"
 
 
+class ChildSpans(Protocol):
+    """What lets spans of child processes hang below the run's; in any thread."""
+
+    def here(self) -> Mapping[str, str]:
+        """Return the calling context's place in its trace, as headers; empty where it has none."""
+        ...
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Take a span that ended in a child. Never raises."""
+        ...
+
+
 class ChildCall:
     """One call in a child process. The public methods are the main loop's, `_drive` is the thread's."""
 
     def __init__(
-        self, job: Job, settings: wire.ChildSettings, *, threads: ThreadPool, on_end: Callable[[Ending], None]
+        self,
+        job: Job,
+        settings: wire.ChildSettings,
+        *,
+        threads: ThreadPool,
+        on_end: Callable[[Ending], None],
+        spans: ChildSpans | None = None,
     ) -> None:
         self._job = job
         self._settings = settings
+        self._spans = spans
+        self._carrier = {} if spans is None else spans.here()
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._stdin: IO[bytes] | None = None  # once the child has its order, and more may be said to it
@@ -85,7 +105,7 @@ class ChildCall:
     def _give_order(self, child: subprocess.Popen[bytes]) -> None:
         stdin = cast("IO[bytes]", child.stdin)
         with contextlib.suppress(OSError):  # it died at its start: then there is no ending to read either
-            stdin.write(wire.order_line(self._job, self._settings))
+            stdin.write(wire.order_line(self._job, self._settings, self._carrier))
             stdin.flush()
         with self._lock:
             self._stdin = stdin
@@ -95,9 +115,12 @@ class ChildCall:
     def _listen(self, child: subprocess.Popen[bytes]) -> Ending | None:
         for line in cast("IO[bytes]", child.stdout):
             kind, *values = json.loads(line)
-            if kind != wire.PROGRESS:
+            if kind == wire.PROGRESS:
+                self._job.context.progress(*values)
+            elif kind != wire.SPAN:
                 return wire.ending_from(kind, values)
-            self._job.context.progress(*values)
+            elif self._spans is not None:
+                self._spans.take(*values)
         return None
 
     def _collect(self, child: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol
 
-from webhookd.adapters.runner.child_process import ChildCall
+from webhookd.adapters.runner.child_process import ChildCall, ChildSpans
 from webhookd.adapters.runner.ending import Ending, Job, call, judge
 from webhookd.adapters.runner.loop_thread import LoopThread
 from webhookd.adapters.runner.progress import Listener, ProgressRelay
@@ -35,7 +35,8 @@ class Runner:
     `task_spec` is WEBHOOKD_TASKS as text: a child process (`isolation="process"`) loads its function
     by it, and logs as `log_format` and `log_level` say. A function that was told to stop has
     `stop_grace_seconds` to do so; then its outcome is given without it, and its slot stays taken
-    until it really ends.
+    until it really ends. Functions run in a copy of the context `run` is called in; `spans` carries its place
+    in the trace to child processes, and their spans back.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Runner:
         max_result_bytes: int = MAX_RESULT_BYTES,
         stop_grace_seconds: float = 2.0,
         progress_interval_seconds: float = 0.1,
+        spans: ChildSpans | None = None,
     ) -> None:
         self._slots = slots
         self._child_settings = ChildSettings(task_spec=task_spec, log_format=log_format, log_level=log_level)
         self._max_result_bytes = max_result_bytes
         self._stop_grace_seconds = stop_grace_seconds
         self._progress_interval_seconds = progress_interval_seconds
+        self._spans = spans
         self._threads = ThreadPool()
         self._loop_thread: LoopThread | None = None
         self._calls: set[_Call] = set()
@@ -138,7 +141,9 @@ class Runner:
 
     def _start(self, job: Job, on_end: Callable[[Ending], None]) -> Execution:
         if job.definition.isolation == "process":
-            return ChildCall(job, self._child_settings, threads=self._threads, on_end=on_end)
+            return ChildCall(
+                job, self._child_settings, threads=self._threads, on_end=on_end, spans=self._spans
+            )
         if job.definition.is_async:
             self._loop_thread = self._loop_thread or LoopThread()
             return self._loop_thread.submit(job, on_end)

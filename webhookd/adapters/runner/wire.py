@@ -1,11 +1,12 @@
 """What is said between the worker and a child process: one JSON value a line, in both directions.
 
 To the child: the order, then perhaps CANCEL_LINE; the end of its input means that the worker is gone.
-From it: any number of progress lines, then one ending. A child that leaves without one has crashed.
+From it: any number of progress lines and spans, then one ending. A child that leaves without one has crashed.
 """
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -14,6 +15,7 @@ from webhookd.core.outcome import Failed, RetryLater, Succeeded
 
 CANCEL_LINE: Final = b'"cancel"\n'
 PROGRESS: Final = "progress"
+SPAN: Final = "span"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,10 @@ class ChildSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The call a child has to make. `sys_path` is the worker's, so that both find the same modules."""
+    """The call a child has to make. `sys_path` is the worker's, so that both find the same modules.
+
+    `carrier` is the run's place in its trace (`traceparent`, `tracestate`); empty where spans are not wanted.
+    """
 
     sys_path: list[str]
     settings: ChildSettings
@@ -39,9 +44,10 @@ class Order:
     timeout_seconds: float
     max_result_bytes: int
     memory_mb: int | None
+    carrier: dict[str, str]
 
 
-def order_line(job: Job, settings: ChildSettings) -> bytes:
+def order_line(job: Job, settings: ChildSettings, carrier: Mapping[str, str]) -> bytes:
     """The order for `job`; what is left of its time limit is its time limit over there."""
     return _line(
         {
@@ -55,6 +61,7 @@ def order_line(job: Job, settings: ChildSettings) -> bytes:
             "timeout_seconds": job.context.remaining_seconds,
             "max_result_bytes": job.max_result_bytes,
             "memory_mb": job.definition.memory_mb,
+            "carrier": dict(carrier),
         }
     )
 
@@ -63,6 +70,11 @@ def order_from(line: bytes) -> Order:
     """The order that `order_line` wrote."""
     fields = json.loads(line)
     return Order(**fields | {"settings": ChildSettings(**fields["settings"])})
+
+
+def span_line(document: dict[str, Any]) -> bytes:
+    """A span that ended in the function."""
+    return _line([SPAN, document])
 
 
 def progress_line(percent: float | None, message: str | None) -> bytes:

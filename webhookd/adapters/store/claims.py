@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Float,
     Integer,
+    Row,
     Text,
     and_,
     bindparam,
@@ -202,37 +203,11 @@ class Claims:
         # RETURNING promises no order; they are to start in the order they were chosen.
         by_id = {row.id: row for row in updated}
         taken = [by_id[task_id] for task_id in chosen if task_id in by_id]
-        bodies = {
-            row.task_id: row
-            for row in conn.execute(_bodies(dialect), {"ids": pack((row.id,) for row in taken)})
-        }
+        bodies = read_bodies(conn, [row.id for row in taken])
         depth = DepthChange(self._shard)
-        claimed = []
         for row in taken:
             depth.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING)
-            body = bodies[row.id]
-            claimed.append(
-                ClaimedTask(
-                    id=row.id,
-                    partner_id=row.partner_id,
-                    type=row.type,
-                    queue=row.queue,
-                    version=row.version,
-                    attempt=row.attempts,
-                    budget_attempt=row.attempts - row.attempts_before,
-                    max_attempts=row.max_attempts,
-                    token=row.token,
-                    suspect=bool(row.suspect),
-                    trace_id=row.trace_id,
-                    trace_parent_id=body.trace_parent_id,
-                    trace_flags=body.trace_flags,
-                    trace_state=body.trace_state,
-                    input_json=body.input,
-                    created_ms=row.created_ms,
-                    due_ms=row.due_ms,
-                    claimed_ms=request.now_ms,
-                )
-            )
+        claimed = [claimed_task(row, bodies[row.id], claimed_ms=request.now_ms) for row in taken]
         depth.write(conn)
         self._announce_started(conn, [bodies[task.id] for task in claimed], claimed, request.now_ms)
         return claimed
@@ -257,6 +232,36 @@ class Claims:
             self._publisher.announce_tasks(
                 conn, [(task, "task.started") for task in read_tasks(conn, heard)], now_ms=now_ms
             )
+
+
+def read_bodies(conn: Connection, task_ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """Return what a claim needs of the tasks' bodies, by id."""
+    rows = conn.execute(_bodies(conn.dialect.name), {"ids": pack((task_id,) for task_id in task_ids)})
+    return {row.task_id: row for row in rows}
+
+
+def claimed_task(row: Row[Any], body: Row[Any], *, claimed_ms: int) -> ClaimedTask:
+    """Return a claimed task, from its row as the claim left it."""
+    return ClaimedTask(
+        id=row.id,
+        partner_id=row.partner_id,
+        type=row.type,
+        queue=row.queue,
+        version=row.version,
+        attempt=row.attempts,
+        budget_attempt=row.attempts - row.attempts_before,
+        max_attempts=row.max_attempts,
+        token=row.token,
+        suspect=bool(row.suspect),
+        trace_id=row.trace_id,
+        trace_parent_id=body.trace_parent_id,
+        trace_flags=body.trace_flags,
+        trace_state=body.trace_state,
+        input_json=body.input,
+        created_ms=row.created_ms,
+        due_ms=row.due_ms,
+        claimed_ms=claimed_ms,
+    )
 
 
 def _bucket(limit: TypeLimit, now_ms: int) -> tuple[float, float]:

@@ -29,9 +29,10 @@ class StoreClock:
             self._offset_seconds = time.time() - time.monotonic()
             return
         started = time.monotonic()
-        seconds = await self._db.read(_read_clock)
+        seconds = await self._db.read(read_clock)
         self._offset_seconds = seconds - (started + time.monotonic()) / 2
 
 
-def _read_clock(conn: Connection) -> float:
+def read_clock(conn: Connection) -> float:
+    """Return the Unix seconds of PostgreSQL's clock."""
     return float(conn.execute(text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")).scalar_one())

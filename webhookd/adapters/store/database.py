@@ -10,7 +10,7 @@ alone; a batch that lost a deadlock is tried again.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -38,6 +38,8 @@ Payload_contra = TypeVar("Payload_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
 
 BATCH_LIMIT = 500
+GATHER_SECONDS = 0.002
+NO_ANSWER = "The database does not answer in time."
 
 
 class Operation(Protocol[Payload_contra, Result_co]):
@@ -72,13 +74,19 @@ class CommitFigures:
 
 
 class Database:
-    """Reads, single writes and grouped writes. Open with `Database.open(url)`; close it on the same loop."""
+    """Reads, single writes and grouped writes. Open with `Database.open(url)`; close it on the same loop.
+
+    `patience_seconds` is how long a caller waits for an answer or an outcome (None: as long as it takes);
+    a write that takes longer goes on. `write_error` is why writes fail just now, None where they do not.
+    """
 
     def __init__(self, driver: Driver, url: URL) -> None:
         self._driver = driver
         self.url = url
         self.dialect = driver.dialect
         self.figures = CommitFigures()
+        self.patience_seconds: float | None = None
+        self.write_error: str | None = None
         self._jobs: list[_Job] = []
         self._arrived = asyncio.Event()
         self._committer: asyncio.Task[None] | None = None
@@ -104,7 +112,8 @@ class Database:
     ) -> R:
         """Run `work(conn, *args)` on a reading connection. Raises Unavailable when the database is away."""
         with as_unavailable():
-            return await self._driver.read(lambda conn: work(conn, *args, **kwargs))
+            reading = self._driver.read(lambda conn: work(conn, *args, **kwargs))
+            return await (reading if self.patience_seconds is None else self._patiently(reading))
 
     async def write(
         self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -115,13 +124,21 @@ class Database:
             for last in (False, False, True):
                 try:
                     with as_unavailable():
-                        return await self._driver.write(lambda conn: work(conn, *args, **kwargs))
+                        result = await self._driver.write(lambda conn: work(conn, *args, **kwargs))
                 except DBAPIError as error:
                     if last or not lost_a_deadlock(error):
                         raise
+                except Unavailable as error:
+                    self.write_error = error.detail
+                    raise
+                else:
+                    self.write_error = None
+                    return result
             raise AssertionError("unreachable")
 
-        return await _uncancelled(run())
+        writing = asyncio.ensure_future(run())
+        writing.add_done_callback(_look_away)
+        return await self._outcome(writing)
 
     async def grouped(self, operation: Operation[Payload, Result], payload: Payload) -> Result:
         """Write `payload` in the next transaction, together with whatever else waits for it.
@@ -135,7 +152,7 @@ class Database:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._jobs.append(_Job(operation, payload, future))
         self._arrived.set()
-        return await future
+        return await (future if self.patience_seconds is None else self._outcome(future))
 
     async def close(self) -> None:
         """Commit what waits, then close."""
@@ -145,7 +162,25 @@ class Database:
             await self._committer
         await self._driver.close()
 
+    async def _patiently(self, reading: Awaitable[R]) -> R:
+        try:
+            async with asyncio.timeout(self.patience_seconds):
+                return await reading
+        except TimeoutError as error:
+            raise Unavailable(NO_ANSWER, retry_after_seconds=2) from error
+
+    async def _outcome(self, future: asyncio.Future[R]) -> R:
+        """Wait for the outcome of a write, which goes on whatever becomes of the caller."""
+        if self.patience_seconds is None:
+            return await asyncio.shield(future)
+        done, _ = await asyncio.wait({future}, timeout=self.patience_seconds)
+        if not done:
+            self.write_error = NO_ANSWER
+            raise Unavailable(NO_ANSWER, retry_after_seconds=2)
+        return future.result()
+
     async def _commit_forever(self) -> None:
+        gathered = 0
         while True:
             if not self._jobs:
                 if self._closing:
@@ -154,7 +189,11 @@ class Database:
                 await self._arrived.wait()
                 # One turn of the loop lets requests that arrived together join the same transaction.
                 await asyncio.sleep(0)
+            if len(self._jobs) < gathered // 4:
+                # In a busy hour the first of many has come; a commit of its own would hold up the others.
+                await asyncio.sleep(GATHER_SECONDS)
             jobs, self._jobs = self._jobs[:BATCH_LIMIT], self._jobs[BATCH_LIMIT:]
+            gathered = len(jobs)
             if jobs:
                 await self._commit(jobs)
                 # What the answers lead to (the next claim) joins the next transaction.
@@ -173,9 +212,13 @@ class Database:
                 await self._commit(jobs[:middle])
                 await self._commit(jobs[middle:])
             else:
+                public = public_error(error)
+                if isinstance(public, Unavailable):
+                    self.write_error = public.detail
                 for job in jobs:
-                    _resolve(job.future, public_error(error))
+                    _resolve(job.future, public)
             return
+        self.write_error = None
         self.figures.commits += 1
         self.figures.operations += len(jobs)
         self.figures.seconds += asyncio.get_running_loop().time() - started
@@ -207,5 +250,7 @@ def _resolve(future: asyncio.Future[Any], result: object) -> None:
         future.set_result(result)
 
 
-async def _uncancelled(work: Coroutine[Any, Any, R]) -> R:
-    return await asyncio.shield(asyncio.ensure_future(work))
+def _look_away(done: asyncio.Future[Any]) -> None:
+    """Whoever waited may have gone: that it failed is no reason for a warning."""
+    if not done.cancelled():
+        done.exception()

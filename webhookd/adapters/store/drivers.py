@@ -103,8 +103,12 @@ def is_environmental(error: BaseException) -> bool:
 
 
 def _sqlite_environment(error: object) -> bool:
-    # SQLITE_ERROR (1) is what a wrong statement gives; busy, full, I/O and the rest are the machine's.
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF != 1
+    # SQLITE_ERROR (1) is what a wrong statement gives; busy, full, I/O and the rest are the machine's. So are
+    # damage (CORRUPT) and another kind of file (NOTADB), which the driver raises as the parent class.
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode & 0xFF != 1
+    code = getattr(error, "sqlite_errorcode", 1)
+    return isinstance(error, sqlite3.DatabaseError) and code & 0xFF in (11, 26)
 
 
 def _environment_sentence(error: BaseException) -> str:

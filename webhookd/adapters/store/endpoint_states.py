@@ -5,7 +5,7 @@ in bounded batches, by whoever made the change and, should that process die, by 
 way are left to the record of their attempt.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, case, or_, select, text
@@ -19,6 +19,7 @@ from webhookd.core.errors import Conflict
 from webhookd.core.model import DELIVERIES, TEST_EVENT, DeliveryMove, DeliveryState
 from webhookd.core.render import endpoint_document, event_body
 from webhookd.core.routing import to_endpoint
+from webhookd.core.trace import TraceContext
 
 ROWS_A_STEP: Final = 500
 _WAITING: Final = text("deliveries.state = 'pending' AND deliveries.session_id IS NULL")
@@ -103,11 +104,17 @@ class EndpointStates:
         return settle(conn, endpoint_id, now_ms)
 
     def send_test(
-        self, conn: Connection, endpoint_id: str, partner_id: str | None, now_ms: int
+        self,
+        conn: Connection,
+        endpoint_id: str,
+        partner_id: str | None,
+        now_ms: int,
+        trace: TraceContext | None = None,
     ) -> str | None:
         """Make a `webhookd.test` message for this endpoint only; return its delivery's id. None: unknown.
 
-        Raises Conflict for a disabled endpoint: a parked test tells nobody anything.
+        Its attempts are in `trace`, or in a new one. Raises Conflict for a disabled endpoint: a parked test
+        tells nobody anything.
         """
         endpoint = lock_endpoint(conn, endpoint_id, partner_id)
         if endpoint is None:
@@ -122,6 +129,14 @@ class EndpointStates:
             body=event_body(TEST_EVENT, timestamp_ms=now_ms, data=data),
             recipients=(to_endpoint(self._publisher.subscriber_from(row)),),
         )
+        if trace is not None:
+            announcement = replace(
+                announcement,
+                trace_id=trace.trace_id,
+                trace_parent_id=trace.parent_id,
+                trace_flags=trace.flags,
+                trace_state=trace.state,
+            )
         announced = self._publisher.announce(conn, [announcement], now_ms=now_ms)[0]
         release_lanes(conn, [lane_of(endpoint)], now_ms=now_ms)
         return announced.delivery_ids[0]

@@ -80,7 +80,12 @@ class Ends:
         return results
 
     def announce_ended(
-        self, conn: Connection, task_ids: Sequence[str], *, now_ms: int, span_ids: Mapping[str, str] = NO_SPANS
+        self,
+        conn: Connection,
+        task_ids: Sequence[str],
+        *,
+        now_ms: int,
+        span_ids: Mapping[str, str] = NO_SPANS,
     ) -> dict[str, int]:
         """Announce tasks that have just reached a final state; return the sendable deliveries of each.
 

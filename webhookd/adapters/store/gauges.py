@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, and_, func, select, text
 
 from webhookd.adapters.store.schema import deliveries, lanes, tasks
 
 MOST: Final = 10_000
+# A lane whose breaker is closed has no hold, or has `null` in its pace (`lane_rows`).
+BREAKER_OPEN: Final = and_(lanes.c.hold_ms > 0, lanes.c.pace.not_like('%"open_until_ms":null%'))
+DEAD_DELIVERY: Final = text("state = 'dead' AND discarded_ms IS NULL")
+DEAD_TASK: Final = text("dead_ms IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +26,12 @@ class Gauges:
 def read_gauges(conn: Connection) -> Gauges:
     """Return the figures."""
     return Gauges(
-        dead_deliveries=_count(
-            conn, select(deliveries.c.id).where(text("state = 'dead' AND discarded_ms IS NULL"))
-        ),
-        dead_tasks=_count(conn, select(tasks.c.id).where(text("dead_ms IS NOT NULL"))),
-        # A lane whose breaker is closed has no hold, or has `null` in its pace (`lane_rows`).
-        open_breakers=_count(
-            conn,
-            select(lanes.c.id).where(lanes.c.hold_ms > 0, lanes.c.pace.not_like('%"open_until_ms":null%')),
-        ),
+        dead_deliveries=up_to_most(conn, select(deliveries.c.id).where(DEAD_DELIVERY)),
+        dead_tasks=up_to_most(conn, select(tasks.c.id).where(DEAD_TASK)),
+        open_breakers=up_to_most(conn, select(lanes.c.id).where(BREAKER_OPEN)),
     )
 
 
-def _count(conn: Connection, rows: Any) -> int:
+def up_to_most(conn: Connection, rows: Any) -> int:
+    """Count the rows of a select, and stop at MOST."""
     return int(conn.execute(select(func.count()).select_from(rows.limit(MOST).subquery())).scalar_one())

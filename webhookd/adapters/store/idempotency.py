@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.schema import idempotency
-from webhookd.adapters.vault import Vault
+from webhookd.adapters.vault import Vault, key_id
 from webhookd.core.errors import IdempotencyMismatch
 
 Effect = Callable[[Connection], bytes]
@@ -93,9 +93,7 @@ class Idempotency:
         answer = effect(conn)
         field = answer_field(request.key)
         sealed = self._vault.seal(answer, partner=request.owner, endpoint=None, field=field)
-        conn.execute(
-            idempotency.update().where(mine).values(outcome=orjson.dumps({"sealed": sealed}).decode())
-        )
+        conn.execute(idempotency.update().where(mine).values(answer_columns(sealed)))
         return Kept(answer=answer, replayed=False)
 
     def _answer_of(self, row: Row[tuple[object, ...]], request: KeyedRequest) -> bytes:
@@ -103,7 +101,7 @@ class Idempotency:
             raise IdempotencyMismatch(
                 "This Idempotency-Key was used before with another request; use a new key for a new request."
             )
-        sealed = orjson.loads(row.outcome)["sealed"]
+        sealed = sealed_answer(row.outcome)
         return self._vault.open(sealed, partner=request.owner, endpoint=None, field=answer_field(request.key))
 
     def _find(self, conn: Connection, owner: str, key: str, now_ms: int) -> KnownKey | None:
@@ -118,6 +116,17 @@ class Idempotency:
             return None
         task_ids = tuple(orjson.loads(row.outcome).get("tasks", ()))
         return KnownKey(fingerprint=row.fingerprint, task_ids=task_ids, outcome=row.outcome)
+
+
+def answer_columns(sealed: str) -> dict[str, str]:
+    """Return how a sealed answer is kept; `sealed_by` is there to find by index which keys are in use."""
+    return {"outcome": orjson.dumps({"sealed": sealed}).decode(), "sealed_by": key_id(sealed)}
+
+
+def sealed_answer(outcome: str) -> str:
+    """Return the sealed text of a kept answer."""
+    sealed: str = orjson.loads(outcome)["sealed"]
+    return sealed
 
 
 def answer_field(key: str) -> str:

@@ -85,7 +85,7 @@ class LaneClaims:
         slow_left = request.slow_free - sum(counts[row.id] for row in picked if row.slow)
         more = len(dealt.items) >= request.free or len(picked) >= _lanes_a_turn(request)
         return Turn(
-            deliveries=tuple(_due(row, targets[row.lane_id]) for row in taken),
+            deliveries=tuple(due_delivery(row, targets[row.lane_id]) for row in taken),
             again_ms=request.now_ms if more else next_ready(conn, slow_too=slow_left > 0),
             clock=dealt.clock,
             partner_vtimes={p: v for p, v in vtimes.items() if v > dealt.clock},
@@ -213,10 +213,17 @@ def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list
             "due": request.now_ms + UNDER_WAY_MOST_MS,
         },
     ).all()
-    return list(conn.execute(_bodies(dialect), {"ids": pack((row.id,) for row in taken)}))
+    return with_messages(conn, [row.id for row in taken])
 
 
-def _due(row: Row[Any], target: LaneTarget) -> DueDelivery:
+def with_messages(conn: Connection, delivery_ids: Sequence[str]) -> list[Row[Any]]:
+    """Return the rows of deliveries, with what is sent."""
+    ids = pack((delivery_id,) for delivery_id in delivery_ids)
+    return list(conn.execute(_bodies(conn.dialect.name), {"ids": ids}))
+
+
+def due_delivery(row: Row[Any], target: LaneTarget) -> DueDelivery:
+    """Return a claimed delivery, from its row as the claim left it."""
     return DueDelivery(
         id=row.id,
         message_id=row.message_id,

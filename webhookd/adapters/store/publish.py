@@ -6,9 +6,10 @@ commit: feed order is commit order, and no message can appear before one already
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, Text, case, literal, or_, select, text
@@ -27,11 +28,15 @@ from webhookd.core.render import event_body, task_document
 from webhookd.core.routing import Recipient, Subscriber, recipients, to_endpoint
 
 _ENDED = (DeliveryState.DEAD, DeliveryState.CANCELLED)
+NO_SPANS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """One event and who gets it. `body` is the exact text that will be signed; no trace: it begins one."""
+    """One event and who gets it. `body` is the exact text that will be signed; no trace: it begins one.
+
+    `trace_parent_id` is the span its attempts are below; empty for none.
+    """
 
     partner_id: str
     event: str
@@ -40,6 +45,7 @@ class Announcement:
     task_id: str | None = None
     task_type: str | None = None
     trace_id: str | None = None
+    trace_parent_id: str = ""
     trace_flags: int = 1
     trace_state: str = ""
 
@@ -61,9 +67,18 @@ class Publisher:
         self._base_url = base_url
 
     def announce_tasks(
-        self, conn: Connection, happenings: Sequence[tuple[Task, str]], *, now_ms: int
+        self,
+        conn: Connection,
+        happenings: Sequence[tuple[Task, str]],
+        *,
+        now_ms: int,
+        span_ids: Mapping[str, str] = NO_SPANS,
     ) -> list[Announced | None]:
-        """Announce `(task, event)` pairs. None where a transient event has nobody to hear it."""
+        """Announce `(task, event)` pairs. None where a transient event has nobody to hear it.
+
+        `span_ids` has, by task, the span of the run that is the cause; without one a message is below what
+        its task is below.
+        """
         subscribers = self._subscribers(conn, happenings)
         announcements: list[Announcement | None] = []
         for task, event in happenings:
@@ -86,6 +101,7 @@ class Publisher:
                     task_id=task.id,
                     task_type=task.type,
                     trace_id=task.trace_id,
+                    trace_parent_id=span_ids.get(task.id) or task.trace_parent_id,
                     trace_flags=task.trace_flags,
                     trace_state=task.trace_state,
                 )
@@ -143,6 +159,7 @@ class Publisher:
                     announcement.body,
                     next(feed[announcement.partner_id]),
                     announcement.trace_id or new_trace().trace_id,
+                    announcement.trace_parent_id,
                     announcement.trace_flags,
                     announcement.trace_state,
                     now_ms,
@@ -319,6 +336,7 @@ def _insert_messages(dialect: str) -> Any:
             "body": Text,
             "seq": BigInteger,
             "trace_id": Text,
+            "trace_parent_id": Text,
             "trace_flags": Integer,
             "trace_state": Text,
             "created_ms": BigInteger,

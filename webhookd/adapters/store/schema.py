@@ -110,8 +110,10 @@ idempotency = Table(
     Column("key", Text, primary_key=True),
     Column("fingerprint", Text, nullable=False),
     Column("outcome", Text, nullable=False),
+    Column("sealed_by", Text),
     Column("created_ms", BigInteger, nullable=False),
     Index(None, "created_ms"),
+    _partial("ix_idempotency_sealed", "sealed_by", "created_ms", where="sealed_by IS NOT NULL"),
 )
 
 tasks = Table(
@@ -199,6 +201,7 @@ messages = Table(
     Column("body", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("trace_id", Text, nullable=False),
+    Column("trace_parent_id", Text, nullable=False),
     Column("trace_flags", Integer, nullable=False),
     Column("trace_state", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
@@ -352,7 +355,6 @@ replays = Table(
     Column("matched", BigInteger, nullable=False),
     Column("replayed", BigInteger, nullable=False),
     Column("position", Text),
-    Column("session_id", Text),
     Column("created_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
 )

@@ -17,6 +17,10 @@ from webhookd.core.records import SealedSecret
 SECRET_FIELD: Final = "secret"
 """The vault's `field` of every signing secret; partner and endpoint are the row's own."""
 
+MOST_LIVE: Final = 50
+"""Secrets one endpoint, or one partner, may have at a time. Each signs every message: more would not fit
+into the headers a receiver takes."""
+
 
 def add(
     conn: Connection,

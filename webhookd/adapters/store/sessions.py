@@ -60,8 +60,15 @@ def end_session(conn: Connection, session_id: str) -> None:
     conn.execute(sessions.update().where(sessions.c.id == session_id).values(lease_until_ms=0))
 
 
+def lease_ends(conn: Connection) -> dict[str, int]:
+    """Return when the lease of each session runs out, in Unix milliseconds."""
+    return {
+        row.id: row.lease_until_ms for row in conn.execute(select(sessions.c.id, sessions.c.lease_until_ms))
+    }
+
+
 def live_sessions(conn: Connection, now_ms: int) -> list[dict[str, Any]]:
-    """Return `{id, kind, host, pid, started_ms, detail}` of every process with a running lease."""
+    """Return `id kind host pid started_ms lease_until_ms detail` of every process with a running lease."""
     rows = conn.execute(
         select(sessions).where(sessions.c.lease_until_ms > now_ms).order_by(sessions.c.started_ms)
     )
@@ -72,6 +79,7 @@ def live_sessions(conn: Connection, now_ms: int) -> list[dict[str, Any]]:
             "host": row.host,
             "pid": row.pid,
             "started_ms": row.started_ms,
+            "lease_until_ms": row.lease_until_ms,
             "detail": orjson.loads(row.detail),
         }
         for row in rows

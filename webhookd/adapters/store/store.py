@@ -19,6 +19,7 @@ from webhookd.adapters.store.dead_letters import DeadLetters
 from webhookd.adapters.store.deliveries import Deliveries
 from webhookd.adapters.store.endpoints import Endpoints
 from webhookd.adapters.store.ends import Ends
+from webhookd.adapters.store.held import held_deliveries, held_tasks
 from webhookd.adapters.store.idempotency import Idempotency
 from webhookd.adapters.store.lane_claims import LaneClaims
 from webhookd.adapters.store.lane_records import LaneDefaults, LaneRecords
@@ -31,10 +32,17 @@ from webhookd.adapters.store.submit import Intake, ensure_queues
 from webhookd.adapters.store.sweeps import Sweeps, Swept, Waiting
 from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.vault import Vault
-from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, Handed, Turn
+from webhookd.core.dispatch import (
+    AttemptDone,
+    AttemptRecorded,
+    ClaimDeliveries,
+    DueDelivery,
+    Handed,
+    Turn,
+)
 from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
 from webhookd.core.listing import TaskFilter
-from webhookd.core.records import Page, QueueDepth, Run, Task, TaskSignal
+from webhookd.core.records import ClaimedTask, Page, QueueDepth, Run, Task, TaskSignal
 from webhookd.core.submission import Accepted, Submission
 
 
@@ -69,6 +77,10 @@ class TaskStore:
     async def claim(self, request: ClaimTasks) -> Claim:
         """Claim tasks for free slots."""
         return await self._db.grouped(self._claim, request)
+
+    async def held(self, session_id: str) -> list[ClaimedTask]:
+        """Return what this process holds, whether or not it knows."""
+        return await self._db.read(held_tasks, session_id)
 
     async def record(self, end: TaskEnd) -> Recorded:
         """Write the end of a try."""
@@ -126,6 +138,10 @@ class LaneStore:
     async def claim(self, request: ClaimDeliveries) -> Turn:
         """Claim due deliveries for free sockets."""
         return await self._db.grouped(self._claim, request)
+
+    async def held(self, session_id: str, now_ms: int) -> list[DueDelivery]:
+        """Return what this process holds and may send, whether or not it knows."""
+        return await self._db.read(held_deliveries, session_id, now_ms)
 
     async def record(self, done: AttemptDone) -> AttemptRecorded:
         """Write what came of an attempt."""
@@ -246,6 +262,7 @@ class Store:
         self.keys = Keys(db)
         self.audit = Audit(db)
         self.idempotency = Idempotency(db, vault, keep_ms=options.idempotency_keep_ms)
+        self._answers_keep_ms = options.idempotency_keep_ms
         self.queues = QueueStore(db)
         self.sessions = SessionStore(db)
         self.sweeps = SweepStore(db, Sweeps(shard=shard, ends=ends))
@@ -256,8 +273,9 @@ class Store:
         return cls(await Database.open(url), vault, options)
 
     async def keys_in_use(self) -> set[str]:
-        """Return the ids of the encryption keys that sealed something in this database."""
-        return await self.db.read(sealed_key_ids)
+        """Return the ids of the encryption keys that something in this database needs."""
+        since_ms = self.clock.now_ms() - self._answers_keep_ms
+        return await self.db.read(sealed_key_ids, answers_since_ms=since_ms)
 
     async def close(self) -> None:
         """Commit what waits, then disconnect."""

@@ -18,6 +18,7 @@ from webhookd.adapters.store.schema import attempts, deliveries, messages, runs,
 from webhookd.core import ids
 from webhookd.core.records import Run
 from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
+from webhookd.core.trace import TraceContext
 
 MOST_TASKS: Final = 100
 """Tasks of one trace that are shown; the newest are left out."""
@@ -53,6 +54,20 @@ class Traces:
     async def find(self, any_id: str, partner_id: str | None) -> Trace | None:
         """Return the trace that an id belongs to: `task_…`, `msg_…`, `dlv_…`, or its own 32 hex digits."""
         return await self._db.read(read_trace, any_id, partner_id)
+
+
+def place_of_message(conn: Connection, message_id: str) -> TraceContext:
+    """Return the place in its trace that the attempts at a message are below."""
+    of_message = select(
+        messages.c.trace_id, messages.c.trace_parent_id, messages.c.trace_flags, messages.c.trace_state
+    )
+    row = conn.execute(of_message.where(messages.c.id == message_id)).one()
+    return TraceContext(
+        trace_id=row.trace_id,
+        parent_id=row.trace_parent_id,
+        flags=row.trace_flags,
+        state=row.trace_state,
+    )
 
 
 def read_history(conn: Connection, task_id: str, partner_id: str | None) -> History | None:

@@ -10,7 +10,13 @@ where a socket is made, and that question is the control: a name that was harmle
 may resolve to anything later.
 """
 
-from webhookd.core.egress.addresses import STANDARD_PORTS, address_allowed, is_public
+from webhookd.core.egress.addresses import (
+    STANDARD_PORTS,
+    address_allowed,
+    denied_parts,
+    is_public,
+    reaches_metadata,
+)
 from webhookd.core.egress.policy import EgressPolicy
 from webhookd.core.egress.urls import MAX_URL_LENGTH, CallbackUrl, check_url, relay_allowed
 
@@ -21,6 +27,8 @@ __all__ = [
     "EgressPolicy",
     "address_allowed",
     "check_url",
+    "denied_parts",
     "is_public",
+    "reaches_metadata",
     "relay_allowed",
 ]

@@ -47,6 +47,15 @@ _DENIED_IPV6: Final = (
     IPv6Network("3fff::/20"),  # documentation, RFC 9637
 )
 
+_METADATA: Final = (
+    ip_address("169.254.169.254"),  # AWS, GCP, Azure, OpenStack, Oracle
+    ip_address("169.254.170.2"),  # AWS, of containers
+    ip_address("168.63.129.16"),  # Azure's platform
+    ip_address("100.100.100.200"),  # Alibaba
+    ip_address("192.0.0.192"),  # Oracle, older
+    ip_address("fd00:ec2::254"),  # AWS over IPv6
+)
+
 
 def address_allowed(address: str, *, host: str, port: int, scheme: str, policy: EgressPolicy) -> bool:
     """Tell whether a socket to `address` may be made for the URL `scheme://host:port`.
@@ -78,3 +87,17 @@ def unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def denied_parts(network: IPv4Network | IPv6Network) -> list[IPv4Network | IPv6Network]:
+    """Return which of the denied networks an exception for `network` opens; none where all is public."""
+    if isinstance(network, IPv4Network):
+        return [denied for denied in _DENIED_IPV4 if denied.overlaps(network)]
+    if not network.subnet_of(_GLOBAL_IPV6):
+        return [network]
+    return [denied for denied in _DENIED_IPV6 if denied.overlaps(network)]
+
+
+def reaches_metadata(network: IPv4Network | IPv6Network) -> bool:
+    """Tell whether a cloud's metadata service, which hands out credentials, has an address in `network`."""
+    return any(address in network for address in _METADATA)

@@ -1,0 +1,174 @@
+"""Single crashes, each at the moment that hurts most."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from sqlalchemy import select
+
+from tests.faults.conftest import Site
+from tests.faults.installation import Installation, eventually
+from tests.faults.invariants import looking_into, settled, verify
+from tests.faults.load import Load, partner_under_load
+from tests.services import until
+from webhookd.adapters.store.schema import deliveries
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+
+async def test_api_killed_between_commit_and_answer_gives_the_same_task_to_the_retry(site: Site) -> None:
+    installation = site.installation
+    async with partner_under_load(installation, "killed api") as (load, receiver):
+        armed = installation.arm("kill-after-submit")
+        task_id = await load.submit(7)
+        assert not armed.exists()
+        assert load.broken >= 1, "the first call had no answer"
+        await settled(installation, seconds=10)
+        assert await load.submit(7) == task_id
+        await verify(installation, [load], receiver.hits)
+        assert len(receiver.hits) == 1
+
+
+async def test_worker_killed_again_and_again_mid_task_makes_it_a_dead_letter(
+    site: Site, tmp_path: Path
+) -> None:
+    installation = site.installation
+    async with partner_under_load(installation, "killed tasks") as (load, receiver):
+        held = Held(tmp_path)
+        task_id = await load.submit(0, {**load.body(0), **held.body})
+        for number in range(2):
+            os.kill((await held.started(number + 1))[-1], signal.SIGKILL)
+        await settled(installation)
+        async with installation.client(load.key) as client:
+            task = (await client.get(f"/v1/tasks/{task_id}")).json()
+            [letter] = (await client.get("/v1/dead-letters", params={"kind": "task"})).json()["data"]
+        assert (task["state"], task["attempts"], task["error"]["code"]) == ("failed", 2, "worker_crashed")
+        assert (letter["id"], letter["reason"]) == (task_id, "worker_crashed")
+        await verify(installation, [load], receiver.hits)
+        assert [b'"task.failed"' in hit.body for hit in receiver.hits] == [True]
+
+
+async def test_worker_killed_after_the_200_delivers_once_more_with_the_same_bytes(site: Site) -> None:
+    installation = site.installation
+    async with partner_under_load(installation, "killed deliver") as (load, receiver):
+        installation.arm("kill-before-record")
+        await load.submit(1, {"type": "demo.echo", "callback_url": load.callback_url})
+        await settled(installation)
+        tally = await verify(installation, [load], receiver.hits, most_duplicates=1)
+        assert tally.duplicates == 1
+        assert [hit.headers["webhook-attempt"] for hit in receiver.hits] == ["1", "2"]
+
+
+async def test_late_end_of_a_frozen_task_worker_is_refused(site: Site, tmp_path: Path) -> None:
+    """It is never told that it lost its lease: the store alone must refuse."""
+    installation = site.installation
+    async with partner_under_load(installation, "frozen tasks") as (load, receiver):
+        held = Held(tmp_path)
+        task_id = await load.submit(0, {**load.body(0), **held.body})
+        [frozen] = await held.started(1)
+        with Ice(installation, frozen) as ice:
+            ice.freeze()
+            [_, other] = await held.started(2)
+            held.release()
+            await settled(installation)
+            ice.thaw()
+            await until(
+                lambda: _logged(installation, task_id, "outcome=lost"), what="the refusal of the late end"
+            )
+        async with installation.client(load.key) as client:
+            task = (await client.get(f"/v1/tasks/{task_id}")).json()
+        assert other != frozen
+        assert task["result"] == {"pid": other}
+        await verify(installation, [load], receiver.hits)
+
+
+async def test_late_record_of_a_frozen_deliver_worker_is_refused(site: Site) -> None:
+    installation = site.installation
+    async with partner_under_load(installation, "frozen deliver") as (load, receiver):
+        [frozen] = installation.children()["deliver"]
+        with Ice(installation, frozen) as ice:
+            receiver.on_hit = lambda _: ice.freeze()
+            await load.submit(1, {"type": "demo.echo", "callback_url": load.callback_url})
+            await until(lambda: receiver.hits, what="the first attempt")
+            receiver.on_hit = None
+            delivery_id = await eventually(lambda: _taken_back(installation, load), what="the lease's end")
+            assert delivery_id is not None
+            ice.thaw()
+            await until(
+                lambda: _logged(installation, delivery_id, "verdict=lost"), what="the refusal of the record"
+            )
+        await settled(installation)
+        tally = await verify(installation, [load], receiver.hits, most_duplicates=1)
+        assert (tally.delivered, tally.duplicates) == (1, 1)
+        async with installation.client(load.key) as client:
+            shown = (await client.get(f"/v1/deliveries/{delivery_id}")).json()
+        assert [attempt["number"] for attempt in shown["attempts_log"]] == [2]
+
+
+class Held:
+    """A task that runs until it is released, and tells which processes have started it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._started = folder / "started"
+        self._until = folder / "until"
+        self.body: dict[str, Any] = {
+            "type": "fault.hold",
+            "input": {"started": str(self._started), "until": str(self._until)},
+        }
+
+    async def started(self, count: int) -> list[int]:
+        """Wait until it was started so often; return the processes in order."""
+        await until(lambda: len(self._pids()) >= count, what=f"start {count} of the task")
+        return self._pids()
+
+    def release(self) -> None:
+        """Let it end, wherever it runs."""
+        self._until.touch()
+
+    def _pids(self) -> list[int]:
+        return [int(line) for line in self._started.read_text().split()] if self._started.exists() else []
+
+
+class Ice:
+    """Freezes a process. Even once it is thawed it renews no lease, until the end of the context."""
+
+    def __init__(self, installation: Installation, pid: int) -> None:
+        self._installation = installation
+        self._pid = pid
+        self._fault = f"no-renewals-{pid}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._installation.disarm(self._fault)
+        self.thaw()
+
+    def freeze(self) -> None:
+        """Stop it as it is."""
+        self._installation.arm(self._fault)
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self._pid, signal.SIGCONT)
+
+
+def _logged(installation: Installation, *words: str) -> bool:
+    return any(all(word in line for word in words) for line in installation.log().splitlines())
+
+
+async def _taken_back(installation: Installation, load: Load) -> str | None:
+    """Return the load's one delivery once nobody holds it any more."""
+    async with looking_into(installation) as database:
+        return await database.read(
+            lambda conn: conn.execute(
+                select(deliveries.c.id).where(
+                    deliveries.c.task_id.in_(load.ids),
+                    deliveries.c.attempts == 1,
+                    deliveries.c.session_id.is_(None),
+                )
+            ).scalar()
+        )

@@ -1,0 +1,315 @@
+"""What a hostile or broken client may do to a connection, byte by byte, against a running API."""
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+
+import webhookd.asgi
+from tests.integration.live_api import Live
+from tests.services import until
+from webhookd.api import connection as connection_module
+
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # the one that serves
+
+TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
+
+
+class Raw:
+    """A bare TCP connection to the API."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def rest(self) -> bytes:
+        """What the server sends until it closes."""
+        with suppress(ConnectionError):
+            return await asyncio.wait_for(self.reader.read(), 30)
+        return b""
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Status and body of one response with a Content-Length."""
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
+        length = next(
+            int(line.split(b":")[1])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        )
+        return int(head.split(b" ", 2)[1]), await asyncio.wait_for(self.reader.readexactly(length), 30)
+
+    async def drip(self, data: bytes, seconds: float = 0.05) -> None:
+        """Send the same bytes over and over until the server has closed."""
+        with suppress(ConnectionError):
+            while not self.reader.at_eof():
+                await self.send(data)
+                await asyncio.sleep(seconds)
+
+    async def upgrade(self, key: str | None) -> None:
+        """Become a WebSocket."""
+        secret = base64.b64encode(os.urandom(16)).decode()
+        auth = "" if key is None else f"Authorization: Bearer {key}\r\n"
+        await self.send(
+            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            + f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {secret}\r\n{auth}\r\n".encode()
+        )
+        assert b" 101 " in await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
+
+    async def close_code(self) -> tuple[int, str]:
+        """Read frames until the server's close; its code and reason."""
+        while True:
+            opcode, payload = await asyncio.wait_for(self._frame(), 30)
+            if opcode == CLOSE:
+                return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
+
+    async def _frame(self) -> tuple[int, bytes]:
+        first, second = await self.reader.readexactly(2)
+        length = second & 0x7F
+        if length == 126:
+            [length] = struct.unpack("!H", await self.reader.readexactly(2))
+        return first & 0x0F, await self.reader.readexactly(length)
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:
+    """A WebSocket frame of a client; the mask is all zeros."""
+    head = bytes([(0x80 if fin else 0) | opcode])
+    length = bytes([(0x80 if masked else 0) | len(payload)]) if len(payload) < 126 else b""
+    if not length:
+        length = bytes([(0x80 if masked else 0) | 126]) + struct.pack("!H", len(payload))
+    return head + length + (b"\0\0\0\0" if masked else b"") + payload
+
+
+@asynccontextmanager
+async def raw(live: Live) -> AsyncIterator[Raw]:
+    at = urlsplit(live.url)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port)
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.3)
+
+
+def problem(answer: bytes) -> tuple[int, str]:
+    """Status and code of the last response in these bytes, which must be a problem."""
+    head, _, body = answer.rpartition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    document = json.loads(body)
+    assert len(document["trace_id"]) == 32
+    return document["status"], document["code"]
+
+
+@pytest.mark.usefixtures("quick_heads")
+async def test_connection_on_which_nothing_is_asked_is_closed(live: Live) -> None:
+    async with raw(live) as client:
+        assert await client.rest() == b""
+
+
+@pytest.mark.usefixtures("quick_heads")
+@pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_head_that_drips_is_refused_at_its_deadline_on_a_fresh_and_on_a_kept_connection(
+    live: Live, first: bytes
+) -> None:
+    async with raw(live) as client:
+        if first:
+            await client.send(first)
+            assert (await client.answer())[0] == 200
+        await client.send(b"GET /healthz HTTP/1.1\r\n")
+        dripping = asyncio.create_task(client.drip(b"X-A: b\r\n"))
+        assert problem(await client.rest()) == (408, "request_timeout")
+        await asyncio.wait_for(dripping, 30)
+
+
+@pytest.mark.usefixtures("quick_heads")
+async def test_blank_lines_keep_no_connection_open(live: Live) -> None:
+    async with raw(live) as client:
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer())[0] == 200
+        dripping = asyncio.create_task(client.drip(b"\r\n"))
+        assert await client.rest() == b""
+        await asyncio.wait_for(dripping, 30)
+
+
+@pytest.mark.usefixtures("quick_heads")
+async def test_deadline_of_the_head_cuts_neither_a_held_request_nor_a_slow_body(live: Live) -> None:
+    partner = await live.partner()
+    task = await partner.submit()
+    host = f"Host: x\r\nAuthorization: Bearer {partner.key}\r\n"
+    body = b'{"type":"demo.echo"}'
+    async with raw(live) as client:
+        await client.send(f"GET /v1/tasks/{task['id']}?wait=1 HTTP/1.1\r\n{host}\r\n".encode())
+        assert (await client.answer())[0] == 200
+        await client.send(
+            f"POST /v1/tasks HTTP/1.1\r\n{host}Content-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+        )
+        await asyncio.sleep(0.6)
+        await client.send(body)
+        assert (await client.answer())[0] == 202
+
+
+@pytest.mark.usefixtures("quick_heads")
+async def test_body_nobody_waits_for_any_more_keeps_no_connection_open(live: Live) -> None:
+    async with raw(live) as client:
+        await client.send(b"POST /v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n")
+        assert (await client.answer())[0] == 401
+        dripping = asyncio.create_task(client.drip(b"x"))
+        await client.rest()
+        await asyncio.wait_for(dripping, 30)
+
+
+async def test_head_without_end_is_refused(live: Live) -> None:
+    async with raw(live) as client:
+        await client.send(b"GET /healthz HTTP/1.1\r\n")
+        await asyncio.sleep(0.2)  # so that this comes by itself
+        # Not a byte more than it takes: what the server has not read when it closes would cost us its answer.
+        await client.send(b"X-A: " + b"b" * connection_module.MOST_HEAD_BYTES)
+        assert problem(await client.rest()) == (431, "head_too_large")
+
+
+async def test_what_is_no_http_is_answered_with_a_problem(live: Live) -> None:
+    for nonsense in (b"\x16\x03\x01\x02\x00\x01\n\n", b"GET / HTTP/9.9\r\n\r\n", b"G\0T / HTTP/1.1\r\n\r\n"):
+        async with raw(live) as client:
+            await client.send(nonsense)
+            assert problem(await client.rest()) == (400, "malformed_request")
+
+
+async def test_few_requests_may_be_sent_ahead_and_not_thousands(live: Live) -> None:
+    one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with raw(live) as client:
+        await client.send(3 * one)
+        assert [(await client.answer())[0] for _ in range(3)] == [200, 200, 200]
+        sending = asyncio.create_task(client.send(2_000 * one))
+        answers = await client.rest()
+        assert answers.count(b"HTTP/1.1 200 ") < 200
+        with suppress(ConnectionError):
+            await sending
+
+
+async def test_client_that_pings_and_never_reads_is_not_listened_to_any_more(live: Live) -> None:
+    partner = await live.partner()
+    async with raw(live) as client:
+        await client.upgrade(partner.key)
+        raw_socket: socket.socket = client.writer.get_extra_info("socket")
+        raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined] # that is the point
+        pings, sent = frame(PING, b"x" * 120) * 500, 0
+        with suppress(TimeoutError):
+            while sent < 64_000_000:
+                client.writer.write(pings)
+                async with asyncio.timeout(2):
+                    await client.writer.drain()
+                sent += len(pings)
+        [serving] = [
+            one
+            for one in live.server.server_state.connections
+            if isinstance(one, connection_module.StreamConnection)
+        ]
+        assert sent < 64_000_000, "the server takes all of it"
+        assert serving.transport.get_write_buffer_size() < 2_000_000
+        client.writer.transport.abort()
+
+
+async def test_client_that_reads_again_is_listened_to_again(live: Live) -> None:
+    partner = await live.partner()
+    socket_ = await live.stream(partner.key, max_queue=1)
+    payload = "x" * 60_000
+    for number in range(60):
+        await socket_.send(json.dumps({"ping": [number, payload]}))
+        if number == 40:
+            await asyncio.sleep(0.3)
+    for number in range(60):
+        assert json.loads(await asyncio.wait_for(socket_.recv(), 30))["ping"][0] == number
+
+
+async def test_message_of_endless_empty_fragments_is_given_up(live: Live) -> None:
+    partner = await live.partner()
+    async with raw(live) as client:
+        await client.upgrade(partner.key)
+        await client.send(frame(TEXT, b"", fin=False))
+        await client.send(frame(0, b"", fin=False) * 2 * connection_module.MOST_FRAGMENTS)
+        assert (await client.close_code())[0] == 1009
+    await until(lambda: len(live.watchers) == 0, what="the end of the conversation")
+
+
+async def test_message_in_a_few_fragments_is_one_message(live: Live) -> None:
+    partner = await live.partner()
+    async with raw(live) as client:
+        await client.upgrade(partner.key)
+        await client.send(frame(TEXT, b'{"pi', fin=False) + frame(0, b"", fin=False) + frame(0, b'ng":1}'))
+        first, second = await client.reader.readexactly(2)
+        assert first == 0x81
+        assert json.loads(await client.reader.readexactly(second)) == {"event": "pong", "ping": 1}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (frame(TEXT, b"{}", masked=False), 1002),
+        (frame(TEXT, b"\xff\xfe"), 1007),
+        (frame(BINARY, b"x" * 60_000, fin=False) + 2 * frame(0, b"x" * 60_000, fin=False), 1009),
+        (frame(3, b""), 1002),
+    ],
+)
+@pytest.mark.parametrize("let_in", [True, False])
+async def test_broken_frames_close_the_connection(
+    live: Live,
+    sent: bytes,
+    code: int,
+    let_in: bool,
+) -> None:
+    partner = await live.partner()
+    async with raw(live) as client:
+        await client.upgrade(partner.key if let_in else None)
+        await client.send(sent)
+        assert (await client.close_code())[0] == code
+    await until(lambda: len(live.watchers) == 0, what="the end of the conversation")
+
+
+@pytest.fixture
+def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhookd.asgi, "PING_SECONDS", 0.2)
+
+
+async def test_half_open_websocket_is_closed_when_its_pong_is_missing(quick_pings: None, live: Live) -> None:
+    partner = await live.partner()
+    async with raw(live) as client:
+        await client.upgrade(partner.key)
+        await until(lambda: len(live.watchers) == 1, what="the conversation")
+        assert (await client.close_code())[0] == 1011
+        await until(lambda: len(live.watchers) == 0, what="the end of the conversation")
+
+
+async def test_websocket_that_answers_pings_is_kept(quick_pings: None, live: Live) -> None:
+    partner = await live.partner()
+    client = await live.stream(partner.key)
+    await asyncio.sleep(1)  # several pings
+    await client.send('{"ping":1}')
+    assert json.loads(await asyncio.wait_for(client.recv(), 30)) == {"event": "pong", "ping": 1}
+
+
+async def test_stopping_tells_those_who_were_not_let_in_yet_too(live: Live) -> None:
+    async with raw(live) as client:
+        await client.upgrade(None)
+        live.stop()
+        code, reason = await client.close_code()
+        assert (code, bool(reason)) == (1012, True)
+    await asyncio.wait_for(live.serving, 30)

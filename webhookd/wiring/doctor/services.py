@@ -1,0 +1,155 @@
+"""The database and the broker: there, fit, keeping what they are told, and of one time with this machine."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from webhookd.adapters.store.clock import read_clock
+from webhookd.adapters.store.durability import network_file_system, postgres_settings
+from webhookd.adapters.store.migrate import newest_revision
+from webhookd.core.diagnosis import Finding, judge_broker_memory, judge_clock, ok, problem, warning
+from webhookd.core.errors import SettingsError
+from webhookd.wiring.doctor.patient import Patient
+from webhookd.wiring.process import sqlite_path
+
+_MOUNTS = Path("/proc/self/mounts")
+
+
+async def database(patient: Patient) -> Sequence[Finding]:
+    """Reach it, and look whether its schema is this release's."""
+    try:
+        db = await patient.open_database()
+    except SettingsError as error:
+        return [
+            problem(
+                error.detail,
+                "Nothing is accepted without it: see that it runs, that the URL, user and password are "
+                "right, and that a file can be read and written by this account.",
+            )
+        ]
+    found, needed = await patient.revision(), newest_revision()
+    where = db.url.set(drivername=db.url.get_backend_name()).render_as_string()
+    if found == needed:
+        return [ok(f"{where} answers; its schema is revision {needed}.")]
+    if found is not None and found > needed:
+        return [
+            problem(
+                f"The schema of {where} is revision {found}, of a newer release; this one knows {needed}.",
+                "Install the newer release here too; to go back to this one, restore a backup.",
+            )
+        ]
+    return [
+        problem(
+            f"The schema of {where} is {'not there' if found is None else f'revision {found}'}; this release "
+            f"needs {needed}, and no process starts without.",
+            "Run `webhookd migrate` (`webhookd up` does so itself), after a backup.",
+        )
+    ]
+
+
+async def durability(patient: Patient) -> Sequence[Finding]:
+    """Look whether a commit is on disk when the database says so: promise P1 of every 202."""
+    path = sqlite_path(patient.settings)
+    if path is not None:
+        return await _sqlite_durability(patient, path)
+    db = await patient.reached()
+    found = await db.read(postgres_settings)
+    findings = [
+        problem(
+            f"PostgreSQL runs with {name}={found[name]}: {means}, although it was answered with 202.",
+            f"Set {name} to on (ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf(), or ALTER ROLE … RESET "
+            "for this user).",
+        )
+        for name, means in (
+            ("fsync", "a power loss can lose or corrupt everything"),
+            ("full_page_writes", "a power loss can corrupt pages"),
+            ("synchronous_commit", "a crash of the server loses the last fractions of a second"),
+        )
+        if found[name] == "off"
+    ]
+    return findings or [ok(f"PostgreSQL {found['server_version'].split()[0]} has every commit on disk.")]
+
+
+async def _sqlite_durability(patient: Patient, path: Path) -> Sequence[Finding]:
+    findings: list[Finding] = []
+    if (kind := await asyncio.to_thread(_network_file_system, path)) is not None:
+        findings.append(
+            problem(
+                f"{path} lies on a network file system ({kind}), where SQLite's locks and its shared memory "
+                "are not reliable: the database can be corrupted.",
+                "Move the data dir to a disk of this machine, or use PostgreSQL (WEBHOOKD_DATABASE_URL).",
+            )
+        )
+    await patient.reached()
+    if patient.journal_mode not in (None, "wal"):
+        findings.append(
+            warning(
+                f"The journal mode of {path} was {patient.journal_mode}, not wal: something else has changed "
+                "it.",
+                "webhookd turns WAL on whenever it opens the file, as this look just has; leave the file to "
+                "it alone. If you read this again, the file system cannot do it: use another.",
+            )
+        )
+    return findings or [ok("SQLite writes ahead (WAL) and has every commit on disk.")]
+
+
+def _network_file_system(path: Path) -> str | None:
+    return network_file_system(path, _MOUNTS.read_text(errors="replace")) if _MOUNTS.exists() else None
+
+
+async def broker(patient: Patient) -> Sequence[Finding]:
+    """Reach it, and look at its memory and what it does when that is short."""
+    try:
+        found = await patient.broker()
+    except (SettingsError, OSError) as error:
+        return [problem(str(error), "Mend WEBHOOKD_BROKER_URL, or leave it empty for the embedded broker.")]
+    if found is None:
+        return [
+            ok("No embedded broker runs just now; `webhookd up` starts it, and starts it again when it dies.")
+        ]
+    status = found.status
+    if status.reason is not None and status.used_memory_bytes is None:
+        return [
+            problem(
+                f"The broker does not serve ({status.reason}). No work is lost, since workers look at the "
+                "database every second; but it starts later, and /readyz answers 503.",
+                "See that it runs and that WEBHOOKD_BROKER_URL has its address and password.",
+            )
+        ]
+    findings = [ok(f"{found.server or 'The broker'} answers.")]
+    if status.used_memory_bytes is not None:
+        findings.append(judge_broker_memory(status.used_memory_bytes, status.max_memory_bytes or 0))
+    if found.policy not in (None, "noeviction"):
+        findings.append(
+            warning(
+                f"Short of memory, the broker throws keys away (maxmemory-policy {found.policy}): hints and "
+                "totals of metrics get lost, and work starts up to a second later.",
+                "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file.",
+            )
+        )
+    if found.persistent is False:
+        findings.append(
+            ok(
+                "The broker keeps nothing on disk. That is harmless: it holds hints, the database is the "
+                "record."
+            )
+        )
+    return findings
+
+
+async def clocks(patient: Patient) -> Sequence[Finding]:
+    """Compare this machine's clock with the database's and the broker's."""
+    findings: list[Finding] = []
+    if sqlite_path(patient.settings) is None:
+        db = await patient.reached()
+        asked_at = time.time()
+        seconds = await db.read(read_clock)
+        findings.append(judge_clock((asked_at + time.time()) / 2 - seconds, whose="the database"))
+    try:
+        found = await patient.broker()
+    except (SettingsError, OSError):
+        found = None
+    if found is not None and found.ahead_seconds is not None:
+        findings.append(judge_clock(found.ahead_seconds, whose="the broker"))
+    return findings or [ok("This machine's clock is the only one; there is nothing to compare it with.")]
