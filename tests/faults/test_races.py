@@ -86,9 +86,7 @@ async def _submit_scheduled(
             f"{installation.urls[url]}/v1/tasks/batch", json={"tasks": [task] * len(numbers)}
         )
     results = answer.json()["results"]
-    load.accepted |= {
-        number: result["task"]["id"] for number, result in zip(numbers, results, strict=True)
-    }
+    load.accepted |= {number: result["task"]["id"] for number, result in zip(numbers, results, strict=True)}
 
 
 FORGERIES = ("doubled", "garbage", "stale", "reordered", "another kind", "flood", "without a body", "ours")
