@@ -149,7 +149,8 @@ async def test_only_types_this_process_knows_are_claimed(store: Store) -> None:
 
 async def test_a_types_concurrency_holds_over_all_processes(store: Store) -> None:
     owner = await partner(store.db)
-    await submit(store, *(task_of(owner) for _ in range(10)), *(task_of(owner, type="b") for _ in range(2)))
+    later = (task_of(owner, type="b", now_ms=NOW + 1) for _ in range(2))
+    await submit(store, *(task_of(owner) for _ in range(10)), *later)
     await session(store, "ses_other")
     limits = (limit(concurrency=3), limit("b"))
 

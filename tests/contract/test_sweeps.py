@@ -23,7 +23,7 @@ from tests.contract.work import (
     task_of,
 )
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.lane_claims import UNDER_WAY_MOST_MS
+from webhookd.adapters.store.lanes.claims import UNDER_WAY_MOST_MS
 from webhookd.adapters.store.schema import depths, lanes
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.store.sweeps import OVERDUE_MS

@@ -1,4 +1,4 @@
-"""What every process has: vault, store, lease, bell, signals, metrics, spans; built and taken down in order."""
+"""What every process has (vault, store, lease, bell, signals, metrics, spans), built and ended in order."""
 
 import asyncio
 import contextlib

@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import Connection, Row, Select, select
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.lane_release import lock_lanes
-from webhookd.adapters.store.lane_rows import lanes_wake
+from webhookd.adapters.store.lanes.release import lock_lanes
+from webhookd.adapters.store.lanes.rows import lanes_wake
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.rows import delivery_from, names, select_deliveries
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages

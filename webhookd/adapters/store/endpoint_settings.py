@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from webhookd.adapters.store.lane_release import LaneKey, lock_lanes, release_lanes
-from webhookd.adapters.store.lane_rows import pace_from_text
+from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
+from webhookd.adapters.store.lanes.rows import pace_from_text
 from webhookd.adapters.store.rows import endpoint_from, names_json
 from webhookd.adapters.store.schema import endpoints, lanes, partners
 from webhookd.core.errors import Conflict

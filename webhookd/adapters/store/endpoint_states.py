@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, case, or_, select, text
 
 from webhookd.adapters.store.endpoint_settings import lane_of, lock_endpoint
-from webhookd.adapters.store.lane_release import lock_lanes, release_lanes
+from webhookd.adapters.store.lanes.release import lock_lanes, release_lanes
 from webhookd.adapters.store.publish import Announcement, Publisher
 from webhookd.adapters.store.rows import endpoint_from
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, secrets

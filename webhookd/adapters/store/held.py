@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from webhookd.adapters.store.claims import claimed_task, read_bodies
-from webhookd.adapters.store.lane_claims import due_delivery, with_messages
-from webhookd.adapters.store.lane_rows import open_lane
-from webhookd.adapters.store.lane_targets import read_targets
+from webhookd.adapters.store.lanes.claims import due_delivery, with_messages
+from webhookd.adapters.store.lanes.rows import open_lane
+from webhookd.adapters.store.lanes.targets import read_targets
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, tasks
 from webhookd.core.dispatch import DueDelivery
 from webhookd.core.model import DeliveryState

@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, Integer, Text, case, lit
 
 from webhookd.adapters.entropy import new_id, new_trace
 from webhookd.adapters.store.counters import upsert
-from webhookd.adapters.store.lane_rows import INITIAL_PACE
+from webhookd.adapters.store.lanes.rows import INITIAL_PACE
 from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, feeds, lanes, messages

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, bindparam, case, select
 
-from webhookd.adapters.store.lane_release import LaneKey, lock_lanes, release_lanes
+from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState

@@ -21,8 +21,8 @@ from webhookd.adapters.store.endpoints import Endpoints
 from webhookd.adapters.store.ends import Ends
 from webhookd.adapters.store.held import held_deliveries, held_tasks
 from webhookd.adapters.store.idempotency import Idempotency
-from webhookd.adapters.store.lane_claims import LaneClaims
-from webhookd.adapters.store.lane_records import LaneDefaults, LaneRecords
+from webhookd.adapters.store.lanes.claims import LaneClaims
+from webhookd.adapters.store.lanes.records import LaneDefaults, LaneRecords
 from webhookd.adapters.store.messages import Messages
 from webhookd.adapters.store.partners import Partners
 from webhookd.adapters.store.publish import Publisher

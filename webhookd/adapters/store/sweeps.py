@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, and_, case, func, select, text
 
 from webhookd.adapters.store.counters import DepthChange, fold_shards
 from webhookd.adapters.store.ends import Ends, write_bodies, write_runs
-from webhookd.adapters.store.lane_rows import lanes_wake, next_ready
+from webhookd.adapters.store.lanes.rows import lanes_wake, next_ready
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, queues, sessions, tasks
 from webhookd.core.model import TASKS, DeliveryState, TaskMove, TaskState
 from webhookd.core.records import Run, TaskSignal

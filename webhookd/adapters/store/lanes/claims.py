@@ -7,36 +7,23 @@ anything is sent. Attempt + 1 is committed here, before the first byte goes out.
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
     Connection,
-    Integer,
     Row,
-    Text,
-    bindparam,
-    case,
-    func,
-    literal_column,
-    select,
-    text,
 )
 
-from webhookd.adapters.store.lane_rows import (
+from webhookd.adapters.store.lanes import claim_statements as statements
+from webhookd.adapters.store.lanes.rows import (
     LanePace,
-    next_due,
     next_ready,
-    open_lane,
     pace_from_text,
     pace_to_text,
 )
-from webhookd.adapters.store.lane_targets import read_targets
-from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
-from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages, partners
+from webhookd.adapters.store.lanes.targets import read_targets
+from webhookd.adapters.store.rowset import pack
 from webhookd.adapters.store.sessions import hold_session
 from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget, Turn
 from webhookd.core.fairness import Contender, Dealt, deal
@@ -98,7 +85,7 @@ def _lanes_a_turn(request: ClaimDeliveries) -> int:
 
 def _pick_lanes(conn: Connection, request: ClaimDeliveries) -> list[Row[Any]]:
     """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
-    pick, now_ms = _pick(conn.dialect.name), request.now_ms
+    pick, now_ms = statements.pick_lanes(conn.dialect.name), request.now_ms
     most = _lanes_a_turn(request)
     picked = list(conn.execute(pick, {"now": now_ms, "slow": False, "most": most}))
     if request.slow_free > 0:
@@ -132,7 +119,7 @@ def _move_lanes(
                 pace_to_text(LanePace(pace=lane.pace, tat_ms=grant.tat_ms)),
             )
         )
-    conn.execute(_move(conn.dialect.name), {"moved": pack(moved)})
+    conn.execute(statements.move_lanes(conn.dialect.name), {"moved": pack(moved)})
 
 
 def lane_ceiling(row: Row[Any], default: int) -> int:
@@ -159,12 +146,13 @@ def _waiting(
     found: dict[str, list[Row[Any]]] = {row.id: [] for row in picked}
     if wanted:
         most = min(even_share, max(room.values()))
-        rows = conn.execute(_due_of(dialect), {"wanted": pack(wanted), "now": request.now_ms, "most": most})
-        for row in rows:
+        first = {"wanted": pack(wanted), "now": request.now_ms, "most": most}
+        for row in conn.execute(statements.first_due(dialect), first):
             if len(found[row.lane_id]) < room[row.lane_id]:
                 found[row.lane_id].append(row)
     if heads:
-        for row in conn.execute(_head_of(dialect), {"wanted": pack(heads), "now": request.now_ms}):
+        head = {"wanted": pack(heads), "now": request.now_ms}
+        for row in conn.execute(statements.fifo_heads(dialect), head):
             found[row.lane_id].append(row)
     return found
 
@@ -206,7 +194,7 @@ def _deal(
 def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list[Row[Any]]:
     dialect = conn.dialect.name
     taken = conn.execute(
-        _take_statement(dialect),
+        statements.take(dialect),
         {
             "ids": pack((delivery_id,) for delivery_id in chosen),
             "session": request.session_id,
@@ -219,7 +207,7 @@ def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list
 def with_messages(conn: Connection, delivery_ids: Sequence[str]) -> list[Row[Any]]:
     """Return the rows of deliveries, with what is sent."""
     ids = pack((delivery_id,) for delivery_id in delivery_ids)
-    return list(conn.execute(_bodies(conn.dialect.name), {"ids": ids}))
+    return list(conn.execute(statements.bodies(conn.dialect.name), {"ids": ids}))
 
 
 def due_delivery(row: Row[Any], target: LaneTarget) -> DueDelivery:
@@ -242,154 +230,4 @@ def due_delivery(row: Row[Any], target: LaneTarget) -> DueDelivery:
         trace_flags=row.trace_flags,
         trace_state=row.trace_state,
         target=target,
-    )
-
-
-@cache
-def _pick(dialect: str) -> Any:
-    now = bindparam("now", type_=BigInteger)
-    statement = (
-        select(
-            lanes,
-            partners.c.weight,
-            endpoints.c.url,
-            endpoints.c.headers_sealed,
-            endpoints.c.rate_limit,
-            endpoints.c.max_concurrency,
-            endpoints.c.retry_max_attempts,
-            endpoints.c.retry_base_seconds,
-            endpoints.c.retry_factor,
-            endpoints.c.retry_cap_seconds,
-        )
-        .outerjoin(partners, partners.c.id == lanes.c.partner_id)
-        .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
-        .where(
-            lanes.c.ready_ms <= now,
-            lanes.c.hold_ms <= now,
-            lanes.c.in_flight < lanes.c.cap,
-            lanes.c.slow == bindparam("slow", type_=Boolean),
-            open_lane(),
-        )
-        .order_by(lanes.c.served_ms, lanes.c.id)
-        .limit(bindparam("most", type_=Integer))
-    )
-    return statement.with_for_update(of=lanes, skip_locked=True) if dialect == POSTGRESQL else statement
-
-
-@cache
-def _due_of(dialect: str) -> Any:
-    """The first due deliveries of each wanted lane."""
-    wanted = rowset(dialect, "wanted", {"lane_id": Text})
-    inner = deliveries.alias("inner_deliveries")
-    line = (
-        select(inner.c.id)
-        .where(
-            text("inner_deliveries.state = 'pending' AND inner_deliveries.session_id IS NULL"),
-            inner.c.lane_id == wanted.c.lane_id,
-            inner.c.due_ms <= bindparam("now", type_=BigInteger),
-        )
-        .order_by(inner.c.due_ms, inner.c.id)
-        .limit(bindparam("most", type_=Integer))
-        .correlate(wanted)
-    )
-    if dialect == POSTGRESQL:
-        lateral = line.add_columns(inner.c.lane_id, inner.c.due_ms).lateral("line")
-        return (
-            select(lateral.c.id, lateral.c.lane_id)
-            .select_from(wanted)
-            .join(lateral, literal_column("true"))
-            .order_by(lateral.c.lane_id, lateral.c.due_ms, lateral.c.id)
-        )
-    return (
-        select(deliveries.c.id, deliveries.c.lane_id)
-        .select_from(wanted)
-        .join(deliveries, deliveries.c.id.in_(line))
-        .order_by(deliveries.c.lane_id, deliveries.c.due_ms, deliveries.c.id)
-    )
-
-
-@cache
-def _head_of(dialect: str) -> Any:
-    """The head of each wanted fifo lane, if it is due and not under way."""
-    wanted = rowset(dialect, "wanted", {"lane_id": Text})
-    inner = deliveries.alias("inner_deliveries")
-    head = (
-        select(func.min(inner.c.id))
-        .where(text("inner_deliveries.state = 'pending'"), inner.c.lane_id == wanted.c.lane_id)
-        .correlate(wanted)
-        .scalar_subquery()
-    )
-    return (
-        select(deliveries.c.id, deliveries.c.lane_id)
-        .select_from(wanted)
-        .join(deliveries, deliveries.c.id == head)
-        .where(
-            deliveries.c.session_id.is_(None),
-            deliveries.c.due_ms <= bindparam("now", type_=BigInteger),
-        )
-    )
-
-
-@cache
-def _take_statement(dialect: str) -> Any:
-    rows = rowset(dialect, "ids", {"id": Text})
-    return (
-        deliveries.update()
-        .where(
-            deliveries.c.id == rows.c.id,
-            deliveries.c.state == "pending",
-            deliveries.c.session_id.is_(None),
-        )
-        .values(
-            attempts=deliveries.c.attempts + 1,
-            token=deliveries.c.token + 1,
-            session_id=bindparam("session", type_=Text),
-            due_ms=bindparam("due", type_=BigInteger),
-        )
-        .returning(deliveries.c.id)
-    )
-
-
-@cache
-def _bodies(dialect: str) -> Any:
-    rows = rowset(dialect, "ids", {"id": Text})
-    return (
-        select(
-            deliveries,
-            messages.c.body,
-            messages.c.trace_id,
-            messages.c.trace_parent_id,
-            messages.c.trace_flags,
-            messages.c.trace_state,
-        )
-        .join(rows, rows.c.id == deliveries.c.id)
-        .join(messages, messages.c.id == deliveries.c.message_id)
-    )
-
-
-@cache
-def _move(dialect: str) -> Any:
-    r = rowset(
-        dialect,
-        "moved",
-        {
-            "id": Text,
-            "count": Integer,
-            "served_ms": BigInteger,
-            "hold_ms": BigInteger,
-            "cap": Integer,
-            "pace": Text,
-        },
-    ).c
-    return (
-        lanes.update()
-        .where(lanes.c.id == r.id)
-        .values(
-            in_flight=lanes.c.in_flight + r["count"],
-            served_ms=r.served_ms,
-            hold_ms=r.hold_ms,
-            cap=r.cap,
-            pace=r.pace,
-            ready_ms=case((lanes.c.fifo, next_due(fifo=True)), else_=next_due(fifo=False)),
-        )
     )

@@ -6,19 +6,18 @@ taken away meanwhile (its process was silent for longer than its lease) is left 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, Row, Text, and_, case, select, text
+from sqlalchemy import Connection, Row, select, text
 
-from webhookd.adapters.store.counters import upsert
-from webhookd.adapters.store.lane_claims import lane_ceiling
-from webhookd.adapters.store.lane_rows import next_due, pace_from_text, pace_to_text
+from webhookd.adapters.store.lanes import record_statements as statements
+from webhookd.adapters.store.lanes.claims import lane_ceiling
+from webhookd.adapters.store.lanes.rows import pace_from_text, pace_to_text
 from webhookd.adapters.store.publish import Publisher, partners_listening
 from webhookd.adapters.store.rows import delivery_from, endpoint_from, select_deliveries
-from webhookd.adapters.store.rowset import pack, rowset
-from webhookd.adapters.store.schema import attempts, deliveries, endpoints, lanes
+from webhookd.adapters.store.rowset import pack
+from webhookd.adapters.store.schema import deliveries, endpoints
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
 from webhookd.core.model import DELIVERIES, OPERATIONAL_EVENTS, DeliveryMove, DeliveryState
@@ -171,7 +170,7 @@ class LaneRecords:
             )
         if not rows:
             return {}
-        settled = conn.execute(_settle(conn.dialect.name), {"settled": pack(rows)})
+        settled = conn.execute(statements.settle_lanes(conn.dialect.name), {"settled": pack(rows)})
         return {row.id: max(row.ready_ms, row.hold_ms) for row in settled if row.ready_ms is not None}
 
     def _tell(
@@ -283,7 +282,8 @@ def _standing(lane: Row[Any] | None, disabled: dict[str, str]) -> tuple[Delivery
 
 def _lock_lanes(conn: Connection, lane_ids: set[str]) -> dict[str, Row[Any]]:
     """Lock the lanes in the order of their ids and read them with their endpoints."""
-    rows = conn.execute(_lanes(conn.dialect.name), {"lane_ids": pack((i,) for i in sorted(lane_ids))})
+    wanted = {"lane_ids": pack((i,) for i in sorted(lane_ids))}
+    rows = conn.execute(statements.lock_lanes(conn.dialect.name), wanted)
     return {row.id: row for row in rows}
 
 
@@ -298,7 +298,7 @@ def _still_holding(conn: Connection, done: Sequence[AttemptDone]) -> list[Attemp
 
 
 def _write_deliveries(conn: Connection, rows: Sequence[tuple[object, ...]]) -> set[tuple[str, int]]:
-    written = conn.execute(_outcome(conn.dialect.name), {"outcomes": pack(rows)})
+    written = conn.execute(statements.write_outcomes(conn.dialect.name), {"outcomes": pack(rows)})
     return {(row.id, row.token) for row in written}
 
 
@@ -307,7 +307,7 @@ def _write_attempts(conn: Connection, done: Sequence[AttemptDone]) -> None:
     counted = [d.attempt for d in done if not isinstance(d.verdict, NotCounted)]
     if counted:
         conn.execute(
-            _insert_attempts(conn.dialect.name),
+            statements.insert_attempts(conn.dialect.name),
             {
                 "attempts_in": pack(
                     (
@@ -333,124 +333,4 @@ def _write_attempts(conn: Connection, done: Sequence[AttemptDone]) -> None:
 def _release(conn: Connection, counts: Sequence[tuple[Row[Any], int]]) -> None:
     rows = [(row.id, count, row.hold_ms, row.cap, bool(row.slow), row.pace) for row, count in counts]
     if rows:
-        conn.execute(_settle(conn.dialect.name), {"settled": pack(rows)})
-
-
-@cache
-def _lanes(dialect: str) -> Any:
-    rows = rowset(dialect, "lane_ids", {"id": Text})
-    return (
-        select(
-            lanes,
-            endpoints.c.state.label("endpoint_state"),
-            endpoints.c.deleted_ms.label("endpoint_deleted_ms"),
-            endpoints.c.failing_since_ms,
-            endpoints.c.max_concurrency,
-            endpoints.c.retry_cap_seconds,
-        )
-        .join(rows, rows.c.id == lanes.c.id)
-        .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
-        .order_by(lanes.c.id)
-        .with_for_update(of=lanes)
-    )
-
-
-@cache
-def _outcome(dialect: str) -> Any:
-    r = rowset(
-        dialect,
-        "outcomes",
-        {
-            "id": Text,
-            "session_id": Text,
-            "token": Integer,
-            "state": Text,
-            "due_ms": BigInteger,
-            "attempts_back": Integer,
-            "last_status": Integer,
-            "last_error": Text,
-            "dead_reason": Text,
-            "ended_ms": BigInteger,
-        },
-    ).c
-    # Somebody cancelled it meanwhile: the lane is released, the state stays theirs.
-    open_still = deliveries.c.state == DeliveryState.PENDING.value
-    unsent = and_(r.attempts_back == 1, r.last_error.is_(None))
-    transient = and_(deliveries.c.once.is_(True), r.state == DeliveryState.DEAD.value)
-    return (
-        deliveries.update()
-        .where(
-            deliveries.c.id == r.id,
-            deliveries.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_deliveries_held
-            deliveries.c.token == r.token,
-        )
-        .values(
-            session_id=None,
-            state=case((open_still, r.state), else_=deliveries.c.state),
-            due_ms=case((open_still, r.due_ms), else_=None),
-            attempts=deliveries.c.attempts - r.attempts_back,
-            last_status=case((unsent, deliveries.c.last_status), else_=r.last_status),
-            last_error=case((unsent, deliveries.c.last_error), else_=r.last_error),
-            dead_reason=case((open_still, r.dead_reason), else_=deliveries.c.dead_reason),
-            discarded_ms=case((transient, r.ended_ms), else_=deliveries.c.discarded_ms),
-            ended_ms=case((open_still, r.ended_ms), else_=deliveries.c.ended_ms),
-        )
-        .returning(deliveries.c.id, deliveries.c.token)
-    )
-
-
-@cache
-def _insert_attempts(dialect: str) -> Any:
-    rows = rowset(
-        dialect,
-        "attempts_in",
-        {
-            "delivery_id": Text,
-            "number": Integer,
-            "at_ms": BigInteger,
-            "duration_us": BigInteger,
-            "dns_us": BigInteger,
-            "connect_us": BigInteger,
-            "tls_us": BigInteger,
-            "first_byte_us": BigInteger,
-            "status": Integer,
-            "error": Text,
-            "headers": Text,
-            "excerpt": Text,
-        },
-    )
-    return (
-        upsert(dialect)(attempts)
-        .from_select(list(rows.c.keys()), select(rows).where(text("true")))
-        .on_conflict_do_nothing()
-    )
-
-
-@cache
-def _settle(dialect: str) -> Any:
-    r = rowset(
-        dialect,
-        "settled",
-        {
-            "id": Text,
-            "count": Integer,
-            "hold_ms": BigInteger,
-            "cap": Integer,
-            "slow": Boolean,
-            "pace": Text,
-        },
-    ).c
-    left = lanes.c.in_flight - r["count"]
-    return (
-        lanes.update()
-        .where(lanes.c.id == r.id)
-        .values(
-            in_flight=case((left < 0, 0), else_=left),
-            hold_ms=r.hold_ms,
-            cap=r.cap,
-            slow=r.slow,
-            pace=r.pace,
-            ready_ms=case((lanes.c.fifo, next_due(fifo=True)), else_=next_due(fifo=False)),
-        )
-        .returning(lanes.c.id, lanes.c.ready_ms, lanes.c.hold_ms)
-    )
+        conn.execute(statements.settle_lanes(conn.dialect.name), {"settled": pack(rows)})
