@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from sqlalchemy import Connection, select
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
 
 from tests.faults.conftest import Site
 from tests.faults.installation import QUICK, Installation, Parts
@@ -104,16 +105,22 @@ async def _submit_until(stopping: asyncio.Event, load: Load) -> None:
         await load.submit_many([next(numbers) for _ in range(5)], over_seconds=0.3)
 
 
-async def _watch(url: str, key: str) -> tuple[int | None, str]:
+async def _watch(url: str, key: str) -> tuple[int, str]:
     """Follow everything until the server ends it; return its close code and reason."""
     address = f"ws{url.removeprefix('http')}/v1/stream"
     async with connect(address, additional_headers={"Authorization": f"Bearer {key}"}) as stream:
         await stream.send(json.dumps({"subscribe": {"all": True}}))
-        with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                await stream.recv()
-    assert closed.value.rcvd is not None, "cut, not closed"
-    return closed.value.rcvd.code, closed.value.rcvd.reason
+        ended = await _end_of(stream)
+    assert ended is not None, "cut, not closed"
+    return ended.code, ended.reason
+
+
+async def _end_of(stream: ClientConnection) -> Close | None:
+    try:
+        while True:
+            await stream.recv()
+    except ConnectionClosed as closed:
+        return closed.rcvd
 
 
 async def _long_poll(url: str, key: str, task_id: str) -> int:

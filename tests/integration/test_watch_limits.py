@@ -106,6 +106,23 @@ async def test_admins_websockets_are_limited_as_a_partners(
     await say(await live.stream(partner.key), {"ping": 1})
 
 
+async def test_websockets_that_show_no_key_are_limited_by_address(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "MOST_STRANGERS", 2)
+    partner = await live.partner()
+    first, second = await live.stream(None), await live.stream(None)
+    assert await close_code(await live.stream(None)) == 4429
+    await say(await live.stream(partner.key), {"ping": 1})  # who shows one at once is no stranger
+    await say(first, {"auth": partner.key})
+    assert (await heard(first))["event"] == "authenticated"
+    third = await live.stream(None)
+    await say(third, {"auth": partner.key})
+    assert (await heard(third))["event"] == "authenticated"
+    await say(second, {"auth": partner.key})
+    assert (await heard(second))["event"] == "authenticated"
+
+
 async def test_revoked_key_ends_every_wait(live: Live) -> None:
     assert watchers_module.REVIEW_SECONDS < PROMISED_SECONDS / 2
     partner = await live.partner()

@@ -16,7 +16,7 @@ RETRY_SECONDS: Final = 5.0
 
 
 class Held:
-    """Counts by owner: a partner's id, None for admins. Use it on one event loop."""
+    """Counts by owner: a partner's id, None for admins, an address. Use it on one event loop."""
 
     def __init__(self) -> None:
         self._held: Counter[str | None] = Counter()
@@ -27,8 +27,7 @@ class Held:
         limit = MOST_HELD if most is None else most
         if self._held[owner] >= limit:
             raise RateLimited(
-                f"{limit:,} requests of this partner are held open already; close some, or watch many tasks "
-                "over one WebSocket.",
+                f"{limit:,} are held open already; close some, or watch many tasks over one WebSocket.",
                 retry_after_seconds=RETRY_SECONDS,
             )
         self._held[owner] += 1

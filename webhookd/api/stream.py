@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from webhookd.api.auth import Authenticator
 from webhookd.api.caller import Caller
+from webhookd.api.client_address import client_address
 from webhookd.api.held import Held
 from webhookd.api.json_body import parse_json
 from webhookd.api.parts import ApiParts
@@ -50,6 +51,8 @@ MOST_TASKS: Final = 1_000
 READ_AT_ONCE: Final = 50
 MOST_CONNECTIONS: Final = 100
 """Of one partner, to one process."""
+MOST_STRANGERS: Final = 100
+"""From one address, to one process, that have not said their key yet."""
 MOST_MISTAKES: Final = 5
 
 _ENDS: Final = {
@@ -99,6 +102,7 @@ class Stream:
         self._parts = parts
         self._authenticator = authenticator
         self._connections = Held()
+        self._strangers = Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -130,7 +134,10 @@ class Stream:
             if b"authorization" in headers:
                 caller = await self._authenticator.caller(headers, peer)
             else:
-                caller = await self._authenticator.identify(await _first_key(socket), headers, peer)
+                address = client_address(peer, headers, self._parts.options.trusted_proxies)
+                with self._strangers.one(address, MOST_STRANGERS):
+                    key = await _first_key(socket)
+                caller = await self._authenticator.identify(key, headers, peer)
                 await socket.send({"event": "authenticated"})
         except WebhookdError as error:
             raise Close(_REFUSALS.get(type(error), TRY_LATER), error.detail[:120]) from None
