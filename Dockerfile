@@ -2,9 +2,9 @@
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-COPY requirements.lock ./
+COPY requirements-otel.lock ./
 RUN python -m venv /opt/webhookd \
-    && /opt/webhookd/bin/pip install --require-hashes -r requirements.lock
+    && /opt/webhookd/bin/pip install --require-hashes -r requirements-otel.lock
 COPY pyproject.toml README.md ./
 COPY migrations migrations
 COPY webhookd webhookd

@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK    := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet pyproject.toml
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -49,10 +50,11 @@ layers: $(VENV)/.dev ## imports go downward only
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-lock: $(BIN)/python ## renew the two lock files
+lock: $(BIN)/python ## renew the lock files: to run, to develop, to run with OpenTelemetry
 	$(INSTALL) uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras -q -U pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras -q -U pyproject.toml --group dev -o requirements-dev.lock
+	$(LOCK) -U -o requirements.lock
+	$(LOCK) -U --group dev -o requirements-dev.lock
+	$(LOCK) --extra otel -c requirements.lock -o requirements-otel.lock
 
 docs: $(VENV)/.dev ## write the generated pages of docs/reference
 	$(BIN)/python -m tests.generate_docs

@@ -1,0 +1,61 @@
+"""What the executor needs of others: where tasks are kept, and what runs a function."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
+from webhookd.core.outcome import Outcome
+from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.taskset import TaskDefinition
+
+
+class Tasks(Protocol):
+    """Where tasks are claimed and their ends written."""
+
+    async def claim(self, request: ClaimTasks) -> Claim:
+        """Claim tasks."""
+        ...
+
+    async def held(self, session_id: str) -> list[ClaimedTask]:
+        """Return what a session holds."""
+        ...
+
+    async def record(self, end: TaskEnd) -> Recorded:
+        """Write the end of a try."""
+        ...
+
+    async def progress(self, report: Progress) -> TaskSignal | None:
+        """Write progress; None: the task was taken away."""
+        ...
+
+    async def cancel_requests(self, session_id: str) -> list[str]:
+        """Return the ids of held tasks that are to stop."""
+        ...
+
+
+class Runs(Protocol):
+    """What runs a function."""
+
+    @property
+    def free_slots(self) -> int:
+        """How many calls may start now."""
+        ...
+
+    async def run(
+        self,
+        definition: TaskDefinition,
+        raw_input: Any,
+        *,
+        task_id: str,
+        attempt: int,
+        trace_id: str,
+        cancel: asyncio.Event,
+        on_progress: Callable[[float | None, str | None], None],
+    ) -> Outcome:
+        """Run one call and return how it ended."""
+        ...
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Start nothing more; interrupt what does not end within the grace."""
+        ...

@@ -1,0 +1,137 @@
+"""One try of a task: its state in this process, the facts of it, and what its outcome makes of the task."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from webhookd.core.execution import End, TaskEnd
+from webhookd.core.facts import RunEnded, RunStarted
+from webhookd.core.outcome import (
+    CancelledByRequest,
+    Crashed,
+    Failed,
+    Interrupted,
+    Outcome,
+    RetryLater,
+    Succeeded,
+    TimedOut,
+)
+from webhookd.core.records import ClaimedTask
+from webhookd.core.retry import RetryPolicy
+from webhookd.taskset import TaskDefinition
+
+LONGEST_RETRY_SECONDS = 3_600.0
+
+
+@dataclass(slots=True)
+class Run:
+    """A claimed task in this process: what is known of its try, and the asyncio task that works on it."""
+
+    task: ClaimedTask
+    session_id: str
+    started_ms: int
+    deadline: float
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    percent: float | None = None
+    message: str | None = None
+    unwritten: bool = False
+    writing: bool = False
+    starting: bool = False
+    span_id: str = ""
+    work: asyncio.Task[None] | None = None
+
+    def started(self) -> RunStarted:
+        """Return the fact that it begins."""
+        task = self.task
+        return RunStarted(
+            task_id=task.id,
+            partner_id=task.partner_id,
+            type=task.type,
+            queue=task.queue,
+            attempt=task.attempt,
+            wait_ms=task.claimed_ms - task.due_ms,
+            trace_id=task.trace_id,
+            span_id=self.span_id,
+            parent_span_id=task.trace_parent_id,
+            trace_flags=task.trace_flags,
+            trace_state=task.trace_state,
+        )
+
+    def ended(self, outcome: str, error: str | None, now_ms: int, *, write_us: int = 0) -> RunEnded:
+        """Return the fact that it ended at `now_ms`, and was written `write_us` later."""
+        task = self.task
+        return RunEnded(
+            task_id=task.id,
+            type=task.type,
+            attempt=task.attempt,
+            outcome=outcome,
+            error=error,
+            wait_ms=task.claimed_ms - task.due_ms,
+            run_ms=now_ms - self.started_ms,
+            trace_id=task.trace_id,
+            write_us=write_us,
+            span_id=self.span_id,
+        )
+
+
+def ending(run: Run, definition: TaskDefinition, outcome: Outcome, now_ms: int) -> TaskEnd:
+    """Decide what the outcome makes of the task."""
+    task = run.task
+    end = End.SUCCEEDED
+    result: str | None = None
+    code: str | None = None
+    message: str | None = None
+    due_ms: int | None = None
+    reason: str | None = None
+    match outcome:
+        case Succeeded():
+            result = outcome.result_json.decode()
+        case Failed():
+            code, message = outcome.code, outcome.message
+            end, reason = End.FAILED, "task_failed"
+        case CancelledByRequest():
+            end = End.CANCELLED
+        case Interrupted():
+            end, due_ms = End.HANDED_BACK, task.due_ms
+        case RetryLater() | TimedOut() | Crashed():
+            code, message, reason = _failure(outcome, definition)
+            end = End.FAILED
+            if task.budget_attempt < task.max_attempts:
+                pause = outcome.after_seconds if isinstance(outcome, RetryLater) else None
+                end, due_ms = End.RETRY, now_ms + int(1000 * _pause(definition, task, pause))
+    return TaskEnd(
+        task=task,
+        session_id=run.session_id,
+        end=end,
+        started_ms=run.started_ms,
+        now_ms=now_ms,
+        result_json=result,
+        error_code=code,
+        error_message=message,
+        due_ms=due_ms,
+        reason=reason,
+        span_id=run.span_id,
+        progress_percent=run.percent,
+        progress_message=run.message,
+    )
+
+
+def _failure(outcome: RetryLater | TimedOut | Crashed, definition: TaskDefinition) -> tuple[str, str, str]:
+    """Return error code, message and dead-letter reason."""
+    if isinstance(outcome, TimedOut):
+        return "timeout", f"It did not end within {definition.timeout_seconds:g} s.", "task_failed"
+    if isinstance(outcome, Crashed):
+        return "worker_crashed", outcome.detail, "worker_crashed"
+    return outcome.code, outcome.message, "task_failed"
+
+
+def _pause(definition: TaskDefinition, task: ClaimedTask, asked_seconds: float | None) -> float:
+    if asked_seconds is not None:
+        return asked_seconds
+    policy = RetryPolicy(
+        max_attempts=task.max_attempts,
+        base_seconds=definition.retry_base_seconds,
+        factor=definition.retry_factor,
+        cap_seconds=LONGEST_RETRY_SECONDS,
+        jitter=0,
+    )
+    return policy.delay_seconds(task.budget_attempt, chance=0.5)

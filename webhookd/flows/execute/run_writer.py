@@ -1,0 +1,110 @@
+"""Writing what comes of runs: ends, however long the store is away, and progress, the newest only."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+import structlog
+
+from webhookd.core.errors import ServiceError
+from webhookd.core.execution import End, Progress, Recorded, TaskEnd
+from webhookd.core.facts import RunEnded
+from webhookd.core.records import TaskSignal
+from webhookd.flows.alarm import Alarm
+from webhookd.flows.execute.ports import Tasks
+from webhookd.flows.execute.run import Run
+from webhookd.flows.lease import Lease
+
+log = structlog.get_logger(__name__)
+
+
+class RunWriter:
+    """Writes, and tells everybody whom it concerns: watchers, deliver workers, the alarm, listeners."""
+
+    def __init__(
+        self,
+        *,
+        tasks: Tasks,
+        lease: Lease,
+        alarm: Alarm,
+        ring: Callable[[str], None],
+        publish: Callable[[Sequence[TaskSignal]], None],
+        now_ms: Callable[[], int],
+        listeners: Sequence[Callable[[RunEnded], None]],
+    ) -> None:
+        self._tasks = tasks
+        self._lease = lease
+        self._alarm = alarm
+        self._ring = ring
+        self._publish = publish
+        self._now_ms = now_ms
+        self._listeners = tuple(listeners)
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def end(self, run: Run, end: TaskEnd) -> None:
+        """Write the end, however long the store is away, unless the lease is lost meanwhile."""
+        began = perf_counter()
+        pause_seconds = 0.1
+        while True:
+            try:
+                recorded = await self._tasks.record(end)
+                break
+            except ServiceError as error:
+                if run.session_id != self._lease.id:
+                    recorded = Recorded(lost=True)
+                    break
+                log.warning("task_end_not_written", task=end.task.id, reason=error.detail)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(2.0, pause_seconds * 2)
+        if recorded.signal is not None:
+            self._publish([recorded.signal])
+        if recorded.deliveries:
+            self._ring("deliver")
+        if end.due_ms is not None and end.end is End.RETRY:
+            self._alarm.at("sweep", end.due_ms)
+        outcome = "lost" if recorded.lost else end.end.value
+        write_us = int((perf_counter() - began) * 1_000_000)
+        self._tell(run.ended(outcome, end.error_code, end.now_ms, write_us=write_us))
+
+    def lost(self, run: Run) -> None:
+        """Tell that others run this task now; nothing of it may be written."""
+        self._tell(run.ended("lost", None, self._now_ms()))
+
+    def progress(self, run: Run, percent: float | None, message: str | None) -> None:
+        """Note progress, to be written as soon as the last is."""
+        run.percent = percent if percent is not None else run.percent
+        run.message = message
+        run.unwritten = True
+        if not run.writing:
+            run.writing = True
+            writing = asyncio.get_running_loop().create_task(self._write_progress(run))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
+
+    async def _write_progress(self, run: Run) -> None:
+        """Write the newest progress, as long as there is a newer one."""
+        try:
+            while run.unwritten:
+                run.unwritten = False
+                report = Progress(
+                    task_id=run.task.id,
+                    session_id=run.session_id,
+                    token=run.task.token,
+                    percent=run.percent,
+                    message=run.message,
+                    now_ms=self._now_ms(),
+                    span_id=run.span_id,
+                )
+                signal = await self._tasks.progress(report)
+                if signal is None:
+                    return
+                self._publish([signal])
+                self._ring("deliver")
+        except ServiceError as error:
+            log.info("progress_not_written", task=run.task.id, reason=error.detail)
+        finally:
+            run.writing = False
+
+    def _tell(self, fact: RunEnded) -> None:
+        for tell in self._listeners:
+            tell(fact)
