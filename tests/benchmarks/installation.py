@@ -77,9 +77,10 @@ class Installation:
         return (int(fields[11]) + int(fields[12])) / ticks
 
     def memory_mb(self, name: str) -> float:
-        """Return the resident memory of a process."""
-        pages = int(Path(f"/proc/{self.processes[name].pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1_048_576
+        """Return the memory of a process's own: resident, without the pages of files it has mapped."""
+        status = Path(f"/proc/{self.processes[name].pid}/status").read_text()
+        own = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
+        return int(own.split()[1]) / 1_024
 
     def wait_ready(self, seconds: float = 30) -> None:
         """Wait until the API answers."""

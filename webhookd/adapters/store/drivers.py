@@ -216,7 +216,7 @@ def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_onl
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "cache_size=-65536",
+            "cache_size=-16384",
             "mmap_size=268435456",
             f"query_only={'ON' if read_only else 'OFF'}",
         ):
