@@ -287,7 +287,7 @@ async def test_a_secret_that_does_not_open_sends_nothing(rigged: Rigged) -> None
     async with rigged() as rig:
         target = await rig.endpoint()
         await rig.messages(target, 1)
-        rig.engine._vault = Vault([generate_key()])
+        rig.engine._signer._vault = Vault([generate_key()])
         await rig.engine.turn()
         await until(lambda: rig.engine.under_way == 0, what="the end of the attempt")
         assert rig.far.posts == []

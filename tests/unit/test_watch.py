@@ -7,45 +7,24 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from tests.unit.records import a_task
 from webhookd.core.errors import Unavailable
-from webhookd.core.model import Priority, TaskState
+from webhookd.core.model import TaskState
 from webhookd.core.records import Task, TaskSignal
 from webhookd.flows.watch import Ended, Snapshot, Watch, Watchers
 from webhookd.flows.watch import watch as watch_module
 from webhookd.flows.watch import watchers as watchers_module
 from webhookd.flows.watch.snapshots import Shelf, snapshot_of
 
-TASK = Task(
+TASK = a_task(
     id="task_a",
-    partner_id="prt_1",
     type="demo.echo",
     queue="default",
     state=TaskState.QUEUED,
-    priority=Priority.NORMAL,
     version=1,
     attempts=0,
-    max_attempts=3,
-    progress_percent=None,
-    progress_message=None,
-    trace_id="0af7651916cd43dd8448eb211c80319c",
-    trace_parent_id="b7ad6b7169203331",
-    trace_flags=1,
-    trace_state="",
-    callback_url=None,
-    callback_origin=None,
-    endpoint_ids=(),
-    events=(),
-    metadata_json="{}",
-    result_json=None,
-    error_code=None,
-    error_message=None,
     created_ms=1,
-    run_at_ms=None,
     due_ms=1,
-    expires_ms=None,
-    started_ms=None,
-    finished_ms=None,
-    cancel_requested=False,
 )
 
 

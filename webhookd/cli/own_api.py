@@ -19,17 +19,13 @@ from webhookd.adapters.broker.health import BrokerStatus
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
-from webhookd.api.watch import key_review
-from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.records import TaskSignal
 from webhookd.flows.load import LoadGauge
-from webhookd.flows.rates import PartnerRates
-from webhookd.flows.submit import SubmitTasks
-from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
+from webhookd.wiring.api import new_watchers, submit_flow
 from webhookd.wiring.process import load_vault, open_store, require_database
 
 _SESSION: Final = "ses_cli"
@@ -95,12 +91,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
         free_disk_bytes=lambda: None,
         monotonic=time.monotonic,
     )
-    watchers = Watchers(
-        store.tasks,
-        store.changes,
-        is_good_key=key_review(store.keys.find, store.clock.now_ms),
-        base_url=settings.public_url,
-    )
+    watchers = new_watchers(settings, store)
     watching = asyncio.create_task(watchers.run())
     try:
         await load.refresh()
@@ -115,19 +106,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                 task_types=task_set,
                 egress=EgressPolicy.parse(settings.egress_allow),
                 vault=vault,
-                submit=SubmitTasks(
-                    intake=store.tasks,
-                    memory=store.idempotency,
-                    load=load,
-                    rates=PartnerRates(rate=settings.partner_rate, burst=settings.partner_burst),
-                    bell=nobody,
-                    announcer=nobody,
-                    ceilings=Ceilings(
-                        max_queued=settings.max_queued,
-                        partner_max_queued=settings.partner_max_queued,
-                        min_free_disk_bytes=settings.min_free_disk_bytes,
-                    ),
-                ),
+                submit=submit_flow(settings, store, load, bell=nobody, announcer=nobody),
                 load=load,
                 bell=nobody,
                 signals=nobody,

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,9 +11,8 @@ from starlette.types import ASGIApp
 from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth
 from webhookd.adapters.entropy import new_span_id
 from webhookd.adapters.log_facts import log_request
-from webhookd.adapters.metrics import (
-    count_request,
-)
+from webhookd.adapters.metrics import count_request
+from webhookd.adapters.store.store import Store
 from webhookd.api.app import create_app
 from webhookd.api.client_address import parse_proxies
 from webhookd.api.parts import ApiOptions, ApiParts
@@ -21,9 +20,10 @@ from webhookd.api.watch import key_review
 from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
+from webhookd.core.facts import TasksSubmitted
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates
-from webhookd.flows.submit import SubmitTasks
+from webhookd.flows.submit import Announcer, Bell, SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
@@ -60,12 +60,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             free_disk_bytes=free_disk(settings),
             monotonic=time.monotonic,
         )
-        watchers = Watchers(
-            store.tasks,
-            store.changes,
-            is_good_key=key_review(store.keys.find, store.clock.now_ms),
-            base_url=settings.public_url,
-        )
+        watchers = new_watchers(settings, store)
         for work in (load.run(), watchers.run(), signals.listen(watchers.hear)):
             await stack.enter_async_context(background(work))
         parts = ApiParts(
@@ -79,18 +74,12 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             task_types=task_set,
             egress=EgressPolicy.parse(settings.egress_allow),
             vault=common.vault,
-            submit=SubmitTasks(
-                intake=store.tasks,
-                memory=store.idempotency,
-                load=load,
-                rates=PartnerRates(rate=settings.partner_rate, burst=settings.partner_burst),
+            submit=submit_flow(
+                settings,
+                store,
+                load,
                 bell=ringer,
                 announcer=signals,
-                ceilings=Ceilings(
-                    max_queued=settings.max_queued,
-                    partner_max_queued=settings.partner_max_queued,
-                    min_free_disk_bytes=settings.min_free_disk_bytes,
-                ),
                 listeners=tracing.on_submission,
             ),
             load=load,
@@ -104,3 +93,39 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             new_span_id=None if tracing.spans is None else new_span_id,
         )
         yield ApiProcess(app=create_app(parts), watchers=watchers)
+
+
+def new_watchers(settings: Settings, store: Store) -> Watchers:
+    """Return what callers wait on; its `run` is to run beside the API."""
+    return Watchers(
+        store.tasks,
+        store.changes,
+        is_good_key=key_review(store.keys.find, store.clock.now_ms),
+        base_url=settings.public_url,
+    )
+
+
+def submit_flow(
+    settings: Settings,
+    store: Store,
+    load: LoadGauge,
+    *,
+    bell: Bell,
+    announcer: Announcer,
+    listeners: Sequence[Callable[[TasksSubmitted], None]] = (),
+) -> SubmitTasks:
+    """Return the flow of submissions with the limits of the settings."""
+    return SubmitTasks(
+        intake=store.tasks,
+        memory=store.idempotency,
+        load=load,
+        rates=PartnerRates(rate=settings.partner_rate, burst=settings.partner_burst),
+        bell=bell,
+        announcer=announcer,
+        ceilings=Ceilings(
+            max_queued=settings.max_queued,
+            partner_max_queued=settings.partner_max_queued,
+            min_free_disk_bytes=settings.min_free_disk_bytes,
+        ),
+        listeners=listeners,
+    )

@@ -7,29 +7,19 @@ quarter of them. What may be sent when is the store's claim and `core.pacing`; w
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-import orjson
 import structlog
 
 from webhookd.core.answer import Answer
-from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt, error_code, judge
-from webhookd.core.dispatch import (
-    AttemptDone,
-    AttemptRecorded,
-    ClaimDeliveries,
-    DueDelivery,
-    Handed,
-    LaneTarget,
-    Turn,
-)
+from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery, Handed, Turn
 from webhookd.core.errors import ServiceError, WebhookdError
 from webhookd.core.facts import AttemptEnded
-from webhookd.core.pacing import outcome_of
-from webhookd.core.records import Attempt
 from webhookd.core.retry import RetryPolicy
-from webhookd.core.signing import SigningKey, signature_header
 from webhookd.flows.alarm import Alarm
+from webhookd.flows.deliver.attempt import attempt_done, attempt_ended
+from webhookd.flows.deliver.ports import Lanes, Opens, Posts
+from webhookd.flows.deliver.signer import Signer, remember
 from webhookd.flows.lease import Lease
 
 log = structlog.get_logger(__name__)
@@ -39,52 +29,6 @@ GATHER_SECONDS = 0.003
 SLOW_SHARE = 4
 DOUBT_SECONDS = 5.0
 """How long after a claim without an answer its commit may still show."""
-_CACHED_LANES = 4_096
-_VERDICTS = {Delivered: "delivered", RetryAt: "retry", GiveUp: "dead", NotCounted: "not_counted"}
-
-
-class Lanes(Protocol):
-    """Where deliveries are claimed and attempts written."""
-
-    async def claim(self, request: ClaimDeliveries) -> Turn:
-        """Claim due deliveries."""
-        ...
-
-    async def held(self, session_id: str, now_ms: int) -> list[DueDelivery]:
-        """Return what a session holds and may send."""
-        ...
-
-    async def record(self, done: AttemptDone) -> AttemptRecorded:
-        """Write what came of an attempt."""
-        ...
-
-    async def hand_back(self, handed: Handed) -> bool:
-        """Give back an unsent delivery; its attempt is not used up."""
-        ...
-
-
-class Posts(Protocol):
-    """What sends: `prepare` once per lane, `post` per attempt."""
-
-    def prepare(self, url: str) -> Any:
-        """Take a canonical URL apart."""
-        ...
-
-    async def post(self, target: Any, *, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
-        """Send one POST; the far side's faults come back in the answer."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
-
-
-class Opens(Protocol):
-    """What opens sealed secrets."""
-
-    def open(self, sealed: str, *, partner: str, endpoint: str | None, field: str) -> bytes:
-        """Return the plain bytes; raises where the text was sealed for another row."""
-        ...
 
 
 class DeliveryEngine:
@@ -108,7 +52,7 @@ class DeliveryEngine:
     ) -> None:
         self._lanes = lanes
         self._sender = sender
-        self._vault = vault
+        self._signer = Signer(vault, user_agent=user_agent)
         self._lease = lease
         self._alarm = alarm
         self._now_ms = now_ms
@@ -116,7 +60,6 @@ class DeliveryEngine:
         self._chance = chance
         self._policy = policy
         self._connections = connections
-        self._fixed_headers = (("content-type", "application/json"), ("user-agent", user_agent))
         self._listeners = tuple(listeners)
         self._under_way: dict[asyncio.Task[None], tuple[str, int]] = {}
         self._doubt_ends: float | None = None  # there was a claim whose answer was lost
@@ -132,8 +75,6 @@ class DeliveryEngine:
         self._stopping = False
         self._clock = 0.0
         self._partner_vtimes: dict[str, float] = {}
-        self._keys: dict[str, SigningKey] = {}
-        self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
         self._targets: dict[str, Any] = {}
 
     @property
@@ -275,7 +216,15 @@ class DeliveryEngine:
         if answer is None:
             await self._hand_back(delivery, session_id)
             return
-        await self._record(self._done(delivery, session_id, answer), span_id)
+        done = attempt_done(
+            delivery,
+            session_id,
+            answer,
+            policy=self._policy,
+            chance=self._chance(),
+            now_ms=self._now_ms(),
+        )
+        await self._record(done, span_id)
 
     def _sent(self, delivery: DueDelivery) -> None:
         """Free its socket. While there is a backlog, the next claim shares the commit of this record."""
@@ -286,104 +235,15 @@ class DeliveryEngine:
 
     async def _send(self, delivery: DueDelivery, span_id: str) -> Answer | None:
         """Sign and send. None: the lease is over, others have taken this delivery."""
-        lane = delivery.target
-        url = delivery.url or lane.url or ""
+        url = delivery.url or delivery.target.url or ""
         target = self._targets.get(url)
         if target is None:
-            target = _remember(self._targets, url, self._sender.prepare(url))
+            target = remember(self._targets, url, self._sender.prepare(url))
         body = delivery.body.encode()
-        at_seconds = self._now_ms() // 1000
-        headers = [
-            *self._fixed_headers,
-            ("webhook-id", delivery.message_id),
-            ("webhook-timestamp", str(at_seconds)),
-            (
-                "webhook-signature",
-                signature_header(
-                    message_id=delivery.message_id,
-                    timestamp=at_seconds,
-                    body=body,
-                    secrets=self._signing_keys(lane),
-                ),
-            ),
-            ("webhook-attempt", str(delivery.attempt)),
-            ("traceparent", f"00-{delivery.trace_id}-{span_id}-{delivery.trace_flags:02x}"),
-        ]
-        if delivery.trace_state:
-            headers.append(("tracestate", delivery.trace_state))
-        if lane.headers_sealed is not None:
-            headers.extend(self._own_headers(lane, lane.headers_sealed))
+        headers = self._signer.headers(delivery, body, at_seconds=self._now_ms() // 1000, span_id=span_id)
         if not self._lease.alive:
             return None
         return await self._sender.post(target, headers=headers, body=body)
-
-    def _signing_keys(self, lane: LaneTarget) -> list[SigningKey]:
-        keys = []
-        for secret in lane.secrets:
-            key = self._keys.get(secret.sealed)
-            if key is None:
-                plain = self._vault.open(
-                    secret.sealed,
-                    partner=secret.partner_id,
-                    endpoint=secret.endpoint_id,
-                    field="secret",
-                )
-                key = _remember(self._keys, secret.sealed, SigningKey.parse(plain.decode()))
-            keys.append(key)
-        return keys
-
-    def _own_headers(self, lane: LaneTarget, sealed: str) -> tuple[tuple[str, str], ...]:
-        known = self._headers.get(sealed)
-        if known is None:
-            plain = self._vault.open(
-                sealed, partner=lane.partner_id, endpoint=lane.endpoint_id, field="headers"
-            )
-            known = _remember(self._headers, sealed, tuple(orjson.loads(plain).items()))
-        return known
-
-    def _done(self, delivery: DueDelivery, session_id: str, answer: Answer) -> AttemptDone:
-        now_ms = self._now_ms()
-        retry = delivery.target.retry
-        policy = self._policy
-        if (retry.base_seconds, retry.factor, retry.cap_seconds) != (None, None, None):
-            policy = RetryPolicy(
-                max_attempts=delivery.max_attempts,
-                base_seconds=retry.base_seconds or policy.base_seconds,
-                factor=retry.factor or policy.factor,
-                cap_seconds=retry.cap_seconds or policy.cap_seconds,
-            )
-        verdict = judge(
-            answer,
-            attempt=delivery.attempts_in_budget,
-            max_attempts=delivery.max_attempts,
-            policy=policy,
-            now_ms=now_ms,
-            chance=self._chance(),
-            inline=delivery.target.endpoint_id is None,
-        )
-        timing = answer.timing
-        attempt = Attempt(
-            delivery_id=delivery.id,
-            number=delivery.attempt,
-            at_ms=now_ms - timing.total_us // 1000,
-            duration_us=timing.total_us,
-            dns_us=timing.dns_us,
-            connect_us=timing.connect_us,
-            tls_us=timing.tls_us,
-            first_byte_us=timing.first_byte_us,
-            status=answer.status,
-            error=error_code(answer),
-            headers=answer.headers,
-            excerpt=answer.excerpt.decode("utf-8", "replace").replace("\0", "\ufffd"),
-        )
-        return AttemptDone(
-            delivery=delivery,
-            session_id=session_id,
-            attempt=attempt,
-            verdict=verdict,
-            outcome=outcome_of(answer, now_ms=now_ms),
-            now_ms=now_ms,
-        )
 
     async def _record(self, done: AttemptDone, span_id: str) -> None:
         """Write the outcome, however long the store is away, unless the lease is lost meanwhile."""
@@ -401,27 +261,7 @@ class DeliveryEngine:
         if recorded.wake_ms is not None:
             self._backlog = self._backlog or recorded.wake_ms <= self._now_ms()
             self._look_again(recorded.wake_ms)
-        fact = AttemptEnded(
-            delivery_id=done.delivery.id,
-            message_id=done.delivery.message_id,
-            endpoint_id=done.delivery.target.endpoint_id,
-            number=done.attempt.number,
-            status=done.attempt.status,
-            error=done.attempt.error,
-            verdict="lost" if recorded.lost else _VERDICTS[type(done.verdict)],
-            duration_us=done.attempt.duration_us,
-            since_message_ms=done.now_ms - done.delivery.created_ms,
-            trace_id=done.delivery.trace_id,
-            event=done.delivery.event,
-            task_id=done.delivery.task_id,
-            partner_id=done.delivery.target.partner_id,
-            url=(done.delivery.url or done.delivery.target.url or "").partition("?")[0],
-            at_ms=done.attempt.at_ms,
-            span_id=span_id,
-            parent_span_id=done.delivery.trace_parent_id,
-            trace_flags=done.delivery.trace_flags,
-            trace_state=done.delivery.trace_state,
-        )
+        fact = attempt_ended(done, span_id, lost=recorded.lost)
         for tell in self._listeners:
             tell(fact)
 
@@ -439,10 +279,3 @@ class DeliveryEngine:
                 pause_seconds = min(2.0, pause_seconds * 2)
             else:
                 return
-
-
-def _remember(cache: dict[str, Any], key: str, value: Any) -> Any:
-    if len(cache) >= _CACHED_LANES:
-        cache.clear()
-    cache[key] = value
-    return value

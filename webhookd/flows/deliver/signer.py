@@ -1,0 +1,80 @@
+"""The headers of an attempt. Opened secrets are kept: opening one costs as much as signing with it."""
+
+from typing import Any
+
+import orjson
+
+from webhookd.core.dispatch import DueDelivery, LaneTarget
+from webhookd.core.signing import SigningKey, signature_header
+from webhookd.flows.deliver.ports import Opens
+
+KEPT_MOST = 4_096
+
+
+class Signer:
+    """Signs deliveries by Standard Webhooks, and adds what else goes into their heads."""
+
+    def __init__(self, vault: Opens, *, user_agent: str) -> None:
+        self._vault = vault
+        self._fixed = (("content-type", "application/json"), ("user-agent", user_agent))
+        self._keys: dict[str, SigningKey] = {}
+        self._own: dict[str, tuple[tuple[str, str], ...]] = {}
+
+    def headers(
+        self, delivery: DueDelivery, body: bytes, *, at_seconds: int, span_id: str
+    ) -> list[tuple[str, str]]:
+        """Return the headers of an attempt begun now. Raises as the vault does for a secret not its own."""
+        lane = delivery.target
+        headers = [
+            *self._fixed,
+            ("webhook-id", delivery.message_id),
+            ("webhook-timestamp", str(at_seconds)),
+            (
+                "webhook-signature",
+                signature_header(
+                    message_id=delivery.message_id,
+                    timestamp=at_seconds,
+                    body=body,
+                    secrets=self._signing_keys(lane),
+                ),
+            ),
+            ("webhook-attempt", str(delivery.attempt)),
+            ("traceparent", f"00-{delivery.trace_id}-{span_id}-{delivery.trace_flags:02x}"),
+        ]
+        if delivery.trace_state:
+            headers.append(("tracestate", delivery.trace_state))
+        if lane.headers_sealed is not None:
+            headers.extend(self._own_headers(lane, lane.headers_sealed))
+        return headers
+
+    def _signing_keys(self, lane: LaneTarget) -> list[SigningKey]:
+        keys = []
+        for secret in lane.secrets:
+            key = self._keys.get(secret.sealed)
+            if key is None:
+                plain = self._vault.open(
+                    secret.sealed,
+                    partner=secret.partner_id,
+                    endpoint=secret.endpoint_id,
+                    field="secret",
+                )
+                key = remember(self._keys, secret.sealed, SigningKey.parse(plain.decode()))
+            keys.append(key)
+        return keys
+
+    def _own_headers(self, lane: LaneTarget, sealed: str) -> tuple[tuple[str, str], ...]:
+        known = self._own.get(sealed)
+        if known is None:
+            plain = self._vault.open(
+                sealed, partner=lane.partner_id, endpoint=lane.endpoint_id, field="headers"
+            )
+            known = remember(self._own, sealed, tuple(orjson.loads(plain).items()))
+        return known
+
+
+def remember(cache: dict[str, Any], key: str, value: Any) -> Any:
+    """Keep a value that costs something to make, and return it."""
+    if len(cache) >= KEPT_MOST:
+        cache.clear()
+    cache[key] = value
+    return value
