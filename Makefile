@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint fmt types layers bench lock docs clean
+.PHONY: help demo up test lint fmt types layers bench soak lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -49,6 +49,9 @@ layers: $(VENV)/.dev ## imports go downward only
 
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+soak: $(VENV)/.dev ## random faults under load: ARGS="--store postgresql --minutes 10 --seed 7"
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 lock: $(BIN)/python ## renew the lock files: to run, to develop, to run with OpenTelemetry
 	$(INSTALL) uv

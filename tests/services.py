@@ -171,6 +171,11 @@ class PostgresServer(Databases):
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
+    @property
+    def programs(self) -> Path:
+        """The folder of `pg_dump` and its like, of the server's own version."""
+        return self._bin
+
     def start(self) -> None:
         """Start it and wait until it takes connections, after a crash when it has recovered."""
         argv = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,45 @@ async def test_a_held_sqlite_lock_is_an_outage_for_the_whole_batch_at_once(
     await database.close()
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "grouped"])
+async def test_a_caller_waits_only_so_long_and_the_write_goes_on(tmp_path: Path, alone: bool) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path / 'db'}")
+    await database.write(sums.create)
+    database.patience_seconds = 0.1
+    add = _adding([])
+    holder = sqlite3.connect(tmp_path / "db", isolation_level=None)
+    try:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="in time"):
+            await (database.write(add, [1]) if alone else database.grouped(add, 1))
+        assert database.write_error is not None
+    finally:
+        holder.close()
+
+    database.patience_seconds = None
+    await database.grouped(add, 2)
+    assert await database.read(_all) == [1, 2], "its outcome was unknown, and it was written"
+    assert database.write_error is None
+    await database.close()
+
+
+async def test_a_caller_waits_only_so_long_for_a_reading(database: Database) -> None:
+    database.patience_seconds = 0.1
+    over = threading.Event()
+
+    def dawdle(conn: Connection) -> list[int]:
+        if database.dialect == "sqlite":
+            over.wait()
+        else:
+            conn.execute(text("SELECT pg_sleep(60)"))
+        return _all(conn)
+
+    with pytest.raises(Unavailable, match="in time"):
+        await database.read(dawdle)
+    over.set()
+    assert await database.read(_all) == []
+
+
 async def test_a_full_sqlite_file_is_an_outage_and_leaves_no_partial_rows(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite:///{tmp_path / 'db'}")
     await database.write(sums.create)
@@ -187,6 +227,7 @@ async def test_a_full_sqlite_file_is_an_outage_and_leaves_no_partial_rows(tmp_pa
     with pytest.raises(Unavailable, match="full"):
         await database.grouped(fill, 1)
     assert await database.read(_all) == []
+    assert "full" in str(database.write_error)
     await database.close()
 
 

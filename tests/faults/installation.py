@@ -63,6 +63,11 @@ def free_port() -> int:
         return port
 
 
+def injected(faults_dir: Path) -> dict[str, str]:
+    """Return the environment in which the faults of `injection` are there to strike."""
+    return {"PYTHONPATH": os.pathsep.join((str(_INJECTED), str(_ROOT))), "FAULT_DIR": str(faults_dir)}
+
+
 def _with_port(url: str, port: int) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition(":")[0] + f":{port}"))
@@ -83,8 +88,7 @@ class Installation(ABC):
             **ours,
             **QUICK,
             "WEBHOOKD_TASKS": TASK_SETS,
-            "PYTHONPATH": os.pathsep.join((str(_INJECTED), str(_ROOT))),
-            "FAULT_DIR": str(self.faults_dir),
+            **injected(self.faults_dir),
             **settings,
         }
 

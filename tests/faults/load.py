@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -65,6 +66,7 @@ class Load:
                 task_id: str = answer.json()["id"]
                 assert self.accepted.setdefault(number, task_id) == task_id, "one key stands for two tasks"
                 return task_id
+            assert self.refused == [], "neither accepted nor asked to come again"
             asked += 1
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -119,6 +121,6 @@ async def partner_under_load(
     receiver = receiver or Receiver()
     with bind("127.0.0.1", 0) as listener:
         async with receiving(receiver, listener) as callback_url:
-            partner = await installation.partner(name)
+            partner = await installation.partner(f"{name} {uuid.uuid4().hex[:8]}")
             receiver.trust(partner["secret"])
             yield Load(installation.urls, partner["key"], callback_url), receiver

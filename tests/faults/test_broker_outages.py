@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.faults.conftest import Site
 from tests.faults.installation import eventually
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
+from tests.faults.site import Site
 from tests.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

@@ -8,10 +8,10 @@ from typing import Any, Self
 import pytest
 from sqlalchemy import select
 
-from tests.faults.conftest import Site
 from tests.faults.installation import Installation, eventually
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
+from tests.faults.site import Site
 from tests.services import until
 from webhookd.adapters.store.schema import deliveries
 

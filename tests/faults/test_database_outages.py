@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import PER_HOST, Site
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
+from tests.faults.site import PER_HOST, Site
 from tests.faults.test_crashes import Held
+from tests.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -35,6 +36,22 @@ async def test_crashed_postgresql_costs_refusals_and_nothing_else(parts: Site) -
         await verify(installation, [load], receiver.hits, most_duplicates=PER_HOST)
         assert load.impatient == 0
         assert load.answers[503] >= 1
+
+
+async def test_hanging_postgresql_is_refused_in_time_and_heals(parts: Site) -> None:
+    """Nothing comes through and nothing is closed: a caller must not wait for time-outs of the network."""
+    installation = parts.installation
+    assert parts.database is not None
+    async with partner_under_load(installation, "hanging") as (load, receiver):
+        await load.submit_many(range(10))
+        parts.database.swallow()
+        submitting = asyncio.create_task(load.submit_many(range(10, 30), over_seconds=2))
+        await until(lambda: load.answers[503] >= 10, what="refusals")
+        parts.database.swallow(False)
+        await submitting
+        await settled(installation)
+        await verify(installation, [load], receiver.hits, most_duplicates=PER_HOST)
+        assert load.impatient == 0
 
 
 async def test_task_that_runs_through_an_outage_is_not_run_again(parts: Site, tmp_path: Path) -> None:

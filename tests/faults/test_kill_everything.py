@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from tests.faults.conftest import PER_HOST, Site
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
+from tests.faults.site import PER_HOST, Site
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

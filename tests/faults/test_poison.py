@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.faults.conftest import Site
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
+from tests.faults.site import Site
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

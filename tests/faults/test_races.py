@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from tests.faults.conftest import Site
 from tests.faults.installation import Installation, Parts
 from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
+from tests.faults.site import Site
 from webhookd.adapters.broker.permits import DELIVER_QUEUE, permit
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -14,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
 
-from tests.faults.conftest import Site
 from tests.faults.installation import QUICK, Installation, Parts
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
+from tests.faults.site import Site
 from tests.services import is_alive, until
 from webhookd.adapters.store.schema import tasks
 
@@ -71,7 +72,7 @@ async def test_rolling_restart_is_not_noticed_by_clients_that_retry(parts: Site)
     assert isinstance(installation, Parts)
     async with partner_under_load(installation, "rolling") as (load, receiver):
         watcher = asyncio.create_task(_watch(installation.urls[0], load.key))
-        polled = await load.submit(1000, {**load.body(1), "run_at": "2100-01-01T00:00:00Z"})
+        polled = await load.submit(1000, {**load.body(1), "run_at": _in_an_hour()})
         stopping = asyncio.Event()
         submitting = asyncio.create_task(_submit_until(stopping, load))
         await asyncio.sleep(1)
@@ -97,6 +98,10 @@ async def test_rolling_restart_is_not_noticed_by_clients_that_retry(parts: Site)
         await settled(installation)
         await verify(installation, [load], receiver.hits)
         assert set(load.answers) == {202}
+
+
+def _in_an_hour() -> str:
+    return (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
 
 async def _submit_until(stopping: asyncio.Event, load: Load) -> None:

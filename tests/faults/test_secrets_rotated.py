@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.faults.conftest import Site
 from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
+from tests.faults.site import Site
 
 OVERLAP_SECONDS = 1
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

@@ -295,8 +295,18 @@ async def test_a_cursor_the_feed_has_not_come_to_is_unknown(face: Face) -> None:
     await message_to(face.store, await endpoint(face, other), now_ms=face.clock.now_ms())
     foreign = (await other.client.get("/v1/messages")).json()["next_cursor"]
 
-    for cursor in (foreign, f"1.{partner.id}", f"{'9' * 30}.{partner.id}", f"-1.{partner.id}"):
+    number, _, message_id = foreign.split(".")
+    unknown = (
+        foreign,
+        f"{number}.{partner.id}.{message_id}",
+        f"1.{partner.id}",
+        f"{'9' * 30}.{partner.id}",
+        f"-1.{partner.id}",
+    )
+    for cursor in unknown:
         assert (await partner.client.get(f"/v1/messages?after={cursor}")).status_code == 422
+    forgotten = f"{number}.{other.id}.msg_of_before_a_restore"
+    assert (await other.client.get(f"/v1/messages?after={forgotten}")).status_code == 422
     assert (await face.admin.get("/v1/messages")).status_code == 422
     admins = await face.admin.get(f"/v1/messages?partner={other.id}")
     assert len(admins.json()["data"]) == 1

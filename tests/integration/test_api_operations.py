@@ -45,20 +45,26 @@ async def test_queue_is_paused_and_resumed(face: Face) -> None:
 
 
 @pytest.mark.parametrize(
-    ("queued", "rate", "workers", "wanted"),
+    ("queued", "running", "rate", "workers", "wanted"),
     [
-        (0, 0.0, 0, 0),
-        (0, 5.0, 4, 1),
-        (10, 0.0, 0, 1),
-        (10, 0.0, 3, 3),
-        (1_000, 10.0, 1, 10),
-        (1_000, 10.0, 2, 20),
-        (5, 10.0, 2, 1),
-        (10**9, 1.0, 1, MOST_WORKERS),
+        (0, 0, 0.0, 0, 0),
+        (0, 0, 5.0, 4, 1),
+        (10, 0, 0.0, 0, 1),
+        (10, 0, 0.0, 3, 3),
+        (1_000, 0, 10.0, 1, 10),
+        (1_000, 0, 10.0, 2, 20),
+        (5, 0, 10.0, 2, 1),
+        (10**9, 0, 1.0, 1, MOST_WORKERS),
+        (0, 1, 0.0, 3, 1),
+        (0, 17, 0.0, 4, 3),
+        (5, 20, 10.0, 4, 3),
     ],
 )
-def test_desired_workers(queued: int, rate: float, workers: int, wanted: int) -> None:
-    assert desired_workers(queued, rate, workers) == wanted
+def test_desired_workers(queued: int, running: int, rate: float, workers: int, wanted: int) -> None:
+    told = desired_workers(
+        queued=queued, running=running, ended_per_second=rate, workers=workers, slots=8 * workers
+    )
+    assert told == wanted
 
 
 async def test_healthz_needs_no_key(sqlite_face: Face) -> None:

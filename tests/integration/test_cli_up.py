@@ -1,5 +1,6 @@
 """`webhookd up` and its parts as a person runs them: what they start, keep, refuse and leave behind."""
 
+import json
 import os
 import shlex
 import signal
@@ -26,6 +27,7 @@ from tests.command_line import (
     url_of,
     wait_until_gone,
 )
+from tests.faults.installation import injected
 from tests.services import command_line
 from webhookd.cli.receiver import bind
 
@@ -190,23 +192,35 @@ def test_signal_that_comes_twice_at_once_still_ends_in_order(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_workers_are_added_while_tasks_wait(tmp_path: Path) -> None:
-    env = environment(WEBHOOKD_WORKER_THREADS="1")
+def test_workers_are_added_while_tasks_wait_and_retired_after_a_calm_while(tmp_path: Path) -> None:
+    # The calm is shorter than in real life, and nothing else is changed.
+    calm = {"FAULT_CONSTANTS": json.dumps({"webhookd.cli.scaling.CALM_SECONDS": 1})}
+    env = environment(WEBHOOKD_WORKER_THREADS="1", **injected(tmp_path), **calm)
     arguments = ("up", "--dev", "--port", "0", "--data-dir", "data", "--workers", "1..2")
     with started(*arguments, cwd=tmp_path, env=env) as up:
         url = url_of(up)
         up.wait_for("dead-letters")
+
+        def task_workers() -> int:
+            count: int = httpx.get(f"{url}/readyz", trust_env=False).json()["workers"]["count"]
+            return count - 1  # one delivers
+
+        assert task_workers() == 1
         with client(url, kept(up)["key"]) as partner:
-            tasks = [{"type": "demo.sleep", "input": {"seconds": 5}}] * 8
-            assert partner.post("/v1/tasks/batch", json={"tasks": tasks}).status_code == 202
+            tasks = [{"type": "demo.sleep", "input": {"seconds": 3}}] * 6
+            results = partner.post("/v1/tasks/batch", json={"tasks": tasks}).json()["results"]
 
             def running() -> int:
                 return len(partner.get("/v1/tasks", params={"state": "running"}).json()["data"])
 
-            assert running() <= 1
             eventually(lambda: running() == 2, "a second worker")
-        up.send(signal.SIGINT)
-        up.wait()
+            assert task_workers() == 2
+            eventually(lambda: task_workers() == 1, "the second worker's retirement")
+            ended = [partner.get(f"/v1/tasks/{one['task']['id']}").json() for one in results]
+            assert {(task["state"], task["attempts"]) for task in ended} == {("succeeded", 1)}
+            assert partner.post("/v1/tasks", json=tasks[0], headers={"Prefer": "wait=20"}).json()["done"]
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0
 
 
 # ── what is refused ─────────────────────────────────────────────────────────────────────────────────────────

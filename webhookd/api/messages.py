@@ -1,7 +1,8 @@
 """The pull feed: for a receiver that was away, every message of the partner in an order that never changes.
 
-A cursor is `<feed number>.<partner>`, to be handed back and not to be read. Every page has one, also the
-last and an empty one, so that a reader always knows where to go on.
+A cursor is `<feed number>.<partner>.<message>`, to be handed back, not to be read. Every page has one, also
+the last and an empty one, so that a reader always knows where to go on. The message is in it because after a
+restore of the database the same numbers are given out again: a reader must not take others for those it saw.
 """
 
 import asyncio
@@ -36,11 +37,11 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
     """`GET /v1/messages`: at once where there are any after the cursor, else when some come or time is up."""
     query, messages = call.query, call.parts.store.messages
     partner_id = (await call.acting_partner(query.partner, place="query")).id
-    after_seq = 0 if query.after is None else _read_cursor(query.after, partner_id)
+    after_seq, after_id = (0, "") if query.after is None else _read_cursor(query.after, partner_id)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(query.wait, LONGEST_WAIT_SECONDS)
     page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
-    if after_seq > page.last_seq:
+    if after_seq > page.last_seq or page.after_id not in (None, after_id):
         raise _unknown_cursor()
     if not page.messages and query.wait:
         watchers, caller = call.parts.watchers, call.caller
@@ -54,8 +55,10 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
                 await watch.pause(min(LOOK_EVERY_SECONDS, left))
                 page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
             refuse_revoked(watch)
-    last_seq = page.messages[-1].seq if page.messages else after_seq
-    return page_answer([_document(message) for message in page.messages], f"{last_seq}.{partner_id}")
+    next_cursor = query.after or f"0.{partner_id}"
+    if page.messages:
+        next_cursor = f"{page.messages[-1].seq}.{partner_id}.{page.messages[-1].id}"
+    return page_answer([_document(message) for message in page.messages], next_cursor)
 
 
 def _document(message: Message) -> Any:
@@ -63,11 +66,12 @@ def _document(message: Message) -> Any:
     return orjson.Fragment(f'{{"id":"{message.id}",{message.body[1:]}')
 
 
-def _read_cursor(cursor: str, partner_id: str) -> int:
-    number, _, owner = cursor.partition(".")
+def _read_cursor(cursor: str, partner_id: str) -> tuple[int, str]:
+    """Return the feed number, and the message that has it."""
+    number, owner, message_id = (*cursor.split(".", 2), "", "")[:3]
     if owner != partner_id or not (number.isascii() and number.isdigit()) or len(number) > _LONGEST_NUMBER:
         raise _unknown_cursor()
-    return int(number)
+    return int(number), message_id
 
 
 def _unknown_cursor() -> Exception:

@@ -1,6 +1,6 @@
 """Queues for operators and autoscalers: how deep, how old, how fast; pausing and resuming them."""
 
-from collections import Counter
+from collections import defaultdict
 from math import ceil
 from typing import Any, Final
 
@@ -24,8 +24,10 @@ async def list_queues(call: Call[None, Listing]) -> Answer:
     """`GET /v1/queues`."""
     store, limit, cursor = call.parts.store, call.query.limit, call.query.cursor or ""
     depths = [depth for depth in await store.queues.depths() if depth.queue > cursor]
-    sessions = await store.sessions.live(call.now_ms)
-    workers = Counter(queue for session in sessions for queue in session["detail"].get("queues", ()))
+    workers: dict[str, list[int]] = defaultdict(list)
+    for session in await store.sessions.live(call.now_ms):
+        for queue in session["detail"].get("queues", ()):
+            workers[queue].append(session["detail"].get("slots", 0))
     shown = [_document(call, depth, workers[depth.queue]) for depth in depths[:limit]]
     return page_answer(shown, depths[limit - 1].queue if len(depths) > limit else None)
 
@@ -56,7 +58,8 @@ async def _set_paused(call: Call[NoBody, NoQuery], *, paused: bool) -> Answer:
     return await call.once(effect)
 
 
-def _document(call: Call[None, Listing], depth: QueueDepth, workers: int) -> dict[str, Any]:
+def _document(call: Call[None, Listing], depth: QueueDepth, workers: list[int]) -> dict[str, Any]:
+    """`workers` has the slots of each worker process of the queue."""
     rate = call.parts.load.ended_per_second(depth.queue)
     oldest_ms = 0 if depth.oldest_queued_ms is None else max(0, call.now_ms - depth.oldest_queued_ms)
     drain_seconds = depth.queued / rate if depth.queued and rate else None
@@ -70,20 +73,30 @@ def _document(call: Call[None, Listing], depth: QueueDepth, workers: int) -> dic
         "oldest_age_seconds": round(oldest_ms / 1000, 3),
         "rate_per_second": round(rate, 3),
         "drain_seconds": drain_seconds if depth.queued else 0.0,
-        "desired_workers": 0 if depth.paused else desired_workers(depth.queued, rate, workers),
+        "desired_workers": desired_workers(
+            queued=0 if depth.paused else depth.queued,
+            running=depth.running,
+            ended_per_second=0.0 if depth.paused else rate,
+            workers=len(workers),
+            slots=sum(workers),
+        ),
     }
 
 
-def desired_workers(queued: int, ended_per_second: float, workers: int) -> int:
+def desired_workers(*, queued: int, running: int, ended_per_second: float, workers: int, slots: int) -> int:
     """Return how many worker processes, as fast as those there, would empty it in TARGET_WAIT_SECONDS.
 
-    One where something waits and no rate is known yet; none where nothing waits and nothing ends.
+    Never fewer than it takes to hold what runs, or a long task would be stopped with its worker, wait, bring
+    a worker up and be stopped again. One where something waits and no rate is known yet; none where nothing
+    is left. `slots` are the tasks that all `workers` together run at a time.
     """
+    busy = ceil(running * workers / slots) if slots else 0
     if not queued:
-        return min(workers, 1) if ended_per_second else 0
+        return max(busy, min(workers, 1) if ended_per_second else 0)
     if not ended_per_second or not workers:
         return max(1, workers)
-    return min(MOST_WORKERS, max(1, ceil(queued / TARGET_WAIT_SECONDS / (ended_per_second / workers))))
+    wanted = ceil(queued / TARGET_WAIT_SECONDS / (ended_per_second / workers))
+    return min(MOST_WORKERS, max(1, busy, wanted))
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

@@ -147,7 +147,6 @@ class Sweeper:
                 pause_seconds = await self.sweep()
             except ServiceError as error:
                 log.warning("sweep_failed", reason=error.detail)
-                self._was_away = True
                 pause_seconds = self._every_seconds
             self._woken.clear()
             try:
@@ -157,7 +156,17 @@ class Sweeper:
                 continue
 
     async def sweep(self) -> float:
-        """Do what is due; return the seconds until there may be more, at most the sweep's own pause."""
+        """Do what is due; return the seconds until there may be more, at most the sweep's own pause.
+
+        Raises ServiceError where the store is away.
+        """
+        try:
+            return await self._sweep()
+        except ServiceError:
+            self._was_away = True
+            raise
+
+    async def _sweep(self) -> float:
         waiting = await self._look()
         now_ms = self._now_ms()
         leases_count = time.monotonic() >= self._leases_count_from

@@ -7,10 +7,11 @@ its protocol 3 begins every connection with questions only Redis' own cloud answ
 import logging
 import threading
 import time
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import redis
 import redis.asyncio
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -50,11 +51,33 @@ def connect(url: str, *, timeout_seconds: float) -> redis.Redis:
 def connect_async(url: str, *, timeout_seconds: float) -> redis.asyncio.Redis:
     """As `connect`, for the event loop it is first used on."""
     try:
-        return redis.asyncio.Redis.from_url(
+        client = redis.asyncio.Redis.from_url(
             url, retry=AsyncRetry(NoBackoff(), 0), **_options(timeout_seconds)
         )
     except ValueError:
         raise _wrong_url() from None
+    pool = client.connection_pool
+    pool.connection_class = _says_closed(pool.connection_class)
+    return client
+
+
+class _SaysClosed(AbstractConnection):
+    """A connection that says so when the other side has closed it.
+
+    uvloop calls that a RuntimeError, and redis-py passes it on: nobody would take it for an outage.
+    """
+
+    __slots__ = ()
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **kwargs)
+        except RuntimeError as error:
+            raise redis.ConnectionError("the connection was closed") from error
+
+
+def _says_closed(connection: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(connection.__name__, (_SaysClosed, connection), {})
 
 
 def _wrong_url() -> SettingsError:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dramatiq import Actor, Worker
 
 from webhookd.adapters.broker.permits import PermitBroker, actor_for, check_queue_name
+from webhookd.core.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +92,8 @@ class TurnWorker:
             future.result()
         except concurrent.futures.CancelledError:
             _log.warning("a turn of queue %s was cancelled", queue)
+        except ServiceError as error:
+            _log.warning("a turn of queue %s was given up: %s", queue, error.detail)
         except Exception:  # noqa: BLE001 - nothing a turn raises may end the thread
             _log.exception("a turn of queue %s failed", queue)
 

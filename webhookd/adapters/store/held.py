@@ -30,7 +30,7 @@ def held_deliveries(conn: Connection, session_id: str, now_ms: int) -> list[DueD
     held = select(deliveries.c.id).where(
         deliveries.c.session_id == session_id, deliveries.c.state == DeliveryState.PENDING.value
     )
-    rows = with_messages(conn, list(conn.execute(held.order_by(deliveries.c.id)).scalars()))
+    rows = sorted(with_messages(conn, list(conn.execute(held).scalars())), key=lambda row: row.id)
     targets = read_targets(conn, now_ms, _open_lanes(conn, {row.lane_id for row in rows}))
     return [due_delivery(row, targets[row.lane_id]) for row in rows if row.lane_id in targets]
 

@@ -16,10 +16,14 @@ from webhookd.core.records import Message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedPage:
-    """Up to `limit` messages after the number asked for, and the last number the feed has given out."""
+    """Up to `limit` messages after the number asked for, and the last number the feed has given out.
+
+    `after_id` is the message that has the number asked for; None where there is none (any more).
+    """
 
     messages: tuple[Message, ...]
     last_seq: int
+    after_id: str | None
 
 
 class Messages:
@@ -42,4 +46,9 @@ def read_feed(conn: Connection, partner_id: str, *, after_seq: int, limit: int) 
         .order_by(messages.c.seq)
         .limit(limit)
     )
-    return FeedPage(messages=tuple(message_from(row) for row in rows), last_seq=last_seq)
+    after = select(messages.c.id).where(messages.c.partner_id == partner_id, messages.c.seq == after_seq)
+    return FeedPage(
+        messages=tuple(message_from(row) for row in rows),
+        last_seq=last_seq,
+        after_id=conn.execute(after).scalar() if after_seq else None,
+    )

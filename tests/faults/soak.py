@@ -1,0 +1,125 @@
+"""Soak: load and random faults for minutes on end, then every invariant is checked.
+
+`python -m tests.faults.soak --seed N --minutes M --store sqlite|postgresql`. The same seed gives the same
+faults in the same order; what they meet is up to the machine. Exits with 1, naming the seed, when an
+invariant is broken.
+"""
+
+import argparse
+import asyncio
+import itertools
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from tests.faults.invariants import Tally, settled, verify
+from tests.faults.load import Load, partner_under_load
+from tests.faults.schedule import Entry, entries
+from tests.faults.site import PER_HOST, Site, postgres_site, sqlite_site
+from webhookd.cli.receiver import Hit, Receiver, Reply
+
+PARTNERS = 3
+SETTLE_SECONDS = 180.0
+POISON = ("poison.segfault", "poison.exit", "fenced.segfault")
+
+
+class Moody(Receiver):
+    """Answers one request in five with an error, so that retries are under way at all times."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self._chance = chance
+        self.on_hit = self._next_mood
+
+    def _next_mood(self, _hit: Hit) -> None:
+        self.reply = Reply(status=self._chance.choice((200, 200, 200, 200, 500)))
+
+
+async def soak(site: Site, *, store: str, seed: int, minutes: float) -> tuple[Tally, Counter[str]]:
+    """Hurt the site for so long. Return what came of the load, and how often each fault struck."""
+    chance = random.Random(seed)
+    struck: Counter[str] = Counter()
+    most_duplicates = 0
+    ends = time.monotonic() + 60 * minutes
+    async with AsyncExitStack() as stack:
+        under_load = [
+            await stack.enter_async_context(
+                partner_under_load(site.installation, f"soak-{number}", receiver=Moody(chance))
+            )
+            for number in range(PARTNERS)
+        ]
+        loads = [load for load, _ in under_load]
+        submitting = asyncio.gather(*(_submit_until(load, ends) for load in loads))
+        while time.monotonic() < ends and not submitting.done():
+            entry = _choose(entries(store), chance)
+            print(f"{60 * minutes - (ends - time.monotonic()):7.1f} s  {_name(entry)}", flush=True)
+            await entry.fault(site, chance)
+            struck[_name(entry)] += 1
+            most_duplicates += PARTNERS * PER_HOST if entry.doubles else 0
+            await asyncio.sleep(chance.uniform(0, 4))
+        site.heal()
+        await submitting
+        for name in ("kill-after-submit", "kill-before-record"):
+            site.installation.disarm(name)
+        await site.installation.ready(tasks=2)
+        await settled(site.installation, seconds=SETTLE_SECONDS)
+        hits = [hit for _, receiver in under_load for hit in receiver.hits]
+        return await verify(site.installation, loads, hits, most_duplicates=most_duplicates), struck
+
+
+def _choose(known: Sequence[Entry], chance: random.Random) -> Entry:
+    return chance.choices(known, weights=[entry.weight for entry in known])[0]
+
+
+def _name(entry: Entry) -> str:
+    return str(getattr(entry.fault, "__name__", entry.fault))
+
+
+async def _submit_until(load: Load, ends: float) -> None:
+    for start in itertools.count(step=5):
+        if time.monotonic() >= ends:
+            return
+        if start % 200 == 100:
+            poison: dict[str, Any] = {"type": POISON[start // 200 % 3], "callback_url": load.callback_url}
+            await load.submit(1_000_000 + start, poison)
+        await load.submit_many(range(start, start + 5), over_seconds=1)
+
+
+def main() -> int:
+    """Run one soak; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--keep", action="store_true", help="keep the logs of a good run too")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="webhookd-soak-"))
+    make = sqlite_site if asked.store == "sqlite" else postgres_site
+    try:
+        with make(folder) as site:
+            tally, struck = asyncio.run(soak(site, store=asked.store, seed=asked.seed, minutes=asked.minutes))
+    except (AssertionError, BaseExceptionGroup):
+        traceback.print_exc()
+        print(f"soak: BROKEN on {asked.store} with --seed {asked.seed}; logs in {folder}", file=sys.stderr)
+        return 1
+    if not asked.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    kills = sum(struck[name] for name in struck if name.startswith(("kill", "die", "stop", "freeze")))
+    print(
+        f"soak: {asked.store}, seed {asked.seed}, {asked.minutes:g} min: accepted {tally.accepted}, "
+        f"delivered {tally.delivered}, dead {tally.dead}, duplicates {tally.duplicates}, "
+        f"kills {kills}, other faults {struck.total() - kills}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
