@@ -84,7 +84,8 @@ async def verify(
     duplicates = sum((seen - Counter(dict.fromkeys(seen, 1))).values())
     assert duplicates <= most_duplicates, f"{duplicates} duplicates, {most_duplicates} could be excused"
     states = Counter(row.state for row in found.deliveries)
-    return Tally(accepted=len(ids), delivered=states["delivered"], dead=states["dead"], duplicates=duplicates)
+    dead = states["dead"] + sum(row.dead_ms is not None for row in found.tasks)
+    return Tally(accepted=len(ids), delivered=states["delivered"], dead=dead, duplicates=duplicates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
