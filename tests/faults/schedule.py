@@ -1,6 +1,7 @@
 """The faults of the soak test: each hurts a site for a moment and leaves it to heal by itself.
 
-A fault is a coroutine function of a `Site` and a random source. `SCHEDULE` says how often each comes.
+A fault is a coroutine function of a `Site` and a random source. `PROCESSES` and `SERVICES` say how often each
+comes; one of either strikes at the same time.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -175,13 +176,15 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-SCHEDULE = (
+PROCESSES = (
     Entry(fault=kill_one, weight=4),
     Entry(fault=kill_everything, weight=1),
     Entry(fault=stop_one, weight=4),
     Entry(fault=freeze_one, weight=4),
     Entry(fault=die_after_submit, doubles=False),
     Entry(fault=die_before_record),
+)
+SERVICES = (
     Entry(fault=flush_broker, doubles=False),
     Entry(fault=restart_broker, doubles=False),
     Entry(fault=hang_broker, doubles=False),
@@ -198,6 +201,7 @@ SCHEDULE = (
 )
 
 
-def entries(store: str) -> list[Entry]:
-    """Return those that can strike this store."""
-    return [entry for entry in SCHEDULE if entry.store in (None, store)]
+def choose(entries: Sequence[Entry], store: str, chance: random.Random) -> Entry:
+    """Return one that can strike this store."""
+    fitting = [entry for entry in entries if entry.store in (None, store)]
+    return chance.choices(fitting, weights=[entry.weight for entry in fitting])[0]

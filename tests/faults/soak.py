@@ -17,12 +17,13 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.faults.invariants import Tally, settled, verify
 from tests.faults.load import Load, partner_under_load
-from tests.faults.schedule import Entry, entries
+from tests.faults.schedule import PROCESSES, SERVICES, Entry, choose
 from tests.faults.site import PER_HOST, Site, postgres_site, sqlite_site
 from webhookd.cli.receiver import Hit, Receiver, Reply
 
@@ -43,40 +44,50 @@ class Moody(Receiver):
         self.reply = Reply(status=self._chance.choice((200, 200, 200, 200, 500)))
 
 
-async def soak(site: Site, *, store: str, seed: int, minutes: float) -> tuple[Tally, Counter[str]]:
-    """Hurt the site for so long. Return what came of the load, and how often each fault struck."""
-    chance = random.Random(seed)
-    struck: Counter[str] = Counter()
-    most_duplicates = 0
-    ends = time.monotonic() + 60 * minutes
+@dataclass(slots=True, kw_only=True)
+class Strikes:
+    """Hurts a site until `ends`. Knows what has struck so far, and how many duplicates that excuses."""
+
+    site: Site
+    store: str
+    ends: float
+    count: Counter[str] = field(default_factory=Counter)
+    excused: int = 0
+
+    async def strike(self, entries: Sequence[Entry], chance: random.Random) -> None:
+        """Let one of these strike after the other."""
+        while time.monotonic() < self.ends:
+            entry = choose(entries, self.store, chance)
+            print(f"{self.ends - time.monotonic():7.1f} s left: {_name(entry)}", flush=True)
+            self.count[_name(entry)] += 1
+            self.excused += PARTNERS * PER_HOST if entry.doubles else 0
+            await entry.fault(self.site, chance)
+            await asyncio.sleep(chance.uniform(0, 5))
+
+
+async def soak(site: Site, *, store: str, seed: int, minutes: float) -> tuple[Tally, Strikes]:
+    """Hurt the site for so long. Return what came of the load, and what struck."""
+    strikes = Strikes(site=site, store=store, ends=time.monotonic() + 60 * minutes)
     async with AsyncExitStack() as stack:
         under_load = [
             await stack.enter_async_context(
-                partner_under_load(site.installation, f"soak-{number}", receiver=Moody(chance))
+                partner_under_load(site.installation, "soak", receiver=Moody(random.Random(seed + number)))
             )
             for number in range(PARTNERS)
         ]
         loads = [load for load, _ in under_load]
-        submitting = asyncio.gather(*(_submit_until(load, ends) for load in loads))
-        while time.monotonic() < ends and not submitting.done():
-            entry = _choose(entries(store), chance)
-            print(f"{60 * minutes - (ends - time.monotonic()):7.1f} s  {_name(entry)}", flush=True)
-            await entry.fault(site, chance)
-            struck[_name(entry)] += 1
-            most_duplicates += PARTNERS * PER_HOST if entry.doubles else 0
-            await asyncio.sleep(chance.uniform(0, 4))
+        async with asyncio.TaskGroup() as group:
+            for load in loads:
+                group.create_task(_submit_until(load, strikes.ends))
+            for name, entries in (("processes", PROCESSES), ("services", SERVICES)):
+                group.create_task(strikes.strike(entries, random.Random(f"{seed} {name}")))
         site.heal()
-        await submitting
         for name in ("kill-after-submit", "kill-before-record"):
             site.installation.disarm(name)
         await site.installation.ready(tasks=2)
         await settled(site.installation, seconds=SETTLE_SECONDS)
         hits = [hit for _, receiver in under_load for hit in receiver.hits]
-        return await verify(site.installation, loads, hits, most_duplicates=most_duplicates), struck
-
-
-def _choose(known: Sequence[Entry], chance: random.Random) -> Entry:
-    return chance.choices(known, weights=[entry.weight for entry in known])[0]
+        return await verify(site.installation, loads, hits, most_duplicates=strikes.excused), strikes
 
 
 def _name(entry: Entry) -> str:
@@ -105,18 +116,20 @@ def main() -> int:
     make = sqlite_site if asked.store == "sqlite" else postgres_site
     try:
         with make(folder) as site:
-            tally, struck = asyncio.run(soak(site, store=asked.store, seed=asked.seed, minutes=asked.minutes))
+            tally, strikes = asyncio.run(
+                soak(site, store=asked.store, seed=asked.seed, minutes=asked.minutes)
+            )
     except (AssertionError, BaseExceptionGroup):
         traceback.print_exc()
         print(f"soak: BROKEN on {asked.store} with --seed {asked.seed}; logs in {folder}", file=sys.stderr)
         return 1
     if not asked.keep:
         shutil.rmtree(folder, ignore_errors=True)
-    kills = sum(struck[name] for name in struck if name.startswith(("kill", "die", "stop", "freeze")))
+    kills = sum(strikes.count[_name(entry)] for entry in PROCESSES)
     print(
         f"soak: {asked.store}, seed {asked.seed}, {asked.minutes:g} min: accepted {tally.accepted}, "
         f"delivered {tally.delivered}, dead {tally.dead}, duplicates {tally.duplicates}, "
-        f"kills {kills}, other faults {struck.total() - kills}"
+        f"kills {kills}, other faults {strikes.count.total() - kills}"
     )
     return 0
 
