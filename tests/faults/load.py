@@ -14,7 +14,7 @@ import httpx
 from tests.faults.installation import Installation
 from webhookd.cli.receiver import Receiver, bind, receiving
 
-_PATIENCE_SECONDS = 8.0
+_PATIENCE_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
 
 
