@@ -25,7 +25,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def database(database_url: str) -> AsyncIterator[Database]:
     """An open, migrated database."""
     await migrate(database_url)
-    opened = await Database.open(database_url)
+    opened = await Database.open(database_url, writes_apart=True)
     yield opened
     await opened.close()
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, insert, select, text, update
-from sqlalchemy.util import await_only
 
 from tests.services import Databases, PostgresServer
 from webhookd.adapters.store.database import Database
@@ -156,7 +155,7 @@ async def test_a_reader_cannot_write_on_sqlite(tmp_path: Path) -> None:
 async def test_a_held_sqlite_lock_is_an_outage_for_the_whole_batch_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhookd.adapters.store.drivers._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("webhookd.adapters.store.drivers.sqlite._BUSY_SECONDS", 0.2)
     database = await Database.open(f"sqlite:///{tmp_path / 'db'}")
     await database.write(sums.create)
     batches: Batches = []
@@ -232,10 +231,11 @@ async def test_a_full_sqlite_file_is_an_outage_and_leaves_no_partial_rows(tmp_pa
 
 
 async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
-    one, other = await Database.open(postgres_url), await Database.open(postgres_url)
+    one = await Database.open(postgres_url, writes_apart=True)
+    other = await Database.open(postgres_url, writes_apart=True)
     await one.write(sums.create)
     await one.write(lambda conn: conn.execute(insert(sums), [_row(1), _row(2)]))
-    meet = asyncio.Barrier(2)
+    meet = threading.Barrier(2)
     tries: list[str] = []
 
     def touching(name: str, order: tuple[int, int]) -> Callable[[Connection, Sequence[str]], list[Any]]:
@@ -243,7 +243,7 @@ async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
             tries.append(name)
             conn.execute(update(sums).where(sums.c.id == order[0]).values(note=sums.c.note + name))
             if tries.count(name) == 1:
-                await_only(meet.wait())
+                meet.wait(10)
             conn.execute(update(sums).where(sums.c.id == order[1]).values(note=sums.c.note + name))
             return list(payloads)
 
@@ -261,10 +261,11 @@ async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
     await other.close()
 
 
+@pytest.mark.parametrize("writes_apart", [False, True])
 async def test_a_postgresql_that_went_away_is_an_outage_and_heals_by_itself(
-    crashable_postgres: PostgresServer,
+    crashable_postgres: PostgresServer, writes_apart: bool
 ) -> None:
-    database = await Database.open(crashable_postgres.create_database())
+    database = await Database.open(crashable_postgres.create_database(), writes_apart=writes_apart)
     await database.write(sums.create)
     add = _adding([])
     assert await database.grouped(add, 1) == 1
@@ -288,6 +289,17 @@ async def test_a_postgresql_that_went_away_is_an_outage_and_heals_by_itself(
             continue
     assert await database.grouped(add, 4) == 4
     await database.close()
+
+
+async def test_closing_commits_what_waits_and_ends_the_writers_thread(postgres_url: str) -> None:
+    database = await Database.open(postgres_url, writes_apart=True)
+    await database.write(sums.create)
+    written = asyncio.gather(*(database.grouped(_adding([]), number) for number in range(5)))
+    await asyncio.sleep(0)
+    await database.close()
+
+    assert await written == [0, 1, 2, 3, 4]
+    assert "postgresql-writer" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_a_postgresql_that_lets_nobody_in_is_an_outage(postgres: Databases) -> None:

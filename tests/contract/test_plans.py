@@ -81,7 +81,7 @@ async def _statements(store: Store, work: Callable[[], Awaitable[object]]) -> St
 
     driver: Any = store.db._driver
     engines = (
-        [driver._engine.sync_engine]
+        [driver._readers.sync_engine, driver._writers.sync_engine]
         if store.db.dialect == "postgresql"
         else [driver._writer, driver._readers]
     )

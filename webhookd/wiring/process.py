@@ -91,7 +91,9 @@ def require_database(settings: Settings) -> None:
         )
 
 
-async def open_store(settings: Settings, vault: Vault, session_id: str) -> Store:
+async def open_store(
+    settings: Settings, vault: Vault, session_id: str, *, writes_apart: bool = False
+) -> Store:
     """Connect, and refuse a database that is not at this release's schema, or sealed with other keys."""
     store = await Store.open(
         settings.resolved_database_url,
@@ -105,6 +107,7 @@ async def open_store(settings: Settings, vault: Vault, session_id: str) -> Store
             disable_after_ms=int(settings.disable_after_seconds * 1000),
             idempotency_keep_ms=int(settings.idempotency_hours * 3_600_000),
         ),
+        writes_apart=writes_apart,
     )
     try:
         await require_revision(store.db)
@@ -144,7 +147,7 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
     url = broker_url(settings)
     wants_spans(settings)
     first_id = new_id(ids.SESSION, int(time.time() * 1000))
-    store = await open_store(settings, vault, first_id)
+    store = await open_store(settings, vault, first_id, writes_apart=kind == "deliver")
     given = iter((first_id,))
     lease = Lease(
         store.sessions,

@@ -18,13 +18,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from webhookd.adapters.store.drivers import (
-    Driver,
+from webhookd.adapters.store.drivers import Driver, make_driver, parse_url
+from webhookd.adapters.store.drivers.faults import (
     as_unavailable,
     is_environmental,
     lost_a_deadlock,
-    make_driver,
-    parse_url,
     public_error,
     reason_of,
 )
@@ -93,10 +91,13 @@ class Database:
         self._closing = False
 
     @classmethod
-    async def open(cls, url: str) -> "Database":
-        """Connect. Raises SettingsError (naming WEBHOOKD_DATABASE_URL) for a URL that cannot work."""
+    async def open(cls, url: str, *, writes_apart: bool = False) -> "Database":
+        """Connect; `writes_apart` is for a process whose loop is busy with other things (PostgresDriver).
+
+        Raises SettingsError (naming WEBHOOKD_DATABASE_URL) for a URL that cannot work.
+        """
         parsed = parse_url(url)
-        driver = make_driver(parsed)
+        driver = make_driver(parsed, writes_apart=writes_apart)
         database = cls(driver, parsed)
         try:
             await database.read(lambda conn: conn.execute(text("SELECT 1")))

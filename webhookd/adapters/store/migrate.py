@@ -19,7 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import webhookd
-from webhookd.adapters.store.drivers import parse_url, reason_of
+from webhookd.adapters.store.drivers import parse_url
+from webhookd.adapters.store.drivers.faults import reason_of
 from webhookd.core.errors import SettingsError
 
 _ADVISORY_LOCK = 0x77_65_62_68  # "webh"

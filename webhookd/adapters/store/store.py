@@ -268,9 +268,11 @@ class Store:
         self.sweeps = SweepStore(db, Sweeps(shard=shard, ends=ends))
 
     @classmethod
-    async def open(cls, url: str, vault: Vault, options: StoreOptions) -> "Store":
-        """Connect. Raises SettingsError naming WEBHOOKD_DATABASE_URL."""
-        return cls(await Database.open(url), vault, options)
+    async def open(
+        cls, url: str, vault: Vault, options: StoreOptions, *, writes_apart: bool = False
+    ) -> "Store":
+        """Connect, as `Database.open` does. Raises SettingsError naming WEBHOOKD_DATABASE_URL."""
+        return cls(await Database.open(url, writes_apart=writes_apart), vault, options)
 
     async def keys_in_use(self) -> set[str]:
         """Return the ids of the encryption keys that something in this database needs."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from webhookd.adapters.store.drivers import reason_of
+from webhookd.adapters.store.drivers.faults import reason_of
 from webhookd.core.diagnosis import Finding, Level, problem, warning
 from webhookd.core.errors import WebhookdError
 from webhookd.settings import Settings

@@ -23,6 +23,14 @@ from webhookd.adapters.store.lanes.rows import next_due, open_lane
 from webhookd.adapters.store.rowset import POSTGRESQL, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages, partners
 
+_SENT = (
+    messages.c.body,
+    messages.c.trace_id,
+    messages.c.trace_parent_id,
+    messages.c.trace_flags,
+    messages.c.trace_state,
+)
+
 
 @cache
 def pick_lanes(dialect: str) -> Any:
@@ -112,9 +120,12 @@ def fifo_heads(dialect: str) -> Any:
 
 @cache
 def take(dialect: str) -> Any:
-    """Take deliveries for a session: attempt and fencing token + 1. Parameters: ids, session, due."""
+    """Take deliveries for a session: attempt and fencing token + 1. Parameters: ids, session, due.
+
+    PostgreSQL returns them as `with_messages` does, SQLite their ids: its RETURNING sees one table.
+    """
     rows = rowset(dialect, "ids", {"id": Text})
-    return (
+    statement = (
         deliveries.update()
         .where(
             deliveries.c.id == rows.c.id,
@@ -127,23 +138,18 @@ def take(dialect: str) -> Any:
             session_id=bindparam("session", type_=Text),
             due_ms=bindparam("due", type_=BigInteger),
         )
-        .returning(deliveries.c.id)
     )
+    if dialect == POSTGRESQL:
+        return statement.where(messages.c.id == deliveries.c.message_id).returning(deliveries, *_SENT)
+    return statement.returning(deliveries.c.id)
 
 
 @cache
-def bodies(dialect: str) -> Any:
+def with_messages(dialect: str) -> Any:
     """Return deliveries with the bytes and the trace of their messages. Parameters: ids."""
     rows = rowset(dialect, "ids", {"id": Text})
     return (
-        select(
-            deliveries,
-            messages.c.body,
-            messages.c.trace_id,
-            messages.c.trace_parent_id,
-            messages.c.trace_flags,
-            messages.c.trace_state,
-        )
+        select(deliveries, *_SENT)
         .join(rows, rows.c.id == deliveries.c.id)
         .join(messages, messages.c.id == deliveries.c.message_id)
     )

@@ -23,7 +23,7 @@ from webhookd.adapters.store.lanes.rows import (
     pace_to_text,
 )
 from webhookd.adapters.store.lanes.targets import read_targets
-from webhookd.adapters.store.rowset import pack
+from webhookd.adapters.store.rowset import POSTGRESQL, pack
 from webhookd.adapters.store.sessions import hold_session
 from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget, Turn
 from webhookd.core.fairness import Contender, Dealt, deal
@@ -201,13 +201,13 @@ def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list
             "due": request.now_ms + UNDER_WAY_MOST_MS,
         },
     ).all()
-    return with_messages(conn, [row.id for row in taken])
+    return list(taken) if dialect == POSTGRESQL else with_messages(conn, [row.id for row in taken])
 
 
 def with_messages(conn: Connection, delivery_ids: Sequence[str]) -> list[Row[Any]]:
     """Return the rows of deliveries, with what is sent."""
     ids = pack((delivery_id,) for delivery_id in delivery_ids)
-    return list(conn.execute(statements.bodies(conn.dialect.name), {"ids": ids}))
+    return list(conn.execute(statements.with_messages(conn.dialect.name), {"ids": ids}))
 
 
 def due_delivery(row: Row[Any], target: LaneTarget) -> DueDelivery:

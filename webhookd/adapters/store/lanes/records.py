@@ -201,6 +201,8 @@ class LaneRecords:
                         but_endpoint_id=row.endpoint_id,
                         now_ms=held[-1][0].now_ms,
                     )
+        if not disabled:
+            return
         for row in conn.execute(select(endpoints).where(endpoints.c.id.in_(sorted(disabled)))):
             self._publisher.announce_to_others(
                 conn,

@@ -80,8 +80,13 @@ def next_ready(conn: Connection, *, slow_too: bool = True) -> int | None:
 
     Without `slow_too` slow lanes are left out: their share of the sockets is taken, its records wake them.
     """
+    return conn.execute(_next_ready(slow_too=slow_too)).scalar()
+
+
+@cache
+def _next_ready(*, slow_too: bool) -> Any:
     later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
-    return conn.execute(
+    return (
         select(func.min(later))
         .outerjoin_from(lanes, endpoints, endpoints.c.id == lanes.c.endpoint_id)
         .where(
@@ -90,7 +95,7 @@ def next_ready(conn: Connection, *, slow_too: bool = True) -> int | None:
             true() if slow_too else lanes.c.slow.is_(False),
             open_lane(),
         )
-    ).scalar()
+    )
 
 
 @cache

@@ -1,9 +1,10 @@
 """How lanes are sent to, read at the moment of the claim: so that an edit counts from the next attempt on."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, or_, select
 
 from webhookd.adapters.store.schema import secrets
 from webhookd.core.dispatch import LaneTarget, Retry
@@ -17,15 +18,8 @@ def read_targets(conn: Connection, now_ms: int, served: Sequence[Row[Any]]) -> d
     endpoint_ids = [row.endpoint_id for row in served if row.endpoint_id is not None]
     inline_partners = [row.partner_id for row in served if row.endpoint_id is None]
     rows = conn.execute(
-        select(secrets)
-        .where(
-            or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > now_ms),
-            or_(
-                secrets.c.endpoint_id.in_(endpoint_ids),
-                secrets.c.endpoint_id.is_(None) & secrets.c.partner_id.in_(inline_partners),
-            ),
-        )
-        .order_by(secrets.c.created_ms.desc(), secrets.c.id.desc())
+        _signing_now(),
+        {"now": now_ms, "endpoint_ids": endpoint_ids, "inline_partners": inline_partners},
     )
     found: dict[str, list[SealedSecret]] = {}
     for row in rows:
@@ -58,3 +52,20 @@ def read_targets(conn: Connection, now_ms: int, served: Sequence[Row[Any]]) -> d
         )
         for row in served
     }
+
+
+@cache
+def _signing_now() -> Any:
+    """Return the secrets that sign now, the newest first. Parameters: now, endpoint_ids, inline_partners."""
+    return (
+        select(secrets)
+        .where(
+            or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > bindparam("now", type_=BigInteger)),
+            or_(
+                secrets.c.endpoint_id.in_(bindparam("endpoint_ids", expanding=True)),
+                secrets.c.endpoint_id.is_(None)
+                & secrets.c.partner_id.in_(bindparam("inline_partners", expanding=True)),
+            ),
+        )
+        .order_by(secrets.c.created_ms.desc(), secrets.c.id.desc())
+    )

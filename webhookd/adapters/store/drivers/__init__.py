@@ -1,0 +1,67 @@
+"""Where store operations run: SQLite in threads of our own, PostgreSQL on asyncpg.
+
+Both take a function over a synchronous `Connection`; what else differs between the two databases
+(opening, locking, what an error means) is here and nowhere else.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from webhookd.adapters.store.drivers.postgresql import PostgresDriver
+from webhookd.adapters.store.drivers.sqlite import SqliteDriver
+from webhookd.core.errors import SettingsError
+
+R = TypeVar("R")
+
+
+class Driver(Protocol):
+    """What differs between the two databases: where a function over a Connection runs."""
+
+    dialect: str
+
+    async def read(self, work: Callable[[Connection], R]) -> R:
+        """Run `work` in a read-only snapshot."""
+        ...
+
+    async def write(self, work: Callable[[Connection], R]) -> R:
+        """Run `work` in one transaction and commit it."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
+    """Return the driver for a URL from `parse_url`. `writes_apart`: see PostgresDriver."""
+    if url.get_backend_name() == "sqlite":
+        return SqliteDriver(url)
+    return PostgresDriver(url, writes_apart=writes_apart)
+
+
+def parse_url(url: str) -> URL:
+    """Return the URL with the driver we use. Raises SettingsError naming WEBHOOKD_DATABASE_URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError(
+            "WEBHOOKD_DATABASE_URL is not a database URL; "
+            "use sqlite:////absolute/path.db or postgresql://user:password@host:5432/name."
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise SettingsError(
+                "WEBHOOKD_DATABASE_URL needs a file, because several processes share it; "
+                "use sqlite:////absolute/path.db."
+            )
+        return parsed.set(drivername="sqlite")
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+asyncpg")
+    raise SettingsError(
+        f"WEBHOOKD_DATABASE_URL: '{backend}' is not supported; use sqlite:///… or postgresql://…."
+    )

@@ -1,0 +1,116 @@
+"""SQLite: one writer thread and a few readers on one WAL file."""
+
+import asyncio
+import contextlib
+import fcntl
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from webhookd.core.errors import SettingsError
+
+R = TypeVar("R")
+
+READERS = 3
+_MINIMUM_SQLITE = (3, 35, 0)
+_BUSY_SECONDS = 10
+
+
+class SqliteDriver:
+    """One writer thread and a few readers on one WAL file.
+
+    Writers of all processes queue on an `flock` beside the file, because SQLite's own busy handler
+    polls and starves. `synchronous=FULL` makes every commit an fsync of the log.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, url: URL) -> None:
+        if sqlite3.sqlite_version_info < _MINIMUM_SQLITE:
+            raise SettingsError(
+                f"This Python carries SQLite {sqlite3.sqlite_version}; webhookd needs 3.35 or newer. "
+                "Use a newer Python build, or PostgreSQL through WEBHOOKD_DATABASE_URL."
+            )
+        path = Path(cast("str", url.database))
+        if not path.parent.is_dir():
+            raise SettingsError(
+                f"WEBHOOKD_DATABASE_URL: the folder {path.parent} does not exist; make it, or choose another."
+            )
+        self._lock_path = path.with_name(path.name + ".lock")
+        self._writer = _sqlite_engine(url, NullPool, read_only=False)
+        self._readers = _sqlite_engine(url, QueuePool, read_only=True)
+        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._connection: Connection | None = None
+
+    async def read(self, work: Callable[[Connection], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._read, work)
+
+    async def write(self, work: Callable[[Connection], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._write, work)
+
+    async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._write_thread, self._close_writer)
+        await loop.run_in_executor(None, self._read_threads.shutdown)
+        self._write_thread.shutdown(wait=False)
+        self._readers.dispose()
+        self._writer.dispose()
+
+    def _read(self, work: Callable[[Connection], R]) -> R:
+        with self._readers.connect() as conn:
+            return work(conn)
+
+    def _write(self, work: Callable[[Connection], R]) -> R:
+        if self._connection is None:
+            self._connection = self._writer.connect()
+        with self._lock_path.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                with self._connection.begin():
+                    return work(self._connection)
+            except BaseException:
+                # A connection in doubt is not worth keeping; opening one costs a millisecond.
+                self._close_writer()
+                raise
+
+    def _close_writer(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                self._connection.close()
+            self._connection = None
+
+
+def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_only: bool) -> Engine:
+    options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
+    if pool is QueuePool:
+        options["pool_size"] = READERS
+    engine = create_engine(url, poolclass=pool, **options)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16384",
+            "mmap_size=268435456",
+            f"query_only={'ON' if read_only else 'OFF'}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        # A deferred BEGIN that upgrades to a write fails at once whatever the time-out.
+        conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
