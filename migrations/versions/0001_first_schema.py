@@ -168,6 +168,7 @@ def upgrade() -> None:
         sa.Column("in_flight", sa.Integer(), nullable=False),
         sa.Column("cap", sa.Integer(), nullable=False),
         sa.Column("slow", sa.Boolean(), nullable=False),
+        sa.Column("heard", sa.Boolean(), nullable=False),
         sa.Column("pace", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lanes")),
     )

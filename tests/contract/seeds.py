@@ -115,7 +115,13 @@ async def due(store: Store, now_ms: int, free: int = 100) -> list[DueDelivery]:
     await session(store)
     turn = await store.lanes.claim(
         ClaimDeliveries(
-            session_id=SESSION, free=free, slow_free=free, now_ms=now_ms, clock=0.0, partner_vtimes={}
+            session_id=SESSION,
+            free=free,
+            slow_free=free,
+            unheard_free=free,
+            now_ms=now_ms,
+            clock=0.0,
+            partner_vtimes={},
         )
     )
     return list(turn.deliveries)

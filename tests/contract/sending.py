@@ -24,6 +24,7 @@ async def turn(
     *,
     free: int = 100,
     slow_free: int = 25,
+    unheard_free: int = 50,
     by: str = SESSION,
     before: Turn | None = None,
 ) -> Turn:
@@ -33,6 +34,7 @@ async def turn(
             session_id=by,
             free=free,
             slow_free=slow_free,
+            unheard_free=unheard_free,
             now_ms=now_ms,
             clock=before.clock if before else 0.0,
             partner_vtimes=before.partner_vtimes if before else {},

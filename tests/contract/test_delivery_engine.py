@@ -236,7 +236,7 @@ async def test_a_lane_has_no_more_under_way_than_its_ceiling_even_while_answers_
 
 
 async def test_hanging_receivers_hold_their_lanes_only(rigged: Rigged) -> None:
-    async with rigged(connections=16) as rig:
+    async with rigged(connections=32) as rig:
         hanging = [await rig.endpoint(url=f"https://hangs{n}.example/") for n in range(3)]
         well = await rig.endpoint(url="https://well.example/")
         for target in hanging:
@@ -252,6 +252,35 @@ async def test_hanging_receivers_hold_their_lanes_only(rigged: Rigged) -> None:
             lambda: sum(url == well.url for url, _, _ in rig.far.posts) == 5, what="the healthy one's"
         )
         hanging_gate.set()
+
+
+async def test_new_receivers_that_hang_leave_half_of_the_sockets_to_the_others(rigged: Rigged) -> None:
+    async with rigged(connections=16) as rig:
+        well = await rig.endpoint(url="https://well.example/")
+        await rig.messages(well, 1)
+        await rig.engine.turn()
+        await rig.settled("delivered", 1)
+        for number in range(10):
+            await rig.messages(await rig.endpoint(url=f"https://hangs{number}.example/"), 4)
+        rig.far.gate.clear()
+        await rig.engine.turn()
+        await until(lambda: rig.far.at_once == 8, what="posts that hang")
+        hanging_gate, rig.far.gate = rig.far.gate, asyncio.Event()
+        rig.far.gate.set()
+        await rig.messages(well, 20)
+        await rig.engine.turn()
+        await rig.settled("delivered", 21)
+        assert rig.far.at_once == 8
+        hanging_gate.set()
+
+
+async def test_many_new_receivers_are_all_served_by_one_turn(rigged: Rigged) -> None:
+    async with rigged(connections=8) as rig:
+        for _ in range(20):
+            await rig.messages(await rig.endpoint(), 1)
+        await rig.engine.turn()
+        await rig.settled("delivered", 20)
+        assert rig.far.most_at_once <= 4
 
 
 async def test_a_failure_is_due_again_and_uses_one_attempt(rigged: Rigged) -> None:
@@ -324,7 +353,7 @@ async def test_an_answer_that_comes_after_the_lease_was_lost_is_not_recorded(rig
 
 
 async def test_a_stop_lets_answers_come_and_claims_nothing_more(rigged: Rigged) -> None:
-    async with rigged(connections=4) as rig:
+    async with rigged(connections=8) as rig:
         target = await rig.endpoint(max_concurrency=4)
         await rig.messages(target, 10)
         rig.far.gate.clear()

@@ -271,6 +271,27 @@ async def test_slow_lanes_get_no_more_than_their_share_and_crowd_nobody_out(stor
     assert [d.target.lane_id for d in (await turn(store, NOW + 2, slow_free=0)).deliveries] == [quick.id]
 
 
+async def test_lanes_nothing_came_back_from_get_no_more_than_their_share(store: Store) -> None:
+    quick = await endpoint(store, await partner(store.db, "quick"))
+    await message_to(store, quick)
+    (delivery,) = (await turn(store, NOW)).deliveries
+    assert not delivery.target.heard
+    await answer(store, delivery, 500, now_ms=NOW)
+    owner = await partner(store.db)
+    for _ in range(40):
+        await message_to(store, await endpoint(store, owner))
+    await message_to(store, quick, now_ms=NOW + 1)
+
+    first = await turn(store, NOW + 1, free=8, unheard_free=4)
+    second = await turn(store, NOW + 1, free=4, unheard_free=0)
+    third = await turn(store, NOW + 1, free=4, unheard_free=0)
+
+    assert sum(not d.target.heard for d in first.deliveries) == 4
+    sent = [*first.deliveries, *second.deliveries]
+    assert [d.target.lane_id for d in sent if d.target.heard] == [quick.id]
+    assert (third.deliveries, third.again_ms) == ((), NOW + PAUSE_MS), "no point in looking again at once"
+
+
 async def test_partners_share_the_sockets_by_weight(store: Store) -> None:
     heavy, light = await partner(store.db, "heavy"), await partner(store.db, "light")
     change = update(partners).where(partners.c.id == heavy).values(weight=3)

@@ -9,7 +9,10 @@ from webhookd.core.records import Attempt, SealedSecret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimDeliveries:
-    """Ask for up to `free` due deliveries, at most `slow_free` of them from slow lanes.
+    """Ask for up to `free` due deliveries.
+
+    At most `slow_free` of them are from slow lanes, and at most `unheard_free` from lanes that nothing has
+    come back from yet.
 
     `partner_vtimes` and `clock` are this process's fair-queueing state, returned changed.
     """
@@ -17,6 +20,7 @@ class ClaimDeliveries:
     session_id: str
     free: int
     slow_free: int
+    unheard_free: int
     now_ms: int
     clock: float
     partner_vtimes: dict[str, float]
@@ -44,6 +48,7 @@ class LaneTarget:
     retry: Retry
     secrets: tuple[SealedSecret, ...]
     slow: bool
+    heard: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -310,6 +310,7 @@ def _upsert_lanes(dialect: str) -> Any:
         "in_flight": literal(0, Integer),
         "cap": literal(INITIAL_CAP, Integer),
         "slow": literal(value=False, type_=Boolean),
+        "heard": literal(value=False, type_=Boolean),
         "pace": literal(INITIAL_PACE, Text),
     }
     insert = upsert(dialect)(lanes).from_select(

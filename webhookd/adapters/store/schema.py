@@ -291,6 +291,7 @@ lanes = Table(
     Column("in_flight", Integer, nullable=False),
     Column("cap", Integer, nullable=False),
     Column("slow", Boolean, nullable=False),
+    Column("heard", Boolean, nullable=False),
     Column("pace", Text, nullable=False),
     _partial("ix_lanes_ready", "ready_ms", where="ready_ms IS NOT NULL"),
     Index("ix_lanes_endpoint", "endpoint_id"),

@@ -1,7 +1,8 @@
 """Delivering: claim due deliveries lane by lane, send them all at once, write outcomes as they come.
 
-A turn fills the free sockets and refills them as answers arrive; slow lanes together hold at most a
-quarter of them. What may be sent when is the store's claim and `core.pacing`; what an answer means is
+A turn fills the free sockets and refills them as answers arrive. Slow lanes together hold at most a
+quarter of them, and lanes nothing has come back from yet at most half: however many hang, old or new, the
+others go on. What may be sent when is the store's claim and `core.pacing`; what an answer means is
 `core.delivery`; how bytes leave this machine is the sender's.
 """
 
@@ -19,6 +20,7 @@ from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.deliver.attempt import attempt_done, attempt_ended
 from webhookd.flows.deliver.ports import Lanes, Opens, Posts
+from webhookd.flows.deliver.share import Share
 from webhookd.flows.deliver.signer import Signer, remember
 from webhookd.flows.lease import Lease
 
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 QUEUE = "deliver"
 GATHER_SECONDS = 0.003
 SLOW_SHARE = 4
+UNHEARD_SHARE = 2
 DOUBT_SECONDS = 5.0
 """How long after a claim without an answer its commit may still show."""
 
@@ -59,14 +62,13 @@ class DeliveryEngine:
         self._new_span_id = new_span_id
         self._chance = chance
         self._policy = policy
-        self._connections = connections
+        self._sockets = Share(connections)
+        self._slow = Share(connections // SLOW_SHARE)
+        self._unheard = Share(connections // UNHEARD_SHARE)
         self._listeners = tuple(listeners)
         self._under_way: dict[asyncio.Task[None], tuple[str, int]] = {}
         self._doubt_ends: float | None = None  # there was a claim whose answer was lost
-        self._sending = 0
-        self._slow_sending = 0
         self._backlog = False
-        self._refill = max(1, connections // 8)
         self._turning = False
         self._again = False
         self._turn_is_due = False
@@ -96,13 +98,12 @@ class DeliveryEngine:
         try:
             while self._again and not self._stopping and self._lease.alive:
                 self._again = False
-                free = self._connections - self._sending
-                if free < self._refill:
+                if not self._sockets.worth_a_claim:
                     return
                 session_id = self._lease.id
                 if self._doubt_ends is not None:
                     await self._find_unknown(session_id, self._doubt_ends)
-                turn = await self._claim(free)
+                turn = await self._claim()
                 if session_id != self._lease.id:
                     # The lease was lost meanwhile, and with it what was claimed under it.
                     continue
@@ -129,12 +130,12 @@ class DeliveryEngine:
             attempt.cancel()
         await self._sender.close()
 
-    async def _claim(self, free: int) -> Turn:
-        slow_free = max(0, self._connections // SLOW_SHARE - self._slow_sending)
+    async def _claim(self) -> Turn:
         request = ClaimDeliveries(
             session_id=self._lease.id,
-            free=free,
-            slow_free=slow_free,
+            free=self._sockets.free,
+            slow_free=self._slow.free,
+            unheard_free=self._unheard.free,
             now_ms=self._now_ms(),
             clock=self._clock,
             partner_vtimes=self._partner_vtimes,
@@ -189,8 +190,8 @@ class DeliveryEngine:
             log.warning("turn_failed", reason=str(turn.exception()))
 
     def _start(self, delivery: DueDelivery) -> None:
-        self._sending += 1
-        self._slow_sending += delivery.target.slow
+        for share in self._shares(delivery):
+            share.take()
         attempt = asyncio.get_running_loop().create_task(self._attempt(delivery, self._lease.id))
         self._under_way[attempt] = delivery.id, delivery.token
         attempt.add_done_callback(self._ended)
@@ -228,10 +229,14 @@ class DeliveryEngine:
 
     def _sent(self, delivery: DueDelivery) -> None:
         """Free its socket. While there is a backlog, the next claim shares the commit of this record."""
-        self._sending -= 1
-        self._slow_sending -= delivery.target.slow
-        if self._backlog or self._sending == self._connections - self._refill:
+        pays = [share.give_back() for share in self._shares(delivery)]
+        if self._backlog or any(pays):
             self._look_again(self._now_ms())
+
+    def _shares(self, delivery: DueDelivery) -> tuple[Share, ...]:
+        if delivery.target.slow:
+            return self._sockets, self._slow
+        return (self._sockets,) if delivery.target.heard else (self._sockets, self._unheard)
 
     async def _send(self, delivery: DueDelivery, span_id: str) -> Answer | None:
         """Sign and send. None: the lease is over, others have taken this delivery."""

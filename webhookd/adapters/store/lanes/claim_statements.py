@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     func,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -34,7 +35,10 @@ _SENT = (
 
 @cache
 def pick_lanes(dialect: str) -> Any:
-    """Lock the lanes that are ready, those served longest ago first. Parameters: now, slow, most."""
+    """Lock the lanes that are ready, those served longest ago first.
+
+    Parameters: now, slow, unheard_too, most.
+    """
     now = bindparam("now", type_=BigInteger)
     statement = (
         select(
@@ -56,6 +60,7 @@ def pick_lanes(dialect: str) -> Any:
             lanes.c.hold_ms <= now,
             lanes.c.in_flight < lanes.c.cap,
             lanes.c.slow == bindparam("slow", type_=Boolean),
+            or_(lanes.c.heard, bindparam("unheard_too", type_=Boolean)),
             open_lane(),
         )
         .order_by(lanes.c.served_ms, lanes.c.id)

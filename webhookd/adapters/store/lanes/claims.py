@@ -52,10 +52,9 @@ class LaneClaims:
         if not hold_session(conn, request.session_id):
             return Turn(clock=request.clock, partner_vtimes=request.partner_vtimes)
         picked = _pick_lanes(conn, request)
-        slow_too = request.slow_free > 0
         if not picked:
             return Turn(
-                again_ms=next_ready(conn, slow_too=slow_too),
+                again_ms=_next_ready(conn, request, picked, Counter()),
                 clock=request.clock,
                 partner_vtimes=request.partner_vtimes,
             )
@@ -69,11 +68,10 @@ class LaneClaims:
         _move_lanes(conn, request.now_ms, picked, paces=paces, ceilings=ceilings, counts=counts)
         targets = read_targets(conn, request.now_ms, [row for row in picked if row.id in counts])
         vtimes = {**request.partner_vtimes, **dealt.vtimes}
-        slow_left = request.slow_free - sum(counts[row.id] for row in picked if row.slow)
         more = len(dealt.items) >= request.free or len(picked) >= _lanes_a_turn(request)
         return Turn(
             deliveries=tuple(due_delivery(row, targets[row.lane_id]) for row in taken),
-            again_ms=request.now_ms if more else next_ready(conn, slow_too=slow_left > 0),
+            again_ms=request.now_ms if more else _next_ready(conn, request, picked, counts),
             clock=dealt.clock,
             partner_vtimes={p: v for p, v in vtimes.items() if v > dealt.clock},
         )
@@ -87,10 +85,21 @@ def _pick_lanes(conn: Connection, request: ClaimDeliveries) -> list[Row[Any]]:
     """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
     pick, now_ms = statements.pick_lanes(conn.dialect.name), request.now_ms
     most = _lanes_a_turn(request)
-    picked = list(conn.execute(pick, {"now": now_ms, "slow": False, "most": most}))
+    quick = {"now": now_ms, "slow": False, "unheard_too": request.unheard_free > 0, "most": most}
+    picked = list(conn.execute(pick, quick))
     if request.slow_free > 0:
-        picked += conn.execute(pick, {"now": now_ms, "slow": True, "most": request.slow_free})
+        slow = {"now": now_ms, "slow": True, "unheard_too": True, "most": request.slow_free}
+        picked += conn.execute(pick, slow)
     return picked
+
+
+def _next_ready(
+    conn: Connection, request: ClaimDeliveries, picked: Sequence[Row[Any]], counts: Counter[str]
+) -> int | None:
+    """Return when there is more to claim, given what these claims have left of the shares."""
+    slow = sum(counts[row.id] for row in picked if row.slow)
+    unheard = sum(counts[row.id] for row in picked if not row.slow and not row.heard)
+    return next_ready(conn, slow_too=slow < request.slow_free, unheard_too=unheard < request.unheard_free)
 
 
 def _move_lanes(
@@ -164,15 +173,15 @@ def _deal(
     by_partner: dict[str, list[Row[Any]]] = {}
     for row in picked:
         by_partner.setdefault(row.partner_id, []).append(row)
-    slow = {row.id for row in picked if row.slow}
-    slow_room = request.slow_free
+    room = {"slow": request.slow_free, "unheard": request.unheard_free}
+    share = {row.id: "slow" if row.slow else "unheard" for row in picked if row.slow or not row.heard}
 
     def admit(item: Row[Any]) -> bool:
-        nonlocal slow_room
-        if item.lane_id not in slow:
+        bounded = share.get(item.lane_id)
+        if bounded is None:
             return True
-        slow_room -= 1
-        return slow_room >= 0
+        room[bounded] -= 1
+        return room[bounded] >= 0
 
     contenders = (
         Contender(

@@ -120,6 +120,7 @@ def settle_lanes(dialect: str) -> Any:
             "hold_ms": BigInteger,
             "cap": Integer,
             "slow": Boolean,
+            "heard": Boolean,
             "pace": Text,
         },
     ).c
@@ -132,6 +133,7 @@ def settle_lanes(dialect: str) -> Any:
             hold_ms=r.hold_ms,
             cap=r.cap,
             slow=r.slow,
+            heard=r.heard,
             pace=r.pace,
             ready_ms=case((lanes.c.fifo, next_due(fifo=True)), else_=next_due(fifo=False)),
         )

@@ -165,6 +165,7 @@ class LaneRecords:
                     max(ready_ms(pace), 0 if stored.tat_ms == 0 else int(stored.tat_ms)),
                     min(pace.cap, ceiling),
                     pace.slow,
+                    bool(lane.heard) or pace.samples > 0,
                     pace_to_text(replace(stored, pace=pace)),
                 )
             )
@@ -333,6 +334,9 @@ def _write_attempts(conn: Connection, done: Sequence[AttemptDone]) -> None:
 
 
 def _release(conn: Connection, counts: Sequence[tuple[Row[Any], int]]) -> None:
-    rows = [(row.id, count, row.hold_ms, row.cap, bool(row.slow), row.pace) for row, count in counts]
+    rows = [
+        (row.id, count, row.hold_ms, row.cap, bool(row.slow), bool(row.heard), row.pace)
+        for row, count in counts
+    ]
     if rows:
         conn.execute(statements.settle_lanes(conn.dialect.name), {"settled": pack(rows)})

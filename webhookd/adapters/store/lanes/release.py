@@ -84,5 +84,6 @@ def _new_row(key: LaneKey, now_ms: int) -> dict[str, object]:
         "in_flight": 0,
         "cap": INITIAL_CAP,
         "slow": False,
+        "heard": False,
         "pace": INITIAL_PACE,
     }

@@ -75,16 +75,17 @@ def open_lane() -> Any:
     return or_(lanes.c.endpoint_id.is_(None), alive)
 
 
-def next_ready(conn: Connection, *, slow_too: bool = True) -> int | None:
+def next_ready(conn: Connection, *, slow_too: bool = True, unheard_too: bool = True) -> int | None:
     """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record.
 
-    Without `slow_too` slow lanes are left out: their share of the sockets is taken, its records wake them.
+    Without `slow_too` slow lanes are left out, without `unheard_too` those nothing has come back from yet:
+    their share of the sockets is taken, its answers wake them.
     """
-    return conn.execute(_next_ready(slow_too=slow_too)).scalar()
+    return conn.execute(_next_ready(slow_too=slow_too, unheard_too=unheard_too)).scalar()
 
 
 @cache
-def _next_ready(*, slow_too: bool) -> Any:
+def _next_ready(*, slow_too: bool, unheard_too: bool) -> Any:
     later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
     return (
         select(func.min(later))
@@ -93,6 +94,7 @@ def _next_ready(*, slow_too: bool) -> Any:
             text("lanes.ready_ms IS NOT NULL"),
             lanes.c.in_flight < lanes.c.cap,
             true() if slow_too else lanes.c.slow.is_(False),
+            true() if unheard_too else lanes.c.heard.is_(True),
             open_lane(),
         )
     )

@@ -49,6 +49,7 @@ def read_targets(conn: Connection, now_ms: int, served: Sequence[Row[Any]]) -> d
             ),
             secrets=tuple(found.get(row.endpoint_id or row.partner_id, ())),
             slow=bool(row.slow),
+            heard=bool(row.heard),
         )
         for row in served
     }
