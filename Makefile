@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint fmt types layers bench soak lock docs clean
+.PHONY: help demo up test lint fmt types layers bench faults soak lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -49,6 +49,9 @@ layers: $(VENV)/.dev ## imports go downward only
 
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+faults: $(VENV)/.dev ## the fault tests at full length: outages of a minute, backlogs of 10,000
+	WEBHOOKD_TEST_OUTAGE_SECONDS=60 WEBHOOKD_TEST_BACKLOG=10000 $(BIN)/python -m pytest tests/faults $(ARGS)
 
 soak: $(VENV)/.dev ## random faults under load: ARGS="--store postgresql --minutes 10 --seed 7"
 	$(BIN)/python -m tests.faults.soak $(ARGS)

@@ -10,12 +10,13 @@ import pytest
 from tests.faults.installation import eventually
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
+from tests.faults.scale import OUTAGE_SECONDS
 from tests.faults.site import Site
 from tests.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
-PAUSE_MS = 8_000
+PAUSE_MS = int(2_000 * OUTAGE_SECONDS)
 
 Outage = Callable[[Site], contextlib.AbstractAsyncContextManager[None]]
 
@@ -69,7 +70,8 @@ async def test_tasks_are_accepted_run_and_delivered_while_the_broker_is(up: Site
     installation = up.installation
     async with partner_under_load(installation, outage.__name__) as (load, receiver):
         async with outage(up):
-            await load.submit_many(range(20), over_seconds=1)
+            await load.submit_many(range(20), over_seconds=OUTAGE_SECONDS / 4)
+            await asyncio.sleep(OUTAGE_SECONDS * 3 / 4)
             await settled(installation)
         await installation.ready(tasks=2)
         await load.submit_many(range(20, 30))
@@ -91,7 +93,7 @@ async def test_full_broker_is_refused_with_a_time_to_come_again_and_heals(up: Si
         await load.submit_many(range(20))
         up.valkey.limit_memory(1)
         try:
-            submitting = asyncio.create_task(load.submit_many(range(20, 40), over_seconds=4))
+            submitting = asyncio.create_task(load.submit_many(range(20, 40), over_seconds=OUTAGE_SECONDS))
             await until(lambda: load.answers[503], what="a refusal")
             answer = await eventually(why_not_ready, what="/readyz says why")
             assert answer is not None

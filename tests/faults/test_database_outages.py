@@ -8,21 +8,19 @@ import pytest
 
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
+from tests.faults.scale import OUTAGE_SECONDS
 from tests.faults.site import PER_HOST, Site
 from tests.faults.test_crashes import Held
 from tests.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
-OUTAGE_SECONDS = 4.0
-"""Longer than a lease."""
-
 
 async def test_crashed_postgresql_costs_refusals_and_nothing_else(parts: Site) -> None:
     installation = parts.installation
     assert parts.postgres is not None
     async with partner_under_load(installation, "crash") as (load, receiver):
-        submitting = asyncio.create_task(load.submit_many(range(80), over_seconds=6))
+        submitting = asyncio.create_task(load.submit_many(range(80), over_seconds=OUTAGE_SECONDS + 2))
         await asyncio.sleep(1)
         parts.postgres.stop("immediate")
         async with installation.client(load.key) as client:
@@ -45,8 +43,8 @@ async def test_hanging_postgresql_is_refused_in_time_and_heals(parts: Site) -> N
     async with partner_under_load(installation, "hanging") as (load, receiver):
         await load.submit_many(range(10))
         parts.database.swallow()
-        submitting = asyncio.create_task(load.submit_many(range(10, 30), over_seconds=2))
-        await until(lambda: load.answers[503] >= 10, what="refusals")
+        submitting = asyncio.create_task(load.submit_many(range(10, 30), over_seconds=OUTAGE_SECONDS / 2))
+        await until(lambda: load.answers[503] >= 10, what="refusals", seconds=30 + OUTAGE_SECONDS / 2)
         parts.database.swallow(False)
         await submitting
         await settled(installation)

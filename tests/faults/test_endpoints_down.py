@@ -9,13 +9,14 @@ import pytest
 from tests.faults.installation import Up
 from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
+from tests.faults.scale import BACKLOG, SETTLE_SECONDS
 from tests.services import until
 from webhookd.cli.receiver import Hit, Receiver, Reply
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
-BACKLOG = 400
 SOCKETS = 64
+BATCH = 1_000
 TIMEOUT_SECONDS = 2
 
 
@@ -43,7 +44,7 @@ async def test_receiver_that_comes_back_gets_its_backlog_on_a_ramp(installation:
         down = len(receiver.hits)
         assert down < BACKLOG / 2, "the dead receiver is not asked again and again"
         receiver.reply = Reply(delay_seconds=0.05)
-        await settled(installation)
+        await settled(installation, seconds=SETTLE_SECONDS)
         back = [crowd for crowd, hit in zip(receiver.crowds, receiver.hits, strict=True) if hit.status == 200]
         assert back[0] == 1, "one probe goes first"
         assert max(back[:12]) <= 8, (
@@ -60,7 +61,7 @@ async def test_hanging_receivers_leave_the_healthy_ones_alone(installation: Up) 
         partner_under_load(installation, "healthy") as (load, healthy),
     ):
         endpoints = await _endpoints(installation, slow, 10)
-        await _submit(installation, slow, 60, endpoints=endpoints)
+        await _submit(installation, slow, max(60, BACKLOG // 10), endpoints=endpoints)
         await until(lambda: len(hanging.hits) >= 30, what="attempts that hang")
         await _submit(installation, load, 150)
         await until(lambda: len(healthy.hits) == 150, what="all the healthy one's", seconds=20)
@@ -71,7 +72,7 @@ async def test_hanging_receivers_leave_the_healthy_ones_alone(installation: Up) 
             hanging.reply = Reply()
             for endpoint in endpoints:
                 await client.delete(f"/v1/endpoints/{endpoint}")
-        await settled(installation)
+        await settled(installation, seconds=SETTLE_SECONDS)
         await verify(installation, [load], healthy.hits)
 
 
@@ -103,10 +104,12 @@ async def _endpoints(installation: Up, load: Load, count: int) -> list[str]:
 
 
 async def _submit(installation: Up, load: Load, count: int, *, endpoints: list[str] | None = None) -> None:
-    """Submit in one call: to the endpoints, else to the load's receiver."""
+    """Submit in batches: to the endpoints, else to the load's receiver."""
     task: dict[str, Any] = {"type": "demo.echo"}
     task |= {"callback_url": load.callback_url} if endpoints is None else {"endpoints": endpoints}
     async with installation.client(load.key) as client:
-        answer = await client.post("/v1/tasks/batch", json={"tasks": [task] * count})
-    results = answer.json()["results"]
-    load.accepted |= {number: result["task"]["id"] for number, result in enumerate(results)}
+        for start in range(0, count, BATCH):
+            tasks = [task] * min(BATCH, count - start)
+            answer = await client.post("/v1/tasks/batch", json={"tasks": tasks})
+            results = answer.json()["results"]
+            load.accepted |= {start + number: result["task"]["id"] for number, result in enumerate(results)}

@@ -6,38 +6,28 @@ claim index by hopping from partner to partner, so a queue of a million costs as
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
-    Float,
-    Integer,
     Row,
-    Text,
-    and_,
-    bindparam,
     func,
-    literal_column,
-    or_,
     select,
-    text,
 )
 
+from webhookd.adapters.store import claim_statements as statements
 from webhookd.adapters.store.counters import DepthChange, upsert
 from webhookd.adapters.store.ends import read_tasks
 from webhookd.adapters.store.publish import Publisher, partners_listening
-from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
-from webhookd.adapters.store.schema import partners, queues, shares, task_bodies, tasks, type_rates
+from webhookd.adapters.store.rowset import pack
+from webhookd.adapters.store.schema import queues, tasks, type_rates
 from webhookd.adapters.store.sessions import hold_session
 from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
 from webhookd.core.fairness import Contender, deal
-from webhookd.core.model import TASKS, TaskMove, TaskState
+from webhookd.core.model import TaskState
 from webhookd.core.records import ClaimedTask
 
 PARTNERS_A_TURN = 64
-_QUEUED = text("tasks.state = 'queued'")
 
 
 class Claims:
@@ -52,9 +42,7 @@ class Claims:
         return [self._claim(conn, request) for request in requests]
 
     def _claim(self, conn: Connection, request: ClaimTasks) -> Claim:
-        queue = conn.execute(
-            select(queues.c.paused_ms, queues.c.vtime).where(queues.c.name == request.queue).with_for_update()
-        ).one_or_none()
+        queue = conn.execute(statements.lock_queue(), {"queue": request.queue}).one_or_none()
         if queue is None or queue.paused_ms is not None or not hold_session(conn, request.session_id):
             return Claim()
         open_types, again_ms = self._open_types(conn, request)
@@ -123,18 +111,8 @@ class Claims:
             )
 
     def _suspects(self, conn: Connection, request: ClaimTasks, types: list[str]) -> list[str]:
-        found = conn.execute(
-            select(tasks.c.id)
-            .where(
-                text("tasks.suspect AND tasks.state = 'queued'"),
-                tasks.c.queue == request.queue,
-                tasks.c.type.in_(types),
-                _in_time(tasks, request.now_ms),
-            )
-            .order_by(tasks.c.id)
-            .limit(1)
-        )
-        return [row.id for row in found]
+        wanted = {"queue": request.queue, "types": types, "now": request.now_ms}
+        return [row.id for row in conn.execute(statements.first_suspect(), wanted)]
 
     def _choose(
         self,
@@ -145,12 +123,13 @@ class Claims:
     ) -> list[str]:
         """Return the ids to claim, fairly; at most `free`, at most each type's room."""
         dialect = conn.dialect.name
-        waiting = conn.execute(_contenders(), {"queue": request.queue, "most": PARTNERS_A_TURN}).all()
+        most = {"queue": request.queue, "most": PARTNERS_A_TURN}
+        waiting = conn.execute(statements.contenders(), most).all()
         if not waiting:
             return []
         depth = request.free if len(waiting) == 1 else -(-2 * request.free // len(waiting)) + 1
         candidates = conn.execute(
-            _candidates(dialect),
+            statements.candidates(dialect),
             {
                 "chosen": pack((row.partner_id,) for row in waiting),
                 "depth": min(depth, request.free),
@@ -185,14 +164,14 @@ class Claims:
         if dealt.items:
             conn.execute(queues.update().where(queues.c.name == request.queue).values(vtime=dealt.clock))
             served = pack((request.queue, *vtime) for vtime in sorted(dealt.vtimes.items()))
-            conn.execute(_advance(dialect), {"served": served})
+            conn.execute(statements.advance(dialect), {"served": served})
         return [row.id for row in dealt.items]
 
     def _take(self, conn: Connection, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
         dialect = conn.dialect.name
         timeouts = {limit.type: limit.timeout_ms for limit in request.limits}
         updated = conn.execute(
-            _take(dialect),
+            statements.take(dialect),
             {
                 "ids": pack((task_id,) for task_id in chosen),
                 "now": request.now_ms,
@@ -236,7 +215,8 @@ class Claims:
 
 def read_bodies(conn: Connection, task_ids: Sequence[str]) -> dict[str, Row[Any]]:
     """Return what a claim needs of the tasks' bodies, by id."""
-    rows = conn.execute(_bodies(conn.dialect.name), {"ids": pack((task_id,) for task_id in task_ids)})
+    ids = {"ids": pack((task_id,) for task_id in task_ids)}
+    rows = conn.execute(statements.bodies(conn.dialect.name), ids)
     return {row.task_id: row for row in rows}
 
 
@@ -275,144 +255,3 @@ def _tokens(limit: TypeLimit, next_ms: float, now_ms: int) -> int:
     interval_ms, earliest_ms = _bucket(limit, now_ms)
     unspent_ms = now_ms - max(next_ms, earliest_ms)
     return max(0, int(unspent_ms / interval_ms + 1e-6))
-
-
-def _in_time(table: Any, now_ms: Any) -> Any:
-    """Return the condition that a task may still start; the sweep ends those that may not."""
-    return or_(table.c.expires_ms.is_(None), table.c.expires_ms > now_ms)
-
-
-@cache
-def _contenders() -> Any:
-    """Partners with queued tasks of `queue`, least virtual time first: one index probe per partner."""
-    first = (
-        select(func.min(tasks.c.partner_id).label("partner_id"))
-        .where(_QUEUED, tasks.c.queue == bindparam("queue", type_=Text))
-        .cte("waiting", recursive=True)
-    )
-    following = (
-        select(func.min(tasks.c.partner_id))
-        .where(
-            _QUEUED,
-            tasks.c.queue == bindparam("queue", type_=Text),
-            tasks.c.partner_id > first.c.partner_id,
-        )
-        .correlate(first)
-        .scalar_subquery()
-    )
-    waiting = first.union_all(select(following).where(first.c.partner_id.is_not(None)))
-    return (
-        select(waiting.c.partner_id, shares.c.vtime, partners.c.weight)
-        .select_from(waiting)
-        .outerjoin(
-            shares,
-            and_(
-                shares.c.queue == bindparam("queue", type_=Text),
-                shares.c.partner_id == waiting.c.partner_id,
-            ),
-        )
-        .outerjoin(partners, partners.c.id == waiting.c.partner_id)
-        .where(waiting.c.partner_id.is_not(None))
-        .order_by(func.coalesce(shares.c.vtime, 0.0), waiting.c.partner_id)
-        .limit(bindparam("most", type_=Integer))
-    )
-
-
-@cache
-def _candidates(dialect: str) -> Any:
-    """The first `depth` queued tasks of each chosen partner, in its own order."""
-    chosen = rowset(dialect, "chosen", {"partner_id": Text})
-    inner = tasks.alias("inner_tasks")
-    line = (
-        select(inner.c.id)
-        .where(
-            text("inner_tasks.state = 'queued'"),
-            inner.c.queue == bindparam("queue", type_=Text),
-            inner.c.partner_id == chosen.c.partner_id,
-            inner.c.suspect.is_(False),
-            inner.c.type.in_(bindparam("types", expanding=True)),
-            _in_time(inner, bindparam("now", type_=BigInteger)),
-        )
-        .order_by(inner.c.priority, inner.c.id)
-        .limit(bindparam("depth", type_=Integer))
-        .correlate(chosen)
-    )
-    if dialect == POSTGRESQL:
-        lateral = line.add_columns(inner.c.partner_id, inner.c.type, inner.c.priority).lateral("line")
-        return (
-            select(lateral.c.id, lateral.c.partner_id, lateral.c.type)
-            .select_from(chosen)
-            .join(lateral, literal_column("true"))
-            .order_by(lateral.c.partner_id, lateral.c.priority, lateral.c.id)
-        )
-    return (
-        select(tasks.c.id, tasks.c.partner_id, tasks.c.type)
-        .select_from(chosen)
-        .join(tasks, tasks.c.id.in_(line))
-        .order_by(tasks.c.partner_id, tasks.c.priority, tasks.c.id)
-    )
-
-
-@cache
-def _take(dialect: str) -> Any:
-    ids = rowset(dialect, "ids", {"id": Text})
-    timeouts = rowset(dialect, "timeouts", {"type": Text, "timeout_ms": BigInteger})
-    now = bindparam("now", type_=BigInteger)
-    return (
-        tasks.update()
-        .where(
-            tasks.c.id == ids.c.id,
-            timeouts.c.type == tasks.c.type,
-            tasks.c.state.in_([state.value for state in TASKS.sources(TaskMove.CLAIM)]),
-        )
-        .values(
-            state=TaskState.RUNNING.value,
-            version=tasks.c.version + 1,
-            attempts=tasks.c.attempts + 1,
-            token=tasks.c.token + 1,
-            session_id=bindparam("session", type_=Text),
-            started_ms=now,
-            deadline_ms=now + timeouts.c.timeout_ms,
-            progress_percent=None,
-            progress_message=None,
-        )
-        .returning(
-            tasks.c.id,
-            tasks.c.partner_id,
-            tasks.c.type,
-            tasks.c.queue,
-            tasks.c.version,
-            tasks.c.attempts,
-            tasks.c.attempts_before,
-            tasks.c.max_attempts,
-            tasks.c.token,
-            tasks.c.suspect,
-            tasks.c.trace_id,
-            tasks.c.created_ms,
-            tasks.c.due_ms,
-        )
-    )
-
-
-@cache
-def _bodies(dialect: str) -> Any:
-    ids = rowset(dialect, "ids", {"id": Text})
-    return select(
-        task_bodies.c.task_id,
-        task_bodies.c.input,
-        task_bodies.c.callback_url,
-        task_bodies.c.endpoint_ids,
-        task_bodies.c.events,
-        task_bodies.c.trace_parent_id,
-        task_bodies.c.trace_flags,
-        task_bodies.c.trace_state,
-    ).join(ids, ids.c.id == task_bodies.c.task_id)
-
-
-@cache
-def _advance(dialect: str) -> Any:
-    rows = rowset(dialect, "served", {"queue": Text, "partner_id": Text, "vtime": Float})
-    insert = upsert(dialect)(shares).from_select(list(rows.c.keys()), select(rows).where(text("true")))
-    return insert.on_conflict_do_update(
-        index_elements=[shares.c.queue, shares.c.partner_id], set_={"vtime": insert.excluded.vtime}
-    )

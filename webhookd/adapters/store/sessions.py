@@ -4,10 +4,11 @@ A process renews one row instead of every task and delivery it works on. When th
 sweep takes back all it held (`sweeps.py`); a process that finds its row gone starts a new session.
 """
 
+from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, bindparam, select
 
 from webhookd.adapters.store.schema import sessions
 
@@ -43,8 +44,13 @@ def hold_session(conn: Connection, session_id: str) -> bool:
     Without this a claim that commits after the sweep's look would leave rows with a holder nobody watches.
     A renewal does not wait for it (FOR KEY SHARE).
     """
-    held = select(sessions.c.id).where(sessions.c.id == session_id)
-    return conn.execute(held.with_for_update(read=True, key_share=True)).first() is not None
+    return conn.execute(_hold(), {"session": session_id}).first() is not None
+
+
+@cache
+def _hold() -> Any:
+    wanted = sessions.c.id == bindparam("session", type_=Text)
+    return select(sessions.c.id).where(wanted).with_for_update(read=True, key_share=True)
 
 
 def renew_session(conn: Connection, session_id: str, lease_until_ms: int) -> bool:

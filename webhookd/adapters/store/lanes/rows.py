@@ -1,6 +1,6 @@
 """The rows of lanes: a lane's pace as text (numbers only, to be read without code), and its waking."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Final
 
@@ -10,6 +10,9 @@ from sqlalchemy import BigInteger, Connection, Text, and_, case, func, or_, sele
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
 from webhookd.core.pacing import Pace
+
+
+_PACE_FIELDS: Final = dict.fromkeys(field.name for field in fields(Pace)).keys()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +25,18 @@ class LanePace:
 
 def pace_to_text(lane: LanePace) -> str:
     """Return the JSON text for `lanes.pace`."""
-    return orjson.dumps({**asdict(lane.pace), "tat_ms": lane.tat_ms}).decode()
+    values = {name: getattr(lane.pace, name) for name in _PACE_FIELDS}
+    values["tat_ms"] = lane.tat_ms
+    return orjson.dumps(values).decode()
 
 
 def pace_from_text(stored: str) -> LanePace:
     """Read `lanes.pace`. Fields of a newer or older release are left at their defaults."""
     values: dict[str, Any] = orjson.loads(stored)
     tat_ms = values.pop("tat_ms", 0.0)
-    known = {name: value for name, value in values.items() if name in Pace.__dataclass_fields__}
-    return LanePace(pace=Pace(**known), tat_ms=tat_ms)
+    if values.keys() != _PACE_FIELDS:
+        values = {name: value for name, value in values.items() if name in _PACE_FIELDS}
+    return LanePace(pace=Pace(**values), tat_ms=tat_ms)
 
 
 INITIAL_PACE: Final = pace_to_text(LanePace(pace=Pace()))
