@@ -11,7 +11,6 @@ from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
 from webhookd.core.pacing import Pace
 
-
 _PACE_FIELDS: Final = dict.fromkeys(field.name for field in fields(Pace)).keys()
 
 
