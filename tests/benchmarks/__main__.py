@@ -9,10 +9,10 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import baselines, drain, end_to_end, sender, watchers
+from tests.benchmarks import baselines, crowd, drain, end_to_end, sender, watchers
 from tests.benchmarks.installation import Store, sink
 
-PARTS = ("end-to-end", "drain", "hanging", "sender", "watchers")
+PARTS = ("end-to-end", "drain", "hanging", "crowd", "sender", "watchers")
 
 
 def main() -> None:
@@ -33,6 +33,8 @@ def main() -> None:
         _drain(console, stores, aiohttp_rate, dramatiq_rate, quick=chosen.quick)
     if "hanging" in parts:
         _hanging(console, stores)
+    if "crowd" in parts:
+        _crowd(console, stores, quick=chosen.quick)
     if "sender" in parts:
         _sender(console)
     if "watchers" in parts:
@@ -115,6 +117,22 @@ def _hanging(console: Console, stores: tuple[Store, ...]) -> None:
         for hanging in (0, 60):
             seen = drain.beside_hanging(store, lanes=200, hanging=hanging, rounds=20)
             table.add_row(store, f"{hanging}", f"{seen.p50_ms:.0f}", f"{seen.p99_ms:.0f}")
+    console.print(table)
+
+
+def _crowd(console: Console, stores: tuple[Store, ...], *, quick: bool) -> None:
+    columns = ("store", "queued by one", "all depths ms", "another's task: median ms", "worst ms")
+    table = Table(*columns, title="beside a crowd")
+    for store in stores:
+        for queued in (1_000, 20_000) if quick else (10_000, 100_000, 1_000_000):
+            seen = crowd.behind_a_crowd(store, queued=queued)
+            table.add_row(
+                store,
+                f"{queued:,}",
+                f"{seen.depths_ms:.2f}",
+                f"{seen.median_ms:.0f}",
+                f"{seen.worst_ms:.0f}",
+            )
     console.print(table)
 
 
