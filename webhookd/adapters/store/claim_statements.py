@@ -126,6 +126,7 @@ def candidates(dialect: str) -> Any:
 
 @cache
 def take(dialect: str) -> Any:
+    """Take tasks for a session: attempt and fencing token + 1. Parameters: ids, timeouts, now, session."""
     ids = rowset(dialect, "ids", {"id": Text})
     timeouts = rowset(dialect, "timeouts", {"type": Text, "timeout_ms": BigInteger})
     now = bindparam("now", type_=BigInteger)
@@ -167,6 +168,7 @@ def take(dialect: str) -> Any:
 
 @cache
 def bodies(dialect: str) -> Any:
+    """Return what a run needs of the bodies. Parameters: ids."""
     ids = rowset(dialect, "ids", {"id": Text})
     return select(
         task_bodies.c.task_id,
@@ -182,6 +184,7 @@ def bodies(dialect: str) -> Any:
 
 @cache
 def advance(dialect: str) -> Any:
+    """Write the virtual times of the partners that were served. Parameters: served."""
     rows = rowset(dialect, "served", {"queue": Text, "partner_id": Text, "vtime": Float})
     insert = upsert(dialect)(shares).from_select(list(rows.c.keys()), select(rows).where(text("true")))
     return insert.on_conflict_do_update(

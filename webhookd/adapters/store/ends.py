@@ -5,27 +5,16 @@ a process that was frozen past its lease cannot overwrite what another one did s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
-    Float,
-    Integer,
-    Text,
-    and_,
-    case,
-    func,
-    literal,
-    select,
 )
 
+from webhookd.adapters.store import end_statements as statements
 from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.publish import NO_SPANS, Publisher
-from webhookd.adapters.store.rows import TASK_COLUMNS, select_tasks, task_from
-from webhookd.adapters.store.rowset import pack, rowset
-from webhookd.adapters.store.schema import runs, task_bodies, tasks
+from webhookd.adapters.store.rows import task_from
+from webhookd.adapters.store.rowset import pack
 from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.model import TASK_DONE, TASKS, TaskMove, TaskState
 from webhookd.core.records import Run, Task, TaskSignal
@@ -51,7 +40,7 @@ class Ends:
         now_ms = max(end.now_ms for end in ends)
         written = {
             (row.id, row.token): row
-            for row in conn.execute(_end(conn.dialect.name), {"ends": pack(map(_end_row, ends))})
+            for row in conn.execute(statements.end(conn.dialect.name), {"ends": pack(map(_end_row, ends))})
         }
         kept = [end for end in ends if (end.task.id, end.task.token) in written]
         if not kept:
@@ -111,7 +100,7 @@ class Ends:
         rows = {
             (row.id, row.token): row
             for row in conn.execute(
-                _progress(conn.dialect.name),
+                statements.progress(conn.dialect.name),
                 {
                     "reports": pack(
                         (r.task_id, r.session_id, r.token, r.percent, r.message) for r in newest.values()
@@ -140,20 +129,22 @@ def read_tasks(conn: Connection, task_ids: Iterable[str]) -> list[Task]:
     wanted = list(task_ids)
     found = {
         row.id: task_from(row)
-        for row in conn.execute(_tasks_by_id(conn.dialect.name), {"ids": pack((i,) for i in wanted)})
+        for row in conn.execute(
+            statements.tasks_by_id(conn.dialect.name), {"ids": pack((i,) for i in wanted)}
+        )
     }
     return [found[task_id] for task_id in wanted if task_id in found]
 
 
 def write_bodies(conn: Connection, rows: Sequence[tuple[str, str | None, str | None, str | None]]) -> None:
     """Write `(task_id, result, error_code, error_message)`."""
-    conn.execute(_bodies(conn.dialect.name), {"bodies": pack(rows)})
+    conn.execute(statements.bodies(conn.dialect.name), {"bodies": pack(rows)})
 
 
 def write_runs(conn: Connection, finished: Sequence[Run]) -> None:
     """Add runs to the tasks' histories."""
     conn.execute(
-        _insert_runs(conn.dialect.name),
+        statements.insert_runs(conn.dialect.name),
         {
             "runs_in": pack(
                 (
@@ -202,113 +193,3 @@ def _end_row(end: TaskEnd) -> tuple[object, ...]:
         end.progress_percent,
         end.progress_message,
     )
-
-
-@cache
-def _end(dialect: str) -> Any:
-    r = rowset(
-        dialect,
-        "ends",
-        {
-            "id": Text,
-            "session_id": Text,
-            "token": Integer,
-            "state": Text,
-            "now_ms": BigInteger,
-            "due_ms": BigInteger,
-            "attempts_back": Integer,
-            "finished_ms": BigInteger,
-            "dead_ms": BigInteger,
-            "dead_reason": Text,
-            "progress_percent": Float,
-            "progress_message": Text,
-        },
-    ).c
-    # Somebody cancelled it meanwhile: it does not go back into the queue.
-    stopped = and_(tasks.c.cancel_requested_ms.is_not(None), r.finished_ms.is_(None))
-    return (
-        tasks.update()
-        .where(
-            tasks.c.id == r.id,
-            tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
-            tasks.c.token == r.token,
-            tasks.c.state == TaskState.RUNNING.value,
-        )
-        .values(
-            state=case((stopped, literal(TaskState.CANCELLED.value, Text)), else_=r.state),
-            version=tasks.c.version + 1,
-            attempts=tasks.c.attempts - r.attempts_back,
-            due_ms=r.due_ms,
-            finished_ms=case((stopped, r.now_ms), else_=r.finished_ms),
-            session_id=None,
-            deadline_ms=None,
-            # What was handed back did not run, so it is still to run alone.
-            suspect=and_(tasks.c.suspect, r.attempts_back == 1),
-            dead_ms=r.dead_ms,
-            dead_reason=r.dead_reason,
-            progress_percent=func.coalesce(r.progress_percent, tasks.c.progress_percent),
-            progress_message=func.coalesce(r.progress_message, tasks.c.progress_message),
-        )
-        .returning(*TASK_COLUMNS, tasks.c.token)
-    )
-
-
-@cache
-def _progress(dialect: str) -> Any:
-    r = rowset(
-        dialect,
-        "reports",
-        {"id": Text, "session_id": Text, "token": Integer, "percent": Float, "message": Text},
-    ).c
-    return (
-        tasks.update()
-        .where(
-            tasks.c.id == r.id,
-            tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
-            tasks.c.token == r.token,
-            tasks.c.state == TaskState.RUNNING.value,
-        )
-        .values(
-            version=tasks.c.version + 1,
-            progress_percent=func.coalesce(r.percent, tasks.c.progress_percent),
-            progress_message=r.message,
-        )
-        .returning(tasks.c.id, tasks.c.token, tasks.c.partner_id, tasks.c.version)
-    )
-
-
-@cache
-def _bodies(dialect: str) -> Any:
-    r = rowset(
-        dialect, "bodies", {"task_id": Text, "result": Text, "error_code": Text, "error_message": Text}
-    ).c
-    return (
-        task_bodies.update()
-        .where(task_bodies.c.task_id == r.task_id)
-        .values(result=r.result, error_code=r.error_code, error_message=r.error_message)
-    )
-
-
-@cache
-def _insert_runs(dialect: str) -> Any:
-    rows = rowset(
-        dialect,
-        "runs_in",
-        {
-            "task_id": Text,
-            "token": Integer,
-            "attempt": Integer,
-            "started_ms": BigInteger,
-            "finished_ms": BigInteger,
-            "outcome": Text,
-            "error_code": Text,
-            "error_message": Text,
-        },
-    )
-    return runs.insert().from_select(list(rows.c.keys()), select(rows))
-
-
-@cache
-def _tasks_by_id(dialect: str) -> Any:
-    rows = rowset(dialect, "ids", {"id": Text})
-    return select_tasks().join(rows, rows.c.id == tasks.c.id)

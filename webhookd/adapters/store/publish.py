@@ -8,21 +8,18 @@ commit: feed order is commit order, and no message can appear before one already
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, Text, case, literal, or_, select, text
+from sqlalchemy import Connection, or_, select
 
 from webhookd.adapters.entropy import new_id, new_trace
-from webhookd.adapters.store.counters import upsert
-from webhookd.adapters.store.lanes.rows import INITIAL_PACE
+from webhookd.adapters.store import publish_statements as statements
 from webhookd.adapters.store.rows import names
-from webhookd.adapters.store.rowset import pack, rowset
-from webhookd.adapters.store.schema import deliveries, endpoints, feeds, lanes, messages
+from webhookd.adapters.store.rowset import pack
+from webhookd.adapters.store.schema import endpoints
 from webhookd.core import ids
 from webhookd.core.model import TRANSIENT_EVENTS, DeliveryState, subscribes
-from webhookd.core.pacing import INITIAL_CAP
 from webhookd.core.records import Task
 from webhookd.core.render import event_body, task_document
 from webhookd.core.routing import Recipient, Subscriber, recipients, to_endpoint
@@ -178,9 +175,9 @@ class Publisher:
                 )
             )
         dialect = conn.dialect.name
-        conn.execute(_insert_messages(dialect), {"rows": pack(message_rows)})
+        conn.execute(statements.insert_messages(dialect), {"rows": pack(message_rows)})
         if delivery_rows:
-            conn.execute(_insert_deliveries(dialect), {"rows": pack(delivery_rows)})
+            conn.execute(statements.insert_deliveries(dialect), {"rows": pack(delivery_rows)})
         return announced
 
     def subscriber_from(self, row: Any) -> Subscriber:
@@ -273,7 +270,8 @@ def _wake_lanes(conn: Connection, announcements: Sequence[Announcement], now_ms:
                 )
     if rows:
         conn.execute(
-            _upsert_lanes(conn.dialect.name), {"lanes_in": pack(rows[lane_id] for lane_id in sorted(rows))}
+            statements.upsert_lanes(conn.dialect.name),
+            {"lanes_in": pack(rows[lane_id] for lane_id in sorted(rows))},
         )
 
 
@@ -281,96 +279,8 @@ def _take_feed_numbers(conn: Connection, partner_ids: Iterable[str]) -> dict[str
     counts: defaultdict[str, int] = defaultdict(int)
     for partner_id in partner_ids:
         counts[partner_id] += 1
-    taken = conn.execute(_take_feed(conn.dialect.name), {"takers": pack(sorted(counts.items()))})
+    taken = conn.execute(statements.take_feed(conn.dialect.name), {"takers": pack(sorted(counts.items()))})
     return {
         row.partner_id: iter(range(row.last_seq - counts[row.partner_id] + 1, row.last_seq + 1))
         for row in taken
     }
-
-
-@cache
-def _take_feed(dialect: str) -> Any:
-    rows = rowset(dialect, "takers", {"partner_id": Text, "last_seq": BigInteger})
-    insert = upsert(dialect)(feeds).from_select(list(rows.c.keys()), select(rows).where(text("true")))
-    return insert.on_conflict_do_update(
-        index_elements=[feeds.c.partner_id], set_={"last_seq": feeds.c.last_seq + insert.excluded.last_seq}
-    ).returning(feeds.c.partner_id, feeds.c.last_seq)
-
-
-@cache
-def _upsert_lanes(dialect: str) -> Any:
-    rows = rowset(
-        dialect,
-        "lanes_in",
-        {"id": Text, "partner_id": Text, "endpoint_id": Text, "fifo": Boolean, "ready_ms": BigInteger},
-    )
-    fixed: dict[str, Any] = {
-        "hold_ms": literal(0, BigInteger),
-        "served_ms": literal(0, BigInteger),
-        "in_flight": literal(0, Integer),
-        "cap": literal(INITIAL_CAP, Integer),
-        "slow": literal(value=False, type_=Boolean),
-        "heard": literal(value=False, type_=Boolean),
-        "pace": literal(INITIAL_PACE, Text),
-    }
-    insert = upsert(dialect)(lanes).from_select(
-        [*rows.c.keys(), *fixed], select(rows, *fixed.values()).where(text("true"))
-    )
-    sooner = case(
-        (lanes.c.ready_ms < insert.excluded.ready_ms, lanes.c.ready_ms), else_=insert.excluded.ready_ms
-    )
-    return insert.on_conflict_do_update(
-        index_elements=[lanes.c.id], set_={"ready_ms": sooner, "fifo": insert.excluded.fifo}
-    )
-
-
-@cache
-def _insert_messages(dialect: str) -> Any:
-    rows = rowset(
-        dialect,
-        "rows",
-        {
-            "id": Text,
-            "partner_id": Text,
-            "task_id": Text,
-            "event": Text,
-            "body": Text,
-            "seq": BigInteger,
-            "trace_id": Text,
-            "trace_parent_id": Text,
-            "trace_flags": Integer,
-            "trace_state": Text,
-            "created_ms": BigInteger,
-        },
-    )
-    return messages.insert().from_select(list(rows.c.keys()), select(rows))
-
-
-@cache
-def _insert_deliveries(dialect: str) -> Any:
-    rows = rowset(
-        dialect,
-        "rows",
-        {
-            "id": Text,
-            "message_id": Text,
-            "partner_id": Text,
-            "task_id": Text,
-            "task_type": Text,
-            "endpoint_id": Text,
-            "lane_id": Text,
-            "url": Text,
-            "event": Text,
-            "state": Text,
-            "once": Boolean,
-            "attempts": Integer,
-            "attempts_before": Integer,
-            "max_attempts": Integer,
-            "due_ms": BigInteger,
-            "token": Integer,
-            "dead_reason": Text,
-            "created_ms": BigInteger,
-            "ended_ms": BigInteger,
-        },
-    )
-    return deliveries.insert().from_select(list(rows.c.keys()), select(rows))

@@ -12,13 +12,14 @@ import orjson
 from sqlalchemy import Connection, Row, select, text
 
 from webhookd.adapters.store.lanes import record_statements as statements
+from webhookd.adapters.store.lanes.changes import Change, change_of, standing
 from webhookd.adapters.store.lanes.claims import lane_ceiling
 from webhookd.adapters.store.lanes.rows import pace_from_text, pace_to_text
 from webhookd.adapters.store.publish import Publisher, partners_listening
 from webhookd.adapters.store.rows import delivery_from, endpoint_from, select_deliveries
 from webhookd.adapters.store.rowset import pack
 from webhookd.adapters.store.schema import deliveries, endpoints
-from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt
+from webhookd.core.delivery import Delivered, GiveUp, NotCounted
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
 from webhookd.core.model import DELIVERIES, OPERATIONAL_EVENTS, DeliveryMove, DeliveryState
 from webhookd.core.pacing import Kind, after_many, ready_ms
@@ -48,7 +49,7 @@ class LaneRecords:
         if disabled:
             # Rare, and grave: only what still holds its delivery may say so.
             disabled = self._endpoints_to_disable(_still_holding(conn, done), lane_rows)
-        changes = [_change(d, lane_rows.get(d.delivery.target.lane_id), disabled) for d in done]
+        changes = [change_of(d, lane_rows.get(d.delivery.target.lane_id), disabled) for d in done]
         kept = _write_deliveries(conn, [change.row for change in changes])
         held = [
             (d, change)
@@ -73,7 +74,7 @@ class LaneRecords:
         lane_rows = _lock_lanes(conn, {h.delivery.target.lane_id for h in handed})
         rows = []
         for h in handed:
-            state, reason = _standing(lane_rows.get(h.delivery.target.lane_id), {})
+            state, reason = standing(lane_rows.get(h.delivery.target.lane_id), {})
             due_ms = h.now_ms if state is DeliveryState.PENDING else None
             ended_ms = h.now_ms if state is DeliveryState.DEAD else None
             fence = (h.delivery.id, h.session_id, h.delivery.token)
@@ -177,7 +178,7 @@ class LaneRecords:
     def _tell(
         self,
         conn: Connection,
-        held: Sequence[tuple[AttemptDone, "_Change"]],
+        held: Sequence[tuple[AttemptDone, Change]],
         disabled: dict[str, str],
     ) -> None:
         """Tell the partner's other endpoints about dead deliveries and disabled endpoints."""
@@ -230,57 +231,6 @@ def disable_endpoint(conn: Connection, endpoint_id: str, *, reason: str, now_ms:
         )
         .values(state=DELIVERIES.next(DeliveryState.PENDING, DeliveryMove.PARK).value, due_ms=None)
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Change:
-    state: DeliveryState
-    due_ms: int | None
-    row: tuple[object, ...]
-
-
-def _change(done: AttemptDone, lane: Row[Any] | None, disabled: dict[str, str]) -> _Change:
-    """Return what the verdict makes of the delivery, given how its endpoint stands now."""
-    delivery, verdict, now_ms = done.delivery, done.verdict, done.now_ms
-    state, attempts_back = DeliveryState.PENDING, 0
-    due_ms: int | None = None
-    reason: str | None = None
-    if isinstance(verdict, Delivered):
-        state = DELIVERIES.next(state, DeliveryMove.DELIVER)
-    elif isinstance(verdict, GiveUp):
-        state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), verdict.reason
-    elif delivery.once and isinstance(verdict, RetryAt):
-        state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), "exhausted"
-    else:
-        state, reason = _standing(lane, disabled)
-        due_ms = verdict.due_ms if state is DeliveryState.PENDING else None
-    if isinstance(verdict, NotCounted):
-        attempts_back = 1
-    ended_ms = now_ms if state in (DeliveryState.DELIVERED, DeliveryState.DEAD) else None
-    error = None if isinstance(verdict, Delivered) else done.attempt.error or "protocol"
-    row = (
-        delivery.id,
-        done.session_id,
-        delivery.token,
-        state.value,
-        due_ms,
-        attempts_back,
-        done.attempt.status,
-        error,
-        reason,
-        ended_ms,
-    )
-    return _Change(state=state, due_ms=due_ms, row=row)
-
-
-def _standing(lane: Row[Any] | None, disabled: dict[str, str]) -> tuple[DeliveryState, str | None]:
-    """Return what an unfinished delivery becomes, given how its endpoint stands now, and why it is dead."""
-    state = DeliveryState.PENDING
-    if lane is not None and lane.endpoint_deleted_ms is not None:
-        return DELIVERIES.next(state, DeliveryMove.GIVE_UP), "endpoint_deleted"
-    if lane is not None and (lane.endpoint_state == "disabled" or lane.id in disabled):
-        return DELIVERIES.next(state, DeliveryMove.PARK), None
-    return state, None
 
 
 def _lock_lanes(conn: Connection, lane_ids: set[str]) -> dict[str, Row[Any]]:
