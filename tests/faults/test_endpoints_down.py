@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.faults.installation import Up
@@ -110,6 +111,16 @@ async def _submit(installation: Up, load: Load, count: int, *, endpoints: list[s
     async with installation.client(load.key) as client:
         for start in range(0, count, BATCH):
             tasks = [task] * min(BATCH, count - start)
-            answer = await client.post("/v1/tasks/batch", json={"tasks": tasks})
-            results = answer.json()["results"]
+            results = await _accepted(client, tasks)
             load.accepted |= {start + number: result["task"]["id"] for number, result in enumerate(results)}
+
+
+async def _accepted(client: httpx.AsyncClient, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Submit a batch, as often as it is asked to come again."""
+    while True:
+        answer = await client.post("/v1/tasks/batch", json={"tasks": tasks})
+        if answer.status_code == 202:
+            results: list[dict[str, Any]] = answer.json()["results"]
+            return results
+        assert answer.status_code == 429, answer.text
+        await asyncio.sleep(int(answer.headers["retry-after"]))
