@@ -254,7 +254,7 @@ async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
     )
 
     assert list(answers) == ["first", "second"]
-    assert sorted(tries) in (["a", "a", "b"], ["a", "b", "b"])
+    assert 3 <= len(tries) <= 4, "one of them gave way, at most twice"
     notes = await one.read(lambda conn: list(conn.execute(select(sums.c.note)).scalars()))
     assert {"".join(sorted(note)) for note in notes} == {"abx"}
     await one.close()
@@ -292,14 +292,16 @@ async def test_a_postgresql_that_went_away_is_an_outage_and_heals_by_itself(
 
 
 async def test_closing_commits_what_waits_and_ends_the_writers_thread(postgres_url: str) -> None:
+    others = set(threading.enumerate())
     database = await Database.open(postgres_url, writes_apart=True)
+    (writer,) = [one for one in set(threading.enumerate()) - others if one.name == "postgresql-writer"]
     await database.write(sums.create)
     written = asyncio.gather(*(database.grouped(_adding([]), number) for number in range(5)))
     await asyncio.sleep(0)
     await database.close()
 
     assert await written == [0, 1, 2, 3, 4]
-    assert "postgresql-writer" not in {thread.name for thread in threading.enumerate()}
+    assert not writer.is_alive()
 
 
 async def test_a_postgresql_that_lets_nobody_in_is_an_outage(postgres: Databases) -> None:

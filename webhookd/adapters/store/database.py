@@ -37,6 +37,8 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 BATCH_LIMIT = 500
 GATHER_SECONDS = 0.002
+DEADLOCK_PAUSE_SECONDS = 0.02
+"""The other one of a deadlock is given time to take what it waited for, or the two would meet again."""
 NO_ANSWER = "The database does not answer in time."
 
 
@@ -129,6 +131,7 @@ class Database:
                 except DBAPIError as error:
                     if last or not lost_a_deadlock(error):
                         raise
+                    await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
                 except Unavailable as error:
                     self.write_error = error.detail
                     raise
@@ -207,6 +210,7 @@ class Database:
         except Exception as error:  # noqa: BLE001 - every failure is handed to the callers it belongs to
             self.figures.failures += 1
             if tries > 1 and lost_a_deadlock(error):
+                await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
                 await self._commit(jobs, tries - 1)
             elif len(jobs) > 1 and not is_environmental(error):
                 middle = len(jobs) // 2
