@@ -5,10 +5,10 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoint_settings import create_endpoint
 from webhookd.adapters.store.publish import Announcement
+from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import endpoints, partners, sessions
 from webhookd.adapters.store.store import Store
 from webhookd.core import ids

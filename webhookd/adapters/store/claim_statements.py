@@ -5,20 +5,17 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Float,
     Integer,
     Text,
     and_,
     bindparam,
     func,
-    literal_column,
     or_,
     select,
     text,
 )
 
-from webhookd.adapters.store.counters import upsert
-from webhookd.adapters.store.rowset import POSTGRESQL, rowset
+from webhookd.adapters.store.rowset import first_of_each, insert_rows, rowset
 from webhookd.adapters.store.schema import partners, queues, shares, task_bodies, tasks
 from webhookd.core.model import TASKS, TaskMove, TaskState
 
@@ -108,19 +105,13 @@ def candidates(dialect: str) -> Any:
         .limit(bindparam("depth", type_=Integer))
         .correlate(chosen)
     )
-    if dialect == POSTGRESQL:
-        lateral = line.add_columns(inner.c.partner_id, inner.c.type, inner.c.priority).lateral("line")
-        return (
-            select(lateral.c.id, lateral.c.partner_id, lateral.c.type)
-            .select_from(chosen)
-            .join(lateral, literal_column("true"))
-            .order_by(lateral.c.partner_id, lateral.c.priority, lateral.c.id)
-        )
-    return (
-        select(tasks.c.id, tasks.c.partner_id, tasks.c.type)
-        .select_from(chosen)
-        .join(tasks, tasks.c.id.in_(line))
-        .order_by(tasks.c.partner_id, tasks.c.priority, tasks.c.id)
+    return first_of_each(
+        dialect,
+        chosen,
+        inner,
+        line,
+        give=("id", "partner_id", "type"),
+        order=("partner_id", "priority", "id"),
     )
 
 
@@ -185,8 +176,7 @@ def bodies(dialect: str) -> Any:
 @cache
 def advance(dialect: str) -> Any:
     """Write the virtual times of the partners that were served. Parameters: served."""
-    rows = rowset(dialect, "served", {"queue": Text, "partner_id": Text, "vtime": Float})
-    insert = upsert(dialect)(shares).from_select(list(rows.c.keys()), select(rows).where(text("true")))
+    insert = insert_rows(dialect, shares, "served", ("queue", "partner_id", "vtime"))
     return insert.on_conflict_do_update(
         index_elements=[shares.c.queue, shares.c.partner_id], set_={"vtime": insert.excluded.vtime}
     )

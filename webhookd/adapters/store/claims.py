@@ -16,10 +16,10 @@ from sqlalchemy import (
 )
 
 from webhookd.adapters.store import claim_statements as statements
-from webhookd.adapters.store.counters import DepthChange, upsert
+from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.ends import read_tasks
 from webhookd.adapters.store.publish import Publisher, partners_listening
-from webhookd.adapters.store.rowset import pack
+from webhookd.adapters.store.rowset import pack, upsert
 from webhookd.adapters.store.schema import queues, tasks, type_rates
 from webhookd.adapters.store.sessions import hold_session
 from webhookd.core.execution import Claim, ClaimTasks, TypeLimit

@@ -9,21 +9,15 @@ from collections import defaultdict
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, func, select, text, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Text, func, select, text, tuple_
 
-from webhookd.adapters.store.rowset import POSTGRESQL, pack, rowset
+from webhookd.adapters.store.rowset import insert_rows, pack, rowset
 from webhookd.adapters.store.schema import depths, queues, tasks
 from webhookd.core.model import TaskState
 from webhookd.core.records import QueueDepth
 
 _COLUMN_OF = {TaskState.SCHEDULED: 0, TaskState.QUEUED: 1, TaskState.RUNNING: 2}
 _FINISHED = 3
-
-
-def upsert(dialect: str) -> Any:
-    """Return the dialect's `insert`, which knows ON CONFLICT."""
-    return postgresql.insert if dialect == POSTGRESQL else sqlite.insert
 
 
 class DepthChange:
@@ -56,12 +50,7 @@ class DepthChange:
 @cache
 def _add(dialect: str) -> Any:
     names = ("scheduled", "queued", "running", "finished")
-    rows = rowset(
-        dialect,
-        "changes",
-        {"queue": Text, "partner_id": Text, "shard": Text, **dict.fromkeys(names, BigInteger)},
-    )
-    insert = upsert(dialect)(depths).from_select(list(rows.c.keys()), select(rows).where(text("true")))
+    insert = insert_rows(dialect, depths, "changes", ("queue", "partner_id", "shard", *names))
     return insert.on_conflict_do_update(
         index_elements=[depths.c.queue, depths.c.partner_id, depths.c.shard],
         set_={name: depths.c[name] + insert.excluded[name] for name in names},

@@ -12,11 +12,10 @@ from sqlalchemy import (
     case,
     func,
     literal,
-    select,
 )
 
 from webhookd.adapters.store.rows import TASK_COLUMNS, select_tasks
-from webhookd.adapters.store.rowset import rowset
+from webhookd.adapters.store.rowset import insert_rows, rowset
 from webhookd.adapters.store.schema import runs, task_bodies, tasks
 from webhookd.core.model import TaskState
 
@@ -112,21 +111,21 @@ def bodies(dialect: str) -> Any:
 @cache
 def insert_runs(dialect: str) -> Any:
     """Add to the log of runs. Parameters: runs_in."""
-    rows = rowset(
+    return insert_rows(
         dialect,
+        runs,
         "runs_in",
-        {
-            "task_id": Text,
-            "token": Integer,
-            "attempt": Integer,
-            "started_ms": BigInteger,
-            "finished_ms": BigInteger,
-            "outcome": Text,
-            "error_code": Text,
-            "error_message": Text,
-        },
+        (
+            "task_id",
+            "token",
+            "attempt",
+            "started_ms",
+            "finished_ms",
+            "outcome",
+            "error_code",
+            "error_message",
+        ),
     )
-    return runs.insert().from_select(list(rows.c.keys()), select(rows))
 
 
 @cache

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Connection, Row, select
 
-from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import idempotency
 from webhookd.adapters.vault import Vault, key_id
 from webhookd.core.errors import IdempotencyMismatch

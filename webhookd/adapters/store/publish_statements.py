@@ -5,9 +5,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Integer, Text, case, literal, select, text
 
-from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE
-from webhookd.adapters.store.rowset import rowset
+from webhookd.adapters.store.rowset import insert_rows, rowset, upsert
 from webhookd.adapters.store.schema import deliveries, feeds, lanes, messages
 from webhookd.core.pacing import INITIAL_CAP
 
@@ -15,8 +14,7 @@ from webhookd.core.pacing import INITIAL_CAP
 @cache
 def take_feed(dialect: str) -> Any:
     """Take the next numbers of partners' feeds and return the last of each. Parameters: takers."""
-    rows = rowset(dialect, "takers", {"partner_id": Text, "last_seq": BigInteger})
-    insert = upsert(dialect)(feeds).from_select(list(rows.c.keys()), select(rows).where(text("true")))
+    insert = insert_rows(dialect, feeds, "takers", ("partner_id", "last_seq"))
     return insert.on_conflict_do_update(
         index_elements=[feeds.c.partner_id], set_={"last_seq": feeds.c.last_seq + insert.excluded.last_seq}
     ).returning(feeds.c.partner_id, feeds.c.last_seq)
@@ -56,52 +54,52 @@ def upsert_lanes(dialect: str) -> Any:
 @cache
 def insert_messages(dialect: str) -> Any:
     """Add messages. Parameters: rows."""
-    rows = rowset(
+    return insert_rows(
         dialect,
+        messages,
         "rows",
-        {
-            "id": Text,
-            "partner_id": Text,
-            "task_id": Text,
-            "event": Text,
-            "body": Text,
-            "seq": BigInteger,
-            "trace_id": Text,
-            "trace_parent_id": Text,
-            "trace_flags": Integer,
-            "trace_state": Text,
-            "created_ms": BigInteger,
-        },
+        (
+            "id",
+            "partner_id",
+            "task_id",
+            "event",
+            "body",
+            "seq",
+            "trace_id",
+            "trace_parent_id",
+            "trace_flags",
+            "trace_state",
+            "created_ms",
+        ),
     )
-    return messages.insert().from_select(list(rows.c.keys()), select(rows))
 
 
 @cache
 def insert_deliveries(dialect: str) -> Any:
     """Add deliveries. Parameters: rows."""
-    rows = rowset(
+    return insert_rows(
         dialect,
+        deliveries,
         "rows",
-        {
-            "id": Text,
-            "message_id": Text,
-            "partner_id": Text,
-            "task_id": Text,
-            "task_type": Text,
-            "endpoint_id": Text,
-            "lane_id": Text,
-            "url": Text,
-            "event": Text,
-            "state": Text,
-            "once": Boolean,
-            "attempts": Integer,
-            "attempts_before": Integer,
-            "max_attempts": Integer,
-            "due_ms": BigInteger,
-            "token": Integer,
-            "dead_reason": Text,
-            "created_ms": BigInteger,
-            "ended_ms": BigInteger,
-        },
+        (
+            "id",
+            "message_id",
+            "partner_id",
+            "task_id",
+            "task_type",
+            "endpoint_id",
+            "lane_id",
+            "url",
+            "event",
+            "state",
+            "once",
+            "attempts",
+            "attempts_before",
+            "max_attempts",
+            "due_ms",
+            "token",
+            "dead_reason",
+            "created_ms",
+            "ended_ms",
+        ),
     )
-    return deliveries.insert().from_select(list(rows.c.keys()), select(rows))

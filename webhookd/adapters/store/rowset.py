@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     Subquery,
+    Table,
     Text,
     bindparam,
     cast,
@@ -19,8 +20,10 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
     type_coerce,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.types import TypeEngine
 
@@ -54,3 +57,36 @@ def rowset(dialect: str, name: str, columns: dict[str, type[TypeEngine[Any]]]) -
 def pack(rows: Iterable[Sequence[object]]) -> str:
     """Return `rows` as the text a rowset parameter takes."""
     return orjson.dumps(list(rows)).decode()
+
+
+def upsert(dialect: str) -> Any:
+    """Return the dialect's `insert`, which knows ON CONFLICT."""
+    return postgresql.insert if dialect == POSTGRESQL else sqlite.insert
+
+
+def insert_rows(dialect: str, table: Table, name: str, columns: Sequence[str]) -> Any:
+    """Return the INSERT (it knows ON CONFLICT) of the rows in the parameter `name` into these columns."""
+    rows = rowset(dialect, name, {column: type(table.c[column].type) for column in columns})
+    # Without a WHERE, SQLite takes ON CONFLICT for the ON of a join.
+    return upsert(dialect)(table).from_select(columns, select(rows).where(text("true")))
+
+
+def first_of_each(
+    dialect: str, wanted: Subquery, inner: Any, line: Any, *, give: Sequence[str], order: Sequence[str]
+) -> Any:
+    """Return the columns `give` of what `line` picks for each row of `wanted`, in the order of `order`.
+
+    `line` selects the ids of `inner` (an alias of a table), correlated to `wanted`, ordered and limited.
+    """
+    if dialect == POSTGRESQL:
+        others = sorted({*give, *order} - {"id"})
+        found: Any = line.add_columns(*(inner.c[name] for name in others)).lateral("line")
+        joined = wanted.join(found, literal_column("true"))
+    else:
+        found = inner.element
+        joined = wanted.join(found, found.c.id.in_(line))
+    return (
+        select(*(found.c[name] for name in give))
+        .select_from(joined)
+        .order_by(*(found.c[name] for name in order))
+    )

@@ -9,48 +9,48 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, Text, select, text, tuple_
+from sqlalchemy import Connection, select, tuple_
 
-from webhookd.adapters.store.counters import DepthChange, upsert
+from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.rows import names_json
-from webhookd.adapters.store.rowset import pack, rowset
+from webhookd.adapters.store.rowset import insert_rows, pack, upsert
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
 from webhookd.core.errors import IdempotencyMismatch
 from webhookd.core.model import TaskState
 from webhookd.core.records import NewTask
 from webhookd.core.submission import Accepted, Submission
 
-_TASK_KINDS = {
-    "id": Text,
-    "partner_id": Text,
-    "type": Text,
-    "queue": Text,
-    "state": Text,
-    "priority": Integer,
-    "version": Integer,
-    "attempts": Integer,
-    "attempts_before": Integer,
-    "max_attempts": Integer,
-    "due_ms": BigInteger,
-    "run_at_ms": BigInteger,
-    "expires_ms": BigInteger,
-    "created_ms": BigInteger,
-    "token": Integer,
-    "suspect": Boolean,
-    "trace_id": Text,
-}
-_BODY_KINDS = {
-    "task_id": Text,
-    "input": Text,
-    "metadata": Text,
-    "callback_url": Text,
-    "callback_origin": Text,
-    "endpoint_ids": Text,
-    "events": Text,
-    "trace_parent_id": Text,
-    "trace_flags": Integer,
-    "trace_state": Text,
-}
+_TASK_COLUMNS = (
+    "id",
+    "partner_id",
+    "type",
+    "queue",
+    "state",
+    "priority",
+    "version",
+    "attempts",
+    "attempts_before",
+    "max_attempts",
+    "due_ms",
+    "run_at_ms",
+    "expires_ms",
+    "created_ms",
+    "token",
+    "suspect",
+    "trace_id",
+)
+_BODY_COLUMNS = (
+    "task_id",
+    "input",
+    "metadata",
+    "callback_url",
+    "callback_origin",
+    "endpoint_ids",
+    "events",
+    "trace_parent_id",
+    "trace_flags",
+    "trace_state",
+)
 
 
 class Intake:
@@ -198,14 +198,10 @@ def ensure_queues(conn: Connection, names: Sequence[str]) -> None:
 
 @cache
 def _insert_keys(dialect: str) -> Any:
-    rows = rowset(
-        dialect,
-        "keys",
-        {"partner_id": Text, "key": Text, "fingerprint": Text, "outcome": Text, "created_ms": BigInteger},
-    )
     return (
-        upsert(dialect)(idempotency)
-        .from_select(list(rows.c.keys()), select(rows).where(text("true")))
+        insert_rows(
+            dialect, idempotency, "keys", ("partner_id", "key", "fingerprint", "outcome", "created_ms")
+        )
         .on_conflict_do_nothing()
         .returning(idempotency.c.partner_id, idempotency.c.key)
     )
@@ -213,11 +209,9 @@ def _insert_keys(dialect: str) -> Any:
 
 @cache
 def _insert_tasks(dialect: str) -> Any:
-    rows = rowset(dialect, "rows", _TASK_KINDS)
-    return tasks.insert().from_select(list(rows.c.keys()), select(rows))
+    return insert_rows(dialect, tasks, "rows", _TASK_COLUMNS)
 
 
 @cache
 def _insert_bodies(dialect: str) -> Any:
-    rows = rowset(dialect, "rows", _BODY_KINDS)
-    return task_bodies.insert().from_select(list(rows.c.keys()), select(rows))
+    return insert_rows(dialect, task_bodies, "rows", _BODY_COLUMNS)

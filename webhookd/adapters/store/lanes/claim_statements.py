@@ -14,14 +14,13 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    literal_column,
     or_,
     select,
     text,
 )
 
 from webhookd.adapters.store.lanes.rows import next_due, open_lane
-from webhookd.adapters.store.rowset import POSTGRESQL, rowset
+from webhookd.adapters.store.rowset import POSTGRESQL, first_of_each, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages, partners
 
 _SENT = (
@@ -85,19 +84,8 @@ def first_due(dialect: str) -> Any:
         .limit(bindparam("most", type_=Integer))
         .correlate(wanted)
     )
-    if dialect == POSTGRESQL:
-        lateral = line.add_columns(inner.c.lane_id, inner.c.due_ms).lateral("line")
-        return (
-            select(lateral.c.id, lateral.c.lane_id)
-            .select_from(wanted)
-            .join(lateral, literal_column("true"))
-            .order_by(lateral.c.lane_id, lateral.c.due_ms, lateral.c.id)
-        )
-    return (
-        select(deliveries.c.id, deliveries.c.lane_id)
-        .select_from(wanted)
-        .join(deliveries, deliveries.c.id.in_(line))
-        .order_by(deliveries.c.lane_id, deliveries.c.due_ms, deliveries.c.id)
+    return first_of_each(
+        dialect, wanted, inner, line, give=("id", "lane_id"), order=("lane_id", "due_ms", "id")
     )
 
 

@@ -6,11 +6,10 @@ Each is made once per dialect, and serves any number of outcomes at once.
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, Text, and_, case, select, text
+from sqlalchemy import BigInteger, Boolean, Integer, Text, and_, case, select
 
-from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.lanes.rows import next_due
-from webhookd.adapters.store.rowset import rowset
+from webhookd.adapters.store.rowset import insert_rows, rowset
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, lanes
 from webhookd.core.model import DeliveryState
 
@@ -83,29 +82,25 @@ def write_outcomes(dialect: str) -> Any:
 @cache
 def insert_attempts(dialect: str) -> Any:
     """Add to the log of attempts; what is there already stays. Parameters: attempts_in."""
-    rows = rowset(
+    return insert_rows(
         dialect,
+        attempts,
         "attempts_in",
-        {
-            "delivery_id": Text,
-            "number": Integer,
-            "at_ms": BigInteger,
-            "duration_us": BigInteger,
-            "dns_us": BigInteger,
-            "connect_us": BigInteger,
-            "tls_us": BigInteger,
-            "first_byte_us": BigInteger,
-            "status": Integer,
-            "error": Text,
-            "headers": Text,
-            "excerpt": Text,
-        },
-    )
-    return (
-        upsert(dialect)(attempts)
-        .from_select(list(rows.c.keys()), select(rows).where(text("true")))
-        .on_conflict_do_nothing()
-    )
+        (
+            "delivery_id",
+            "number",
+            "at_ms",
+            "duration_us",
+            "dns_us",
+            "connect_us",
+            "tls_us",
+            "first_byte_us",
+            "status",
+            "error",
+            "headers",
+            "excerpt",
+        ),
+    ).on_conflict_do_nothing()
 
 
 @cache

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
 
-from webhookd.adapters.store.counters import upsert
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE, pace_from_text, pace_to_text
+from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import lanes
 from webhookd.core.pacing import INITIAL_CAP, ready_ms, released
 
