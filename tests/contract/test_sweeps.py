@@ -26,7 +26,7 @@ from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.lanes.claims import UNDER_WAY_MOST_MS
 from webhookd.adapters.store.schema import depths, lanes
 from webhookd.adapters.store.store import Store, StoreOptions
-from webhookd.adapters.store.sweeps import OVERDUE_MS
+from webhookd.adapters.store.taking_back import OVERDUE_MS
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End

@@ -29,7 +29,8 @@ from webhookd.adapters.store.publish import Publisher
 from webhookd.adapters.store.replays import Replays
 from webhookd.adapters.store.sealed import sealed_key_ids
 from webhookd.adapters.store.submit import Intake, ensure_queues
-from webhookd.adapters.store.sweeps import Sweeps, Swept, Waiting
+from webhookd.adapters.store.sweeps import Sweeps, Waiting
+from webhookd.adapters.store.taking_back import Swept, TakingBack
 from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.vault import Vault
 from webhookd.core.dispatch import (
@@ -201,13 +202,14 @@ class SessionStore:
 class SweepStore:
     """Repairs."""
 
-    def __init__(self, db: Database, sweeps: Sweeps) -> None:
+    def __init__(self, db: Database, sweeps: Sweeps, taking_back: TakingBack) -> None:
         self._db = db
         self._sweeps = sweeps
+        self._taking_back = taking_back
 
     async def take_back(self, now_ms: int) -> Swept:
         """Take back what one ended process held."""
-        return await self._db.write(self._sweeps.take_back, now_ms)
+        return await self._db.write(self._taking_back.take_back, now_ms)
 
     async def fall_due(self, now_ms: int) -> Swept:
         """Queue scheduled tasks whose time has come."""
@@ -219,7 +221,7 @@ class SweepStore:
 
     async def overdue(self, now_ms: int) -> Swept:
         """Take back what its process has lost sight of."""
-        return await self._db.write(self._sweeps.overdue, now_ms)
+        return await self._db.write(self._taking_back.overdue, now_ms)
 
     async def heal(self, now_ms: int) -> None:
         """Heal counters."""
@@ -265,7 +267,7 @@ class Store:
         self._answers_keep_ms = options.idempotency_keep_ms
         self.queues = QueueStore(db)
         self.sessions = SessionStore(db)
-        self.sweeps = SweepStore(db, Sweeps(shard=shard, ends=ends))
+        self.sweeps = SweepStore(db, Sweeps(shard=shard, ends=ends), TakingBack(shard=shard, ends=ends))
 
     @classmethod
     async def open(
