@@ -1,0 +1,57 @@
+"""What makes a request the opening of a WebSocket (RFC 6455 section 4.2.1), decided from its head alone.
+
+Anything less is plain HTTP/1.1, whatever its `Upgrade` says: a server may ignore that header (RFC 9110
+section 7.8), and one that switched on a mere hint would read a body as something else.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Final
+
+VERSION: Final = b"13"
+_KEY_BYTES: Final = 16
+
+Pairs = Iterable[tuple[bytes, bytes]]
+
+
+def asks_for_websocket(headers: Pairs) -> bool:
+    """Whether these headers mean a WebSocket, well or badly."""
+    pairs = list(headers)
+    return b"websocket" in _tokens(pairs, b"upgrade") and b"upgrade" in _tokens(pairs, b"connection")
+
+
+def handshake_fault(*, method: str, http_version: str, headers: Pairs) -> str | None:
+    """Return why this head opens no WebSocket, as a sentence; None where it does. Names are in lower case."""
+    pairs = list(headers)
+    keys = _values(pairs, b"sec-websocket-key")
+    if method != "GET" or http_version != "1.1":
+        return "A WebSocket is opened by a GET over HTTP/1.1."
+    if b"upgrade" not in _tokens(pairs, b"connection") or _tokens(pairs, b"upgrade") != [b"websocket"]:
+        return "A WebSocket is opened with Connection: upgrade and Upgrade: websocket."
+    if _values(pairs, b"transfer-encoding") or any(
+        value.strip(b"0") for value in _values(pairs, b"content-length")
+    ):
+        return "A request that opens a WebSocket has no body."
+    if _values(pairs, b"sec-websocket-version") != [VERSION]:
+        return f"Sec-WebSocket-Version must be {VERSION.decode()}."
+    if len(keys) != 1 or not _is_nonce(keys[0]):
+        return f"Sec-WebSocket-Key must be {_KEY_BYTES} bytes in base64, once."
+    return None
+
+
+def _values(pairs: Pairs, name: bytes) -> list[bytes]:
+    return [value.strip(b" \t") for key, value in pairs if key == name]
+
+
+def _tokens(pairs: Pairs, name: bytes) -> list[bytes]:
+    """Return a list header's members, in lower case (RFC 9110 section 5.6.1)."""
+    members = b",".join(_values(pairs, name)).lower().split(b",")
+    return [member for one in members if (member := one.strip(b" \t"))]
+
+
+def _is_nonce(key: bytes) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == _KEY_BYTES
+    except binascii.Error:
+        return False
