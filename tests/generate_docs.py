@@ -60,6 +60,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "partner_max_queued",
         "max_queued",
         "max_input_bytes",
+        "max_wait_seconds",
         "min_free_disk_bytes",
     ),
     "Leases and stopping": ("lease_seconds", "sweep_seconds", "shutdown_seconds"),

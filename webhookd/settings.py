@@ -7,6 +7,7 @@ stops the start with one line that names the setting and the fix.
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,10 +54,17 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="Port the API listens on; 0 picks a free one.")
     public_url: str = Field(
         "",
-        description="Base URL partners reach the API by; makes the links in answers and webhooks absolute.",
+        description="Scheme, host and path prefix partners reach the API by, such as "
+        "`https://example.com/hooks`. `Location`, the links in answers and webhooks and the OpenAPI "
+        "description are made with it, and with nothing else: no header of a request changes them. "
+        "Empty: they are paths.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Comma-separated addresses or networks whose `X-Forwarded-*` headers are believed."
+        (),
+        description="Comma-separated addresses or networks of proxies. Of a request that comes from one of "
+        "them `X-Forwarded-For` names the client or, only where that is missing, `Forwarded` (RFC 7239), "
+        "read from the right, past every address that is trusted too. A port after an address is allowed. "
+        "No other header is read.",
     )
     admin_key: str = Field(
         "", description="Fixes the admin key. Empty: `up` makes one at first start and prints it once."
@@ -109,6 +117,11 @@ class Settings(BaseSettings):
     )
     max_input_bytes: int = Field(
         262_144, ge=1_024, le=8_388_608, description="Largest body of a single submission, in bytes."
+    )
+    max_wait_seconds: Seconds = Field(
+        45.0,
+        description="Longest time a request is held by `wait=` or `Prefer: wait=`; a longer wish is "
+        "shortened to it. Keep it below the time-outs of the proxies on the way: many give up at 50 or 60.",
     )
     min_free_disk_bytes: int = Field(
         268_435_456, ge=0, description="Free space in the data dir below which submissions get 503."
@@ -180,8 +193,8 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
+        if value and not re.fullmatch(r"https?://[^/?#@\s\\]+(?:/[^?#\s\\]*)?", value):
+            raise ValueError("must be http:// or https://, a host, and perhaps a path, with nothing after it")
         return value.rstrip("/")
 
     @property

@@ -45,10 +45,14 @@ async def sqlite_face(tmp_path: Path) -> AsyncIterator[Face]:
 
 @pytest.fixture(params=["sqlite"])
 async def live(request: pytest.FixtureRequest, valkey: ValkeyServer, tmp_path: Path) -> AsyncIterator[Live]:
-    """A running API; parametrise indirectly with "postgresql" for the other database."""
-    if request.param == "sqlite":
+    """A running API; parametrise indirectly with "postgresql" for the other database.
+
+    Or with a pair: the database, and other settings.
+    """
+    database, settings = request.param if isinstance(request.param, tuple) else (request.param, {})
+    if database == "sqlite":
         url = f"sqlite:///{tmp_path / 'live.db'}"
     else:
         url = request.getfixturevalue("postgres_url")
-    async with live_api(url, valkey, tmp_path) as running:
+    async with live_api(url, valkey, tmp_path, **settings) as running:
         yield running

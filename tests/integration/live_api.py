@@ -163,8 +163,10 @@ class Live:
 
 
 @asynccontextmanager
-async def live_api(database_url: str, valkey: ValkeyServer, folder: Path) -> AsyncIterator[Live]:
-    """Migrate an empty database and serve the API on it."""
+async def live_api(
+    database_url: str, valkey: ValkeyServer, folder: Path, **changes: Any
+) -> AsyncIterator[Live]:
+    """Migrate an empty database and serve the API on it; `changes` are settings by their fields' names."""
     await migrate(database_url)
     encryption_key = generate_key()
     settings = Settings(
@@ -178,7 +180,7 @@ async def live_api(database_url: str, valkey: ValkeyServer, folder: Path) -> Asy
         shutdown_seconds=5,
         partner_rate=100_000,
         partner_burst=100_000,
-    )
+    ).model_copy(update=changes)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(settings))
         api = await stack.enter_async_context(api_process(settings))

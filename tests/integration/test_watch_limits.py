@@ -246,7 +246,7 @@ async def test_key_that_may_only_write_sees_the_tasks_it_submits_and_no_others(l
     await live.hand.finish(task["id"], 42)
     answer = await submitting
     assert (answer.status_code, answer.json()["result"]) == (200, 42)
-    assert answer.headers["preference-applied"] == "wait=60"
+    assert answer.headers["preference-applied"] == "wait=45"
     for path in (f"/v1/tasks/{task['id']}", f"/v1/tasks/{task['id']}/events", "/v1/messages", "/v1/tasks"):
         refused = await writer.get(path, params={"wait": 60} if path.endswith(task["id"]) else {})
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")

@@ -11,6 +11,7 @@ from tests.integration.live_api import Live
 from tests.services import ValkeyServer, until
 
 both_databases = pytest.mark.parametrize("live", ["sqlite", "postgresql"], indirect=True)
+impatient = pytest.mark.parametrize("live", [("sqlite", {"max_wait_seconds": 1.5})], indirect=True)
 
 
 async def poll(http: httpx.AsyncClient, task_id: str, **query: Any) -> httpx.Response:
@@ -163,8 +164,27 @@ async def test_preferred_wait_answers_200_with_the_finished_task(live: Live) -> 
     await live.hand.finish(page[0]["id"], 7)
     answer = await waiting
     assert answer.status_code == 200
-    assert answer.headers["preference-applied"] == "wait=50"
+    assert answer.headers["preference-applied"] == "wait=45"
     assert answer.json()["result"] == 7
+
+
+@impatient
+async def test_no_wait_is_longer_than_the_longest(live: Live) -> None:
+    partner = await live.partner()
+    task = await partner.submit()
+    feed = await partner.http.get("/v1/messages")
+    begun_at = time.monotonic()
+    answers = await asyncio.gather(
+        poll(partner.http, task["id"], wait=60),
+        poll(partner.http, task["id"], wait=10**30, version=task["version"]),
+        partner.http.get("/v1/messages", params={"wait": "60", "after": feed.json()["next_cursor"]}),
+        partner.http.get("/v1/messages", params={"wait": "1e300"}),
+        partner.http.post("/v1/tasks", json={"type": "demo.echo"}, headers={"Prefer": "wait=60"}),
+        partner.http.post("/v1/tasks", json={"type": "demo.echo"}, headers={"Prefer": f"wait={10**30}"}),
+    )
+    assert time.monotonic() - begun_at < 30
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 202, 202]
+    assert {answer.headers["preference-applied"] for answer in answers[4:]} == {"wait=1"}
 
 
 async def test_preferred_wait_that_was_too_short_answers_202(live: Live) -> None:

@@ -19,7 +19,7 @@ from webhookd.api.prefer import preferred_wait
         ("wait=1, wait=2", 1),
         (", ,wait=5,", 5),
         ("wait=0", 0),
-        ("wait=999999999", 999_999_999),
+        ("wait=99999999999999999999", 99_999_999_999_999_999_999),
     ],
 )
 def test_wait_is_read(header: str, seconds: int) -> None:
@@ -38,7 +38,6 @@ def test_wait_is_read(header: str, seconds: int) -> None:
         "wait=1.5",
         "wait=-1",
         "wait=1e3",
-        "wait=9999999999",
         "wait=٣",
         "wait 5",
         "wait=5 6",

@@ -55,6 +55,10 @@ class Call(Generic[B, Q]):
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    def located(self, path: str) -> dict[str, str]:
+        """Return the header that tells where something is, as the world sees it."""
+        return {"Location": f"{self.parts.options.base_url}{path}"}
+
     def narrowed(self, named: str | None) -> str | None:
         """Return the partner a listing is confined to: the caller's own, or the one an admin named.
 

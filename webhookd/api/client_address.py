@@ -1,13 +1,16 @@
 """Whose address a request came from, for the brake on guessing keys.
 
-Only proxies the operator trusts are believed: the address is the last one in `X-Forwarded-For` that no
-trusted proxy has.
+Only proxies the operator trusts are believed. Of what they say the address is the last one that no trusted
+proxy has; at a hop that says none, the one after it, which a trusted proxy has, is the best that is known.
+`X-Forwarded-For` is read or, only where that is missing, `Forwarded`: most proxies write the first, and pass
+on whatever a caller puts into the second.
 """
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
+from webhookd.api.forwarded import Address, forwarded, parse_address, x_forwarded_for
 from webhookd.core.errors import SettingsError
 
 Network = IPv4Network | IPv6Network
@@ -31,13 +34,16 @@ def parse_proxies(entries: Sequence[str]) -> tuple[Network, ...]:
 
 def client_address(peer: str | None, headers: Mapping[bytes, bytes], trusted: Sequence[Network]) -> str:
     """Return the caller's address, or network for IPv6; UNKNOWN where there is none (a unix socket)."""
-    address = _parse(peer or "")
-    if trusted and _is_trusted(address, trusted):
-        for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
-            before = _parse(hop.strip())
-            if before is None:
+    address = None if peer is None else parse_address(peer)
+    if address is not None and _is_trusted(address, trusted):
+        if (header := headers.get(b"x-forwarded-for")) is not None:
+            hops = x_forwarded_for(header.decode("latin-1"))
+        else:
+            hops = forwarded(headers.get(b"forwarded", b"").decode("latin-1"))
+        for hop in hops:
+            if hop is None:
                 break
-            address = before
+            address = hop
             if not _is_trusted(address, trusted):
                 break
     if address is None:
@@ -47,13 +53,5 @@ def client_address(peer: str | None, headers: Mapping[bytes, bytes], trusted: Se
     return str(address)
 
 
-def _is_trusted(address: IPv4Address | IPv6Address | None, trusted: Sequence[Network]) -> bool:
-    return address is not None and any(address in network for network in trusted)
-
-
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
+    return any(address in network for network in trusted)

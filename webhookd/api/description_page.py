@@ -64,7 +64,7 @@ class _Page:
         yield f"</nav><main><h1>{escape(title)}</h1>"
         for paragraph in info["description"].split("\n\n"):
             yield f"<p>{_text(paragraph)}</p>"
-        yield '<p>For programs: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).</p>'
+        yield '<p>For programs: <a href="openapi.json">/openapi.json</a> (OpenAPI 3.1).</p>'
         for tag in self._document["tags"]:
             yield f"<h2>{escape(tag['name'])}</h2><p>{_text(tag['description'])}</p>"
             for method, path, operation in self._of_tag(tag["name"]):

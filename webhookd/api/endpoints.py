@@ -60,7 +60,7 @@ async def create(call: Call[NewEndpoint, NoQuery]) -> Answer:
         made.add(conn)
         call.audit(conn, "endpoint.create", endpoint.id, partner_id=partner.id)
         document = _document(call, PacedEndpoint(endpoint=endpoint, pace=None)) | {"secret": made.shown}
-        return json_answer(201, document, {"Location": f"/v1/endpoints/{endpoint.id}"})
+        return json_answer(201, document, call.located(f"/v1/endpoints/{endpoint.id}"))
 
     return await call.once(effect)
 
@@ -160,7 +160,7 @@ async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
         )
         delivery = found(get_delivery(conn, delivery_id, None), "delivery")
         call.audit(conn, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
-        return json_answer(202, delivery_document(delivery), {"Location": f"/v1/deliveries/{delivery_id}"})
+        return json_answer(202, delivery_document(delivery), call.located(f"/v1/deliveries/{delivery_id}"))
 
     answer = await call.once(effect)
     call.parts.bell.ring(DELIVER_QUEUE)

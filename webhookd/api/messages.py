@@ -18,14 +18,13 @@ from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, Query, unknown_or_wrong
 from webhookd.core.records import Message
 
-LONGEST_WAIT_SECONDS: Final = 60.0
 LOOK_EVERY_SECONDS: Final = 1.0
 """For messages no signal tells of, and for lost signals."""
 _LONGEST_NUMBER: Final = 18
 
 
 class FeedQuery(Query):
-    """`GET /v1/messages`. A longer wait than LONGEST_WAIT_SECONDS is that long."""
+    """`GET /v1/messages`. `wait` is in seconds; more than the longest wait are as many."""
 
     after: str | None = Field(None, min_length=1, max_length=200)
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
@@ -39,7 +38,7 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
     partner_id = (await call.acting_partner(query.partner, place="query")).id
     after_seq, after_id = (0, "") if query.after is None else _read_cursor(query.after, partner_id)
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + min(query.wait, LONGEST_WAIT_SECONDS)
+    deadline = loop.time() + min(query.wait, call.parts.options.max_wait_seconds)
     page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
     if after_seq > page.last_seq or page.after_id not in (None, after_id):
         raise _unknown_cursor()

@@ -96,7 +96,7 @@ _TRACEPARENT: Final[Json] = {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9
 
 RESPONSE_HEADERS: Final[Mapping[str, Json]] = {
     "traceparent": _header("Where the call stands in its trace.", _TRACEPARENT, required=True),
-    "Location": _header("Where it is to be found.", {"type": "string", "pattern": "^/v1/"}),
+    "Location": _header("Where it is to be found.", {"type": "string", "pattern": "^(https?://.+)?/v1/"}),
     "ETag": _header("Of the whole answer.", {"type": "string", "pattern": '^"[0-9a-f]+"$'}),
     "Retry-After": _header("Seconds until it is worth asking again.", {"type": "integer", "minimum": 1}),
     "Cache-Control": _header("Who may keep the answer.", _TEXT),
@@ -106,7 +106,9 @@ RESPONSE_HEADERS: Final[Mapping[str, Json]] = {
     ),
     "RateLimit-Policy": _header("For partners: the burst (q), and the seconds it fills in (w).", _TEXT),
     "Idempotency-Replayed": _header("The answer is that of an earlier call.", {"const": "true"}),
-    "Preference-Applied": _header("The wait that was granted.", _TEXT),
+    "Preference-Applied": _header(
+        "The wait that was applied, in seconds: `wait=45` where more was wished for.", _TEXT
+    ),
     "WWW-Authenticate": _header("How to authenticate.", {"const": "Bearer"}, required=True),
 }
 
@@ -121,7 +123,11 @@ HEADER_PARAMETERS: Final[Mapping[str, Json]] = {
         "The same key with the same body answers as before, for 24 hours. Bare, or a quoted string.",
         {"type": "string", "maxLength": MAX_CHARS, "pattern": "^[!#-~]([ -~]*[!-~])?$"},
     ),
-    "Prefer": _parameter("Prefer", "`wait=N`: hold the call up to N seconds (at most 60).", _TEXT),
+    "Prefer": _parameter(
+        "Prefer",
+        "`wait=N`: hold the call up to N seconds (45 at most, or what the operator set instead).",
+        _TEXT,
+    ),
     "If-None-Match": _parameter("If-None-Match", "An ETag had before.", _TEXT),
     "Last-Event-ID": _parameter("Last-Event-ID", "The version seen last.", _TEXT),
     "traceparent": _parameter("traceparent", "The trace to go on with (W3C Trace Context).", _TEXT),

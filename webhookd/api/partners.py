@@ -111,7 +111,7 @@ async def create_partner(call: Call[NewPartner, NoQuery]) -> Answer:
         call.audit(conn, "partner.create", partner.id, partner_id=partner.id, detail={"name": partner.name})
         document = _document(call, partner)
         document |= {"key": key.text, "secret": secret}
-        return json_answer(201, document, {"Location": f"/v1/partners/{partner.id}"})
+        return json_answer(201, document, call.located(f"/v1/partners/{partner.id}"))
 
     return await call.once(effect)
 

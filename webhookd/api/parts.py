@@ -30,6 +30,7 @@ class ApiOptions:
     max_batch_bytes: int = 8_388_608
     max_body_bytes: int = 65_536
     body_timeout_seconds: float = 30.0
+    max_wait_seconds: float = 45.0
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 

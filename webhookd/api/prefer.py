@@ -9,7 +9,7 @@ _PARAMETER: Final = rf"{_TOKEN}(?:[ \t]*=[ \t]*{_WORD}?)?"
 _PREFERENCE: Final = re.compile(
     rf"[ \t]*({_TOKEN})(?:[ \t]*=[ \t]*({_WORD}))?(?:[ \t]*;(?:[ \t]*{_PARAMETER})?)*[ \t]*"
 )
-_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_SECONDS: Final = re.compile(r"[0-9]+")
 _LONGEST: Final = 1_000
 
 

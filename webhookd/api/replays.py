@@ -85,7 +85,7 @@ async def create(call: Call[NewReplay, NoQuery]) -> Answer:
         replay = create_replay(conn, counted)
         detail = {"matched": replay.matched, "dry_run": replay.dry_run}
         call.audit(conn, "replay.create", replay.id, partner_id=partner_id, detail=detail)
-        return json_answer(202, replay_document(replay), {"Location": f"/v1/replays/{replay.id}"})
+        return json_answer(202, replay_document(replay), call.located(f"/v1/replays/{replay.id}"))
 
     return await call.once(effect)
 

@@ -16,7 +16,7 @@ from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
 from webhookd.api.routes import ANY_KEY, AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
-from webhookd.api.watch import LONGEST_WAIT_SECONDS, TaskQuery, hold
+from webhookd.api.watch import TaskQuery, hold
 from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
 from webhookd.core.listing import TaskFilter
@@ -72,7 +72,7 @@ async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
     wait_seconds = preferred_wait(call.header(b"prefer"))
     if wait_seconds is None:
         return task_answer(call, shown, status=202, replayed=accepted.replayed)
-    wait_seconds = min(wait_seconds, LONGEST_WAIT_SECONDS)
+    wait_seconds = int(min(wait_seconds, parts.options.max_wait_seconds))  # whole seconds, as RFC 7240 has it
     try:
         shown = (await hold(call, shown.id, seconds=wait_seconds, enough=lambda task: task.done)).task
     except Unavailable:
@@ -87,10 +87,11 @@ async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
 async def show_task(call: Call[None, TaskQuery]) -> Answer:
     """`GET /v1/tasks/{id}`; with `wait` it is held until there is news."""
     task_id, query = call.path_params["id"], call.query
-    if not query.wait_seconds:
+    if not query.wait:
         task = found(await call.parts.store.tasks.get(task_id, call.caller.partner_id), "task")
         return task_answer(call, task, status=200)
-    snapshot = await hold(call, task_id, seconds=query.wait_seconds, enough=query.satisfied_by)
+    seconds = min(query.wait, call.parts.options.max_wait_seconds)
+    snapshot = await hold(call, task_id, seconds=seconds, enough=query.satisfied_by)
     return task_answer(call, snapshot.task, status=200, body=snapshot.body)
 
 
@@ -160,7 +161,7 @@ def task_answer(
     if not task.done:
         headers["Retry-After"] = retry_after(seconds_until_news(call, task))
     if status == 202:
-        headers["Location"] = f"/v1/tasks/{task.id}"
+        headers |= call.located(f"/v1/tasks/{task.id}")
     if replayed:
         headers[REPLAYED] = "true"
     wanted = call.header(b"if-none-match") if status == 200 and call.method == "GET" else None

@@ -6,7 +6,6 @@ What the answer looks like is `tasks`' business; streams are `events` and `strea
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from pydantic import Field
 from starlette.requests import ClientDisconnect
@@ -20,20 +19,12 @@ from webhookd.core.errors import Unauthenticated
 from webhookd.core.records import Task
 from webhookd.flows.watch import Ended, Snapshot, Watch
 
-LONGEST_WAIT_SECONDS: Final = 60
-"""Proxies on the way commonly cut what is silent for longer."""
-
 
 class TaskQuery(Query):
-    """`GET /v1/tasks/{id}`. Seconds to wait (more than LONGEST_WAIT_SECONDS are as many) for a version."""
+    """`GET /v1/tasks/{id}`. `wait` is in seconds; more than the longest wait are as many."""
 
-    wait: int | None = Field(None, ge=0)
+    wait: int = Field(0, ge=0)
     version: int | None = Field(None, ge=0)
-
-    @property
-    def wait_seconds(self) -> int:
-        """How long to hold the request."""
-        return min(self.wait or 0, LONGEST_WAIT_SECONDS)
 
     def satisfied_by(self, task: Task) -> bool:
         """Whether there is news: a later version; where none was named, the end."""

@@ -68,6 +68,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                 base_url=settings.public_url,
                 admin_key_hash=operator_key_hash(settings.admin_key) if settings.admin_key else None,
                 max_input_bytes=settings.max_input_bytes,
+                max_wait_seconds=settings.max_wait_seconds,
                 trusted_proxies=parse_proxies(settings.trusted_proxies),
             ),
             store=store,
