@@ -172,3 +172,25 @@ async def test_gauge_goes_on_after_a_failure(world: World) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_nothing_looks_at_the_servers_any_more_once_run_has_ended(world: World) -> None:
+    looks: list[str] = []
+
+    async def look() -> Status:
+        looks.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            looks.append("ended")
+        return world.broker
+
+    gauge = LoadGauge(
+        world.counters, look_at_broker=look, free_disk_bytes=lambda: 77, monotonic=lambda: world.now
+    )
+    running = asyncio.create_task(gauge.run())
+    await until(lambda: looks, what="the look")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert looks == ["begun", "ended"]

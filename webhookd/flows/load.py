@@ -89,13 +89,18 @@ class LoadGauge:
         self._looked_at = float("-inf")
 
     async def run(self) -> None:
-        """Refresh for ever; cancel it to stop."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception:  # noqa: BLE001 - stale figures beat none for the rest of the process's life
-                _log.exception("load_unknown")
-            await asyncio.sleep(REFRESH_SECONDS)
+        """Refresh for ever; cancel it to stop, which ends a reading under way too."""
+        try:
+            while True:
+                try:
+                    await self.refresh()
+                except Exception:  # noqa: BLE001 - stale figures beat none for the rest of the process's life
+                    _log.exception("load_unknown")
+                await asyncio.sleep(REFRESH_SECONDS)
+        finally:
+            if self._refreshing is not None:
+                self._refreshing.cancel()
+                await asyncio.wait([self._refreshing])
 
     async def refresh(self) -> None:
         """Read the figures now; calls that come while one is under way wait for that one."""
