@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tests.conftest import missing
 from tests.contract.seeds import (
     EXHAUSTED,
     answered,
@@ -26,7 +27,8 @@ from tests.contract.seeds import (
 )
 from tests.contract.work import submit, task_of
 from tests.faults.installation import free_port
-from tests.services import PostgresServer, ValkeyServer
+from tests.pooler import PgBouncer
+from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.schema import deliveries, endpoints, queues, tasks
@@ -319,6 +321,25 @@ async def test_schema_that_is_missing_or_newer_is_found(postgres_url: str) -> No
     says(levels["database"], Level.PROBLEM, "9999", "newer release")
     assert ("queues", "the database's schema") in diagnosis.skipped
     assert "clocks" in levels
+
+
+async def test_database_in_another_encoding_and_pooler_are_found(postgres: Databases) -> None:
+    url = postgres.create_database()
+    await migrate(url)
+    try:
+        with PgBouncer(url) as pooler:
+            says(await only("database", database_url=pooler.url(url)), Level.OK, "pooler")
+    except ServiceMissing as error:
+        missing(error)
+    finally:
+        postgres.drop_database(url)
+    name = new_id(ids.SESSION, 0)
+    postgres.execute(
+        f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    url = f"{postgres.admin_url.rpartition('/')[0]}/{name}"
+    says(await only("database", database_url=url), Level.PROBLEM, "LATIN1", "UTF8")
+    postgres.drop_database(url)
 
 
 async def test_postgresql_that_does_not_keep_its_commits_is_found(crashable_postgres: PostgresServer) -> None:

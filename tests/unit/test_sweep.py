@@ -50,6 +50,7 @@ class Store:
 
     clock: Clock
     away: bool = False
+    read_only: bool = False
     slow_seconds: float = 0.0
     taken_back: int = 0
 
@@ -95,6 +96,7 @@ def sweeper(store: Store) -> Sweeper:
         now_ms=lambda: 1,
         every_seconds=1.0,
         lease_seconds=LEASE_SECONDS,
+        is_written=lambda: not store.read_only,
     )
 
 
@@ -103,7 +105,7 @@ async def test_lease_that_ran_out_is_taken_back_at_once(sweeper: Sweeper, store:
     assert store.taken_back == 1
 
 
-@pytest.mark.parametrize("trouble", ["away", "slow"])
+@pytest.mark.parametrize("trouble", ["away", "read-only", "slow"])
 async def test_after_an_outage_leases_count_once_there_was_time_to_renew_them(
     trouble: str, sweeper: Sweeper, store: Store, clock: Clock
 ) -> None:
@@ -112,6 +114,12 @@ async def test_after_an_outage_leases_count_once_there_was_time_to_renew_them(
         with pytest.raises(Unavailable):
             await sweeper.sweep()
         store.away = False
+    elif trouble == "read-only":
+        store.read_only = True
+        await sweeper.sweep()
+        clock.now += 10 * LEASE_SECONDS
+        await sweeper.sweep()
+        store.read_only = False
     else:
         store.slow_seconds = LEASE_SECONDS
     await sweeper.sweep()

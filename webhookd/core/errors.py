@@ -132,9 +132,31 @@ class Overloaded(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """Raised when the store cannot be reached, or the outcome of a commit is unknown."""
+    """Raised when the store cannot be reached, or the outcome of a commit is unknown.
+
+    `reason` is for logs and operators only: it may name hosts.
+    """
 
     status, code, title = 503, "unavailable", "Unavailable"
+
+    def __init__(self, detail: str, *, retry_after_seconds: float | None = None, reason: str = "") -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.reason = reason
+
+
+class StoreFault(ServiceError):
+    """Raised when the store refuses a statement or a value, which trying again does not mend.
+
+    `reason` is for logs only. It names the statement, never a value.
+    """
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__("Something went wrong on our side; the trace id finds it in the logs.")
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return what logs say."""
+        return self.reason
 
 
 class SettingsError(WebhookdError):

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
 from webhookd.core.errors import ServiceError
 
 log = structlog.get_logger(__name__)
+
+AGAIN_SECONDS: Final = 1.0
 
 
 class Sessions(Protocol):
@@ -74,6 +76,8 @@ class Lease:
         self._detail = detail
         self._lease_seconds = lease_seconds
         self._valid_until = 0.0
+        self.renewed = True
+        """Whether the last renewal was written. Where it was not, others cannot write theirs either."""
         self.id = new_id()
         self.on_lost: list[Callable[[], None]] = []
 
@@ -99,13 +103,17 @@ class Lease:
         self._valid_until = started + self._lease_seconds
 
     async def keep(self) -> None:
-        """Renew until cancelled, three times a lease."""
+        """Renew until cancelled, three times a lease; sooner after a renewal that was not written."""
         while True:
-            await asyncio.sleep(self._lease_seconds / 3)
+            usual_seconds = self._lease_seconds / 3
+            await asyncio.sleep(usual_seconds if self.renewed else min(AGAIN_SECONDS, usual_seconds))
             try:
                 await self._renew()
             except ServiceError as error:
+                self.renewed = False
                 log.warning("lease_not_renewed", session=self.id, reason=error.detail)
+            else:
+                self.renewed = True
 
     async def end(self) -> None:
         """Give the lease up, so that others take over at once what is left."""

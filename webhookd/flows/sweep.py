@@ -109,7 +109,11 @@ class Chore:
 
 
 class Sweeper:
-    """`run` sweeps until cancelled; `ring` makes it sweep at once."""
+    """`run` sweeps until cancelled; `ring` makes it sweep at once.
+
+    `is_written` tells whether this process could renew its own lease: a store that can be read and not
+    written (a standby, a full disk) is away as well, and nobody else's lease can have been renewed.
+    """
 
     def __init__(
         self,
@@ -121,6 +125,7 @@ class Sweeper:
         now_ms: Callable[[], int],
         every_seconds: float,
         lease_seconds: float,
+        is_written: Callable[[], bool] = lambda: True,
         chores: Sequence[Chore] = (),
     ) -> None:
         self._repairs = repairs
@@ -130,6 +135,7 @@ class Sweeper:
         self._now_ms = now_ms
         self._every_seconds = every_seconds
         self._lease_seconds = lease_seconds
+        self._is_written = is_written
         self._was_away = False
         self._leases_count_from = 0.0
         self._chores = (*chores, Chore(name="heal", every_seconds=HEAL_SECONDS, step=self._heal))
@@ -160,6 +166,8 @@ class Sweeper:
 
         Raises ServiceError where the store is away.
         """
+        if not self._is_written():
+            self._was_away = True
         try:
             return await self._sweep()
         except ServiceError:

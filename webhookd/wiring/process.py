@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from webhookd.adapters.broker import Ringer
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.keys_file import KeysFile
@@ -27,10 +29,12 @@ from webhookd.adapters.store.migrate import current_revision, newest_revision
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault
 from webhookd.core import ids
-from webhookd.core.errors import SettingsError
+from webhookd.core.errors import ServiceError, SettingsError
 from webhookd.flows.lease import Lease
 from webhookd.settings import Settings
 from webhookd.wiring.tracing import Tracing, open_tracing, wants_spans
+
+log = structlog.get_logger(__name__)
 
 KEYS_FILE = "encryption.keys"
 
@@ -177,7 +181,10 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
                 metrics=metrics,
                 tracing=tracing,
             )
-        await lease.end()
+        try:
+            await lease.end()
+        except ServiceError as error:  # it runs out by itself; the process has done its work
+            log.warning("lease_not_ended", session=lease.id, reason=error.detail)
     finally:
         await ringer.aclose()
         await signals.aclose()

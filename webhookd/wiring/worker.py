@@ -159,6 +159,7 @@ def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
         now_ms=now_ms,
         every_seconds=settings.sweep_seconds,
         lease_seconds=settings.lease_seconds,
+        is_written=lambda: common.lease.renewed,
         chores=(
             Chore(name="replay", every_seconds=settings.sweep_seconds, step=replay),
             Chore(name="settle", every_seconds=settings.sweep_seconds, step=settle),

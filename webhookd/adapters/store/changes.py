@@ -8,6 +8,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, select
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import feeds, messages
 
 
@@ -30,7 +31,7 @@ def read_positions(conn: Connection, partner_ids: Collection[str] | None) -> dic
     """Return partner ids to last feed numbers."""
     statement = select(feeds.c.partner_id, feeds.c.last_seq)
     if partner_ids is not None:
-        statement = statement.where(feeds.c.partner_id.in_(sorted(partner_ids)))
+        statement = statement.where(among(conn, feeds.c.partner_id, partner_ids))
     return {row.partner_id: row.last_seq for row in conn.execute(statement)}
 
 

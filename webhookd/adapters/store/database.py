@@ -20,13 +20,13 @@ from sqlalchemy.exc import DBAPIError
 
 from webhookd.adapters.store.drivers import Driver, make_driver, parse_url
 from webhookd.adapters.store.drivers.faults import (
-    as_unavailable,
+    as_ours,
     is_environmental,
-    lost_a_deadlock,
+    is_worth_another_try,
     public_error,
     reason_of,
 )
-from webhookd.core.errors import SettingsError, Unavailable, WebhookdError
+from webhookd.core.errors import ServiceError, SettingsError, Unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +37,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 BATCH_LIMIT = 500
 GATHER_SECONDS = 0.002
+TRIES = 3
 DEADLOCK_PAUSE_SECONDS = 0.02
 """The other one of a deadlock is given time to take what it waited for, or the two would meet again."""
 NO_ANSWER = "The database does not answer in time."
@@ -84,6 +85,7 @@ class Database:
         self._driver = driver
         self.url = url
         self.dialect = driver.dialect
+        self.pooled = driver.pooled
         self.figures = CommitFigures()
         self.patience_seconds: float | None = None
         self.write_error: str | None = None
@@ -99,12 +101,14 @@ class Database:
         Raises SettingsError (naming WEBHOOKD_DATABASE_URL) for a URL that cannot work.
         """
         parsed = parse_url(url)
-        driver = make_driver(parsed, writes_apart=writes_apart)
-        database = cls(driver, parsed)
         try:
-            await database.read(lambda conn: conn.execute(text("SELECT 1")))
-        except WebhookdError as error:
-            await driver.close()
+            database = cls(await make_driver(parsed, writes_apart=writes_apart), parsed)
+            try:
+                await database.read(lambda conn: conn.execute(text("SELECT 1")))
+            except ServiceError:
+                await database.close()
+                raise
+        except ServiceError as error:
             raise SettingsError(
                 f"WEBHOOKD_DATABASE_URL: cannot open {parsed.render_as_string()}: {reason_of(error)}."
             ) from error
@@ -114,7 +118,7 @@ class Database:
         self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run `work(conn, *args)` on a reading connection. Raises Unavailable when the database is away."""
-        with as_unavailable():
+        with as_ours():
             reading = self._driver.read(lambda conn: work(conn, *args, **kwargs))
             return await (reading if self.patience_seconds is None else self._patiently(reading))
 
@@ -124,21 +128,14 @@ class Database:
         """Run `work(conn, *args)` in a transaction of its own. For rare writes; hot ones use `grouped`."""
 
         async def run() -> R:
-            for last in (False, False, True):
-                try:
-                    with as_unavailable():
-                        result = await self._driver.write(lambda conn: work(conn, *args, **kwargs))
-                except DBAPIError as error:
-                    if last or not lost_a_deadlock(error):
-                        raise
-                    await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
-                except Unavailable as error:
-                    self.write_error = error.detail
-                    raise
-                else:
-                    self.write_error = None
-                    return result
-            raise AssertionError("unreachable")
+            try:
+                with as_ours():
+                    result = await self._tenaciously(lambda conn: work(conn, *args, **kwargs))
+            except Unavailable as error:
+                self.write_error = error.detail
+                raise
+            self.write_error = None
+            return result
 
         writing = asyncio.ensure_future(run())
         writing.add_done_callback(_look_away)
@@ -165,6 +162,16 @@ class Database:
             self._arrived.set()
             await self._committer
         await self._driver.close()
+
+    async def _tenaciously(self, work: Callable[[Connection], R]) -> R:
+        for _ in range(TRIES - 1):
+            try:
+                return await self._driver.write(work)
+            except DBAPIError as error:
+                if not is_worth_another_try(error):
+                    raise
+            await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
+        return await self._driver.write(work)
 
     async def _patiently(self, reading: Awaitable[R]) -> R:
         try:
@@ -203,16 +210,13 @@ class Database:
                 # What the answers lead to (the next claim) joins the next transaction.
                 await asyncio.sleep(0)
 
-    async def _commit(self, jobs: list[_Job], tries: int = 3) -> None:
+    async def _commit(self, jobs: list[_Job]) -> None:
         started = asyncio.get_running_loop().time()
         try:
-            results = await self._driver.write(lambda conn: _run_jobs(conn, jobs))
+            results = await self._tenaciously(lambda conn: _run_jobs(conn, jobs))
         except Exception as error:  # noqa: BLE001 - every failure is handed to the callers it belongs to
             self.figures.failures += 1
-            if tries > 1 and lost_a_deadlock(error):
-                await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
-                await self._commit(jobs, tries - 1)
-            elif len(jobs) > 1 and not is_environmental(error):
+            if len(jobs) > 1 and not is_environmental(error):
                 middle = len(jobs) // 2
                 await self._commit(jobs[:middle])
                 await self._commit(jobs[middle:])

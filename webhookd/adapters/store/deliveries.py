@@ -12,6 +12,7 @@ from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.rows import delivery_from, names, select_deliveries
+from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
 from webhookd.core import ids
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
@@ -102,7 +103,7 @@ def list_attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[Attempt
     """Return the attempts of these deliveries, in the order they were made."""
     rows = conn.execute(
         select(attempts)
-        .where(attempts.c.delivery_id.in_(delivery_ids))
+        .where(among(conn, attempts.c.delivery_id, delivery_ids))
         .order_by(attempts.c.at_ms, attempts.c.delivery_id, attempts.c.number)
     )
     return [_attempt_from(row) for row in rows]

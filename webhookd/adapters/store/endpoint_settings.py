@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
 from webhookd.adapters.store.lanes.rows import pace_from_text
 from webhookd.adapters.store.rows import endpoint_from, names_json
+from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import endpoints, lanes, partners
 from webhookd.core.errors import Conflict
 from webhookd.core.pacing import Pace
@@ -83,7 +84,7 @@ def unknown_endpoints(conn: Connection, partner_id: str, endpoint_ids: Iterable[
     wanted = sorted(set(endpoint_ids))
     known = conn.execute(
         select(endpoints.c.id).where(
-            endpoints.c.id.in_(wanted),
+            among(conn, endpoints.c.id, wanted),
             endpoints.c.partner_id == partner_id,
             endpoints.c.deleted_ms.is_(None),
         )

@@ -12,6 +12,7 @@ from webhookd.adapters.store.claims import claimed_task, read_bodies
 from webhookd.adapters.store.lanes.claims import due_delivery, with_messages
 from webhookd.adapters.store.lanes.rows import open_lane
 from webhookd.adapters.store.lanes.targets import read_targets
+from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, tasks
 from webhookd.core.dispatch import DueDelivery
 from webhookd.core.model import DeliveryState
@@ -47,6 +48,6 @@ def _open_lanes(conn: Connection, lane_ids: set[str]) -> list[Row[Any]]:
             endpoints.c.retry_cap_seconds,
         )
         .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
-        .where(lanes.c.id.in_(sorted(lane_ids)), open_lane())
+        .where(among(conn, lanes.c.id, lane_ids), open_lane())
     )
     return list(conn.execute(wanted))

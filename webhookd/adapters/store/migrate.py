@@ -16,11 +16,11 @@ from typing import Any, cast
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 import webhookd
 from webhookd.adapters.store.drivers import parse_url
 from webhookd.adapters.store.drivers.faults import reason_of
+from webhookd.adapters.store.drivers.server import careful_engine, require_utf8
 from webhookd.core.errors import SettingsError
 
 _ADVISORY_LOCK = 0x77_65_62_68  # "webh"
@@ -55,9 +55,11 @@ async def migrate(url: str) -> tuple[str | None, str]:
     try:
         if parsed.get_backend_name() == "sqlite":
             return _migrate_sqlite(parsed)
-        engine = create_async_engine(parsed, connect_args={"timeout": 5})
+        engine = careful_engine(parsed)
         try:
             async with engine.begin() as conn:
+                encoding = await conn.execute(text("SELECT current_setting('server_encoding')"))
+                require_utf8(encoding.scalar_one(), parsed)
                 await conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
                 return await conn.run_sync(_upgrade)
         finally:
@@ -72,7 +74,7 @@ async def migrate(url: str) -> tuple[str | None, str]:
 def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
     path = Path(cast("str", url.database))
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, or_, select
 from webhookd.adapters.entropy import new_id, new_trace
 from webhookd.adapters.store import publish_statements as statements
 from webhookd.adapters.store.rows import names
-from webhookd.adapters.store.rowset import pack
+from webhookd.adapters.store.rowset import among, pack
 from webhookd.adapters.store.schema import endpoints
 from webhookd.core import ids
 from webhookd.core.model import TRANSIENT_EVENTS, DeliveryState, subscribes
@@ -204,8 +204,8 @@ class Publisher:
         rows = conn.execute(
             select(endpoints).where(
                 or_(
-                    (endpoints.c.partner_id.in_(open_partners)) & endpoints.c.deleted_ms.is_(None),
-                    endpoints.c.id.in_(named),
+                    (among(conn, endpoints.c.partner_id, open_partners)) & endpoints.c.deleted_ms.is_(None),
+                    among(conn, endpoints.c.id, named),
                 )
             )
         )
@@ -220,7 +220,7 @@ def partners_listening(conn: Connection, partner_ids: set[str], event: str) -> s
     rows = conn.execute(
         select(endpoints.c.partner_id)
         .where(
-            endpoints.c.partner_id.in_(sorted(partner_ids)),
+            among(conn, endpoints.c.partner_id, partner_ids),
             endpoints.c.deleted_ms.is_(None),
             endpoints.c.events.contains(f'"{event}"'),
         )

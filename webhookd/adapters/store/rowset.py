@@ -11,9 +11,12 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
+    ColumnElement,
+    Connection,
     Subquery,
     Table,
     Text,
+    any_,
     bindparam,
     cast,
     column,
@@ -57,6 +60,18 @@ def rowset(dialect: str, name: str, columns: dict[str, type[TypeEngine[Any]]]) -
 def pack(rows: Iterable[Sequence[object]]) -> str:
     """Return `rows` as the text a rowset parameter takes."""
     return orjson.dumps(list(rows)).decode()
+
+
+def among(conn: Connection, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """Return `column IN values` for any number of them: they travel as one parameter.
+
+    Both databases number their parameters with 15 bits, and a request may name more ids than that.
+    """
+    wanted = sorted(set(values))
+    if conn.dialect.name == POSTGRESQL:
+        return column == any_(bindparam(None, wanted, type_=postgresql.ARRAY(Text)))
+    given = func.json_each(bindparam(None, orjson.dumps(wanted).decode(), type_=Text)).table_valued("value")
+    return column.in_(select(given.c.value))
 
 
 def upsert(dialect: str) -> Any:

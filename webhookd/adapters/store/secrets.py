@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from webhookd.adapters.entropy import new_id
+from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import secrets
 from webhookd.core import ids
 from webhookd.core.records import SealedSecret
@@ -77,7 +78,9 @@ def live(
 ) -> list[SealedSecret]:
     """Return what signs at `now_ms` for these endpoints (None: the partner's own), newest first."""
     wanted = set(endpoint_ids)
-    chosen: ColumnElement[bool] = secrets.c.endpoint_id.in_([one for one in wanted if one is not None])
+    chosen: ColumnElement[bool] = among(
+        conn, secrets.c.endpoint_id, [one for one in wanted if one is not None]
+    )
     if None in wanted:
         chosen = or_(chosen, secrets.c.endpoint_id.is_(None))
     statement = (

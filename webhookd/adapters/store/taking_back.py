@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, case, func, select
 from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.ends import Ends, write_bodies, write_runs
 from webhookd.adapters.store.lanes.rows import lanes_wake
+from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, sessions, tasks
 from webhookd.core.model import TASKS, DeliveryState, TaskMove, TaskState
 from webhookd.core.records import Run, TaskSignal
@@ -185,7 +186,7 @@ def _take_back_deliveries(conn: Connection, which: Any, now_ms: int) -> bool:
         return False
     lane_ids = sorted({row.lane_id for row in held})
     conn.execute(
-        select(lanes.c.id).where(lanes.c.id.in_(lane_ids)).order_by(lanes.c.id).with_for_update()
+        select(lanes.c.id).where(among(conn, lanes.c.id, lane_ids)).order_by(lanes.c.id).with_for_update()
     ).all()
     # Again under the lanes' locks: what was recorded meanwhile is no longer held.
     counts = {

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Text, select
 from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.ends import Ends, read_tasks, write_bodies
 from webhookd.adapters.store.rows import counts_from, select_counts, select_tasks, task_from
-from webhookd.adapters.store.rowset import pack, rowset
+from webhookd.adapters.store.rowset import among, pack, rowset
 from webhookd.adapters.store.schema import deliveries, runs, tasks
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TASKS, TaskMove, TaskState
@@ -170,7 +170,7 @@ def _owned(statement: Select[Any], partner_id: str | None) -> Select[Any]:
 def _counted(conn: Connection, found: list[Task]) -> list[Task]:
     counts: dict[str, DeliveryCounts] = {}
     if found:
-        wanted = deliveries.c.task_id.in_([task.id for task in found])
+        wanted = among(conn, deliveries.c.task_id, [task.id for task in found])
         counts = {row.task_id: counts_from(row) for row in conn.execute(select_counts().where(wanted))}
     return [replace(task, deliveries=counts.get(task.id, DeliveryCounts())) for task in found]
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, Select, select
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.ends import read_tasks
 from webhookd.adapters.store.rows import delivery_from, select_deliveries
+from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, tasks
 from webhookd.core import ids
 from webhookd.core.records import Run
@@ -113,10 +114,12 @@ def read_trace(conn: Connection, any_id: str, partner_id: str | None) -> Trace |
 def _histories(conn: Connection, task_ids: Sequence[str]) -> list[History]:
     if not task_ids:
         return []
-    run_rows = conn.execute(select(runs).where(runs.c.task_id.in_(task_ids)).order_by(runs.c.token))
-    message_rows = conn.execute(_messages().where(messages.c.task_id.in_(task_ids)).order_by(messages.c.id))
+    run_rows = conn.execute(select(runs).where(among(conn, runs.c.task_id, task_ids)).order_by(runs.c.token))
+    message_rows = conn.execute(
+        _messages().where(among(conn, messages.c.task_id, task_ids)).order_by(messages.c.id)
+    )
     delivery_rows = conn.execute(
-        select_deliveries().where(deliveries.c.task_id.in_(task_ids)).order_by(deliveries.c.id)
+        select_deliveries().where(among(conn, deliveries.c.task_id, task_ids)).order_by(deliveries.c.id)
     ).all()
     made = _by(_attempts(conn, [row.id for row in delivery_rows]), lambda attempt: attempt.delivery_id)
     task_runs = _by([_run_from(row) for row in run_rows], lambda run: run.task_id)
@@ -157,7 +160,7 @@ def _messages() -> Select[Any]:
 
 def _attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[AttemptMade]:
     columns = [column for column in attempts.c if column.name not in ("headers", "excerpt")]
-    statement = select(*columns).where(attempts.c.delivery_id.in_(delivery_ids))
+    statement = select(*columns).where(among(conn, attempts.c.delivery_id, delivery_ids))
     rows = conn.execute(statement.order_by(attempts.c.delivery_id, attempts.c.number)).mappings()
     return [AttemptMade(**row) for row in rows]
 

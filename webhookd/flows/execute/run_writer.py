@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
+from typing import Final
 
 import structlog
 
-from webhookd.core.errors import ServiceError
+from webhookd.core.errors import Overloaded, ServiceError, Unavailable
 from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.facts import RunEnded
 from webhookd.core.records import TaskSignal
@@ -16,6 +18,8 @@ from webhookd.flows.execute.run import Run
 from webhookd.flows.lease import Lease
 
 log = structlog.get_logger(__name__)
+
+NOT_RECORDED: Final = "end_not_recorded"
 
 
 class RunWriter:
@@ -42,20 +46,29 @@ class RunWriter:
         self._writing: set[asyncio.Task[None]] = set()
 
     async def end(self, run: Run, end: TaskEnd) -> None:
-        """Write the end, however long the store is away, unless the lease is lost meanwhile."""
+        """Write the end, however long the store is away, unless the lease is lost meanwhile.
+
+        An end the store will never take (a text it cannot hold) is written as a failure instead: a task
+        must not stay running for what it returned.
+        """
         began = perf_counter()
         pause_seconds = 0.1
         while True:
             try:
                 recorded = await self._tasks.record(end)
                 break
-            except ServiceError as error:
-                if run.session_id != self._lease.id:
-                    recorded = Recorded(lost=True)
-                    break
+            except (Unavailable, Overloaded) as error:
                 log.warning("task_end_not_written", task=end.task.id, reason=error.detail)
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(2.0, pause_seconds * 2)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the task must not stay running
+                log.error("task_end_refused", task=end.task.id, end=end.end.value, reason=_reason(error))  # noqa: TRY400 - a traceback may hold values
+                if end.error_code != NOT_RECORDED:
+                    end = _failure(end)
+                    continue
+            if run.session_id != self._lease.id:
+                recorded = Recorded(lost=True)
+                break
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2.0, pause_seconds * 2)
         if recorded.signal is not None:
             self._publish([recorded.signal])
         if recorded.deliveries:
@@ -100,11 +113,31 @@ class RunWriter:
                     return
                 self._publish([signal])
                 self._ring("deliver")
-        except ServiceError as error:
-            log.info("progress_not_written", task=run.task.id, reason=error.detail)
+        except Exception as error:  # noqa: BLE001 - it is only progress; the next report may do
+            log.info("progress_not_written", task=run.task.id, reason=_reason(error))
         finally:
             run.writing = False
 
     def _tell(self, fact: RunEnded) -> None:
         for tell in self._listeners:
             tell(fact)
+
+
+def _failure(end: TaskEnd) -> TaskEnd:
+    """Return the end of a task whose own end the store refuses: nothing of it is kept."""
+    return replace(
+        end,
+        end=End.FAILED,
+        result_json=None,
+        error_code=NOT_RECORDED,
+        error_message="It ended, but how it ended could not be stored; the log has the reason.",
+        due_ms=None,
+        reason="task_failed",
+        progress_percent=None,
+        progress_message=None,
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Say what it was without a value in it: an exception's text may hold what the function returned."""
+    return str(error) if isinstance(error, ServiceError) else type(error).__name__

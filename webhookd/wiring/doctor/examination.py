@@ -7,7 +7,7 @@ from typing import Final
 
 from webhookd.adapters.store.drivers.faults import reason_of
 from webhookd.core.diagnosis import Finding, Level, problem, warning
-from webhookd.core.errors import WebhookdError
+from webhookd.core.errors import StoreFault, Unavailable, WebhookdError
 from webhookd.settings import Settings
 from webhookd.wiring.doctor import configured, machine, services, work
 from webhookd.wiring.doctor.patient import Absent, Patient
@@ -93,7 +93,7 @@ async def _examine(name: str, look: Look, patient: Patient) -> Sequence[Finding]
         ]
     except Exception as error:  # noqa: BLE001 - a check that fails must not hide what the others find
         reason = error.detail if isinstance(error, WebhookdError) else f"{type(error).__name__}: {error}"
-        if error.__cause__ is not None:
+        if error.__cause__ is not None or isinstance(error, Unavailable | StoreFault):
             reason = f"{reason.rstrip('.')} ({reason_of(error)})"
         return [
             warning(f"The check of {name} could not be made: {reason}", "Mend that, then run this again.")

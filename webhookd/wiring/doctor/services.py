@@ -31,7 +31,13 @@ async def database(patient: Patient) -> Sequence[Finding]:
     found, needed = await patient.revision(), newest_revision()
     where = db.url.set(drivername=db.url.get_backend_name()).render_as_string()
     if found == needed:
-        return [ok(f"{where} answers; its schema is revision {needed}.")]
+        through = (
+            " A connection pooler stands between: transactions do without named statements and settings of "
+            "a session, which costs round trips."
+        )
+        return [
+            ok(f"{where} answers; its schema is revision {needed}.{through if db.pooled else ''}"),
+        ]
     if found is not None and found > needed:
         return [
             problem(

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from webhookd.adapters.store.drivers.postgresql import PostgresDriver
+from webhookd.adapters.store.drivers.server import look_at
 from webhookd.adapters.store.drivers.sqlite import SqliteDriver
 from webhookd.core.errors import SettingsError
 
@@ -22,6 +23,8 @@ class Driver(Protocol):
     """What differs between the two databases: where a function over a Connection runs."""
 
     dialect: str
+    pooled: bool
+    """A connection pooler stands between, and every transaction may be in another session."""
 
     async def read(self, work: Callable[[Connection], R]) -> R:
         """Run `work` in a read-only snapshot."""
@@ -36,11 +39,14 @@ class Driver(Protocol):
         ...
 
 
-def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
-    """Return the driver for a URL from `parse_url`. `writes_apart`: see PostgresDriver."""
+async def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
+    """Return the driver for a URL from `parse_url`. `writes_apart`: see PostgresDriver.
+
+    Raises Unavailable where PostgreSQL does not answer, SettingsError where the database will not do.
+    """
     if url.get_backend_name() == "sqlite":
         return SqliteDriver(url)
-    return PostgresDriver(url, writes_apart=writes_apart)
+    return PostgresDriver(url, await look_at(url), writes_apart=writes_apart)
 
 
 def parse_url(url: str) -> URL:

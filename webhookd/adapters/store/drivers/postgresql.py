@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from webhookd.adapters.store.drivers.faults import environment_sentence
+from webhookd.adapters.store.drivers.faults import environment_sentence, reason_of
+from webhookd.adapters.store.drivers.server import Server, pool_of
 from webhookd.core.errors import Unavailable
 from webhookd.loops import loop_factory
 
@@ -29,10 +30,11 @@ class PostgresDriver:
 
     dialect = "postgresql"
 
-    def __init__(self, url: URL, *, writes_apart: bool = False) -> None:
+    def __init__(self, url: URL, server: Server, *, writes_apart: bool = False) -> None:
+        self.pooled = server.pooled
         self._thread = _LoopThread("postgresql-writer") if writes_apart else None
-        self._readers = _engine(url, most=10 if writes_apart else 16)
-        self._writers = _engine(url, most=6) if writes_apart else self._readers
+        self._readers = pool_of(url, server, most=10 if writes_apart else 16)
+        self._writers = pool_of(url, server, most=6) if writes_apart else self._readers
 
     async def read(self, work: Callable[[Connection], R]) -> R:
         async with _connect(self._readers) as conn:
@@ -82,18 +84,6 @@ async def _end(engine: AsyncEngine) -> None:
     await asyncio.sleep(0)  # they let go of their sockets in the loop's next round
 
 
-def _engine(url: URL, *, most: int) -> AsyncEngine:
-    """Return an engine of at most so many connections, half of which are kept when idle."""
-    return create_async_engine(
-        url,
-        pool_size=most // 2,
-        max_overflow=most - most // 2,
-        pool_timeout=5,
-        pool_pre_ping=False,
-        connect_args={"timeout": 5, "command_timeout": 30},
-    )
-
-
 @contextlib.asynccontextmanager
 async def _connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with contextlib.AsyncExitStack() as stack:
@@ -101,5 +91,7 @@ async def _connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             conn = await stack.enter_async_context(engine.connect())
         except DBAPIError as error:
             # Starting up, too many clients, a changed password: no statement of ours is to blame.
-            raise Unavailable(environment_sentence(error), retry_after_seconds=2) from error
+            raise Unavailable(
+                environment_sentence(error), retry_after_seconds=2, reason=reason_of(error)
+            ) from None
         yield conn

@@ -31,6 +31,7 @@ class SqliteDriver:
     """
 
     dialect = "sqlite"
+    pooled = False
 
     def __init__(self, url: URL) -> None:
         if sqlite3.sqlite_version_info < _MINIMUM_SQLITE:
@@ -92,7 +93,7 @@ def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_onl
     options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
     if pool is QueuePool:
         options["pool_size"] = READERS
-    engine = create_engine(url, poolclass=pool, **options)
+    engine = create_engine(url, poolclass=pool, hide_parameters=True, **options)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

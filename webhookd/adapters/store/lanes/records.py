@@ -17,7 +17,7 @@ from webhookd.adapters.store.lanes.claims import lane_ceiling
 from webhookd.adapters.store.lanes.rows import pace_from_text, pace_to_text
 from webhookd.adapters.store.publish import Publisher, partners_listening
 from webhookd.adapters.store.rows import delivery_from, endpoint_from, select_deliveries
-from webhookd.adapters.store.rowset import pack
+from webhookd.adapters.store.rowset import among, pack
 from webhookd.adapters.store.schema import deliveries, endpoints
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
@@ -193,7 +193,7 @@ class LaneRecords:
             listening = partners_listening(
                 conn, {d.delivery.target.partner_id for d, _ in held}, "delivery.dead"
             )
-            for row in conn.execute(select_deliveries().where(deliveries.c.id.in_(dead))):
+            for row in conn.execute(select_deliveries().where(among(conn, deliveries.c.id, dead))):
                 if row.partner_id in listening:
                     self._publisher.announce_to_others(
                         conn,

@@ -1,0 +1,138 @@
+"""Which PostgreSQL answers at a URL, and the connections it is to be given.
+
+A connection pooler such as PgBouncer in transaction mode hands each transaction to whichever session is free.
+Named statements and settings of a session are then somebody else's, so there are none: every statement is
+prepared unnamed inside its transaction, and what the planner is told is told after each BEGIN. That costs
+two round trips a statement instead of one, so it is done only where there is a pooler. One is known by the
+process id it gives out at the start, which is its own invention and not that of the session.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from webhookd.adapters.store.drivers.faults import (
+    REFUSES_WRITES,
+    as_ours,
+    is_of_the_session,
+    public_error,
+    sqlstate,
+)
+from webhookd.core.errors import SettingsError
+
+PLANNER: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+"""Every table is read by an index, whatever statistics say: plans are made once and outlive the size that
+their tables had then. Where there is no index, PostgreSQL still reads the table through."""
+_TELL_PLANNER: Final = (
+    "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in PLANNER.items())
+).replace(":", "\\:")
+_CONNECT_SECONDS: Final = 5
+_COMMAND_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """`pooled`: a pooler stands between. `planned`: the role's own settings say what PLANNER says."""
+
+    pooled: bool
+    planned: bool
+    encoding: str
+
+
+class _WithoutCodecs(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is not typed
+    """Asks nothing outside a transaction: SQLAlchemy's codecs for JSON do, and no JSON is bound or read."""
+
+    async def set_type_codec(self, *_: Any, **__: Any) -> None:
+        """Leave JSON the text it is."""
+
+
+async def look_at(url: URL) -> Server:
+    """Connect once and look. Raises Unavailable, and SettingsError for a database that is not in UTF-8."""
+    engine = careful_engine(url)
+    try:
+        with as_ours():
+            try:
+                async with engine.connect() as conn:
+                    server = await conn.run_sync(_look)
+            except DBAPIError as error:
+                raise public_error(error) from None
+    finally:
+        await engine.dispose()
+    require_utf8(server.encoding, url)
+    return server
+
+
+def require_utf8(encoding: str, url: URL) -> None:
+    """Raise SettingsError for an encoding in which not every text can be kept."""
+    if encoding != "UTF8":
+        raise SettingsError(
+            f"WEBHOOKD_DATABASE_URL: {url.render_as_string()} is encoded in {encoding}, which cannot hold "
+            "every text; make the database with ENCODING 'UTF8' TEMPLATE template0."
+        )
+
+
+def careful_engine(url: URL) -> AsyncEngine:
+    """Return an engine for a few rare statements, which works whatever stands between."""
+    return create_async_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={**_unnamed(), "timeout": _CONNECT_SECONDS},
+    )
+
+
+def pool_of(url: URL, server: Server, *, most: int) -> AsyncEngine:
+    """Return an engine of at most so many connections, half of which are kept when idle."""
+    how = _unnamed() if server.pooled else {"server_settings": PLANNER}
+    engine = create_async_engine(
+        url,
+        pool_size=most // 2,
+        max_overflow=most - most // 2,
+        pool_timeout=_CONNECT_SECONDS,
+        pool_pre_ping=False,
+        hide_parameters=True,
+        connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS, **how},
+    )
+    event.listen(engine.sync_engine, "handle_error", _throw_away)
+    if server.pooled and not server.planned:
+        event.listen(engine.sync_engine, "begin", _tell_planner)
+    return engine
+
+
+def _unnamed() -> dict[str, Any]:
+    return {
+        "connection_class": _WithoutCodecs,
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: "",
+    }
+
+
+def _tell_planner(conn: Connection) -> None:
+    conn.exec_driver_sql(_TELL_PLANNER)
+
+
+def _throw_away(context: Any) -> None:
+    """A session that refuses writes, or fails at what it was begun with, is not kept: a new one may do."""
+    error = context.original_exception
+    if sqlstate(error) in REFUSES_WRITES:
+        context.is_disconnect = True
+    elif is_of_the_session(error):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
+
+
+def _look(conn: Connection) -> Server:
+    driver: Any = conn.connection.driver_connection
+    names = ("server_encoding", *PLANNER)
+    asked = ", ".join(f"current_setting('{name}')" for name in names)
+    pid, encoding, *settings = conn.execute(text(f"SELECT pg_backend_pid(), {asked}")).one()
+    return Server(
+        pooled=pid != driver.get_server_pid(), planned=settings == list(PLANNER.values()), encoding=encoding
+    )
