@@ -10,6 +10,7 @@ import sys
 
 import structlog
 
+from webhookd.adapters.forks import shield_from_children
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import WebhookdError
 from webhookd.loops import allow_many_files, loop_factory, settle_collector
@@ -42,6 +43,7 @@ def main() -> int:
     try:
         settings = load_settings()
         allow_many_files()
+        shield_from_children()
         configure_logging(log_format=settings.log_format, level=settings.log_level, process=arguments.role)
         queues = tuple(one for one in arguments.queues.split(",") if one)
         if arguments.role == "tasks":

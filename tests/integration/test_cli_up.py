@@ -1,10 +1,12 @@
 """`webhookd up` and its parts as a person runs them: what they start, keep, refuse and leave behind."""
 
+import fcntl
 import json
 import os
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ import httpx
 import pytest
 
 from tests.command_line import (
+    PATIENCE_SECONDS,
+    WEBHOOKD,
     Command,
     client,
     data_dir,
@@ -27,7 +31,7 @@ from tests.command_line import (
     url_of,
     wait_until_gone,
 )
-from tests.faults.installation import injected
+from tests.faults.installation import free_port, injected
 from tests.services import command_line
 from webhookd.cli.receiver import bind
 
@@ -189,6 +193,32 @@ def test_signal_that_comes_twice_at_once_still_ends_in_order(tmp_path: Path) -> 
         assert [line for line in up.err if "process_died" in line] == []
         stopping = [line for line in up.err if "worker_stopping" in line]
         assert ["role=tasks" in line for line in stopping] == [True, False], "tasks first, then deliveries"
+
+
+@linux_only
+def test_output_that_nobody_reads_holds_up_neither_callers_nor_the_stop(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    port = free_port()
+    arguments = ("up", "--port", str(port), "--data-dir", "data")
+    env = environment(WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own", WEBHOOKD_SHUTDOWN_SECONDS="5")
+    with subprocess.Popen(
+        (*WEBHOOKD, *arguments), cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer
+    ) as up:
+        os.close(writer)
+        try:
+            with client(f"http://127.0.0.1:{port}", "an-admin-key-of-my-own") as admin:
+                eventually(lambda: _answers(admin), "the API")
+                key = admin.post("/v1/partners", json={"name": "acme"}).json()["key"]
+            with client(f"http://127.0.0.1:{port}", key) as partner:
+                echo = {"type": "demo.echo", "input": {}}
+                made = [partner.post("/v1/tasks", json=echo).json()["id"] for _ in range(200)]
+                eventually(lambda: partner.get(f"/v1/tasks/{made[-1]}").json()["done"], "the last task's end")
+            up.send_signal(signal.SIGTERM)
+            assert up.wait(PATIENCE_SECONDS) == 0
+        finally:
+            up.kill()
+            os.close(reader)
 
 
 @pytest.mark.slow

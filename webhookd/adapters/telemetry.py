@@ -1,21 +1,21 @@
 """Log lines: one way for our own events and the libraries', as text for people or JSON for machines.
 
-Lines go to stderr, so that a command's output stays clean. What is logged is decided where it happens
-(facts: `log_facts`); secrets never are. `Stamp` and the two renderers are one processor each, because
-a line is written for every attempt: structlog's own chain for the same takes half as long again.
+Lines go to stderr (`log_writer`), so that a command's output stays clean. What is logged is decided where
+it happens (facts: `log_facts`); secrets never are. `Stamp` and the two renderers are one processor each,
+because a line is written for every attempt: structlog's own chain for the same takes half as long again.
 """
 
 import logging
 import sys
-import threading
-from contextlib import suppress
 from datetime import UTC, datetime
 from time import time
-from typing import IO, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from webhookd.adapters.log_writer import LogWriter
 
 NOISY: Final = ("uvicorn.access", "uvicorn.error", "alembic", "dramatiq")
 """Their chatter helps nobody (and uvicorn's access log has whole URLs): warnings only."""
@@ -24,17 +24,17 @@ NOISY: Final = ("uvicorn.access", "uvicorn.error", "alembic", "dramatiq")
 def configure_logging(*, log_format: Literal["text", "json"], level: str, process: str) -> None:
     """Set up structlog and the standard library's logging; `process` names this process in each line."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    handler = logging.StreamHandler(sys.stderr)
+    writer = LogWriter(sys.stderr)
+    lines = LineLogger(writer)
+    handler = _Handler(writer)
     before: list[Any] = [Stamp(process)]
     if log_format == "text" and sys.stderr.isatty():
         render: Any = structlog.dev.ConsoleRenderer(pad_event_to=0)
         to_text = render
-        lines = LineLogger(sys.stderr)
     else:
         before.append(exception_text)
         render = json_line if log_format == "json" else text_line
         to_text = _Decoded(render)
-        lines = LineLogger(sys.stderr.buffer)
     structlog.configure(
         processors=[*before, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -54,24 +54,38 @@ def configure_logging(*, log_format: Literal["text", "json"], level: str, proces
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def dropped_lines() -> int:
+    """Return how many lines of this process were dropped, because nobody read the earlier ones."""
+    return sum(one.writer.dropped for one in logging.getLogger().handlers if isinstance(one, _Handler))
+
+
 class LineLogger:
-    """Writes lines to a stream of text or of bytes.
+    """Gives each line, text or bytes, to the writer."""
 
-    A line that cannot be written is lost, and nothing else: a full disk or a closed terminal must not end
-    the work that had something to say.
-    """
+    def __init__(self, writer: LogWriter) -> None:
+        self._put = writer.put
 
-    def __init__(self, stream: IO[Any]) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def msg(self, line: Any) -> None:
-        """Write one line at once."""
-        with self._lock, suppress(OSError, ValueError):  # ValueError: the stream is closed
-            self._stream.write(line + (b"\n" if isinstance(line, bytes) else "\n"))
-            self._stream.flush()
+    def msg(self, line: str | bytes) -> None:
+        """Take one line. Returns at once."""
+        data = line if isinstance(line, bytes) else line.encode("utf-8", "backslashreplace")
+        self._put(data + b"\n")
 
     debug = info = warning = error = critical = exception = log = msg
+
+
+class _Handler(logging.Handler):
+    """The standard library's lines go the same way."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - a library's line with the wrong arguments must not end its work
+            text = f"{record.name}: a line that cannot be made: {record.msg!r}"
+        self.writer.put(f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 class Stamp:

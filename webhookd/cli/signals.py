@@ -5,6 +5,7 @@ import signal
 import sys
 from typing import Final, Self
 
+from webhookd.adapters.log_writer import LogWriter
 from webhookd.adapters.supervisor import Supervisor
 
 _SAME_SECONDS: Final = 0.2
@@ -22,6 +23,7 @@ class StopSignals:
         self._came_at = 0.0
         self._task: asyncio.Task[object] | None = None
         self._supervisor: Supervisor | None = None
+        self._out = LogWriter(sys.stderr)
         self._heard = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
             self._heard.append(signal.SIGHUP)
@@ -29,6 +31,10 @@ class StopSignals:
     def supervises(self, supervisor: Supervisor) -> None:
         """Say whose processes the second signal kills."""
         self._supervisor = supervisor
+
+    def say(self, sentence: str) -> None:
+        """Write a line to stderr without waiting for its reader: a stop must not."""
+        self._out.put(f"{sentence}\n".encode())
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
@@ -47,6 +53,6 @@ class StopSignals:
                 self._supervisor.stop()
             return
         self.came, self._came_at = True, now
-        print("webhookd: stopping; once more to kill", file=sys.stderr)
+        self.say("webhookd: stopping; once more to kill")
         if self._task is not None:
             self._task.cancel()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from webhookd.adapters.log_writer import LogWriter
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
@@ -69,12 +70,13 @@ async def _serve(settings: Settings, bounds: WorkerRange, *, dev: bool) -> None:
     with StopSignals() as signals:
         try:
             async with running_service(settings, bounds, on_supervisor=signals.supervises) as service:
-                print(await _what_is_where(service, dev=dev), flush=True)
+                # Its reader may stall like any other, and must not keep us from hearing a signal.
+                LogWriter(sys.stdout).put(f"{await _what_is_where(service, dev=dev)}\n".encode())
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
             if not signals.came:
                 raise
-    print("webhookd: stopped", file=sys.stderr)
+        signals.say("webhookd: stopped")
 
 
 async def _what_is_where(service: Service, *, dev: bool) -> str:

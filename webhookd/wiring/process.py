@@ -19,6 +19,7 @@ from webhookd.adapters.keys_file import KeysFile
 from webhookd.adapters.metrics import (
     BrokerTotals,
     Metrics,
+    log_figures,
     ring_figures,
     store_figures,
 )
@@ -167,7 +168,8 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
     ringer = Ringer(url)
     signals = Signals(url)
     totals = BrokerTotals(url)
-    metrics = Metrics(totals, figures=(store_figures(store.db.figures, kind), ring_figures(ringer)))
+    figures = (store_figures(store.db.figures, kind), ring_figures(ringer), log_figures(kind))
+    metrics = Metrics(totals, figures=figures)
     try:
         await lease.begin()
         async with background(lease.keep()), background(metrics.run()):

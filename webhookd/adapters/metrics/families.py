@@ -170,6 +170,12 @@ _ROWS: Final = (
         help="Permits put into the broker (rung), and those it did not take (failed).",
         labels=("result",),
     ),
+    Family(
+        name="webhookd_log_lines_dropped_total",
+        kind="counter",
+        help="Log lines dropped because nobody read the earlier ones, by the kind of process.",
+        labels=("role",),
+    ),
     Family(name="webhookd_broker_up", kind="gauge", help="1 where the broker answers and has room."),
     Family(name="webhookd_broker_memory_used_bytes", kind="gauge", help="Memory the broker uses."),
     Family(name="webhookd_broker_memory_max_bytes", kind="gauge", help="The broker's limit; 0 is no limit."),

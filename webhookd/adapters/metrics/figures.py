@@ -3,6 +3,7 @@
 from webhookd.adapters.broker.ringer import Ringer
 from webhookd.adapters.metrics.metrics import Figures
 from webhookd.adapters.store.database import CommitFigures
+from webhookd.adapters.telemetry import dropped_lines
 
 
 def store_figures(figures: CommitFigures, role: str) -> Figures:
@@ -27,5 +28,14 @@ def ring_figures(ringer: Ringer) -> Figures:
             ("webhookd_broker_rings_total", "rung"): ringer.rung,
             ("webhookd_broker_rings_total", "failed"): ringer.failed,
         }
+
+    return read
+
+
+def log_figures(role: str) -> Figures:
+    """Return the log lines that this process, which is of the kind `role`, had to drop."""
+
+    def read() -> dict[tuple[str, ...], int]:
+        return {("webhookd_log_lines_dropped_total", role): dropped_lines()}
 
     return read

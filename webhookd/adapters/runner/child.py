@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any, BinaryIO, Final
 
+from webhookd.adapters.forks import end_if_forked
 from webhookd.adapters.runner import wire
 from webhookd.adapters.runner.ending import Ending, Job, Stopped, call, call_async
 from webhookd.adapters.telemetry import configure_logging
@@ -25,7 +26,9 @@ _PROGRESS_INTERVAL_SECONDS: Final = 0.1
 def main() -> None:
     """Run the one function ordered on stdin."""
     inbox, channel = _private_pipes()
+    pid = os.getpid()
     ending = _run(wire.order_from(inbox.readline()), inbox, channel)
+    end_if_forked(pid)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     channel.end(ending)

@@ -5,11 +5,13 @@ A function that blocks this loop holds up the other async functions of this work
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 
 import structlog
 
+from webhookd.adapters.forks import end_if_forked
 from webhookd.adapters.runner.ending import Ending, Job, Stopped, call_async
 
 log = structlog.get_logger(__name__)
@@ -96,4 +98,7 @@ class LoopCall:
             self._task.cancel()
 
     async def _drive(self) -> None:
-        self._post(await call_async(self._job))
+        pid = os.getpid()
+        ending = await call_async(self._job)
+        end_if_forked(pid)
+        self._post(ending)

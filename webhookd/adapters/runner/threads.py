@@ -7,12 +7,14 @@ that never returns would keep the worker from ever stopping.
 import asyncio
 import contextlib
 import contextvars
+import os
 import queue
 import threading
 from collections.abc import Callable
 
 import structlog
 
+from webhookd.adapters.forks import end_if_forked
 from webhookd.adapters.runner.ending import Ending, Stopped
 from webhookd.core.outcome import RetryLater
 from webhookd.taskset import Cancelled
@@ -99,6 +101,7 @@ class ThreadCall:
     def execute(self) -> None:
         """The thread's side."""
         ending: Ending = Stopped()
+        pid = os.getpid()
         try:
             try:
                 with self._lock:
@@ -106,6 +109,7 @@ class ThreadCall:
                 if self._thread_id is not None:
                     ending = self._work()
             finally:
+                end_if_forked(pid)
                 with self._lock:
                     self._thread_id = None
             if self._interrupted:

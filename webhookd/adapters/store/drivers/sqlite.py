@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import sqlite3
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -27,7 +29,8 @@ class SqliteDriver:
     """One writer thread and a few readers on one WAL file.
 
     Writers of all processes queue on an `flock` beside the file, because SQLite's own busy handler
-    polls and starves. `synchronous=FULL` makes every commit an fsync of the log.
+    polls and starves. `synchronous=FULL` makes every commit an fsync of the log. A process that an operator's
+    function forks shares the lock's file, so the lock is given up by name, and the child closes the file.
     """
 
     dialect = "sqlite"
@@ -50,6 +53,9 @@ class SqliteDriver:
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._connection: Connection | None = None
+        self._lock: int | None = None
+        ours = weakref.WeakMethod(self._close_lock)
+        os.register_at_fork(after_in_child=lambda: (close := ours()) and close())
 
     async def read(self, work: Callable[[Connection], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._read, work)
@@ -60,6 +66,7 @@ class SqliteDriver:
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._write_thread, self._close_writer)
+        self._close_lock()
         await loop.run_in_executor(None, self._read_threads.shutdown)
         self._write_thread.shutdown(wait=False)
         self._readers.dispose()
@@ -72,8 +79,7 @@ class SqliteDriver:
     def _write(self, work: Callable[[Connection], R]) -> R:
         if self._connection is None:
             self._connection = self._writer.connect()
-        with self._lock_path.open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._locked():
             try:
                 with self._connection.begin():
                     return work(self._connection)
@@ -81,6 +87,21 @@ class SqliteDriver:
                 # A connection in doubt is not worth keeping; opening one costs a millisecond.
                 self._close_writer()
                 raise
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._lock is None:
+            self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _close_lock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _close_writer(self) -> None:
         if self._connection is not None:

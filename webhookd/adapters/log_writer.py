@@ -1,0 +1,113 @@
+"""Writes log lines in a thread of its own, so that whoever has something to say never waits for its reader.
+
+The reader of stderr may stall: a pipe nobody reads, a terminal that is held, a disk that hangs. Lines then
+wait here up to `MAX_WAITING_BYTES`; later ones are dropped and counted, and once lines get through again one
+line says how many were. A process that ends waits `END_SECONDS` for its last lines, no longer.
+"""
+
+import atexit
+import os
+import queue
+import select
+import threading
+import time
+from contextlib import suppress
+from typing import IO, Any, Final
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING_BYTES: Final = 4 * 2**20
+END_SECONDS: Final = 1.0
+_BATCH_BYTES: Final = 64 * 1024
+_STALLED_SECONDS: Final = 0.05
+
+
+class LogWriter:
+    """Takes lines for one stream, from any thread.
+
+    A line that cannot be written is lost, and nothing else: a full disk or a closed terminal must not end
+    the work that had something to say.
+    """
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._file = _descriptor(stream)
+        self._stream = stream
+        self.dropped = 0
+        self._told = 0
+        self._direct = False
+        self._lock = threading.Lock()
+        self._waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._waiting_bytes = 0
+        self._started = False
+        os.register_at_fork(after_in_child=self._become_direct)
+
+    def put(self, data: bytes) -> None:
+        """Take what is to be written, lines with their ends. Returns at once."""
+        if self._direct:
+            self._write(data)
+            return
+        with self._lock:
+            if self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
+                self.dropped += 1
+                return
+            self._waiting_bytes += len(data)
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._serve, name="log-writer", daemon=True).start()
+                atexit.register(self.flush)
+        self._waiting.put(data)
+
+    def flush(self, timeout_seconds: float = END_SECONDS) -> None:
+        """Wait until all that was taken is written, but no longer than this."""
+        ends = time.monotonic() + timeout_seconds
+        while self._waiting_bytes and time.monotonic() < ends:
+            time.sleep(0.002)
+
+    def _become_direct(self) -> None:
+        """In a forked child there is no thread, and the lock may be another's for ever.
+
+        What waits is the parent's to write. The child is an operator's and may wait for its reader itself.
+        """
+        self._waiting_bytes = 0
+        self._direct = True
+
+    def _serve(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            size = len(batch[0])
+            while size < _BATCH_BYTES:
+                try:
+                    batch.append(self._waiting.get_nowait())
+                except queue.Empty:
+                    break
+                size += len(batch[-1])
+            self._write(b"".join(batch))
+            with self._lock:
+                self._waiting_bytes -= size
+                dropped = self.dropped - self._told
+                self._told = self.dropped
+            if dropped:
+                log.warning("log_lines_dropped", lines=dropped)
+
+    def _write(self, data: bytes) -> None:
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            if self._file is None:
+                self._stream.write(data.decode("utf-8", "replace"))
+                self._stream.flush()
+                return
+            rest = memoryview(data)
+            while rest:
+                try:
+                    rest = rest[os.write(self._file, rest) :]
+                except BlockingIOError:  # somebody who has the same terminal or pipe made it so
+                    select.select([], [self._file], [], _STALLED_SECONDS)
+
+
+def _descriptor(stream: IO[Any]) -> int | None:
+    """Return the file below a stream; None where it is only in memory."""
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
