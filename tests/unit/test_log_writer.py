@@ -99,10 +99,15 @@ def test_process_whose_lines_nobody_reads_ends_and_one_that_is_read_late_tells_o
     script.write_text(TALKATIVE)
     with _script(script) as process:
         assert process.wait(60) == 0
-    script.write_text(f"{TALKATIVE}\nimport time\ntime.sleep(1)\nlog.info('last')\ntime.sleep(600)")
+    said = tmp_path / "said"
+    script.write_text(
+        f"{TALKATIVE}\nimport pathlib, time\npathlib.Path({str(said)!r}).touch()\n"
+        "while True:\n    time.sleep(0.1)\n    log.info('more')\n"
+    )
     with _script(script) as process:
         assert process.stdout is not None
-        time.sleep(0.2)
+        while not said.exists():
+            time.sleep(0.02)
         for line in process.stdout:
             if json.loads(line)["event"] == "log_lines_dropped":
                 assert json.loads(line)["lines"] > 0
