@@ -91,7 +91,7 @@ async def test_every_setting_can_be_given_and_read_back(face: Face) -> None:
         "rate_limit": 2.5,
         "max_concurrency": 3,
         "ordering": "fifo",
-        "retry": {"max_attempts": 4, "base_seconds": 0.5, "factor": 2, "cap_seconds": 60},
+        "retry": {"max_attempts": 4, "base_seconds": 1.5, "factor": 2, "cap_seconds": 60},
         "signature": ["v1", "v1a"],
     }
 
@@ -125,6 +125,9 @@ async def test_every_setting_can_be_given_and_read_back(face: Face) -> None:
         ({"url": URL, "retry": {"max_attempts": 101}}, "$.retry.max_attempts"),
         ({"url": URL, "retry": {"factor": 0.5}}, "$.retry.factor"),
         ({"url": URL, "retry": {"base_seconds": 0}}, "$.retry.base_seconds"),
+        ({"url": URL, "retry": {"base_seconds": 0.999}}, "$.retry.base_seconds"),
+        ({"url": URL, "retry": {"base_seconds": 1e-6, "cap_seconds": 1}}, "$.retry.base_seconds"),
+        ({"url": URL, "retry": {"cap_seconds": 0.5}}, "$.retry.cap_seconds"),
         ({"url": URL, "retry": {"jitter": 0}}, "$.retry.jitter"),
         ({"url": URL, "signature": ["v1a"]}, "$.signature"),
         ({"url": URL, "signature": []}, "$.signature"),

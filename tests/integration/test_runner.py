@@ -341,6 +341,45 @@ async def test_a_result_that_is_not_json_fails_for_good(runner: Runner, make: Ca
     assert outcome.code == "result_not_json"
 
 
+class Deep(BaseModel):
+    deep: Any
+
+
+def nested(levels: int, *, by: Callable[[Any], Any] = lambda value: [value]) -> Any:
+    value: Any = "[{"
+    for _ in range(levels):
+        value = by(value)
+    return value
+
+
+BY = {
+    "list": lambda value: [value],
+    "dict": lambda value: {"a": value},
+    "model": lambda value: Deep(deep=value),
+    "wide": lambda value: [1, "x", value],
+}
+
+
+@pytest.mark.parametrize("by", BY.values(), ids=BY.keys())
+async def test_a_result_may_be_nested_as_deep_as_an_input_and_no_deeper(
+    runner: Runner, by: Callable[[Any], Any]
+) -> None:
+    fits = await Call(runner, declared(lambda _ctx, _data: nested(64, by=by)), {}).end()
+    assert isinstance(fits, Succeeded)
+    too_deep = await Call(runner, declared(lambda _ctx, _data: nested(65, by=by)), {}).end()
+    assert isinstance(too_deep, Failed)
+    assert too_deep.code == "result_not_json"
+    assert "64 levels" in too_deep.message
+
+
+@everywhere
+async def test_a_result_that_is_too_deep_fails_wherever_it_was_made(place: str) -> None:
+    async with running() as runner:
+        outcome = await Call(runner, tasks[f"{place}.end"], {"return": nested(98)}).end()
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "result_not_json"
+
+
 @everywhere
 async def test_a_result_may_be_as_large_as_the_limit_and_no_larger(place: str) -> None:
     async with running(max_result_bytes=1000) as runner:

@@ -9,12 +9,17 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import respx
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.integration.hostile import OK, Hostile, Peer, after_request, answering, hostile
 from webhookd.adapters.sender import AddressesRefused, GuardedTransport, Sender, build_sender
@@ -224,6 +229,7 @@ def drips(data: bytes, *, after: bytes = b"") -> Step:
     return step
 
 
+FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 BOMB = gzip.compress(b"\0" * 10_000_000)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -291,6 +297,57 @@ ANSWERED = {
     "body where none may be": (says(b"HTTP/1.1 204 No Content\r\n\r\nsurprise"), 204, b""),
 }
 
+ODD_HEADS = {
+    "folded line": (b"X: a\r\n  b\r\nContent-Length: 2", ("x", "a b")),
+    "line folded with a tab": (b"X: a\r\n\tb: c\r\nContent-Length: 2", ("x", "a b: c")),
+    "line folded twice": (b"X: a\r\n b\r\n c\r\nContent-Length: 2", ("x", "a b c")),
+    "line folded after nothing": (b"X:\r\n b\r\nContent-Length: 2", ("x", "b")),
+    "folded length": (b"Content-Length:\r\n 2\r\nX: a", ("content-length", "2")),
+    "folded first line": (b" X: a\r\nContent-Length: 2", ("content-length", "2")),
+    "folded with bare line feeds": (b"X: a\n b\nContent-Length: 2", ("x", "a b")),
+    "same length twice": (b"Content-Length: 2\r\nContent-Length: 2", ("content-length", "2")),
+    "same length twice in a line": (b"Content-Length: 2, 2", ("content-length", "2")),
+    "blank before a colon": (b"X-A : b\r\nContent-Length: 2", ("x-a", "b")),
+    "blank before the length's colon": (b"Content-Length : 2", ("content-length", "2")),
+    "no colon": (b"X\r\n more\r\nContent-Length: 2", ("content-length", "2")),
+    "no name": (b": x\r\nContent-Length: 2", ("content-length", "2")),
+    "NUL in a header": (b"X: a\0b\r\nContent-Length: 2", ("x", "a b")),
+    "escape in a header": (b"X: \x1b[2J\r\nContent-Length: 2", ("x", "[2J")),
+    "carriage return in a header": (b"X: a\rb\r\nContent-Length: 2", ("x", "a b")),
+}
+ODD_CHUNKED = {
+    "length and chunked": b"Content-Length: 2\r\nTransfer-Encoding: chunked",
+    "chunked and length": b"Transfer-Encoding: chunked\r\nContent-Length: 2",
+    "chunked and two lengths": b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\nContent-Length: 2",
+}
+ODD = {name: (head, shown, b"ok") for name, (head, shown) in ODD_HEADS.items()} | {
+    name: (head, ("transfer-encoding", "chunked"), b"2\r\nok\r\n0\r\n\r\n")
+    for name, head in ODD_CHUNKED.items()
+}
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["at once", "after interim"])
+@pytest.mark.parametrize(("head", "shown", "body"), ODD.values(), ids=ODD.keys())
+async def test_odd_head_undoes_no_answer_but_ends_its_connection(
+    make_sender: MakeSender, head: bytes, shown: tuple[str, str], body: bytes, first: bytes
+) -> None:
+    """Whatever follows an odd head is nobody's answer, not even where it looks like one."""
+    said = first + b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body
+    async with hostile(after_request(says(said + FORGED))) as receiver:
+        sender = make_sender()
+        answer = await post(sender, receiver.url())
+        assert (answer.status, answer.error, answer.excerpt) == (200, None, b"ok")
+        assert shown in answer.headers
+        assert is_ok(await post(sender, receiver.url()))
+        assert receiver.connections == 2
+
+
+async def test_odd_head_of_a_failure_keeps_its_status_and_what_it_asks_for(make_sender: MakeSender) -> None:
+    said = b"HTTP/1.1 503 Busy\r\nX: a\r\n b\r\nRetry-After : 7\r\nContent-Length: 0\r\n\r\n"
+    async with hostile(after_request(says(said))) as receiver:
+        answer = await post(make_sender(), receiver.url())
+    assert (answer.status, answer.error, answer.retry_after) == (503, None, "7")
+
 
 @pytest.mark.parametrize(("step", "status", "excerpt"), ANSWERED.values(), ids=ANSWERED.keys())
 async def test_strange_answer_counts_by_its_status_and_harms_nothing(
@@ -303,56 +360,163 @@ async def test_strange_answer_counts_by_its_status_and_harms_nothing(
         assert is_ok(await post(sender, receiver.url()))
 
 
-BROKEN = {
-    "closed without a word": says(b"", then="close"),
-    "reset without a word": says(b"", then="reset"),
-    "closed within the head": says(b"HTTP/1.1 200 OK\r\nContent-Le", then="close"),
-    "reset within the head": says(b"HTTP/1.1 200 OK\r\nContent-Le", then="reset"),
-    "closed after an interim response": says(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
-    "two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
-    "the same length twice": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"),
-    "length and chunked": says(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+OK_LINE = b"HTTP/1.1 200 OK\r\n"
+
+BROKEN: dict[str, tuple[Step, str, int | None]] = {
+    "closed without a word": (says(b"", then="close"), "closed", None),
+    "reset without a word": (says(b"", then="reset"), "reset", None),
+    "closed within the status line": (says(b"HTT", then="close"), "protocol", None),
+    "closed within the head": (says(OK_LINE + b"Content-Le", then="close"), "protocol", 200),
+    "reset within the head": (says(OK_LINE + b"Content-Le", then="reset"), "reset", 200),
+    "closed within an odd head": (says(OK_LINE + b"X : y\r\n", then="close"), "protocol", 200),
+    "closed after an interim response": (
+        says(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
+        "protocol",
+        100,
     ),
-    "chunked and length": says(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n"
+    "two lengths": (
+        says(OK_LINE + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
+        "protocol",
+        200,
     ),
-    "negative length": says(b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
-    "signed length": says(b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok"),
-    "overflowing length": says(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
-    "NUL in a header": says(b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok"),
-    "escape in a header": says(b"HTTP/1.1 200 OK\r\nX: \x1b[2J\r\nContent-Length: 2\r\n\r\nok"),
-    "no colon": says(b"HTTP/1.1 200 OK\r\nX\r\nContent-Length: 2\r\n\r\nok"),
-    "blank in a name": says(b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"),
-    "status below 100": says(b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n"),
-    "status of four digits": says(b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n"),
-    "HTTP/0.9": says(b"<html>ok</html>", then="close"),
-    "HTTP/2 in words": says(b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
-    "HTTP/2 in frames": says(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d"),
-    "shoutcast": says(b"ICY 200 OK\r\n\r\n"),
-    "SSH": says(b"SSH-2.0-OpenSSH_9.6\r\n"),
-    "TLS alert": says(b"\x15\x03\x01\x00\x02\x02\x46"),
-    "noise": says(bytes(range(256))),
-    "header line that never ends": floods(b"x" * 4096, after=b"HTTP/1.1 200 OK\r\nX: "),
-    "header name that never ends": floods(b"x" * 4096, after=b"HTTP/1.1 200 OK\r\n"),
-    "headers that never end": floods(b"X-Header: value\r\n" * 100, after=b"HTTP/1.1 200 OK\r\n"),
-    "status line that never ends": floods(b"x" * 4096, after=b"HTTP/1.1 200 "),
-    "interim responses that never end": floods(b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
-    "head over 64 KiB": says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 66_000 + b"\r\nContent-Length: 0\r\n\r\n"),
+    "negative length": (says(OK_LINE + b"Content-Length: -2\r\n\r\nok"), "protocol", 200),
+    "signed length": (says(OK_LINE + b"Content-Length: +2\r\n\r\nok"), "protocol", 200),
+    "overflowing length": (
+        says(OK_LINE + b"Content-Length: 99999999999999999999999\r\n\r\n"),
+        "protocol",
+        200,
+    ),
+    "status below 100": (says(b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n"), "protocol", None),
+    "status of four digits": (says(b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n"), "protocol", None),
+    "HTTP/0.9": (says(b"<html>ok</html>", then="close"), "not_http", None),
+    "HTTP/2 in words": (says(b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"), "protocol", None),
+    "HTTP/2 in frames": (
+        says(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d"),
+        "not_http",
+        None,
+    ),
+    "shoutcast": (says(b"ICY 200 OK\r\n\r\n"), "not_http", None),
+    "SSH": (says(b"SSH-2.0-OpenSSH_9.6\r\n"), "not_http", None),
+    "TLS alert": (says(b"\x15\x03\x01\x00\x02\x02\x46"), "not_http", None),
+    "noise": (says(bytes(range(256))), "not_http", None),
+    "header line that never ends": (floods(b"x" * 4096, after=OK_LINE + b"X: "), "header_too_large", 200),
+    "header name that never ends": (floods(b"x" * 4096, after=OK_LINE), "header_too_large", 200),
+    "headers that never end": (floods(b"X-Header: value\r\n" * 100, after=OK_LINE), "header_too_large", 200),
+    "odd headers that never end": (
+        floods(b"X-Header: a\r\n b\r\n" * 100, after=OK_LINE),
+        "header_too_large",
+        200,
+    ),
+    "status line that never ends": (floods(b"x" * 4096, after=b"HTTP/1.1 200 "), "header_too_large", 200),
+    "interim responses that never end": (
+        floods(b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+        "header_too_large",
+        100,
+    ),
+    "head over 64 KiB": (
+        says(OK_LINE + b"X: " + b"x" * 66_000 + b"\r\nContent-Length: 0\r\n\r\n"),
+        "header_too_large",
+        200,
+    ),
+    "odd head over 64 KiB": (
+        says(OK_LINE + b"X: " + b"x" * 66_000 + b"\r\n y\r\nContent-Length: 0\r\n\r\n"),
+        "header_too_large",
+        200,
+    ),
 }
 
 
-@pytest.mark.parametrize("step", BROKEN.values(), ids=BROKEN.keys())
-async def test_what_is_no_single_response_is_a_protocol_error_and_harms_nothing(
-    make_sender: MakeSender, step: Step
+@pytest.mark.parametrize(("step", "error", "status"), BROKEN.values(), ids=BROKEN.keys())
+async def test_what_is_no_single_response_says_what_it_was_and_harms_nothing(
+    make_sender: MakeSender, step: Step, error: str, status: int | None
 ) -> None:
     async with hostile(after_request(step)) as receiver:
         sender = make_sender()
         answer = await post(sender, receiver.url())
-        assert (answer.status, answer.error, answer.excerpt) == (None, "protocol", b"")
-        assert answer.headers == ()
+        assert (answer.status, answer.error, answer.excerpt) == (status, error, b"")
         assert is_ok(await post(sender, receiver.url()))
         assert receiver.peers[0].sent_bytes < 32 * 2**20, "the flood was stopped"
+
+
+async def test_headers_of_a_head_that_broke_off_are_kept(make_sender: MakeSender) -> None:
+    said = b"HTTP/1.1 500 Oops\r\nX-Request-Id: 7\r\nContent-Le"
+    async with hostile(after_request(says(said, then="close"))) as receiver:
+        answer = await post(make_sender(), receiver.url())
+    assert (answer.status, answer.error, answer.headers) == (500, "protocol", (("x-request-id", "7"),))
+
+
+# --- a kept connection that is closed instead of an answer ------------------------------------------
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+async def test_kept_connection_closed_instead_of_an_answer_is_replaced_at_once(
+    make_sender: MakeSender, then: str
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await peer.request()
+        if peer.number == 0:
+            await says(b"", then=then)(peer)
+        else:
+            await peer.send(OK)
+
+    async with hostile(script) as receiver:
+        sender = make_sender()
+        first = await post(sender, receiver.url())
+        second = await post(sender, receiver.url())
+    assert is_ok(first)
+    assert not first.resent
+    assert is_ok(second)
+    assert second.resent
+    assert second.timing.connect_us is not None
+    assert (receiver.connections, len(receiver.requests)) == (2, 3)
+
+
+async def test_request_is_resent_once_only_and_never_on_another_kept_connection(
+    make_sender: MakeSender,
+) -> None:
+    met = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if peer.number < 2:
+            if peer.number == 1:
+                met.set()
+            await met.wait()
+            await peer.send(OK)
+            await peer.request()
+
+    async with hostile(script) as receiver:
+        sender = make_sender()
+        assert all(map(is_ok, await asyncio.gather(*(post(sender, receiver.url()) for _ in range(2)))))
+        answer = await post(sender, receiver.url())
+    assert (answer.status, answer.error, answer.resent) == (None, "closed", True)
+    assert (receiver.connections, len(receiver.requests)) == (3, 4)
+
+
+@pytest.mark.parametrize("said", [b"H", OK_LINE, b"SSH-2.0\r\n"])
+async def test_request_is_not_resent_once_a_byte_came_back(make_sender: MakeSender, said: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await peer.request()
+        await peer.send(said)
+
+    async with hostile(script) as receiver:
+        sender = make_sender()
+        assert is_ok(await post(sender, receiver.url()))
+        answer = await post(sender, receiver.url())
+    assert answer.error in {"protocol", "not_http"}
+    assert not answer.resent
+    assert len(receiver.requests) == 2
+
+
+async def test_request_is_not_resent_where_the_connection_was_fresh(make_sender: MakeSender) -> None:
+    async with hostile(after_request(says(b"", then="close"))) as receiver:
+        answer = await post(make_sender(), receiver.url())
+    assert (answer.error, answer.resent) == ("closed", False)
+    assert len(receiver.requests) == 1
 
 
 SLOW = {
@@ -370,7 +534,7 @@ async def test_head_that_does_not_end_is_cut_at_the_deadline_and_harms_nothing(
 ) -> None:
     async with hostile(after_request(step)) as receiver:
         answer = await post(make_sender(timeout_seconds=0.2), receiver.url())
-        assert (answer.status, answer.error) == (None, "timeout")
+        assert answer.error == "timeout"
         assert answer.timing.total_us >= 100_000
         assert is_ok(await post(make_sender(), receiver.url()))
 
@@ -449,8 +613,6 @@ async def test_cancelled_post_drops_its_connection_and_harms_nothing(make_sender
 
 
 # --- a byte too many ------------------------------------------------------------------------------
-
-FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 
 
 @pytest.mark.parametrize(
@@ -540,7 +702,21 @@ RESPONSES = [
     (b"HTTP/1.0 200 OK\r\n\r\nanything", 200, b"anything", False),
     (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
     (b"HTTP/1.1 204 No Content\r\n\r\nx", 204, b"", False),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 0, b"", False),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+    (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok" + FORGED, 200, b"ok", False),
+    (
+        b"HTTP/1.1 102 Wait\r\nX : a\r\n\r\nHTTP/1.1 201 Created\nX : b\nContent-Length: 0\n\n",
+        201,
+        b"",
+        False,
+    ),
+    (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        200,
+        b"ok",
+        False,
+    ),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", 0, b"", False),
     (b"HTTP/1.1 099 Odd\r\n\r\n", 0, b"", False),
 ]
 
@@ -874,24 +1050,73 @@ async def test_tls_is_verified_against_the_name_not_the_address(make_sender: Mak
 
 
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+SOON = dt.datetime.now(dt.UTC) + dt.timedelta(days=9)
 BAD_CERTIFICATES = {
-    "expired": AUTHORITY.issue_cert(NAME, not_after=PAST + dt.timedelta(days=1), not_before=PAST),
-    "wrong name": AUTHORITY.issue_cert("other.partner.example"),
-    "only the address": AUTHORITY.issue_cert("127.0.0.1"),
-    "unknown authority": trustme.CA().issue_cert(NAME),
+    "expired": (
+        AUTHORITY.issue_cert(NAME, not_after=PAST + dt.timedelta(days=1), not_before=PAST),
+        "tls_expired",
+    ),
+    "not yet valid": (
+        AUTHORITY.issue_cert(NAME, not_before=SOON, not_after=SOON + dt.timedelta(days=1)),
+        "tls_expired",
+    ),
+    "wrong name": (AUTHORITY.issue_cert("other.partner.example"), "tls_name"),
+    "only the address": (AUTHORITY.issue_cert("127.0.0.1"), "tls_name"),
+    "unknown authority": (trustme.CA().issue_cert(NAME), "tls_unknown_ca"),
+    "missing link": (trustme.CA().create_child_ca().issue_cert(NAME), "tls_unknown_ca"),
 }
 
 
-@pytest.mark.parametrize("certificate", BAD_CERTIFICATES.values(), ids=BAD_CERTIFICATES.keys())
-async def test_certificate_that_does_not_hold_is_a_tls_error(
-    make_sender: MakeSender, certificate: trustme.LeafCert
+@pytest.mark.parametrize(("certificate", "error"), BAD_CERTIFICATES.values(), ids=BAD_CERTIFICATES.keys())
+async def test_certificate_that_does_not_hold_says_in_which_way(
+    make_sender: MakeSender, certificate: trustme.LeafCert, error: str
 ) -> None:
     async with hostile(answering(OK), tls=server_context(certificate)) as receiver:
         sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
         answer = await post(sender, receiver.url(NAME, scheme="https"))
-    assert (answer.status, answer.error) == (None, "tls")
+    assert (answer.status, answer.error) == (None, error)
     assert receiver.requests == []
     assert answer.timing.tls_us is not None
+
+
+async def test_certificate_for_another_address_is_a_wrong_name(make_sender: MakeSender) -> None:
+    tls = server_context(AUTHORITY.issue_cert("127.0.0.9"))
+    async with hostile(answering(OK), tls=tls) as receiver:
+        answer = await post(make_sender(ssl_context=client_context()), receiver.url(scheme="https"))
+    assert answer.error == "tls_name"
+
+
+async def test_certificate_signed_by_itself_says_so(make_sender: MakeSender, tmp_path: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(self_signed(NAME, tmp_path))
+    async with hostile(answering(OK), tls=tls) as receiver:
+        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
+        answer = await post(sender, receiver.url(NAME, scheme="https"))
+    assert answer.error == "tls_self_signed"
+
+
+def self_signed(name: str, folder: Path) -> Path:
+    """Write a certificate that is its own issuer, with its key, into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now, SOON)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "self_signed.pem"
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(private + certificate.public_bytes(pem))
+    return file
+
+
+async def test_tls_alert_instead_of_an_answer_is_a_tls_error() -> None:
+    """A receiver that wants a certificate of ours says so only after a handshake of TLS 1.3."""
+    exchange = Exchange(lambda: None, Stopwatch())
+    exchange.lose(ssl.SSLError(1, "tlsv13 alert certificate required"))
+    assert (exchange.status, exchange.fault) == (0, "tls_other")
 
 
 @pytest.mark.parametrize("then", ["close", "reset", "hold"])
@@ -908,7 +1133,7 @@ async def test_handshake_that_fails_is_a_tls_error_or_a_timeout(
     async with hostile(script) as receiver:
         sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context(), timeout_seconds=1)
         answer = await post(sender, receiver.url(NAME, scheme="https"))
-    assert answer.error == ("timeout" if then == "hold" and not greeting else "tls")
+    assert answer.error == ("timeout" if then == "hold" and not greeting else "tls_other")
     assert receiver.requests == []
 
 
@@ -1025,7 +1250,7 @@ async def test_only_the_hop_to_the_proxy_is_exempt(make_sender: MakeSender, allo
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "connect"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "connect"),
         (b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", "connect"),
-        (b"HTTP/1.1 200 OK\r\n\r\n", "tls"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "tls_other"),
     ],
 )
 async def test_proxys_own_faults_are_told_from_the_receivers(

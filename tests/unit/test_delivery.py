@@ -1,5 +1,7 @@
 """What each answer means for its delivery: contract §3, row by row."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from webhookd.core.retry import DELIVERY_RETRY, RetryPolicy
 
 NOW_MS = 1_795_500_000_000
 TIMING = Timing(total_us=1000)
-FAILED: tuple[ErrorCode, ...] = ("blocked", "dns", "connect", "tls", "timeout", "protocol")
+FAILED: tuple[ErrorCode, ...] = tuple(code for code in get_args(ErrorCode) if code != "proxy")
 
 
 def answered(status: int, retry_after: str | None = None) -> Answer:
@@ -47,8 +49,10 @@ def test_any_2xx_is_delivered(status: int, attempt: int) -> None:
     assert judged(answered(status), attempt=attempt) == Delivered()
 
 
-def test_a_2xx_whose_body_broke_off_is_delivered() -> None:
-    assert judged(Answer(status=200, error="protocol", timing=TIMING)) == Delivered()
+@pytest.mark.parametrize("status", [200, 410, 500])
+def test_a_status_whose_head_did_not_hold_is_no_answer(status: int) -> None:
+    answer = Answer(status=status, error="header_too_large", timing=TIMING)
+    assert judged(answer) == RetryAt(due_ms=NOW_MS + 5000, error="header_too_large")
 
 
 @pytest.mark.parametrize("attempt", [1, 14])

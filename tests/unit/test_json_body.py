@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.api.json_body import MAX_DEPTH, parse_json
+from webhookd.api.json_body import parse_json
 from webhookd.core.errors import MalformedJson
+from webhookd.core.nesting import MAX_DEPTH
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,12 @@ def test_ten_consecutive_failures_open_the_breaker_and_nine_do_not() -> None:
     assert breaker_state(step(nearly, QUICK, *[FAILED] * (BREAKER_FAILURES - 1)), NOW_MS) == "closed"
 
 
-@pytest.mark.parametrize(("policy_cap", "hold_ms"), [(43_200.0, 30_000), (30.0, 30_000), (0.25, 250)])
-def test_an_open_breaker_holds_thirty_seconds_or_the_retry_cap(policy_cap: float, hold_ms: int) -> None:
+@pytest.mark.parametrize(
+    ("policy_cap", "hold_ms"), [(43_200.0, 30_000), (30.0, 30_000), (7.5, 7_500), (5.0, 5_000), (0.25, 5_000)]
+)
+def test_an_open_breaker_holds_thirty_seconds_or_the_retry_cap_but_at_least_five(
+    policy_cap: float, hold_ms: int
+) -> None:
     pace = step(Pace(), *[FAILED] * BREAKER_FAILURES, cap=policy_cap)
     assert ready_ms(pace) == NOW_MS + hold_ms
     assert allowance(pace, in_flight=0, ceiling=CEILING, now_ms=NOW_MS + hold_ms - 1) == 0
@@ -263,7 +267,7 @@ def kind_of(*, status: int | None = None, error: ErrorCode | None = None) -> Kin
     ("kind", "statuses", "errors"),
     [
         (Kind.SUCCESS, (200, 204, 410), ()),
-        (Kind.FAILURE, (301, 400, 404, 500, 502), ("blocked", "dns", "tls", "protocol")),
+        (Kind.FAILURE, (301, 400, 404, 500, 502), ("blocked", "dns", "tls_name", "closed", "protocol")),
         (Kind.CONGESTION, (429, 503), ("timeout", "connect")),
         (Kind.NEUTRAL, (), ("proxy",)),
     ],

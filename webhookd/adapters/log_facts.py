@@ -64,6 +64,7 @@ def log_attempt() -> Callable[[AttemptEnded], None]:
             number=fact.number,
             status=fact.status,
             error=fact.error,
+            resent=fact.resent,
             verdict=fact.verdict,
             ms=fact.duration_us // 1000,
             since_message_ms=fact.since_message_ms,

@@ -36,6 +36,7 @@ def attempt_document(attempt: Attempt, history: DeliveryHistory) -> dict[str, An
         },
         "status": attempt.status,
         "error": attempt.error,
+        "resent": attempt.resent,
         "response": None if attempt.status is None else {"headers": headers, "body": attempt.excerpt},
         "curl": curl_line(attempt, history),
     }

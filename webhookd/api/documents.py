@@ -281,7 +281,12 @@ class AttemptResponse(Document):
 
 
 class Attempt(Document):
-    """One HTTP try. `curl` repeats it by hand, once the signature is put in."""
+    """One HTTP try. `curl` repeats it by hand, once the signature is put in.
+
+    Where `error` is not of the form `http_NNN`, `status` and `response` are what was read of an answer
+    before it failed. `resent` says the receiver closed a kept connection before one byte of an answer, and
+    the request was written once more at once: the same attempt.
+    """
 
     number: Annotated[int, Field(ge=1)]
     at: Timestamp
@@ -289,6 +294,7 @@ class Attempt(Document):
     parts: AttemptParts
     status: int | None
     error: str | None
+    resent: bool
     response: AttemptResponse | None
     curl: str
 

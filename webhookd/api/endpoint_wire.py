@@ -52,9 +52,9 @@ class RetrySettings(Body):
     """An endpoint's own retry schedule; null is the service's default."""
 
     max_attempts: int | None = Field(None, ge=1, le=100)
-    base_seconds: float | None = Field(None, gt=0, le=86_400, allow_inf_nan=False)
+    base_seconds: float | None = Field(None, ge=1, le=86_400, allow_inf_nan=False)
     factor: float | None = Field(None, ge=1, le=100, allow_inf_nan=False)
-    cap_seconds: float | None = Field(None, gt=0, le=7 * 86_400, allow_inf_nan=False)
+    cap_seconds: float | None = Field(None, ge=1, le=7 * 86_400, allow_inf_nan=False)
 
 
 class EndpointSettings(Body):

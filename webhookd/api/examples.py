@@ -196,6 +196,7 @@ EXAMPLES: Final[Mapping[type, Any]] = {
                 "parts": {"dns_ms": 1.2, "connect_ms": 4.0, "tls_ms": 9.6, "first_byte_ms": 6.1},
                 "status": 204,
                 "error": None,
+                "resent": False,
                 "response": {"headers": {"date": "Tue, 24 Nov 2026 06:00:01 GMT"}, "body": ""},
                 "curl": f"curl -X POST {_URL} …",
             }

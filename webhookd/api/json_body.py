@@ -12,8 +12,8 @@ from typing import Any, Final
 import orjson
 
 from webhookd.core.errors import MalformedJson
+from webhookd.core.nesting import MAX_DEPTH
 
-MAX_DEPTH: Final = 64
 INTEGERS: Final = range(-(2**63), 2**64)
 """What orjson can write back, and every common language can read in one of its two 64-bit kinds."""
 

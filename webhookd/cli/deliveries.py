@@ -118,7 +118,7 @@ def _show(delivery: dict[str, Any], *, json_output: bool) -> None:
 
 def _show_attempt(attempt: dict[str, Any]) -> None:
     status, parts = attempt["status"], attempt["parts"]
-    fine = status is not None and 200 <= status < 300
+    fine = attempt["error"] is None
     timing = ", ".join(
         f"{name} {duration(parts[field])}" for name, field in _PARTS.items() if parts[field] is not None
     )
@@ -132,6 +132,8 @@ def _show_attempt(attempt: dict[str, Any]) -> None:
             (f"  ({timing})" if timing else "", "dim"),
         )
     ]
+    if attempt["resent"]:
+        lines.append(Text("  sent twice: the receiver had closed a kept connection", "dim"))
     if status is not None and attempt["error"]:
         lines.append(Text(f"  {printable(attempt['error'])}", "red"))
     if attempt["response"] is not None and attempt["response"]["body"]:

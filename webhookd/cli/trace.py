@@ -86,10 +86,8 @@ def _sentence(entry: Entry) -> str:
 
 
 def _mark(entry: Entry) -> tuple[str, str]:
-    kind, status = entry["kind"], entry.get("status")
-    if kind == "delivery.attempt":
-        return ("✓", "green") if status is not None and 200 <= status < 300 else ("✗", "red")
-    if kind == "run.finished":
+    kind = entry["kind"]
+    if kind in ("delivery.attempt", "run.finished"):
         return ("✗", "red") if entry["error"] else ("✓", "green")
     return _MARKS.get(kind, ("·", "dim"))
 

@@ -7,16 +7,40 @@ attempts log that tells "refused" from "unreachable" per address is a port scann
 from dataclasses import dataclass, field
 from typing import Literal
 
-ErrorCode = Literal["blocked", "dns", "connect", "tls", "timeout", "protocol", "proxy"]
+ErrorCode = Literal[
+    "blocked",
+    "dns",
+    "connect",
+    "tls_expired",
+    "tls_self_signed",
+    "tls_name",
+    "tls_unknown_ca",
+    "tls_other",
+    "timeout",
+    "closed",
+    "reset",
+    "header_too_large",
+    "not_http",
+    "protocol",
+    "proxy",
+]
 """Why there was no answer.
 
-    blocked    the address rules refused the URL, or every address its name resolved to
-    dns        the name did not resolve
-    connect    no TCP connection
-    tls        the handshake failed or the certificate does not hold
-    timeout    the deadline passed before the end of the response headers
-    protocol   what came back was not one HTTP/1 response, or the connection broke before its head ended
-    proxy      our own egress proxy failed: nobody's attempt
+    blocked           the address rules refused the URL, or every address its name resolved to
+    dns               the name did not resolve
+    connect           no TCP connection
+    tls_expired       the certificate's time is over, or has not come yet
+    tls_self_signed   the certificate is signed by nobody but itself
+    tls_name          the certificate is for another name
+    tls_unknown_ca    the certificate is signed by an authority that is not trusted, or a link is missing
+    tls_other         the certificate does not hold for another reason, or the handshake failed
+    timeout           the deadline passed before the end of the response headers
+    closed            the connection was closed before one byte of an answer
+    reset             the connection was reset before the end of the response headers
+    header_too_large  the response headers are over 64 KiB
+    not_http          what came back was no HTTP
+    protocol          what came back was not one HTTP/1 response, or it broke off before its headers ended
+    proxy             our own egress proxy failed: nobody's attempt
 """
 
 
@@ -39,7 +63,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One attempt's outcome: exactly one of `status` and `error` is set.
+    """One attempt's outcome.
+
+    Without `error` it is `status`. With `error` there was no answer that holds; `status` and `headers` are
+    then what was read of one before it failed, if anything was. `resent` says the request was written
+    twice: the receiver closed a kept connection before one byte of an answer.
 
     `headers` are the response's, names in lower case, decoded as latin-1 and capped at 16 KiB;
     `excerpt` is the first 16 KiB of the raw body (not decompressed), empty when it broke off early;
@@ -51,4 +79,5 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     excerpt: bytes = field(default=b"", repr=False)
     retry_after: str | None = None
+    resent: bool = False
     timing: Timing

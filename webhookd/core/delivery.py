@@ -55,10 +55,9 @@ Verdict = Delivered | RetryAt | GiveUp | NotCounted
 def error_code(answer: Answer) -> str | None:
     """Return what the partner is told of a failure (`timeout`, `http_503`, …), None for a 2xx.
 
-    A status outranks an error: a receiver that has said 2xx has the message, whatever becomes of the
-    rest. No status is never a success.
+    An error outranks the status that was read before it. Neither is never a success.
     """
-    if answer.status is None:
+    if answer.error is not None or answer.status is None:
         return answer.error or "protocol"
     return None if 200 <= answer.status < 300 else f"http_{answer.status}"
 
@@ -92,7 +91,7 @@ def judge(
     if error in OUR_FAULTS:
         pause = min(_OUR_PAUSE_SECONDS, policy.cap_seconds) * (1 + policy.jitter * chance)
         return NotCounted(due_ms=now_ms + ceil(pause * 1000))
-    if answer.status == 410:
+    if error == "http_410":
         return GiveUp(reason="gone", error=error, disable_endpoint=not inline)
     if attempt >= max_attempts:
         return GiveUp(reason="exhausted", error=error, disable_endpoint=False)

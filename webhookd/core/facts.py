@@ -106,8 +106,9 @@ class AttemptEnded:
 
     `verdict` is `delivered`, `retry`, `dead`, `not_counted` or `lost`; `error` is what the partner is
     told, None for a 2xx. `since_message_ms` is from the making of the message. `url` is the URL up to its
-    query, `at_ms` (Unix) when the try began. It has a place in a trace: `span_id` is what the receiver was
-    told in `traceparent`, and its parent is the run that made the message.
+    query, `at_ms` (Unix) when the try began. `resent` says the request was written twice. It has a place in
+    a trace: `span_id` is what the receiver was told in `traceparent`, and its parent is the run that made
+    the message.
     """
 
     delivery_id: str
@@ -124,6 +125,7 @@ class AttemptEnded:
     task_id: str | None = None
     partner_id: str = ""
     url: str = ""
+    resent: bool = False
     at_ms: int = 0
     span_id: str = ""
     parent_span_id: str = ""

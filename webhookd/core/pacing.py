@@ -22,6 +22,7 @@ BREAKER_FAILURES: Final = 10
 BREAKER_RATIO: Final = 0.8
 BREAKER_SAMPLES: Final = 20
 BREAKER_HOLD_SECONDS: Final = 30.0
+BREAKER_LEAST_SECONDS: Final = 5.0
 
 MOVE_INTERVAL_MS: Final = 250
 """The cap moves at most once per direction in this time: outcomes come in batches, and twenty requests
@@ -148,8 +149,8 @@ def after(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int, policy_cap
     """Return the pace after one attempt.
 
     `ceiling` (≥ 1) bounds the cap, `policy_cap_seconds` is the retry policy's longest pause, which bounds
-    the breaker's hold. While the breaker is open, answers still under way when it opened are heard but
-    do not move it; the first outcome after the hold decides.
+    the breaker's hold (never below BREAKER_LEAST_SECONDS). While the breaker is open, answers still under
+    way when it opened are heard but do not move it; the first outcome after the hold decides.
     """
     if outcome.kind is Kind.NEUTRAL:
         return pace
@@ -163,7 +164,7 @@ def after(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int, policy_cap
         return _grown(pace, outcome, now_ms=now_ms, ceiling=ceiling)
     often = pace.samples >= BREAKER_SAMPLES and pace.failure_ratio >= BREAKER_RATIO
     if state == "half_open" or often or pace.consecutive_failures >= BREAKER_FAILURES:
-        hold_seconds = min(BREAKER_HOLD_SECONDS, policy_cap_seconds)
+        hold_seconds = max(BREAKER_LEAST_SECONDS, min(BREAKER_HOLD_SECONDS, policy_cap_seconds))
         return replace(
             pace, open_until_ms=now_ms + ceil(hold_seconds * 1000), cap=1, threshold=max(1, ceiling // 2)
         )

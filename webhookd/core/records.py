@@ -241,7 +241,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One HTTP try. Durations in microseconds; `excerpt` is text with U+FFFD for what is not UTF-8."""
+    """One HTTP try. Durations in microseconds; `excerpt` is text with U+FFFD for what is not UTF-8.
+
+    `resent` says its request was written twice (see `core.answer.Answer`).
+    """
 
     delivery_id: str
     number: int
@@ -255,6 +258,7 @@ class Attempt:
     error: str | None
     headers: tuple[tuple[str, str], ...]
     excerpt: str
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

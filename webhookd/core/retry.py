@@ -15,6 +15,9 @@ from tenacity import RetryCallState, wait_exponential
 RETRY_AFTER_CAP_SECONDS: Final = 24 * 3600.0
 """The longest wait a receiver can ask for (contract: 24 h)."""
 
+ENDPOINT_FLOOR_SECONDS: Final = 1.0
+"""The shortest base and cap an endpoint may set for itself; the operator's own default may be shorter."""
+
 _LONGEST_COUNT: Final = 9
 
 

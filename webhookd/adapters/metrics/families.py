@@ -99,7 +99,8 @@ _ROWS: Final = (
         name="webhookd_attempts_total",
         kind="counter",
         help="Webhook attempts by outcome: delivered, http_3xx, http_4xx, http_5xx, timeout, connect, dns, "
-        "tls, protocol, blocked, proxy, lost.",
+        "tls_expired, tls_self_signed, tls_name, tls_unknown_ca, tls_other, closed, reset, header_too_large, "
+        "not_http, protocol, blocked, proxy, lost.",
         labels=("outcome",),
     ),
     Family(

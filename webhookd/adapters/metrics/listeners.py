@@ -74,4 +74,5 @@ def attempt_outcome(fact: AttemptEnded) -> str:
         return "lost"
     if fact.error is None:
         return "delivered"
-    return fact.error if fact.status is None else f"http_{fact.status // 100}xx"
+    answered = fact.status is not None and fact.error == f"http_{fact.status}"
+    return f"http_{fact.error[5]}xx" if answered else fact.error

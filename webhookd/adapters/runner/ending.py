@@ -15,6 +15,7 @@ import orjson
 from pydantic import BaseModel
 
 from webhookd.core.errors import Invalid
+from webhookd.core.nesting import MAX_DEPTH, too_deep
 from webhookd.core.outcome import (
     CancelledByRequest,
     Crashed,
@@ -98,6 +99,10 @@ def _returned(value: Any, max_result_bytes: int) -> Ending:
     # orjson writes NaN and infinity as null, silently; the walk is only needed where there is a null.
     if b"null" in result_json and any(not math.isfinite(number) for number in _floats(value)):
         return Failed(code="result_not_json", message="the result holds NaN or infinity, which JSON has not")
+    if result_json.count(b"[") + result_json.count(b"{") > MAX_DEPTH and too_deep(orjson.loads(result_json)):
+        return Failed(
+            code="result_not_json", message=f"the result is nested more than {MAX_DEPTH} levels deep"
+        )
     if len(result_json) > max_result_bytes:
         return Failed(
             code="result_too_large",

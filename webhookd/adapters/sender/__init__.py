@@ -5,6 +5,7 @@
     connector  the pool: aiohttp's, with our guard and our connections in it
     wire       one connection, silent unless asked
     exchange   reading one response within limits
+    head       a head that the strict parser refuses, read as far as that is safe
     guard      which address a socket is made for, checked where it is made
     lookups    host names to addresses, in threads that cannot starve each other
     faults     what went wrong, as httpx exceptions and as the codes a partner is told

@@ -6,6 +6,7 @@ it could not reach the receiver speaks of the receiver, or a dead endpoint would
 """
 
 import errno
+import ssl
 from typing import Final
 
 import aiohttp
@@ -25,18 +26,42 @@ class LookupFailed(httpx.ConnectError):
 
 
 class TlsFailed(httpx.ConnectError):
-    """No trusted TLS connection."""
+    """No trusted TLS connection; `code` says in which way."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class AnswerFailed(httpx.RemoteProtocolError):
+    """The request was written, or about to be, and no answer that holds came back; `code` says why."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 _CODES: Final[tuple[tuple[type[httpx.TransportError], ErrorCode], ...]] = (
     (Blocked, "blocked"),
     (LookupFailed, "dns"),
-    (TlsFailed, "tls"),
     (httpx.ConnectError, "connect"),
     (httpx.ProxyError, "proxy"),
     (httpx.TimeoutException, "timeout"),
     (httpx.TransportError, "protocol"),
 )
+
+# What OpenSSL says of a certificate (x509_vfy.h, X509_V_ERR_…).
+_TLS_CODES: Final[dict[int, ErrorCode]] = {
+    9: "tls_expired",  # not yet valid
+    10: "tls_expired",
+    18: "tls_self_signed",
+    2: "tls_unknown_ca",
+    19: "tls_unknown_ca",  # the chain ends in a root that is not trusted
+    20: "tls_unknown_ca",
+    21: "tls_unknown_ca",
+    62: "tls_name",
+    64: "tls_name",  # the host is an address
+}
 
 # How proxies answer CONNECT: their own access rules, and the receiver's failings (RFC 9110 section 15.6).
 _PROXY_REFUSALS: Final = frozenset({403})
@@ -48,6 +73,8 @@ _OUR_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno
 
 def code_of(fault: httpx.TransportError) -> ErrorCode:
     """Return the code a partner is told."""
+    if isinstance(fault, TlsFailed | AnswerFailed):
+        return fault.code
     return next(code for kind, code in _CODES if isinstance(fault, kind))
 
 
@@ -69,8 +96,15 @@ def dialling_fault(
     if isinstance(fault, aiohttp.ClientConnectorDNSError):
         return LookupFailed("dns")
     if tls and stopwatch.wires and not stopwatch.secured_ns:
-        return TlsFailed("tls")
+        return TlsFailed(_tls_code(fault))
     return httpx.ConnectError("connect")
+
+
+def _tls_code(fault: Exception) -> ErrorCode:
+    cause = getattr(fault, "certificate_error", None) or getattr(fault, "os_error", fault)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _TLS_CODES.get(cause.verify_code, "tls_other")
+    return "tls_other"
 
 
 def _proxy_fault(fault: Exception) -> httpx.TransportError:

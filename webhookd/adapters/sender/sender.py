@@ -92,13 +92,17 @@ class Sender:
             if response is not None:
                 await _stream(response).aclose()
         if response is None:
-            return Answer(error=error, timing=stopwatch.timing(tls=tls))
-        shown, retry_after = _shown(response.headers.raw)
+            status, raw = request.extensions.get("heard", (None, ()))
+        else:
+            status, raw, error = response.status_code, response.headers.raw, None
+        shown, retry_after = _shown(raw)
         return Answer(
-            status=response.status_code,
+            status=status,
+            error=error,
             headers=shown,
             excerpt=bytes(excerpt),
             retry_after=retry_after,
+            resent="resent" in request.extensions,
             timing=stopwatch.timing(tls=tls),
         )
 

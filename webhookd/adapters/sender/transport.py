@@ -19,7 +19,7 @@ from yarl import URL
 
 from webhookd.adapters.sender.connector import GuardedConnector
 from webhookd.adapters.sender.exchange import Exchange
-from webhookd.adapters.sender.faults import Blocked, dialling_fault
+from webhookd.adapters.sender.faults import AnswerFailed, Blocked, dialling_fault
 from webhookd.adapters.sender.guard import Dialling, dialling
 from webhookd.adapters.sender.stopwatch import Stopwatch
 from webhookd.adapters.sender.wire import Wire
@@ -64,8 +64,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; return once the head of the response is in.
 
+        A kept connection that is closed before one byte of an answer had been given up by the receiver:
+        the request is written once more, on a fresh connection, and `request.extensions["resent"]` is set.
+
         Raises:
-            httpx.TransportError: for all that is the far side's or the proxy's fault.
+            httpx.TransportError: for all that is the far side's or the proxy's fault. What was read of an
+                answer by then is in `request.extensions["heard"]`: (status or None, headers).
             OSError: this machine is out of sockets, memory or threads.
             ValueError: a header would break the message apart, or the body is not in memory.
         """
@@ -73,26 +77,23 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         stopwatch = request.extensions.get("stopwatch") or Stopwatch()
         message = _message(request, route)
         connection, wire = await self._connect(route, stopwatch)
+        kept = wire.used
         try:
-            exchange = wire.ask(message, stopwatch)
-            await exchange.head
-        except BaseException:
-            connection.close()
-            raise
-        body: httpx.AsyncByteStream = _Body(connection, wire, exchange)
-        if exchange.over:
-            # Most answers are all here by now: give the connection back before they are looked at.
-            await body.aclose()
-            body = httpx.ByteStream(exchange.take())
-        if not exchange.status:
-            raise httpx.RemoteProtocolError("no response head that holds")
-        return httpx.Response(exchange.status, headers=exchange.headers, stream=body)
+            return await _ask(connection, wire, message, stopwatch, request)
+        except AnswerFailed:
+            if not kept or stopwatch.first_byte_ns:
+                raise
+        connection, wire = await self._connect(route, stopwatch, fresh=True)
+        request.extensions["resent"] = True
+        return await _ask(connection, wire, message, stopwatch, request)
 
     async def aclose(self) -> None:
         """Drop every connection."""
         await self._connector.close()
 
-    async def _connect(self, route: Route, stopwatch: Stopwatch) -> tuple[Connection, Wire]:
+    async def _connect(
+        self, route: Route, stopwatch: Stopwatch, *, fresh: bool = False
+    ) -> tuple[Connection, Wire]:
         dialling.set((route.wanted, stopwatch))
         stopwatch.proxied = route.wanted.exempt
         while True:
@@ -104,7 +105,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 ) from fault
             wire = connection.protocol
             assert isinstance(wire, Wire)  # noqa: S101  # the connector makes no others
-            if not wire.used or wire.is_quiet():
+            if not wire.used or (wire.is_quiet() and not fresh):
                 return connection, wire
             connection.close()
 
@@ -163,6 +164,30 @@ class _Body(httpx.AsyncByteStream):
             self._connection.release()
         else:
             self._connection.close()
+
+
+async def _ask(
+    connection: Connection, wire: Wire, message: bytes, stopwatch: Stopwatch, request: httpx.Request
+) -> httpx.Response:
+    """Write the message and read the head of its answer."""
+    exchange: Exchange | None = None
+    try:
+        exchange = wire.ask(message, stopwatch)
+        await exchange.head
+    except BaseException:
+        if exchange is not None:
+            request.extensions["heard"] = exchange.heard()
+        connection.close()
+        raise
+    body: httpx.AsyncByteStream = _Body(connection, wire, exchange)
+    if exchange.over:
+        # Most answers are all here by now: give the connection back before they are looked at.
+        await body.aclose()
+        body = httpx.ByteStream(exchange.take())
+    if not exchange.status:
+        request.extensions["heard"] = exchange.heard()
+        raise AnswerFailed(exchange.fault)
+    return httpx.Response(exchange.status, headers=exchange.headers, stream=body)
 
 
 def _message(request: httpx.Request, route: Route) -> bytes:

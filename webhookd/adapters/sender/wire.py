@@ -11,12 +11,13 @@ it for half a minute.
 import asyncio
 import select
 
-import httpx
 from aiohttp.client_proto import ResponseHandler
 
 from webhookd.adapters.sender.exchange import Exchange
+from webhookd.adapters.sender.faults import AnswerFailed
 from webhookd.adapters.sender.guard import dialling
 from webhookd.adapters.sender.stopwatch import Stopwatch
+from webhookd.core.answer import ErrorCode
 
 
 class Wire(ResponseHandler):
@@ -34,6 +35,7 @@ class Wire(ResponseHandler):
         self._idle_limit = idle_limit
         self._exchange: Exchange | None = None
         self._unasked = select.poll()
+        self._fault: ErrorCode = "closed"
         self.used = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,10 +55,10 @@ class Wire(ResponseHandler):
         """Write a whole request and return the exchange its response will be read into.
 
         Raises:
-            httpx.RemoteProtocolError: the connection is gone already.
+            AnswerFailed: the connection is gone already.
         """
         if self.transport is None or self.transport.is_closing():
-            raise httpx.RemoteProtocolError("the connection was closed before the request")
+            raise AnswerFailed(self._fault)
         self.used = True
         self._idle.discard(self)
         self._exchange = Exchange(self.abort, stopwatch)
@@ -84,12 +86,15 @@ class Wire(ResponseHandler):
         elif self._parser is not None:
             super().data_received(data)
         else:
+            self._fault = "protocol"  # it spoke unasked
             self.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._idle.discard(self)
+        if exc is not None:
+            self._fault = "reset"
         if self._exchange is not None:
-            self._exchange.lose()
+            self._exchange.lose(exc)
         super().connection_lost(exc)
 
     def close(self) -> None:

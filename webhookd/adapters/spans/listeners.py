@@ -178,7 +178,7 @@ def span_attempt(spans: Spans, *, now_ms: Callable[[], int]) -> Callable[[Attemp
         if fact.task_id is not None:
             attributes["webhookd.task.id"] = fact.task_id
         if fact.error is not None:
-            attributes["error.type"] = fact.error if fact.status is None else str(fact.status)
+            attributes["error.type"] = fact.error.removeprefix("http_")
         start_ns = time_ns() - (now_ms() - fact.at_ms) * 1_000_000
         period = Period(start_ns=start_ns, end_ns=start_ns + fact.duration_us * 1_000)
         spans.add("POST", SpanKind.CLIENT, fact, period, attributes, remote=True, error=fact.error)

@@ -211,4 +211,5 @@ def _attempt_from(row: Row[Any]) -> Attempt:
         error=row.error,
         headers=tuple((name, value) for name, value in headers),
         excerpt=row.excerpt,
+        resent=bool(row.resent),
     )

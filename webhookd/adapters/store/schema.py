@@ -276,6 +276,7 @@ attempts = Table(
     Column("error", Text),
     Column("headers", Text, nullable=False),
     Column("excerpt", Text, nullable=False),
+    Column("resent", Boolean),
 )
 
 lanes = Table(

@@ -6,7 +6,7 @@ from webhookd.core.dispatch import AttemptDone, DueDelivery
 from webhookd.core.facts import AttemptEnded
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt
-from webhookd.core.retry import RetryPolicy
+from webhookd.core.retry import ENDPOINT_FLOOR_SECONDS, RetryPolicy
 
 _VERDICTS = {Delivered: "delivered", RetryAt: "retry", GiveUp: "dead", NotCounted: "not_counted"}
 
@@ -25,9 +25,9 @@ def attempt_done(
     if (retry.base_seconds, retry.factor, retry.cap_seconds) != (None, None, None):
         policy = RetryPolicy(
             max_attempts=delivery.max_attempts,
-            base_seconds=retry.base_seconds or policy.base_seconds,
+            base_seconds=_floored(retry.base_seconds) or policy.base_seconds,
             factor=retry.factor or policy.factor,
-            cap_seconds=retry.cap_seconds or policy.cap_seconds,
+            cap_seconds=_floored(retry.cap_seconds) or policy.cap_seconds,
         )
     verdict = judge(
         answer,
@@ -52,6 +52,7 @@ def attempt_done(
         error=error_code(answer),
         headers=answer.headers,
         excerpt=answer.excerpt.decode("utf-8", "replace").replace("\0", "\ufffd"),
+        resent=answer.resent,
     )
     return AttemptDone(
         delivery=delivery,
@@ -63,6 +64,11 @@ def attempt_done(
     )
 
 
+def _floored(seconds: float | None) -> float | None:
+    """Endpoints of an earlier release may ask for pauses below the floor."""
+    return None if seconds is None else max(ENDPOINT_FLOOR_SECONDS, seconds)
+
+
 def attempt_ended(done: AttemptDone, span_id: str, *, lost: bool) -> AttemptEnded:
     """Return the fact; `lost` where others had taken the delivery over."""
     return AttemptEnded(
@@ -72,6 +78,7 @@ def attempt_ended(done: AttemptDone, span_id: str, *, lost: bool) -> AttemptEnde
         number=done.attempt.number,
         status=done.attempt.status,
         error=done.attempt.error,
+        resent=done.attempt.resent,
         verdict="lost" if lost else _VERDICTS[type(done.verdict)],
         duration_us=done.attempt.duration_us,
         since_message_ms=done.now_ms - done.delivery.created_ms,

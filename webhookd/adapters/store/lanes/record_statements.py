@@ -99,6 +99,7 @@ def insert_attempts(dialect: str) -> Any:
             "error",
             "headers",
             "excerpt",
+            "resent",
         ),
     ).on_conflict_do_nothing()
 

@@ -276,6 +276,7 @@ def _write_attempts(conn: Connection, done: Sequence[AttemptDone]) -> None:
                         a.error,
                         orjson.dumps(a.headers).decode(),
                         a.excerpt,
+                        a.resent,
                     )
                     for a in counted
                 )
