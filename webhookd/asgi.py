@@ -11,7 +11,8 @@ from typing import Final
 import uvicorn
 
 from webhookd.adapters.telemetry import configure_logging
-from webhookd.api.connection import HttpConnection, StreamConnection
+from webhookd.api.connection import HttpConnection
+from webhookd.api.stream_connection import StreamConnection
 from webhookd.core.errors import SettingsError, WebhookdError
 from webhookd.loops import allow_many_files, loop_factory, settle_collector
 from webhookd.settings import Settings, load_settings

@@ -224,6 +224,16 @@ async def test_415_for_a_compressed_body(sqlite_face: Face) -> None:
         "/v1/tasks", content=b"\x1f\x8b", headers={**JSON, "Content-Encoding": "gzip"}
     )
     assert_problem(answer, 415, "unsupported_media_type")
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", "IDENTITY"])
+async def test_identity_is_no_compression(sqlite_face: Face, coding: str) -> None:
+    partner = await sqlite_face.partner()
+    answer = await partner.client.post(
+        "/v1/tasks", content='{"type":"test.echo"}', headers={**JSON, "Content-Encoding": coding}
+    )
+    assert answer.status_code == 202
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import webhookd.asgi
 from tests.integration.live_api import Live
 from tests.services import until
 from webhookd.api import connection as connection_module
+from webhookd.api import stream_connection
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # the one that serves
 
@@ -221,7 +222,7 @@ async def test_client_that_pings_and_never_reads_is_not_listened_to_any_more(liv
         [serving] = [
             one
             for one in live.server.server_state.connections
-            if isinstance(one, connection_module.StreamConnection)
+            if isinstance(one, stream_connection.StreamConnection)
         ]
         assert sent < 64_000_000, "the server takes all of it"
         assert serving.transport.get_write_buffer_size() < 2_000_000
@@ -245,7 +246,7 @@ async def test_message_of_endless_empty_fragments_is_given_up(live: Live) -> Non
     async with raw(live) as client:
         await client.upgrade(partner.key)
         await client.send(frame(TEXT, b"", fin=False))
-        await client.send(frame(0, b"", fin=False) * 2 * connection_module.MOST_FRAGMENTS)
+        await client.send(frame(0, b"", fin=False) * 2 * stream_connection.MOST_FRAGMENTS)
         assert (await client.close_code())[0] == 1009
     await until(lambda: len(live.watchers) == 0, what="the end of the conversation")
 

@@ -25,7 +25,8 @@ from uvicorn.server import ServerState
 from tests.conftest import missing
 from tests.integration.live_api import ADMIN_KEY, Live
 from tests.integration.test_connections import CLOSE, Raw, frame, raw
-from webhookd.api.connection import HttpConnection, StreamConnection
+from webhookd.api.connection import HttpConnection
+from webhookd.api.stream_connection import StreamConnection
 
 STOLEN = b"DELETE /stolen HTTP/1.1\r\nHost: x\r\n\r\n"
 """A body that would make a request."""
@@ -53,6 +54,9 @@ class Transport(asyncio.Transport):
         self.written += data
 
     def close(self) -> None:
+        self.closing = True
+
+    def write_eof(self) -> None:
         self.closing = True
 
     def is_closing(self) -> bool:

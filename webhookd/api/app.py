@@ -5,8 +5,8 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
 
+from webhookd.adapters.entropy import new_trace
 from webhookd.api import (
     audit,
     dead_letters,
@@ -28,8 +28,9 @@ from webhookd.api import (
 from webhookd.api.auth import Authenticator
 from webhookd.api.edge import Edge
 from webhookd.api.parts import ApiParts
+from webhookd.api.problems import problem_answer
 from webhookd.api.routes import AnyRoute, starlette_routes
-from webhookd.api.stream import stream_route
+from webhookd.api.stream import stream_routes
 from webhookd.core.errors import NotFound
 
 _NOUNS: Final[tuple[AnyRoute, ...]] = (
@@ -63,7 +64,7 @@ def create_app(
     authenticator = authenticator or make_authenticator(parts)
     routes: list[BaseRoute] = [
         *starlette_routes(ROUTES, parts, authenticator),
-        stream_route(parts, authenticator),
+        *stream_routes(parts, authenticator),
         *more,
     ]
     return Edge(
@@ -83,8 +84,11 @@ def make_authenticator(parts: ApiParts) -> Authenticator:
     )
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await WebSocketClose()(scope, receive, send)
-        return
-    raise NotFound("There is nothing at this path.")
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's shape
+    error = NotFound("There is nothing at this path.")
+    if scope["type"] != "websocket":
+        raise error
+    answer = problem_answer(error, trace_id=new_trace().trace_id)
+    headers = [(b"content-type", answer.content_type.encode())]
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from webhookd.api.json_body import parse_json
-from webhookd.api.problems import RequestTimeout
+from webhookd.api.problems import RequestTimeout, UnsupportedCoding
 from webhookd.core.errors import MalformedJson, TooLarge, UnsupportedMediaType
 
 _JSON: Final = re.compile(
@@ -35,8 +35,8 @@ async def read_json(
         if may_be_empty:
             return None
         raise MalformedJson("The body is empty; it must be a JSON object.")
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise UnsupportedMediaType("The body must not be compressed (no Content-Encoding).")
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise UnsupportedCoding("The body must not be compressed (no Content-Encoding).")
     content_type = headers.get(b"content-type", b"")
     if content_type != b"application/json" and not _JSON.fullmatch(content_type):
         raise UnsupportedMediaType("The body must be sent as Content-Type: application/json, in UTF-8.")

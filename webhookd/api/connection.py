@@ -5,27 +5,38 @@ limits of its own; here are those of the head, of requests sent ahead, and of We
 reach the application. What is no HTTP at all is answered as every other mistake is: with a problem.
 """
 
-from asyncio import TimerHandle, Transport
+from asyncio import Event, TimerHandle, Transport
+from functools import partial
 from typing import Any, Final
+from urllib.parse import unquote
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+import structlog
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+    parse_url,
+)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webhookd.adapters.entropy import new_trace
+from webhookd.api.answering import Answering
 from webhookd.api.handshake import asks_for_websocket, handshake_fault
 from webhookd.api.problems import HeadTooLarge, MalformedRequest, RequestTimeout, WrongMethod, problem_answer
-from webhookd.api.websocket import RESTARTING, STOPPING
 from webhookd.core.errors import WebhookdError
+
+_log = structlog.get_logger(__name__)
 
 HEAD_SECONDS: Final = 15.0
 """From the connection, or the first byte of a further request, to the end of the head."""
 MOST_HEAD_BYTES: Final = 65_536
 MOST_SENT_AHEAD: Final = 64
 """Requests of one connection that wait for the answer to the one before (pipelining)."""
-MOST_FRAGMENTS: Final = 1_024
-"""Frames of one WebSocket message; their bytes are limited by `ws_max_size`, but empty ones have none."""
-MESSAGE_TOO_BIG: Final = 1009
+LINGER_SECONDS: Final = 5.0
+LINGER_BYTES: Final = 16_777_216
+"""How long, and how much, is still taken in and thrown away after the last word on a connection: closed at
+once it would be reset by the bytes on their way, and the reset overtakes the answer."""
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -45,6 +56,11 @@ class HttpConnection(HttpToolsProtocol):
         self._upgraded = False
         self._hears_nothing = False
         self._refusal: WebhookdError | None = None
+        self._last_word: WebhookdError | None = None
+        self._running: Answering | None = None
+        self._deaf = False
+        self._linger_timer: TimerHandle | None = None
+        self._thrown_away = 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """A head is to come."""
@@ -54,23 +70,29 @@ class HttpConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is to come."""
         self._head_came()
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+        if self._running is not None:  # uvicorn tells the newest only
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; if they leave us waiting for a head, then not for long."""
+        if self._deaf:
+            self._throw_away(data)
+            return
         was_in_head = self._in_head
         self._unset_keepalive_if_required()
         self._parse(data)
-        if self._upgraded or self.transport.is_closing():
+        if self._upgraded or self.transport.is_closing() or self._is_over():
             return
         if was_in_head and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self._refuse(HeadTooLarge(f"The head is larger than {MOST_HEAD_BYTES:,} bytes."))
                 return
-        cycle: RequestResponseCycle | None = self.cycle
-        idle = cycle is None or cycle.response_complete
-        if idle and self.timeout_keep_alive_task is None:
+        if self._is_idle() and self.timeout_keep_alive_task is None:
             self._await_head()
 
     def _parse(self, data: bytes) -> None:
@@ -97,8 +119,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _opens_websocket(self) -> bool:
         """Whether to switch. Not while an earlier request's answer is to come: it would be read as frames."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return (cycle is None or cycle.response_complete) and not handshake_fault(
+        return self._is_idle() and not handshake_fault(
             method=self.parser.get_method().decode(),
             http_version=self.parser.get_http_version(),
             headers=self.headers,
@@ -135,14 +156,77 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is here, unless the parser takes it for the last of HTTP: `_parse` decides that."""
+        method, version = self.parser.get_method().decode(), self.parser.get_http_version()
+        self._refusal = self._fault_of_head(version)
+        if self._refusal is not None:
+            raise HttpParserCallbackError
+        self.scope["method"] = method
+        self.scope["http_version"] = version
         if self.parser.should_upgrade():
             return
         self._in_head = self._hears_nothing = False
         self._head_came()
-        super().on_headers_complete()
-        if len(self.pipeline) > MOST_SENT_AHEAD:
-            self._refusal = MalformedRequest("Too many requests were sent ahead of their answers.")
-            raise HttpParserCallbackError
+        url = parse_url(self.url)
+        self.scope["path"] = unquote(url.path.decode("ascii"))
+        self.scope["raw_path"] = url.path
+        self.scope["query_string"] = url.query or b""
+        self._ask()
+
+    def _fault_of_head(self, version: str) -> WebhookdError | None:
+        if version not in ("1.0", "1.1"):
+            return MalformedRequest("This is not an HTTP/1.1 request.")
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            return MalformedRequest("A request names its host in one Host header.")  # RFC 9112 section 3.2
+        if len(self.pipeline) >= MOST_SENT_AHEAD:
+            return MalformedRequest("Too many requests were sent ahead of their answers.")
+        return None
+
+    def _ask(self) -> None:
+        """Let the application answer, after those who asked before."""
+        is_idle = self._is_idle()
+        cycle = Answering(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        cycle.on_response = partial(self._answered, cycle)
+        self.cycle = cycle
+        if is_idle:
+            self._running = cycle
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _is_over(self) -> bool:
+        return self._deaf
+
+    def _is_idle(self) -> bool:
+        cycle: Answering | None = self.cycle  # type: ignore[assignment] # uvicorn has None before the first one
+        return cycle is None or cycle.response_complete
+
+    def _answered(self, cycle: Answering) -> None:
+        """One answer is written: the next one's turn, or the end."""
+        self._running = self.pipeline[-1][0] if self.pipeline else None  # type: ignore[assignment] # always ours
+        if self.transport.is_closing():
+            return
+        if cycle.closes and (cycle.more_body or self.pipeline or self._in_head):
+            self._linger()
+        elif cycle.closes:
+            self.transport.close()
+        elif self._last_word is not None and not self.pipeline:
+            self._say(self._last_word)
+        else:
+            self.on_response_complete()
 
     def on_message_complete(self) -> None:
         """The body is here."""
@@ -153,11 +237,10 @@ class HttpConnection(HttpToolsProtocol):
         """From here on the connection is another protocol's."""
         self._upgraded = True
         self._head_came()
-        self.scope["method"] = "GET"
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours says as much
-        """Refuse what the parser could not make sense of."""
+        """Refuse what the parser, or we, could not make sense of."""
         self._refuse(self._refusal or MalformedRequest("This is not an HTTP/1.1 request."))
 
     def _await_head(self) -> None:
@@ -176,8 +259,37 @@ class HttpConnection(HttpToolsProtocol):
         else:  # nobody has asked anything: there is nothing to answer
             self.transport.close()
 
+    def shutdown(self) -> None:
+        """The server stops: what was asked is answered, nothing more is heard."""
+        try:
+            if self._linger_timer is None:
+                super().shutdown()
+        except Exception:  # noqa: BLE001 - one connection does not keep the others from their end
+            _log.exception("connection_not_shut_down")
+            self.transport.abort()
+
     def _refuse(self, error: WebhookdError) -> None:
-        """Answer and close. Whatever else was asked on this connection is not answered any more."""
+        """Hear nothing more; answer what was asked before, then this, and close."""
+        self._deaf = True
+        self._head_came()
+        cycle: Answering | None = self.cycle  # type: ignore[assignment] # as in _is_idle
+        if cycle is None or (cycle.response_complete and not cycle.more_body):
+            self._say(error)
+        elif cycle.response_complete:
+            self.transport.close()  # the request with the broken body has had its answer
+        elif not cycle.more_body:
+            self._last_word = error
+        elif self.pipeline:
+            self.pipeline.popleft()  # it is the body of this last one that is broken
+            self._last_word = error
+        elif cycle.response_started:
+            self.transport.close()
+        else:
+            self._say(error)
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def _say(self, error: WebhookdError) -> None:
         answer = problem_answer(error, trace_id=new_trace().trace_id)
         headers = {
             "content-type": answer.content_type,
@@ -187,75 +299,18 @@ class HttpConnection(HttpToolsProtocol):
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
         self.transport.write(STATUS_LINE[answer.status] + head.encode() + answer.body)
-        self.transport.close()
+        self._linger()
 
+    def _linger(self) -> None:
+        """Say nothing more, take in what is on its way, and close (RFC 9112 section 9.6)."""
+        self._deaf = True
+        self._head_came()
+        self.pipeline.clear()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
-class StreamConnection(WebSocketsSansIOProtocol):
-    """WebSocket frames from a client that does not read what it makes us write, or never ends a message.
-
-    Frames begin where the answer to the handshake ends: what comes before it waits, and is dropped where the
-    answer is a refusal.
-    """
-
-    _unread = False
-    _early = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Take in the handshake or frames; from between the two, no more than one read."""
-        if self.handshake_initiated and not self.handshake_complete:
-            self._early += data
-            self.transport.pause_reading()
-        else:
-            super().data_received(data)
-
-    async def send(self, message: Any) -> None:
-        """Write; once that was the answer to the handshake, hear what has been sent meanwhile."""
-        await super().send(message)
-        if self._early and self.handshake_complete and not self.transport.is_closing():
-            early, self._early = self._early, b""
-            self.transport.resume_reading()
-            super().data_received(early)
-
-    def pause_writing(self) -> None:
-        """The client does not read: let it say nothing more, or the answers to its pings would pile up."""
-        super().pause_writing()
-        self._unread = True
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """It reads again."""
-        super().resume_writing()
-        self._unread = False
-        if not self.read_paused:
-            self.transport.resume_reading()
-
-    async def receive(self) -> Any:
-        """Hand a message to the application, which lets the next come in: unless the client is not to."""
-        message = await super().receive()
-        if self._unread and not self.transport.is_closing():
-            self.transport.pause_reading()
-        return message
-
-    def handle_cont(self, event: Any) -> None:
-        """Take one more fragment."""
-        if len(self.frames) >= MOST_FRAGMENTS:
-            reason = "too many fragments"
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": MESSAGE_TOO_BIG, "reason": reason})
-            self.conn.fail(MESSAGE_TOO_BIG, reason)
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent = True
+    def _throw_away(self, data: bytes) -> None:
+        self._thrown_away += len(data)
+        if self._linger_timer is not None and self._thrown_away > LINGER_BYTES:
             self.transport.close()
-            return
-        super().handle_cont(event)
-
-    def shutdown(self) -> None:
-        """The server stops. Those who were let in have been told; this is for who is not yet."""
-        if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
-            self.stop_keepalive()
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": RESTARTING})
-            self.conn.send_close(RESTARTING, STOPPING)
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent = True
-            self.transport.close()
-            return
-        super().shutdown()

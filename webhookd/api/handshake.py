@@ -33,11 +33,16 @@ def handshake_fault(*, method: str, http_version: str, headers: Pairs) -> str | 
         value.strip(b"0") for value in _values(pairs, b"content-length")
     ):
         return "A request that opens a WebSocket has no body."
-    if _values(pairs, b"sec-websocket-version") != [VERSION]:
+    if not is_of_this_version(pairs):
         return f"Sec-WebSocket-Version must be {VERSION.decode()}."
     if len(keys) != 1 or not _is_nonce(keys[0]):
         return f"Sec-WebSocket-Key must be {_KEY_BYTES} bytes in base64, once."
     return None
+
+
+def is_of_this_version(headers: Pairs) -> bool:
+    """Whether the WebSocket asked for is of the version we speak."""
+    return _values(headers, b"sec-websocket-version") == [VERSION]
 
 
 def _values(pairs: Pairs, name: bytes) -> list[bytes]:

@@ -11,6 +11,7 @@ from webhookd.core.errors import (
     ServiceError,
     SettingsError,
     Unauthenticated,
+    UnsupportedMediaType,
     WebhookdError,
 )
 
@@ -41,6 +42,16 @@ class WrongMethod(MethodNotAllowed):
     def __init__(self, allow: str) -> None:
         super().__init__(f"This path answers to {allow}.")
         self.allow = allow
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """Raised where a body is compressed. The answer names what is taken (RFC 9110 section 12.5.3)."""
+
+
+class UpgradeRequired(ClientError):
+    """Raised where a WebSocket was meant and plain HTTP came, or another version of the protocol."""
+
+    status, code, title = 426, "upgrade_required", "Upgrade Required"
 
 
 def problem_document(error: WebhookdError, *, trace_id: str) -> dict[str, Any]:
@@ -82,6 +93,10 @@ def _headers(error: WebhookdError) -> dict[str, str]:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, WrongMethod):
         headers["Allow"] = error.allow
+    if isinstance(error, UnsupportedCoding):
+        headers["Accept-Encoding"] = "identity"
+    if isinstance(error, UpgradeRequired):
+        headers |= {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Version": "13"}
     return headers
 
 

@@ -9,15 +9,19 @@ from typing import Any, Final, Literal
 
 import structlog
 from pydantic import Field
-from starlette.routing import WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from webhookd.api.answers import Answer
 from webhookd.api.auth import Authenticator
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import client_address
+from webhookd.api.edge import exchange_of
+from webhookd.api.handshake import asks_for_websocket, handshake_fault, is_of_this_version
 from webhookd.api.held import Held
 from webhookd.api.json_body import parse_json
 from webhookd.api.parts import ApiParts
+from webhookd.api.problems import MalformedRequest, UpgradeRequired, WrongMethod
 from webhookd.api.websocket import (
     BAD_MESSAGES,
     FORBIDDEN,
@@ -46,6 +50,7 @@ from webhookd.flows.watch import Ended, Watch
 
 _log = structlog.get_logger(__name__)
 
+STREAM_PATH: Final = "/v1/stream"
 AUTH_SECONDS: Final = 10.0
 MOST_TASKS: Final = 1_000
 READ_AT_ONCE: Final = 50
@@ -290,6 +295,27 @@ def _wrong(name: str, message: str) -> Invalid:
     return Invalid("The message is not valid.", errors=[FieldError(path=f"$.{name}", message=message)])
 
 
-def stream_route(parts: ApiParts, authenticator: Authenticator) -> WebSocketRoute:
-    """Return the route."""
-    return WebSocketRoute("/v1/stream", Stream(parts, authenticator))
+class NoStream:
+    """What plain HTTP gets at the same path, as an ASGI application."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Say how to come in. Raises UpgradeRequired, MalformedRequest, WrongMethod."""
+        exchange_of(scope).route = STREAM_PATH
+        method, headers = scope["method"], scope["headers"]
+        if method == "OPTIONS":
+            await Answer(status=204, headers={"Allow": "GET"}).send_to(send, more_headers=[], head=False)
+            return
+        if method not in ("GET", "HEAD"):
+            raise WrongMethod("GET")
+        if not asks_for_websocket(headers) or not is_of_this_version(headers):
+            raise UpgradeRequired("This path is a WebSocket (RFC 6455), version 13.")
+        fault = handshake_fault(method=method, http_version=scope["http_version"], headers=headers)
+        raise MalformedRequest(fault or "A WebSocket is not opened while earlier requests wait for answers.")
+
+
+def stream_routes(parts: ApiParts, authenticator: Authenticator) -> list[BaseRoute]:
+    """Return the path's routes: the WebSocket, and what is said to others."""
+    return [
+        WebSocketRoute(STREAM_PATH, Stream(parts, authenticator)),
+        Route(STREAM_PATH, NoStream()),
+    ]
