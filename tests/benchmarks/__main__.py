@@ -9,10 +9,10 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import baselines, crowd, drain, end_to_end, sender, watchers
+from tests.benchmarks import baselines, crowd, drain, end_to_end, fresh, sender, watchers
 from tests.benchmarks.installation import Store, sink
 
-PARTS = ("end-to-end", "drain", "hanging", "crowd", "sender", "watchers")
+PARTS = ("end-to-end", "drain", "hanging", "crowd", "sender", "watchers", "fresh")
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
         _sender(console)
     if "watchers" in parts:
         _watchers(console, stores, quick=chosen.quick)
+    if "fresh" in parts and "postgresql" in stores:
+        _fresh(console, quick=chosen.quick)
 
 
 def _baselines(console: Console, *, quick: bool) -> tuple[float, float]:
@@ -172,6 +174,25 @@ def _watchers(console: Console, stores: tuple[Store, ...], *, quick: bool) -> No
                 f"{seen.tell_us_each:.0f}",
                 f"{seen.median_ms:,.0f}",
                 f"{seen.last_ms:,.0f}",
+            )
+    console.print(table)
+
+
+def _fresh(console: Console, *, quick: bool) -> None:
+    columns = ("plans", "restored rows", "tasks/s", "p50 ms", "p99 ms", "seq scans", "rows read by them")
+    table = Table(*columns, title="PostgreSQL without statistics, autovacuum off")
+    sizes = ((0, 5_000), (50_000, 2_000)) if quick else ((0, 50_000), (1_000_000, 5_000))
+    for restored, tasks in sizes:
+        for by_index in (False, True):
+            seen = fresh.measure(by_index=by_index, restored=restored, tasks=tasks, per_second=400)
+            table.add_row(
+                "by index" if by_index else "as it likes",
+                f"{restored:,}",
+                f"{seen.tasks_per_second:,.0f}",
+                f"{seen.p50_ms:,.0f}",
+                f"{seen.p99_ms:,.0f}",
+                f"{seen.scans:,}",
+                f"{seen.scanned_rows:,}",
             )
     console.print(table)
 

@@ -152,6 +152,22 @@ async def hold_database(site: Site, chance: random.Random) -> None:
         await asyncio.sleep(chance.uniform(0.2, 5))
 
 
+async def turn_read_only(site: Site, chance: random.Random) -> None:
+    """Let the database be read and not written: as a failover does it, or from another program.
+
+    In PostgreSQL the sessions are cut; in SQLite the write lock is held for that long.
+    """
+    seconds = chance.uniform(5, 20)
+    if site.postgres is None:
+        with _sqlite(site.installation.database_url.removeprefix("sqlite:///")) as database:
+            database.execute("BEGIN IMMEDIATE")
+            await asyncio.sleep(seconds)
+        return
+    site.read_only()
+    await asyncio.sleep(seconds)
+    site.read_only(False)
+
+
 async def fill_disk(site: Site, chance: random.Random) -> None:
     """Let the SQLite file grow no more."""
     with _sqlite(site.installation.database_url.removeprefix("sqlite:///")) as database:
@@ -198,6 +214,7 @@ SERVICES = (
     Entry(fault=hang_database, store="postgresql"),
     Entry(fault=hold_database, store="sqlite"),
     Entry(fault=fill_disk, store="sqlite"),
+    Entry(fault=turn_read_only),
 )
 
 

@@ -25,8 +25,23 @@ class Site:
     postgres: PostgresServer | None = None
     database: Proxy | None = None
 
+    def read_only(self, on: bool = True) -> None:
+        """Let PostgreSQL's database take no writes, as a failover to a standby does: its sessions are cut.
+
+        Ending it cuts nothing: sessions that were begun meanwhile go on refusing.
+        """
+        assert self.postgres is not None
+        name = urlsplit(self.installation.database_url).path[1:]
+        setting = "SET default_transaction_read_only = on" if on else "RESET default_transaction_read_only"
+        self.postgres.execute(f'ALTER DATABASE "{name}" {setting}')
+        if on:
+            its_own = f"pg_stat_activity WHERE datname = '{name}'"
+            self.postgres.execute(f"SELECT pg_terminate_backend(pid) FROM {its_own}")  # noqa: S608 - ours
+
     def heal(self) -> None:
-        """Let every lasting fault of the network end."""
+        """Let every lasting fault of the network end, and of a database that was turned read-only."""
+        if self.postgres is not None:
+            self.read_only(False)
         for proxy in (self.broker, self.database):
             if proxy is not None:
                 proxy.latency_seconds = 0

@@ -52,6 +52,32 @@ async def test_hanging_postgresql_is_refused_in_time_and_heals(parts: Site) -> N
         assert load.impatient == 0
 
 
+async def test_database_turned_read_only_ends_no_process_and_heals_without_a_restart(parts: Site) -> None:
+    """Longer than a lease. What was begun meanwhile goes on, and the first writes after it are taken."""
+    installation = parts.installation
+    async with partner_under_load(installation, "read-only") as (load, receiver):
+        await load.submit_many(range(20))
+        before = installation.children()
+        submitting = asyncio.create_task(load.submit_many(range(20, 60), over_seconds=OUTAGE_SECONDS))
+        parts.read_only()
+        async with installation.client(load.key) as client:
+            for url in installation.urls:
+                refused = await client.post(f"{url}/v1/tasks", json={"type": "demo.echo"})
+                assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+                assert int(refused.headers["retry-after"]) >= 1
+                assert (await client.get(f"{url}/v1/tasks")).status_code == 200, "reading goes on"
+            await asyncio.sleep(OUTAGE_SECONDS)
+            parts.read_only(False)
+            for url in installation.urls:
+                taken = await client.post(f"{url}/v1/tasks", json={"type": "demo.echo"})
+                assert taken.status_code == 202, "no connection that refuses writes was kept"
+        await submitting
+        await settled(installation)
+        await verify(installation, [load], receiver.hits, most_duplicates=PER_HOST)
+        assert installation.children() == before
+        assert set(load.answers) == {202, 503}
+
+
 async def test_task_that_runs_through_an_outage_is_not_run_again(parts: Site, tmp_path: Path) -> None:
     """Its worker is well and could not renew its lease: nobody may take the task from it.
 

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from webhookd.adapters.store.drivers.wal import LOG_BYTES, LogBound
 from webhookd.core.errors import SettingsError
 
 R = TypeVar("R")
@@ -56,6 +57,7 @@ class SqliteDriver:
         self._lock: int | None = None
         ours = weakref.WeakMethod(self._close_lock)
         os.register_at_fork(after_in_child=lambda: (close := ours()) and close())
+        self._log = LogBound(path, most_bytes=LOG_BYTES)
 
     async def read(self, work: Callable[[Connection], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._read, work)
@@ -82,11 +84,13 @@ class SqliteDriver:
         with self._locked():
             try:
                 with self._connection.begin():
-                    return work(self._connection)
+                    result = work(self._connection)
+                self._log.committed(self._connection.connection.driver_connection)
             except BaseException:
                 # A connection in doubt is not worth keeping; opening one costs a millisecond.
                 self._close_writer()
                 raise
+            return result
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -125,6 +129,7 @@ def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_onl
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-16384",
+            f"journal_size_limit={LOG_BYTES}",
             "mmap_size=268435456",
             f"query_only={'ON' if read_only else 'OFF'}",
         ):
