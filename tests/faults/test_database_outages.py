@@ -58,9 +58,10 @@ async def test_database_turned_read_only_ends_no_process_and_heals_without_a_res
     async with partner_under_load(installation, "read-only") as (load, receiver):
         await load.submit_many(range(20))
         before = installation.children()
+        other = await installation.partner("beside read-only")
         submitting = asyncio.create_task(load.submit_many(range(20, 60), over_seconds=OUTAGE_SECONDS))
         parts.read_only()
-        async with installation.client(load.key) as client:
+        async with installation.client(other["key"]) as client:
             for url in installation.urls:
                 refused = await client.post(f"{url}/v1/tasks", json={"type": "demo.echo"})
                 assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
