@@ -20,7 +20,8 @@ from tests.services import until
 from webhookd.adapters.entropy import new_id, new_signing_secret, new_span_id
 from webhookd.adapters.store import secrets as secret_rows
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.schema import attempts, deliveries, sessions
+from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD
+from webhookd.adapters.store.schema import attempts, deliveries, endpoints, secrets, sessions
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core import ids
@@ -320,6 +321,50 @@ async def test_a_secret_that_does_not_open_sends_nothing(rigged: Rigged) -> None
         await rig.engine.turn()
         await until(lambda: rig.engine.under_way == 0, what="the end of the attempt")
         assert rig.far.posts == []
+
+
+async def test_a_secret_copied_into_another_partners_row_signs_nothing_though_it_was_opened_before(
+    rigged: Rigged,
+) -> None:
+    async with rigged() as rig:
+        first, other = await rig.endpoint(), await rig.endpoint()
+        await rig.messages(first, 1)
+        await rig.messages(other, 1)
+        await rig.engine.turn()
+        await rig.settled("delivered", 2)
+
+        def copy(conn: Any) -> None:
+            one = conn.execute(select(secrets.c.sealed).where(secrets.c.endpoint_id == first.id)).scalar_one()
+            conn.execute(secrets.update().where(secrets.c.endpoint_id == other.id).values(sealed=one))
+
+        await rig.store.db.write(copy)
+        await rig.messages(other, 1)
+        await rig.messages(first, 1)
+        await rig.engine.turn()
+        await rig.settled("delivered", 3)
+        await until(lambda: rig.engine.under_way == 0, what="the end of the attempts")
+        assert len(rig.far.posts) == 3
+
+
+async def test_headers_copied_into_another_partners_row_are_sent_nowhere(rigged: Rigged) -> None:
+    async with rigged() as rig:
+        first, other = await rig.endpoint(), await rig.endpoint()
+        where = {"partner": first.partner_id, "endpoint": first.id, "field": HEADERS_FIELD}
+        sealed = rig.vault.seal(b'{"x-token":"planted"}', **where)
+        for target in (first, other):
+            await rig.store.db.write(_set_headers, target.id, sealed)
+        await rig.messages(first, 1)
+        await rig.engine.turn()
+        await rig.settled("delivered", 1)
+        assert rig.far.posts[0][1]["x-token"] == "planted"
+        await rig.messages(other, 1)
+        await rig.engine.turn()
+        await until(lambda: rig.engine.under_way == 0, what="the end of the attempt")
+        assert len(rig.far.posts) == 1
+
+
+def _set_headers(conn: Any, endpoint_id: str, sealed: str) -> None:
+    conn.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(headers_sealed=sealed))
 
 
 async def test_without_a_lease_nothing_is_claimed_or_sent(rigged: Rigged) -> None:

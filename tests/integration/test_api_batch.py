@@ -121,3 +121,23 @@ async def test_admin_names_the_partner_once_or_in_every_item(face: Face) -> None
     assert answer.json()["errors"][0]["path"] == "$.partner"
     answer = await partner.client.post("/v1/tasks/batch", json={"tasks": [named]})
     assert answer.json()["results"][0]["error"]["errors"][0]["path"] == "$.tasks[0].partner"
+
+
+@pytest.mark.parametrize(
+    "named", [[], ["prt_1"], {}, {"a": 1}, 7, 7.5, True, None, "prt_unknown", "x" * 9_000]
+)
+async def test_admin_names_a_partner_that_is_none(sqlite_face: Face, named: object) -> None:
+    await sqlite_face.partner()
+    item = {"type": "test.echo", "partner": named}
+    for path, body in (
+        ("/v1/tasks/batch", {"tasks": [item]}),
+        ("/v1/tasks/batch", {"tasks": [item, {**item, "partner": [[]]}]}),
+        ("/v1/tasks/batch", {"tasks": [{"type": "test.echo"}], "partner": named}),
+        ("/v1/tasks", item),
+        ("/v1/endpoints", {"url": "https://receiver.example/", "partner": named}),
+        ("/v1/partner/rotate-secret", {"partner": named}),
+        ("/v1/replays", {"filter": {"partner": named}, "dry_run": True}),
+    ):
+        answer = await sqlite_face.admin.post(path, json=body)
+        everybodys = path == "/v1/replays" and named is None
+        assert answer.status_code == (202 if everybodys else 422), (path, answer.text)

@@ -319,6 +319,24 @@ async def test_a_rotation_without_overlap_silences_the_old_secret_at_once(face: 
     assert await live(face, partner, document["id"]) == [answer.json()["secret"]]
 
 
+@pytest.mark.parametrize("overlaps", [[60], [604_800, 60], [60, 0, 3_600]])
+async def test_a_rotation_without_overlap_silences_those_of_earlier_overlaps_too(
+    face: Face, overlaps: list[int]
+) -> None:
+    partner = await face.partner()
+    document = await made(partner, signature=["v1", "v1a"])
+    path = f"/v1/endpoints/{document['id']}/rotate-secret"
+    for overlap in overlaps:
+        await partner.client.post(path, json={"overlap_seconds": overlap})
+        face.clock.ahead_ms += 1_000
+
+    answer = await partner.client.post(path, json={"overlap_seconds": 0})
+
+    v1, v1a = sorted(await live(face, partner, document["id"]))
+    assert v1 == answer.json()["secret"]
+    assert SigningKey.parse(v1a).public_text == answer.json()["public_key"]
+
+
 @pytest.mark.parametrize("overlap", [-1, 604_801, "60", True])
 async def test_an_overlap_out_of_range_is_refused(sqlite_face: Face, overlap: object) -> None:
     partner = await sqlite_face.partner()

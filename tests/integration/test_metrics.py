@@ -108,6 +108,56 @@ async def test_forged_figures_are_left_out_and_mended(valkey: ValkeyServer) -> N
             assert await delivered(metrics) == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("webhookd_attempts_total\x1fdelivered\x1f", "9" * 400),
+        ("webhookd_attempts_total\x1fdelivered\x1f", "9" * 5_000),
+        ("webhookd_attempts_total\x1fdelivered\x1f", "-5"),
+        ("webhookd_attempts_total\x1fdelivered\x1f", str(2**63 - 1)),
+        ("webhookd_attempts_total\x1fdelivered\x1f", "1e3"),
+        ("webhookd_attempts_total\x1fdelivered\x1f", "x" * 2_000_000),
+        ("webhookd_attempts_total\x1fde\nlivered\x1f", "1"),
+        ("webhookd_attempts_total\x1f" + "d" * 10_000 + "\x1f", "1"),
+        ("webhookd_attempts_total", "1"),
+        ("webhookd_attempts_total\x1fdelivered\x1fsum", "1"),
+        ("webhookd_tasks_accepted_total\x1fdefault\x1f", "1"),
+        ("webhookd_build_info\x1f0\x1f", "1"),
+        ("webhookd_run_duration_seconds\x1fa\x1f99", "1"),
+        ("evil\x1f", "1"),
+        ("", "1"),
+    ],
+    ids=lambda text: text[:40].replace("\x1f", "|").replace("\n", "|"),
+)
+async def test_a_forged_figure_spoils_no_scrape_and_is_counted(
+    valkey: ValkeyServer, field: str, value: str
+) -> None:
+    totals = BrokerTotals(valkey.url)
+    metrics = Metrics(totals)
+    with valkey.client() as client:
+        client.hset(KEY, field, value)
+        metrics.tally.count("webhookd_attempts_total", "timeout")
+        seen = values(exposition(await metrics.totals(), ()))
+        assert seen == {'webhookd_attempts_total{outcome="timeout"}': 1}
+        assert totals.forged == 1
+        count(metrics.tally)
+        assert await delivered(metrics) == 1
+        assert totals.forged == 1, "taken away by the first who saw it"
+    await totals.aclose()
+
+
+async def test_more_figures_than_we_have_are_taken_away(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookd.adapters.metrics.totals._MAX_FIELDS", 100)
+    async with process(valkey.url) as metrics:
+        with valkey.client() as client:
+            client.hset(KEY, mapping={f"webhookd_runs_total\x1f{n}\x1flost\x1f": 1 for n in range(101)})
+        assert await metrics.totals() == {}
+        count(metrics.tally)
+        assert await delivered(metrics) == 1
+
+
 async def test_figures_of_the_store_are_shown(face: Face) -> None:
     partner = await face.partner()
     for _ in range(2):

@@ -117,10 +117,34 @@ async def test_namespaces_do_not_hear_each_other(valkey: ValkeyServer, signals: 
 
 @pytest.mark.parametrize(
     "forged",
-    [b"", b"\xff", b"{", b"7", b"[7]", b'[["task_a"]]', b"[[1, 2, 3]]", b'{"a": 1}', b"[" * 100_000],
+    [
+        b'[["\\ud800","prt_1",7]]',
+        b'[["task_a","\\ud800",7]]',
+        b'[["task_a\\u0000","prt_1",7]]',
+        b'[["task_a","prt_1",true]]',
+        b'[["task_a","prt_1",1.5]]',
+        b'[["task_a","prt_1",-1]]',
+        b'[["task_a","prt_1",' + b"9" * 400 + b"]]",
+        b'[["' + b"a" * 65 + b'","prt_1",7]]',
+        b'[["task_b","prt_1",7]' + b',["task_b","prt_1",7]' * 10_000 + b"]",
+        b"[" * 1_000 + b"]" * 1_000,
+        b"x" * 3_000_000,
+        b"null",
+        b"",
+        b"\xff",
+        b"{",
+        b"7",
+        b"[7]",
+        b'[["task_a"]]',
+        b"[[1, 2, 3]]",
+        b'{"a": 1}',
+        b"[" * 100_000,
+    ],
     ids=lambda forged: repr(forged[:12]),
 )
-async def test_forged_message_is_left_out(forged: bytes, valkey: ValkeyServer, signals: Signals) -> None:
+async def test_forged_message_is_left_out_and_counted(
+    forged: bytes, valkey: ValkeyServer, signals: Signals
+) -> None:
     heard = Heard()
     async with listening(signals, heard):
         with valkey.client() as client:
@@ -128,6 +152,7 @@ async def test_forged_message_is_left_out(forged: bytes, valkey: ValkeyServer, s
         signals.publish([changed("task_a")])
         await until(lambda: heard.all, what="the true signal")
     assert heard.all == [changed("task_a")]
+    assert signals.forged >= 1
 
 
 async def test_listener_that_raises_hears_the_next_signal(

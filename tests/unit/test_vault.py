@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webhookd.adapters import vault as vault_module
 from webhookd.adapters.vault import SealBroken, Vault, generate_key, key_id
 from webhookd.core.errors import SettingsError
 
@@ -46,6 +47,30 @@ def test_a_ciphertext_moved_to_another_row_does_not_open(
     vault = Vault([NEW])
     with pytest.raises(SealBroken, match="another row"):
         vault.open(sealed(vault), partner=partner, endpoint=endpoint, field=field)
+
+
+@pytest.mark.parametrize(
+    ("partner", "endpoint", "field"),
+    [("prt_2", "ep_1", "secret"), ("prt_1", "ep_2", "secret"), ("prt_1", "ep_1", "headers")],
+)
+def test_a_ciphertext_opened_before_in_its_own_row_still_opens_in_no_other(
+    partner: str, endpoint: str, field: str
+) -> None:
+    vault = Vault([NEW])
+    text = sealed(vault)
+    for _ in range(2):
+        assert vault.open(text, partner="prt_1", endpoint="ep_1", field="secret") == SECRET
+        with pytest.raises(SealBroken, match="another row"):
+            vault.open(text, partner=partner, endpoint=endpoint, field=field)
+
+
+def test_what_was_opened_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault_module, "_MAX_OPENED", 3)
+    vault = Vault([NEW])
+    texts = {vault.seal(bytes([n]), partner="prt_1", endpoint=None, field="f"): bytes([n]) for n in range(8)}
+    for text, plain in [*texts.items(), *texts.items()]:
+        assert vault.open(text, partner="prt_1", endpoint=None, field="f") == plain
+        assert len(vault._opened) <= 3
 
 
 def test_a_partners_own_secret_is_not_one_of_an_endpoint_without_a_name() -> None:

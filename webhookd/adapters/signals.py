@@ -2,14 +2,18 @@
 
 Signals only make watchers quick. They may be lost, doubled or reordered: a watcher subscribes, *then* reads
 the row, and looks at the rows once a second anyway. What a watcher does with a signal is not known here.
+
+Whoever can reach the broker can publish, so a message is untrusted in shape and size: what is no signal of
+ours is dropped and counted, and nothing that comes ends the listening.
 """
 
 import asyncio
-import json
 import logging
+import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from typing import Any, Final
 
+import orjson
 import redis
 import redis.asyncio
 
@@ -22,6 +26,9 @@ _PUBLISH_TIMEOUT_SECONDS = 0.25
 _LISTEN_TIMEOUT_SECONDS = 2.0
 _BUFFER = 10_000  # tasks whose newest version waits to be published; more, and the oldest are dropped
 _BATCH = 500  # signals in one message: some 40 KB
+_MAX_MESSAGE_BYTES: Final = 131_072  # of a batch of ours, three times over
+_MAX_VERSION: Final = 2**53
+_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 _GAP_SECONDS = 0.005
 _SILENCE_SECONDS = 5.0  # then the server is asked whether it is still there
 _AWAY_SECONDS = 1.0
@@ -30,7 +37,8 @@ _AWAY_SECONDS = 1.0
 class Signals:
     """Publishes and listens on one channel; use it on one event loop.
 
-    `failed` counts publications that failed, `dropped` signals pushed out of a full buffer.
+    `failed` counts publications that failed, `dropped` signals pushed out of a full buffer, `forged` messages
+    and signals that were not ours.
     """
 
     def __init__(self, broker_url: str, *, namespace: str = "webhookd") -> None:
@@ -43,6 +51,7 @@ class Signals:
         self._closed = False
         self.failed = 0
         self.dropped = 0
+        self.forged = 0
 
     def publish(self, changes: Sequence[TaskSignal]) -> None:
         """Note the changes and return at once; of one task only the newest version is sent.
@@ -72,6 +81,9 @@ class Signals:
                 await self._listen_once(callback)
             except (redis.RedisError, OSError) as error:
                 self._outage.noticed(error)
+                await asyncio.sleep(_AWAY_SECONDS)
+            except Exception:  # noqa: BLE001 - whatever it was, the next message may be good
+                _log.exception("listening to signals failed")
                 await asyncio.sleep(_AWAY_SECONDS)
 
     async def aclose(self) -> None:
@@ -110,8 +122,11 @@ class Signals:
                 asked = False
                 if message["type"] == "subscribe":
                     self._outage.over()
-                if message["type"] == "message" and (batch := _decode(message["data"])):
-                    _call(callback, batch)
+                if message["type"] == "message":
+                    batch, forged = _decode(message["data"])
+                    self.forged += forged
+                    if batch:
+                        _call(callback, batch)
 
 
 def _call(callback: Callable[[Sequence[TaskSignal]], None], batch: Sequence[TaskSignal]) -> None:
@@ -122,17 +137,27 @@ def _call(callback: Callable[[Sequence[TaskSignal]], None], batch: Sequence[Task
 
 
 def _encode(batch: Sequence[TaskSignal]) -> bytes:
-    rows = [[signal.task_id, signal.partner_id, signal.version] for signal in batch]
-    return json.dumps(rows, separators=(",", ":")).encode()
+    return orjson.dumps([[signal.task_id, signal.partner_id, signal.version] for signal in batch])
 
 
-def _decode(data: bytes) -> list[TaskSignal]:
-    """The signals in a message; those that are none (the channel is open to all) are left out."""
-    signals = []
-    with suppress(ValueError, RecursionError):
-        rows = json.loads(data)
-        for row in rows if isinstance(rows, list) else ():
-            match row:
-                case [str(task_id), str(partner_id), int(version)]:
-                    signals.append(TaskSignal(task_id=task_id, partner_id=partner_id, version=version))
-    return signals
+def _decode(data: Any) -> tuple[list[TaskSignal], int]:
+    """Return the signals in a message, and how many things in it were none."""
+    if not isinstance(data, bytes) or len(data) > _MAX_MESSAGE_BYTES:
+        return [], 1
+    try:
+        rows = orjson.loads(data)
+    except orjson.JSONDecodeError:  # lone surrogates and endless nesting too
+        return [], 1
+    if not isinstance(rows, list):
+        return [], 1
+    signals = [signal for row in rows if (signal := _signal(row)) is not None]
+    return signals, len(rows) - len(signals)
+
+
+def _signal(row: Any) -> TaskSignal | None:
+    match row:
+        case [str(task_id), str(partner_id), int(version)]:
+            true = not isinstance(version, bool) and 0 < version <= _MAX_VERSION
+            if true and _ID.fullmatch(task_id) and _ID.fullmatch(partner_id):
+                return TaskSignal(task_id=task_id, partner_id=partner_id, version=version)
+    return None

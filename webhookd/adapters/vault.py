@@ -4,6 +4,9 @@ A sealed text is `v1.<key id>.<base64 of nonce, ciphertext and tag>`. The associ
 (partner, endpoint, field), so a ciphertext copied to another row does not open. The ring is newest first:
 the first key seals, every key opens. Where sealed texts are kept is the store's business.
 
+Texts that were opened are remembered, because opening one costs as much as signing with it. The memory is
+asked with all that the seal is bound to, so it opens nothing that the cipher would not.
+
 A vault may be told where to look for a changed ring. It looks before it seals, and where it meets a key it
 does not know; what it once knew it goes on opening, so that no process is ever worse off for having looked.
 """
@@ -27,6 +30,11 @@ _FORMAT: Final = "v1"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12  # NIST SP 800-38D; random nonces are safe for 2**32 seals per key
 _KEY_ID_DIGITS: Final = 8
+_MAX_OPENED: Final = 4_096
+_MAX_REMEMBERED_CHARS: Final = 16_384
+
+_Opened = tuple[str, str, str | None, str]
+"""A sealed text with the partner, the endpoint and the field it was opened for."""
 
 
 class SealBroken(ServiceError):
@@ -38,7 +46,7 @@ class SealBroken(ServiceError):
 class Vault:
     """Seals and opens secrets. Holds the keys for the life of the process; thread-safe."""
 
-    __slots__ = ("_changed", "_ring")
+    __slots__ = ("_changed", "_opened", "_ring")
 
     def __init__(
         self, keys: Sequence[str], *, changed: Callable[[], Sequence[str] | None] | None = None
@@ -49,6 +57,7 @@ class Vault:
         """
         self._ring = _parse_ring(keys)
         self._changed = changed
+        self._opened: dict[_Opened, bytes] = {}
 
     @property
     def newest_id(self) -> str:
@@ -74,6 +83,17 @@ class Vault:
         Raises SettingsError where its key is not in the ring, SealBroken where it is damaged or is
         another row's.
         """
+        asked = text, partner, endpoint, field
+        plain = self._opened.get(asked)
+        if plain is None:
+            plain = self._decrypt(*asked)
+            if len(self._opened) >= _MAX_OPENED:
+                self._opened.clear()
+            if len(text) <= _MAX_REMEMBERED_CHARS:
+                self._opened[asked] = plain
+        return plain
+
+    def _decrypt(self, text: str, partner: str, endpoint: str | None, field: str) -> bytes:
         where = f"The sealed {field} of {endpoint or partner}"
         used_id, raw = _split(text, where)
         self.require([used_id])

@@ -94,11 +94,15 @@ class QueuePause(Document):
 
 
 class AuditEntry(Document):
-    """Who changed what. `actor` is the id of a key; `detail` has names and numbers, no secrets."""
+    """Who changed what: `actor` is the id of a key, `actor_name` what it is called.
+
+    `detail` has names and numbers, no secrets.
+    """
 
     id: str
     at: Timestamp
     actor: str
+    actor_name: str | None
     action: str
     target: str
     partner: str | None

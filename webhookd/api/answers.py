@@ -4,7 +4,7 @@ Streams (Server-Sent Events) are replies of another kind: whatever has `send_to`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import orjson
@@ -45,6 +45,13 @@ class Answer:
         headers += more_headers
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head else self.body})
+
+
+def unstored(answer: Answer) -> Answer:
+    """Return the answer with `Cache-Control: no-store`, unless it says itself what caches may do."""
+    if "Cache-Control" in answer.headers:
+        return answer
+    return replace(answer, headers={**answer.headers, "Cache-Control": "no-store"})
 
 
 def json_answer(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Answer:

@@ -21,6 +21,7 @@ def _document(entry: AuditEntry) -> dict[str, Any]:
         "id": entry.id,
         "at": to_rfc3339(entry.at_ms),
         "actor": entry.actor,
+        "actor_name": entry.actor_name,
         "action": entry.action,
         "target": entry.target,
         "partner": entry.partner_id,

@@ -2,6 +2,10 @@
 
 A key that was looked up is trusted for RECHECK_SECONDS, so a revocation, a suspension or new limits
 bite within that time in every process. Keys are hashed on arrival; their texts are kept nowhere.
+
+Only a key of ours that was right before goes past the brake, because neighbours of a guesser share its
+address and such a key has 256 random bits. The operator's own WEBHOOKD_ADMIN_KEY, which a person may have
+made up, never does.
 """
 
 import asyncio
@@ -12,20 +16,17 @@ from typing import Final
 from webhookd.adapters.store.api_keys import Credential
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import Network, client_address
+from webhookd.api.guess_brake import GuessBrake
 from webhookd.core import api_keys
-from webhookd.core.admission import Bucket, Taken, take
-from webhookd.core.errors import Forbidden, RateLimited, Unauthenticated
+from webhookd.core.errors import Forbidden, Unauthenticated
 from webhookd.core.model import SCOPES
 from webhookd.core.records import ApiKey
 
 RECHECK_SECONDS: Final = 3.0
-FAILURES_AT_ONCE: Final = 60
-FAILURES_PER_SECOND: Final = 1.0
 OPERATOR: Final = "operator"
 """The key id of WEBHOOKD_ADMIN_KEY in the audit log; it has no row."""
 
 _MOST_KEYS: Final = 10_000
-_MOST_ADDRESSES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Authenticator:
         self._now_ms = now_ms
         self._seen: dict[bytes, _Seen] = {}
         self._lookups: dict[bytes, asyncio.Task[_Seen | None]] = {}
-        self._failures: dict[str, Bucket] = {}
+        self._brake = GuessBrake(now_ms)
 
     async def caller(self, headers: Mapping[bytes, bytes], peer: str | None) -> Caller:
         """Return who calls by the `Authorization` header; `peer` is the address of the connection.
@@ -75,18 +76,19 @@ class Authenticator:
         """Return whose key `text` is. Raises as `caller`."""
         presented = api_keys.parse(text)
         digest = api_keys.hash_text(text) if presented is None else presented.hash
-        if self._admin_key_hash is not None and api_keys.matches(digest, self._admin_key_hash):
-            return Caller(key_id=OPERATOR, partner=None, scopes=frozenset(SCOPES))
         now_ms = self._now_ms()
         seen = self._seen.get(digest)
         if seen is None:
-            # Keys that were good before are let through: neighbours of a guesser share its address.
-            self._refuse_guesser(client_address(peer, headers, self._trusted_proxies), now_ms)
-        if (seen is None or now_ms - seen.checked_ms >= RECHECK_SECONDS * 1000) and presented is not None:
+            async with self._brake.guess(client_address(peer, headers, self._trusted_proxies)) as guess:
+                if self._admin_key_hash is not None and api_keys.matches(digest, self._admin_key_hash):
+                    guess.right = True
+                    return Caller(key_id=OPERATOR, partner=None, scopes=frozenset(SCOPES))
+                seen = None if presented is None else await self._look_up(presented, now_ms)
+                guess.right = seen is not None and seen.is_good(now_ms)
+        elif presented is not None and now_ms - seen.checked_ms >= RECHECK_SECONDS * 1000:
             seen = await self._look_up(presented, now_ms)
         if seen is None or not seen.is_good(now_ms):
             self._seen.pop(digest, None)
-            self._note_failure(client_address(peer, headers, self._trusted_proxies), now_ms)
             raise Unauthenticated("The key is wrong, expired or revoked.")
         if seen.caller.partner is not None and seen.caller.partner.suspended:
             raise Forbidden("This partner is suspended.")
@@ -124,25 +126,3 @@ class Authenticator:
         if len(self._seen) > _MOST_KEYS:
             del self._seen[next(iter(self._seen))]
         return seen
-
-    def _refuse_guesser(self, address: str, now_ms: int) -> None:
-        looked = self._failures_of(address, 0, now_ms)
-        if looked.remaining < 1:
-            raise RateLimited(
-                "Too many wrong keys came from this address.",
-                retry_after_seconds=(1 - looked.bucket.tokens) / FAILURES_PER_SECOND,
-            )
-
-    def _note_failure(self, address: str, now_ms: int) -> None:
-        self._failures[address] = self._failures_of(address, 1, now_ms).bucket
-        if len(self._failures) > _MOST_ADDRESSES:
-            del self._failures[next(iter(self._failures))]
-
-    def _failures_of(self, address: str, wanted: int, now_ms: int) -> Taken:
-        return take(
-            self._failures.get(address),
-            rate=FAILURES_PER_SECOND,
-            burst=FAILURES_AT_ONCE,
-            wanted=wanted,
-            now_ms=now_ms,
-        )

@@ -10,6 +10,7 @@ from webhookd.adapters.store.tasks import get_task
 from webhookd.adapters.store.traces import place_of_message
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.receipts import answer_to
 from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.records import DeadLetter
@@ -70,7 +71,7 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
         done.append(replayed)
         return _back_at_work(call, conn, letter_id)
 
-    answer = await call.once(effect)
+    answer = answer_to(call.caller, await call.once(effect))
     for replayed in done:
         if replayed.wake_deliveries:
             call.parts.bell.ring(DELIVER_QUEUE)

@@ -9,6 +9,7 @@ from webhookd.adapters.store.traces import place_of_message
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.attempt_wire import history_document
 from webhookd.api.call import Call, found
+from webhookd.api.receipts import answer_to
 from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.errors import Conflict
@@ -71,7 +72,7 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
             call.audit(conn, "delivery.replay", delivery_id, partner_id=moved.delivery.partner_id)
         return json_answer(202, delivery_document(moved.delivery))
 
-    answer = await call.once(effect)
+    answer = answer_to(call.caller, await call.once(effect))
     call.parts.bell.ring(DELIVER_QUEUE)
     return answer
 
@@ -91,7 +92,7 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
             call.audit(conn, "delivery.cancel", delivery_id, partner_id=moved.delivery.partner_id)
         return json_answer(202 if moved.changed else 200, delivery_document(moved.delivery))
 
-    answer = await call.once(effect)
+    answer = answer_to(call.caller, await call.once(effect))
     call.parts.bell.ring(DELIVER_QUEUE)
     return answer
 

@@ -124,6 +124,21 @@ class Task(AnnouncedTask):
     deliveries: DeliveryCounts
 
 
+class TaskReceipt(Document):
+    """What a key without `tasks:read` is shown of a task that it writes."""
+
+    id: TaskId
+    type: str
+    state: TaskState
+    done: bool
+    version: Count
+    links: TaskLinks
+
+
+class WrittenTask(RootModel[Task | TaskReceipt]):
+    """The task; to a key without `tasks:read` its id and state only."""
+
+
 class TaskPage(Page[Task]):
     """Tasks, newest first."""
 
@@ -132,7 +147,7 @@ class AcceptedTask(Document):
     """A task of a batch that was let in."""
 
     status: Literal[202]
-    task: Task
+    task: Task | TaskReceipt
 
 
 class RefusedTask(Document):
@@ -260,6 +275,20 @@ class Delivery(Document):
     delivered_at: Timestamp | None
 
 
+class DeliveryReceipt(Document):
+    """What a key without `tasks:read` is shown of a delivery that it writes."""
+
+    id: DeliveryId
+    message_id: MessageId
+    task_id: TaskId | None
+    endpoint_id: EndpointId | None
+    state: DeliveryState
+
+
+class WrittenDelivery(RootModel[Delivery | DeliveryReceipt]):
+    """The delivery; to a key without `tasks:read` its ids and state only."""
+
+
 class DeliveryPage(Page[Delivery]):
     """Deliveries, newest first."""
 
@@ -324,7 +353,7 @@ class DeadLetterPage(Page[DeadLetter]):
     """Dead letters, newest first."""
 
 
-class BackAtWork(RootModel[Delivery | Task]):
+class BackAtWork(RootModel[Delivery | Task | DeliveryReceipt | TaskReceipt]):
     """What a dead letter was: a delivery, or a task."""
 
 

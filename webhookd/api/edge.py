@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhookd.adapters import entropy
-from webhookd.api.answers import Headers
+from webhookd.api.answers import Headers, unstored
 from webhookd.api.parts import Listener
 from webhookd.api.problems import problem_answer, public
 from webhookd.core import trace
@@ -26,6 +26,7 @@ from webhookd.core.trace import TraceContext
 _log = structlog.get_logger(__name__)
 
 SCOPE_KEY: Final = "webhookd.exchange"
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 NOBODY_LISTENS: Final = 499
 """The status in logs of a request whose client went away first (nginx's convention); never sent."""
 
@@ -35,7 +36,7 @@ class Exchange:
     """What the layers tell each other about one request. `more_headers` go onto any answer.
 
     `trace` is this request's own place, and `caller_span_id` what is above it (empty: nothing); `route`,
-    `path` and `links` as in RequestFacts.
+    `path` and `links` as in RequestFacts. `keyed`: a key was asked for, so that no cache may keep the answer.
     """
 
     trace: TraceContext
@@ -47,6 +48,7 @@ class Exchange:
     actor: str | None = None
     partner: Partner | None = None
     more_headers: Headers = field(default_factory=list)
+    keyed: bool = False
     status: int | None = None
     error_code: str | None = None
 
@@ -84,7 +86,7 @@ class Edge:
             caller_span_id="" if caller is None else caller.parent_id,
             headers=headers,
         )
-        exchange.more_headers.append((b"traceparent", exchange.trace.header().encode()))
+        exchange.more_headers += [NOSNIFF, (b"traceparent", exchange.trace.header().encode())]
         scope[SCOPE_KEY] = exchange
 
         async def watched_send(message: Message) -> None:
@@ -126,6 +128,8 @@ class Edge:
             # The response has begun; cutting the connection is the only honest end.
             raise error
         answer = problem_answer(error, trace_id=trace_id)
+        if exchange.keyed:
+            answer = unstored(answer)
         await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
 
 

@@ -31,6 +31,7 @@ from webhookd.api.endpoint_wire import (
     new_endpoint,
     with_settings,
 )
+from webhookd.api.receipts import answer_to
 from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
@@ -120,15 +121,15 @@ async def disable(call: Call[NoBody, NoQuery]) -> Answer:
 async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
     """`POST /v1/endpoints/{id}/rotate-secret`: the new secret, shown this once."""
     endpoint_id = call.path_params["id"]
-    expires_ms = call.now_ms + round(call.body.overlap_seconds * 1000)
+    overlap_ms = round(call.body.overlap_seconds * 1000)
 
     def effect(conn: Connection) -> Answer:
         endpoint: Endpoint = found(lock_endpoint(conn, endpoint_id, call.caller.partner_id), "endpoint")
-        live = secrets.live(conn, endpoint.partner_id, [endpoint_id], now_ms=call.now_ms)
-        if len(live) >= secrets.MOST_LIVE:
+        if not secrets.make_way(
+            conn, endpoint.partner_id, endpoint_id, now_ms=call.now_ms, overlap_ms=overlap_ms
+        ):
             raise Conflict("Too many secrets sign for this endpoint; wait until an overlap ends.")
         made = new_secrets(call, endpoint, endpoint.signature)
-        secrets.expire_current(conn, endpoint.partner_id, endpoint_id, expires_ms=expires_ms)
         made.add(conn)
         row = found(
             change_endpoint(
@@ -143,7 +144,7 @@ async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
         detail = {"overlap_seconds": call.body.overlap_seconds}
         call.audit(conn, "endpoint.rotate-secret", endpoint_id, partner_id=endpoint.partner_id, detail=detail)
         document = _document(call, row)
-        document |= {"secret": made.shown, "previous_expires_at": to_rfc3339(expires_ms)}
+        document |= {"secret": made.shown, "previous_expires_at": to_rfc3339(call.now_ms + overlap_ms)}
         return json_answer(200, document)
 
     return await call.once(effect)
@@ -162,7 +163,7 @@ async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
         call.audit(conn, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
         return json_answer(202, delivery_document(delivery), call.located(f"/v1/deliveries/{delivery_id}"))
 
-    answer = await call.once(effect)
+    answer = answer_to(call.caller, await call.once(effect))
     call.parts.bell.ring(DELIVER_QUEUE)
     return answer
 

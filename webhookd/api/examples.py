@@ -165,6 +165,8 @@ EXAMPLES: Final[Mapping[type, Any]] = {
     },
     shown.Problem: _PROBLEM,
     shown.Task: _TASK,
+    shown.WrittenTask: _TASK,
+    shown.TaskReceipt: {name: _TASK[name] for name in ("id", "type", "state", "done", "version", "links")},
     shown.BatchResults: {
         "results": [{"status": 202, "task": _TASK}, {"status": 422, "error": _PROBLEM}],
     },
@@ -186,6 +188,10 @@ EXAMPLES: Final[Mapping[type, Any]] = {
         "previous_expires_at": "2026-11-25T06:00:00.000Z",
     },
     shown.Delivery: _DELIVERY,
+    shown.WrittenDelivery: _DELIVERY,
+    shown.DeliveryReceipt: {
+        name: _DELIVERY[name] for name in ("id", "message_id", "task_id", "endpoint_id", "state")
+    },
     shown.DeliveryHistory: {
         **_DELIVERY,
         "attempts_log": [
@@ -256,6 +262,7 @@ EXAMPLES: Final[Mapping[type, Any]] = {
         "id": "aud_01kats8w3zk2m4n6p8q0r2s4t6",
         "at": _CREATED,
         "actor": KEY_ID,
+        "actor_name": "operations",
         "action": "partner.create",
         "target": PARTNER_ID,
         "partner": PARTNER_ID,

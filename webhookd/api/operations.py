@@ -77,12 +77,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Submit a task",
         {
             202: Returned(
-                shown.Task,
+                shown.WrittenTask,
                 "Accepted: the task and its callback are on disk.",
                 ("Location", "Preference-Applied", *_TASK),
             ),
             200: Returned(
-                shown.Task,
+                shown.WrittenTask,
                 "With `Prefer: wait=N`: it ended in time.",
                 ("Preference-Applied", "ETag", "Cache-Control"),
             ),
@@ -112,8 +112,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Tasks",
         "Cancel a task",
         {
-            202: Returned(shown.Task, "Cancelled, or its function was told to stop.", ("Location", *_TASK)),
-            200: Returned(shown.Task, "It was done already.", ("ETag", "Cache-Control")),
+            202: Returned(
+                shown.WrittenTask, "Cancelled, or its function was told to stop.", ("Location", *_TASK)
+            ),
+            200: Returned(shown.WrittenTask, "It was done already.", ("ETag", "Cache-Control")),
         },
     ),
     ("GET", "/v1/tasks/{id}/events"): Operation(
@@ -165,7 +167,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "testEndpoint",
         "Endpoints",
         "Send a test message",
-        {202: Returned(shown.Delivery, "The delivery under way.", ("Location",))},
+        {202: Returned(shown.WrittenDelivery, "The delivery under way.", ("Location",))},
         conflicts=True,
     ),
     ("POST", "/v1/endpoints/{id}/enable"): Operation(
@@ -184,7 +186,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "replayDelivery",
         "Deliveries",
         "Deliver the same message again",
-        {202: Returned(shown.Delivery, "Under way; one that was pending is unchanged.")},
+        {202: Returned(shown.WrittenDelivery, "Under way; one that was pending is unchanged.")},
         conflicts=True,
     ),
     ("POST", "/v1/deliveries/{id}/cancel"): Operation(
@@ -192,8 +194,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Deliveries",
         "Cancel a delivery that waits",
         {
-            202: Returned(shown.Delivery, "Cancelled."),
-            200: Returned(shown.Delivery, "It was cancelled before."),
+            202: Returned(shown.WrittenDelivery, "Cancelled."),
+            200: Returned(shown.WrittenDelivery, "It was cancelled before."),
         },
         conflicts=True,
     ),

@@ -160,17 +160,17 @@ async def rotate_secret(call: Call[Rotation, NoQuery]) -> Answer:
     sealed = call.parts.vault.seal(
         secret.encode(), partner=partner.id, endpoint=None, field=secrets.SECRET_FIELD
     )
-    expires_ms = call.now_ms + round(call.body.overlap_seconds * 1000)
+    overlap_ms = round(call.body.overlap_seconds * 1000)
 
     def effect(conn: Connection) -> Answer:
         lock_partner(conn, partner.id)
-        if len(secrets.live(conn, partner.id, [None], now_ms=call.now_ms)) >= secrets.MOST_LIVE:
+        if not secrets.make_way(conn, partner.id, None, now_ms=call.now_ms, overlap_ms=overlap_ms):
             raise Conflict("Too many secrets sign for this partner; wait until an overlap ends.")
-        secrets.expire_current(conn, partner.id, None, expires_ms=expires_ms)
         secrets.add(conn, partner.id, None, scheme=SECRET_SCHEME, sealed=sealed, created_ms=call.now_ms)
         detail = {"overlap_seconds": call.body.overlap_seconds}
         call.audit(conn, "partner.rotate-secret", partner.id, partner_id=partner.id, detail=detail)
-        document = {"id": partner.id, "secret": secret, "previous_expires_at": to_rfc3339(expires_ms)}
+        previous_expires_at = to_rfc3339(call.now_ms + overlap_ms)
+        document = {"id": partner.id, "secret": secret, "previous_expires_at": previous_expires_at}
         return json_answer(200, document)
 
     return await call.once(effect)

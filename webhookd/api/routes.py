@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from webhookd.api.answers import Answer, Reply
+from webhookd.api.answers import Answer, Reply, unstored
 from webhookd.api.auth import Authenticator
 from webhookd.api.body import read_json
 from webhookd.api.call import Call
@@ -88,6 +88,8 @@ class Resource:
         exchange.route = self._path
         try:
             reply = await self._reply(scope, receive, exchange)
+            if exchange.keyed and isinstance(reply, Answer):
+                reply = unstored(reply)
         finally:
             if exchange.partner is not None:
                 rates = self._parts.submit.rates
@@ -146,6 +148,7 @@ class Resource:
     async def _let_in(self, row: AnyRoute, scope: Scope, exchange: Exchange) -> Caller:
         if row.access == OPEN:
             return NOBODY
+        exchange.keyed = True
         client = scope.get("client")
         caller = await self._authenticator.caller(exchange.headers, client[0] if client else None)
         exchange.actor = caller.partner_id or "admin"

@@ -14,6 +14,7 @@ from webhookd.api.answers import Answer, json_answer
 from webhookd.api.call import Call
 from webhookd.api.idempotency_key import fingerprint, mark_replayed
 from webhookd.api.problems import problem_document
+from webhookd.api.receipts import shown_to
 from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.wire import Body, NoQuery, parse_body
@@ -69,9 +70,12 @@ def _named_partner(call: Call[BatchBody, NoQuery]) -> str | None:
     """An admin may name the partner in the batch or in its items, which then all name the same."""
     if call.body.partner is not None or not call.caller.is_admin:
         return call.body.partner
-    named = {item.get("partner") for item in call.body.tasks if isinstance(item, dict)}
-    only = named.pop() if len(named) == 1 else None
-    return only if isinstance(only, str) else None
+    named = {
+        one if isinstance(one := item.get("partner"), str) else None
+        for item in call.body.tasks
+        if isinstance(item, dict)
+    }
+    return named.pop() if len(named) == 1 else None
 
 
 def _item(item: Any, index: int) -> TaskBody | Invalid:
@@ -137,7 +141,10 @@ def _answer(call: Call[BatchBody, NoQuery], layout: list[Any], tasks: list[Task]
         202,
         {
             "results": [
-                {"status": 202, "task": task_document(next(places), base_url=base_url)}
+                {
+                    "status": 202,
+                    "task": shown_to(call.caller, task_document(next(places), base_url=base_url)),
+                }
                 if refused is None
                 else refused
                 for refused in layout

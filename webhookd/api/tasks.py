@@ -14,6 +14,7 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
+from webhookd.api.receipts import shown_to
 from webhookd.api.routes import ANY_KEY, AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
@@ -113,6 +114,8 @@ async def cancel_task(call: Call[NoBody, NoQuery]) -> Answer:
     def effect(conn: Connection) -> Answer:
         cancelled: Cancelled = found(store.tasks.moves.cancel(conn, task_id, partner_id, call.now_ms), "task")
         done.append(cancelled)
+        if not cancelled.was_done:
+            call.audit(conn, "task.cancel", task_id, partner_id=cancelled.task.partner_id)
         return Answer(status=200 if cancelled.was_done else 202)
 
     kept = await call.once(effect)
@@ -151,11 +154,12 @@ def task_answer(
 ) -> Answer:
     """Return a task as the response: with `ETag`, and `Retry-After` while it is not done.
 
-    `body` is its JSON where somebody rendered it before. A GET whose `If-None-Match` names the ETag is
-    answered `304`.
+    `body` is its JSON where somebody rendered it before, for a key that may read. A GET whose `If-None-Match`
+    names the ETag is answered `304`.
     """
     if body is None:
-        body = orjson.dumps(task_document(task, base_url=call.parts.options.base_url))
+        document = task_document(task, base_url=call.parts.options.base_url)
+        body = orjson.dumps(shown_to(call.caller, document))
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if not task.done:

@@ -1,7 +1,7 @@
-"""Whether more tasks may come in: a partner's rate and quota, and what the whole service can hold.
+"""Whether more tasks may come in: a partner's quota, and what the whole service can hold.
 
-Pure: what is known of the load comes as a value, and so does the verdict. Sampling the load is
-`flows.load`; turning a verdict into an error is `flows.submit`.
+Pure: what is known of the load comes as a value, and so does the verdict. Rates are `core.rate`; sampling
+the load is `flows.load`; turning a verdict into an error is `flows.submit`.
 """
 
 from dataclasses import dataclass
@@ -15,54 +15,6 @@ UNKNOWN_DRAIN_SECONDS: Final = 30.0
 DISK_RETRY_SECONDS: Final = 60.0
 BROKER_RETRY_SECONDS: Final = 10.0
 DATABASE_RETRY_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
-    """A token bucket as it stood at `at_ms`. `tokens` may be fractions."""
-
-    tokens: float
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What came of taking tokens.
-
-    `remaining` is whole tokens left; `full_seconds` is when the bucket is full again; on a refusal
-    `retry_seconds` is when as many as were wanted will be there, None where the bucket never holds so many.
-    """
-
-    bucket: Bucket
-    granted: bool
-    remaining: int
-    full_seconds: float
-    retry_seconds: float | None
-
-
-def take(bucket: Bucket | None, *, rate: float, burst: int, wanted: int, now_ms: int) -> Taken:
-    """Take `wanted` tokens (0 only looks) from a bucket of `burst` that gains `rate` a second.
-
-    None is a full bucket. All are given, or none. A clock that went back gains nothing.
-    """
-    if bucket is None:
-        tokens = float(burst)
-    else:
-        gained = max(0, now_ms - bucket.at_ms) * rate / 1000
-        tokens = min(float(burst), bucket.tokens + gained)
-    granted = tokens >= wanted
-    retry_seconds: float | None = 0.0
-    if granted:
-        tokens -= wanted
-    else:
-        retry_seconds = (wanted - tokens) / rate if wanted <= burst else None
-    return Taken(
-        bucket=Bucket(tokens=tokens, at_ms=now_ms),
-        granted=granted,
-        remaining=int(tokens),
-        full_seconds=(burst - tokens) / rate,
-        retry_seconds=retry_seconds,
-    )
 
 
 class Full(Enum):

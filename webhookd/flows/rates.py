@@ -3,7 +3,7 @@
 Behind a balancer every API process keeps buckets of its own; a partner's calls are spread over them.
 """
 
-from webhookd.core.admission import Bucket, Taken, take
+from webhookd.core.rate import UNUSED, Rate, Taken, take
 from webhookd.core.records import Partner
 
 
@@ -13,7 +13,7 @@ class PartnerRates:
     def __init__(self, *, rate: float, burst: int) -> None:
         self._rate = rate
         self._burst = burst
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, float] = {}
 
     def limits(self, partner: Partner) -> tuple[float, int]:
         """Return the partner's rate (tasks a second) and burst."""
@@ -25,7 +25,8 @@ class PartnerRates:
     def take(self, partner: Partner, count: int, *, now_ms: int) -> Taken:
         """Take `count` tokens, all or none; 0 only looks."""
         rate, burst = self.limits(partner)
-        taken = take(self._buckets.get(partner.id), rate=rate, burst=burst, wanted=count, now_ms=now_ms)
+        bucket = Rate(per_second=rate, burst=burst)
+        taken = take(self._buckets.get(partner.id, UNUSED), bucket, count, now_ms=now_ms)
         if count:
-            self._buckets[partner.id] = taken.bucket
+            self._buckets[partner.id] = taken.full_ms
         return taken

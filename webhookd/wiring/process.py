@@ -19,6 +19,7 @@ from webhookd.adapters.keys_file import KeysFile
 from webhookd.adapters.metrics import (
     BrokerTotals,
     Metrics,
+    forged_figures,
     log_figures,
     ring_figures,
     store_figures,
@@ -168,7 +169,12 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
     ringer = Ringer(url)
     signals = Signals(url)
     totals = BrokerTotals(url)
-    figures = (store_figures(store.db.figures, kind), ring_figures(ringer), log_figures(kind))
+    figures = (
+        store_figures(store.db.figures, kind),
+        ring_figures(ringer),
+        forged_figures(signals, totals),
+        log_figures(kind),
+    )
     metrics = Metrics(totals, figures=figures)
     try:
         await lease.begin()

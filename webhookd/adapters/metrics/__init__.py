@@ -7,7 +7,7 @@ is `exposition`.
 
 from webhookd.adapters.metrics.exposition import Sample, exposition
 from webhookd.adapters.metrics.families import FAMILIES, Family
-from webhookd.adapters.metrics.figures import log_figures, ring_figures, store_figures
+from webhookd.adapters.metrics.figures import forged_figures, log_figures, ring_figures, store_figures
 from webhookd.adapters.metrics.listeners import (
     count_attempt,
     count_refused_addresses,
@@ -31,6 +31,7 @@ __all__ = [
     "count_request",
     "count_run",
     "exposition",
+    "forged_figures",
     "log_figures",
     "ring_figures",
     "store_figures",

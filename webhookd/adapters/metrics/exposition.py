@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from webhookd.adapters.metrics.families import FAMILIES, Family
-from webhookd.adapters.metrics.tally import INFINITE, SEPARATOR, SUM
+from webhookd.adapters.metrics.tally import INFINITE, SEPARATOR, SUM, is_field
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -44,10 +44,9 @@ def _by_series(totals: Mapping[str, int]) -> Mapping[str, Mapping[tuple[str, ...
         lambda: defaultdict(dict)
     )
     for field, total in totals.items():
-        name, _, rest = field.partition(SEPARATOR)
-        *labels, part = rest.split(SEPARATOR)
-        if name in FAMILIES and len(labels) == len(FAMILIES[name].labels):
-            kept[name][tuple(labels)][part] = total
+        name, *labels = field.split(SEPARATOR)
+        if name in FAMILIES and is_field(field):
+            kept[name][tuple(labels[:-1])][labels[-1]] = total
     return kept
 
 

@@ -17,7 +17,10 @@ _LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 360
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One family. `per_unit` is how many of what is kept make one of what is shown."""
+    """One family. `per_unit` is how many of what is kept make one of what is shown.
+
+    A gauge, and a counter that is `sampled`, is read where it is shown and never kept among the totals.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -25,6 +28,12 @@ class Family:
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
     per_unit: int = 1
+    sampled: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether the shared totals have it."""
+        return self.kind != "gauge" and not self.sampled
 
 
 _ROWS: Final = (
@@ -33,6 +42,7 @@ _ROWS: Final = (
         kind="counter",
         help="Tasks answered with 202, by queue.",
         labels=("queue",),
+        sampled=True,
     ),
     Family(
         name="webhookd_admission_refusals_total",
@@ -176,6 +186,12 @@ _ROWS: Final = (
         kind="counter",
         help="Log lines dropped because nobody read the earlier ones, by the kind of process.",
         labels=("role",),
+    ),
+    Family(
+        name="webhookd_broker_forged_total",
+        kind="counter",
+        help="What was found on the broker and is not ours, dropped: signals, metrics, rates.",
+        labels=("what",),
     ),
     Family(name="webhookd_broker_up", kind="gauge", help="1 where the broker answers and has room."),
     Family(name="webhookd_broker_memory_used_bytes", kind="gauge", help="Memory the broker uses."),

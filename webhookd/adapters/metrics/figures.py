@@ -2,6 +2,8 @@
 
 from webhookd.adapters.broker.ringer import Ringer
 from webhookd.adapters.metrics.metrics import Figures
+from webhookd.adapters.metrics.totals import BrokerTotals
+from webhookd.adapters.signals import Signals
 from webhookd.adapters.store.database import CommitFigures
 from webhookd.adapters.telemetry import dropped_lines
 
@@ -37,5 +39,17 @@ def log_figures(role: str) -> Figures:
 
     def read() -> dict[tuple[str, ...], int]:
         return {("webhookd_log_lines_dropped_total", role): dropped_lines()}
+
+    return read
+
+
+def forged_figures(signals: Signals, totals: BrokerTotals) -> Figures:
+    """Return what this process found on the broker that was not ours."""
+
+    def read() -> dict[tuple[str, ...], int]:
+        return {
+            ("webhookd_broker_forged_total", "signals"): signals.forged,
+            ("webhookd_broker_forged_total", "metrics"): totals.forged,
+        }
 
     return read

@@ -50,6 +50,17 @@ class Tally:
         return fields
 
 
+def is_field(text: str) -> bool:
+    """Whether this is the name of a number that some release of ours may keep."""
+    name, *rest = text.split(SEPARATOR)
+    family = FAMILIES.get(name)
+    if family is None:  # of another release, during an upgrade; nobody shows it
+        return name.startswith("webhookd_") and all(one.isprintable() for one in rest)
+    if not family.kept or len(rest) != len(family.labels) + 1 or not all(one.isprintable() for one in rest):
+        return False
+    return rest[-1] in (*map(str, family.bounds), INFINITE, SUM) if family.bounds else rest[-1] == ""
+
+
 def add(totals: dict[str, int], increments: Mapping[str, int]) -> None:
     """Add increments to totals in place."""
     for field, by in increments.items():

@@ -11,14 +11,17 @@ from sqlalchemy import Connection, select
 
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.schema import audit
+from webhookd.adapters.store.schema import api_keys, audit
 from webhookd.core import ids
 from webhookd.core.records import Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One act. `actor` is a key's id or a part of the service; `target` the id it was done to."""
+    """One act. `actor` is a key's id or a part of the service; `target` the id it was done to.
+
+    `actor_name` is what the key is called, now; None where it has no name, or the actor is no key.
+    """
 
     id: str
     at_ms: int
@@ -26,6 +29,7 @@ class AuditEntry:
     action: str
     target: str
     partner_id: str | None
+    actor_name: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
 
@@ -55,7 +59,10 @@ def add(
 
 def read_entries(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[AuditEntry], str | None]:
     """Return entries, newest first, and the cursor of the next page. `partner_id` None is all partners'."""
-    statement = select(audit).order_by(audit.c.id.desc()).limit(page.limit + 1)
+    named = audit.outerjoin(api_keys, api_keys.c.id == audit.c.actor)
+    statement = (
+        select(audit, api_keys.c.name).select_from(named).order_by(audit.c.id.desc()).limit(page.limit + 1)
+    )
     if partner_id is not None:
         statement = statement.where(audit.c.partner_id == partner_id)
     if page.cursor is not None:
@@ -69,6 +76,7 @@ def read_entries(conn: Connection, partner_id: str | None, page: Page) -> tuple[
             action=row.action,
             target=row.target,
             partner_id=row.partner_id,
+            actor_name=row.name or None,
             detail=orjson.loads(row.detail),
         )
         for row in rows[: page.limit]

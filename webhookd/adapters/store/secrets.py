@@ -73,6 +73,32 @@ def expire_current(
     return conn.execute(statement.values(expires_ms=expires_ms)).rowcount
 
 
+def expire_all(conn: Connection, partner_id: str, endpoint_id: str | None, *, now_ms: int) -> int:
+    """Let every secret sign no more, those of earlier overlaps too; return how many still did."""
+    statement = secrets.update().where(
+        secrets.c.partner_id == partner_id,
+        secrets.c.endpoint_id.is_not_distinct_from(endpoint_id),
+        or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > now_ms),
+    )
+    return conn.execute(statement.values(expires_ms=now_ms)).rowcount
+
+
+def make_way(
+    conn: Connection, partner_id: str, endpoint_id: str | None, *, now_ms: int, overlap_ms: int
+) -> bool:
+    """Let the current secrets sign for `overlap_ms` more, before new ones are added; 0 cuts off all at once.
+
+    False, and nothing is changed, where as many sign already as may.
+    """
+    if not overlap_ms:
+        expire_all(conn, partner_id, endpoint_id, now_ms=now_ms)
+        return True
+    if len(live(conn, partner_id, [endpoint_id], now_ms=now_ms)) >= MOST_LIVE:
+        return False
+    expire_current(conn, partner_id, endpoint_id, expires_ms=now_ms + overlap_ms)
+    return True
+
+
 def live(
     conn: Connection, partner_id: str, endpoint_ids: Iterable[str | None], *, now_ms: int
 ) -> list[SealedSecret]:

@@ -1,6 +1,10 @@
-"""The headers of an attempt. Opened secrets are kept: opening one costs as much as signing with it."""
+"""The headers of an attempt. Whose secret signs is the vault's to say, each time it is asked.
 
-from typing import Any
+What is remembered here is made of opened texts alone: a key ready to sign, headers taken apart.
+"""
+
+from collections.abc import Hashable
+from typing import TypeVar
 
 import orjson
 
@@ -8,7 +12,10 @@ from webhookd.core.dispatch import DueDelivery, LaneTarget
 from webhookd.core.signing import SigningKey, signature_header
 from webhookd.flows.deliver.ports import Opens
 
-KEPT_MOST = 4_096
+MAX_REMEMBERED = 4_096
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class Signer:
@@ -17,8 +24,8 @@ class Signer:
     def __init__(self, vault: Opens, *, user_agent: str) -> None:
         self._vault = vault
         self._fixed = (("content-type", "application/json"), ("user-agent", user_agent))
-        self._keys: dict[str, SigningKey] = {}
-        self._own: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._keys: dict[bytes, SigningKey] = {}
+        self._own: dict[bytes, tuple[tuple[str, str], ...]] = {}
 
     def headers(
         self, delivery: DueDelivery, body: bytes, *, at_seconds: int, span_id: str
@@ -50,31 +57,26 @@ class Signer:
     def _signing_keys(self, lane: LaneTarget) -> list[SigningKey]:
         keys = []
         for secret in lane.secrets:
-            key = self._keys.get(secret.sealed)
+            plain = self._vault.open(
+                secret.sealed, partner=secret.partner_id, endpoint=secret.endpoint_id, field="secret"
+            )
+            key = self._keys.get(plain)
             if key is None:
-                plain = self._vault.open(
-                    secret.sealed,
-                    partner=secret.partner_id,
-                    endpoint=secret.endpoint_id,
-                    field="secret",
-                )
-                key = remember(self._keys, secret.sealed, SigningKey.parse(plain.decode()))
+                key = remember(self._keys, plain, SigningKey.parse(plain.decode()))
             keys.append(key)
         return keys
 
     def _own_headers(self, lane: LaneTarget, sealed: str) -> tuple[tuple[str, str], ...]:
-        known = self._own.get(sealed)
+        plain = self._vault.open(sealed, partner=lane.partner_id, endpoint=lane.endpoint_id, field="headers")
+        known = self._own.get(plain)
         if known is None:
-            plain = self._vault.open(
-                sealed, partner=lane.partner_id, endpoint=lane.endpoint_id, field="headers"
-            )
-            known = remember(self._own, sealed, tuple(orjson.loads(plain).items()))
+            known = remember(self._own, plain, tuple(orjson.loads(plain).items()))
         return known
 
 
-def remember(cache: dict[str, Any], key: str, value: Any) -> Any:
+def remember(cache: dict[K, V], key: K, value: V) -> V:
     """Keep a value that costs something to make, and return it."""
-    if len(cache) >= KEPT_MOST:
+    if len(cache) >= MAX_REMEMBERED:
         cache.clear()
     cache[key] = value
     return value

@@ -206,13 +206,14 @@ class Watchers:
         self._work.clear()
         if not self._unread:
             await self._work.wait()
-        # Taken off before the read: a signal that comes meanwhile asks for another one.
+        # Taken off before the read: a signal that comes meanwhile asks for another one. Put back while the
+        # database is away; whatever else cannot be read must not be tried for ever before all the others.
         batch = list(islice(self._unread, READ_AT_ONCE))
         for task_id in batch:
             del self._unread[task_id]
         try:
             found = await self._read(batch)
-        except BaseException:
+        except WebhookdError:
             self._unread = dict.fromkeys(batch) | self._unread
             raise
         for snapshot in found:

@@ -1,0 +1,82 @@
+"""Rates with bursts, by the generic cell rate algorithm (ITU-T I.371). Pure: time is an argument.
+
+What is kept of a bucket is one number, the theoretical arrival time: `full_ms` is when it is full again. A
+bucket that is full, or was never used, is one whose time has passed, so it need not be kept at all.
+"""
+
+from dataclasses import dataclass
+from math import floor
+from typing import Final
+
+UNUSED: Final = 0.0
+"""The `full_ms` of a bucket nobody has taken from."""
+
+_ROUNDING: Final = 1e-6  # of a token: what floats lose on the way must not cost one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """`per_second` tokens come back a second (> 0), up to `burst` (≥ 1)."""
+
+    per_second: float
+    burst: int
+
+    @property
+    def spacing_ms(self) -> float:
+        """How long one token takes to come back."""
+        return 1000 / self.per_second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came of taking tokens.
+
+    `full_ms` is the bucket afterwards. `remaining` is whole tokens left; `full_seconds` is how long until it
+    is full again; on a refusal `retry_seconds` is when as many as were wanted will be there, None where the
+    bucket never holds so many.
+    """
+
+    full_ms: float
+    granted: bool
+    remaining: int
+    full_seconds: float
+    retry_seconds: float | None
+
+
+def take(full_ms: float, rate: Rate, wanted: int, *, now_ms: float) -> Taken:
+    """Take `wanted` tokens, all or none; 0 only looks.
+
+    A clock that went back gains nothing, and costs one burst at most.
+    """
+    span_ms = rate.burst * rate.spacing_ms
+    full_ms = min(max(full_ms, now_ms), now_ms + span_ms)
+    left = _left(full_ms, rate, now_ms=now_ms)
+    granted = left + _ROUNDING >= wanted
+    retry_seconds: float | None = 0.0
+    if granted:
+        full_ms = min(full_ms + wanted * rate.spacing_ms, now_ms + span_ms)
+        left = max(0.0, left - wanted)
+    else:
+        retry_seconds = (wanted - left) / rate.per_second if wanted <= rate.burst else None
+    return Taken(
+        full_ms=full_ms,
+        granted=granted,
+        remaining=floor(left + _ROUNDING),
+        full_seconds=(full_ms - now_ms) / 1000,
+        retry_seconds=retry_seconds,
+    )
+
+
+def spend(full_ms: float, rate: Rate, count: int, *, now_ms: float) -> float:
+    """Take `count` tokens that were given out elsewhere, also where there are fewer; return the bucket."""
+    span_ms = rate.burst * rate.spacing_ms
+    return min(max(full_ms, now_ms) + count * rate.spacing_ms, now_ms + span_ms)
+
+
+def give_back(full_ms: float, rate: Rate, count: int) -> float:
+    """Return the bucket with `count` tokens that were taken for nothing."""
+    return full_ms - count * rate.spacing_ms
+
+
+def _left(full_ms: float, rate: Rate, *, now_ms: float) -> float:
+    return rate.burst - (full_ms - now_ms) / rate.spacing_ms
