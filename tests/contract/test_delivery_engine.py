@@ -49,7 +49,7 @@ class FarSide:
     most_at_once: int = 0
     closed: bool = False
 
-    def prepare(self, url: str) -> str:
+    def prepare(self, url: str, *, owner: str) -> str:  # noqa: ARG002 - the port
         return url
 
     async def post(self, target: str, *, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:

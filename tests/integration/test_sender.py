@@ -70,9 +70,9 @@ async def make_sender() -> AsyncIterator[MakeSender]:
         await sender.close()
 
 
-async def post(sender: Sender, url: str, *, body: bytes = BODY) -> Answer:
+async def post(sender: Sender, url: str, *, body: bytes = BODY, owner: str = "prt_1") -> Answer:
     async with asyncio.timeout(60):  # a guard against a hanging test, not a measurement
-        return await sender.post(sender.prepare(url), headers=HEADERS, body=body)
+        return await sender.post(sender.prepare(url, owner=owner), headers=HEADERS, body=body)
 
 
 def is_ok(answer: Answer) -> bool:
@@ -644,6 +644,28 @@ async def test_surplus_bytes_are_never_the_answer_to_the_next_request(
     assert receiver.connections == 2
 
 
+@pytest.mark.parametrize("status", [b"200 OK", b"410 Gone", b"500 No"])
+async def test_a_late_second_answer_counts_for_no_other_partners_delivery(
+    make_sender: MakeSender, status: bytes
+) -> None:
+    """It comes when the next request is written, so that nothing tells it from that one's answer."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await peer.request()
+        await peer.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 6\r\n\r\nforged")
+
+    async with hostile(script) as receiver:
+        sender = make_sender()
+        assert is_ok(await post(sender, receiver.url(), owner="prt_attacker"))
+        assert is_ok(await post(sender, receiver.url(), owner="prt_victim"))
+        assert receiver.connections == 2
+        mine = await post(sender, receiver.url(), owner="prt_attacker")
+        assert mine.excerpt == b"forged", "it could only deceive itself"
+        assert receiver.connections == 2
+
+
 async def test_surplus_waiting_unread_in_the_socket_is_noticed_before_reuse(make_sender: MakeSender) -> None:
     """The event loop has not seen it yet: a thread sends while the loop is kept busy."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -996,7 +1018,7 @@ async def test_one_host_gets_no_more_connections_than_its_share_and_holds_up_no_
 
     async with hostile(script) as slow, hostile(answering(OK)) as quick:
         sender = make_sender(max_connections=8, max_per_host=2)
-        waiting = [asyncio.create_task(post(sender, slow.url())) for _ in range(6)]
+        waiting = [asyncio.create_task(post(sender, slow.url(), owner=f"prt_{n % 3}")) for n in range(6)]
         await share_taken.wait()
         for _ in range(3):
             assert is_ok(await post(sender, quick.url()))

@@ -51,7 +51,12 @@ def build_sender(
         max_per_host=max_per_host,
     )
     transport = GuardedTransport(connector, policy, proxy=proxy)
-    return Sender(transport, timeout_seconds=timeout_seconds, excerpt_seconds=excerpt_seconds)
+    return Sender(
+        transport,
+        timeout_seconds=timeout_seconds,
+        excerpt_seconds=excerpt_seconds,
+        max_per_host=max_per_host,
+    )
 
 
 def _system_trust() -> ssl.SSLContext:

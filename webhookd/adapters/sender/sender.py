@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 
 from webhookd.adapters.sender.faults import code_of
+from webhookd.adapters.sender.host_slots import HostSlots
 from webhookd.adapters.sender.stopwatch import Stopwatch
 from webhookd.core.answer import Answer, ErrorCode
 
@@ -21,10 +22,14 @@ MAX_SHOWN_HEADER_BYTES: Final = 16_384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A canonical callback URL made ready for many requests; `host` is the `Host` header."""
+    """A canonical callback URL made ready for many requests; `host` is the `Host` header.
+
+    Connections are shared among the requests of one `owner` only.
+    """
 
     url: httpx.URL
     host: bytes
+    owner: str = ""
 
 
 class Sender:
@@ -36,16 +41,18 @@ class Sender:
         *,
         timeout_seconds: float,
         excerpt_seconds: float = 2.0,
+        max_per_host: int = 1_000_000,
     ) -> None:
         self._transport = transport
         self._timeout_seconds = timeout_seconds
         self._excerpt_seconds = excerpt_seconds
+        self._hosts = HostSlots(max_per_host)
 
     @staticmethod
-    def prepare(url: str) -> Target:
+    def prepare(url: str, *, owner: str = "") -> Target:
         """Take a canonical URL (`core.egress.check_url`) apart, once per lane."""
         parsed = httpx.URL(url)
-        return Target(url=parsed, host=parsed.netloc)
+        return Target(url=parsed, host=parsed.netloc, owner=owner)
 
     async def post(self, target: Target, *, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         """Send one POST with exactly these headers, `host` and `content-length`; nothing is added.
@@ -68,14 +75,17 @@ class Sender:
                 (b"content-length", b"%d" % len(body)),
             ],
             stream=httpx.ByteStream(body),
-            extensions={"stopwatch": stopwatch},
+            extensions={"stopwatch": stopwatch, "owner": target.owner},
         )
         tls = target.url.scheme == "https"
         response: httpx.Response | None = None
         excerpt = bytearray()
         error: ErrorCode | None = None
         try:
-            async with asyncio.timeout(self._timeout_seconds) as deadline:
+            async with (
+                asyncio.timeout(self._timeout_seconds) as deadline,
+                self._hosts.one(target.host),
+            ):
                 response = await self._transport.handle_async_request(request)
                 if isinstance(response.stream, httpx.ByteStream):  # all here: no need to wait for it
                     excerpt += b"".join(response.stream)[:MAX_EXCERPT_BYTES]

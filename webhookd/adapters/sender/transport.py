@@ -10,10 +10,11 @@ It has no time-out of its own: the caller's deadline cancels it, wherever it is.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import httpx
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -45,6 +46,24 @@ class Route:
     proxy_lines: tuple[bytes, ...]
 
 
+class _Plan(aiohttp.ClientRequest):
+    """A request to dial for, whose connections are kept apart by `owner`.
+
+    What comes late on a kept connection may look like the answer to the next request. So the next one is of
+    the same partner, which could only deceive itself.
+    """
+
+    def __init__(self, *args: Any, owner: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._owner = owner
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        """The pool's key. The connector only compares it; it dials by the URL."""
+        key = super().connection_key
+        return key._replace(server_hostname=f"{key.server_hostname or ''} {self._owner}")
+
+
 class GuardedTransport(httpx.AsyncBaseTransport):
     """HTTP/1.1 over connections to allowed addresses only, through an egress proxy where one is set.
 
@@ -59,7 +78,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._connector = connector
         self._policy = policy
         self._proxy = proxy
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; return once the head of the response is in.
@@ -73,7 +92,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             OSError: this machine is out of sockets, memory or threads.
             ValueError: a header would break the message apart, or the body is not in memory.
         """
-        route = self._route(str(request.url))
+        route = self._route(str(request.url), request.extensions.get("owner", ""))
         stopwatch = request.extensions.get("stopwatch") or Stopwatch()
         message = _message(request, route)
         connection, wire = await self._connect(route, stopwatch)
@@ -109,16 +128,16 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 return connection, wire
             connection.close()
 
-    def _route(self, url: str) -> Route:
-        route = self._routes.get(url)
+    def _route(self, url: str, owner: str) -> Route:
+        route = self._routes.get((url, owner))
         if route is None:
-            route = self._plan(url)
+            route = self._plan(url, owner)
             if len(self._routes) >= _REMEMBERED_ROUTES:
                 del self._routes[next(iter(self._routes))]
-            self._routes[url] = route
+            self._routes[url, owner] = route
         return route
 
-    def _plan(self, url: str) -> Route:
+    def _plan(self, url: str, owner: str) -> Route:
         try:
             callback = check_url(url, self._policy)
         except UrlNotAllowed:
@@ -137,8 +156,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             if callback.scheme == "http":
                 target, proxy_lines = callback.url, _proxy_authorization(proxy)
         return Route(
-            plan=aiohttp.ClientRequest(
-                "POST", URL(callback.url, encoded=True), loop=asyncio.get_running_loop(), proxy=proxy
+            plan=_Plan(
+                "POST",
+                URL(callback.url, encoded=True),
+                loop=asyncio.get_running_loop(),
+                proxy=proxy,
+                owner=owner,
             ),
             wanted=wanted,
             tls=callback.scheme == "https",

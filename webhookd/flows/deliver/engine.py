@@ -77,7 +77,7 @@ class DeliveryEngine:
         self._stopping = False
         self._clock = 0.0
         self._partner_vtimes: dict[str, float] = {}
-        self._targets: dict[str, Any] = {}
+        self._targets: dict[tuple[str, str], Any] = {}
 
     @property
     def under_way(self) -> int:
@@ -241,9 +241,10 @@ class DeliveryEngine:
     async def _send(self, delivery: DueDelivery, span_id: str) -> Answer | None:
         """Sign and send. None: the lease is over, others have taken this delivery."""
         url = delivery.url or delivery.target.url or ""
-        target = self._targets.get(url)
+        place = delivery.target.partner_id, url
+        target = self._targets.get(place)
         if target is None:
-            target = remember(self._targets, url, self._sender.prepare(url))
+            target = remember(self._targets, place, self._sender.prepare(url, owner=place[0]))
         body = delivery.body.encode()
         headers = self._signer.headers(delivery, body, at_seconds=self._now_ms() // 1000, span_id=span_id)
         if not self._lease.alive:

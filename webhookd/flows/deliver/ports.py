@@ -30,8 +30,8 @@ class Lanes(Protocol):
 class Posts(Protocol):
     """What sends: `prepare` once per lane, `post` per attempt."""
 
-    def prepare(self, url: str) -> Any:
-        """Take a canonical URL apart."""
+    def prepare(self, url: str, *, owner: str) -> Any:
+        """Take a canonical URL apart, for webhooks of the partner `owner`."""
         ...
 
     async def post(self, target: Any, *, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
