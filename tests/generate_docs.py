@@ -63,7 +63,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "max_wait_seconds",
         "min_free_disk_bytes",
     ),
-    "Leases and stopping": ("lease_seconds", "sweep_seconds", "shutdown_seconds"),
+    "Leases and stopping": ("lease_seconds", "sweep_seconds", "shutdown_seconds", "drain_seconds"),
     "How long things are kept": (
         "retention_tasks_days",
         "retention_attempts_days",

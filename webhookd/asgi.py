@@ -23,6 +23,9 @@ PING_SECONDS: Final = 20.0
 UNREAD_SECONDS: Final = 60
 """How long a client may leave unread what was sent: closing alone waits for it without end."""
 
+SAME_SECONDS: Final = 0.2
+"""Signals that follow at once are one: some supervisors signal the process and then its group."""
+
 
 def listen(settings: Settings) -> socket.socket:
     """Return the listening socket. Raises SettingsError naming WEBHOOKD_PORT where the port is taken."""
@@ -41,7 +44,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve on `listener` until SIGTERM or SIGINT, then finish what is under way."""
+    """Serve on `listener` until SIGTERM or SIGINT, drain, then finish what is under way."""
     async with api_process(settings) as api:
         server = Server(api, settings)
         settle_collector()
@@ -74,12 +77,28 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._watchers = api.watchers
+        self._leaving = api.leaving
+        self._drain_seconds = settings.drain_seconds
+        self._told_at = float("-inf")
 
     def stop(self) -> None:
-        """Stop accepting and drain; a second call does not wait."""
+        """Serve on for `drain_seconds`, not ready any more; then close the listener and finish what is under
+        way. Each further call skips what the one before began to wait for."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at < SAME_SECONDS:
+            return
+        self._told_at = now
+        if self.should_exit:
+            self.force_exit = True
+        elif self._drain_seconds and not self._leaving.begun:
+            self._leaving.begun = True
+            asyncio.get_running_loop().call_later(self._drain_seconds, self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._leaving.begun = self.should_exit = True
         self._watchers.drain()
-        self.force_exit = self.should_exit
-        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

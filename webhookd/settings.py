@@ -134,6 +134,13 @@ class Settings(BaseSettings):
     shutdown_seconds: Seconds = Field(
         20.0, description="How long running work may take to end after SIGTERM."
     )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="How long after SIGTERM the API serves on, its `/readyz` 503, before it closes its "
+        "listener: as long as a balancer takes to notice. A second SIGTERM skips the rest.",
+    )
     sweep_seconds: Seconds = Field(
         1.0, description="Pause between two sweeps for lost wakes and due schedules."
     )

@@ -30,7 +30,7 @@ class ChildSpec:
     """One process to keep running. Higher stages are stopped, and gone, before lower ones are asked to.
 
     `env` is the child's whole environment, or None for ours. `stop_signal` asks it to end; after
-    `stop_seconds` its process group is killed.
+    `stop_seconds` its process group is killed. `hurries`: the signal once more makes it end sooner.
     """
 
     name: str
@@ -39,6 +39,7 @@ class ChildSpec:
     stop_signal: int = signal.SIGTERM
     stop_seconds: float = 30.0
     stage: int = 0
+    hurries: bool = False
 
 
 class ChildFact(StrEnum):
@@ -103,6 +104,17 @@ class Supervisor:
                 child.kill()
         self._stop.set()
 
+    @property
+    def can_hurry(self) -> bool:
+        """Whether `hurry` would do anything now or, while nothing stops yet, later."""
+        children = self._children.values()
+        return any(child.spec.hurries and child.pid and not child.hurried for child in children)
+
+    def hurry(self) -> None:
+        """Ask those that can to end sooner, once."""
+        for child in self._children.values():
+            child.hurry()
+
     async def run(self) -> None:
         """Start the children, keep them running until `stop()` or cancellation, then stop them all."""
         self._running = True
@@ -127,6 +139,7 @@ class _Child:
     def __init__(self, spec: ChildSpec, on_event: Callable[[ChildEvent], None]) -> None:
         self.spec = spec
         self.pid: int | None = None
+        self.hurried = False
         self._on_event = on_event
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self._keep_running(), name=f"child {spec.name}")
@@ -140,6 +153,11 @@ class _Child:
         await asyncio.wait({self._task}, timeout=self.spec.stop_seconds)
         self.kill()
         await self._task
+
+    def hurry(self) -> None:
+        if self.spec.hurries and not self.hurried and self.pid is not None and self._stopping.is_set():
+            self.hurried = True
+            _send(self.pid, self.spec.stop_signal)
 
     def kill(self) -> None:
         if self.pid is not None:

@@ -36,6 +36,8 @@ async def show_readiness(call: Call[None, NoQuery]) -> Answer:
         "workers": workers,
     }
     failing = {name: check["reason"] for name, check in checks.items() if check["status"] == "failing"}
+    if call.parts.leaving.begun:
+        failing["process"] = "it was told to stop"
     if not failing:
         return json_answer(200, {"status": "ok", **checks})
     detail = "; ".join(f"{name}: {reason}" for name, reason in failing.items()) + "."

@@ -34,6 +34,13 @@ class ApiOptions:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
+@dataclass(slots=True, kw_only=True)
+class Leaving:
+    """Whether this process has been told to stop: it serves on for a while, and wants no more traffic."""
+
+    begun: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParts:
     """Everything a handler may use. `now_ms` is the clock; `held` counts the requests that wait.
@@ -58,3 +65,4 @@ class ApiParts:
     new_trace: Callable[[], TraceContext] = entropy.new_trace
     new_span_id: Callable[[], str] | None = None
     held: Held = field(default_factory=Held)
+    leaving: Leaving = field(default_factory=Leaving)

@@ -6,6 +6,7 @@ still become deliveries; then the deliver workers. The embedded broker, which is
 
 import os
 import sys
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -24,7 +25,12 @@ _GRACE_SECONDS: Final = 10.0
 
 def api_process(settings: Settings) -> ChildSpec:
     """The HTTP API."""
-    return _spec("api", ("-m", "webhookd.asgi"), settings, _API_STAGE)
+    spec = _spec("api", ("-m", "webhookd.asgi"), settings, _API_STAGE)
+    return replace(
+        spec,
+        stop_seconds=spec.stop_seconds + settings.drain_seconds,
+        hurries=settings.drain_seconds > 0,
+    )
 
 
 def tasks_process(number: int, settings: Settings, queues: tuple[str, ...] = ()) -> ChildSpec:

@@ -13,7 +13,8 @@ _SAME_SECONDS: Final = 0.2
 
 class StopSignals:
     """The first SIGTERM, SIGINT or SIGHUP cancels the current task, which then ends things in order; the
-    second one kills the processes of the supervisor. Use it as a context, in the main thread.
+    second one kills the processes of the supervisor, or makes those hurry that can: then the third one kills.
+    Use it as a context, in the main thread.
 
     One that follows at once is taken for the same: `timeout` signals the process and then its group.
     """
@@ -49,10 +50,16 @@ class StopSignals:
     def _receive(self) -> None:
         now = asyncio.get_running_loop().time()
         if self.came:
-            if self._supervisor is not None and now - self._came_at >= _SAME_SECONDS:
+            if self._supervisor is None or now - self._came_at < _SAME_SECONDS:
+                return
+            if self._supervisor.can_hurry:
+                self._supervisor.hurry()
+                self._came_at = now
+            else:
                 self._supervisor.stop()
             return
         self.came, self._came_at = True, now
-        self.say("webhookd: stopping; once more to kill")
+        drains = self._supervisor is not None and self._supervisor.can_hurry
+        self.say(f"webhookd: stopping; once more to {'skip the drain' if drains else 'kill'}")
         if self._task is not None:
             self._task.cancel()

@@ -15,7 +15,7 @@ from webhookd.adapters.metrics import count_request
 from webhookd.adapters.store.store import Store
 from webhookd.api.app import create_app
 from webhookd.api.client_address import parse_proxies
-from webhookd.api.parts import ApiOptions, ApiParts
+from webhookd.api.parts import ApiOptions, ApiParts, Leaving
 from webhookd.api.watch import key_review
 from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
@@ -35,10 +35,11 @@ PATIENCE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiProcess:
-    """The application, and those who wait in it: they must be drained before it can stop."""
+    """The application, those who wait in it (they must be drained before it can stop), and its farewell."""
 
     app: ASGIApp
     watchers: Watchers
+    leaving: Leaving
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +94,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             new_trace=tracing.new_trace,
             new_span_id=None if tracing.spans is None else new_span_id,
         )
-        yield ApiProcess(app=create_app(parts), watchers=watchers)
+        yield ApiProcess(app=create_app(parts), watchers=watchers, leaving=parts.leaving)
 
 
 def new_watchers(settings: Settings, store: Store) -> Watchers:
