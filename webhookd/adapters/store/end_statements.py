@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from webhookd.adapters.store.rows import TASK_COLUMNS, select_tasks
-from webhookd.adapters.store.rowset import insert_rows, rowset
+from webhookd.adapters.store.rowset import insert_rows, named_in, rowset
 from webhookd.adapters.store.schema import runs, task_bodies, tasks
 from webhookd.core.model import TaskState
 
@@ -47,6 +47,7 @@ def end(dialect: str) -> Any:
         tasks.update()
         .where(
             tasks.c.id == r.id,
+            named_in(dialect, tasks.c.id, "ends"),
             tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
             tasks.c.token == r.token,
             tasks.c.state == TaskState.RUNNING.value,
@@ -82,6 +83,7 @@ def progress(dialect: str) -> Any:
         tasks.update()
         .where(
             tasks.c.id == r.id,
+            named_in(dialect, tasks.c.id, "reports"),
             tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
             tasks.c.token == r.token,
             tasks.c.state == TaskState.RUNNING.value,

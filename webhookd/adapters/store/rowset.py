@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    true,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -60,6 +61,18 @@ def rowset(dialect: str, name: str, columns: dict[str, type[TypeEngine[Any]]]) -
 def pack(rows: Iterable[Sequence[object]]) -> str:
     """Return `rows` as the text a rowset parameter takes."""
     return orjson.dumps(list(rows)).decode()
+
+
+def named_in(dialect: str, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Return the condition that `column` is the first column of a row of the parameter `name`.
+
+    A join says so already, but lets PostgreSQL choose which side leads: while the table is empty it is as
+    good to read its index through and look into the rows for each, and that plan may be kept.
+    """
+    if dialect != POSTGRESQL:
+        return true()
+    ids = select(rowset(dialect, name, {"id": Text}).c.id).correlate(None)
+    return column == any_(func.array(ids.scalar_subquery()))
 
 
 def among(conn: Connection, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
