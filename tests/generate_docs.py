@@ -52,6 +52,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "delivery_timeout_seconds",
         "delivery_connections",
         "delivery_per_host",
+        "delivery_host_rate",
         "disable_after_seconds",
     ),
     "Limits": (

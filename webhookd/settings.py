@@ -100,6 +100,13 @@ class Settings(BaseSettings):
     delivery_per_host: int = Field(
         128, ge=1, le=20_000, description="Attempts one deliver process makes to one host at a time."
     )
+    delivery_host_rate: float = Field(
+        500.0,
+        ge=1,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="Attempts a second to one host, over all partners; deliver processes share it evenly.",
+    )
     disable_after_seconds: Seconds = Field(
         432_000.0, description="An endpoint that failed for this long without one success is disabled."
     )

@@ -132,6 +132,7 @@ def installation(store: Store, **settings: str) -> Iterator[Installation]:
                 "WEBHOOKD_ENCRYPTION_KEYS": generate_key(),
                 "WEBHOOKD_EGRESS_ALLOW": "127.0.0.0/8",
                 "WEBHOOKD_PARTNER_RATE": "1000000",
+                "WEBHOOKD_DELIVERY_HOST_RATE": "1000000",
                 "WEBHOOKD_PARTNER_BURST": "10000000",
                 "WEBHOOKD_PARTNER_MAX_QUEUED": "10000000",
                 "WEBHOOKD_MAX_QUEUED": "10000000",

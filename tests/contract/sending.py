@@ -10,6 +10,7 @@ from webhookd.adapters.store.store import Store
 from webhookd.core.answer import Answer, ErrorCode, Timing
 from webhookd.core.delivery import error_code, judge
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, DueDelivery, Turn
+from webhookd.core.hosts import Hosts
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt
 from webhookd.core.retry import RetryPolicy
@@ -27,6 +28,8 @@ async def turn(
     unheard_free: int = 50,
     by: str = SESSION,
     before: Turn | None = None,
+    braked: frozenset[str] = frozenset(),
+    **more: Any,
 ) -> Turn:
     """One turn over the lanes; `before` is this process's last one."""
     return await store.lanes.claim(
@@ -38,6 +41,8 @@ async def turn(
             now_ms=now_ms,
             clock=before.clock if before else 0.0,
             partner_vtimes=before.partner_vtimes if before else {},
+            hosts=Hosts(states=before.host_states if before else {}, braked=braked),
+            **more,
         )
     )
 

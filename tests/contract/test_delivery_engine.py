@@ -28,6 +28,7 @@ from webhookd.core import ids
 from webhookd.core.answer import Answer, Timing
 from webhookd.core.errors import Unavailable
 from webhookd.core.facts import AttemptEnded
+from webhookd.core.hosts import BRAKE_FAILURES
 from webhookd.core.records import Endpoint
 from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import Alarm
@@ -105,8 +106,11 @@ class Rig:
     lease: Lease
     facts: list[AttemptEnded]
 
-    async def endpoint(self, **settings: object) -> Endpoint:
-        owner = await partner(self.store.db, new_id(ids.PARTNER, 0))
+    async def partner(self) -> str:
+        return await partner(self.store.db, new_id(ids.PARTNER, 0))
+
+    async def endpoint(self, owner: str | None = None, **settings: object) -> Endpoint:
+        owner = owner or await self.partner()
         made = await endpoint(self.store, owner, **settings)
         await self.store.db.write(self._add_secret, made)
         return made
@@ -275,6 +279,88 @@ async def test_new_receivers_that_hang_leave_half_of_the_sockets_to_the_others(r
         hanging_gate.set()
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["answered before", "fresh"])
+async def test_one_partners_receivers_that_hang_leave_room_for_every_other_partner(
+    rigged: Rigged, known: bool
+) -> None:
+    async with rigged(connections=16) as rig:
+        one, others = await rig.partner(), [await rig.endpoint() for _ in range(3)]
+        hanging = [await rig.endpoint(one, url=f"https://hangs{n}.example/") for n in range(20)]
+        if known:
+            for target in hanging:
+                await rig.messages(target, 1)
+            await rig.engine.turn()
+            await rig.settled("delivered", 20)
+        for target in hanging:
+            await rig.messages(target, 4)
+        rig.far.gate.clear()
+        await rig.engine.turn()
+        await until(lambda: rig.far.at_once > 0, what="posts that hang")
+        for _ in range(3):
+            await rig.engine.turn()
+        held = rig.far.at_once
+        assert held <= (12 if known else 6), "three quarters of all, or of the new ones' share"
+        hanging_gate, rig.far.gate = rig.far.gate, asyncio.Event()
+        rig.far.gate.set()
+        for target in others:
+            await rig.messages(target, 10)
+        await rig.engine.turn()
+        await rig.settled("delivered", 30 + 20 * known)
+        assert rig.far.at_once <= 12
+        hanging_gate.set()
+
+
+async def test_what_hangs_for_a_second_counts_against_its_partners_slow_ones(
+    rigged: Rigged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookd.flows.deliver.sockets.SLOW_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("webhookd.flows.deliver.sockets.LOOK_FOR_SLOW_SECONDS", 0.01)
+    async with rigged(connections=16) as rig:
+        target = await rig.endpoint(max_concurrency=8)
+        await rig.messages(target, 1)
+        await rig.engine.turn()
+        await rig.settled("delivered", 1)
+        await rig.messages(target, 8)
+        rig.far.gate.clear()
+        await rig.engine.turn()
+        sockets = rig.engine._sockets
+        await until(
+            lambda: sockets.slow.held.get(target.partner_id, 0) == rig.far.at_once > 0,
+            what="attempts that count as slow",
+        )
+        assert target.id in sockets.hanging_lanes
+        assert sockets.slow.free == 4, "they take nothing from others' slow lanes"
+        rig.far.gate.set()
+        await rig.settled("delivered", 9)
+        assert (sockets.all.held, sockets.slow.held, sockets.unheard.held) == ({}, {}, {})
+        assert sockets.hanging_lanes == frozenset()
+
+
+async def test_nobody_can_be_aimed_with_many_endpoints(rigged: Rigged) -> None:
+    async with rigged(connections=32) as rig:
+        well = await rig.endpoint(url="https://target.example/well")
+        await rig.messages(well, 1)
+        await rig.engine.turn()
+        await rig.settled("delivered", 1)
+        owner = await rig.partner()
+        aimed = [await rig.endpoint(owner, url=f"https://target.example/{n}") for n in range(60)]
+        for target in aimed:
+            rig.far.says[target.url] = Answer(status=404, timing=Timing(total_us=1_000))
+            await rig.messages(target, 5)
+        sent = -1
+        while sent != len(rig.far.posts):
+            sent = len(rig.far.posts)
+            await rig.engine.turn()
+            await until(lambda: not rig.engine.under_way, what="the answers of a turn")
+        assert sent <= BRAKE_FAILURES + 32 + 1, "the brake, and what was under way when it went on"
+        rows = await rig.rows()
+        assert sum(row.attempts for row in rows.values()) == sent, "what is braked uses up no attempts"
+        assert {row.state for row in rows.values()} == {"pending", "delivered"}
+        await rig.messages(well, 3)
+        await rig.engine.turn()
+        await rig.settled("delivered", 4)
+
+
 async def test_many_new_receivers_are_all_served_by_one_turn(rigged: Rigged) -> None:
     async with rigged(connections=8) as rig:
         for _ in range(20):
@@ -398,7 +484,7 @@ async def test_an_answer_that_comes_after_the_lease_was_lost_is_not_recorded(rig
 
 
 async def test_a_stop_lets_answers_come_and_claims_nothing_more(rigged: Rigged) -> None:
-    async with rigged(connections=8) as rig:
+    async with rigged(connections=16) as rig:
         target = await rig.endpoint(max_concurrency=4)
         await rig.messages(target, 10)
         rig.far.gate.clear()

@@ -277,9 +277,9 @@ async def test_lanes_nothing_came_back_from_get_no_more_than_their_share(store: 
     (delivery,) = (await turn(store, NOW)).deliveries
     assert not delivery.target.heard
     await answer(store, delivery, 500, now_ms=NOW)
-    owner = await partner(store.db)
-    for _ in range(40):
-        await message_to(store, await endpoint(store, owner))
+    for owner in [await partner(store.db, name) for name in ("one", "other")]:
+        for _ in range(20):
+            await message_to(store, await endpoint(store, owner))
     await message_to(store, quick, now_ms=NOW + 1)
 
     first = await turn(store, NOW + 1, free=8, unheard_free=4)
@@ -290,6 +290,104 @@ async def test_lanes_nothing_came_back_from_get_no_more_than_their_share(store: 
     sent = [*first.deliveries, *second.deliveries]
     assert [d.target.lane_id for d in sent if d.target.heard] == [quick.id]
     assert (third.deliveries, third.again_ms) == ((), NOW + PAUSE_MS), "no point in looking again at once"
+
+
+async def _lanes_of(
+    store: Store, owner: str, count: int, *, heard: bool = True, slow: bool = False, **settings: Any
+) -> list[str]:
+    targets = [await endpoint(store, owner, **settings) for _ in range(count)]
+    for target in targets:
+        await message_to(store, target)
+    mine = lanes.c.partner_id == owner
+    await store.db.write(lambda conn: conn.execute(update(lanes).where(mine).values(heard=heard, slow=slow)))
+    return [target.id for target in targets]
+
+
+async def _sent_to(store: Store, at_ms: int, **more: Any) -> Counter[str]:
+    return Counter(d.target.partner_id for d in (await turn(store, at_ms, **more)).deliveries)
+
+
+@pytest.mark.parametrize("share", ["held", "slow_held", "unheard_held"])
+async def test_a_partner_takes_no_more_than_three_times_what_it_leaves(store: Store, share: str) -> None:
+    one, other = await partner(store.db, "one"), await partner(store.db, "other")
+    kind = {"heard": share != "unheard_held", "slow": share == "slow_held"}
+    await _lanes_of(store, one, 40, **kind)
+    room: dict[str, Any] = {"free": 16, "slow_free": 16, "unheard_free": 16}
+
+    assert await _sent_to(store, NOW + 1, **room) == {one: 12}, "4 of 16 are left"
+    await _lanes_of(store, other, 1, **kind)
+    # What one partner holds bounds what it gets, and it is left out once it holds all it may.
+    left: dict[str, Any] = {"free": 4, "slow_free": 4, "unheard_free": 4}
+    assert await _sent_to(store, NOW + 1, **left | {share: {one: 12}}) == {other: 1}
+    again = await turn(store, NOW + 1, **left | {share: {one: 12}})
+    assert (again.deliveries, again.again_ms) == ((), None), "no point in looking again at once"
+    assert await _sent_to(store, NOW + 1, **left | {share: {one: 4}}) == {one: 2}
+
+
+async def test_a_lane_that_something_hangs_in_is_served_as_a_slow_one(store: Store) -> None:
+    owner = await partner(store.db)
+    hanging, quick = await _lanes_of(store, owner, 2)
+
+    first = await turn(store, NOW + 1, slow_free=0, hanging=frozenset({hanging}))
+    second = await turn(store, NOW + 1, slow_free=0, hanging=frozenset({hanging}))
+
+    assert [d.target.lane_id for d in first.deliveries] == [quick]
+    assert second.deliveries == ()
+    assert second.again_ms is not None
+    assert second.again_ms > NOW + 1, "no point in looking again at once"
+    assert [d.target.lane_id for d in (await turn(store, second.again_ms)).deliveries] == [hanging]
+
+
+async def test_a_host_gets_its_rate_over_all_partners_and_the_rest_waits_unspent(store: Store) -> None:
+    url = "https://target.example/hooks"
+    for name in ("one", "other"):
+        await _lanes_of(store, await partner(store.db, name), 60, url=url)
+    elsewhere = await partner(store.db, "elsewhere")
+    await _lanes_of(store, elsewhere, 1, url="https://target.example:8443/hooks")
+
+    last, at, sent = None, NOW + 1, []
+    while at < NOW + 1_000:
+        last = await turn(store, at, before=last, free=500)
+        sent += [(at, d.target.partner_id) for d in last.deliveries]
+        if last.again_ms is None:
+            break
+        at = max(at + 1, last.again_ms)
+
+    assert (NOW + 1, elsewhere) in sent, "another port is another host"
+    assert len(sent) == 121
+    early = [when for when, _ in sent if when == NOW + 1]
+    assert len(early) <= 53
+    assert sent[-1][0] - NOW >= (120 - 51) * 2, "500 a second"
+    assert (
+        await store.db.read(lambda conn: conn.execute(select(func.max(deliveries.c.attempts))).scalar()) == 1
+    )
+
+
+async def test_deliver_processes_share_a_hosts_rate(store: Store) -> None:
+    for number in range(1, 5):
+        await session(store, f"ses_{number}", kind="deliver")
+    await _lanes_of(store, await partner(store.db), 60)
+    assert len((await turn(store, NOW + 1, free=500)).deliveries) < 53 / 2
+
+
+async def test_a_braked_host_gets_one_probe_a_partner_and_lanes_that_are_well_go_on(store: Store) -> None:
+    url, braked = "https://target.example/hooks", frozenset({"target.example"})
+    failing, new, well = [await partner(store.db, name) for name in ("failing", "new", "well")]
+    await _lanes_of(store, failing, 8, heard=False, url=url)
+    await _lanes_of(store, new, 2, heard=False, url=url)
+    await _lanes_of(store, well, 3, url=url)
+
+    first = await turn(store, NOW + 1, braked=braked)
+    assert Counter(d.target.partner_id for d in first.deliveries) == {failing: 1, new: 1, well: 3}
+    second = await turn(store, NOW + 2, braked=braked, before=first)
+    assert second.deliveries == ()
+    assert second.again_ms == NOW + 1 + 5 * SECOND
+    held = await store.db.read(lambda conn: conn.execute(select(lanes.c.hold_ms)).scalars().all())
+    assert sum(hold >= NOW + 1 + 5 * SECOND for hold in held) == 8
+    third = await turn(store, second.again_ms + 100, braked=braked, before=second)
+    assert Counter(d.target.partner_id for d in third.deliveries) == {failing: 1, new: 1}
+    fourth = await turn(store, NOW + 60 * SECOND, before=third)
+    assert len(fourth.deliveries) == 6, "the host is well again"
 
 
 async def test_partners_share_the_sockets_by_weight(store: Store) -> None:

@@ -20,11 +20,11 @@ FAR = NOW + 10_000_000
 TYPE = "demo.echo"
 
 
-async def session(store: Store, session_id: str, *, lease_until_ms: int = FAR) -> str:
+async def session(store: Store, session_id: str, *, kind: str = "tasks", lease_until_ms: int = FAR) -> str:
     """A worker's session, whose lease runs out at `lease_until_ms`."""
     await store.sessions.begin(
         session_id=session_id,
-        kind="tasks",
+        kind=kind,
         host="test",
         pid=1,
         detail={},

@@ -1,8 +1,10 @@
 """What the delivery engine hands to the store and gets back: turns over lanes, and recorded attempts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from webhookd.core.delivery import Verdict
+from webhookd.core.hosts import Hosts, HostState
 from webhookd.core.pacing import Outcome
 from webhookd.core.records import Attempt, SealedSecret
 
@@ -12,9 +14,10 @@ class ClaimDeliveries:
     """Ask for up to `free` due deliveries.
 
     At most `slow_free` of them are from slow lanes, and at most `unheard_free` from lanes that nothing has
-    come back from yet.
+    come back from yet. `held`, `slow_held` and `unheard_held` are what each partner holds of these already,
+    divided by its weight (see `fairness.partner_bound`). The lanes `hanging` count as slow.
 
-    `partner_vtimes` and `clock` are this process's fair-queueing state, returned changed.
+    `partner_vtimes` and `clock` are this process's fair-queueing state, returned changed, as is `hosts`.
     """
 
     session_id: str
@@ -24,6 +27,11 @@ class ClaimDeliveries:
     now_ms: int
     clock: float
     partner_vtimes: dict[str, float]
+    held: Mapping[str, float] = field(default_factory=dict)
+    slow_held: Mapping[str, float] = field(default_factory=dict)
+    unheard_held: Mapping[str, float] = field(default_factory=dict)
+    hanging: frozenset[str] = frozenset()
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +57,7 @@ class LaneTarget:
     secrets: tuple[SealedSecret, ...]
     slow: bool
     heard: bool
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +91,7 @@ class Turn:
     again_ms: int | None = None
     clock: float = 0.0
     partner_vtimes: dict[str, float] = field(default_factory=dict)
+    host_states: Mapping[str, HostState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,30 @@ neither saves up turns nor has to catch up (Goyal, Vin and Cheng, "Start-time Fa
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+ROUNDING: Final = 1e-6
+PARTNERS_PART: Final = 3
+"""One partner may hold three times as much as is free: alone 3/4 of a pool, two of them 3/7 each."""
+
+
+def partner_bound(free: int) -> int:
+    """Return how much of a shared pool one partner may hold while `free` of it is left.
+
+    The bound moves with what is free (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
+    Packet Switches", 1998): however many partners fill the pool, and however long they hold on to it, a
+    part is left for whoever comes next. What is compared with it is divided by the partner's weight.
+    """
+    return max(1, PARTNERS_PART * free)
+
+
+def partner_room(free: int, held: float) -> int:
+    """Return how many more a partner that holds `held` may take before it reaches its bound."""
+    if not free or held > partner_bound(free) - ROUNDING:
+        return 0
+    return max(1, int(PARTNERS_PART * free - held) // (PARTNERS_PART + 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

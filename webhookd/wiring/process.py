@@ -109,6 +109,7 @@ async def open_store(
             default_max_attempts=settings.retry_max_attempts,
             base_url=settings.public_url,
             lane_concurrency=settings.delivery_per_host,
+            host_rate=settings.delivery_host_rate,
             retry_cap_seconds=settings.retry_cap_seconds,
             disable_after_ms=int(settings.disable_after_seconds * 1000),
             idempotency_keep_ms=int(settings.idempotency_hours * 3_600_000),

@@ -13,7 +13,7 @@ from webhookd.adapters.store.lanes.claims import due_delivery, with_messages
 from webhookd.adapters.store.lanes.rows import open_lane
 from webhookd.adapters.store.lanes.targets import read_targets
 from webhookd.adapters.store.rowset import among
-from webhookd.adapters.store.schema import deliveries, endpoints, lanes, tasks
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes, partners, tasks
 from webhookd.core.dispatch import DueDelivery
 from webhookd.core.model import DeliveryState
 from webhookd.core.records import ClaimedTask
@@ -40,6 +40,7 @@ def _open_lanes(conn: Connection, lane_ids: set[str]) -> list[Row[Any]]:
     wanted = (
         select(
             lanes,
+            partners.c.weight,
             endpoints.c.url,
             endpoints.c.headers_sealed,
             endpoints.c.retry_max_attempts,
@@ -47,6 +48,7 @@ def _open_lanes(conn: Connection, lane_ids: set[str]) -> list[Row[Any]]:
             endpoints.c.retry_factor,
             endpoints.c.retry_cap_seconds,
         )
+        .outerjoin(partners, partners.c.id == lanes.c.partner_id)
         .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
         .where(among(conn, lanes.c.id, lane_ids), open_lane())
     )

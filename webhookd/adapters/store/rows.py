@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, Select, case, func, select
 
-from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes, task_bodies, tasks
 from webhookd.core.model import DeliveryState, Priority, TaskState
 from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Message, Partner, Task
 
@@ -161,10 +161,17 @@ def endpoint_from(row: Row[Any]) -> Endpoint:
 
 
 def select_deliveries() -> Select[Any]:
-    """Select deliveries with the URL they go to now; add a WHERE."""
-    return select(
-        deliveries, func.coalesce(deliveries.c.url, endpoints.c.url, "").label("target_url")
-    ).outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+    """Select deliveries with the URL they go to now, and not before when (their lane may be held)."""
+    held = case((lanes.c.hold_ms > deliveries.c.due_ms, lanes.c.hold_ms), else_=deliveries.c.due_ms)
+    return (
+        select(
+            deliveries,
+            func.coalesce(deliveries.c.url, endpoints.c.url, "").label("target_url"),
+            held.label("next_ms"),
+        )
+        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+        .outerjoin(lanes, lanes.c.id == deliveries.c.lane_id)
+    )
 
 
 def delivery_from(row: Row[Any]) -> Delivery:
@@ -182,7 +189,7 @@ def delivery_from(row: Row[Any]) -> Delivery:
         state=DeliveryState(row.state),
         attempts=row.attempts,
         max_attempts=row.max_attempts,
-        due_ms=row.due_ms,
+        due_ms=row.next_ms,
         in_flight=row.session_id is not None,
         last_status=row.last_status,
         last_error=row.last_error,

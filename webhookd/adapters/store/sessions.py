@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Text, bindparam, select
+from sqlalchemy import Connection, Text, bindparam, func, select
 
 from webhookd.adapters.store.schema import sessions
 
@@ -71,6 +71,12 @@ def lease_ends(conn: Connection) -> dict[str, int]:
     return {
         row.id: row.lease_until_ms for row in conn.execute(select(sessions.c.id, sessions.c.lease_until_ms))
     }
+
+
+def live_processes(conn: Connection, kind: str, now_ms: int) -> int:
+    """Return how many processes of a kind hold a running lease."""
+    live = select(func.count()).where(sessions.c.kind == kind, sessions.c.lease_until_ms > now_ms)
+    return int(conn.execute(live).scalar_one())
 
 
 def live_sessions(conn: Connection, now_ms: int) -> list[dict[str, Any]]:

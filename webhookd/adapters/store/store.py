@@ -55,6 +55,7 @@ class StoreOptions:
     default_max_attempts: int = 14
     base_url: str = ""
     lane_concurrency: int = 128
+    host_rate: float = 500.0
     retry_cap_seconds: float = 43_200.0
     disable_after_ms: int = 432_000_000
     idempotency_keep_ms: int = 86_400_000
@@ -132,7 +133,11 @@ class LaneStore:
     def __init__(self, db: Database, *, publisher: Publisher, defaults: LaneDefaults) -> None:
         self._db = db
         records = LaneRecords(publisher=publisher, defaults=defaults)
-        self._claim = LaneClaims(default_concurrency=defaults.concurrency).claim
+        self._claim = LaneClaims(
+            default_concurrency=defaults.concurrency,
+            host_rate=defaults.host_rate,
+            retry_cap_seconds=defaults.retry_cap_seconds,
+        ).claim
         self._record = records.record
         self._hand_back = records.hand_back
 
@@ -249,6 +254,7 @@ class Store:
             publisher=self.publisher,
             defaults=LaneDefaults(
                 concurrency=options.lane_concurrency,
+                host_rate=options.host_rate,
                 retry_cap_seconds=options.retry_cap_seconds,
                 disable_after_ms=options.disable_after_ms,
             ),

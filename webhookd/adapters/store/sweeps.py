@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, func, select, text
 
 from webhookd.adapters.store.counters import DepthChange, fold_shards
 from webhookd.adapters.store.ends import Ends, write_bodies
-from webhookd.adapters.store.lanes.rows import next_ready
+from webhookd.adapters.store.lanes.rows import Taken, next_ready
 from webhookd.adapters.store.schema import deliveries, lanes, queues, sessions, tasks
 from webhookd.adapters.store.taking_back import ROWS_A_SWEEP, Swept
 from webhookd.core.model import TASKS, TaskMove, TaskState
@@ -124,7 +124,7 @@ class Sweeps:
             queues=frozenset(row.name for row in names),
             next_task_ms=soonest.task_ms,
             next_expiry_ms=soonest.expiry_ms,
-            next_lane_ms=next_ready(conn),
+            next_lane_ms=next_ready(conn, Taken()),
             next_lease_ms=soonest.lease_ms,
         )
 

@@ -1,13 +1,14 @@
 """Delivering: claim due deliveries lane by lane, send them all at once, write outcomes as they come.
 
 A turn fills the free sockets and refills them as answers arrive. Slow lanes together hold at most a
-quarter of them, and lanes nothing has come back from yet at most half: however many hang, old or new, the
-others go on. What may be sent when is the store's claim and `core.pacing`; what an answer means is
-`core.delivery`; how bytes leave this machine is the sender's.
+quarter of them, and lanes nothing has come back from yet at most half; of each of these one partner holds
+at most three times what is free. However many hang, old or new, proven or not, the others go on.
+What may be sent when is the store's claim and `core.pacing`; what an answer means is `core.delivery`; how
+bytes leave this machine is the sender's.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -16,20 +17,20 @@ from webhookd.core.answer import Answer
 from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery, Handed, Turn
 from webhookd.core.errors import ServiceError, WebhookdError
 from webhookd.core.facts import AttemptEnded
+from webhookd.core.hosts import HostFailures, Hosts, HostState, host_of
+from webhookd.core.pacing import Kind
 from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.deliver.attempt import attempt_done, attempt_ended
 from webhookd.flows.deliver.ports import Lanes, Opens, Posts
-from webhookd.flows.deliver.share import Share
 from webhookd.flows.deliver.signer import Signer, remember
+from webhookd.flows.deliver.sockets import Sockets
 from webhookd.flows.lease import Lease
 
 log = structlog.get_logger(__name__)
 
 QUEUE = "deliver"
 GATHER_SECONDS = 0.003
-SLOW_SHARE = 4
-UNHEARD_SHARE = 2
 DOUBT_SECONDS = 5.0
 """How long after a claim without an answer its commit may still show."""
 
@@ -62,21 +63,22 @@ class DeliveryEngine:
         self._new_span_id = new_span_id
         self._chance = chance
         self._policy = policy
-        self._sockets = Share(connections)
-        self._slow = Share(connections // SLOW_SHARE)
-        self._unheard = Share(connections // UNHEARD_SHARE)
+        self._sockets = Sockets(connections)
         self._listeners = tuple(listeners)
         self._under_way: dict[asyncio.Task[None], tuple[str, int]] = {}
         self._doubt_ends: float | None = None  # there was a claim whose answer was lost
         self._backlog = False
         self._turning = False
         self._again = False
+        self._news = False
         self._turn_is_due = False
         self._next_turn: asyncio.TimerHandle | None = None
         self._turns: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._clock = 0.0
         self._partner_vtimes: dict[str, float] = {}
+        self._host_states: Mapping[str, HostState] = {}
+        self._host_failures = HostFailures()
         self._targets: dict[tuple[str, str], Any] = {}
 
     @property
@@ -90,6 +92,10 @@ class DeliveryEngine:
         Attempts end long after their turn; what they make room for is claimed by a turn of this
         process's own, so a permit is needed for news only. One turn runs at a time.
         """
+        self._news = True
+        await self._own_turn()
+
+    async def _own_turn(self) -> None:
         self._again = True
         self._turn_is_due = False
         if self._turning:
@@ -98,7 +104,7 @@ class DeliveryEngine:
         try:
             while self._again and not self._stopping and self._lease.alive:
                 self._again = False
-                if not self._sockets.worth_a_claim:
+                if not self._worth_a_claim():
                     return
                 session_id = self._lease.id
                 if self._doubt_ends is not None:
@@ -110,18 +116,30 @@ class DeliveryEngine:
                 if self._stopping:
                     await asyncio.gather(*(self._hand_back(d, session_id) for d in turn.deliveries))
                     return
-                for delivery in turn.deliveries:
-                    self._start(delivery)
-                if not turn.deliveries:
-                    self._backlog = False
-                if turn.again_ms is not None:
-                    self._look_again(turn.again_ms)
+                self._take_up(turn)
         finally:
             self._turning = False
+
+    def _take_up(self, turn: Turn) -> None:
+        """Start what was claimed, and see to the next claim."""
+        for delivery in turn.deliveries:
+            self._start(delivery)
+        if self._sockets.claimed():
+            self._again = self._news = True
+        if not turn.deliveries:
+            self._backlog = False
+        if turn.again_ms is not None:
+            self._look_again(turn.again_ms)
+
+    def _worth_a_claim(self) -> bool:
+        """Tell whether to claim now: with news for any free socket, else once a claim pays."""
+        news, self._news = self._news, False
+        return self._sockets.all.free > 0 if news else self._sockets.all.worth_a_claim
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more and let what is under way end; what does not in time is taken back later."""
         self._stopping = True
+        self._sockets.close()
         if self._next_turn is not None:
             self._next_turn.cancel()
         if self._under_way:
@@ -131,14 +149,21 @@ class DeliveryEngine:
         await self._sender.close()
 
     async def _claim(self) -> Turn:
+        sockets = self._sockets
+        sockets.claiming()
         request = ClaimDeliveries(
             session_id=self._lease.id,
-            free=self._sockets.free,
-            slow_free=self._slow.free,
-            unheard_free=self._unheard.free,
+            free=sockets.all.free,
+            slow_free=sockets.slow.free,
+            unheard_free=sockets.unheard.free,
             now_ms=self._now_ms(),
             clock=self._clock,
             partner_vtimes=self._partner_vtimes,
+            held=dict(sockets.all.held),
+            slow_held=dict(sockets.slow.held),
+            unheard_held=dict(sockets.unheard.held),
+            hanging=sockets.hanging_lanes,
+            hosts=Hosts(states=self._host_states, braked=self._host_failures.braked),
         )
         try:
             turn = await self._lanes.claim(request)
@@ -146,6 +171,7 @@ class DeliveryEngine:
             self._doubt_ends = asyncio.get_running_loop().time() + DOUBT_SECONDS
             raise
         self._clock, self._partner_vtimes = turn.clock, turn.partner_vtimes
+        self._host_states = turn.host_states
         return turn
 
     async def _find_unknown(self, session_id: str, doubt_ends: float) -> None:
@@ -179,7 +205,7 @@ class DeliveryEngine:
 
     def _turn_soon(self) -> None:
         self._turn_is_due = True
-        turn = asyncio.get_running_loop().create_task(self.turn(), name="turn")
+        turn = asyncio.get_running_loop().create_task(self._own_turn(), name="turn")
         self._turns.add(turn)
         turn.add_done_callback(self._turned)
 
@@ -190,8 +216,7 @@ class DeliveryEngine:
             log.warning("turn_failed", reason=str(turn.exception()))
 
     def _start(self, delivery: DueDelivery) -> None:
-        for share in self._shares(delivery):
-            share.take()
+        self._sockets.take(delivery)
         attempt = asyncio.get_running_loop().create_task(self._attempt(delivery, self._lease.id))
         self._under_way[attempt] = delivery.id, delivery.token
         attempt.add_done_callback(self._ended)
@@ -225,18 +250,23 @@ class DeliveryEngine:
             chance=self._chance(),
             now_ms=self._now_ms(),
         )
+        self._note_host(done)
         await self._record(done, span_id)
+
+    def _note_host(self, done: AttemptDone) -> None:
+        """Count failures in a row of the host, whoever's they are. A 410 says neither."""
+        host = host_of(done.delivery.url or done.delivery.target.url or "")
+        if done.attempt.error is None:
+            self._host_failures.succeeded(host)
+        elif done.outcome.kind in (Kind.FAILURE, Kind.CONGESTION):
+            self._host_failures.failed(host)
 
     def _sent(self, delivery: DueDelivery) -> None:
         """Free its socket. While there is a backlog, the next claim shares the commit of this record."""
-        pays = [share.give_back() for share in self._shares(delivery)]
-        if self._backlog or any(pays):
+        pays, share_pays = self._sockets.give_back(delivery)
+        self._news = self._news or share_pays
+        if self._backlog or pays or share_pays:
             self._look_again(self._now_ms())
-
-    def _shares(self, delivery: DueDelivery) -> tuple[Share, ...]:
-        if delivery.target.slow:
-            return self._sockets, self._slow
-        return (self._sockets,) if delivery.target.heard else (self._sockets, self._unheard)
 
     async def _send(self, delivery: DueDelivery, span_id: str) -> Answer | None:
         """Sign and send. None: the lease is over, others have taken this delivery."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     Integer,
     Text,
+    and_,
     bindparam,
     case,
     func,
@@ -36,8 +37,9 @@ _SENT = (
 def pick_lanes(dialect: str) -> Any:
     """Lock the lanes that are ready, those served longest ago first.
 
-    Parameters: now, slow, unheard_too, most.
+    Parameters: now, slow, unheard_too, most; full and full_unheard (partners that have their share).
     """
+    full, full_unheard = (rowset(dialect, name, {"id": Text}) for name in ("full", "full_unheard"))
     now = bindparam("now", type_=BigInteger)
     statement = (
         select(
@@ -59,7 +61,14 @@ def pick_lanes(dialect: str) -> Any:
             lanes.c.hold_ms <= now,
             lanes.c.in_flight < lanes.c.cap,
             lanes.c.slow == bindparam("slow", type_=Boolean),
-            or_(lanes.c.heard, bindparam("unheard_too", type_=Boolean)),
+            or_(
+                lanes.c.heard,
+                and_(
+                    bindparam("unheard_too", type_=Boolean),
+                    lanes.c.partner_id.not_in(select(full_unheard.c.id)),
+                ),
+            ),
+            lanes.c.partner_id.not_in(select(full.c.id)),
             open_lane(),
         )
         .order_by(lanes.c.served_ms, lanes.c.id)
@@ -85,7 +94,7 @@ def first_due(dialect: str) -> Any:
         .correlate(wanted)
     )
     return first_of_each(
-        dialect, wanted, inner, line, give=("id", "lane_id"), order=("lane_id", "due_ms", "id")
+        dialect, wanted, inner, line, give=("id", "lane_id", "url"), order=("lane_id", "due_ms", "id")
     )
 
 
@@ -101,7 +110,7 @@ def fifo_heads(dialect: str) -> Any:
         .scalar_subquery()
     )
     return (
-        select(deliveries.c.id, deliveries.c.lane_id)
+        select(deliveries.c.id, deliveries.c.lane_id, deliveries.c.url)
         .select_from(wanted)
         .join(deliveries, deliveries.c.id == head)
         .where(

@@ -6,7 +6,8 @@ anything is sent. Attempt + 1 is committed here, before the first byte goes out.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -16,21 +17,25 @@ from sqlalchemy import (
 )
 
 from webhookd.adapters.store.lanes import claim_statements as statements
+from webhookd.adapters.store.lanes.door import LaneDoor, Shares
 from webhookd.adapters.store.lanes.rows import (
     LanePace,
+    Taken,
     next_ready,
     pace_from_text,
     pace_to_text,
 )
 from webhookd.adapters.store.lanes.targets import read_targets
 from webhookd.adapters.store.rowset import POSTGRESQL, pack
-from webhookd.adapters.store.sessions import hold_session
+from webhookd.adapters.store.sessions import hold_session, live_processes
 from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget, Turn
 from webhookd.core.fairness import Contender, Dealt, deal
+from webhookd.core.hosts import HostGate
 from webhookd.core.pacing import allowance, rate_hold, ready_ms
 
 DELIVERIES_A_LANE = 4
 """Few lanes with several deliveries each cost less than many with one: a lane is read and written once."""
+COUNT_PROCESSES_MS = 5_000
 UNDER_WAY_MOST_MS = 300_000
 """When what is under way is no longer believed to be: its claim's answer, or its record, was lost."""
 
@@ -38,68 +43,94 @@ UNDER_WAY_MOST_MS = 300_000
 class LaneClaims:
     """The grouped write that claims deliveries: pass `claim` to `Database.grouped`.
 
-    `default_concurrency` bounds lanes that have no `max_concurrency` of their own.
+    `default_concurrency` bounds lanes that have no `max_concurrency` of their own, `host_rate` what all
+    deliver processes together send to one host in a second, `retry_cap_seconds` a braked host's windows.
     """
 
-    def __init__(self, *, default_concurrency: int) -> None:
+    def __init__(self, *, default_concurrency: int, host_rate: float, retry_cap_seconds: float) -> None:
         self._default_concurrency = default_concurrency
+        self._host_rate = host_rate
+        self._retry_cap_seconds = retry_cap_seconds
+        self._processes = 1
+        self._counted_ms = 0
 
     def claim(self, conn: Connection, requests: Sequence[ClaimDeliveries]) -> list[Turn | Exception]:
         """Serve the requests one after the other."""
         return [self._claim(conn, request) for request in requests]
 
     def _claim(self, conn: Connection, request: ClaimDeliveries) -> Turn:
+        nothing = Turn(
+            clock=request.clock, partner_vtimes=request.partner_vtimes, host_states=request.hosts.states
+        )
         if not hold_session(conn, request.session_id):
-            return Turn(clock=request.clock, partner_vtimes=request.partner_vtimes)
-        picked = _pick_lanes(conn, request)
+            return nothing
+        shares = Shares(request)
+        picked = _pick_lanes(conn, request, shares.taken)
         if not picked:
-            return Turn(
-                again_ms=_next_ready(conn, request, picked, Counter()),
-                clock=request.clock,
-                partner_vtimes=request.partner_vtimes,
-            )
+            return replace(nothing, again_ms=next_ready(conn, shares.taken))
         paces = {row.id: pace_from_text(row.pace) for row in picked}
         ceilings = {row.id: lane_ceiling(row, self._default_concurrency) for row in picked}
         room = {row.id: _room(row, paces[row.id], ceilings[row.id], request) for row in picked}
         waiting = _waiting(conn, request, picked, room)
-        dealt = _deal(picked, waiting, request)
+        gate = HostGate(
+            request.hosts,
+            rate_per_second=self._own_rate(conn, request.now_ms),
+            now_ms=request.now_ms,
+            longest_window_seconds=self._retry_cap_seconds,
+        )
+        door = LaneDoor(request, picked, paces, shares, gate)
+        dealt = _deal(picked, waiting, request, door.admits)
         counts = Counter(row.lane_id for row in dealt.items)
         taken = _take(conn, request, [row.id for row in dealt.items]) if dealt.items else []
-        _move_lanes(conn, request.now_ms, picked, paces=paces, ceilings=ceilings, counts=counts)
+        _move_lanes(
+            conn,
+            request.now_ms,
+            picked,
+            paces=paces,
+            ceilings=ceilings,
+            counts=counts,
+            holds={lane_id: door.hold_ms(lane_id) for lane_id in sorted(door.refused)},
+        )
         targets = read_targets(conn, request.now_ms, [row for row in picked if row.id in counts])
         vtimes = {**request.partner_vtimes, **dealt.vtimes}
         more = len(dealt.items) >= request.free or len(picked) >= _lanes_a_turn(request)
         return Turn(
             deliveries=tuple(due_delivery(row, targets[row.lane_id]) for row in taken),
-            again_ms=request.now_ms if more else _next_ready(conn, request, picked, counts),
+            again_ms=request.now_ms if more else next_ready(conn, shares.taken),
             clock=dealt.clock,
             partner_vtimes={p: v for p, v in vtimes.items() if v > dealt.clock},
+            host_states=gate.states,
         )
+
+    def _own_rate(self, conn: Connection, now_ms: int) -> float:
+        """Return this process's part of what one host may get: the deliver processes share it evenly."""
+        if now_ms - self._counted_ms >= COUNT_PROCESSES_MS or now_ms < self._counted_ms:
+            self._processes = max(1, live_processes(conn, "deliver", now_ms))
+            self._counted_ms = now_ms
+        return self._host_rate / self._processes
 
 
 def _lanes_a_turn(request: ClaimDeliveries) -> int:
     return max(16, request.free // DELIVERIES_A_LANE)
 
 
-def _pick_lanes(conn: Connection, request: ClaimDeliveries) -> list[Row[Any]]:
+def _pick_lanes(conn: Connection, request: ClaimDeliveries, taken: Taken) -> list[Row[Any]]:
     """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
     pick, now_ms = statements.pick_lanes(conn.dialect.name), request.now_ms
-    most = _lanes_a_turn(request)
-    quick = {"now": now_ms, "slow": False, "unheard_too": request.unheard_free > 0, "most": most}
+    quick = {
+        "now": now_ms,
+        "slow": False,
+        "unheard_too": not taken.unheard,
+        "full": pack((partner,) for partner in taken.full),
+        "full_unheard": pack((partner,) for partner in taken.full_unheard),
+        "most": _lanes_a_turn(request),
+    }
     picked = list(conn.execute(pick, quick))
-    if request.slow_free > 0:
-        slow = {"now": now_ms, "slow": True, "unheard_too": True, "most": request.slow_free}
-        picked += conn.execute(pick, slow)
+    if not taken.slow:
+        full = pack((partner,) for partner in taken.full | taken.full_slow)
+        slow = quick | {"slow": True, "unheard_too": True, "full": full, "most": request.slow_free}
+        picked += conn.execute(pick, slow | {"full_unheard": pack(())})
     return picked
-
-
-def _next_ready(
-    conn: Connection, request: ClaimDeliveries, picked: Sequence[Row[Any]], counts: Counter[str]
-) -> int | None:
-    """Return when there is more to claim, given what these claims have left of the shares."""
-    slow = sum(counts[row.id] for row in picked if row.slow)
-    unheard = sum(counts[row.id] for row in picked if not row.slow and not row.heard)
-    return next_ready(conn, slow_too=slow < request.slow_free, unheard_too=unheard < request.unheard_free)
 
 
 def _move_lanes(
@@ -110,8 +141,12 @@ def _move_lanes(
     paces: dict[str, LanePace],
     ceilings: dict[str, int],
     counts: Counter[str],
+    holds: dict[str, int],
 ) -> None:
-    """Write what is in flight, what holds each visited lane, and when it is to be looked at again."""
+    """Write what is in flight, what holds each visited lane, and when it is to be looked at again.
+
+    A lane that its host holds back counts as served: the lanes of other hosts are looked at before it.
+    """
     moved = []
     for row in sorted(picked, key=lambda row: row.id):
         lane = paces[row.id]
@@ -122,8 +157,12 @@ def _move_lanes(
             (
                 row.id,
                 counts[row.id],
-                now_ms if counts[row.id] else row.served_ms,
-                max(ready_ms(lane.pace), grant.ready_ms if row.rate_limit is not None else 0),
+                now_ms if counts[row.id] or row.id in holds else row.served_ms,
+                max(
+                    ready_ms(lane.pace),
+                    grant.ready_ms if row.rate_limit is not None else 0,
+                    holds.get(row.id, 0),
+                ),
                 min(lane.pace.cap, ceilings[row.id]),
                 pace_to_text(LanePace(pace=lane.pace, tat_ms=grant.tat_ms)),
             )
@@ -167,22 +206,15 @@ def _waiting(
 
 
 def _deal(
-    picked: Sequence[Row[Any]], waiting: dict[str, list[Row[Any]]], request: ClaimDeliveries
+    picked: Sequence[Row[Any]],
+    waiting: dict[str, list[Row[Any]]],
+    request: ClaimDeliveries,
+    admit: Callable[[Row[Any]], bool],
 ) -> Dealt[Row[Any]]:
     """Deal the free sockets out: partners by virtual time, each partner's lanes one delivery at a time."""
     by_partner: dict[str, list[Row[Any]]] = {}
     for row in picked:
         by_partner.setdefault(row.partner_id, []).append(row)
-    room = {"slow": request.slow_free, "unheard": request.unheard_free}
-    share = {row.id: "slow" if row.slow else "unheard" for row in picked if row.slow or not row.heard}
-
-    def admit(item: Row[Any]) -> bool:
-        bounded = share.get(item.lane_id)
-        if bounded is None:
-            return True
-        room[bounded] -= 1
-        return room[bounded] >= 0
-
     contenders = (
         Contender(
             id=partner_id,

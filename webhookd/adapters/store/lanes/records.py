@@ -31,6 +31,7 @@ class LaneDefaults:
     """What lanes fall back to: the longest pause bounds the breaker's hold; auto-disable after this long."""
 
     concurrency: int
+    host_rate: float
     retry_cap_seconds: float
     disable_after_ms: int
 

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Connection, Text, and_, case, func, or_, select, text, true
+from sqlalchemy import BigInteger, Boolean, Connection, Text, and_, bindparam, case, func, or_, select, text
 
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
@@ -80,26 +80,47 @@ def open_lane() -> Any:
     return or_(lanes.c.endpoint_id.is_(None), alive)
 
 
-def next_ready(conn: Connection, *, slow_too: bool = True, unheard_too: bool = True) -> int | None:
-    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Whose share of the sockets is taken: a claim leaves these out, and their answers wake it."""
 
-    Without `slow_too` slow lanes are left out, without `unheard_too` those nothing has come back from yet:
-    their share of the sockets is taken, its answers wake them.
-    """
-    return conn.execute(_next_ready(slow_too=slow_too, unheard_too=unheard_too)).scalar()
+    slow: bool = False
+    unheard: bool = False
+    full: frozenset[str] = frozenset()
+    full_slow: frozenset[str] = frozenset()
+    full_unheard: frozenset[str] = frozenset()
+
+
+def next_ready(conn: Connection, taken: Taken) -> int | None:
+    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
+    return conn.execute(
+        _next_ready(conn.dialect.name),
+        {
+            "slow_too": not taken.slow,
+            "unheard_too": not taken.unheard,
+            "full": pack((partner,) for partner in taken.full),
+            "full_slow": pack((partner,) for partner in taken.full_slow),
+            "full_unheard": pack((partner,) for partner in taken.full_unheard),
+        },
+    ).scalar()
 
 
 @cache
-def _next_ready(*, slow_too: bool, unheard_too: bool) -> Any:
+def _next_ready(dialect: str) -> Any:
     later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
+    full, full_slow, full_unheard = (
+        select(rowset(dialect, name, {"id": Text}).c.id) for name in ("full", "full_slow", "full_unheard")
+    )
+    slow_too, unheard_too = (bindparam(name, type_=Boolean) for name in ("slow_too", "unheard_too"))
     return (
         select(func.min(later))
         .outerjoin_from(lanes, endpoints, endpoints.c.id == lanes.c.endpoint_id)
         .where(
             text("lanes.ready_ms IS NOT NULL"),
             lanes.c.in_flight < lanes.c.cap,
-            true() if slow_too else lanes.c.slow.is_(False),
-            true() if unheard_too else lanes.c.heard.is_(True),
+            or_(lanes.c.slow.is_(False), and_(slow_too, lanes.c.partner_id.not_in(full_slow))),
+            or_(lanes.c.heard.is_(True), and_(unheard_too, lanes.c.partner_id.not_in(full_unheard))),
+            lanes.c.partner_id.not_in(full),
             open_lane(),
         )
     )

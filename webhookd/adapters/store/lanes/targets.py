@@ -50,6 +50,7 @@ def read_targets(conn: Connection, now_ms: int, served: Sequence[Row[Any]]) -> d
             secrets=tuple(found.get(row.endpoint_id or row.partner_id, ())),
             slow=bool(row.slow),
             heard=bool(row.heard),
+            weight=row.weight or 1.0,
         )
         for row in served
     }
