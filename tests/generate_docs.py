@@ -58,6 +58,8 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Limits": (
         "partner_rate",
         "partner_burst",
+        "partner_write_rate",
+        "partner_write_burst",
         "partner_max_queued",
         "max_queued",
         "max_input_bytes",
@@ -70,6 +72,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "retention_attempts_days",
         "retention_dead_letters_days",
         "retention_audit_days",
+        "retention_replays_days",
         "idempotency_hours",
     ),
     "Logs and traces": ("log_format", "log_level", "otel_endpoint"),

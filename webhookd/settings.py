@@ -116,12 +116,17 @@ class Settings(BaseSettings):
     partner_rate: float = Field(
         1_000.0,
         gt=0,
-        description="Tasks per second one partner may submit to one API process. Each process keeps buckets "
-        "of its own: behind a balancer with n of them a partner may reach n times as much, so divide by n.",
+        description="Tasks per second one partner may submit, over all API processes (each by itself while "
+        "the broker is away).",
     )
-    partner_burst: int = Field(
-        5_000, ge=1, description="Tasks one partner may submit at once, to one API process likewise."
+    partner_burst: int = Field(5_000, ge=1, description="Tasks one partner may submit at once.")
+    partner_write_rate: float = Field(
+        50.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Calls per second of one partner that change something and submit no task.",
     )
+    partner_write_burst: int = Field(500, ge=1, description="Such calls one partner may make at once.")
     max_input_bytes: int = Field(
         262_144, ge=1_024, le=8_388_608, description="Largest body of a single submission, in bytes."
     )
@@ -166,6 +171,9 @@ class Settings(BaseSettings):
     retention_audit_days: Days | None = Field(
         None, description="Audit entries are deleted after this. Empty: kept."
     )
+    retention_replays_days: Days | None = Field(
+        None, description="Replays that are over are deleted this long after their beginning. Empty: kept."
+    )
     idempotency_hours: float = Field(24.0, gt=0, description="How long an `Idempotency-Key` is remembered.")
 
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
@@ -191,6 +199,7 @@ class Settings(BaseSettings):
         "retention_attempts_days",
         "retention_dead_letters_days",
         "retention_audit_days",
+        "retention_replays_days",
         mode="before",
     )
     @classmethod

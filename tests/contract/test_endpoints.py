@@ -26,7 +26,7 @@ from webhookd.adapters.store.endpoints import Endpoints
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
-from webhookd.core.errors import Conflict
+from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.pacing import breaker_state
 from webhookd.core.records import Endpoint, Page
 
@@ -87,7 +87,7 @@ async def test_a_partner_cannot_have_more_than_its_share_of_endpoints(store: Sto
     owner = await partner(store.db)
     await store.db.write(_many_endpoints, owner)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(QuotaExceeded):
         await store.db.write(create_endpoint, endpoint_of(owner))
     await store.db.write(create_endpoint, endpoint_of(await partner(store.db, "other")))
 

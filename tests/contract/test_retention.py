@@ -235,3 +235,34 @@ async def test_the_id_of_a_time_comes_before_every_id_made_then(store: Store) ->
     boundary = retention._first_id(ids.TASK, NOW)
 
     assert all(boundary <= new_id(ids.TASK, NOW) < retention._first_id(ids.TASK, NOW + 1) for _ in range(50))
+
+
+async def test_replays_that_are_over_go_by_their_age_and_those_under_way_stay(store: Store) -> None:
+    owner = await partner(store.db)
+
+    def write(conn: Any) -> None:
+        for age_days, state in ((1, "done"), (3, "done"), (3, "cancelled"), (3, "running")):
+            at_ms = LATER - age_days * DAY
+            conn.execute(
+                schema.replays.insert(),
+                {
+                    "id": new_id(ids.REPLAY, at_ms),
+                    "partner_id": owner,
+                    "filter": "{}",
+                    "dry_run": False,
+                    "rate_per_second": 1.0,
+                    "state": state,
+                    "matched": 1,
+                    "replayed": 1,
+                    "created_ms": at_ms,
+                    "finished_ms": None if state == "running" else at_ms,
+                },
+            )
+
+    await store.db.write(write)
+
+    await run(store, KEEP_ALL)
+    assert await count(store, schema.replays) == 4
+    await run(store, policy(replays_ms=2 * DAY))
+    left = await store.db.read(lambda conn: conn.execute(select(schema.replays.c.state)).scalars().all())
+    assert sorted(left) == ["done", "running"]

@@ -24,6 +24,7 @@ from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import RequestFacts
+from webhookd.core.rate import Rate
 from webhookd.core.records import TaskSignal
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates
@@ -140,6 +141,18 @@ class Face:
         client = await self.client(made["key"])
         return PartnerFace(id=made["id"], key=made["key"], secret=made["secret"], client=client)
 
+    def with_rates(self, rates: PartnerRates) -> SubmitTasks:
+        """The flow of submissions with other rates."""
+        return SubmitTasks(
+            intake=self.store.tasks,
+            memory=self.store.idempotency,
+            load=self.parts.load,
+            rates=rates,
+            bell=self.bell,
+            announcer=self.signals,
+            ceilings=self.parts.submit.ceilings,
+        )
+
     def with_ceilings(self, **changes: int) -> dict[str, Any]:
         """Changes for `client`: other ceilings, and buckets of their own."""
         submit = self.parts.submit
@@ -191,7 +204,7 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
             intake=store.tasks,
             memory=store.idempotency,
             load=load,
-            rates=PartnerRates(rate=1_000, burst=5_000),
+            rates=PartnerRates(rate=1_000, burst=5_000, writes=Rate(per_second=1_000, burst=5_000)),
             bell=bell,
             announcer=signals,
             ceilings=Ceilings(max_queued=1_000_000, partner_max_queued=100_000, min_free_disk_bytes=1_000),

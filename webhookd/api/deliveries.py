@@ -106,6 +106,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path=_ONE + "/replay",
         handler=replay,
+        sends=True,
         access="deliveries:replay",
         body=NoBody,
         may_be_empty=True,

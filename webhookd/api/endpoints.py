@@ -248,6 +248,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path=_ONE + "/test",
         handler=send_test,
+        sends=True,
         access=_WRITE,
         body=NoBody,
         may_be_empty=True,

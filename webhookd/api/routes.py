@@ -1,6 +1,6 @@
 """Routes as data: each noun lists its `ROUTES`, and here a row becomes something Starlette can serve.
 
-The order of checks is the same everywhere: method, key, scope, query, Idempotency-Key, body, handler.
+The order of checks is the same everywhere: method, key, scope, rate, query, Idempotency-Key, body, handler.
 """
 
 import re
@@ -24,6 +24,7 @@ from webhookd.api.rate_headers import rate_headers
 from webhookd.api.wire import Query, parse_body, parse_query
 from webhookd.core.errors import Forbidden, NotFound
 from webhookd.core.ids import looks_like_id
+from webhookd.flows.rates import Bucket
 
 B = TypeVar("B")
 Q = TypeVar("Q", bound=Query)
@@ -44,7 +45,9 @@ class ApiRoute(Generic[B, Q]):
 
     `access` is a scope (an admin's key has all), ANY_KEY, ADMIN or OPEN. `body` is the wire model, None
     where none is read (GET, DELETE); `may_be_empty` lets an empty body stand for `{}`. `max_bytes`
-    picks the body's limit out of the options. `query` names every parameter known.
+    picks the body's limit out of the options. `query` names every parameter known. A write takes one from
+    the partner's bucket of writes, before its body is read; one that `sends` a webhook takes one of its tasks
+    too, and one that `submits` takes as many of its tasks as it has, and does so itself.
     """
 
     method: str
@@ -55,6 +58,17 @@ class ApiRoute(Generic[B, Q]):
     body: type[B] | None = None
     may_be_empty: bool = False
     max_bytes: Callable[[ApiOptions], int] = lambda options: options.max_body_bytes
+    sends: bool = False
+    submits: bool = False
+
+    @property
+    def takes(self) -> tuple[Bucket, ...]:
+        """The buckets that a call takes from."""
+        if self.method == "GET":
+            return ()
+        if self.submits:
+            return (Bucket.TASKS,)
+        return (Bucket.WRITES, Bucket.TASKS) if self.sends else (Bucket.WRITES,)
 
 
 AnyRoute = ApiRoute[Any, Any]
@@ -93,7 +107,9 @@ class Resource:
         finally:
             if exchange.partner is not None:
                 rates = self._parts.submit.rates
-                exchange.more_headers += rate_headers(rates, exchange.partner, self._parts.now_ms())
+                row = self._rows.get(scope["method"])
+                takes = () if row is None else row.takes
+                exchange.more_headers += rate_headers(rates, exchange.partner, takes, self._parts.now_ms())
         await reply.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
 
     async def _reply(self, scope: Scope, receive: Receive, exchange: Exchange) -> Reply:
@@ -110,6 +126,9 @@ class Resource:
         exchange.path = _shown(self._path, path_params)
         if not all(_PATH_VALUE.fullmatch(value) for value in path_params.values()):
             raise NotFound("There is nothing at this path.")
+        if caller.partner is not None and not row.submits:
+            for bucket in row.takes:
+                await parts.submit.meter(bucket, caller.partner, 1, now_ms=now_ms)
         query = parse_query(row.query, scope["query_string"])
         key = body = value = None
         if row.body is not None:

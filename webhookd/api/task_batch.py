@@ -158,6 +158,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path="/v1/tasks/batch",
         handler=submit_batch,
+        submits=True,
         access="tasks:write",
         body=BatchBody,
         query=NoQuery,

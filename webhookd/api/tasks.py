@@ -194,6 +194,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path="/v1/tasks",
         handler=submit_task,
+        submits=True,
         access="tasks:write",
         body=TaskBody,
         query=NoQuery,

@@ -1,32 +1,158 @@
-"""Each partner's rate of tasks: one token bucket a partner, in this process.
+"""Each partner's rates: a token bucket for its tasks and one for its other writes, over all API processes.
 
-Behind a balancer every API process keeps buckets of its own; a partner's calls are spread over them.
+The buckets are on the broker, and a process keeps a view of those it meets. Of what a bucket held when the
+broker was last asked, a process gives out a share without asking, tells of it within SYNC_SECONDS, and asks
+for whatever is beyond. So far below its rate a submission waits for nobody, near it every call is
+exact, and n processes together give out at most n / SHARES of what was there too much. While the broker is
+away each process goes by its own view.
 """
 
-from webhookd.core.rate import UNUSED, Rate, Taken, take
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, Protocol
+
+from webhookd.core.rate import UNUSED, Rate, Taken, spend, take
 from webhookd.core.records import Partner
+
+SYNC_SECONDS: Final = 0.1
+SHARES: Final = 8
+WRITES: Final = Rate(per_second=50, burst=500)
+_MAX_BUCKETS: Final = 10_000
+
+
+class Bucket(StrEnum):
+    """What a partner has a rate of."""
+
+    TASKS = "tasks"
+    WRITES = "writes"
+
+
+class Told(Protocol):
+    """What the broker says of a bucket."""
+
+    @property
+    def granted(self) -> bool: ...
+    @property
+    def full_in_ms(self) -> float: ...
+
+
+class Shared(Protocol):
+    """Where the buckets of all processes are."""
+
+    async def take(self, name: str, rate: Rate, *, spent: int, wanted: int) -> Told | None:
+        """Take `wanted` after `spent` that were given out already; None where nobody answers in time."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _View:
+    """A bucket as this process sees it: `share` may be given out unasked, of `untold` nobody knows yet."""
+
+    rate: Rate
+    full_ms: float = UNUSED
+    share: int = 0
+    untold: int = 0
 
 
 class PartnerRates:
-    """The buckets. `rate` (tasks a second) and `burst` are for partners without limits of their own."""
+    """The buckets. `rate` (tasks a second) and `burst` are for partners without limits of their own.
 
-    def __init__(self, *, rate: float, burst: int) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._buckets: dict[str, float] = {}
+    Without `shared` they are this process's alone; with it, `now_ms` is the clock. Use it on one event loop.
+    """
 
-    def limits(self, partner: Partner) -> tuple[float, int]:
-        """Return the partner's rate (tasks a second) and burst."""
+    def __init__(
+        self,
+        *,
+        rate: float,
+        burst: int,
+        writes: Rate = WRITES,
+        shared: Shared | None = None,
+        now_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._tasks = Rate(per_second=rate, burst=burst)
+        self._writes = writes
+        self._shared = shared
+        self._now_ms = now_ms
+        self._views: dict[tuple[Bucket, str], _View] = {}
+        self._telling: asyncio.Task[None] | None = None
+
+    def rate(self, bucket: Bucket, partner: Partner) -> Rate:
+        """Return the rate in force."""
+        if bucket is Bucket.WRITES:
+            return self._writes
         limits = partner.limits
-        rate = self._rate if limits.rate_per_second is None else limits.rate_per_second
-        burst = self._burst if limits.burst is None else limits.burst
-        return rate, burst
+        return Rate(
+            per_second=self._tasks.per_second if limits.rate_per_second is None else limits.rate_per_second,
+            burst=self._tasks.burst if limits.burst is None else limits.burst,
+        )
 
-    def take(self, partner: Partner, count: int, *, now_ms: int) -> Taken:
-        """Take `count` tokens, all or none; 0 only looks."""
-        rate, burst = self.limits(partner)
-        bucket = Rate(per_second=rate, burst=burst)
-        taken = take(self._buckets.get(partner.id, UNUSED), bucket, count, now_ms=now_ms)
-        if count:
-            self._buckets[partner.id] = taken.full_ms
+    def look(self, bucket: Bucket, partner: Partner, *, now_ms: int) -> Taken:
+        """Return a bucket as this process sees it."""
+        view = self._views.get((bucket, partner.id))
+        return take(UNUSED if view is None else view.full_ms, self.rate(bucket, partner), 0, now_ms=now_ms)
+
+    async def take(self, bucket: Bucket, partner: Partner, count: int, *, now_ms: int) -> Taken:
+        """Take `count` tokens, all or none."""
+        view = self._view(bucket, partner)
+        if self._shared is not None and view.share < count <= view.rate.burst:
+            told = await self._ask(bucket, partner.id, view, wanted=count, now_ms=now_ms)
+            if told is not None:
+                taken = take(view.full_ms, view.rate, 0 if told.granted else count, now_ms=now_ms)
+                return replace(taken, granted=told.granted)
+        taken = take(view.full_ms, view.rate, count, now_ms=now_ms)
+        if taken.granted and count:
+            view.full_ms = taken.full_ms
+            view.share = max(0, view.share - count)
+            view.untold += count
+            self._tell_soon()
         return taken
+
+    async def aclose(self) -> None:
+        """Tell no more."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+
+    def _view(self, bucket: Bucket, partner: Partner) -> _View:
+        rate, place = self.rate(bucket, partner), (bucket, partner.id)
+        view = self._views.get(place)
+        if view is None:
+            view = self._views[place] = _View(rate=rate, share=rate.burst // SHARES)
+            if len(self._views) > _MAX_BUCKETS:
+                del self._views[next(iter(self._views))]
+        elif view.rate != rate:
+            view.rate, view.share = rate, 0
+        return view
+
+    async def _ask(
+        self, bucket: Bucket, partner_id: str, view: _View, *, wanted: int, now_ms: int
+    ) -> Told | None:
+        """Tell what was given out, ask for more, and take over what the broker knows."""
+        assert self._shared is not None  # noqa: S101 - who calls has looked
+        told_of, view.untold = view.untold, 0
+        told = await self._shared.take(f"{bucket}:{partner_id}", view.rate, spent=told_of, wanted=wanted)
+        if told is None:
+            view.untold += told_of
+            return None
+        # What was given out meanwhile is not in the answer yet.
+        view.full_ms = spend(now_ms + told.full_in_ms, view.rate, view.untold, now_ms=now_ms)
+        view.share = take(view.full_ms, view.rate, 0, now_ms=now_ms).remaining // SHARES
+        return told
+
+    def _tell_soon(self) -> None:
+        if self._shared is not None and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.get_running_loop().create_task(self._tell(), name="rates")
+
+    async def _tell(self) -> None:
+        """Tell of what was given out unasked, until there is nothing to tell."""
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            now_ms = self._now_ms()
+            untold = [(place, view) for place, view in self._views.items() if view.untold]
+            if not untold:
+                return
+            for (bucket, partner_id), view in untold:
+                if await self._ask(bucket, partner_id, view, wanted=0, now_ms=now_ms) is None:
+                    break  # nobody is there; what is untold stays so

@@ -21,7 +21,7 @@ from webhookd.core.facts import TasksSubmitted
 from webhookd.core.records import Limits, Partner, TaskSignal
 from webhookd.core.submission import Accepted, Submission
 from webhookd.flows.load import LoadGauge
-from webhookd.flows.rates import PartnerRates
+from webhookd.flows.rates import Bucket, PartnerRates
 
 
 class Intake(Protocol):
@@ -113,12 +113,29 @@ class SubmitTasks:
 
     def limits(self, partner: Partner) -> Limits:
         """Return the limits in force for a partner: its own, or the service's."""
-        rate, burst = self.rates.limits(partner)
+        rate = self.rates.rate(Bucket.TASKS, partner)
         own = partner.limits.max_queued
         return Limits(
-            rate_per_second=rate,
-            burst=burst,
+            rate_per_second=rate.per_second,
+            burst=rate.burst,
             max_queued=self.ceilings.partner_max_queued if own is None else own,
+        )
+
+    async def meter(self, bucket: Bucket, partner: Partner, count: int, *, now_ms: int) -> None:
+        """Take `count` from one of the partner's rates. Raises RateLimited, with the seconds to wait."""
+        taken = await self.rates.take(bucket, partner, count, now_ms=now_ms)
+        if taken.granted:
+            return
+        rate = self.rates.rate(bucket, partner)
+        if taken.retry_seconds is None:
+            raise RateLimited(
+                f"{count} {bucket} at once are more than this partner's burst of {rate.burst}; send fewer.",
+                retry_after_seconds=taken.full_seconds,
+            )
+        what = "submit" if bucket is Bucket.TASKS else "make"
+        raise RateLimited(
+            f"This partner may {what} {rate.per_second:g} {bucket} a second, and {rate.burst} at once.",
+            retry_after_seconds=taken.retry_seconds,
         )
 
     async def submit(self, partner: Partner, submission: Submission) -> Accepted:
@@ -128,18 +145,7 @@ class SubmitTasks:
         and IdempotencyMismatch.
         """
         count = len(submission.tasks)
-        taken = self.rates.take(partner, count, now_ms=submission.now_ms)
-        if not taken.granted:
-            rate, burst = self.rates.limits(partner)
-            if taken.retry_seconds is None:
-                raise RateLimited(
-                    f"{count} tasks at once are more than this partner's burst of {burst}; send fewer.",
-                    retry_after_seconds=taken.full_seconds,
-                )
-            raise RateLimited(
-                f"This partner may submit {rate:g} tasks a second, and {burst} at once.",
-                retry_after_seconds=taken.retry_seconds,
-            )
+        await self.meter(Bucket.TASKS, partner, count, now_ms=submission.now_ms)
         shed = await self._refusal(partner, count)
         if shed is not None:
             known = None if shed.full is Full.DATABASE else await self._recall(submission)

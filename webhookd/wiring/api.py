@@ -8,10 +8,10 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth
+from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth, SharedBuckets
 from webhookd.adapters.entropy import new_span_id
 from webhookd.adapters.log_facts import log_request
-from webhookd.adapters.metrics import count_request
+from webhookd.adapters.metrics import bucket_figures, count_request
 from webhookd.adapters.store.store import Store
 from webhookd.api.app import create_app
 from webhookd.api.client_address import parse_proxies
@@ -21,8 +21,9 @@ from webhookd.core.admission import Ceilings
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import TasksSubmitted
+from webhookd.core.rate import Rate
 from webhookd.flows.load import LoadGauge
-from webhookd.flows.rates import PartnerRates
+from webhookd.flows.rates import PartnerRates, Shared
 from webhookd.flows.submit import Announcer, Bell, SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
@@ -64,6 +65,11 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
         watchers = new_watchers(settings, store)
         for work in (load.run(), watchers.run(), signals.listen(watchers.hear)):
             await stack.enter_async_context(background(work))
+        buckets = SharedBuckets(broker_url(settings))
+        stack.push_async_callback(buckets.aclose)
+        common.metrics.add_figures(bucket_figures(buckets))
+        rates = partner_rates(settings, shared=buckets, now_ms=store.clock.now_ms)
+        stack.push_async_callback(rates.aclose)
         parts = ApiParts(
             options=ApiOptions(
                 base_url=settings.public_url,
@@ -82,6 +88,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                 load,
                 bell=ringer,
                 announcer=signals,
+                rates=rates,
                 listeners=tracing.on_submission,
             ),
             load=load,
@@ -107,6 +114,19 @@ def new_watchers(settings: Settings, store: Store) -> Watchers:
     )
 
 
+def partner_rates(
+    settings: Settings, *, shared: Shared | None = None, now_ms: Callable[[], int] = lambda: 0
+) -> PartnerRates:
+    """Return the rates of the settings; without `shared` they are this process's alone."""
+    return PartnerRates(
+        rate=settings.partner_rate,
+        burst=settings.partner_burst,
+        writes=Rate(per_second=settings.partner_write_rate, burst=settings.partner_write_burst),
+        shared=shared,
+        now_ms=now_ms,
+    )
+
+
 def submit_flow(
     settings: Settings,
     store: Store,
@@ -114,6 +134,7 @@ def submit_flow(
     *,
     bell: Bell,
     announcer: Announcer,
+    rates: PartnerRates | None = None,
     listeners: Sequence[Callable[[TasksSubmitted], None]] = (),
 ) -> SubmitTasks:
     """Return the flow of submissions with the limits of the settings."""
@@ -121,7 +142,7 @@ def submit_flow(
         intake=store.tasks,
         memory=store.idempotency,
         load=load,
-        rates=PartnerRates(rate=settings.partner_rate, burst=settings.partner_burst),
+        rates=rates or partner_rates(settings),
         bell=bell,
         announcer=announcer,
         ceilings=Ceilings(

@@ -177,5 +177,6 @@ def _retention_policy(settings: Settings) -> RetentionPolicy:
         attempts_ms=ms(settings.retention_attempts_days),
         dead_letters_ms=ms(settings.retention_dead_letters_days),
         audit_ms=ms(settings.retention_audit_days),
+        replays_ms=ms(settings.retention_replays_days),
         idempotency_ms=int(settings.idempotency_hours * 3_600_000),
     )

@@ -7,7 +7,13 @@ is `exposition`.
 
 from webhookd.adapters.metrics.exposition import Sample, exposition
 from webhookd.adapters.metrics.families import FAMILIES, Family
-from webhookd.adapters.metrics.figures import forged_figures, log_figures, ring_figures, store_figures
+from webhookd.adapters.metrics.figures import (
+    bucket_figures,
+    forged_figures,
+    log_figures,
+    ring_figures,
+    store_figures,
+)
 from webhookd.adapters.metrics.listeners import (
     count_attempt,
     count_refused_addresses,
@@ -26,6 +32,7 @@ __all__ = [
     "Metrics",
     "Sample",
     "Tally",
+    "bucket_figures",
     "count_attempt",
     "count_refused_addresses",
     "count_request",

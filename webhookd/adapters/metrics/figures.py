@@ -1,5 +1,6 @@
 """Counts that others keep since the start of the process, as `Metrics` takes them."""
 
+from webhookd.adapters.broker.buckets import SharedBuckets
 from webhookd.adapters.broker.ringer import Ringer
 from webhookd.adapters.metrics.metrics import Figures
 from webhookd.adapters.metrics.totals import BrokerTotals
@@ -51,5 +52,14 @@ def forged_figures(signals: Signals, totals: BrokerTotals) -> Figures:
             ("webhookd_broker_forged_total", "signals"): signals.forged,
             ("webhookd_broker_forged_total", "metrics"): totals.forged,
         }
+
+    return read
+
+
+def bucket_figures(buckets: SharedBuckets) -> Figures:
+    """Return what was found on the broker in the place of a partner's rate."""
+
+    def read() -> dict[tuple[str, ...], int]:
+        return {("webhookd_broker_forged_total", "rates"): buckets.forged}
 
     return read

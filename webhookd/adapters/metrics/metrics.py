@@ -28,6 +28,10 @@ class Metrics:
         self._known: dict[str, int] = {}
         self._telling = asyncio.Lock()
 
+    def add_figures(self, figures: Figures) -> None:
+        """Take in the totals of one more."""
+        self._figures = (*self._figures, figures)
+
     async def run(self) -> None:
         """Tell until cancelled."""
         while True:

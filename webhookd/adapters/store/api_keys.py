@@ -1,15 +1,16 @@
 """API keys at rest: hashes, scopes, expiry and revocation. The texts of keys are kept nowhere."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, or_, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.partners import read_partner
 from webhookd.adapters.store.rows import names
-from webhookd.adapters.store.schema import api_keys
+from webhookd.adapters.store.schema import api_keys, partners
+from webhookd.core.errors import QuotaExceeded
 from webhookd.core.records import ApiKey, Page, Partner
 
 
@@ -21,8 +22,31 @@ class Credential:
     partner: Partner | None
 
 
+MAX_KEYS: Final = 100
+"""Keys of one partner that are neither revoked nor expired."""
+
+QUOTA_RETRY_SECONDS: Final = 60.0  # nothing frees one but a person
+
+
 def add_key(conn: Connection, key: ApiKey) -> None:
-    """Add a key."""
+    """Add a key. Raises QuotaExceeded where the partner has MAX_KEYS good ones already."""
+    if key.partner_id is not None:
+        # The partner's row stands for its keys, so that two at once are counted one by one.
+        conn.execute(select(partners.c.id).where(partners.c.id == key.partner_id).with_for_update()).all()
+        good = (
+            select(func.count())
+            .select_from(api_keys)
+            .where(
+                api_keys.c.partner_id == key.partner_id,
+                api_keys.c.revoked_ms.is_(None),
+                or_(api_keys.c.expires_ms.is_(None), api_keys.c.expires_ms > key.created_ms),
+            )
+        )
+        if conn.execute(good).scalar_one() >= MAX_KEYS:
+            raise QuotaExceeded(
+                f"A partner can have {MAX_KEYS} good keys; revoke one first.",
+                retry_after_seconds=QUOTA_RETRY_SECONDS,
+            )
     conn.execute(
         api_keys.insert().values(
             id=key.id,

@@ -14,11 +14,12 @@ from webhookd.adapters.store.lanes.rows import pace_from_text
 from webhookd.adapters.store.rows import endpoint_from, names_json
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import endpoints, lanes, partners
-from webhookd.core.errors import Conflict
+from webhookd.core.errors import QuotaExceeded
 from webhookd.core.pacing import Pace
 from webhookd.core.records import Endpoint, Page
 
 MAX_ENDPOINTS: Final = 1_000
+QUOTA_RETRY_SECONDS: Final = 60.0  # nothing frees one but a person
 """Of one partner: each event of a task is matched against all of them."""
 
 HEADERS_FIELD: Final = "headers"
@@ -37,7 +38,7 @@ class PacedEndpoint:
 
 
 def create_endpoint(conn: Connection, endpoint: Endpoint) -> None:
-    """Write a new endpoint. Raises Conflict where the partner has MAX_ENDPOINTS already."""
+    """Write a new endpoint. Raises QuotaExceeded where the partner has MAX_ENDPOINTS already."""
     # The partner's row stands for its endpoints, so that two creations at once are counted one by one.
     conn.execute(select(partners.c.id).where(partners.c.id == endpoint.partner_id).with_for_update()).all()
     count = conn.execute(
@@ -46,7 +47,10 @@ def create_endpoint(conn: Connection, endpoint: Endpoint) -> None:
         .where(endpoints.c.partner_id == endpoint.partner_id, endpoints.c.deleted_ms.is_(None))
     ).scalar_one()
     if count >= MAX_ENDPOINTS:
-        raise Conflict(f"A partner can have {MAX_ENDPOINTS:,} endpoints; delete one first.")
+        raise QuotaExceeded(
+            f"A partner can have {MAX_ENDPOINTS:,} endpoints; delete one first.",
+            retry_after_seconds=QUOTA_RETRY_SECONDS,
+        )
     conn.execute(
         endpoints.insert(),
         {

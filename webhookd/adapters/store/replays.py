@@ -5,10 +5,10 @@ the same one: what is written there (place, count, state) moves together with wh
 """
 
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.dead_letters import (
@@ -17,15 +17,25 @@ from webhookd.adapters.store.dead_letters import (
     count_replayable,
     read_dead_letters,
 )
-from webhookd.adapters.store.schema import replays
-from webhookd.core.errors import Conflict
+from webhookd.adapters.store.schema import partners, replays
+from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.records import Page
 from webhookd.core.replay import Advanced, Allowance, DeadLetterFilter, Place, Replay, Replayed, ReplayState
 
+MAX_RUNNING: Final = 10
+"""Replays of one partner that are under way at a time."""
+
+QUOTA_RETRY_SECONDS: Final = 30.0
+
 
 def create_replay(conn: Connection, asked: Replay) -> Replay:
-    """Write a replay down. A dry run, or one that matches nothing, is done already."""
+    """Write a replay down. A dry run, or one that matches nothing, is done already.
+
+    Raises QuotaExceeded where MAX_RUNNING of the partner are under way.
+    """
     over = asked.dry_run or asked.matched == 0
+    if not over and asked.partner_id is not None:
+        _require_room(conn, asked.partner_id)
     replay = replace(
         asked,
         state=ReplayState.DONE if over else ReplayState.RUNNING,
@@ -48,6 +58,21 @@ def create_replay(conn: Connection, asked: Replay) -> Replay:
         },
     )
     return replay
+
+
+def _require_room(conn: Connection, partner_id: str) -> None:
+    # The partner's row stands for its replays, so that two at once are counted one by one.
+    conn.execute(select(partners.c.id).where(partners.c.id == partner_id).with_for_update()).all()
+    running = (
+        select(func.count())
+        .select_from(replays)
+        .where(replays.c.partner_id == partner_id, replays.c.state == ReplayState.RUNNING.value)
+    )
+    if conn.execute(running).scalar_one() >= MAX_RUNNING:
+        raise QuotaExceeded(
+            f"{MAX_RUNNING} replays of this partner are under way; wait for one, or cancel one.",
+            retry_after_seconds=QUOTA_RETRY_SECONDS,
+        )
 
 
 def get_replay(conn: Connection, replay_id: str, partner_id: str | None) -> Replay | None:

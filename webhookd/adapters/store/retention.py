@@ -21,6 +21,7 @@ from webhookd.adapters.store.schema import (
     deliveries,
     idempotency,
     messages,
+    replays,
     runs,
     secrets,
     task_bodies,
@@ -40,13 +41,15 @@ class RetentionPolicy:
     """How long each kind of row is kept, in ms; None is for ever.
 
     `tasks_ms` counts from a task's end and covers its messages, deliveries and attempts, and messages that
-    belong to no task. `attempts_ms` and `dead_letters_ms` count from a delivery's (or task's) end.
+    belong to no task. `attempts_ms` and `dead_letters_ms` count from a delivery's (or task's) end,
+    `replays_ms` from the beginning of a replay, and spares those under way.
     """
 
     tasks_ms: int | None
     attempts_ms: int | None
     dead_letters_ms: int | None
     audit_ms: int | None
+    replays_ms: int | None = None
     idempotency_ms: int
 
 
@@ -67,6 +70,8 @@ class Retention:
         ]
         if policy.audit_ms is not None:
             full.append(await self._db.write(_drop_audit, now_ms - policy.audit_ms))
+        if policy.replays_ms is not None:
+            full.append(await self._db.write(_drop_replays, now_ms - policy.replays_ms))
         if policy.dead_letters_ms is not None:
             full.append(await self._db.write(_drop_dead_letters, now_ms - policy.dead_letters_ms, now_ms))
         if policy.attempts_ms is not None:
@@ -113,6 +118,17 @@ def _drop_audit(conn: Connection, before_ms: int) -> bool:
         .with_for_update(skip_locked=True)
     )
     return conn.execute(audit.delete().where(audit.c.id.in_(old))).rowcount == ROWS_A_STEP
+
+
+def _drop_replays(conn: Connection, before_ms: int) -> bool:
+    old = (
+        select(replays.c.id)
+        .where(replays.c.id < _first_id(ids.REPLAY, before_ms), replays.c.finished_ms.is_not(None))
+        .order_by(replays.c.id)
+        .limit(ROWS_A_STEP)
+        .with_for_update(skip_locked=True)
+    )
+    return conn.execute(replays.delete().where(replays.c.id.in_(old))).rowcount == ROWS_A_STEP
 
 
 def _drop_dead_letters(conn: Connection, before_ms: int, now_ms: int) -> bool:
