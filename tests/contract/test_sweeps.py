@@ -86,6 +86,51 @@ async def test_a_crash_of_several_uses_up_no_attempt_and_makes_all_suspects(stor
     await assert_counters_are_true(store)
 
 
+async def test_the_one_task_that_overran_its_time_is_charged_and_those_beside_it_are_not(
+    store: Store,
+) -> None:
+    owner = await partner(store.db)
+    (late,) = await submit(store, task_of(owner, max_attempts=1, **INLINE))
+    (early,) = await submit(store, task_of(owner, type="short", max_attempts=1))
+    await claim_one(store, now_ms=NOW)
+    await claim(store, 1, limits=(limit("short"),), now_ms=NOW + 30 * SECOND)
+
+    await store.sessions.end(SESSION, overran_ms=NOW + 62 * SECOND)
+    await store.sweeps.take_back(NOW + 63 * SECOND)
+
+    task = await look(store, late)
+    assert (task.state, task.error_code, task.attempts) == (TaskState.FAILED, "timeout", 1)
+    assert await events_of(store, late) == ["task.failed"]
+    beside = await look(store, early)
+    assert (beside.state, beside.attempts) == (TaskState.QUEUED, 0)
+    assert [run.outcome for run in await store.tasks.runs(early)] == ["handed_back"]
+    await session(store, SESSION)
+    (again,) = (await claim(store, 1, limits=(limit("short"),), now_ms=NOW + 64 * SECOND)).tasks
+    assert (again.id, again.suspect) == (early, False)
+    await assert_counters_are_true(store)
+
+
+async def test_where_several_overran_their_time_each_is_tried_again_alone(store: Store) -> None:
+    owner = await partner(store.db)
+    ids = await submit(store, *(task_of(owner, max_attempts=1) for _ in range(2)))
+    await claim(store, 2)
+
+    await store.sessions.end(SESSION, overran_ms=NOW + 62 * SECOND)
+    await store.sweeps.take_back(NOW + 63 * SECOND)
+
+    assert {(await look(store, one)).state for one in ids} == {TaskState.QUEUED}
+    await session(store, SESSION)
+    first = await claim_one(store, idle=True, now_ms=NOW + 70 * SECOND)
+    assert first.suspect
+    await store.sessions.end(SESSION, overran_ms=NOW + 132 * SECOND)
+    await store.sweeps.take_back(NOW + 133 * SECOND)
+    assert ((await look(store, first.id)).state, (await look(store, first.id)).error_code) == (
+        TaskState.FAILED,
+        "timeout",
+    )
+    await assert_counters_are_true(store)
+
+
 async def test_a_task_cancelled_before_its_worker_crashed_is_cancelled(store: Store) -> None:
     owner = await partner(store.db)
     (task_id,) = await submit(store, task_of(owner))

@@ -29,7 +29,7 @@ from webhookd.cli.receiver import Hit, Receiver, Reply
 
 PARTNERS = 3
 SETTLE_SECONDS = 180.0
-POISON = ("poison.segfault", "poison.exit", "fenced.segfault")
+POISON = ("poison.segfault", "poison.gil", "poison.exit", "fault.fork", "fenced.segfault")
 
 
 class Moody(Receiver):
@@ -99,7 +99,8 @@ async def _submit_until(load: Load, ends: float) -> None:
         if time.monotonic() >= ends:
             return
         if start % 200 == 100:
-            poison: dict[str, Any] = {"type": POISON[start // 200 % 3], "callback_url": load.callback_url}
+            kind = POISON[start // 200 % len(POISON)]
+            poison: dict[str, Any] = {"type": kind, "callback_url": load.callback_url}
             await load.submit(1_000_000 + start, poison)
         await load.submit_many(range(start, start + 5), over_seconds=1)
 

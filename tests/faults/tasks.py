@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -43,6 +44,25 @@ def eat(ctx: TaskContext, data: dict[str, Any]) -> None:
     eaten = bytearray(64 * 2**20)
     eaten[::4096] = b"x" * len(eaten[::4096])
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@_harmful("poison.gil", timeout=1)
+def hold_the_gil(ctx: TaskContext, data: dict[str, Any]) -> None:
+    """Stop every thread of the process for hours, the event loop's too."""
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+@_harmful("fault.fork")
+def fork(ctx: TaskContext, data: dict[str, Any]) -> None:
+    """Fork children while others write: some live on, some end by a signal, some come back from here."""
+    for number in range(9):
+        ctx.progress(number)
+        pid = os.fork()
+        if pid == 0:
+            time.sleep((0, 5, 60)[number % 3])
+            return
+        if number % 3 == 2:
+            os.kill(pid, signal.SIGTERM)
 
 
 @_harmful("fenced.memory", isolation="process", memory_mb=512)

@@ -132,11 +132,15 @@ class Held:
 
 
 class Ice:
-    """Freezes a process. Even once it is thawed it renews no lease, until the end of the context."""
+    """Freezes a process and its supervisor, as a machine does that is suspended; one awake would kill it.
+
+    Even once it is thawed it renews no lease, until the end of the context.
+    """
 
     def __init__(self, installation: Installation, pid: int) -> None:
         self._installation = installation
         self._pid = pid
+        self._supervisor = parent_of(pid)
         self._fault = f"no-renewals-{pid}"
 
     def __enter__(self) -> Self:
@@ -149,11 +153,18 @@ class Ice:
     def freeze(self) -> None:
         """Stop it as it is."""
         self._installation.arm(self._fault)
-        os.kill(self._pid, signal.SIGSTOP)
+        for pid in (self._supervisor, self._pid):
+            os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
-        os.kill(self._pid, signal.SIGCONT)
+        for pid in (self._pid, self._supervisor):
+            os.kill(pid, signal.SIGCONT)
+
+
+def parent_of(pid: int) -> int:
+    """Return the process that started this one."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _logged(installation: Installation, *words: str) -> bool:

@@ -1,7 +1,9 @@
-"""Operators' functions that fork: nobody else's task, no worker and no lock suffers for it."""
+"""Operators' functions that fork, hold the GIL or never return: nobody else suffers for it."""
 
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -97,3 +99,62 @@ def test_child_that_comes_back_out_of_its_function_ends(
     assert pid > 0, "it is the parent's end that counts"
     eventually(lambda: not is_alive(pid), "the end of the child")
     assert deaths(up) == before
+
+
+@pytest.mark.parametrize("how", ["block", "block_async", "swallow"])
+def test_function_that_does_not_stop_costs_its_worker_and_nobody_elses_attempt(
+    how: str, up: Command, partner: httpx.Client, tmp_path: Path
+) -> None:
+    beside = submit(partner, "unruly.rest", seconds=5, started=str(tmp_path / "started"))
+    eventually((tmp_path / "started").exists, "the start of the other task")
+    guilty = ended(partner, submit(partner, f"unruly.{how}"))
+    assert (guilty["state"], guilty["error"]["code"], guilty["attempts"]) == ("failed", "timeout", 1)
+    later = ended(partner, submit(partner, "demo.echo"))
+    assert later["state"] == "succeeded"
+    done = ended(partner, beside)
+    assert (done["state"], done["attempts"]) == ("succeeded", 1)
+    assert any("function_lost" in line and guilty["id"] in line for line in up.err)
+    assert any("process_died" in line and "exit_code=75" in line for line in up.err)
+
+
+def test_function_that_holds_the_gil_ends_as_timed_out_and_everybody_else_goes_on(
+    up: Command, partner: httpx.Client, tmp_path: Path
+) -> None:
+    resting, holding = tmp_path / "resting", tmp_path / "holding"
+    beside = submit(partner, "unruly.rest", seconds=3, started=str(resting))
+    eventually(resting.exists, "the start of the other task")
+    guilty = submit(partner, "unruly.hold", started=str(holding))
+    eventually(holding.exists, "the start of the one that holds the GIL")
+    answer = partner.post("/v1/tasks", json={"type": "demo.echo", "input": {}})
+    assert answer.status_code == 202, "it must not hold the database's lock either"
+    later = ended(partner, answer.json()["id"])
+    assert (later["state"], later["attempts"]) == ("succeeded", 1)
+    done = ended(partner, beside)
+    assert (done["state"], done["attempts"]) == ("succeeded", 1)
+    task = ended(partner, guilty)
+    assert (task["state"], task["error"]["code"], task["attempts"]) == ("failed", "timeout", 2)
+    assert any("process_frozen" in line for line in up.err)
+
+
+def test_stop_waits_neither_for_a_frozen_worker_nor_for_a_child_that_hangs(tmp_path: Path) -> None:
+    env = environment(**SETTINGS, **injected(tmp_path))
+    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env) as own:
+        own.wait_for("dead-letters")
+        with client(url_of(own), kept(own)["key"]) as partner:
+            child = ended(partner, submit(partner, "unruly.leak", seconds=600))["result"]["pid"]
+            holding = tmp_path / "holding"
+            submit(partner, "unruly.hold", started=str(holding))
+            eventually(holding.exists, "the start of the one that holds the GIL")
+        own.send(signal.SIGTERM)
+        assert own.wait() == 0, own.everything()
+        assert any("process_frozen" in line for line in own.err)
+        assert not is_alive(child)
+
+
+def test_worker_whose_child_hangs_at_its_end_is_replaced(up: Command, partner: httpx.Client) -> None:
+    child = ended(partner, submit(partner, "unruly.leak", seconds=600))["result"]["pid"]
+    worker = ended(partner, submit(partner, "unruly.pool"))["result"]["worker"]
+    os.kill(worker, signal.SIGTERM)
+    eventually(lambda: not is_alive(worker), "the end of the worker")
+    eventually(lambda: not is_alive(child), "the end of its child")
+    assert ended(partner, submit(partner, "unruly.pool"))["result"]["worker"] != worker

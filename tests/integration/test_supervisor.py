@@ -14,7 +14,8 @@ import pytest
 
 from tests.services import is_alive, until
 from webhookd.adapters import supervisor as supervisor_module
-from webhookd.adapters.supervisor import ChildEvent, ChildFact, ChildSpec, Supervisor
+from webhookd.adapters.heartbeat import Left
+from webhookd.adapters.supervisor import REPLACE_ME, ChildEvent, ChildFact, ChildSpec, Supervisor
 
 
 class Events:
@@ -252,3 +253,85 @@ def test_killed_supervisor_leaves_nothing_running() -> None:
     while any(is_alive(child) for child in children):
         assert time.monotonic() < give_up_at, "children outlive their supervisor"
         time.sleep(0.02)
+
+
+# ── heartbeats ──────────────────────────────────────────────────────────────────────────────────────────────
+
+BEATING = """
+import asyncio, sys, time
+from webhookd.adapters.heartbeat import Heartbeat
+
+async def main():
+    heartbeat = Heartbeat.inherited()
+    heartbeat.holds("ses_1")
+    beating = asyncio.create_task(heartbeat.keep(float(sys.argv[1])))
+    await asyncio.sleep(0.3)
+    if sys.argv[2] == "leaves":
+        sys.exit(int(sys.argv[3]))
+    if sys.argv[2] == "rests":
+        await asyncio.sleep(600)
+    if sys.argv[2] == "overruns":
+        heartbeat.limit(time.monotonic())
+    time.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def beating(how: str, *more: str, lease_seconds: float) -> ChildSpec:
+    return ChildSpec(
+        name="worker",
+        argv=(sys.executable, "-c", BEATING, str(lease_seconds), how, *more),
+        lease_seconds=lease_seconds,
+    )
+
+
+async def test_child_whose_loop_stands_is_killed_after_its_lease_and_replaced_at_once() -> None:
+    async with running(beating("stands", lease_seconds=1)) as (supervisor, events):
+        first = supervisor.pids["worker"]
+        await until(lambda: len(events.of("worker", ChildFact.STARTED)) == 2, what="the replacement")
+        [frozen] = events.of("worker", ChildFact.FROZEN)
+        assert frozen.pid == first
+        assert frozen.silent_seconds is not None
+        assert frozen.silent_seconds >= 1
+        [death] = events.of("worker", ChildFact.DIED)
+        assert (death.exit_code, death.pause_seconds) == (-signal.SIGKILL, 0)
+
+
+async def test_child_with_a_function_beyond_its_time_is_not_waited_for_until_its_lease_ends() -> None:
+    left: list[Left] = []
+
+    async def on_left(one: Left) -> None:
+        left.append(one)
+
+    spec = beating("overruns", lease_seconds=600)
+    supervisor = Supervisor([spec], on_event=Events(), on_left=on_left)
+    task = asyncio.create_task(supervisor.run())
+    try:
+        await until(lambda: left, what="the end of the child")
+    finally:
+        supervisor.stop()
+        await task
+    assert left[0].session_id == "ses_1"
+    assert left[0].overran_seconds_ago is not None
+
+
+async def test_supervisor_that_stood_still_itself_blames_nobody() -> None:
+    async with running(beating("rests", lease_seconds=2)) as (_, events):
+        await asyncio.sleep(1)
+        time.sleep(4)  # noqa: ASYNC251 - the supervisor's loop stands, as on a machine that was suspended
+        await asyncio.sleep(1)
+        assert events.of("worker", ChildFact.FROZEN) == []
+
+
+async def test_child_that_asks_for_it_is_replaced_without_a_pause() -> None:
+    async with running(beating("leaves", str(REPLACE_ME), lease_seconds=10)) as (_, events):
+        await until(lambda: len(events.of("worker", ChildFact.DIED)) == 2, what="two deaths")
+    assert {death.pause_seconds for death in events.of("worker", ChildFact.DIED)[:2]} == {0}
+
+
+async def test_child_that_stands_does_not_hold_up_the_stop() -> None:
+    async with running(beating("stands", lease_seconds=600)) as (supervisor, events):
+        await asyncio.sleep(1)
+        supervisor.stop()
+        await until(lambda: events.of("worker", ChildFact.STOPPED), what="the end", seconds=20)

@@ -4,6 +4,10 @@ A `Supervisor` owns the processes of one machine (`webhookd up`, `webhookd worke
 them by exec, restarts what dies with a growing pause, adds and retires them while it runs, and at the end
 stops stage after stage. It does not know what the processes are; who runs how many is decided elsewhere.
 
+A frozen process is not a dead one, and worse: one whose event loop stands (an operator's function holds the
+GIL) is killed with its group and replaced at once. `heartbeat` says how that is seen. No wait here is without
+a deadline after which the group is killed.
+
 Each child leads a session of its own. So Ctrl-C in the terminal reaches the supervisor alone, which then
 stops the children in order, and what a child leaves behind (processes of its own) goes with its group.
 When the supervisor itself is killed, the kernel takes the children along (`deathwatch`).
@@ -13,16 +17,23 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from webhookd.adapters.deathwatch import watched
+from webhookd.adapters.heartbeat import VARIABLE, Heartbeat, Left
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _SETTLED_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+_SURELY_SILENT_SECONDS = 3.0
+_GONE_SECONDS = 5.0
+
+REPLACE_ME = 75
+"""The exit code of a process that wants to be replaced at once: it could not go on, and has handed back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,8 @@ class ChildSpec:
 
     `env` is the child's whole environment, or None for ours. `stop_signal` asks it to end; after
     `stop_seconds` its process group is killed. `hurries`: the signal once more makes it end sooner.
+    `lease_seconds`: it beats, and is killed when it is silent for so long; or earlier, when one of its
+    functions has had more than its time, or it is to stop.
     """
 
     name: str
@@ -38,12 +51,14 @@ class ChildSpec:
     env: Mapping[str, str] | None = None
     stop_signal: int = signal.SIGTERM
     stop_seconds: float = 30.0
+    lease_seconds: float | None = None
     stage: int = 0
     hurries: bool = False
 
 
 class ChildFact(StrEnum):
     STARTED = "started"
+    FROZEN = "frozen"  # its loop stands; it is killed now, and replaced at once
     DIED = "died"  # on its own; it will be started again after the pause
     STOPPED = "stopped"  # because we asked
 
@@ -59,17 +74,33 @@ class ChildEvent:
     exit_code: int | None = None
     quick_deaths: int = 0
     pause_seconds: float = 0.0
+    silent_seconds: float | None = None
+
+
+OnLeft = Callable[[Left], Awaitable[None]]
+
+
+async def _leave_it(_left: Left) -> None:
+    """What is left is found when its lease ends."""
 
 
 class Supervisor:
     """Runs `specs` until `stop()`; must be used on one event loop, in the main thread.
 
-    `on_event` is called on the loop with each `ChildEvent` and must not block.
+    `on_event` is called on the loop with each `ChildEvent` and must not block. `on_left` is told what a dead
+    process left, so that nobody waits for the end of its lease; it must not raise.
     """
 
-    def __init__(self, specs: Iterable[ChildSpec] = (), *, on_event: Callable[[ChildEvent], None]) -> None:
+    def __init__(
+        self,
+        specs: Iterable[ChildSpec] = (),
+        *,
+        on_event: Callable[[ChildEvent], None],
+        on_left: OnLeft = _leave_it,
+    ) -> None:
         self._waiting = sorted(specs, key=lambda spec: spec.stage)
         self._on_event = on_event
+        self._on_left = on_left
         self._children: dict[str, _Child] = {}
         self._stop = asyncio.Event()
         self._running = False
@@ -89,7 +120,7 @@ class Supervisor:
         if not self._running:
             self._waiting.append(spec)
         elif not self._stop.is_set():
-            self._children[spec.name] = _Child(spec, self._on_event)
+            self._children[spec.name] = _Child(spec, self._on_event, self._on_left)
 
     async def retire(self, name: str) -> None:
         """Stop one child gracefully and forget it; returns when it is gone. Unknown names are ignored."""
@@ -118,6 +149,7 @@ class Supervisor:
     async def run(self) -> None:
         """Start the children, keep them running until `stop()` or cancellation, then stop them all."""
         self._running = True
+        watch = asyncio.create_task(self._watch(), name="heartbeats")
         try:
             while self._waiting:
                 self.add(self._waiting.pop(0))
@@ -125,6 +157,17 @@ class Supervisor:
         finally:
             self._stop.set()
             await asyncio.shield(self._stop_all())
+            watch.cancel()
+
+    async def _watch(self) -> None:
+        """Look at the heartbeats. Time that we ourselves stood still (a suspended machine) is nobody's."""
+        looked_at = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            passed, looked_at = min(now - looked_at, 2 * _LOOK_SECONDS), now
+            for child in tuple(self._children.values()):
+                child.look(now, passed)
 
     async def _stop_all(self) -> None:
         while self._children:
@@ -136,11 +179,17 @@ class Supervisor:
 class _Child:
     """One spec and the process that carries it at the moment."""
 
-    def __init__(self, spec: ChildSpec, on_event: Callable[[ChildEvent], None]) -> None:
+    def __init__(self, spec: ChildSpec, on_event: Callable[[ChildEvent], None], on_left: OnLeft) -> None:
         self.spec = spec
         self.pid: int | None = None
         self.hurried = False
         self._on_event = on_event
+        self._on_left = on_left
+        self._leaving: set[asyncio.Future[None]] = set()
+        self._heartbeat = None if spec.lease_seconds is None else Heartbeat.shared()
+        self._beats = 0
+        self._silent_seconds = 0.0
+        self._frozen = False
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self._keep_running(), name=f"child {spec.name}")
 
@@ -152,7 +201,9 @@ class _Child:
                 _send(self.pid, self.spec.stop_signal)
         await asyncio.wait({self._task}, timeout=self.spec.stop_seconds)
         self.kill()
-        await self._task
+        # Only a process that the kernel itself does not let go is still there after that.
+        await asyncio.wait({self._task}, timeout=_GONE_SECONDS)
+        self._task.cancel()
 
     def hurry(self) -> None:
         if self.spec.hurries and not self.hurried and self.pid is not None and self._stopping.is_set():
@@ -163,7 +214,45 @@ class _Child:
         if self.pid is not None:
             _kill_group(self.pid)
 
+    def look(self, now: float, passed_seconds: float) -> None:
+        """Kill the process if its loop has stood for too long; `passed_seconds` since the last look."""
+        lease_seconds, heartbeat = self.spec.lease_seconds, self._heartbeat
+        if lease_seconds is None or heartbeat is None or self.pid is None or self._frozen:
+            return
+        beats = heartbeat.beats()
+        if beats == 0 or beats != self._beats:
+            self._beats, self._silent_seconds = beats, 0.0
+            return
+        self._silent_seconds += passed_seconds
+        overrun = heartbeat.overrun(now)
+        if overrun or self._stopping.is_set():
+            lease_seconds = min(lease_seconds, _SURELY_SILENT_SECONDS)
+        if self._silent_seconds < lease_seconds:
+            return
+        self._frozen = True
+        if overrun:
+            heartbeat.condemn(now)
+        self._on_event(
+            ChildEvent(
+                name=self.spec.name,
+                fact=ChildFact.FROZEN,
+                pid=self.pid,
+                silent_seconds=round(self._silent_seconds, 1),
+            )
+        )
+        self.kill()
+
     async def _keep_running(self) -> None:
+        try:
+            await self._run_again_and_again()
+        finally:
+            if self._leaving:
+                await asyncio.wait(self._leaving, timeout=_GONE_SECONDS)
+            if self._heartbeat is not None:
+                heartbeat, self._heartbeat = self._heartbeat, None
+                heartbeat.close()
+
+    async def _run_again_and_again(self) -> None:
         quick_deaths = 0
         while not self._stopping.is_set():
             started_at = time.monotonic()
@@ -172,6 +261,9 @@ class _Child:
             if self._stopping.is_set():
                 self._on_event(event)
                 break
+            if self._frozen or exit_code == REPLACE_ME:
+                self._on_event(replace(event, fact=ChildFact.DIED))
+                continue
             settled = time.monotonic() - started_at >= _SETTLED_SECONDS
             quick_deaths = 1 if settled else quick_deaths + 1
             pause_seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(quick_deaths - 1, 9))
@@ -183,12 +275,20 @@ class _Child:
 
     async def _run_once(self) -> tuple[int | None, int | None]:
         """Returns the process id and exit code, or twice None where it could not even be started."""
+        env = self.spec.env
+        files: tuple[int, ...] = ()
+        self._frozen = False
+        if self._heartbeat is not None and self._heartbeat.file is not None:
+            self._heartbeat.rest()
+            files = (self._heartbeat.file,)
+            env = {**(os.environ if env is None else env), VARIABLE: str(self._heartbeat.file)}
         try:
             process = await asyncio.create_subprocess_exec(
                 *watched(self.spec.argv),
-                env=self.spec.env,
+                env=env,
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
+                pass_fds=files,
             )
         except OSError:
             return None, None
@@ -199,6 +299,10 @@ class _Child:
         exit_code = await process.wait()
         self.pid = None
         _kill_group(process.pid)  # whatever the dead child left running
+        if self._heartbeat is not None and (left := self._heartbeat.left(time.monotonic())) is not None:
+            telling = asyncio.ensure_future(self._on_left(left))
+            self._leaving.add(telling)
+            telling.add_done_callback(self._leaving.discard)
         return process.pid, exit_code
 
 

@@ -87,6 +87,10 @@ class _Handler(logging.Handler):
             text = f"{record.name}: a line that cannot be made: {record.msg!r}"
         self.writer.put(f"{text}\n".encode("utf-8", "backslashreplace"))
 
+    def flush(self) -> None:
+        """Be asked by `logging.shutdown`."""
+        self.writer.flush()
+
 
 class Stamp:
     """Puts time (RFC 3339 with milliseconds), level and process into a line."""

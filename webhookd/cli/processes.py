@@ -6,12 +6,16 @@ still become deliveries; then the deliver workers. The embedded broker, which is
 
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
 import structlog
 
+from webhookd.adapters.heartbeat import Left
+from webhookd.adapters.store.store import Store
 from webhookd.adapters.supervisor import ChildEvent, ChildFact, ChildSpec
+from webhookd.core.errors import ServiceError
 from webhookd.settings import Settings, environment_name
 
 log = structlog.get_logger(__name__)
@@ -51,13 +55,16 @@ def _spec(name: str, arguments: tuple[str, ...], settings: Settings, stage: int)
         argv=(sys.executable, *arguments),
         env={**os.environ, **decided},
         stop_seconds=settings.shutdown_seconds + _GRACE_SECONDS,
+        lease_seconds=settings.lease_seconds,
         stage=stage,
     )
 
 
 def log_child(event: ChildEvent) -> None:
     """Log what happened to a child."""
-    if event.fact is ChildFact.DIED:
+    if event.fact is ChildFact.FROZEN:
+        log.error("process_frozen", name=event.name, pid=event.pid, silent_seconds=event.silent_seconds)
+    elif event.fact is ChildFact.DIED:
         log.warning(
             "process_died",
             name=event.name,
@@ -67,3 +74,18 @@ def log_child(event: ChildEvent) -> None:
         )
     else:
         log.debug("process", fact=event.fact, name=event.name, pid=event.pid, exit_code=event.exit_code)
+
+
+def end_sessions(store: Store) -> Callable[[Left], Awaitable[None]]:
+    """Return what gives up the session of a dead process, so that what it held is taken back at once."""
+
+    async def end(left: Left) -> None:
+        try:
+            await store.clock.sync()
+            ago = left.overran_seconds_ago
+            overran_ms = None if ago is None else store.clock.now_ms() - int(ago * 1000)
+            await store.sessions.end(left.session_id, overran_ms=overran_ms)
+        except ServiceError as error:
+            log.info("session_not_ended", session=left.session_id, reason=error.detail)
+
+    return end

@@ -24,7 +24,7 @@ from webhookd.adapters.vault import Vault
 from webhookd.asgi import listen
 from webhookd.cli.autoscale import autoscale
 from webhookd.cli.data_dir import make_encryption_key
-from webhookd.cli.processes import api_process, deliver_process, log_child, tasks_process
+from webhookd.cli.processes import api_process, deliver_process, end_sessions, log_child, tasks_process
 from webhookd.cli.scaling import WorkerRange
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
@@ -93,6 +93,7 @@ async def running_service(
                 api_process(settings),
             ),
             on_event=watch,
+            on_left=end_sessions(store),
         )
         if on_supervisor is not None:
             on_supervisor(supervisor)

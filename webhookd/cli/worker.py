@@ -9,7 +9,7 @@ import typer
 from webhookd.adapters.broker import DELIVER_QUEUE
 from webhookd.adapters.supervisor import ChildSpec, Supervisor
 from webhookd.adapters.telemetry import configure_logging
-from webhookd.cli.processes import deliver_process, log_child, tasks_process
+from webhookd.cli.processes import deliver_process, end_sessions, log_child, tasks_process
 from webhookd.cli.signals import StopSignals
 from webhookd.core.errors import SettingsError
 from webhookd.settings import Settings, load_settings
@@ -58,12 +58,14 @@ def _processes(settings: Settings, queues: tuple[str, ...], count: int) -> Itera
 
 async def _supervise(settings: Settings, specs: Iterable[ChildSpec]) -> None:
     store = await open_store(settings, load_vault(settings), "ses_worker")
-    await store.close()  # it was only to find out, before anything starts, whether the workers can
-    supervisor = Supervisor(specs, on_event=log_child)
-    with StopSignals() as signals:
-        signals.supervises(supervisor)
-        try:
-            await supervisor.run()
-        except asyncio.CancelledError:
-            if not signals.came:
-                raise
+    try:
+        supervisor = Supervisor(specs, on_event=log_child, on_left=end_sessions(store))
+        with StopSignals() as signals:
+            signals.supervises(supervisor)
+            try:
+                await supervisor.run()
+            except asyncio.CancelledError:
+                if not signals.came:
+                    raise
+    finally:
+        await store.close()

@@ -15,6 +15,7 @@ import structlog
 
 from webhookd.adapters.broker import Ringer
 from webhookd.adapters.entropy import new_id
+from webhookd.adapters.heartbeat import Heartbeat
 from webhookd.adapters.keys_file import KeysFile
 from webhookd.adapters.metrics import (
     BrokerTotals,
@@ -49,6 +50,7 @@ class Process:
     store: Store
     vault: Vault
     lease: Lease
+    heartbeat: Heartbeat
     ringer: Ringer
     signals: Signals
     metrics: Metrics
@@ -177,14 +179,19 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
         log_figures(kind),
     )
     metrics = Metrics(totals, figures=figures)
+    heartbeat = Heartbeat.inherited()
+    beating = asyncio.create_task(heartbeat.keep(settings.lease_seconds), name="heartbeat")
     try:
         await lease.begin()
+        heartbeat.holds(lease.id)
+        lease.on_lost.append(lambda: heartbeat.holds(lease.id))
         async with background(lease.keep()), background(metrics.run()):
             yield Process(
                 settings=settings,
                 store=store,
                 vault=vault,
                 lease=lease,
+                heartbeat=heartbeat,
                 ringer=ringer,
                 signals=signals,
                 metrics=metrics,
@@ -194,6 +201,7 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
             await lease.end()
         except ServiceError as error:  # it runs out by itself; the process has done its work
             log.warning("lease_not_ended", session=lease.id, reason=error.detail)
+        heartbeat.holds("")
     finally:
         await ringer.aclose()
         await signals.aclose()
@@ -202,6 +210,7 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
         await totals.aclose()
         if tracing.spans is not None:
             await tracing.spans.aclose()
+        beating.cancel()
 
 
 @contextlib.asynccontextmanager

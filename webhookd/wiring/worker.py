@@ -45,12 +45,19 @@ def delivery_policy(settings: Settings) -> RetryPolicy:
 
 
 @contextlib.asynccontextmanager
-async def worker_process(settings: Settings, role: Role, queues: tuple[str, ...]) -> AsyncIterator[None]:
-    """Run a task worker for `queues`, or a deliver worker, as long as the context; then end gracefully."""
+async def worker_process(
+    settings: Settings, role: Role, queues: tuple[str, ...]
+) -> AsyncIterator[asyncio.Event]:
+    """Run a task worker for `queues`, or a deliver worker, as long as the context; then end gracefully.
+
+    The event is set once a function does not stop: the process must be replaced, so that its slot comes back.
+    Then what else runs is handed back at the end of the context without further patience.
+    """
+    lost = asyncio.Event()
     detail = {"queues": list(queues), "slots": settings.worker_threads if role == "tasks" else 0}
     async with running_process(settings, role, detail) as common:
         alarm = Alarm(common.ringer.ring, common.store.clock.now_ms)
-        work = _executor(common, alarm, queues) if role == "tasks" else _engine(common, alarm)
+        work = _executor(common, alarm, queues, lost) if role == "tasks" else _engine(common, alarm)
         sweeper = _sweeper(common, alarm)
         turns = TurnWorker(
             broker_url(settings),
@@ -64,15 +71,15 @@ async def worker_process(settings: Settings, role: Role, queues: tuple[str, ...]
             if isinstance(work, Executor):
                 await stack.enter_async_context(background(work.watch_cancellations()))
             try:
-                yield
+                yield lost
             finally:
                 async with asyncio.TaskGroup() as ending:
-                    ending.create_task(work.stop(settings.shutdown_seconds))
+                    ending.create_task(work.stop(0.0 if lost.is_set() else settings.shutdown_seconds))
                     ending.create_task(turns.stop(settings.shutdown_seconds))
                 alarm.close()
 
 
-def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...]) -> Executor:
+def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...], lost: asyncio.Event) -> Executor:
     settings = common.settings
     task_set = load_task_sets(settings.tasks)
     unknown = sorted(set(queues) - set(task_set.queues))
@@ -89,6 +96,8 @@ def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...]) -> Executo
             log_format=settings.log_format,
             log_level=settings.log_level,
             spans=common.tracing.spans,
+            on_lost=lost.set,
+            on_limit=common.heartbeat.limit,
         ),
         task_set=task_set,
         lease=common.lease,

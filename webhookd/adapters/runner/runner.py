@@ -1,8 +1,11 @@
 """`Runner`: gives each call a slot and a place, watches its clock, and passes on what it is told."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol
+
+import structlog
 
 from webhookd.adapters.runner.child_process import ChildCall, ChildSpans
 from webhookd.adapters.runner.ending import Ending, Job, call, judge
@@ -13,7 +16,11 @@ from webhookd.adapters.runner.wire import ChildSettings
 from webhookd.core.outcome import Interrupted, Outcome, TimedOut
 from webhookd.taskset import TaskContext, TaskDefinition
 
+log = structlog.get_logger(__name__)
+
 MAX_RESULT_BYTES: Final = 256 * 1024
+LOST_SECONDS: Final = 0.5
+"""How long a function that was given up may still take to end before its process is given up, too."""
 
 
 class Execution(Protocol):
@@ -35,8 +42,10 @@ class Runner:
     `task_spec` is WEBHOOKD_TASKS as text: a child process (`isolation="process"`) loads its function
     by it, and logs as `log_format` and `log_level` say. A function that was told to stop has
     `stop_grace_seconds` to do so; then its outcome is given without it, and its slot stays taken
-    until it really ends. Functions run in a copy of the context `run` is called in; `spans` carries its place
-    in the trace to child processes, and their spans back.
+    until it really ends. One that does not end even then is not to be had out of this process: `on_lost` is
+    called, once. `on_limit` is told when (`time.monotonic()`) the soonest function in a thread or on the loop
+    has surely had its time, None while none runs. Functions run in a copy of the context `run` is called in;
+    `spans` carries its place in the trace to child processes, and their spans back.
     """
 
     def __init__(
@@ -50,7 +59,12 @@ class Runner:
         stop_grace_seconds: float = 2.0,
         progress_interval_seconds: float = 0.1,
         spans: ChildSpans | None = None,
+        on_lost: Callable[[], None] = lambda: None,
+        on_limit: Callable[[float | None], None] = lambda _: None,
     ) -> None:
+        self._on_lost = on_lost
+        self._on_limit = on_limit
+        self._soonest: float | None = None
         self._slots = slots
         self._child_settings = ChildSettings(task_spec=task_spec, log_format=log_format, log_level=log_level)
         self._max_result_bytes = max_result_bytes
@@ -107,8 +121,14 @@ class Runner:
             context=context,
             max_result_bytes=self._max_result_bytes,
         )
-        one = _Call(context, grace_seconds=self._stop_grace_seconds, on_over=self._calls.discard)
+        one = _Call(
+            context, grace_seconds=self._stop_grace_seconds, on_over=self._over, on_given_up=self._given_up
+        )
+        if definition.isolation != "process":
+            one.limit_at = time.monotonic() + definition.timeout_seconds + self._stop_grace_seconds
         self._calls.add(one)
+        if one.limit_at is not None and (self._soonest is None or one.limit_at < self._soonest):
+            self._tell_limit(one.limit_at)
         one.execution = self._start(job, one.over)
         time_limit = loop.call_later(definition.timeout_seconds, one.stop, TimedOut())
         cancel_watch = loop.create_task(cancel.wait())
@@ -139,6 +159,24 @@ class Runner:
         if self._loop_thread is not None:
             await self._loop_thread.close()
 
+    def _over(self, one: "_Call") -> None:
+        self._calls.discard(one)
+        if one.limit_at is not None and one.limit_at == self._soonest:
+            limits = [other.limit_at for other in self._calls if other.limit_at is not None]
+            self._tell_limit(min(limits, default=None))
+
+    def _given_up(self, one: "_Call") -> None:
+        asyncio.get_running_loop().call_later(LOST_SECONDS, self._look_for, one)
+
+    def _look_for(self, one: "_Call") -> None:
+        if one in self._calls:
+            log.error("function_lost", task=one.task_id)
+            self._on_lost()
+
+    def _tell_limit(self, at: float | None) -> None:
+        self._soonest = at
+        self._on_limit(at)
+
     def _start(self, job: Job, on_end: Callable[[Ending], None]) -> Execution:
         if job.definition.isolation == "process":
             return ChildCall(
@@ -156,16 +194,28 @@ class _Call:
     execution: Execution
 
     def __init__(
-        self, context: TaskContext, *, grace_seconds: float, on_over: Callable[["_Call"], None]
+        self,
+        context: TaskContext,
+        *,
+        grace_seconds: float,
+        on_over: Callable[["_Call"], None],
+        on_given_up: Callable[["_Call"], None],
     ) -> None:
+        self.limit_at: float | None = None
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.abandoned = False
         self._context = context
         self._grace_seconds = grace_seconds
         self._on_over = on_over
+        self._on_given_up = on_given_up
         self._cancel_requested = False
         self._forced: TimedOut | Interrupted | None = None
         self._is_over = False
+
+    @property
+    def task_id(self) -> str:
+        """Whose call it is."""
+        return self._context.task_id
 
     def on_cancel(self, watch: asyncio.Task[bool]) -> None:
         """`watch` ended: the event was set, or we stopped watching."""
@@ -196,5 +246,6 @@ class _Call:
             return
         self.abandoned = True
         self.execution.abandon()
+        self._on_given_up(self)
         if not self.outcome.done():
             self.outcome.set_result(self._forced)

@@ -5,12 +5,14 @@ sweep takes back all it held (`sweeps.py`); a process that finds its row gone st
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, Text, bindparam, func, select
 
 from webhookd.adapters.store.schema import sessions
+
+OVERRAN: Final = "overran_ms"
 
 
 def begin_session(
@@ -61,9 +63,21 @@ def renew_session(conn: Connection, session_id: str, lease_until_ms: int) -> boo
     return renewed.rowcount == 1
 
 
-def end_session(conn: Connection, session_id: str) -> None:
-    """Let the lease run out at once: whatever is still held is taken over by the next sweep."""
-    conn.execute(sessions.update().where(sessions.c.id == session_id).values(lease_until_ms=0))
+def end_session(conn: Connection, session_id: str, *, overran_ms: int | None = None) -> None:
+    """Let the lease run out at once: whatever is still held is taken over by the next sweep.
+
+    `overran_ms`: when the process was killed because a task's function held it beyond its time limit.
+    """
+    values: dict[str, Any] = {"lease_until_ms": 0}
+    if overran_ms is not None:
+        values["detail"] = orjson.dumps({OVERRAN: overran_ms}).decode()
+    conn.execute(sessions.update().where(sessions.c.id == session_id).values(**values))
+
+
+def overran_ms(detail: str) -> int | None:
+    """Return what `end_session` was told, from the session's detail."""
+    found: int | None = orjson.loads(detail).get(OVERRAN)
+    return found
 
 
 def lease_ends(conn: Connection) -> dict[str, int]:

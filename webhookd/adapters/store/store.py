@@ -195,9 +195,9 @@ class SessionStore:
         """Prolong the lease. False: it had run out."""
         return await self._db.write(sessions.renew_session, session_id, lease_until_ms)
 
-    async def end(self, session_id: str) -> None:
-        """Let the lease run out at once."""
-        await self._db.write(sessions.end_session, session_id)
+    async def end(self, session_id: str, *, overran_ms: int | None = None) -> None:
+        """Let the lease run out at once. `overran_ms` as in `sessions.end_session`."""
+        await self._db.write(sessions.end_session, session_id, overran_ms=overran_ms)
 
     async def live(self, now_ms: int) -> list[dict[str, Any]]:
         """Return every process with a running lease."""

@@ -11,6 +11,7 @@ from webhookd.adapters.store.ends import Ends, write_bodies, write_runs
 from webhookd.adapters.store.lanes.rows import lanes_wake
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, sessions, tasks
+from webhookd.adapters.store.sessions import overran_ms
 from webhookd.core.model import TASKS, DeliveryState, TaskMove, TaskState
 from webhookd.core.records import Run, TaskSignal
 
@@ -30,12 +31,17 @@ class Swept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loss:
-    """How a running task was lost. `suspicious`: it may have been what ended its process."""
+    """How a running task was lost. `suspicious`: it may have been what ended its process.
 
-    code: str
-    message: str
+    `charged`: whether it costs an attempt; None: only where the task was the only one that was lost.
+    """
+
+    code: str | None
+    message: str | None
     dead_reason: str
     suspicious: bool
+    charged: bool | None = None
+    outcome: str = "crashed"
 
 
 _CRASHED = _Loss(
@@ -50,6 +56,21 @@ _OVERRUN = _Loss(
     dead_reason="task_failed",
     suspicious=False,
 )
+_HELD_THE_PROCESS = _Loss(
+    code="timeout",
+    message="It did not end within its time limit and stopped its worker process.",
+    dead_reason="task_failed",
+    suspicious=True,
+    charged=True,
+)
+_BESIDE = _Loss(
+    code=None,
+    message=None,
+    dead_reason="worker_crashed",
+    suspicious=False,
+    charged=False,
+    outcome="handed_back",
+)
 
 
 class TakingBack:
@@ -63,7 +84,9 @@ class TakingBack:
         """Take back what one process with an expired lease held.
 
         A crash is charged to a task only when it ran alone; where several ran together, each becomes
-        a suspect, runs again alone, and keeps its attempt.
+        a suspect, runs again alone, and keeps its attempt. Where the process was killed because a function
+        held it beyond its time, and one task alone had had its time by then, that one is charged and the
+        others go back as they were.
         """
         ended = conn.execute(
             select(sessions)
@@ -74,7 +97,17 @@ class TakingBack:
         ).one_or_none()
         if ended is None:
             return Swept()
-        signals = self._take_back_tasks(conn, ended, now_ms)
+        held = conn.execute(
+            select(tasks).where(tasks.c.session_id == ended.id).order_by(tasks.c.id).with_for_update()
+        ).all()
+        killed_ms = overran_ms(ended.detail)
+        late = [row for row in held if killed_ms is not None and row.deadline_ms <= killed_ms]
+        if len(late) == 1:
+            beside = [row for row in held if row is not late[0]]
+            signals = self._lose_tasks(conn, late, now_ms, _HELD_THE_PROCESS)
+            signals += self._lose_tasks(conn, beside, now_ms, _BESIDE)
+        else:
+            signals = self._lose_tasks(conn, held, now_ms, _CRASHED)
         _take_back_deliveries(conn, deliveries.c.session_id == ended.id, now_ms)
         conn.execute(sessions.delete().where(sessions.c.id == ended.id))
         return Swept(
@@ -107,22 +140,14 @@ class TakingBack:
             queues=frozenset(queue for _, queue in signals) | ({"deliver"} if sent else frozenset()),
         )
 
-    def _take_back_tasks(
-        self, conn: Connection, ended: Row[Any], now_ms: int
-    ) -> list[tuple[TaskSignal, str]]:
-        held = conn.execute(
-            select(tasks).where(tasks.c.session_id == ended.id).order_by(tasks.c.id).with_for_update()
-        ).all()
-        return self._lose_tasks(conn, held, now_ms, _CRASHED)
-
     def _lose_tasks(
         self, conn: Connection, held: Sequence[Row[Any]], now_ms: int, loss: _Loss
     ) -> list[tuple[TaskSignal, str]]:
-        alone = len(held) == 1
+        charged = len(held) == 1 if loss.charged is None else loss.charged
         depth = DepthChange(self._shard)
         moved, final, runs = [], [], []
         for row in held:
-            exhausted = alone and row.attempts - row.attempts_before >= row.max_attempts
+            exhausted = charged and row.attempts - row.attempts_before >= row.max_attempts
             if row.cancel_requested_ms is not None:
                 state = TASKS.next(TaskState.RUNNING, TaskMove.STOP)
             elif exhausted:
@@ -137,7 +162,7 @@ class TakingBack:
                 .values(
                     state=state.value,
                     version=row.version + 1,
-                    attempts=row.attempts if alone or over else row.attempts - 1,
+                    attempts=row.attempts if charged or over else row.attempts - 1,
                     suspect=loss.suspicious and not over,
                     session_id=None,
                     deadline_ms=None,
@@ -158,7 +183,7 @@ class TakingBack:
                     token=row.token,
                     started_ms=row.started_ms,
                     finished_ms=now_ms,
-                    outcome="crashed",
+                    outcome=loss.outcome,
                     error_code=loss.code,
                     error_message=loss.message,
                 )
