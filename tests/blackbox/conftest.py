@@ -158,4 +158,4 @@ def _wait_ready(url: str, folder: Path) -> None:
 
 
 def _has_workers(document: dict[str, dict[str, object]]) -> bool:
-    return document["workers"].get("status") == "ok"
+    return all(document[kind]["status"] == "ok" for kind in ("task_workers", "deliver_workers"))

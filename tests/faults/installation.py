@@ -190,8 +190,11 @@ class Installation(ABC):
                 answers = [await client.get(f"{url}/readyz") for url in self.urls]
             except httpx.HTTPError:
                 return False
-        workers = answers[0].json().get("workers", {}).get("count") or 0
-        return all(answer.status_code == 200 for answer in answers) and workers >= tasks + deliver
+        shown = [answer.json() for answer in answers]
+        counts = [shown[0].get(kind, {}).get("count") or 0 for kind in ("task_workers", "deliver_workers")]
+        brokers = all(one.get("broker", {}).get("status") == "ok" for one in shown)
+        served = all(answer.status_code == 200 for answer in answers)
+        return served and brokers and counts[0] >= tasks and counts[1] >= deliver
 
     @abstractmethod
     def _check(self) -> None:

@@ -330,7 +330,7 @@ async def test_503_while_the_database_is_away_and_202_when_it_is_back(
             await face.parts.load.refresh()
         ready = await face.admin.get("/readyz")
         assert_problem(ready, 503, "unavailable")
-        assert ready.json()["database"]["status"] == "failing"
+        assert ready.json()["database"]["status"] == "failed"
 
         crashable_postgres.start()
         await face.parts.load.refresh()

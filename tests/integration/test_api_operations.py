@@ -78,24 +78,64 @@ async def test_readyz_has_a_status_for_each_part(face: Face) -> None:
     answer = await client.get("/readyz")
     assert answer.status_code == 200
     assert answer.json() == {
-        "status": "ok",
+        "status": "degraded",
+        "reason": "task workers: there is none; deliver workers: there is none",
         "database": {"status": "ok"},
         "broker": {"status": "ok"},
         "disk": {"status": "ok", "free_bytes": 10**12},
-        "workers": {"status": "none", "count": 0},
+        "task_workers": {"status": "failed", "reason": "there is none", "count": 0},
+        "deliver_workers": {"status": "failed", "reason": "there is none", "count": 0},
     }
+    await _begin(face, "ses_1", "tasks", left_seconds=60)
+    answer = await client.get("/readyz")
+    assert answer.json()["task_workers"] == {"status": "ok", "count": 1}
+    assert answer.json()["reason"] == "deliver workers: there is none"
+    await _begin(face, "ses_2", "deliver", left_seconds=60)
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    assert "reason" not in answer.json()
+
+
+async def test_readyz_counts_only_workers_that_renew_their_lease_in_time(sqlite_face: Face) -> None:
+    client = await sqlite_face.client(None)
+    await _begin(sqlite_face, "ses_1", "deliver", left_seconds=60)
+    await _begin(sqlite_face, "ses_2", "tasks", left_seconds=10)
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["task_workers"] == {
+        "status": "failed",
+        "reason": "none renews its lease",
+        "count": 0,
+    }
+    await _begin(sqlite_face, "ses_3", "tasks", left_seconds=60)
+    assert (await client.get("/readyz")).json()["task_workers"] == {
+        "status": "degraded",
+        "reason": "1 of 2 did not renew its lease in time",
+        "count": 1,
+    }
+
+
+async def _begin(face: Face, session_id: str, kind: str, *, left_seconds: int) -> None:
+    """Begin a session with a lease of a minute, of which so much is left."""
     now_ms = face.clock.now_ms()
     await face.store.db.write(
         sessions.begin_session,
-        session_id="ses_1",
-        kind="tasks",
+        session_id=session_id,
+        kind=kind,
         host="h",
         pid=1,
-        detail={"queues": ["default"]},
+        detail={"queues": ["default"], "lease_seconds": 60},
         now_ms=now_ms,
-        lease_until_ms=now_ms + 60_000,
+        lease_until_ms=now_ms + left_seconds * 1000,
     )
-    assert (await client.get("/readyz")).json()["workers"] == {"status": "ok", "count": 1}
+
+
+async def test_readyz_without_a_broker_says_so_and_stays_200(sqlite_face: Face) -> None:
+    client = await sqlite_face.client(None)
+    sqlite_face.broker.ok, sqlite_face.broker.reason = False, "cannot connect"
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["reason"].startswith("broker: cannot connect; ")
 
 
 async def test_readyz_says_what_is_wrong(sqlite_face: Face) -> None:
@@ -105,6 +145,7 @@ async def test_readyz_says_what_is_wrong(sqlite_face: Face) -> None:
     answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
-    assert answer.json()["detail"] == "broker: cannot connect; disk: nearly full."
-    assert answer.json()["broker"] == {"status": "failing", "reason": "cannot connect"}
+    detail = answer.json()["detail"]
+    assert detail.startswith("broker: cannot connect; disk: nearly full; task workers: ")
+    assert answer.json()["broker"] == {"status": "failed", "reason": "cannot connect"}
     assert answer.json()["database"] == {"status": "ok"}

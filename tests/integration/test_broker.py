@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import dramatiq
 import pytest
@@ -573,6 +574,56 @@ async def test_health_survives_a_key_of_another_kind(valkey: ValkeyServer, healt
     status = await health.check()
     assert status.ok
     assert status.queue_lengths == {"deliver": 0}
+
+
+async def test_health_finds_a_replica_that_takes_no_writes(
+    valkey: ValkeyServer, health: BrokerHealth
+) -> None:
+    with valkey.client() as client:
+        client.replicaof("127.0.0.1", "1")
+        try:
+            status = await health.check()
+        finally:
+            client.replicaof("NO", "ONE")
+    assert (status.ok, status.reason) == (False, "read-only, as a replica is")
+    assert (await health.check()).ok
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "~webhookd:* &webhookd:*",  # Dramatiq's script has the namespace alone as its key
+        "~webhookd ~webhookd:* resetchannels",
+        "%R~* &webhookd:*",
+    ],
+)
+async def test_health_finds_a_user_who_may_not_do_what_the_work_does(
+    rules: str, valkey: ValkeyServer
+) -> None:
+    parts = urlsplit(valkey.url)
+    url = urlunsplit(parts._replace(netloc=f"few:secret@{parts.netloc.rpartition('@')[2]}"))
+    _set_user(valkey, "few", "reset", "on", ">secret", "+@all", *rules.split())
+    few = BrokerHealth(url, queues=["default"])
+    try:
+        status = await few.check()
+        assert (status.ok, status.reason) == (False, "access denied")
+        _set_user(valkey, "few", "~webhookd", "~webhookd:*", "&webhookd:*")
+        assert (await few.check()).ok
+    finally:
+        await few.aclose()
+        _set_user(valkey, "few", "reset")
+
+
+def _set_user(valkey: ValkeyServer, *rules: str) -> None:
+    with valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", *rules)  # type: ignore[no-untyped-call] # redis-py has no types here
+
+
+async def test_health_leaves_nothing_behind_in_the_broker(valkey: ValkeyServer, health: BrokerHealth) -> None:
+    with valkey.client() as client:
+        before = set(client.keys("*"))
+        assert (await health.check()).ok
+        assert set(client.keys("*")) <= before | {b"webhookd:__heartbeats__"}
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:6379", "localhost:6379"])

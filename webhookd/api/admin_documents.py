@@ -122,7 +122,7 @@ class Health(Document):
 class PartStatus(Document):
     """How one part stands."""
 
-    status: Literal["ok", "failing", "none", "unknown"]
+    status: Literal["ok", "degraded", "failed"]
     reason: str = ""
 
 
@@ -133,25 +133,28 @@ class DiskStatus(PartStatus):
 
 
 class WorkersStatus(PartStatus):
-    """How many worker processes there are; null where the database cannot say."""
+    """How many worker processes of a kind can work; null where the database cannot say."""
 
     count: int | None
 
 
 class Readiness(Document):
-    """Every part this face needs is there."""
+    """Tasks are taken in; `degraded` where a part that does the work is not as it should be."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"]
+    reason: str = ""
     database: PartStatus
     broker: PartStatus
     disk: DiskStatus
-    workers: WorkersStatus
+    task_workers: WorkersStatus
+    deliver_workers: WorkersStatus
 
 
 class NotReady(Problem):
-    """A part is missing: a problem that says which."""
+    """Tasks cannot be taken in, for want of database or disk: a problem that says why."""
 
     database: PartStatus
     broker: PartStatus
     disk: DiskStatus
-    workers: WorkersStatus
+    task_workers: WorkersStatus
+    deliver_workers: WorkersStatus

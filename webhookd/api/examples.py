@@ -136,7 +136,8 @@ _PARTS: Final[dict[str, Any]] = {
     "database": {"status": "ok"},
     "broker": {"status": "ok"},
     "disk": {"status": "ok", "free_bytes": 81_604_378_624},
-    "workers": {"status": "ok", "count": 2},
+    "task_workers": {"status": "ok", "count": 2},
+    "deliver_workers": {"status": "ok", "count": 1},
 }
 # Neither opens anything: the texts are too short to be a key or a secret.
 _SHOWN_KEY: Final = "whk_…"
@@ -278,7 +279,7 @@ EXAMPLES: Final[Mapping[type, Any]] = {
         "code": "unavailable",
         "trace_id": TRACE_ID,
         **_PARTS,
-        "disk": {"status": "failing", "reason": "nearly full", "free_bytes": 1_048_576},
+        "disk": {"status": "failed", "reason": "nearly full", "free_bytes": 1_048_576},
     },
     sent.TaskEvent: {"type": "task.succeeded", "timestamp": _ENDED, "data": _ANNOUNCED},
     sent.EndpointDisabledEvent: {

@@ -287,10 +287,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/readyz"): Operation(
         "checkReadiness",
         "Operations",
-        "Ask whether every part is there",
+        "Ask whether tasks can be taken in, and how each part is",
         {
             **_ok(admin.Readiness),
-            503: Returned(admin.NotReady, "A part is missing; which, is said.", ("Retry-After",), PROBLEM),
+            503: Returned(admin.NotReady, "Database or disk fails; why, is said.", ("Retry-After",), PROBLEM),
         },
     ),
     ("GET", "/metrics"): Operation(

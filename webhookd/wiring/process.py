@@ -165,7 +165,12 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
         kind=kind,
         host=socket.gethostname(),
         pid=os.getpid(),
-        detail={**detail, "keys": list(vault.key_ids), "keys_file": str(keys_file(settings) or "")},
+        detail={
+            **detail,
+            "lease_seconds": settings.lease_seconds,
+            "keys": list(vault.key_ids),
+            "keys_file": str(keys_file(settings) or ""),
+        },
         lease_seconds=settings.lease_seconds,
     )
     tracing = open_tracing(settings, kind, store.clock.now_ms)

@@ -1,13 +1,21 @@
-"""`BrokerHealth`: is the broker there, how full is it, how many permits wait. For /readyz and metrics."""
+"""`BrokerHealth`: does the broker serve, how full is it, how many permits wait. For /readyz and metrics.
 
+A check does what the work does: it rings, with Dramatiq's own script, for a queue that nobody has, and
+publishes a batch of no signals. So a read-only replica is found, and a user who may not write where we do.
+"""
+
+import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import redis
 
 from webhookd.adapters.broker.connection import connect_async
+from webhookd.adapters.broker.permits import PermitBroker, permit
 
 _TIMEOUT_SECONDS = 1.0
+_PROBED = "__readyz__"  # no queue of anybody's: their names begin with a letter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +37,14 @@ class BrokerHealth:
         self._client = connect_async(broker_url, timeout_seconds=_TIMEOUT_SECONDS)
         self._namespace = namespace
         self._queues = tuple(queues)
+        self._permits = PermitBroker(
+            broker_url, namespace=namespace, timeout_seconds=_TIMEOUT_SECONDS, role="health"
+        )
+        # Dramatiq enqueues synchronously.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="broker-health")
 
     async def check(self) -> BrokerStatus:
-        """One round trip, at most 1 s a step. Never raises for what is wrong with the broker."""
+        """A few round trips, at most 1 s a step. Never raises for what is wrong with the broker."""
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.ping()
@@ -47,9 +60,10 @@ class BrokerHealth:
         used = int(memory["used_memory"]) if known else None
         limit = int(memory.get("maxmemory", 0)) if known else None
         full = bool(used and limit and used >= limit)
+        reason = "out of memory" if full else await self._cannot_work()
         return BrokerStatus(
-            ok=not full,
-            reason="out of memory" if full else None,
+            ok=reason is None,
+            reason=reason,
             used_memory_bytes=used,
             max_memory_bytes=limit,
             queue_lengths={
@@ -60,13 +74,33 @@ class BrokerHealth:
         )
 
     async def aclose(self) -> None:
+        """Let a check under way end, then disconnect."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._permits.close()
         await self._client.aclose()
+
+    async def _cannot_work(self) -> str | None:
+        """Ring and publish as the work does; return why that does not work."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._ring)
+            await self._client.publish(f"{self._namespace}:signals", b"[]")
+        except (redis.RedisError, OSError) as error:
+            return _reason(error)
+        return None
+
+    def _ring(self) -> None:
+        self._permits.enqueue(permit(_PROBED))
+        self._permits.clear(_PROBED)
 
 
 def _reason(error: Exception) -> str:
     match error:
         case redis.AuthenticationError() | redis.exceptions.NoPermissionError():
             return "access denied"
+        case redis.ReadOnlyError():
+            return "read-only, as a replica is"
+        case redis.OutOfMemoryError():
+            return "out of memory"
         case redis.BusyLoadingError():
             return "loading its data"
         case redis.TimeoutError():

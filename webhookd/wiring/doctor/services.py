@@ -119,7 +119,7 @@ async def broker(patient: Patient) -> Sequence[Finding]:
         return [
             problem(
                 f"The broker does not serve ({status.reason}). No work is lost, since workers look at the "
-                "database every second; but it starts later, and /readyz answers 503.",
+                "database every second; but it starts later, and /readyz says degraded.",
                 "See that it runs and that WEBHOOKD_BROKER_URL has its address and password.",
             )
         ]
