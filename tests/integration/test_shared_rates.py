@@ -5,8 +5,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
+from tests.integration.api_face import Face
 from tests.services import ValkeyServer, until
 from webhookd.adapters.broker import SharedBuckets
 from webhookd.core.rate import Rate
@@ -121,6 +123,25 @@ async def test_a_limit_that_is_changed_holds_at_once(valkey: ValkeyServer) -> No
         narrow = partner(rate_per_second=SLOW, burst=2)
         granted = [(await rates.take(Bucket.TASKS, narrow, 1, now_ms=now_ms())).granted for _ in range(9)]
         assert sum(granted) <= 2
+
+
+async def test_two_applications_that_share_a_broker_let_in_one_burst(
+    sqlite_face: Face, valkey: ValkeyServer
+) -> None:
+    made = await sqlite_face.partner()
+    async with process(valkey.url) as one, process(valkey.url) as other:
+        clients = [
+            await sqlite_face.client(made.key, submit=sqlite_face.with_rates(rates)) for rates in (one, other)
+        ]
+
+        async def statuses(client: httpx.AsyncClient, path: str, body: object) -> list[int]:
+            return [(await client.post(path, json=body)).status_code for _ in range(BURST)]
+
+        for path, body in (("/v1/tasks", {"type": "test.echo"}), ("/v1/replays", {"dry_run": True})):
+            got = await asyncio.gather(*(statuses(client, path, body) for client in clients))
+            let_in = sum(found.count(202) for found in got)
+            assert BURST <= let_in <= BURST + 2 * BURST // SHARES
+            assert sum(found.count(429) for found in got) == 2 * BURST - let_in
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,7 @@ class HttpConnection(HttpToolsProtocol):
             "content-type": answer.content_type,
             **answer.headers,
             "content-length": str(len(answer.body)),
+            "x-content-type-options": "nosniff",
             "connection": "close",
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"

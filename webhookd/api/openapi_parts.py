@@ -74,7 +74,9 @@ PROBLEMS: Final[Mapping[int, ProblemKind]] = {
         headers=("Retry-After",),
     ),
     500: ProblemKind(
-        name="Internal", meaning="Something went wrong on our side.", errors=(errors.ServiceError,)
+        name="Internal",
+        meaning="Something went wrong on our side.",
+        errors=(errors.ServiceError, errors.StoreFault),
     ),
     503: ProblemKind(
         name="Unavailable",
