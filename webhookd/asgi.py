@@ -14,9 +14,10 @@ from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.connection import HttpConnection
 from webhookd.api.stream_connection import StreamConnection
 from webhookd.core.errors import SettingsError, WebhookdError
-from webhookd.loops import allow_many_files, loop_factory, settle_collector
-from webhookd.settings import Settings, load_settings
+from webhookd.loops import allow_many_files, keep_files_private, loop_factory, settle_collector
+from webhookd.settings import Settings
 from webhookd.wiring.api import ApiProcess, api_process
+from webhookd.wiring.checked import checked_settings
 
 PING_SECONDS: Final = 20.0
 """Between two pings of a WebSocket, and how long the answer to one may take."""
@@ -30,10 +31,16 @@ SAME_SECONDS: Final = 0.2
 def listen(settings: Settings) -> socket.socket:
     """Return the listening socket. Raises SettingsError naming WEBHOOKD_PORT where the port is taken."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # `::` is every address of this machine, IPv4 too, whatever net.ipv6.bindv6only says.
+    both = settings.host == "::" and socket.has_dualstack_ipv6()
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # the library's own words repeat the address
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=2048, dualstack_ipv6=both
+        )
+    except (OSError, UnicodeError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[
+            0
+        ]  # the library's own words repeat the address
         raise SettingsError(
             f"WEBHOOKD_PORT: cannot listen on {settings.host}:{settings.port} ({reason}); "
             "stop what uses it, or choose another with --port or WEBHOOKD_PORT."
@@ -109,7 +116,8 @@ class Server(uvicorn.Server):
 def main() -> int:
     """Run the API; return the exit code."""
     try:
-        settings = load_settings()
+        settings = checked_settings()
+        keep_files_private()
         allow_many_files()
         configure_logging(log_format=settings.log_format, level=settings.log_level, process="api")
         with listen(settings) as listener, asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -1,7 +1,8 @@
-"""The event loop, the collector and the open-file limit of our processes."""
+"""The event loop, the collector, the open-file limit and the umask of our processes."""
 
 import asyncio
 import gc
+import os
 import resource
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,3 +37,8 @@ def allow_many_files() -> None:
     if soft != hard:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def keep_files_private() -> None:
+    """Let nobody but this account read what this process, or one it starts, writes from now on."""
+    os.umask(0o077)

@@ -9,16 +9,18 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import quote
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from webhookd.core.errors import SettingsError
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Days = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# The upper bounds are a matter of arithmetic: milliseconds and dates are made of these.
+Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
 
 def _default_data_dir() -> Path:
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
 
     retry_base_seconds: Seconds = Field(5.0, description="First pause between delivery attempts.")
     retry_factor: float = Field(
-        4.0, ge=1, allow_inf_nan=False, description="Each pause is this times the last."
+        4.0, ge=1, le=1_000, allow_inf_nan=False, description="Each pause is this times the last."
     )
     retry_cap_seconds: Seconds = Field(43_200.0, description="Longest pause between delivery attempts.")
     retry_max_attempts: int = Field(14, ge=1, le=1000, description="Attempts before a delivery is dead.")
@@ -116,6 +118,7 @@ class Settings(BaseSettings):
     partner_rate: float = Field(
         1_000.0,
         gt=0,
+        allow_inf_nan=False,
         description="Tasks per second one partner may submit, over all API processes (each by itself while "
         "the broker is away).",
     )
@@ -174,7 +177,13 @@ class Settings(BaseSettings):
     retention_replays_days: Days | None = Field(
         None, description="Replays that are over are deleted this long after their beginning. Empty: kept."
     )
-    idempotency_hours: float = Field(24.0, gt=0, description="How long an `Idempotency-Key` is remembered.")
+    idempotency_hours: float = Field(
+        24.0,
+        gt=0,
+        le=876_000,
+        allow_inf_nan=False,
+        description="How long an `Idempotency-Key` is remembered.",
+    )
 
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
@@ -206,6 +215,30 @@ class Settings(BaseSettings):
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _name_of_a_folder(cls, value: Path) -> Path:
+        try:
+            text = str(value.absolute())
+            text.encode()
+        except OSError as error:
+            raise ValueError(f"cannot be found from the working directory ({error.strerror})") from None
+        except UnicodeEncodeError:
+            raise ValueError(
+                "is a path whose name is not UTF-8, which the database cannot open; choose another"
+            ) from None
+        if "\0" in text:
+            raise ValueError("is no path: it has a NUL")
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        wrong = not value.isascii() or not value.isprintable() or set(value) & set(" []/@")
+        if not value or wrong or value.count(":") == 1:
+            raise ValueError("must be an address or a host name, IPv6 without brackets")
+        return value
+
     @field_validator("otel_endpoint")
     @classmethod
     def _otlp_over_http(cls, value: str) -> str:
@@ -220,10 +253,20 @@ class Settings(BaseSettings):
             raise ValueError("must be http:// or https://, a host, and perhaps a path, with nothing after it")
         return value.rstrip("/")
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.retry_cap_seconds < self.retry_base_seconds:
+            raise ValueError("WEBHOOKD_RETRY_CAP_SECONDS is less than WEBHOOKD_RETRY_BASE_SECONDS")
+        return self
+
     @property
     def resolved_database_url(self) -> str:
         """The database URL, or SQLite in the data dir."""
-        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'webhookd.db'}"
+        # In a URL a path has its own spelling: %2F, ? and # in a folder's name would mean something else.
+        return self.database_url or f"sqlite:///{quote(str(self.data_dir.absolute() / 'webhookd.db'))}"
+
+
+_NEVER_REPEATED: Final = ("_URL", "_KEY", "_KEYS", "_PROXY", "_ENDPOINT")
 
 
 def environment_name(field: str) -> str:
@@ -238,9 +281,17 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         place = str(first["loc"][0]) if first["loc"] else ""
-        name = place if place.isupper() else environment_name(place) if place else "settings"
         message = str(first["msg"]).removeprefix("Value error, ")
-        raise SettingsError(f"{name}={first['input']!s:.80} is wrong: {message}.") from None
+        if not place:
+            raise SettingsError(f"{message}.") from None
+        name = place if place.isupper() else environment_name(place)
+        # A URL may hold a password, and a key is one.
+        shown = "" if name.endswith(_NEVER_REPEATED) else f"={first['input']!s:.80}"
+        raise SettingsError(f"{name}{shown} is wrong: {message}.") from None
+    except UnicodeError:
+        raise SettingsError("The file .env is not UTF-8: save it as UTF-8, or remove it.") from None
+    except OSError as error:
+        raise SettingsError(f"The file .env cannot be read ({error.strerror}).") from None
 
 
 def unknown_names() -> list[str]:

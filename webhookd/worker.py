@@ -18,9 +18,10 @@ from webhookd.adapters.forks import shield_from_children
 from webhookd.adapters.supervisor import REPLACE_ME
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import WebhookdError
-from webhookd.loops import allow_many_files, loop_factory, settle_collector
-from webhookd.settings import Settings, load_settings
+from webhookd.loops import allow_many_files, keep_files_private, loop_factory, settle_collector
+from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
+from webhookd.wiring.checked import checked_settings
 from webhookd.wiring.worker import Role, worker_process
 
 log = structlog.get_logger(__name__)
@@ -72,7 +73,8 @@ def main() -> int:
     parser.add_argument("--queues", default="", help="comma-separated; all of WEBHOOKD_TASKS if left out")
     arguments = parser.parse_args()
     try:
-        settings = load_settings()
+        settings = checked_settings()
+        keep_files_private()
         allow_many_files()
         shield_from_children()
         configure_logging(log_format=settings.log_format, level=settings.log_level, process=arguments.role)

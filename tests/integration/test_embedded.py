@@ -54,6 +54,17 @@ async def test_url_works_for_every_client(folder: Path) -> None:
         broker.client.close()
 
 
+@pytest.mark.parametrize("name", ["[a]*?", "two words #1", "100%2F", "quo'te\"s", "new\nline", "日本"])
+def test_folder_may_be_called_anything(folder: Path, name: str) -> None:
+    data = folder / name
+    with ValkeyServer(data) as server:
+        write(server, "key", "value")
+        assert running_url(data) == server.url
+        with redis.Redis.from_url(server.url, protocol=2, decode_responses=True) as client:
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert (data / "appendonlydir").is_dir()
+
+
 @pytest.mark.parametrize("deep", [False, True], ids=["socket", "port"])
 def test_other_processes_find_a_server_that_runs_and_only_that(folder: Path, deep: bool) -> None:
     data = folder.joinpath(*(["a-folder-with-a-long-name"] * 5)) if deep else folder

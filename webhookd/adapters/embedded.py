@@ -171,11 +171,13 @@ class EmbeddedValkey:
         config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
         if self.log_path.exists() and self.log_path.stat().st_size > _LOG_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".log.old"))
-        with self.log_path.open("ab") as log:
+        # Given by name, its path would be a pattern to the server: in a folder called [a] it finds no file,
+        # says nothing, and serves with its defaults.
+        with self.log_path.open("ab") as log, config.open("rb") as told:
             log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own binary and file
-                watched([str(self._binary), config.name]),
-                stdin=subprocess.DEVNULL,
+                watched([str(self._binary), "-"]),
+                stdin=told,
                 stdout=log,
                 stderr=log,
                 cwd=self._data_dir,

@@ -8,7 +8,7 @@ import typer
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.asgi import listen, serve
 from webhookd.loops import loop_factory
-from webhookd.settings import load_settings
+from webhookd.wiring.checked import checked_settings
 
 app = typer.Typer(add_completion=False)
 
@@ -22,7 +22,7 @@ def api(
     ] = None,
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C. The database must be migrated."""
-    settings = load_settings(host=host, port=port)
+    settings = checked_settings(host=host, port=port)
     configure_logging(log_format=settings.log_format, level=settings.log_level, process="api")
     with listen(settings) as listener, asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(settings, listener))

@@ -45,8 +45,16 @@ class Refused(WebhookdError):
 def api_url() -> str:
     """Return where the API answers. Raises SettingsError."""
     url = os.environ.get("WEBHOOKD_URL") or DEFAULT_URL
-    if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        good = False
+    if not good:  # not repeated, because it may hold a password
         raise SettingsError(f"WEBHOOKD_URL must look like {DEFAULT_URL}.")
+    if parts.username is not None:
+        raise SettingsError("WEBHOOKD_URL must have no user or password: the key is WEBHOOKD_KEY.")
     return url
 
 

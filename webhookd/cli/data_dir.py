@@ -6,6 +6,8 @@ What else lies there belongs to others: the database to the store, `broker/` to 
 import contextlib
 import fcntl
 import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,7 @@ from webhookd.settings import Settings
 from webhookd.wiring.process import KEYS_FILE
 
 _LOCK_FILE: Final = "up.lock"
+_OURS: Final = re.compile(r"webhookd\.db.*|encryption\.keys.*|dev\.json.*|up\.lock|broker|files", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -27,8 +30,7 @@ def claimed(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not any(folder.iterdir()):
-            folder.chmod(0o700)
+        keep_private(folder)
         lock = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SettingsError(
@@ -48,6 +50,27 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def keep_private(folder: Path) -> None:
+    """Take from other accounts what earlier releases let them read: files 0600, folders 0700.
+
+    A data dir that holds other things than ours (somebody's working directory) keeps its own mode. What
+    belongs to another account is left to `webhookd doctor`.
+    """
+    entries = list(folder.iterdir())
+    ours = [entry for entry in entries if _OURS.fullmatch(entry.name)]
+    for path in (*ours, *(inner for entry in ours if entry.is_dir() for inner in entry.rglob("*"))):
+        _close_to_others(path)
+    if len(ours) == len(entries):
+        _close_to_others(folder)
+
+
+def _close_to_others(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        found = path.lstat()
+        if found.st_uid == os.geteuid() and found.st_mode & 0o077 and not stat.S_ISLNK(found.st_mode):
+            path.chmod(stat.S_IMODE(found.st_mode) & ~0o077)
 
 
 def make_encryption_key(settings: Settings) -> Path | None:

@@ -26,7 +26,7 @@ from webhookd.cli.service import running_service
 from webhookd.cli.signals import StopSignals
 from webhookd.cli.story import STEPS, Stage
 from webhookd.core.errors import WebhookdError
-from webhookd.settings import load_settings
+from webhookd.wiring.checked import checked_settings
 
 app = typer.Typer(add_completion=False)
 
@@ -88,7 +88,7 @@ def _clean_room(folder: Path) -> Iterator[Console]:
 
 async def _tell(console: Console) -> None:
     started = time.monotonic()
-    settings = load_settings()
+    settings = checked_settings()
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     configure_logging(log_format=settings.log_format, level=settings.log_level, process="demo")
     workers = WorkerRange(least=1, most=1)

@@ -26,13 +26,11 @@ from webhookd.cli.autoscale import autoscale
 from webhookd.cli.data_dir import make_encryption_key
 from webhookd.cli.processes import api_process, deliver_process, end_sessions, log_child, tasks_process
 from webhookd.cli.scaling import WorkerRange
-from webhookd.core.api_keys import operator_key_hash
-from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError, Unavailable, WebhookdError
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
+from webhookd.wiring.checked import check
 from webhookd.wiring.process import load_vault, open_store
-from webhookd.wiring.tracing import wants_spans
 
 log = structlog.get_logger(__name__)
 
@@ -113,11 +111,8 @@ async def running_service(
 
 def _checked(settings: Settings) -> Settings:
     """Find what a person can have done wrong. Return the settings with the real port."""
+    check(settings)
     load_task_sets(settings.tasks)
-    wants_spans(settings)
-    EgressPolicy.parse(settings.egress_allow)
-    if settings.admin_key:
-        operator_key_hash(settings.admin_key)
     with listen(settings) as probe:
         return settings.model_copy(update={"port": probe.getsockname()[1]})
 

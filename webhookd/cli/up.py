@@ -10,15 +10,16 @@ from urllib.parse import urlsplit
 import typer
 
 from webhookd.adapters.log_writer import LogWriter
-from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.drivers import shown
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
 from webhookd.cli.first_keys import DevPartner, dev_partner, first_admin_key
 from webhookd.cli.scaling import WorkerRange
 from webhookd.cli.service import Service, running_service
 from webhookd.cli.signals import StopSignals
-from webhookd.settings import Settings, load_settings
+from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
+from webhookd.wiring.checked import checked_settings
 
 app = typer.Typer(add_completion=False)
 
@@ -56,7 +57,7 @@ def up(
     WEBHOOKD_DATABASE_URL and WEBHOOKD_BROKER_URL put PostgreSQL and Redis or Valkey in their place.
     """
     bounds = _workers(workers)
-    settings = load_settings(host=host, port=port, data_dir=data_dir)
+    settings = checked_settings(host=host, port=port, data_dir=data_dir)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     if dev:
         allowed = ",".join(filter(None, (settings.egress_allow, LOOPBACK)))
@@ -85,7 +86,7 @@ async def _what_is_where(service: Service, *, dev: bool) -> str:
     facts = {
         "docs": f"{service.url}/docs",
         "data dir": str(settings.data_dir),
-        "database": _database(store),
+        "database": shown(store.db.url),
         "broker": f"embedded Valkey, {settings.data_dir / 'broker'}"
         if service.broker is not None
         else _without_password(settings.broker_url),
@@ -102,14 +103,9 @@ async def _what_is_where(service: Service, *, dev: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _database(store: Store) -> str:
-    url = store.db.url
-    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
-
-
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _calls_to_try(url: str, partner: DevPartner, settings: Settings) -> list[str]:

@@ -12,8 +12,9 @@ from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.processes import deliver_process, end_sessions, log_child, tasks_process
 from webhookd.cli.signals import StopSignals
 from webhookd.core.errors import SettingsError
-from webhookd.settings import Settings, load_settings
+from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
+from webhookd.wiring.checked import checked_settings
 from webhookd.wiring.process import broker_url, load_vault, open_store
 
 app = typer.Typer(add_completion=False)
@@ -37,7 +38,7 @@ def worker(
 
     Task queues get --processes workers and the queue `deliver` gets one; alone, it gets --processes.
     """
-    settings = load_settings(worker_threads=threads)
+    settings = checked_settings(worker_threads=threads)
     settings = settings.model_copy(update={"broker_url": broker_url(settings)})
     configure_logging(log_format=settings.log_format, level=settings.log_level, process="worker")
     known = (*load_task_sets(settings.tasks).queues, DELIVER_QUEUE)

@@ -44,7 +44,7 @@ def connect(url: str, *, timeout_seconds: float) -> redis.Redis:
     """
     try:
         return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_options(timeout_seconds))
-    except ValueError:
+    except (ValueError, TypeError):
         raise _wrong_url() from None
 
 
@@ -54,11 +54,22 @@ def connect_async(url: str, *, timeout_seconds: float) -> redis.asyncio.Redis:
         client = redis.asyncio.Redis.from_url(
             url, retry=AsyncRetry(NoBackoff(), 0), **_options(timeout_seconds)
         )
-    except ValueError:
+    except (ValueError, TypeError):
         raise _wrong_url() from None
     pool = client.connection_pool
     pool.connection_class = _says_closed(pool.connection_class)
     return client
+
+
+def check_url(url: str) -> None:
+    """Raise SettingsError for a URL, or a parameter of one, that no connection could be made with."""
+    client = connect(url, timeout_seconds=1)
+    pool = client.connection_pool
+    try:
+        pool.connection_class(**pool.connection_kwargs)  # made, not connected
+    except (TypeError, ValueError, redis.RedisError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"WEBHOOKD_BROKER_URL has a parameter that cannot be used: {reason}.") from None
 
 
 class _SaysClosed(AbstractConnection):

@@ -38,7 +38,7 @@ def build_sender(
 
     Without `ssl_context` this reads the system's certificates from disk (some 20 ms): call it at start.
     """
-    proxy = _proxy(proxy_url) if proxy_url else None
+    proxy = parse_proxy(proxy_url) if proxy_url else None
     context = ssl_context or _system_trust()
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         raise ValueError("the TLS context of a sender must verify certificates and host names")
@@ -65,11 +65,15 @@ def _system_trust() -> ssl.SSLContext:
     return context
 
 
-def _proxy(text: str) -> URL:
+def parse_proxy(text: str) -> URL:
+    """Read WEBHOOKD_EGRESS_PROXY. Raises SettingsError, which does not repeat it: it may hold a password."""
     try:
         proxy = URL(text)
     except ValueError:
         proxy = URL()
     if proxy.scheme not in {"http", "https"} or not proxy.raw_host:
-        raise SettingsError("WEBHOOKD_EGRESS_PROXY must be a URL such as http://proxy.internal:3128.")
+        raise SettingsError(
+            "WEBHOOKD_EGRESS_PROXY must be the http:// or https:// URL of a proxy with CONNECT, such as "
+            "http://proxy.internal:3128."
+        )
     return proxy

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from webhookd.adapters.store.drivers import Driver, make_driver, parse_url
+from webhookd.adapters.store.drivers import Driver, make_driver, parse_url, shown
 from webhookd.adapters.store.drivers.faults import (
     as_ours,
     is_environmental,
@@ -110,7 +110,7 @@ class Database:
                 raise
         except ServiceError as error:
             raise SettingsError(
-                f"WEBHOOKD_DATABASE_URL: cannot open {parsed.render_as_string()}: {reason_of(error)}."
+                f"WEBHOOKD_DATABASE_URL: cannot open {shown(parsed)}: {reason_of(error)}."
             ) from error
         return database
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 import webhookd
-from webhookd.adapters.store.drivers import parse_url
+from webhookd.adapters.store.drivers import parse_url, shown
 from webhookd.adapters.store.drivers.faults import reason_of
 from webhookd.adapters.store.drivers.server import careful_engine, require_utf8
 from webhookd.core.errors import SettingsError
@@ -66,9 +66,7 @@ async def migrate(url: str) -> tuple[str | None, str]:
             await engine.dispose()
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         reason = reason_of(error)
-        raise SettingsError(
-            f"WEBHOOKD_DATABASE_URL: cannot migrate {parsed.render_as_string()}: {reason}"
-        ) from error
+        raise SettingsError(f"WEBHOOKD_DATABASE_URL: cannot migrate {shown(parsed)}: {reason}") from error
 
 
 def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
@@ -111,7 +109,8 @@ def _upgrade(conn: Connection) -> tuple[str | None, str]:
     from alembic.util.exc import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(migrations_folder()))
+    # A percent sign begins a reference to another option.
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = conn
     try:
         command.upgrade(config, "head")

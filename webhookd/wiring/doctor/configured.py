@@ -9,12 +9,17 @@ from webhookd.core.diagnosis import Finding, judge_admin_key, judge_egress, ok, 
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
 from webhookd.settings import Settings, environment_name, unknown_names
+from webhookd.wiring.checked import check
 from webhookd.wiring.doctor.patient import IMPORT_SECONDS, Patient, Session
 from webhookd.wiring.process import keys_file, load_vault
 
 
 async def names(patient: Patient) -> Sequence[Finding]:
-    """Look for settings that nobody knows."""
+    """Look for settings that nobody knows, and for values that no process takes."""
+    try:
+        check(patient.settings)
+    except SettingsError as error:
+        return [problem(error.detail, "Mend it: no process starts like this.")]
     known = [environment_name(field) for field in Settings.model_fields]
     unknown = unknown_names()
     if not unknown:

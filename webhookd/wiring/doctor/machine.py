@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import resource
+import shlex
 import socket
 from collections import Counter
 from collections.abc import Sequence
@@ -50,7 +51,23 @@ def _open_files_to_others(settings: Settings) -> list[Finding]:
                 f"`chmod 700 {folder}`",
             )
         ]
+    loose = [path for path in (folder, *kept) if _is_loose(path)]
+    if loose:
+        return [
+            warning(
+                f"The modes of {', '.join(map(str, loose))} give other accounts, or the group, more than "
+                "nothing: files are made 0600 and folders 0700.",
+                f"`chmod go-rwx {shlex.join(map(str, loose))}`",
+            )
+        ]
     return [ok("No other account may read the keys or the data.")]
+
+
+def _is_loose(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
 
 
 def _closing(path: Path, folder: Path) -> str:

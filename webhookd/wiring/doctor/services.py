@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from webhookd.adapters.store.clock import read_clock
+from webhookd.adapters.store.drivers import shown
 from webhookd.adapters.store.durability import network_file_system, postgres_settings
 from webhookd.adapters.store.migrate import newest_revision
 from webhookd.core.diagnosis import Finding, judge_broker_memory, judge_clock, ok, problem, warning
@@ -29,7 +30,7 @@ async def database(patient: Patient) -> Sequence[Finding]:
             )
         ]
     found, needed = await patient.revision(), newest_revision()
-    where = db.url.set(drivername=db.url.get_backend_name()).render_as_string()
+    where = shown(db.url)
     if found == needed:
         through = (
             " A connection pooler stands between: transactions do without named statements and settings of "

@@ -11,10 +11,13 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
+from webhookd.adapters.store.drivers.libpq import hosts_apart, shown, with_parameters
 from webhookd.adapters.store.drivers.postgresql import PostgresDriver
 from webhookd.adapters.store.drivers.server import look_at
 from webhookd.adapters.store.drivers.sqlite import SqliteDriver
 from webhookd.core.errors import SettingsError
+
+__all__ = ["Driver", "make_driver", "parse_url", "shown"]
 
 R = TypeVar("R")
 
@@ -52,8 +55,8 @@ async def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
 def parse_url(url: str) -> URL:
     """Return the URL with the driver we use. Raises SettingsError naming WEBHOOKD_DATABASE_URL."""
     try:
-        parsed = make_url(url)
-    except ArgumentError:
+        parsed = make_url(hosts_apart(url))
+    except (ArgumentError, ValueError):
         raise SettingsError(
             "WEBHOOKD_DATABASE_URL is not a database URL; "
             "use sqlite:////absolute/path.db or postgresql://user:password@host:5432/name."
@@ -67,7 +70,7 @@ def parse_url(url: str) -> URL:
             )
         return parsed.set(drivername="sqlite")
     if backend in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+asyncpg")
+        return with_parameters(parsed).set(drivername="postgresql+asyncpg")
     raise SettingsError(
         f"WEBHOOKD_DATABASE_URL: '{backend}' is not supported; use sqlite:///… or postgresql://…."
     )

@@ -24,6 +24,7 @@ from webhookd.adapters.store.drivers.faults import (
     public_error,
     sqlstate,
 )
+from webhookd.adapters.store.drivers.libpq import connect_seconds, shown
 from webhookd.core.errors import SettingsError
 
 PLANNER: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
@@ -32,7 +33,7 @@ their tables had then. Where there is no index, PostgreSQL still reads the table
 _TELL_PLANNER: Final = (
     "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in PLANNER.items())
 ).replace(":", "\\:")
-_CONNECT_SECONDS: Final = 5
+_POOL_SECONDS: Final = 5
 _COMMAND_SECONDS: Final = 30
 
 
@@ -72,7 +73,7 @@ def require_utf8(encoding: str, url: URL) -> None:
     """Raise SettingsError for an encoding in which not every text can be kept."""
     if encoding != "UTF8":
         raise SettingsError(
-            f"WEBHOOKD_DATABASE_URL: {url.render_as_string()} is encoded in {encoding}, which cannot hold "
+            f"WEBHOOKD_DATABASE_URL: {shown(url)} is encoded in {encoding}, which cannot hold "
             "every text; make the database with ENCODING 'UTF8' TEMPLATE template0."
         )
 
@@ -83,7 +84,7 @@ def careful_engine(url: URL) -> AsyncEngine:
         url,
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args={**_unnamed(), "timeout": _CONNECT_SECONDS},
+        connect_args={**_unnamed(), "timeout": connect_seconds(url)},
     )
 
 
@@ -94,10 +95,10 @@ def pool_of(url: URL, server: Server, *, most: int) -> AsyncEngine:
         url,
         pool_size=most // 2,
         max_overflow=most - most // 2,
-        pool_timeout=_CONNECT_SECONDS,
+        pool_timeout=_POOL_SECONDS,
         pool_pre_ping=False,
         hide_parameters=True,
-        connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS, **how},
+        connect_args={"timeout": connect_seconds(url), "command_timeout": _COMMAND_SECONDS, **how},
     )
     event.listen(engine.sync_engine, "handle_error", _throw_away)
     if server.pooled and not server.planned:
