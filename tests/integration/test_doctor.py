@@ -273,15 +273,16 @@ async def test_keys_and_data_others_may_read_are_found(reachable: Path) -> None:
     for path in (keys, reachable / "webhookd.db"):
         path.chmod(0o600)
     settings = {"data_dir": reachable, "encryption_keys": ""}
-    says(await only("files", **settings), Level.OK)
+    says(await only("files", **settings), Level.WARNING, str(reachable), "chmod go-rwx")
     keys.chmod(0o644)
     says(await only("files", **settings), Level.PROBLEM, str(keys), "chmod -R o-rwx")
     keys.chmod(0o600)
     (reachable / "webhookd.db").chmod(0o604)
     says(await only("files", **settings), Level.PROBLEM, "webhookd.db")
     await asyncio.to_thread(reachable.chmod, 0o700)
-    says(await only("files", **settings), Level.OK)
+    says(await only("files", **settings), Level.WARNING, "webhookd.db", "chmod go-rwx")
     (reachable / "webhookd.db").chmod(0o600)
+    says(await only("files", **settings), Level.OK)
     await asyncio.to_thread(reachable.chmod, 0o777)
     says(await only("files", **settings), Level.PROBLEM, "put files into")
 
