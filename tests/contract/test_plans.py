@@ -4,6 +4,7 @@ The plans are taken from what the store really executes, as the engine sends it,
 its own connections: on PostgreSQL they are told to go by indexes, whatever statistics say or do not say.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -25,9 +26,12 @@ from sqlalchemy import (
 from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
 from tests.contract.sending import answer, turn
 from tests.contract.work import claim, claim_one, finish, submission_of, submit, task_of
+from webhookd.adapters.store.deliveries import DeliveryFilter
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.store import Store
 from webhookd.core.execution import Progress
+from webhookd.core.listing import TaskFilter
+from webhookd.core.model import DeliveryState, TaskState
 from webhookd.core.records import Page
 from webhookd.core.replay import DeadLetterFilter
 
@@ -217,6 +221,19 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
     await check("settle strays", lambda: store.endpoints.settle_strays(NOW))
 
     assert not found, "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
+
+
+async def test_filters_of_listings_go_by_an_index_of_theirs(store: Store) -> None:
+    """Not through the whole history of the partner, which is what its own index holds."""
+    owner = await _history(store)
+    looks: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.tasks.page(owner, TaskFilter(state=TaskState.CANCELLED), Page()),
+        lambda: store.tasks.page(owner, TaskFilter(type="no.such"), Page()),
+        lambda: store.deliveries.page(owner, DeliveryFilter(state=DeliveryState.CANCELLED), Page()),
+    ]
+    for look in looks:
+        plans = await store.db.read(_plans, await _statements(store, look))
+        assert not any(re.search(r"ix_(tasks|deliveries)_partner\b", plan) for plan in plans), plans
 
 
 async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_them(store: Store) -> None:

@@ -12,7 +12,7 @@ from webhookd.core.times import to_rfc3339
 
 async def list_entries(call: Call[None, AdminListing]) -> Answer:
     """`GET /v1/audit`."""
-    entries, cursor = await call.parts.store.audit.list(call.query.partner, call.query.page)
+    entries, cursor = await call.read(call.parts.store.audit.list, call.query.partner, call.query.page)
     return page_answer([_document(entry) for entry in entries], cursor)
 
 

@@ -8,13 +8,12 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from webhookd.api.json_body import parse_json
+from webhookd.api.json_body import LARGE, parse_json
 from webhookd.api.problems import RequestTimeout, UnsupportedCoding
 from webhookd.core.errors import MalformedJson, TooLarge, UnsupportedMediaType
+from webhookd.flows.turns import Turns
 
-_JSON: Final = re.compile(
-    rb"\s*application/json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?\s*", re.IGNORECASE
-)
+_CHARSET: Final = re.compile(rb'charset[ \t]*+=[ \t]*+("?)utf-?8\1', re.IGNORECASE)
 
 
 async def read_json(
@@ -24,11 +23,14 @@ async def read_json(
     max_bytes: int,
     timeout_seconds: float,
     may_be_empty: bool,
+    parsing: Turns,
+    owner: str,
 ) -> Any:
     """Return the parsed body; None for an empty one where that is allowed.
 
     Raises TooLarge, UnsupportedMediaType, MalformedJson, RequestTimeout; ClientDisconnect where nobody
-    is left to answer.
+    is left to answer. A large body is parsed off the event loop, at `owner`'s turn (RateLimited where too
+    many wait for theirs).
     """
     body = await _read(receive, headers, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
     if not body:
@@ -38,9 +40,23 @@ async def read_json(
     if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise UnsupportedCoding("The body must not be compressed (no Content-Encoding).")
     content_type = headers.get(b"content-type", b"")
-    if content_type != b"application/json" and not _JSON.fullmatch(content_type):
+    if content_type != b"application/json" and not _is_json(content_type):
         raise UnsupportedMediaType("The body must be sent as Content-Type: application/json, in UTF-8.")
-    return parse_json(body)
+    if len(body) <= LARGE:
+        return parse_json(body)
+    await parsing.take(owner)
+    try:
+        return await asyncio.to_thread(parse_json, body)
+    finally:
+        parsing.give_back(owner)
+
+
+def _is_json(content_type: bytes) -> bool:
+    """Whether this says `application/json`, in no other charset than UTF-8 (RFC 9110 section 8.3)."""
+    media, *parameters = (part.strip(b" \t") for part in content_type.split(b";"))
+    return media.lower() == b"application/json" and all(
+        not parameter or _CHARSET.fullmatch(parameter) for parameter in parameters
+    )
 
 
 async def _read(

@@ -1,8 +1,8 @@
 """One request as a handler sees it: who calls, what was asked, and the few moves every handler needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 from starlette.types import Receive
@@ -21,9 +21,12 @@ from webhookd.core.trace import TraceContext
 B = TypeVar("B")
 Q = TypeVar("Q")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 ADMIN_OWNER: Final = "admin"
-"""Whose `Idempotency-Key`s an admin's are; no partner's id looks like it."""
+"""Whose `Idempotency-Key`s and turns an admin's are; no partner's id looks like it."""
+READ_PATIENCE_SECONDS: Final = 5.0
+"""How long a read stands in its partner's line before it is told to come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,15 @@ class Call(Generic[B, Q]):
         if partner is None:
             raise unknown_or_wrong(place, "partner", "there is no such partner")
         return partner
+
+    async def read(self, look: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Look something up in the store when it is this caller's turn. Raises RateLimited, and as `look`."""
+        turns, owner = self.parts.reads, self.caller.partner_id or ADMIN_OWNER
+        await turns.take(owner, patience_seconds=READ_PATIENCE_SECONDS)
+        try:
+            return await look(*args, **kwargs)
+        finally:
+            turns.give_back(owner)
 
     def submission_trace(self) -> TraceContext:
         """Return the place in the trace that tasks of this call are below."""

@@ -46,17 +46,16 @@ class DeadLetterListing(AdminListing):
 async def page(call: Call[None, DeadLetterListing]) -> Answer:
     """`GET /v1/dead-letters`."""
     query = call.query
-    rows, cursor = await call.parts.store.dead_letters.page(
-        call.narrowed(query.partner), query.wanted, query.page
+    rows, cursor = await call.read(
+        call.parts.store.dead_letters.page, call.narrowed(query.partner), query.wanted, query.page
     )
     return page_answer([dead_letter_document(row) for row in rows], cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/dead-letters/{id}`."""
-    letter = found(
-        await call.parts.store.dead_letters.get(call.path_params["id"], call.caller.partner_id), "dead letter"
-    )
+    look, letter_id = call.parts.store.dead_letters.get, call.path_params["id"]
+    letter = found(await call.read(look, letter_id, call.caller.partner_id), "dead letter")
     return json_answer(200, dead_letter_document(letter))
 
 

@@ -43,17 +43,16 @@ class DeliveryListing(AdminListing):
 async def page(call: Call[None, DeliveryListing]) -> Answer:
     """`GET /v1/deliveries`."""
     query = call.query
-    rows, cursor = await call.parts.store.deliveries.page(
-        call.narrowed(query.partner), query.wanted, query.page
+    rows, cursor = await call.read(
+        call.parts.store.deliveries.page, call.narrowed(query.partner), query.wanted, query.page
     )
     return page_answer([delivery_document(row) for row in rows], cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/deliveries/{id}`: with every attempt."""
-    history = found(
-        await call.parts.store.deliveries.history(call.path_params["id"], call.caller.partner_id), "delivery"
-    )
+    look, delivery_id = call.parts.store.deliveries.history, call.path_params["id"]
+    history = found(await call.read(look, delivery_id, call.caller.partner_id), "delivery")
     return json_answer(200, history_document(history))
 
 

@@ -138,9 +138,10 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     pairs = scope["headers"]
     headers: dict[bytes, bytes] = dict(pairs)
     if len(headers) != len(pairs):
-        headers.clear()
+        values: dict[bytes, list[bytes]] = {}
         for name, value in pairs:
-            headers[name] = headers[name] + b", " + value if name in headers else value
+            values.setdefault(name, []).append(value)
+        return {name: b", ".join(several) for name, several in values.items()}
     return headers
 
 

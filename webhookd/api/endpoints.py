@@ -68,15 +68,16 @@ async def create(call: Call[NewEndpoint, NoQuery]) -> Answer:
 
 async def page(call: Call[None, AdminListing]) -> Answer:
     """`GET /v1/endpoints`."""
-    rows, cursor = await call.parts.store.endpoints.page(call.narrowed(call.query.partner), call.query.page)
+    rows, cursor = await call.read(
+        call.parts.store.endpoints.page, call.narrowed(call.query.partner), call.query.page
+    )
     return page_answer([_document(call, row) for row in rows], cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/endpoints/{id}`."""
-    row = found(
-        await call.parts.store.endpoints.get(call.path_params["id"], call.caller.partner_id), "endpoint"
-    )
+    look, endpoint_id = call.parts.store.endpoints.get, call.path_params["id"]
+    row = found(await call.read(look, endpoint_id, call.caller.partner_id), "endpoint")
     return json_answer(200, _document(call, row))
 
 

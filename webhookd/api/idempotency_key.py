@@ -15,6 +15,8 @@ from webhookd.core.errors import FieldError, Invalid
 
 MAX_CHARS: Final = 255
 HEADER: Final = b"idempotency-key"
+_LONGEST: Final = 2 * MAX_CHARS + 2
+"""In quotes, each character may be escaped."""
 REPLAYED: Final = "Idempotency-Replayed"
 
 _QUOTED: Final = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
@@ -27,6 +29,8 @@ def parse_key(header: str | None) -> str | None:
     if header is None:
         return None
     text = header.strip(" \t")
+    if len(text) > _LONGEST:
+        text = ""
     quoted = _QUOTED.fullmatch(text)
     if quoted is not None:
         key = _ESCAPE.sub(r"\1", quoted[1])

@@ -65,7 +65,7 @@ async def list_keys(call: Call[None, Listing]) -> Answer:
     """`GET /v1/partners/{id}/keys`: revoked and expired ones too."""
     partner_id = call.path_params["id"]
     found(await call.parts.store.partners.get(partner_id), "partner")
-    keys, cursor = await call.parts.store.keys.list(partner_id, call.query.page)
+    keys, cursor = await call.read(call.parts.store.keys.list, partner_id, call.query.page)
     return page_answer([_document(key) for key in keys], cursor)
 
 

@@ -39,7 +39,7 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
     after_seq, after_id = (0, "") if query.after is None else _read_cursor(query.after, partner_id)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(query.wait, call.parts.options.max_wait_seconds)
-    page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
+    page = await call.read(messages.feed, partner_id, after_seq=after_seq, limit=query.limit)
     if after_seq > page.last_seq or page.after_id not in (None, after_id):
         raise _unknown_cursor()
     if not page.messages and query.wait:

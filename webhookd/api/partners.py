@@ -118,7 +118,7 @@ async def create_partner(call: Call[NewPartner, NoQuery]) -> Answer:
 
 async def list_partners(call: Call[None, Listing]) -> Answer:
     """`GET /v1/partners`."""
-    partners, cursor = await call.parts.store.partners.list(call.query.page)
+    partners, cursor = await call.read(call.parts.store.partners.list, call.query.page)
     return page_answer([_document(call, partner) for partner in partners], cursor)
 
 

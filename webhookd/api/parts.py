@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final
 
 from webhookd.adapters import entropy
 from webhookd.adapters.metrics import Metrics
@@ -14,8 +15,16 @@ from webhookd.core.facts import RequestFacts
 from webhookd.core.trace import TraceContext
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import Announcer, Bell, SubmitTasks
+from webhookd.flows.turns import Turns
 from webhookd.flows.watch import Watchers
 from webhookd.taskset import TaskSet
+
+READS_AT_ONCE: Final = 3
+"""Fewer than a database's driver has readers: the service keeps some to itself."""
+READS_OF_ONE: Final = 2
+READS_WAITING: Final = 500
+BODIES_WAITING: Final = 50
+"""Of one partner, each."""
 
 Listener = Callable[[RequestFacts], None]
 
@@ -46,7 +55,8 @@ class ApiParts:
     """Everything a handler may use. `now_ms` is the clock; `held` counts the requests that wait.
 
     `new_trace` begins a trace for a request that brought none. `new_span_id` is there where submissions have
-    spans of their own.
+    spans of their own. `reads` are the turns at the database of what partners look up; keys, readiness,
+    admission and watchers do not stand in that line. `parsing` are those at large bodies.
     """
 
     options: ApiOptions
@@ -66,3 +76,11 @@ class ApiParts:
     new_span_id: Callable[[], str] | None = None
     held: Held = field(default_factory=Held)
     leaving: Leaving = field(default_factory=Leaving)
+    reads: Turns = field(
+        default_factory=lambda: Turns(
+            at_once=READS_AT_ONCE, each=READS_OF_ONE, waiting=READS_WAITING, what="reads"
+        )
+    )
+    parsing: Turns = field(
+        default_factory=lambda: Turns(at_once=1, each=1, waiting=BODIES_WAITING, what="large bodies")
+    )

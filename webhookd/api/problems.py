@@ -16,6 +16,10 @@ from webhookd.core.errors import (
 )
 
 PROBLEM: Final = "application/problem+json"
+MOST_FIELD_ERRORS: Final = 50
+LONGEST_PATH: Final = 200
+LONGEST_MESSAGE: Final = 400
+"""What a caller sent stands in both: an answer is not to be larger than what it answers."""
 
 
 class MalformedRequest(ClientError):
@@ -54,8 +58,10 @@ class UpgradeRequired(ClientError):
     status, code, title = 426, "upgrade_required", "Upgrade Required"
 
 
-def problem_document(error: WebhookdError, *, trace_id: str) -> dict[str, Any]:
-    """Return the problem of an error; `errors` only where there are any."""
+def problem_document(
+    error: WebhookdError, *, trace_id: str, most_errors: int = MOST_FIELD_ERRORS
+) -> dict[str, Any]:
+    """Return the problem of an error; `errors` only where there are any, the first `most_errors` of them."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": error.title,
@@ -65,8 +71,20 @@ def problem_document(error: WebhookdError, *, trace_id: str) -> dict[str, Any]:
         "trace_id": trace_id,
     }
     if error.errors:
-        document["errors"] = [{"path": one.path, "message": one.message} for one in error.errors]
+        document["errors"] = field_errors(error, most=most_errors)
     return document
+
+
+def field_errors(error: WebhookdError, *, most: int = MOST_FIELD_ERRORS) -> list[dict[str, str]]:
+    """Return an error's wrong fields as documents: so many of them, and of each so much."""
+    return [
+        {"path": _shortened(one.path, LONGEST_PATH), "message": _shortened(one.message, LONGEST_MESSAGE)}
+        for one in error.errors[:most]
+    ]
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def problem_answer(error: Exception, *, trace_id: str) -> Answer:

@@ -79,7 +79,7 @@ async def create(call: Call[NewReplay, NoQuery]) -> Answer:
         finished_ms=None,
     )
     # Counted before the transaction, in which everybody else would wait for the end of the counting.
-    counted = replace(asked, matched=await call.parts.store.replays.count(asked))
+    counted = replace(asked, matched=await call.read(call.parts.store.replays.count, asked))
 
     def effect(conn: Connection) -> Answer:
         replay = create_replay(conn, counted)
@@ -92,15 +92,16 @@ async def create(call: Call[NewReplay, NoQuery]) -> Answer:
 
 async def page(call: Call[None, AdminListing]) -> Answer:
     """`GET /v1/replays`."""
-    rows, cursor = await call.parts.store.replays.page(call.narrowed(call.query.partner), call.query.page)
+    rows, cursor = await call.read(
+        call.parts.store.replays.page, call.narrowed(call.query.partner), call.query.page
+    )
     return page_answer([replay_document(row) for row in rows], cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/replays/{id}`: how far it has come."""
-    replay = found(
-        await call.parts.store.replays.get(call.path_params["id"], call.caller.partner_id), "replay"
-    )
+    look, replay_id = call.parts.store.replays.get, call.path_params["id"]
+    replay = found(await call.read(look, replay_id, call.caller.partner_id), "replay")
     return json_answer(200, replay_document(replay))
 
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from webhookd.api.answers import Answer, Reply, unstored
 from webhookd.api.auth import Authenticator
 from webhookd.api.body import read_json
-from webhookd.api.call import Call
+from webhookd.api.call import ADMIN_OWNER, Call
 from webhookd.api.caller import Caller
 from webhookd.api.edge import Exchange, exchange_of
 from webhookd.api.idempotency_key import HEADER, parse_key
@@ -22,7 +22,7 @@ from webhookd.api.parts import ApiOptions, ApiParts
 from webhookd.api.problems import WrongMethod
 from webhookd.api.rate_headers import rate_headers
 from webhookd.api.wire import Query, parse_body, parse_query
-from webhookd.core.errors import Forbidden, NotFound
+from webhookd.core.errors import Forbidden, Invalid, MalformedJson, NotFound, UrlNotAllowed
 from webhookd.core.ids import looks_like_id
 from webhookd.flows.rates import Bucket
 
@@ -47,7 +47,8 @@ class ApiRoute(Generic[B, Q]):
     where none is read (GET, DELETE); `may_be_empty` lets an empty body stand for `{}`. `max_bytes`
     picks the body's limit out of the options. `query` names every parameter known. A write takes one from
     the partner's bucket of writes, before its body is read; one that `sends` a webhook takes one of its tasks
-    too, and one that `submits` takes as many of its tasks as it has, and does so itself.
+    too, and one that `submits` takes as many of its tasks as it has, and does so itself: before its body is
+    read one must be there, and it is taken where the body is refused.
     """
 
     method: str
@@ -104,6 +105,11 @@ class Resource:
             reply = await self._reply(scope, receive, exchange)
             if exchange.keyed and isinstance(reply, Answer):
                 reply = unstored(reply)
+        except (MalformedJson, Invalid, UrlNotAllowed):
+            if exchange.partner is not None and self._submits(scope["method"]):
+                rates, now_ms = self._parts.submit.rates, self._parts.now_ms()
+                await rates.take(Bucket.TASKS, exchange.partner, 1, now_ms=now_ms)
+            raise
         finally:
             if exchange.partner is not None:
                 rates = self._parts.submit.rates
@@ -111,6 +117,10 @@ class Resource:
                 takes = () if row is None else row.takes
                 exchange.more_headers += rate_headers(rates, exchange.partner, takes, self._parts.now_ms())
         await reply.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
+
+    def _submits(self, method: str) -> bool:
+        row = self._rows.get(method)
+        return row is not None and row.submits
 
     async def _reply(self, scope: Scope, receive: Receive, exchange: Exchange) -> Reply:
         method = scope["method"]
@@ -135,12 +145,16 @@ class Resource:
             header = exchange.headers.get(HEADER)
             if header is not None and row.method == "POST":
                 key = parse_key(header.decode("latin-1"))
+            if row.submits and caller.partner is not None:
+                parts.submit.refuse_spent(caller.partner, now_ms)
             value = await read_json(
                 receive,
                 exchange.headers,
                 max_bytes=row.max_bytes(parts.options),
                 timeout_seconds=parts.options.body_timeout_seconds,
                 may_be_empty=row.may_be_empty,
+                parsing=parts.parsing,
+                owner=caller.partner_id or ADMIN_OWNER,
             )
             value = {} if value is None and row.may_be_empty else value
             body = parse_body(row.body, value)

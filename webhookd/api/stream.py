@@ -21,7 +21,7 @@ from webhookd.api.handshake import asks_for_websocket, handshake_fault, is_of_th
 from webhookd.api.held import Held
 from webhookd.api.json_body import parse_json
 from webhookd.api.parts import ApiParts
-from webhookd.api.problems import MalformedRequest, UpgradeRequired, WrongMethod
+from webhookd.api.problems import MalformedRequest, UpgradeRequired, WrongMethod, field_errors
 from webhookd.api.websocket import (
     BAD_MESSAGES,
     FORBIDDEN,
@@ -52,6 +52,8 @@ _log = structlog.get_logger(__name__)
 
 STREAM_PATH: Final = "/v1/stream"
 AUTH_SECONDS: Final = 10.0
+MOST_KEY_MESSAGE: Final = 1_024
+"""Characters of the first message where the key is in it: nobody is known yet whose time it could cost."""
 MOST_TASKS: Final = 1_000
 READ_AT_ONCE: Final = 50
 MOST_CONNECTIONS: Final = 100
@@ -257,7 +259,7 @@ class Conversation:
     async def _refuse(self, error: WebhookdError, **more: Any) -> None:
         document: dict[str, Any] = {"event": "error", "code": error.code, "detail": error.detail, **more}
         if error.errors:
-            document["errors"] = [{"path": one.path, "message": one.message} for one in error.errors]
+            document["errors"] = field_errors(error)
         await self._socket.send(document)
 
 
@@ -265,7 +267,8 @@ async def _first_key(socket: Socket) -> str:
     """Return the key of the first message. Raises Close where it does not come, or is something else."""
     try:
         async with asyncio.timeout(AUTH_SECONDS):
-            key = _parse(await socket.receive()).auth
+            text = await socket.receive()
+            key = None if len(text or "") > MOST_KEY_MESSAGE else _parse(text).auth
     except TimeoutError:
         key = None
     except WebhookdError:

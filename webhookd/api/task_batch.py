@@ -4,7 +4,10 @@ What is wrong with one item is its own result; what is wrong with the whole (siz
 the whole.
 """
 
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import Field
@@ -13,7 +16,7 @@ from webhookd.adapters.store.endpoint_settings import unknown_endpoints
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.call import Call
 from webhookd.api.idempotency_key import fingerprint, mark_replayed
-from webhookd.api.problems import problem_document
+from webhookd.api.problems import MOST_FIELD_ERRORS, problem_document
 from webhookd.api.receipts import shown_to
 from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
@@ -25,7 +28,11 @@ from webhookd.core.submission import Submission
 from webhookd.core.trace import TraceContext
 
 MAX_TASKS: Final = 1_000
+MOST_ERRORS: Final = 1_000
+"""Wrong fields named in one answer."""
+AT_A_STRETCH_SECONDS: Final = 0.01
 
+T = TypeVar("T")
 Result = NewTask | ClientError
 
 
@@ -39,12 +46,15 @@ class BatchBody(Body):
 async def submit_batch(call: Call[BatchBody, NoQuery]) -> Answer:
     """`POST /v1/tasks/batch`."""
     partner = await call.acting_partner(_named_partner(call))
-    bodies = [_item(item, index) for index, item in enumerate(call.body.tasks)]
+    bodies = [_item(item, index) async for index, item in letting_others(call.body.tasks)]
     unknown = await _unknown_endpoints(call, partner, bodies)
     trace = call.submission_trace()
-    results = [_result(call, partner, body, unknown, index, trace=trace) for index, body in enumerate(bodies)]
+    results = [
+        _result(call, partner, body, unknown, index, trace=trace)
+        async for index, body in letting_others(bodies)
+    ]
     tasks = tuple(result for result in results if isinstance(result, NewTask))
-    layout = [None if isinstance(result, NewTask) else _refused(call, result) for result in results]
+    layout = _layout(call, results)
     if not tasks:
         return json_answer(202, {"results": layout})
     accepted = await call.parts.submit.submit(
@@ -87,18 +97,18 @@ def _item(item: Any, index: int) -> TaskBody | Invalid:
 
 async def _unknown_endpoints(
     call: Call[BatchBody, NoQuery], partner: Partner, bodies: list[TaskBody | Invalid]
-) -> list[str]:
+) -> frozenset[str]:
     wanted = {one for body in bodies if isinstance(body, TaskBody) for one in body.endpoints or ()}
     if not wanted:
-        return []
-    return await call.parts.store.db.read(unknown_endpoints, partner.id, sorted(wanted))
+        return frozenset()
+    return await call.parts.store.db.read(unknown_endpoints, partner.id, wanted)
 
 
 def _result(
     call: Call[BatchBody, NoQuery],
     partner: Partner,
     body: TaskBody | Invalid,
-    unknown: list[str],
+    unknown: frozenset[str],
     index: int,
     *,
     trace: TraceContext,
@@ -130,8 +140,29 @@ def _result(
         return error
 
 
-def _refused(call: Call[BatchBody, NoQuery], error: ClientError) -> dict[str, Any]:
-    return {"status": error.status, "error": problem_document(error, trace_id=call.trace.trace_id)}
+def _layout(call: Call[BatchBody, NoQuery], results: list[Result]) -> list[dict[str, Any] | None]:
+    """Return the refusals in their places. Together they name MOST_ERRORS fields, and each one."""
+    layout: list[dict[str, Any] | None] = []
+    left = MOST_ERRORS
+    for result in results:
+        if isinstance(result, NewTask):
+            layout.append(None)
+            continue
+        most = min(MOST_FIELD_ERRORS, max(1, left))
+        left -= len(result.errors[:most])
+        problem = problem_document(result, trace_id=call.trace.trace_id, most_errors=most)
+        layout.append({"status": result.status, "error": problem})
+    return layout
+
+
+async def letting_others(items: Sequence[T]) -> AsyncIterator[tuple[int, T]]:
+    """Enumerate, and let the event loop serve others every AT_A_STRETCH_SECONDS."""
+    stop_at = monotonic() + AT_A_STRETCH_SECONDS
+    for index, item in enumerate(items):
+        if monotonic() >= stop_at:
+            await asyncio.sleep(0)
+            stop_at = monotonic() + AT_A_STRETCH_SECONDS
+        yield index, item
 
 
 def _answer(call: Call[BatchBody, NoQuery], layout: list[Any], tasks: list[Task]) -> Answer:

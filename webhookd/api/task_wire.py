@@ -1,6 +1,6 @@
 """The body of a submission, and its rules: from JSON to the `NewTask` the store takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
@@ -22,6 +22,7 @@ from webhookd.taskset.definition import TaskDefinition
 MAX_METADATA_KEYS: Final = 50
 MAX_METADATA_BYTES: Final = 16_384
 MAX_ENDPOINTS: Final = 50
+MAX_EVENTS: Final = 50
 LATEST_RUN_MS: Final = 366 * 86_400_000
 """How far ahead `run_at` and `expires_at` may lie: a year and a day."""
 
@@ -45,7 +46,7 @@ class TaskBody(Body):
     input: Any = Field(default_factory=dict)
     callback_url: str | None = None
     endpoints: list[str] | None = Field(None, max_length=MAX_ENDPOINTS)
-    events: list[Event] | None = Field(None, min_length=1)
+    events: list[Event] | None = Field(None, min_length=1, max_length=MAX_EVENTS)
     metadata: dict[str, Any] | None = None
     priority: PriorityName = "normal"
     run_at: Time | None = None
@@ -77,7 +78,6 @@ def new_task(
     if definition is None:
         errors.append(FieldError(path=json_path((*at, "type")), message=_unknown_type(body.type, task_types)))
     else:
-        errors += _input_errors(body, definition, at)
         input_json = orjson.dumps(body.input).decode()
         if len(input_json) > max_input_bytes:
             errors.append(
@@ -85,6 +85,8 @@ def new_task(
                     path=json_path((*at, "input")), message=f"is larger than {max_input_bytes:,} bytes"
                 )
             )
+        else:
+            errors += _input_errors(body, definition, at)
     metadata_json = orjson.dumps(body.metadata or {}).decode()
     errors += _metadata_errors(body, metadata_json, at)
     errors += _time_errors(body, now_ms, at)
@@ -159,7 +161,7 @@ def as_accepted(task: NewTask) -> Task:
     )
 
 
-def unknown_endpoint_errors(body: TaskBody, unknown: Sequence[str], at: Steps = ()) -> list[FieldError]:
+def unknown_endpoint_errors(body: TaskBody, unknown: frozenset[str], at: Steps = ()) -> list[FieldError]:
     """Return an error for each of the body's endpoints that is among the unknown."""
     return [
         FieldError(path=json_path((*at, "endpoints", index)), message="there is no such endpoint")
@@ -185,6 +187,7 @@ def _metadata_errors(body: TaskBody, metadata_json: str, at: Steps) -> Iterator[
         return
     if len(body.metadata) > MAX_METADATA_KEYS:
         yield FieldError(path=json_path((*at, "metadata")), message=f"has over {MAX_METADATA_KEYS} names")
+        return
     if len(metadata_json.encode()) > MAX_METADATA_BYTES:
         yield FieldError(path=json_path((*at, "metadata")), message=f"is over {MAX_METADATA_BYTES:,} bytes")
     for name, value in body.metadata.items():

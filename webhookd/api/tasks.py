@@ -89,7 +89,7 @@ async def show_task(call: Call[None, TaskQuery]) -> Answer:
     """`GET /v1/tasks/{id}`; with `wait` it is held until there is news."""
     task_id, query = call.path_params["id"], call.query
     if not query.wait:
-        task = found(await call.parts.store.tasks.get(task_id, call.caller.partner_id), "task")
+        task = found(await call.read(call.parts.store.tasks.get, task_id, call.caller.partner_id), "task")
         return task_answer(call, task, status=200)
     seconds = min(query.wait, call.parts.options.max_wait_seconds)
     snapshot = await hold(call, task_id, seconds=seconds, enough=query.satisfied_by)
@@ -100,7 +100,9 @@ async def list_tasks(call: Call[None, TaskListing]) -> Answer:
     """`GET /v1/tasks`."""
     query = call.query
     wanted = TaskFilter(state=query.state, type=query.type, since_ms=query.since, until_ms=query.until)
-    page, cursor = await call.parts.store.tasks.page(call.narrowed(query.partner), wanted, query.page)
+    page, cursor = await call.read(
+        call.parts.store.tasks.page, call.narrowed(query.partner), wanted, query.page
+    )
     base_url = call.parts.options.base_url
     return page_answer([task_document(task, base_url=base_url) for task in page], cursor)
 

@@ -12,13 +12,15 @@ from webhookd.core.timeline import History, entry_document, in_order, sending_en
 async def show_timeline(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/tasks/{id}/timeline`."""
     traces, task_id = call.parts.store.traces, call.path_params["id"]
-    return json_answer(200, _document(found(await traces.of_task(task_id, call.caller.partner_id), "task")))
+    return json_answer(
+        200, _document(found(await call.read(traces.of_task, task_id, call.caller.partner_id), "task"))
+    )
 
 
 async def show_trace(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/traces/{id}`: by the trace's own id, or that of a task, message or delivery in it."""
     traces = call.parts.store.traces
-    trace = found(await traces.find(call.path_params["id"], call.caller.partner_id), "trace")
+    trace = found(await call.read(traces.find, call.path_params["id"], call.caller.partner_id), "trace")
     return json_answer(
         200,
         {

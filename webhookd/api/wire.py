@@ -5,6 +5,7 @@ The models themselves stand beside the routes they belong to.
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,8 @@ from webhookd.core.times import parse_rfc3339
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 MAX_FIELD_ERRORS: Final = 50
+MOST_COMPLAINTS: Final = 1_000
+"""More of pydantic's are not put into words: that costs ten times what finding them did."""
 MAX_QUERY_FIELDS: Final = 50
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -62,6 +65,12 @@ class AdminListing(Listing):
 
 def parse_body(model: type[M], value: Any, *, at: Sequence[int | str] = ()) -> M:
     """Return the model of a parsed JSON value, which stands `at` these steps in the body. Raises Invalid."""
+    if isinstance(value, dict) and len(value) > MAX_FIELD_ERRORS + len(model.model_fields):
+        unknown = islice((name for name in value if name not in model.model_fields), MAX_FIELD_ERRORS)
+        raise Invalid(
+            "The body is not valid.",
+            errors=[FieldError(path=json_path((*at, name)), message="is not known here") for name in unknown],
+        )
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -123,6 +132,9 @@ _MESSAGES: Final[Mapping[str, str]] = {
 
 def _invalid(detail: str, error: ValidationError, at: Sequence[int | str] = ()) -> Invalid:
     """Return pydantic's complaints as ours, at most MAX_FIELD_ERRORS of them."""
+    if error.error_count() > MOST_COMPLAINTS:
+        message = f"is wrong in {error.error_count():,} places"
+        return Invalid(detail, errors=[FieldError(path=json_path(at), message=message)])
     details = error.errors(include_url=False, include_context=False, include_input=False)
     return Invalid(detail, errors=[_field_error(one, at) for one in details[:MAX_FIELD_ERRORS]])
 

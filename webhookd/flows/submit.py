@@ -138,6 +138,16 @@ class SubmitTasks:
             retry_after_seconds=taken.retry_seconds,
         )
 
+    def refuse_spent(self, partner: Partner, now_ms: int) -> None:
+        """Raise RateLimited where not one more task would be let in: before its body costs anything."""
+        seen = self.rates.look(Bucket.TASKS, partner, now_ms=now_ms)
+        if seen.remaining < 1:
+            rate = self.rates.rate(Bucket.TASKS, partner)
+            raise RateLimited(
+                f"This partner may submit {rate.per_second:g} tasks a second, and {rate.burst} at once.",
+                retry_after_seconds=seen.full_seconds - (rate.burst - 1) / rate.per_second,
+            )
+
     async def submit(self, partner: Partner, submission: Submission) -> Accepted:
         """Take a submission in, whole or not at all; it counts as many as it has tasks.
 

@@ -17,6 +17,8 @@ from webhookd.core.errors import FieldError, Invalid
 Isolation = Literal["thread", "process"]
 
 MAX_FIELD_ERRORS: Final = 50
+MOST_COMPLAINTS: Final = 1_000
+"""More of pydantic's are not put into words: that costs ten times what finding them did."""
 SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -73,6 +75,9 @@ class TaskDefinition:
         try:
             return self.input_adapter.validate_json(to_json(raw))
         except ValidationError as error:
+            if error.error_count() > MOST_COMPLAINTS:
+                message = f"is wrong in {error.error_count():,} places"
+                raise _invalid([FieldError(path="$.input", message=message)]) from None
             details = error.errors(include_url=False, include_context=False, include_input=False)
             raise _invalid([_field_error(raw, one) for one in details[:MAX_FIELD_ERRORS]]) from None
         except PydanticSerializationError:

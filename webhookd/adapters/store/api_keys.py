@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import Connection, Row, func, or_, select
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.partners import read_partner
 from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.schema import api_keys, partners
@@ -82,13 +83,12 @@ def read_keys(conn: Connection, partner_id: str | None, page: Page) -> tuple[lis
         select(api_keys)
         .where(api_keys.c.partner_id.is_not_distinct_from(partner_id))
         .order_by(api_keys.c.id.desc())
-        .limit(page.limit + 1)
     )
     if page.cursor is not None:
         statement = statement.where(api_keys.c.id < page.cursor)
-    rows = conn.execute(statement).all()
-    found = [_key_from(row) for row in rows[: page.limit]]
-    return found, found[-1].id if len(rows) > page.limit else None
+    rows, more = read_page(conn, statement, page.limit)
+    found = [_key_from(row) for row in rows]
+    return found, found[-1].id if more else None
 
 
 def revoke_key(conn: Connection, key_id: str, *, now_ms: int) -> ApiKey | None:

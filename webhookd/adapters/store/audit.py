@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.schema import api_keys, audit
 from webhookd.core import ids
 from webhookd.core.records import Page
@@ -60,14 +61,12 @@ def add(
 def read_entries(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[AuditEntry], str | None]:
     """Return entries, newest first, and the cursor of the next page. `partner_id` None is all partners'."""
     named = audit.outerjoin(api_keys, api_keys.c.id == audit.c.actor)
-    statement = (
-        select(audit, api_keys.c.name).select_from(named).order_by(audit.c.id.desc()).limit(page.limit + 1)
-    )
+    statement = select(audit, api_keys.c.name).select_from(named).order_by(audit.c.id.desc())
     if partner_id is not None:
         statement = statement.where(audit.c.partner_id == partner_id)
     if page.cursor is not None:
         statement = statement.where(audit.c.id < page.cursor)
-    rows = conn.execute(statement).all()
+    rows, more = read_page(conn, statement, page.limit)
     entries = [
         AuditEntry(
             id=row.id,
@@ -79,9 +78,9 @@ def read_entries(conn: Connection, partner_id: str | None, page: Page) -> tuple[
             actor_name=row.name or None,
             detail=orjson.loads(row.detail),
         )
-        for row in rows[: page.limit]
+        for row in rows
     ]
-    return entries, entries[-1].id if len(rows) > page.limit else None
+    return entries, entries[-1].id if more else None
 
 
 class Audit:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, or_, select, text
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.paging import MAX_PAGE_BYTES, row_bytes
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
 from webhookd.adapters.store.tasks import TaskMoves
@@ -45,8 +46,18 @@ def list_dead_letters(
     """
     before = None if page.cursor is None else _read_cursor(page.cursor)
     found = read_dead_letters(conn, partner_id, wanted, Bounds(before=before), limit=page.limit + 1)
-    shown = found[: page.limit]
-    return shown, f"{shown[-1].at_ms}.{shown[-1].id}" if len(found) > page.limit else None
+    shown = _fitting(found[: page.limit])
+    return shown, f"{shown[-1].at_ms}.{shown[-1].id}" if len(found) > len(shown) else None
+
+
+def _fitting(letters: list[DeadLetter]) -> list[DeadLetter]:
+    """Return as many as a page has room for, one at least."""
+    left = MAX_PAGE_BYTES
+    for count, letter in enumerate(letters):
+        left -= row_bytes((letter.url, letter.last_error))
+        if left < 0 and count:
+            return letters[:count]
+    return letters
 
 
 def read_dead_letters(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, select
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
+from webhookd.adapters.store.paging import first_id, read_page
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.rows import delivery_from, names, select_deliveries
 from webhookd.adapters.store.rowset import among
@@ -17,8 +18,6 @@ from webhookd.adapters.store.schema import attempts, deliveries, endpoints, mess
 from webhookd.core import ids
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
 from webhookd.core.records import Attempt, Delivery, Page
-
-_NO_ENTROPY = bytes(ids.ENTROPY_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +121,13 @@ def list_deliveries(
         statement = statement.where(deliveries.c.endpoint_id == wanted.endpoint_id)
     if wanted.task_id is not None:
         statement = statement.where(deliveries.c.task_id == wanted.task_id)
-    # Ids begin with the time they were made at, so the index that orders the page bounds it too.
     if wanted.since_ms is not None:
-        statement = statement.where(deliveries.c.id >= _first_id(wanted.since_ms))
+        statement = statement.where(deliveries.c.id >= first_id(ids.DELIVERY, wanted.since_ms))
     if wanted.until_ms is not None:
-        statement = statement.where(deliveries.c.id < _first_id(wanted.until_ms))
-    rows = conn.execute(statement.order_by(deliveries.c.id.desc()).limit(page.limit + 1)).all()
-    found = [delivery_from(row) for row in rows[: page.limit]]
-    return found, found[-1].id if len(rows) > page.limit else None
+        statement = statement.where(deliveries.c.id < first_id(ids.DELIVERY, wanted.until_ms))
+    rows, more = read_page(conn, statement.order_by(deliveries.c.id.desc()), page.limit)
+    found = [delivery_from(row) for row in rows]
+    return found, found[-1].id if more else None
 
 
 def cancel_delivery(
@@ -190,10 +188,6 @@ def _one(delivery_id: str, partner_id: str | None) -> Select[Any]:
 
 def _owned(statement: Select[Any], partner_id: str | None) -> Select[Any]:
     return statement if partner_id is None else statement.where(deliveries.c.partner_id == partner_id)
-
-
-def _first_id(ms: int) -> str:
-    return ids.make_id(ids.DELIVERY, now_ms=max(ms, 0), entropy=_NO_ENTROPY)
 
 
 def _attempt_from(row: Row[Any]) -> Attempt:

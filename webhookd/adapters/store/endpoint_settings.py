@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
 from webhookd.adapters.store.lanes.rows import pace_from_text
+from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.rows import endpoint_from, names_json
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import endpoints, lanes, partners
@@ -75,17 +76,17 @@ def list_endpoints(
     conn: Connection, partner_id: str | None, page: Page
 ) -> tuple[list[PacedEndpoint], str | None]:
     """Return a page of endpoints, newest first, and the cursor of the next page or None."""
-    statement = _owned(_select_paced(), partner_id).order_by(endpoints.c.id.desc()).limit(page.limit + 1)
+    statement = _owned(_select_paced(), partner_id).order_by(endpoints.c.id.desc())
     if page.cursor is not None:
         statement = statement.where(endpoints.c.id < page.cursor)
-    rows = conn.execute(statement).all()
-    shown = [_paced_from(row) for row in rows[: page.limit]]
-    return shown, shown[-1].endpoint.id if len(rows) > page.limit else None
+    rows, more = read_page(conn, statement, page.limit)
+    shown = [_paced_from(row) for row in rows]
+    return shown, shown[-1].endpoint.id if more else None
 
 
-def unknown_endpoints(conn: Connection, partner_id: str, endpoint_ids: Iterable[str]) -> list[str]:
-    """Return those of the ids that name no endpoint of this partner."""
-    wanted = sorted(set(endpoint_ids))
+def unknown_endpoints(conn: Connection, partner_id: str, endpoint_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of the ids that name no endpoint of this partner; there may be tens of thousands."""
+    wanted = frozenset(endpoint_ids)
     known = conn.execute(
         select(endpoints.c.id).where(
             among(conn, endpoints.c.id, wanted),
@@ -93,8 +94,7 @@ def unknown_endpoints(conn: Connection, partner_id: str, endpoint_ids: Iterable[
             endpoints.c.deleted_ms.is_(None),
         )
     )
-    found = {row.id for row in known}
-    return [endpoint_id for endpoint_id in wanted if endpoint_id not in found]
+    return wanted - {row.id for row in known}
 
 
 def change_endpoint(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.rows import message_from
 from webhookd.adapters.store.schema import feeds, messages
 from webhookd.core.records import Message
@@ -40,12 +41,12 @@ class Messages:
 def read_feed(conn: Connection, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
     """Return the partner's next messages, oldest first. A partner without any has `last_seq` 0."""
     last_seq = conn.execute(select(feeds.c.last_seq).where(feeds.c.partner_id == partner_id)).scalar() or 0
-    rows = conn.execute(
+    statement = (
         select(messages)
         .where(messages.c.partner_id == partner_id, messages.c.seq > after_seq)
         .order_by(messages.c.seq)
-        .limit(limit)
     )
+    rows, _ = read_page(conn, statement, limit)
     after = select(messages.c.id).where(messages.c.partner_id == partner_id, messages.c.seq == after_seq)
     return FeedPage(
         messages=tuple(message_from(row) for row in rows),

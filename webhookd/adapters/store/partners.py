@@ -6,6 +6,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.rows import partner_from
 from webhookd.adapters.store.schema import partners
 from webhookd.core.errors import Conflict, FieldError
@@ -58,12 +59,12 @@ def lock_partner(conn: Connection, partner_id: str) -> None:
 
 def read_partners(conn: Connection, page: Page) -> tuple[list[Partner], str | None]:
     """Return partners, newest first, and the cursor of the next page."""
-    statement = select(partners).order_by(partners.c.id.desc()).limit(page.limit + 1)
+    statement = select(partners).order_by(partners.c.id.desc())
     if page.cursor is not None:
         statement = statement.where(partners.c.id < page.cursor)
-    rows = conn.execute(statement).all()
-    found = [partner_from(row) for row in rows[: page.limit]]
-    return found, found[-1].id if len(rows) > page.limit else None
+    rows, more = read_page(conn, statement, page.limit)
+    found = [partner_from(row) for row in rows]
+    return found, found[-1].id if more else None
 
 
 def _name_taken(name: str) -> Conflict:

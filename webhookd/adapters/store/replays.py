@@ -17,6 +17,7 @@ from webhookd.adapters.store.dead_letters import (
     count_replayable,
     read_dead_letters,
 )
+from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.schema import partners, replays
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.records import Page
@@ -83,12 +84,12 @@ def get_replay(conn: Connection, replay_id: str, partner_id: str | None) -> Repl
 
 def list_replays(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[Replay], str | None]:
     """Return a page of replays, newest first, and the cursor of the next page or None."""
-    statement = _owned(select(replays), partner_id).order_by(replays.c.id.desc()).limit(page.limit + 1)
+    statement = _owned(select(replays), partner_id).order_by(replays.c.id.desc())
     if page.cursor is not None:
         statement = statement.where(replays.c.id < page.cursor)
-    found = [_replay_from(row) for row in conn.execute(statement)]
-    shown = found[: page.limit]
-    return shown, shown[-1].id if len(found) > page.limit else None
+    rows, more = read_page(conn, statement, page.limit)
+    found = [_replay_from(row) for row in rows]
+    return found, found[-1].id if more else None
 
 
 def running_replays(conn: Connection) -> list[Replay]:

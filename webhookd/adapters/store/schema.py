@@ -158,6 +158,8 @@ tasks = Table(
     _partial("ix_tasks_dead", "dead_ms", "id", where="dead_ms IS NOT NULL"),
     _partial("ix_tasks_dead_partner", "partner_id", "dead_ms", "id", where="dead_ms IS NOT NULL"),
     Index("ix_tasks_partner", "partner_id", "id"),
+    Index("ix_tasks_partner_state", "partner_id", "state", "id"),
+    Index("ix_tasks_partner_type", "partner_id", "type", "id"),
 )
 
 task_bodies = Table(
@@ -258,6 +260,7 @@ deliveries = Table(
     ),
     Index("ix_deliveries_task", "task_id"),
     Index("ix_deliveries_partner", "partner_id", "id"),
+    Index("ix_deliveries_partner_state", "partner_id", "state", "id"),
     Index("ix_deliveries_endpoint", "endpoint_id", "id"),
 )
 

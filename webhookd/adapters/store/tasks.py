@@ -9,9 +9,11 @@ from sqlalchemy import Connection, Select, Text, select
 
 from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.ends import Ends, read_tasks, write_bodies
+from webhookd.adapters.store.paging import first_id, read_page
 from webhookd.adapters.store.rows import counts_from, select_counts, select_tasks, task_from
 from webhookd.adapters.store.rowset import among, pack, rowset
 from webhookd.adapters.store.schema import deliveries, runs, tasks
+from webhookd.core import ids
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TASKS, TaskMove, TaskState
 from webhookd.core.records import DeliveryCounts, Page, Run, Task
@@ -44,7 +46,7 @@ def list_tasks(
     conn: Connection, partner_id: str | None, wanted: TaskFilter, page: Page
 ) -> tuple[list[Task], str | None]:
     """Return a page of tasks, newest first, and the cursor of the next page or None."""
-    statement = _owned(select_tasks(), partner_id).order_by(tasks.c.id.desc()).limit(page.limit + 1)
+    statement = _owned(select_tasks(), partner_id).order_by(tasks.c.id.desc())
     if page.cursor is not None:
         statement = statement.where(tasks.c.id < page.cursor)
     if wanted.state is not None:
@@ -52,12 +54,12 @@ def list_tasks(
     if wanted.type is not None:
         statement = statement.where(tasks.c.type == wanted.type)
     if wanted.since_ms is not None:
-        statement = statement.where(tasks.c.created_ms >= wanted.since_ms)
+        statement = statement.where(tasks.c.id >= first_id(ids.TASK, wanted.since_ms))
     if wanted.until_ms is not None:
-        statement = statement.where(tasks.c.created_ms < wanted.until_ms)
-    found = [task_from(row) for row in conn.execute(statement)]
-    shown = _counted(conn, found[: page.limit])
-    return shown, shown[-1].id if len(found) > page.limit else None
+        statement = statement.where(tasks.c.id < first_id(ids.TASK, wanted.until_ms))
+    rows, more = read_page(conn, statement, page.limit)
+    shown = _counted(conn, [task_from(row) for row in rows])
+    return shown, shown[-1].id if more else None
 
 
 def versions(conn: Connection, task_ids: Iterable[str]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from webhookd.core.errors import SettingsError
 
 R = TypeVar("R")
 
-READERS = 3
+READERS = 5
 _MINIMUM_SQLITE = (3, 35, 0)
 _BUSY_SECONDS = 10
 
