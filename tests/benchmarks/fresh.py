@@ -11,7 +11,14 @@ from typing import Final
 import asyncpg
 import httpx
 
-from tests.benchmarks.installation import Installation, ask_api, installation, make_partner, sink, wait_for
+from tests.benchmarks.installation import (
+    Installation,
+    installation,
+    make_partner,
+    sink,
+    sink_counts,
+    wait_for,
+)
 
 TABLES: Final = ("tasks", "task_bodies", "deliveries", "messages", "runs", "attempts")
 _BATCH: Final = 100
@@ -79,7 +86,7 @@ def measure(*, by_index: bool, restored: int, tasks: int, per_second: float) -> 
 def _submit(made: Installation, key: str, url: str, *, tasks: int, per_second: float) -> None:
     """Submit at a steady rate, or as fast as it is taken in; return once all is delivered and recorded."""
     task = {"type": "demo.echo", "input": {"order": "42"}, "callback_url": url}
-    started = time.monotonic()
+    started, already = time.monotonic(), sink_counts(url)["posts"]
     with httpx.Client(
         base_url=made.api_url, headers={"Authorization": f"Bearer {key}"}, timeout=60
     ) as client:
@@ -87,14 +94,17 @@ def _submit(made: Installation, key: str, url: str, *, tasks: int, per_second: f
             count = min(_BATCH, tasks - start)
             time.sleep(max(0.0, started + start / per_second - time.monotonic()))
             client.post("/v1/tasks/batch", json={"tasks": [task] * count}).raise_for_status()
-    wait_for(lambda: _ended(made.api_url, key), 600, "the records", every=0.2)
+    wait_for(lambda: sink_counts(url)["posts"] - already >= tasks, 1_200, "the deliveries", every=0.2)
+    database_url = made.environment["WEBHOOKD_DATABASE_URL"]
+    wait_for(lambda: asyncio.run(_pending(database_url)) == 0, 60, "their records", every=0.1)
 
 
-def _ended(api_url: str, key: str) -> bool:
-    return not any(
-        ask_api(api_url, key, f"/v1/{what}&limit=1")["data"]
-        for what in ("tasks?state=queued", "tasks?state=running", "deliveries?state=pending")
-    )
+async def _pending(database_url: str) -> int:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("SET enable_seqscan = off")
+    count: int = await connection.fetchval("SELECT count(*) FROM deliveries WHERE state = 'pending'")
+    await connection.close()
+    return count
 
 
 async def _execute(database_url: str, *statements: str) -> None:
