@@ -21,6 +21,8 @@ from webhookd.wiring.checked import checked_settings
 
 PING_SECONDS: Final = 20.0
 """Between two pings of a WebSocket, and how long the answer to one may take."""
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long an idle connection is kept: longer than proxies keep theirs, or they would use one just closed."""
 UNREAD_SECONDS: Final = 60
 """How long a client may leave unread what was sent: closing alone waits for it without end."""
 
@@ -73,7 +75,7 @@ class Server(uvicorn.Server):
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds)),
             http=HttpConnection,
             ws=StreamConnection,

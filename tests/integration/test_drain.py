@@ -27,7 +27,8 @@ async def test_api_that_drains_is_not_ready_and_serves_and_then_ends(
         async with httpx.AsyncClient(base_url=live.url, trust_env=False) as stranger:  # a new connection
             assert (await stranger.get("/healthz")).status_code == 200
         task = await partner.submit()
-        assert (await partner.http.get(f"/v1/tasks/{task['id']}")).status_code == 200
+        shown = await partner.http.get(f"/v1/tasks/{task['id']}")
+        assert (shown.status_code, shown.headers["connection"]) == (200, "close")  # nobody keeps it for later
         await asyncio.wait_for(live.serving, 30)
         with pytest.raises(httpx.TransportError):
             await partner.http.get("/healthz")

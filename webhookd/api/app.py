@@ -71,6 +71,7 @@ def create_app(
         Router(routes, redirect_slashes=False, default=_nothing_here),
         listeners=parts.listeners,
         new_trace=parts.new_trace,
+        leaving=parts.leaving,
     )
 
 

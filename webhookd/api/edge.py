@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhookd.adapters import entropy
 from webhookd.api.answers import Headers, unstored
-from webhookd.api.parts import Listener
+from webhookd.api.parts import Leaving, Listener
 from webhookd.api.problems import problem_answer, public
 from webhookd.core import trace
 from webhookd.core.errors import ServiceError, WebhookdError
@@ -68,10 +68,12 @@ class Edge:
         *,
         listeners: Sequence[Listener],
         new_trace: Callable[[], TraceContext] = entropy.new_trace,
+        leaving: Leaving,
     ) -> None:
         self._app = app
         self._listeners = tuple(listeners)
         self._new_trace = new_trace
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""
@@ -87,6 +89,8 @@ class Edge:
             headers=headers,
         )
         exchange.more_headers += [NOSNIFF, (b"traceparent", exchange.trace.header().encode())]
+        if self._leaving.begun:  # so that no proxy keeps a connection that is soon to close
+            exchange.more_headers.append((b"connection", b"close"))
         scope[SCOPE_KEY] = exchange
 
         async def watched_send(message: Message) -> None:
