@@ -6,12 +6,15 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import uvicorn
 
 from webhookd.adapters.telemetry import configure_logging
+from webhookd.api.client_address import parse_proxies
 from webhookd.api.connection import HttpConnection
+from webhookd.api.crowd import Crowd, most_connections
 from webhookd.api.stream_connection import StreamConnection
 from webhookd.core.errors import SettingsError, WebhookdError
 from webhookd.loops import allow_many_files, keep_files_private, loop_factory, settle_collector
@@ -67,6 +70,7 @@ class Server(uvicorn.Server):
     """uvicorn with our own signals: its own would end the process by the signal, not with exit code 0."""
 
     def __init__(self, api: ApiProcess, settings: Settings) -> None:
+        crowd = Crowd(most=most_connections(), trusted=parse_proxies(settings.trusted_proxies))
         config = uvicorn.Config(
             api.app,
             log_config=None,
@@ -77,7 +81,7 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds)),
-            http=HttpConnection,
+            http=partial(HttpConnection, crowd=crowd),  # type: ignore[arg-type]  # only ever called
             ws=StreamConnection,
             ws_max_size=131_072,  # a thousand task ids with a version each
             ws_ping_interval=PING_SECONDS,
@@ -85,6 +89,7 @@ class Server(uvicorn.Server):
             ws_per_message_deflate=False,  # some 40 KB a connection, for messages of one or two
         )
         super().__init__(config)
+        self.crowd = crowd
         self._watchers = api.watchers
         self._leaving = api.leaving
         self._drain_seconds = settings.drain_seconds

@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -314,3 +314,24 @@ async def test_stopping_tells_those_who_were_not_let_in_yet_too(live: Live) -> N
         code, reason = await client.close_code()
         assert (code, bool(reason)) == (1012, True)
     await asyncio.wait_for(live.serving, 30)
+
+
+async def test_idle_connections_beyond_the_files_of_the_process_shut_nobody_out(live: Live) -> None:
+    live.server.crowd.bound(8)
+    partner = await live.partner()
+    async with AsyncExitStack() as stack:
+        idle = [await stack.enter_async_context(raw(live)) for _ in range(30)]
+        assert await idle[0].rest() == b""
+        for _ in range(3):
+            assert (await partner.http.get("/v1/tasks")).status_code == 200
+        await idle[-1].send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await idle[-1].answer())[0] == 200
+
+
+async def test_answer_that_is_left_unread_is_cut_off(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "UNREAD_SECONDS", 0.3)
+    async with raw(live) as client:
+        client.writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio has no other way
+        await client.send(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 60)
+        await until(lambda: not live.server.server_state.connections, what="the end of the connection")

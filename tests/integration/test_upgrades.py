@@ -26,6 +26,7 @@ from tests.conftest import missing
 from tests.integration.live_api import ADMIN_KEY, Live
 from tests.integration.test_connections import CLOSE, Raw, frame, raw
 from webhookd.api.connection import HttpConnection
+from webhookd.api.crowd import Crowd
 from webhookd.api.stream_connection import StreamConnection
 
 STOLEN = b"DELETE /stolen HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -88,7 +89,9 @@ async def app_sees(segments: Iterable[bytes]) -> list[Seen]:
     config = uvicorn.Config(app, log_config=None, lifespan="off", http=HttpConnection, ws=StreamConnection)
     config.load()
     state, transport = ServerState(), Transport()
-    connection = HttpConnection(config, state, {}, asyncio.get_running_loop())
+    connection = HttpConnection(
+        config, state, {}, asyncio.get_running_loop(), crowd=Crowd(most=1_000, trusted=())
+    )
     connection.connection_made(transport)
     for segment in segments:
         connection.data_received(segment)

@@ -53,5 +53,11 @@ def client_address(peer: str | None, headers: Mapping[bytes, bytes], trusted: Se
     return str(address)
 
 
+def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether a connection comes from one of the operator's proxies."""
+    address = None if peer is None else parse_address(peer)
+    return address is not None and _is_trusted(address, trusted)
+
+
 def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
     return any(address in network for network in trusted)

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webhookd.adapters.entropy import new_trace
 from webhookd.api.answering import Answering
+from webhookd.api.crowd import Crowd
 from webhookd.api.handshake import asks_for_websocket, handshake_fault
 from webhookd.api.problems import HeadTooLarge, MalformedRequest, RequestTimeout, WrongMethod, problem_answer
 from webhookd.core.errors import WebhookdError
@@ -30,6 +31,8 @@ _log = structlog.get_logger(__name__)
 
 HEAD_SECONDS: Final = 15.0
 """From the connection, or the first byte of a further request, to the end of the head."""
+UNREAD_SECONDS: Final = 60.0
+"""From the moment a client falls behind to when it has read all but the last of what was written."""
 MOST_HEAD_BYTES: Final = 65_536
 MOST_SENT_AHEAD: Final = 64
 """Requests of one connection that wait for the answer to the one before (pipelining)."""
@@ -48,8 +51,10 @@ class HttpConnection(HttpToolsProtocol):
     they are.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, crowd: Crowd, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._crowd = crowd
+        self._unread_timer: TimerHandle | None = None
         self._head_timer: TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
@@ -66,16 +71,44 @@ class HttpConnection(HttpToolsProtocol):
         """A head is to come."""
         super().connection_made(transport)
         self._await_head()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is to come."""
         self._head_came()
+        self._crowd.works(self)
+        self._all_is_read()
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         if self._running is not None:  # uvicorn tells the newest only
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
+
+    def give_up(self) -> None:
+        """Make room for somebody else: nothing is asked here."""
+        self._crowd.works(self)
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client leaves an answer unread: not for long."""
+        super().pause_writing()
+        if self._unread_timer is None:
+            self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads."""
+        super().resume_writing()
+        self._all_is_read()
+
+    def _all_is_read(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def _wait(self) -> None:
+        peer = None if self.client is None else self.client[0]
+        self._crowd.waits(self, peer, open_now=len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; if they leave us waiting for a head, then not for long."""
@@ -184,6 +217,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _ask(self) -> None:
         """Let the application answer, after those who asked before."""
+        self._crowd.works(self)
         is_idle = self._is_idle()
         cycle = Answering(
             scope=self.scope,
@@ -227,6 +261,8 @@ class HttpConnection(HttpToolsProtocol):
             self._say(self._last_word)
         else:
             self.on_response_complete()
+            if self._is_idle():
+                self._wait()
 
     def on_message_complete(self) -> None:
         """The body is here."""
@@ -237,6 +273,7 @@ class HttpConnection(HttpToolsProtocol):
         """From here on the connection is another protocol's."""
         self._upgraded = True
         self._head_came()
+        self._crowd.works(self)
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours says as much
