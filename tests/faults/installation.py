@@ -73,6 +73,10 @@ def _with_port(url: str, port: int) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition(":")[0] + f":{port}"))
 
 
+class EndedAtStart(AssertionError):
+    """Raised when what was started ended instead of becoming ready; the text has the end of its log."""
+
+
 class Installation(ABC):
     """What the two have in common. `folder` is the installation's own; `settings` by their full names."""
 
@@ -258,7 +262,7 @@ class Up(Installation):
     def _check(self) -> None:
         assert self.process is not None
         if (code := self.process.poll()) is not None:
-            raise AssertionError(f"webhookd up ended with {code}:\n{self.log()[-3000:]}")
+            raise EndedAtStart(f"webhookd up ended with {code}:\n{self.log()[-3000:]}")
 
 
 class Parts(Installation):

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.faults.installation import EndedAtStart, eventually
 from tests.faults.site import Site
 from webhookd.adapters.broker.permits import permit
 
@@ -36,9 +37,17 @@ async def kill_one(site: Site, chance: random.Random) -> None:
 
 
 async def kill_everything(site: Site, _chance: random.Random) -> None:
-    """SIGKILL every process at once, and start them again."""
+    """SIGKILL every process at once, and start them until they run: another fault may be in their way."""
     site.installation.kill()
-    await site.installation.start()
+
+    async def starts() -> bool:
+        try:
+            await site.installation.start()
+        except EndedAtStart:
+            return False
+        return True
+
+    await eventually(starts, what="everything started again", seconds=120)
 
 
 async def stop_one(site: Site, chance: random.Random) -> None:
