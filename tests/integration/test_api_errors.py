@@ -13,8 +13,9 @@ from tests.integration.api_face import ADMIN_KEY, Face, open_face
 from tests.services import PostgresServer
 from webhookd.adapters.log_facts import log_request
 from webhookd.api.answers import Answer
+from webhookd.api.api_route import OPEN, ApiRoute
 from webhookd.api.call import Call
-from webhookd.api.routes import OPEN, ApiRoute, starlette_routes
+from webhookd.api.routes import starlette_routes
 from webhookd.api.wire import NoQuery
 from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.errors import WebhookdError
@@ -341,7 +342,17 @@ async def test_500_shows_a_trace_id_and_nothing_of_the_defect(sqlite_face: Face)
     async def fail(call: Call[None, NoQuery]) -> Answer:
         raise RuntimeError("whsec_of_somebody")
 
-    row = ApiRoute(method="GET", path="/v1/fails", handler=fail, access=OPEN, query=NoQuery)
+    row = ApiRoute(
+        method="GET",
+        path="/v1/fails",
+        handler=fail,
+        id="fail",
+        tag="Tasks",
+        summary="Fail",
+        access=OPEN,
+        query=NoQuery,
+        answers={},
+    )
     [route] = starlette_routes([row], sqlite_face.parts, None)  # type: ignore[arg-type]  # OPEN asks nobody
     client = await sqlite_face.client(None)
     client._transport.app._app.routes.append(route)  # type: ignore[attr-defined]  # the application in process

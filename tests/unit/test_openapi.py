@@ -9,12 +9,11 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from webhookd.api import documents, examples
+from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN
 from webhookd.api.app import ROUTES
 from webhookd.api.description_page import CONTENT_SECURITY_POLICY, page
 from webhookd.api.openapi import WEBHOOKS, openapi_document
 from webhookd.api.openapi_parts import PROBLEMS
-from webhookd.api.operations import OPERATIONS
-from webhookd.api.routes import ADMIN, ANY_KEY, OPEN
 from webhookd.core import errors
 from webhookd.core.model import SCOPES, SUBSCRIBABLE_EVENTS, TEST_EVENT
 
@@ -71,7 +70,6 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> None:
     routes = {(row.method, row.path) for row in ROUTES}
     assert {(method, path) for method, path, _ in operations(document)} == routes
-    assert set(OPERATIONS) == routes
     assert len(routes) == len(ROUTES)
 
 
@@ -121,9 +119,10 @@ def test_examples_hold(document: dict[str, Any]) -> None:
     for model, example in examples.EXAMPLES.items():
         if issubclass(model, documents.Document):
             model.model_validate(example, strict=False)
-    for parameter in document["paths"]["/v1/tasks/{id}"]["get"]["parameters"]:
-        if "example" in parameter:
-            validator(document, parameter["schema"]).validate(parameter["example"])
+    for _, _, operation in operations(document):
+        for parameter in operation["parameters"]:
+            if "example" in parameter:
+                validator(document, parameter["schema"]).validate(parameter["example"])
 
 
 def test_wrong_documents_are_noticed(document: dict[str, Any]) -> None:

@@ -25,11 +25,12 @@ from webhookd.api import (
     tasks,
     timeline,
 )
+from webhookd.api.api_route import AnyRoute
 from webhookd.api.auth import Authenticator
 from webhookd.api.edge import Edge
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import problem_answer
-from webhookd.api.routes import AnyRoute, starlette_routes
+from webhookd.api.routes import starlette_routes
 from webhookd.api.stream import stream_routes
 from webhookd.core.errors import NotFound
 

@@ -3,9 +3,10 @@
 from typing import Any, Final
 
 from webhookd.adapters.store.audit import AuditEntry
+from webhookd.api import admin_documents
 from webhookd.api.answers import Answer, page_answer
+from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call
-from webhookd.api.routes import ADMIN, AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing
 from webhookd.core.times import to_rfc3339
 
@@ -30,5 +31,15 @@ def _document(entry: AuditEntry) -> dict[str, Any]:
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
-    ApiRoute(method="GET", path="/v1/audit", handler=list_entries, access=ADMIN, query=AdminListing),
+    ApiRoute(
+        method="GET",
+        path="/v1/audit",
+        handler=list_entries,
+        id="listAudit",
+        tag="Operations",
+        summary="See who changed what, newest first",
+        access=ADMIN,
+        query=AdminListing,
+        answers=shows(admin_documents.AuditPage),
+    ),
 )

@@ -8,10 +8,11 @@ from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_l
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.tasks import get_task
 from webhookd.adapters.store.traces import place_of_message
+from webhookd.api import documents, example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, removes, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.receipts import answer_to
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import delivery_document, task_document
@@ -110,18 +111,54 @@ _ONE: Final = "/v1/dead-letters/{id}"
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     ApiRoute(
-        method="GET", path="/v1/dead-letters", handler=page, access="tasks:read", query=DeadLetterListing
+        method="GET",
+        path="/v1/dead-letters",
+        handler=page,
+        id="listDeadLetters",
+        tag="Dead letters",
+        summary="List dead letters, newest first",
+        access="tasks:read",
+        query=DeadLetterListing,
+        answers=shows(documents.DeadLetterPage),
     ),
-    ApiRoute(method="GET", path=_ONE, handler=show, access="tasks:read", query=NoQuery),
-    ApiRoute(method="DELETE", path=_ONE, handler=discard, access="deliveries:replay", query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path=_ONE,
+        path_example=example_ids.DELIVERY_ID,
+        handler=show,
+        id="getDeadLetter",
+        tag="Dead letters",
+        summary="Look at a dead letter",
+        access="tasks:read",
+        query=NoQuery,
+        answers=shows(documents.DeadLetter),
+    ),
+    ApiRoute(
+        method="DELETE",
+        path=_ONE,
+        path_example=example_ids.DELIVERY_ID,
+        handler=discard,
+        id="discardDeadLetter",
+        tag="Dead letters",
+        summary="Discard a dead letter",
+        access="deliveries:replay",
+        query=NoQuery,
+        answers=removes(),
+    ),
     ApiRoute(
         method="POST",
         path=_ONE + "/replay",
+        path_example=example_ids.DELIVERY_ID,
         handler=replay,
-        sends=True,
+        id="replayDeadLetter",
+        tag="Dead letters",
+        summary="Put a dead letter back to work",
         access="deliveries:replay",
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        sends=True,
+        answers={202: Returned(documents.BackAtWork, "The delivery or the task as it is now.")},
+        conflicts=True,
     ),
 )

@@ -6,11 +6,12 @@ from sqlalchemy import Connection
 
 from webhookd.adapters.store.deliveries import DeliveryFilter, MovedDelivery, cancel_delivery, replay_delivery
 from webhookd.adapters.store.traces import place_of_message
+from webhookd.api import documents, example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, shows
 from webhookd.api.attempt_wire import history_document
 from webhookd.api.call import Call, found
 from webhookd.api.receipts import answer_to
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.errors import Conflict
 from webhookd.core.model import DeliveryState
@@ -99,25 +100,61 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
 _ONE: Final = "/v1/deliveries/{id}"
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
-    ApiRoute(method="GET", path="/v1/deliveries", handler=page, access="tasks:read", query=DeliveryListing),
-    ApiRoute(method="GET", path=_ONE, handler=show, access="tasks:read", query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/deliveries",
+        handler=page,
+        id="listDeliveries",
+        tag="Deliveries",
+        summary="List deliveries, newest first",
+        access="tasks:read",
+        query=DeliveryListing,
+        answers=shows(documents.DeliveryPage),
+    ),
+    ApiRoute(
+        method="GET",
+        path=_ONE,
+        path_example=example_ids.DELIVERY_ID,
+        handler=show,
+        id="getDelivery",
+        tag="Deliveries",
+        summary="Look at a delivery and its attempts",
+        access="tasks:read",
+        query=NoQuery,
+        answers=shows(documents.DeliveryHistory),
+    ),
     ApiRoute(
         method="POST",
         path=_ONE + "/replay",
+        path_example=example_ids.DELIVERY_ID,
         handler=replay,
-        sends=True,
+        id="replayDelivery",
+        tag="Deliveries",
+        summary="Deliver the same message again",
         access="deliveries:replay",
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        sends=True,
+        answers={202: Returned(documents.WrittenDelivery, "Under way; one that was pending is unchanged.")},
+        conflicts=True,
     ),
     ApiRoute(
         method="POST",
         path=_ONE + "/cancel",
+        path_example=example_ids.DELIVERY_ID,
         handler=cancel,
+        id="cancelDelivery",
+        tag="Deliveries",
+        summary="Cancel a delivery that waits",
         access="deliveries:replay",
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        answers={
+            202: Returned(documents.WrittenDelivery, "Cancelled."),
+            200: Returned(documents.WrittenDelivery, "It was cancelled before."),
+        },
+        conflicts=True,
     ),
 )

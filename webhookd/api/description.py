@@ -10,10 +10,10 @@ from typing import Final
 import orjson
 
 from webhookd.api.answers import Answer
+from webhookd.api.api_route import OPEN, AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
 from webhookd.api.description_page import CONTENT_SECURITY_POLICY, page
 from webhookd.api.openapi import openapi_document
-from webhookd.api.routes import OPEN, AnyRoute, ApiRoute
 from webhookd.api.wire import NoQuery
 
 _HEADERS: Final = {"Cache-Control": "public, max-age=300"}
@@ -25,9 +25,34 @@ class Description:
     def __init__(self, rows: Sequence[AnyRoute]) -> None:
         self.routes: tuple[AnyRoute, ...] = (
             ApiRoute(
-                method="GET", path="/openapi.json", handler=self.show_document, access=OPEN, query=NoQuery
+                method="GET",
+                path="/openapi.json",
+                handler=self.show_document,
+                id="getOpenApi",
+                tag="Operations",
+                summary="Read this description",
+                access=OPEN,
+                query=NoQuery,
+                answers={200: Returned(None, "An OpenAPI 3.1 document.", ("Cache-Control",))},
             ),
-            ApiRoute(method="GET", path="/docs", handler=self.show_page, access=OPEN, query=NoQuery),
+            ApiRoute(
+                method="GET",
+                path="/docs",
+                handler=self.show_page,
+                id="getDocs",
+                tag="Operations",
+                summary="Read this description as a page",
+                access=OPEN,
+                query=NoQuery,
+                answers={
+                    200: Returned(
+                        None,
+                        "A page without scripts.",
+                        ("Cache-Control", "Content-Security-Policy"),
+                        "text/html",
+                    )
+                },
+            ),
         )
         self._rows = (*rows, *self.routes)
         self._made: dict[str, tuple[Answer, Answer]] = {}

@@ -19,7 +19,9 @@ from webhookd.adapters.store.endpoint_settings import (
     lock_endpoint,
 )
 from webhookd.adapters.store.endpoint_states import EndpointStates, Settled
+from webhookd.api import documents, example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, makes, removes, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.endpoint_secrets import new_secrets, with_schemes
 from webhookd.api.endpoint_wire import (
@@ -32,7 +34,6 @@ from webhookd.api.endpoint_wire import (
     with_settings,
 )
 from webhookd.api.receipts import answer_to
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.egress import check_url
@@ -230,47 +231,123 @@ _ONE: Final = "/v1/endpoints/{id}"
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     ApiRoute(
-        method="POST", path="/v1/endpoints", handler=create, access=_WRITE, body=NewEndpoint, query=NoQuery
+        method="POST",
+        path="/v1/endpoints",
+        handler=create,
+        id="createEndpoint",
+        tag="Endpoints",
+        summary="Register a callback URL",
+        access=_WRITE,
+        query=NoQuery,
+        body=NewEndpoint,
+        answers=makes(documents.NewEndpointSecret),
+        conflicts=True,
     ),
-    ApiRoute(method="GET", path="/v1/endpoints", handler=page, access=_READ, query=AdminListing),
-    ApiRoute(method="GET", path=_ONE, handler=show, access=_READ, query=NoQuery),
-    ApiRoute(method="PATCH", path=_ONE, handler=patch, access=_WRITE, body=EndpointChange, query=NoQuery),
-    ApiRoute(method="DELETE", path=_ONE, handler=delete, access=_WRITE, query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/endpoints",
+        handler=page,
+        id="listEndpoints",
+        tag="Endpoints",
+        summary="List endpoints",
+        access=_READ,
+        query=AdminListing,
+        answers=shows(documents.EndpointPage),
+    ),
+    ApiRoute(
+        method="GET",
+        path=_ONE,
+        path_example=example_ids.ENDPOINT_ID,
+        handler=show,
+        id="getEndpoint",
+        tag="Endpoints",
+        summary="Look at an endpoint",
+        access=_READ,
+        query=NoQuery,
+        answers=shows(documents.Endpoint),
+    ),
+    ApiRoute(
+        method="PATCH",
+        path=_ONE,
+        path_example=example_ids.ENDPOINT_ID,
+        handler=patch,
+        id="changeEndpoint",
+        tag="Endpoints",
+        summary="Change an endpoint's settings",
+        access=_WRITE,
+        query=NoQuery,
+        body=EndpointChange,
+        answers={200: Returned(documents.Endpoint, "The endpoint as it is now.")},
+    ),
+    ApiRoute(
+        method="DELETE",
+        path=_ONE,
+        path_example=example_ids.ENDPOINT_ID,
+        handler=delete,
+        id="deleteEndpoint",
+        tag="Endpoints",
+        summary="Delete an endpoint; what waits for it is dead",
+        access=_WRITE,
+        query=NoQuery,
+        answers=removes(),
+    ),
     ApiRoute(
         method="POST",
         path=_ONE + "/rotate-secret",
+        path_example=example_ids.ENDPOINT_ID,
         handler=rotate_secret,
+        id="rotateEndpointSecret",
+        tag="Endpoints",
+        summary="Make a new secret; both sign until the overlap ends",
         access=_WRITE,
+        query=NoQuery,
         body=EndpointRotation,
         may_be_empty=True,
-        query=NoQuery,
+        answers={200: Returned(documents.RotatedEndpointSecret, "The new secret, shown this once.")},
+        conflicts=True,
     ),
     ApiRoute(
         method="POST",
         path=_ONE + "/test",
+        path_example=example_ids.ENDPOINT_ID,
         handler=send_test,
-        sends=True,
+        id="testEndpoint",
+        tag="Endpoints",
+        summary="Send a test message",
         access=_WRITE,
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        sends=True,
+        answers={202: Returned(documents.WrittenDelivery, "The delivery under way.", ("Location",))},
+        conflicts=True,
     ),
     ApiRoute(
         method="POST",
         path=_ONE + "/enable",
+        path_example=example_ids.ENDPOINT_ID,
         handler=enable,
+        id="enableEndpoint",
+        tag="Endpoints",
+        summary="Enable an endpoint and release what is parked",
         access=_WRITE,
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        answers={200: Returned(documents.Endpoint, "The endpoint as it is now.")},
     ),
     ApiRoute(
         method="POST",
         path=_ONE + "/disable",
+        path_example=example_ids.ENDPOINT_ID,
         handler=disable,
+        id="disableEndpoint",
+        tag="Endpoints",
+        summary="Disable an endpoint and park what waits",
         access=_WRITE,
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        answers={200: Returned(documents.Endpoint, "The endpoint as it is now.")},
     ),
 )

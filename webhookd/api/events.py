@@ -10,9 +10,10 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Send
 
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, Headers, Reply
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.watch import noticing_disconnect
 from webhookd.api.wire import NoQuery
 from webhookd.core.errors import WebhookdError
@@ -117,8 +118,19 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     ApiRoute(
         method="GET",
         path="/v1/tasks/{id}/events",
+        path_example=example_ids.TASK_ID,
         handler=stream_events,
+        id="followTask",
+        tag="Tasks",
+        summary="Follow a task as Server-Sent Events",
         access="tasks:read",
         query=NoQuery,
+        headers=("Last-Event-ID",),
+        answers={
+            200: Returned(
+                None, "Events `task` with a Task each, until it is done.", media="text/event-stream"
+            ),
+            204: Returned(None, "`Last-Event-ID` is the final version: do not connect again.", media=None),
+        },
     ),
 )

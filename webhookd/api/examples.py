@@ -10,21 +10,22 @@ from webhookd.api import admin_documents as admin
 from webhookd.api import documents as shown
 from webhookd.api import webhook_documents as sent
 from webhookd.api.endpoint_wire import EndpointChange, EndpointRotation, NewEndpoint
+from webhookd.api.example_ids import (
+    DELIVERY_ID,
+    ENDPOINT_ID,
+    KEY_ID,
+    MESSAGE_ID,
+    PARTNER_ID,
+    REPLAY_ID,
+    TASK_ID,
+    TRACE_ID,
+)
 from webhookd.api.keys import NewKey
 from webhookd.api.partners import NewPartner, PartnerChange, Rotation
 from webhookd.api.replays import NewReplay
 from webhookd.api.task_batch import BatchBody
 from webhookd.api.task_wire import TaskBody
 from webhookd.api.wire import NoBody
-
-TASK_ID: Final = "task_01kats8w40v5x2m7n9q3r8d6fh"
-ENDPOINT_ID: Final = "ep_01kats8w41b7c2d9e4f6g8h0jk"
-MESSAGE_ID: Final = "msg_01kats8w9gs6t8v0w2x4y6z8a0"
-DELIVERY_ID: Final = "dlv_01kats8w9hc4d6e8f0g2h4j6k8"
-PARTNER_ID: Final = "prt_01kats8w3zq1r3s5t7v9w1x3y5"
-REPLAY_ID: Final = "rpl_01kats9zzzm2n4p6q8r0s2t4v6"
-KEY_ID: Final = "key_01kats8w3za1b3c5d7e9f1g3h5"
-TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 
 _CREATED: Final = "2026-11-24T06:00:00.000Z"
 _STARTED: Final = "2026-11-24T06:00:00.012Z"

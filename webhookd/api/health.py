@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from webhookd.api import admin_documents
 from webhookd.api.answers import Answer, json_answer
+from webhookd.api.api_route import OPEN, AnyRoute, ApiRoute, Returned, shows
 from webhookd.api.call import Call
 from webhookd.api.problems import PROBLEM, problem_document
-from webhookd.api.routes import OPEN, AnyRoute, ApiRoute
 from webhookd.api.wire import NoQuery
 from webhookd.core.errors import Unavailable, WebhookdError
 
@@ -109,6 +110,31 @@ def _failed(reason: str) -> Check:
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
-    ApiRoute(method="GET", path="/healthz", handler=show_health, access=OPEN, query=NoQuery),
-    ApiRoute(method="GET", path="/readyz", handler=show_readiness, access=OPEN, query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/healthz",
+        handler=show_health,
+        id="checkHealth",
+        tag="Operations",
+        summary="Ask whether the process answers",
+        access=OPEN,
+        query=NoQuery,
+        answers=shows(admin_documents.Health),
+    ),
+    ApiRoute(
+        method="GET",
+        path="/readyz",
+        handler=show_readiness,
+        id="checkReadiness",
+        tag="Operations",
+        summary="Ask whether tasks can be taken in, and how each part is",
+        access=OPEN,
+        query=NoQuery,
+        answers={
+            **shows(admin_documents.Readiness),
+            503: Returned(
+                admin_documents.NotReady, "Database or disk fails; why, is said.", ("Retry-After",), PROBLEM
+            ),
+        },
+    ),
 )

@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from webhookd.adapters import entropy
 from webhookd.adapters.store.api_keys import add_key, revoke_key
 from webhookd.adapters.store.partners import read_partner
+from webhookd.api import admin_documents, example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, removes, shows
 from webhookd.api.call import Call, found
-from webhookd.api.routes import ADMIN, AnyRoute, ApiRoute
 from webhookd.api.wire import Body, Listing, NoQuery, Time, unknown_or_wrong
 from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.model import SCOPES
@@ -97,12 +98,39 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     ApiRoute(
         method="POST",
         path="/v1/partners/{id}/keys",
+        path_example=example_ids.PARTNER_ID,
         handler=create_key,
+        id="createKey",
+        tag="Partners",
+        summary="Make an API key",
         access=ADMIN,
+        query=NoQuery,
         body=NewKey,
         may_be_empty=True,
-        query=NoQuery,
+        answers={201: Returned(admin_documents.NewKeyText, "The key, shown this once.")},
     ),
-    ApiRoute(method="GET", path="/v1/partners/{id}/keys", handler=list_keys, access=ADMIN, query=Listing),
-    ApiRoute(method="DELETE", path="/v1/keys/{id}", handler=delete_key, access=ADMIN, query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/partners/{id}/keys",
+        path_example=example_ids.PARTNER_ID,
+        handler=list_keys,
+        id="listKeys",
+        tag="Partners",
+        summary="List a partner's keys",
+        access=ADMIN,
+        query=Listing,
+        answers=shows(admin_documents.KeyPage),
+    ),
+    ApiRoute(
+        method="DELETE",
+        path="/v1/keys/{id}",
+        path_example=example_ids.KEY_ID,
+        handler=delete_key,
+        id="revokeKey",
+        tag="Partners",
+        summary="Revoke a key for good",
+        access=ADMIN,
+        query=NoQuery,
+        answers=removes(),
+    ),
 )

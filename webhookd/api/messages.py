@@ -11,9 +11,10 @@ from typing import Any, Final
 import orjson
 from pydantic import Field
 
+from webhookd.api import documents
 from webhookd.api.answers import Answer, page_answer
+from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, Query, unknown_or_wrong
 from webhookd.core.records import Message
@@ -78,5 +79,15 @@ def _unknown_cursor() -> Exception:
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
-    ApiRoute(method="GET", path="/v1/messages", handler=feed, access="tasks:read", query=FeedQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/messages",
+        handler=feed,
+        id="readMessages",
+        tag="Messages",
+        summary="Read the messages after a cursor, or wait for some",
+        access="tasks:read",
+        query=FeedQuery,
+        answers=shows(documents.FeedPage),
+    ),
 )

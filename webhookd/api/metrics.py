@@ -13,8 +13,8 @@ from webhookd.adapters.metrics import Sample, exposition
 from webhookd.adapters.metrics.exposition import CONTENT_TYPE
 from webhookd.adapters.store.gauges import read_gauges
 from webhookd.api.answers import Answer
+from webhookd.api.api_route import OPEN, AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call
-from webhookd.api.routes import OPEN, AnyRoute, ApiRoute
 from webhookd.api.wire import NoQuery
 from webhookd.core.errors import WebhookdError
 
@@ -106,5 +106,17 @@ async def _counted(call: AnyCall) -> list[Sample]:
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
-    ApiRoute(method="GET", path="/metrics", handler=show_metrics, access=OPEN, query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/metrics",
+        handler=show_metrics,
+        id="getMetrics",
+        tag="Operations",
+        summary="Read the figures of the whole service, for Prometheus",
+        access=OPEN,
+        query=NoQuery,
+        answers={
+            200: Returned(None, "Text (exposition format 0.0.4).", ("Cache-Control",), media="text/plain")
+        },
+    ),
 )

@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: an OpenAPI 3.1 description made from the routes, the wire models and `operations`.
+"""`GET /openapi.json`: an OpenAPI 3.1 description made from the routes and the wire models.
 
 Nothing is described twice: parameters, bodies and keys are the routes' own, and the refusals of a call
 follow from what it takes. Webhooks come as `webhooks`, and as the callback of a submission.
@@ -10,8 +10,9 @@ from typing import Any, Final
 import webhookd
 from webhookd.api import webhook_documents as sent
 from webhookd.api.answers import JSON
+from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN, AnyRoute, Returned
 from webhookd.api.documents import Problem
-from webhookd.api.examples import DELIVERY_ID, ENDPOINT_ID, KEY_ID, PARTNER_ID, REPLAY_ID, TASK_ID, TRACE_ID
+from webhookd.api.example_ids import TRACE_ID
 from webhookd.api.openapi_parts import (
     COMMON_HEADERS,
     DESCRIPTION,
@@ -19,12 +20,11 @@ from webhookd.api.openapi_parts import (
     PROBLEMS,
     RESPONSE_HEADERS,
     SECURITY_SCHEME,
+    TAGS,
     WEBHOOK_ANSWERS,
     WEBHOOK_HEADERS,
 )
-from webhookd.api.operations import OPERATIONS, TAGS, Operation, Returned
 from webhookd.api.problems import PROBLEM
-from webhookd.api.routes import ADMIN, ANY_KEY, OPEN, AnyRoute
 from webhookd.api.schemas import Schemas
 from webhookd.core.model import FINAL_EVENTS, OPERATIONAL_EVENTS, TEST_EVENT, TRANSIENT_EVENTS
 
@@ -32,17 +32,6 @@ Json = dict[str, Any]
 
 KEY: Final = "key"
 PATH_VALUE: Final = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}
-_PATH_EXAMPLES: Final[Mapping[str, str]] = {
-    "tasks": TASK_ID,
-    "endpoints": ENDPOINT_ID,
-    "deliveries": DELIVERY_ID,
-    "dead-letters": DELIVERY_ID,
-    "replays": REPLAY_ID,
-    "partners": PARTNER_ID,
-    "keys": KEY_ID,
-    "queues": "reports",
-    "traces": TRACE_ID,
-}
 
 WEBHOOKS: Final[Mapping[str, tuple[type[Any], str]]] = {
     **dict.fromkeys(FINAL_EVENTS, (sent.TaskEvent, "A task has ended.")),
@@ -54,10 +43,7 @@ WEBHOOKS: Final[Mapping[str, tuple[type[Any], str]]] = {
 
 
 def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
-    """Return the description of these routes. `base_url` empty: the server it was read from.
-
-    Raises KeyError for a route that `operations.OPERATIONS` does not know.
-    """
+    """Return the description of these routes. `base_url` empty: the server it was read from."""
     rows = tuple(rows)
     schemas = Schemas(_models(rows), patches=[row.body for row in rows if row.body and row.method == "PATCH"])
     paths: dict[str, Json] = {}
@@ -93,7 +79,7 @@ def _models(rows: Iterable[AnyRoute]) -> Iterable[type[Any]]:
         yield row.query
         if row.body is not None:
             yield row.body
-        for returned in OPERATIONS[row.method, row.path].answers.values():
+        for returned in row.answers.values():
             if returned.model is not None:
                 yield returned.model
     for model, _ in WEBHOOKS.values():
@@ -101,16 +87,15 @@ def _models(rows: Iterable[AnyRoute]) -> Iterable[type[Any]]:
 
 
 def _operation(row: AnyRoute, schemas: Schemas) -> Json:
-    told = OPERATIONS[row.method, row.path]
-    responses = {str(status): _response(row, returned, schemas) for status, returned in told.answers.items()}
-    for status in _refusals(row, told):
+    responses = {str(status): _response(row, returned, schemas) for status, returned in row.answers.items()}
+    for status in _refusals(row):
         responses.setdefault(str(status), {"$ref": f"#/components/responses/{PROBLEMS[status].name}"})
     operation: Json = {
-        "operationId": told.id,
-        "tags": [told.tag],
-        "summary": told.summary,
+        "operationId": row.id,
+        "tags": [row.tag],
+        "summary": row.summary,
         "description": _who_may(row.access),
-        "parameters": [*_parameters(row, told, schemas)],
+        "parameters": [*_parameters(row, schemas)],
         "responses": dict(sorted(responses.items())),
     }
     if row.body is not None:
@@ -122,7 +107,7 @@ def _operation(row: AnyRoute, schemas: Schemas) -> Json:
         operation["security"] = []
     elif row.access not in (ANY_KEY, ADMIN):
         operation["security"] = [{KEY: [row.access]}]
-    if told.id == "submitTask":
+    if row.id == "submitTask":
         model, text = WEBHOOKS[FINAL_EVENTS[0]]
         operation["callbacks"] = {
             "taskEnded": {
@@ -144,22 +129,22 @@ def _who_may(access: str) -> str:
             return f"Needs the scope `{scope}`, which an admin's key has too."
 
 
-def _parameters(row: AnyRoute, told: Operation, schemas: Schemas) -> Iterable[Json]:
+def _parameters(row: AnyRoute, schemas: Schemas) -> Iterable[Json]:
     for name in ("id", "name"):
         if f"{{{name}}}" in row.path:
-            example = _PATH_EXAMPLES[row.path.split("/")[2]]
-            yield {"name": name, "in": "path", "required": True, "schema": PATH_VALUE, "example": example}
+            where = {"name": name, "in": "path", "required": True}
+            yield {**where, "schema": PATH_VALUE, "example": row.path_example}
     for name, schema in schemas.parameters(row.query):
         parameter = {"name": name, "in": "query", "schema": schema}
         if name == "partner":
             parameter["description"] = "For admins: the partner it is about."
         yield parameter
-    names = (*told.headers, "Idempotency-Key") if row.method == "POST" else told.headers
+    names = (*row.headers, "Idempotency-Key") if row.method == "POST" else row.headers
     for header in names:
         yield {"$ref": f"#/components/parameters/{header}"}
 
 
-def _refusals(row: AnyRoute, told: Operation) -> Iterable[int]:
+def _refusals(row: AnyRoute) -> Iterable[int]:
     """Yield the statuses of the problems a call may answer with."""
     if row.access != OPEN:
         yield from (401, 403, 429)
@@ -167,7 +152,7 @@ def _refusals(row: AnyRoute, told: Operation) -> Iterable[int]:
         yield 404
     if row.body is not None:
         yield from (400, 408, 413, 415)
-    if told.conflicts:
+    if row.conflicts:
         yield 409
     yield from (422, 500, 503)
 

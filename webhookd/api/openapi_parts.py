@@ -17,6 +17,16 @@ Every listing answers `data` and `next_cursor`, and takes `limit` and `cursor`. 
 document (RFC 9457). A POST with an `Idempotency-Key` can be repeated safely. For live push there is a
 WebSocket at `/v1/stream`, which this format cannot describe: see the reference."""
 
+TAGS: Final[Mapping[str, str]] = {
+    "Tasks": "Submit work, follow it, cancel it.",
+    "Endpoints": "Registered callback URLs, their settings and secrets.",
+    "Deliveries": "Messages on their way to receivers, and every attempt.",
+    "Dead letters": "What ran out of attempts: look, replay, discard.",
+    "Messages": "The pull feed, for a receiver that was away.",
+    "Partners": "Who may submit; keys and limits.",
+    "Operations": "For those who run the service.",
+}
+
 SECURITY_SCHEME: Final[Json] = {
     "type": "http",
     "scheme": "bearer",

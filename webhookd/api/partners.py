@@ -8,10 +8,11 @@ from sqlalchemy import Connection
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, secrets
 from webhookd.adapters.store.partners import add_partner, change_partner, lock_partner
+from webhookd.api import admin_documents, example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.api_route import ADMIN, ANY_KEY, AnyRoute, ApiRoute, Returned, makes, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.endpoint_wire import EndpointRotation
-from webhookd.api.routes import ADMIN, ANY_KEY, AnyRoute, ApiRoute
 from webhookd.api.wire import Body, Listing, NoQuery, Query
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX
@@ -198,28 +199,75 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path="/v1/partners",
         handler=create_partner,
+        id="createPartner",
+        tag="Partners",
+        summary="Make a partner",
         access=ADMIN,
-        body=NewPartner,
         query=NoQuery,
+        body=NewPartner,
+        answers=makes(admin_documents.NewPartnerSecrets),
+        conflicts=True,
     ),
-    ApiRoute(method="GET", path="/v1/partners", handler=list_partners, access=ADMIN, query=Listing),
-    ApiRoute(method="GET", path="/v1/partners/{id}", handler=show_partner, access=ADMIN, query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/partners",
+        handler=list_partners,
+        id="listPartners",
+        tag="Partners",
+        summary="List partners",
+        access=ADMIN,
+        query=Listing,
+        answers=shows(admin_documents.PartnerPage),
+    ),
+    ApiRoute(
+        method="GET",
+        path="/v1/partners/{id}",
+        path_example=example_ids.PARTNER_ID,
+        handler=show_partner,
+        id="getPartner",
+        tag="Partners",
+        summary="Look at a partner",
+        access=ADMIN,
+        query=NoQuery,
+        answers=shows(admin_documents.Partner),
+    ),
     ApiRoute(
         method="PATCH",
         path="/v1/partners/{id}",
+        path_example=example_ids.PARTNER_ID,
         handler=patch_partner,
+        id="changePartner",
+        tag="Partners",
+        summary="Change a partner's limits or weight, suspend it",
         access=ADMIN,
-        body=PartnerChange,
         query=NoQuery,
+        body=PartnerChange,
+        answers=shows(admin_documents.Partner),
+        conflicts=True,
     ),
-    ApiRoute(method="GET", path="/v1/partner", handler=show_own_partner, access=ANY_KEY, query=OnePartner),
+    ApiRoute(
+        method="GET",
+        path="/v1/partner",
+        handler=show_own_partner,
+        id="getOwnPartner",
+        tag="Partners",
+        summary="Look at the partner this key belongs to",
+        access=ANY_KEY,
+        query=OnePartner,
+        answers=shows(admin_documents.Partner),
+    ),
     ApiRoute(
         method="POST",
         path="/v1/partner/rotate-secret",
         handler=rotate_secret,
+        id="rotatePartnerSecret",
+        tag="Partners",
+        summary="Make a new signing secret; both sign until the overlap ends",
         access="endpoints:write",
+        query=NoQuery,
         body=Rotation,
         may_be_empty=True,
-        query=NoQuery,
+        answers={200: Returned(admin_documents.RotatedPartnerSecret, "The new secret, shown this once.")},
+        conflicts=True,
     ),
 )

@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from webhookd.adapters.store.counters import set_paused
 from webhookd.adapters.store.submit import ensure_queues
+from webhookd.api import admin_documents
 from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call
-from webhookd.api.routes import ADMIN, AnyRoute, ApiRoute
 from webhookd.api.wire import Listing, NoBody, NoQuery
 from webhookd.core.errors import NotFound
 from webhookd.core.records import QueueDepth
@@ -100,23 +101,43 @@ def desired_workers(*, queued: int, running: int, ended_per_second: float, worke
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
-    ApiRoute(method="GET", path="/v1/queues", handler=list_queues, access=ADMIN, query=Listing),
+    ApiRoute(
+        method="GET",
+        path="/v1/queues",
+        handler=list_queues,
+        id="listQueues",
+        tag="Operations",
+        summary="See how deep queues are",
+        access=ADMIN,
+        query=Listing,
+        answers=shows(admin_documents.QueuePage),
+    ),
     ApiRoute(
         method="POST",
         path="/v1/queues/{name}/pause",
+        path_example="reports",
         handler=pause_queue,
+        id="pauseQueue",
+        tag="Operations",
+        summary="Let nothing more of a queue start",
         access=ADMIN,
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        answers=shows(admin_documents.QueuePause),
     ),
     ApiRoute(
         method="POST",
         path="/v1/queues/{name}/resume",
+        path_example="reports",
         handler=resume_queue,
+        id="resumeQueue",
+        tag="Operations",
+        summary="Let a queue go on",
         access=ADMIN,
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        answers=shows(admin_documents.QueuePause),
     ),
 )

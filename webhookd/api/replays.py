@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.replays import cancel_replay, create_replay
+from webhookd.api import documents, example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, shows
 from webhookd.api.call import Call, found
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import AdminListing, Body, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.replay import (
@@ -122,19 +123,50 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path="/v1/replays",
         handler=create,
+        id="createReplay",
+        tag="Dead letters",
+        summary="Replay many dead letters at a pace",
         access="deliveries:replay",
-        body=NewReplay,
         query=NoQuery,
+        body=NewReplay,
+        answers={202: Returned(documents.Replay, "Counted; the workers work it off.", ("Location",))},
     ),
-    ApiRoute(method="GET", path="/v1/replays", handler=page, access="tasks:read", query=AdminListing),
-    ApiRoute(method="GET", path="/v1/replays/{id}", handler=show, access="tasks:read", query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/replays",
+        handler=page,
+        id="listReplays",
+        tag="Dead letters",
+        summary="List replays",
+        access="tasks:read",
+        query=AdminListing,
+        answers=shows(documents.ReplayPage),
+    ),
+    ApiRoute(
+        method="GET",
+        path="/v1/replays/{id}",
+        path_example=example_ids.REPLAY_ID,
+        handler=show,
+        id="getReplay",
+        tag="Dead letters",
+        summary="See how far a replay is",
+        access="tasks:read",
+        query=NoQuery,
+        answers=shows(documents.Replay),
+    ),
     ApiRoute(
         method="POST",
         path="/v1/replays/{id}/cancel",
+        path_example=example_ids.REPLAY_ID,
         handler=cancel,
+        id="cancelReplay",
+        tag="Dead letters",
+        summary="Stop a replay",
         access="deliveries:replay",
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        answers={202: Returned(documents.Replay, "Stopped; what it has put back stays there.")},
+        conflicts=True,
     ),
 )

@@ -1,78 +1,35 @@
-"""Routes as data: each noun lists its `ROUTES`, and here a row becomes something Starlette can serve.
+"""The router: each noun lists its `ROUTES`, and here a row becomes something Starlette can serve.
 
 The order of checks is the same everywhere: method, key, scope, rate, query, Idempotency-Key, body, handler.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from webhookd.api.answers import Answer, Reply, unstored
+from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN, AnyRoute
 from webhookd.api.auth import Authenticator
 from webhookd.api.body import read_json
 from webhookd.api.call import ADMIN_OWNER, Call
 from webhookd.api.caller import Caller
 from webhookd.api.edge import Exchange, exchange_of
 from webhookd.api.idempotency_key import HEADER, parse_key
-from webhookd.api.parts import ApiOptions, ApiParts
+from webhookd.api.parts import ApiParts
 from webhookd.api.problems import WrongMethod
 from webhookd.api.rate_headers import rate_headers
-from webhookd.api.wire import Query, parse_body, parse_query
+from webhookd.api.wire import parse_body, parse_query
 from webhookd.core.errors import Forbidden, Invalid, MalformedJson, NotFound, UrlNotAllowed
 from webhookd.core.ids import looks_like_id
 from webhookd.flows.rates import Bucket
-
-B = TypeVar("B")
-Q = TypeVar("Q", bound=Query)
-
-ANY_KEY: Final = "any key"
-ADMIN: Final = "admin"
-OPEN: Final = "open"
 
 # Ids and names in paths. Anything else is unknown anyway, and need not trouble the database.
 _PATH_VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 NOBODY: Final = Caller(key_id="", partner=None, scopes=frozenset())
 """The caller of an OPEN route; such a handler never looks at it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiRoute(Generic[B, Q]):
-    """One call of the API.
-
-    `access` is a scope (an admin's key has all), ANY_KEY, ADMIN or OPEN. `body` is the wire model, None
-    where none is read (GET, DELETE); `may_be_empty` lets an empty body stand for `{}`. `max_bytes`
-    picks the body's limit out of the options. `query` names every parameter known. A write takes one from
-    the partner's bucket of writes, before its body is read; one that `sends` a webhook takes one of its tasks
-    too, and one that `submits` takes as many of its tasks as it has, and does so itself: before its body is
-    read one must be there, and it is taken where the body is refused.
-    """
-
-    method: str
-    path: str
-    handler: Callable[[Call[B, Q]], Awaitable[Reply]]
-    access: str
-    query: type[Q]
-    body: type[B] | None = None
-    may_be_empty: bool = False
-    max_bytes: Callable[[ApiOptions], int] = lambda options: options.max_body_bytes
-    sends: bool = False
-    submits: bool = False
-
-    @property
-    def takes(self) -> tuple[Bucket, ...]:
-        """The buckets that a call takes from."""
-        if self.method == "GET":
-            return ()
-        if self.submits:
-            return (Bucket.TASKS,)
-        return (Bucket.WRITES, Bucket.TASKS) if self.sends else (Bucket.WRITES,)
-
-
-AnyRoute = ApiRoute[Any, Any]
 
 
 def starlette_routes(rows: Iterable[AnyRoute], parts: ApiParts, authenticator: Authenticator) -> list[Route]:

@@ -13,12 +13,13 @@ import orjson
 from pydantic import Field
 
 from webhookd.adapters.store.endpoint_settings import unknown_endpoints
+from webhookd.api import documents
 from webhookd.api.answers import Answer, json_answer
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
 from webhookd.api.idempotency_key import fingerprint, mark_replayed
 from webhookd.api.problems import MOST_FIELD_ERRORS, problem_document
 from webhookd.api.receipts import shown_to
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.wire import Body, NoQuery, parse_body
 from webhookd.core.errors import ClientError, FieldError, Invalid
@@ -189,10 +190,15 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path="/v1/tasks/batch",
         handler=submit_batch,
-        submits=True,
+        id="submitTasks",
+        tag="Tasks",
+        summary="Submit up to 1,000 tasks in one commit",
         access="tasks:write",
-        body=BatchBody,
         query=NoQuery,
+        body=BatchBody,
         max_bytes=lambda options: options.max_batch_bytes,
+        submits=True,
+        headers=("traceparent",),
+        answers={202: Returned(documents.BatchResults, "Each task's own result, in order.")},
     ),
 )

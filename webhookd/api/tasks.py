@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 
 from webhookd.adapters.store.endpoint_settings import unknown_endpoints
 from webhookd.adapters.store.tasks import Cancelled
+from webhookd.api import documents, example_ids
 from webhookd.api.answers import Answer, page_answer
+from webhookd.api.api_route import ANY_KEY, TASK_HEADERS, AnyRoute, ApiRoute, Returned, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
 from webhookd.api.receipts import shown_to
-from webhookd.api.routes import ANY_KEY, AnyRoute, ApiRoute
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
 from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time
@@ -137,7 +138,7 @@ async def list_task_types(call: Call[None, Listing]) -> Answer:
     """`GET /v1/task-types`."""
     limit, cursor = call.query.limit, call.query.cursor or ""
     known = sorted((d for d in call.parts.task_types if d.type > cursor), key=lambda d: d.type)
-    documents = [
+    shown = [
         {
             "type": definition.type,
             "description": definition.description,
@@ -148,7 +149,7 @@ async def list_task_types(call: Call[None, Listing]) -> Answer:
         }
         for definition in known[:limit]
     ]
-    return page_answer(documents, known[limit - 1].type if len(known) > limit else None)
+    return page_answer(shown, known[limit - 1].type if len(known) > limit else None)
 
 
 def task_answer(
@@ -196,22 +197,85 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path="/v1/tasks",
         handler=submit_task,
-        submits=True,
+        id="submitTask",
+        tag="Tasks",
+        summary="Submit a task",
         access="tasks:write",
-        body=TaskBody,
         query=NoQuery,
+        body=TaskBody,
         max_bytes=lambda options: options.max_input_bytes,
+        submits=True,
+        headers=("Prefer", "traceparent"),
+        answers={
+            202: Returned(
+                documents.WrittenTask,
+                "Accepted: the task and its callback are on disk.",
+                ("Location", "Preference-Applied", *TASK_HEADERS),
+            ),
+            200: Returned(
+                documents.WrittenTask,
+                "With `Prefer: wait=N`: it ended in time.",
+                ("Preference-Applied", "ETag", "Cache-Control"),
+            ),
+        },
     ),
-    ApiRoute(method="GET", path="/v1/tasks", handler=list_tasks, access="tasks:read", query=TaskListing),
-    ApiRoute(method="GET", path="/v1/tasks/{id}", handler=show_task, access="tasks:read", query=TaskQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/tasks",
+        handler=list_tasks,
+        id="listTasks",
+        tag="Tasks",
+        summary="List tasks, newest first",
+        access="tasks:read",
+        query=TaskListing,
+        answers=shows(documents.TaskPage),
+    ),
+    ApiRoute(
+        method="GET",
+        path="/v1/tasks/{id}",
+        path_example=example_ids.TASK_ID,
+        handler=show_task,
+        id="getTask",
+        tag="Tasks",
+        summary="Look at a task, or wait for news of it",
+        access="tasks:read",
+        query=TaskQuery,
+        headers=("If-None-Match",),
+        answers={
+            **shows(documents.Task, *TASK_HEADERS),
+            304: Returned(None, "It is still what `If-None-Match` names.", ("ETag", "Cache-Control"), None),
+        },
+    ),
     ApiRoute(
         method="POST",
         path="/v1/tasks/{id}/cancel",
+        path_example=example_ids.TASK_ID,
         handler=cancel_task,
+        id="cancelTask",
+        tag="Tasks",
+        summary="Cancel a task",
         access="tasks:write",
+        query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        query=NoQuery,
+        answers={
+            202: Returned(
+                documents.WrittenTask,
+                "Cancelled, or its function was told to stop.",
+                ("Location", *TASK_HEADERS),
+            ),
+            200: Returned(documents.WrittenTask, "It was done already.", ("ETag", "Cache-Control")),
+        },
     ),
-    ApiRoute(method="GET", path="/v1/task-types", handler=list_task_types, access=ANY_KEY, query=Listing),
+    ApiRoute(
+        method="GET",
+        path="/v1/task-types",
+        handler=list_task_types,
+        id="listTaskTypes",
+        tag="Tasks",
+        summary="List task types and the schemas of their input",
+        access=ANY_KEY,
+        query=Listing,
+        answers=shows(documents.TaskTypePage),
+    ),
 )

@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
+from webhookd.api import documents, example_ids
 from webhookd.api.answers import Answer, json_answer
+from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call, found
-from webhookd.api.routes import AnyRoute, ApiRoute
 from webhookd.api.wire import NoQuery
 from webhookd.core.timeline import History, entry_document, in_order, sending_entries, timeline
 
@@ -47,9 +48,25 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     ApiRoute(
         method="GET",
         path="/v1/tasks/{id}/timeline",
+        path_example=example_ids.TASK_ID,
         handler=show_timeline,
+        id="getTaskTimeline",
+        tag="Tasks",
+        summary="Read a task's whole life",
         access="tasks:read",
         query=NoQuery,
+        answers=shows(documents.Timeline),
     ),
-    ApiRoute(method="GET", path="/v1/traces/{id}", handler=show_trace, access="tasks:read", query=NoQuery),
+    ApiRoute(
+        method="GET",
+        path="/v1/traces/{id}",
+        path_example=example_ids.TRACE_ID,
+        handler=show_trace,
+        id="getTrace",
+        tag="Tasks",
+        summary="Read everything in one trace",
+        access="tasks:read",
+        query=NoQuery,
+        answers=shows(documents.Trace),
+    ),
 )

@@ -1,0 +1,98 @@
+"""A row a route: everything there is to say of a call, for the router and for /openapi.json alike."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from webhookd.api.answers import JSON, Reply
+from webhookd.api.call import Call
+from webhookd.api.parts import ApiOptions
+from webhookd.api.wire import Query
+from webhookd.flows.rates import Bucket
+
+B = TypeVar("B")
+Q = TypeVar("Q", bound=Query)
+
+ANY_KEY: Final = "any key"
+ADMIN: Final = "admin"
+OPEN: Final = "open"
+
+TASK_HEADERS: Final = ("ETag", "Retry-After", "Cache-Control")
+"""What an answer that is a task has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """One answer: its model (None: no JSON body), what it means, and headers of its own.
+
+    `media` is the content type, None where there is no body.
+    """
+
+    model: type[BaseModel] | None
+    meaning: str
+    headers: tuple[str, ...] = ()
+    media: str | None = JSON
+
+
+def shows(model: type[BaseModel], *headers: str) -> dict[int, Returned]:
+    """Return the answers of a call that shows something."""
+    return {200: Returned(model, "As it is now.", headers)}
+
+
+def makes(model: type[BaseModel]) -> dict[int, Returned]:
+    """Return the answers of a call that makes something with secrets in it."""
+    return {201: Returned(model, "Made. Secrets in it are shown this once.", ("Location",))}
+
+
+def removes() -> dict[int, Returned]:
+    """Return the answers of a call that removes something."""
+    return {204: Returned(None, "Done.", media=None)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRoute(Generic[B, Q]):
+    """One call of the API.
+
+    `access` is a scope (an admin's key has all), ANY_KEY, ADMIN or OPEN. `body` is the wire model, None
+    where none is read (GET, DELETE); `may_be_empty` lets an empty body stand for `{}`. `max_bytes`
+    picks the body's limit out of the options. `query` names every parameter known. A write takes one from
+    the partner's bucket of writes, before its body is read; one that `sends` a webhook takes one of its tasks
+    too, and one that `submits` takes as many of its tasks as it has, and does so itself: before its body is
+    read one must be there, and it is taken where the body is refused.
+
+    `id`, `tag` and `summary` name the call in /openapi.json. `answers` are those of success, by status; the
+    refusals follow from the rest, but for 409: only a call that `conflicts` may answer it. `headers` are the
+    request headers it knows besides the usual, `path_example` an example of the parameter in its path.
+    """
+
+    method: str
+    path: str
+    id: str
+    tag: str
+    summary: str
+    handler: Callable[[Call[B, Q]], Awaitable[Reply]]
+    access: str
+    query: type[Q]
+    answers: Mapping[int, Returned]
+    body: type[B] | None = None
+    may_be_empty: bool = False
+    max_bytes: Callable[[ApiOptions], int] = lambda options: options.max_body_bytes
+    sends: bool = False
+    submits: bool = False
+    headers: tuple[str, ...] = ()
+    conflicts: bool = False
+    path_example: str = ""
+
+    @property
+    def takes(self) -> tuple[Bucket, ...]:
+        """The buckets that a call takes from."""
+        if self.method == "GET":
+            return ()
+        if self.submits:
+            return (Bucket.TASKS,)
+        return (Bucket.WRITES, Bucket.TASKS) if self.sends else (Bucket.WRITES,)
+
+
+AnyRoute = ApiRoute[Any, Any]
