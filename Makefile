@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-LOCK    := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet pyproject.toml
+LOCK    := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
+BACK_END := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,11 +57,12 @@ faults: $(VENV)/.dev ## the fault tests at full length: outages of a minute, bac
 soak: $(VENV)/.dev ## random faults under load: ARGS="--store postgresql --minutes 10 --seed 7"
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
-lock: $(BIN)/python ## renew the lock files: to run, to develop, to run with OpenTelemetry
+lock: $(BIN)/python ## renew the lock files: to run, to develop, to run with OpenTelemetry, to build the wheel
 	$(INSTALL) uv
-	$(LOCK) -U -o requirements.lock
-	$(LOCK) -U --group dev -o requirements-dev.lock
-	$(LOCK) --extra otel -c requirements.lock -o requirements-otel.lock
+	$(LOCK) -U pyproject.toml -o requirements.lock
+	$(LOCK) -U pyproject.toml --group dev -o requirements-dev.lock
+	$(LOCK) pyproject.toml --extra otel -c requirements.lock -o requirements-otel.lock
+	$(BIN)/python -c '$(BACK_END)' | $(LOCK) -U - -o requirements-build.lock
 
 docs: $(VENV)/.dev ## write the generated pages of docs/reference
 	$(BIN)/python -m tests.generate_docs

@@ -8,6 +8,7 @@ stops the start with one line that names the setting and the fix.
 import contextlib
 import os
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import quote
@@ -264,6 +265,15 @@ class Settings(BaseSettings):
         """The database URL, or SQLite in the data dir."""
         # In a URL a path has its own spelling: %2F, ? and # in a folder's name would mean something else.
         return self.database_url or f"sqlite:///{quote(str(self.data_dir.absolute() / 'webhookd.db'))}"
+
+    @property
+    def local_host(self) -> str:
+        """The address of the API for callers on this machine."""
+        try:
+            every = ip_address(self.host).is_unspecified
+        except ValueError:  # a name
+            return self.host
+        return self.host if not every else "::1" if ":" in self.host else "127.0.0.1"
 
 
 _NEVER_REPEATED: Final = ("_URL", "_KEY", "_KEYS", "_PROXY", "_ENDPOINT")

@@ -58,7 +58,7 @@ class Service:
 
 def local_url(settings: Settings) -> str:
     """Return the API's base URL for callers on this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    host = settings.local_host
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
