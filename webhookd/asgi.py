@@ -17,7 +17,7 @@ from webhookd.api.connection import HttpConnection
 from webhookd.api.crowd import Crowd, most_connections
 from webhookd.api.stream_connection import StreamConnection
 from webhookd.core.errors import SettingsError, WebhookdError
-from webhookd.loops import allow_many_files, keep_files_private, loop_factory, settle_collector
+from webhookd.runtime.loop_policy import allow_many_files, keep_files_private, loop_factory, settle_collector
 from webhookd.settings import Settings
 from webhookd.wiring.api import ApiProcess, api_process
 from webhookd.wiring.checked import checked_settings

@@ -18,7 +18,7 @@ from webhookd.adapters.forks import shield_from_children
 from webhookd.adapters.supervisor import REPLACE_ME
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import WebhookdError
-from webhookd.loops import allow_many_files, keep_files_private, loop_factory, settle_collector
+from webhookd.runtime.loop_policy import allow_many_files, keep_files_private, loop_factory, settle_collector
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.checked import checked_settings

@@ -20,7 +20,7 @@ import aiohttp
 
 from tests.benchmarks.installation import pin, sink_counts
 from tests.services import ValkeyServer
-from webhookd.loops import loop_factory
+from webhookd.runtime.loop_policy import loop_factory
 
 DRAMATIQ = {
     "first": "httpx.post in the actor, as written first",

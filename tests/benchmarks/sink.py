@@ -12,7 +12,7 @@ from typing import cast
 
 import orjson
 
-from webhookd.loops import loop_factory
+from webhookd.runtime.loop_policy import loop_factory
 
 _OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 

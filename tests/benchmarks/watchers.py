@@ -18,7 +18,7 @@ import httpx
 
 from tests.benchmarks.installation import Installation, Store, installation, make_partner
 from webhookd.api.stream import MOST_CONNECTIONS
-from webhookd.loops import loop_factory
+from webhookd.runtime.loop_policy import loop_factory
 
 CONNECTING_AT_ONCE = 200
 TEXT, PING, PONG = 1, 9, 10

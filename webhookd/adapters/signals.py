@@ -17,8 +17,9 @@ import orjson
 import redis
 import redis.asyncio
 
-from webhookd.adapters.broker.connection import Outage, connect_async
+from webhookd.adapters.broker.connection import connect_async
 from webhookd.core.records import TaskSignal
+from webhookd.runtime.outage import Outage
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typer.exceptions import Abort, TyperException
 from typer.main import get_command
 
 from webhookd.cli.families import root
-from webhookd.loops import keep_files_private
+from webhookd.runtime.loop_policy import keep_files_private
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

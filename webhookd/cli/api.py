@@ -7,7 +7,7 @@ import typer
 
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.asgi import listen, serve
-from webhookd.loops import loop_factory
+from webhookd.runtime.loop_policy import loop_factory
 from webhookd.wiring.checked import checked_settings
 
 app = typer.Typer(add_completion=False)

@@ -11,8 +11,9 @@ import structlog
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.supervisor import ChildSpec, Supervisor
 from webhookd.cli.scaling import LOOK_SECONDS, Autoscaler, Reading, WorkerRange
-from webhookd.core.errors import WebhookdError
 from webhookd.core.records import QueueDepth
+from webhookd.runtime.every import every
+from webhookd.runtime.outage import Outage
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +33,10 @@ async def autoscale(
     names = [spec(number).name for number in range(1, bounds.least + 1)]
     number = bounds.least
     async with asyncio.TaskGroup() as retiring:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                reading = await reader.read()
-            except WebhookdError as error:
-                log.warning("not_scaled", reason=error.detail)
-                continue
+
+        async def look() -> None:
+            nonlocal number
+            reading = await reader.read()
             target = scaler.target(reading, len(names))
             if target != len(names):
                 log.info("scaled", workers=target, before=len(names), waiting=reading.waiting)
@@ -48,6 +46,8 @@ async def autoscale(
                 names.append(spec(number).name)
             while len(names) > target:
                 retiring.create_task(supervisor.retire(names.pop()))
+
+        await every(LOOK_SECONDS, look, outage=Outage("autoscale", "the database"))
 
 
 class _Reader:

@@ -26,7 +26,9 @@ from webhookd.cli.autoscale import autoscale
 from webhookd.cli.data_dir import make_encryption_key
 from webhookd.cli.processes import api_process, deliver_process, end_sessions, log_child, tasks_process
 from webhookd.cli.scaling import WorkerRange
-from webhookd.core.errors import SettingsError, Unavailable, WebhookdError
+from webhookd.core.errors import SettingsError, Unavailable
+from webhookd.runtime.every import every
+from webhookd.runtime.outage import Outage
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.checked import check
@@ -199,17 +201,14 @@ async def _what_is_missing(service: Service, client: httpx.AsyncClient, processe
 
 async def _keep_broker(broker: EmbeddedValkey) -> None:
     """Start the embedded broker again when it dies. Nothing is lost by that: its content is hints."""
-    while True:
-        await asyncio.sleep(_BROKER_LOOK_SECONDS)
-        exit_code = broker.poll()
-        if exit_code is None:
-            continue
-        log.warning("broker_died", exit_code=exit_code)
-        try:
+
+    async def look() -> None:
+        if (exit_code := broker.poll()) is not None:
+            log.warning("broker_died", exit_code=exit_code)
             broker.restart()  # blocks for some 70 ms, and must run in the main thread
-        except WebhookdError as error:
-            log.error("broker_not_restarted", reason=error.detail)  # noqa: TRY400 - the reason says it all
-            await asyncio.sleep(_BROKER_PAUSE_SECONDS)
+
+    outage = Outage("service", "the embedded broker")
+    await every(_BROKER_LOOK_SECONDS, look, outage=outage, after_failure_seconds=_BROKER_PAUSE_SECONDS)
 
 
 @contextlib.asynccontextmanager

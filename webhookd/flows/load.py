@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import structlog
-
 from webhookd.core.admission import Load, drain_seconds
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import QueueDepth
-
-_log = structlog.get_logger(__name__)
+from webhookd.runtime.every import every
 
 REFRESH_SECONDS: Final = 0.4
 SERVER_LOOK_SECONDS: Final = 2.0
@@ -91,12 +88,8 @@ class LoadGauge:
     async def run(self) -> None:
         """Refresh for ever; cancel it to stop, which ends a reading under way too."""
         try:
-            while True:
-                try:
-                    await self.refresh()
-                except Exception:  # noqa: BLE001 - stale figures beat none for the rest of the process's life
-                    _log.exception("load_unknown")
-                await asyncio.sleep(REFRESH_SECONDS)
+            # Stale figures beat none for the rest of the process's life.
+            await every(REFRESH_SECONDS, self.refresh, survives_defects=True)
         finally:
             if self._refreshing is not None:
                 self._refreshing.cancel()

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import redis
 
-from webhookd.adapters.broker.connection import Outage, connect_async
+from webhookd.adapters.broker.connection import connect_async
 from webhookd.core.rate import Rate
+from webhookd.runtime.outage import Outage
 
 TIMEOUT_SECONDS: Final = 0.05
 _AWAY_SECONDS: Final = 1.0

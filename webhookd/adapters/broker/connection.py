@@ -1,12 +1,9 @@
-"""How this program talks to Redis or Valkey: time-outs, retries, protocol, and one log line an outage.
+"""How this program talks to Redis or Valkey: time-outs, retries, protocol.
 
 Everything is said explicitly, because redis-py 8 would wait 5 s and try ten times by default, and because
 its protocol 3 begins every connection with questions only Redis' own cloud answers.
 """
 
-import logging
-import threading
-import time
 from typing import Any, TypedDict
 
 import redis
@@ -17,8 +14,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from webhookd.core.errors import SettingsError
-
-_log = logging.getLogger(__name__)
 
 
 class _Options(TypedDict):
@@ -96,29 +91,3 @@ def _wrong_url() -> SettingsError:
     return SettingsError(
         "WEBHOOKD_BROKER_URL must look like redis://host:6379/0, rediss://host:6380/0 or unix:///path."
     )
-
-
-class Outage:
-    """Says once that the broker is away, and once that it is back, however many tries lie between.
-
-    Thread-safe. `name` is who noticed.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._lock = threading.Lock()
-        self._since: float | None = None
-
-    def noticed(self, error: BaseException) -> None:
-        with self._lock:
-            first, self._since = self._since is None, self._since or time.monotonic()
-        if first:
-            _log.warning("%s: the broker is away (%s: %s)", self._name, type(error).__name__, error)
-
-    def over(self) -> None:
-        if self._since is None:  # the usual case, without the lock
-            return
-        with self._lock:
-            since, self._since = self._since, None
-        if since is not None:
-            _log.warning("%s: the broker is back after %.1f s", self._name, time.monotonic() - since)

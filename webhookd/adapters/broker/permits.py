@@ -22,8 +22,9 @@ import redis
 from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 
-from webhookd.adapters.broker.connection import Outage, connect
+from webhookd.adapters.broker.connection import connect
 from webhookd.core.errors import SettingsError
+from webhookd.runtime.outage import Outage
 
 DELIVER_QUEUE = "deliver"
 

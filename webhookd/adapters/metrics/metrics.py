@@ -6,6 +6,7 @@ from typing import Final
 
 from webhookd.adapters.metrics.tally import Tally, add
 from webhookd.adapters.metrics.totals import MemoryTotals, Totals
+from webhookd.runtime.every import every
 
 TELL_SECONDS: Final = 2.0
 
@@ -34,9 +35,7 @@ class Metrics:
 
     async def run(self) -> None:
         """Tell until cancelled."""
-        while True:
-            await asyncio.sleep(TELL_SECONDS)
-            await self.tell()
+        await every(TELL_SECONDS, self.tell)
 
     async def tell(self) -> None:
         """Add what was counted to the totals of all."""

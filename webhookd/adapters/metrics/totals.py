@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol
 
 import redis
 
-from webhookd.adapters.broker.connection import Outage, connect_async
+from webhookd.adapters.broker.connection import connect_async
 from webhookd.adapters.metrics.tally import add, is_field
+from webhookd.runtime.outage import Outage
 
 _TIMEOUT_SECONDS: Final = 0.5
 _MAX_FIELDS: Final = 50_000

@@ -25,6 +25,8 @@ from webhookd.flows.execute.ports import Runs, Tasks
 from webhookd.flows.execute.run import Run, ending
 from webhookd.flows.execute.run_writer import RunWriter
 from webhookd.flows.lease import Lease
+from webhookd.runtime.every import every
+from webhookd.runtime.outage import Outage
 from webhookd.taskset import TaskDefinition, TaskSet
 
 log = structlog.get_logger(__name__)
@@ -126,17 +128,16 @@ class Executor:
 
     async def watch_cancellations(self) -> None:
         """Tell running functions that somebody cancelled their task; until cancelled itself."""
-        while True:
-            await asyncio.sleep(CANCEL_POLL_SECONDS)
-            if not self._running:
-                continue
-            try:
-                wanted = set(await self._tasks.cancel_requests(self._lease.id))
-            except ServiceError:
-                continue
-            for run in self._running.values():
-                if run.task.id in wanted:
-                    run.cancel.set()
+        outage = Outage("cancellations", "the database")
+        await every(CANCEL_POLL_SECONDS, self._pass_on_cancellations, outage=outage)
+
+    async def _pass_on_cancellations(self) -> None:
+        if not self._running:
+            return
+        wanted = set(await self._tasks.cancel_requests(self._lease.id))
+        for run in self._running.values():
+            if run.task.id in wanted:
+                run.cancel.set()
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, let what runs end within the grace, hand the rest back unspent."""

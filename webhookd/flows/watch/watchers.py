@@ -17,6 +17,8 @@ from webhookd.flows.watch.ends import EndedTasks, EndFinder
 from webhookd.flows.watch.fresh import READ_AT_ONCE, FreshReads
 from webhookd.flows.watch.snapshots import Shelf, Snapshot, snapshot_of
 from webhookd.flows.watch.watch import Ended, Watch
+from webhookd.runtime.every import every
+from webhookd.runtime.outage import Outage
 
 _log = structlog.get_logger(__name__)
 
@@ -132,7 +134,14 @@ class Watchers:
                 (self._compare, POLL_SECONDS),
                 (self._review_keys, REVIEW_SECONDS),
             ):
-                group.create_task(_for_ever(step, pause_seconds), name=f"watch{step.__name__}")
+                steps = every(
+                    pause_seconds,
+                    step,
+                    outage=Outage(f"watch{step.__name__}", "the database"),
+                    after_failure_seconds=POLL_SECONDS,
+                    survives_defects=True,
+                )
+                group.create_task(steps, name=f"watch{step.__name__}")
 
     def join(self, watch: Watch, task_ids: Iterable[str]) -> None:
         """Tell `watch` of these tasks from now on."""
@@ -269,19 +278,3 @@ def _strike(lists: dict[K, set[Watch]], watch: Watch) -> None:
         watches.discard(watch)
         if not watches:
             del lists[key]
-
-
-async def _for_ever(step: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
-    away = False
-    while True:
-        try:
-            await step()
-            away = False
-        except WebhookdError as error:
-            if not away:
-                _log.warning("watch_cannot_read", detail=error.detail)
-            away = True
-        except Exception:  # noqa: BLE001 - a defect here must not leave every waiter in the dark
-            _log.exception("watch_failed")
-            away = True
-        await asyncio.sleep(max(pause_seconds, POLL_SECONDS) if away else pause_seconds)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from webhookd.adapters.store.drivers.faults import environment_sentence, reason_of
 from webhookd.adapters.store.drivers.server import Server, pool_of
 from webhookd.core.errors import Unavailable
-from webhookd.loops import loop_factory
+from webhookd.runtime.loop_policy import loop_factory
 
 R = TypeVar("R")
 
