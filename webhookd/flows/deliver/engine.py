@@ -8,7 +8,7 @@ bytes leave this machine is the sender's.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -26,6 +26,7 @@ from webhookd.flows.deliver.ports import Lanes, Opens, Posts
 from webhookd.flows.deliver.signer import Signer, remember
 from webhookd.flows.deliver.sockets import Sockets
 from webhookd.flows.lease import Lease
+from webhookd.runtime.persist import persist
 
 log = structlog.get_logger(__name__)
 
@@ -283,17 +284,13 @@ class DeliveryEngine:
 
     async def _record(self, done: AttemptDone, span_id: str) -> None:
         """Write the outcome, however long the store is away, unless the lease is lost meanwhile."""
-        pause_seconds = 0.1
-        while True:
-            try:
-                recorded = await self._lanes.record(done)
-                break
-            except ServiceError as error:
-                if done.session_id != self._lease.id:
-                    return
-                log.warning("attempt_not_written", delivery=done.delivery.id, reason=error.detail)
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(2.0, pause_seconds * 2)
+        recorded = await persist(
+            lambda: self._lanes.record(done),
+            held=lambda: done.session_id == self._lease.id,
+            tell=lambda why: log.warning("attempt_not_written", delivery=done.delivery.id, reason=why),
+        )
+        if recorded is None:
+            return
         if recorded.wake_ms is not None:
             self._backlog = self._backlog or recorded.wake_ms <= self._now_ms()
             self._look_again(recorded.wake_ms)
@@ -303,15 +300,17 @@ class DeliveryEngine:
 
     async def _hand_back(self, delivery: DueDelivery, session_id: str) -> None:
         """Give it back unsent, however long the store is away, unless the lease is lost meanwhile."""
-        pause_seconds = 0.1
-        while session_id == self._lease.id:
-            try:
-                await self._lanes.hand_back(
-                    Handed(delivery=delivery, session_id=session_id, now_ms=self._now_ms() + 1_000)
-                )
-            except ServiceError as error:
-                log.warning("not_handed_back", delivery=delivery.id, reason=error.detail)
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(2.0, pause_seconds * 2)
-            else:
-                return
+
+        def held() -> bool:
+            return session_id == self._lease.id
+
+        def hand_back() -> Awaitable[bool]:
+            due_ms = self._now_ms() + 1_000
+            return self._lanes.hand_back(Handed(delivery=delivery, session_id=session_id, now_ms=due_ms))
+
+        if held():
+            await persist(
+                hand_back,
+                held=held,
+                tell=lambda why: log.warning("not_handed_back", delivery=delivery.id, reason=why),
+            )

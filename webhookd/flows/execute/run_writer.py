@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from webhookd.core.errors import Overloaded, ServiceError, Unavailable
+from webhookd.core.errors import Overloaded, ServiceError, StoreFault, Unavailable
 from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.facts import RunEnded
 from webhookd.core.records import TaskSignal
@@ -16,6 +16,7 @@ from webhookd.flows.alarm import Alarm
 from webhookd.flows.execute.ports import Tasks
 from webhookd.flows.execute.run import Run
 from webhookd.flows.lease import Lease
+from webhookd.runtime.persist import persist
 
 log = structlog.get_logger(__name__)
 
@@ -52,23 +53,26 @@ class RunWriter:
         must not stay running for what it returned.
         """
         began = perf_counter()
-        pause_seconds = 0.1
-        while True:
+
+        async def write() -> Recorded:
+            nonlocal end
             try:
-                recorded = await self._tasks.record(end)
-                break
-            except (Unavailable, Overloaded) as error:
-                log.warning("task_end_not_written", task=end.task.id, reason=error.detail)
+                return await self._tasks.record(end)
+            except (Unavailable, Overloaded):
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it was, the task must not stay running
                 log.error("task_end_refused", task=end.task.id, end=end.end.value, reason=_reason(error))  # noqa: TRY400 - a traceback may hold values
-                if end.error_code != NOT_RECORDED:
-                    end = _failure(end)
-                    continue
-            if run.session_id != self._lease.id:
-                recorded = Recorded(lost=True)
-                break
-            await asyncio.sleep(pause_seconds)
-            pause_seconds = min(2.0, pause_seconds * 2)
+                if end.error_code == NOT_RECORDED:
+                    raise StoreFault(reason=_reason(error)) from None
+            end = _failure(end)
+            return await write()
+
+        written = await persist(
+            write,
+            held=lambda: run.session_id == self._lease.id,
+            tell=lambda why: log.warning("task_end_not_written", task=end.task.id, reason=why),
+        )
+        recorded = written or Recorded(lost=True)
         if recorded.signal is not None:
             self._publish([recorded.signal])
         if recorded.deliveries:
