@@ -420,7 +420,7 @@ async def test_nothing_is_looked_for_while_a_claim_is_on_its_way() -> None:
 async def test_short_tasks_are_claimed_ahead_and_go_back_unspent_behind_slow_ones() -> None:
     async with rig(slots=2) as r:
         r.runner.quick = True
-        r.store.waiting = [claimed(f"task_{n:03}") for n in range(400)]
+        r.store.waiting = [claimed(f"task_{n:04}") for n in range(4_000)]
         while max((request.free for request in r.store.requests), default=0) <= 2 and r.store.waiting:
             r.turn()
             await asyncio.sleep(0.02)
