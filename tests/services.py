@@ -140,11 +140,12 @@ class PostgresServer(Databases):
     """A cluster in a temporary folder, on a loopback port that stays the same over restarts.
 
     Started as root it runs as `nobody`, since PostgreSQL refuses root. `fsync=False` is quicker and loses
-    nothing in a crash of the server alone. Raises `ServiceMissing` where the wheel is not installed.
+    nothing in a crash of the server alone. `installed` is a PostgreSQL other than the wheel's. Raises
+    `ServiceMissing` where the wheel is not installed.
     """
 
-    def __init__(self, *, fsync: bool = True) -> None:
-        installed = _find_postgres()
+    def __init__(self, *, fsync: bool = True, installed: Path | None = None) -> None:
+        installed = installed or _find_postgres()
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="webhookd-pg-", dir=_folder_for(self._account)))
         self._data = self._folder / "data"
@@ -175,6 +176,17 @@ class PostgresServer(Databases):
     def programs(self) -> Path:
         """The folder of `pg_dump` and its like, of the server's own version."""
         return self._bin
+
+    def encrypt(self, certificate: bytes, key: bytes) -> None:
+        """Offer TLS from the next start on, with these PEM files."""
+        for name, content in (("server.crt", certificate), ("server.key", key)):
+            path = self._data / name
+            path.touch(mode=0o600)
+            path.write_bytes(content)
+            if self._account is not None:
+                os.chown(path, self._account.pw_uid, self._account.pw_gid)
+        with (self._data / "postgresql.auto.conf").open("a") as settings:
+            settings.write("ssl = on\n")
 
     def start(self) -> None:
         """Start it and wait until it takes connections, after a crash when it has recovered."""
@@ -222,6 +234,14 @@ class PostgresServer(Databases):
         # Changing the user undoes the parent-death signal; setpriv does the two in the right order.
         ids = [f"--reuid={self._account.pw_uid}", f"--regid={self._account.pw_gid}", "--clear-groups"]
         return ["setpriv", *ids, "--pdeathsig=QUIT", "--", *argv]
+
+
+def find_system_postgres() -> Path:
+    """The machine's own PostgreSQL, which speaks TLS: the wheel's does not. Raises `ServiceMissing`."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        raise ServiceMissing("no PostgreSQL that speaks TLS: apt-get install postgresql")
+    return found[-1].parents[1]
 
 
 def _find_postgres() -> Path:

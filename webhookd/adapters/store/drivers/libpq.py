@@ -58,6 +58,9 @@ def with_parameters(url: URL) -> URL:
     for name in _FILES:
         if name in given and not Path(given[name]).is_file():
             raise _wrong(f"{name}: there is no file {given[name]}")
+    for name in ("sslrootcert", "sslcrl"):
+        if name in given:
+            _check_certificates(name, given[name])
     url = url.set(
         username=given.pop("user", url.username),
         password=given.pop("password", url.password),
@@ -107,6 +110,14 @@ def _check(name: str, value: str) -> None:
         raise _wrong(f"{name} must be one of {', '.join(choices)}{why}")
     if name == "connect_timeout" and not (value.isdecimal() and 0 < int(value) <= 300):
         raise _wrong("connect_timeout must be a number of seconds from 1 to 300")
+
+
+def _check_certificates(name: str, file: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except OSError as error:  # SSLError is one
+        reason = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise _wrong(f"{name}: {file} cannot be used ({reason})") from None
 
 
 def _hosts(url: URL, given: dict[str, str]) -> dict[str, str]:
