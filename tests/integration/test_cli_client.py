@@ -349,7 +349,7 @@ def test_endpoint_goes_through_its_life(shell: Shell, service: Service) -> None:
         "endpoints", "create", f"{service.hooks.url}/ok", "--partner", "acme", "--description", "first",
         "--event", "task.failed", "--event", "task.expired", "--task-type", "demo.*", "--header", "x-key: 1",
         "--rate-limit", "5", "--max-concurrency", "2", "--ordering", "fifo", "--max-attempts", "3",
-        "--retry-base", "0.5", "--signature", "v1", "--signature", "v1a",
+        "--retry-base", "1.5", "--signature", "v1", "--signature", "v1a",
     )  # fmt: skip
     assert made["secret"].startswith("whsec_")
     assert made["public_key"].startswith("whpk_")

@@ -263,5 +263,5 @@ def test_endpoint_is_a_base_url(
 
 def test_endpoint_that_is_no_http_url_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
-    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317 is wrong"):
+    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT is wrong"):
         load_settings()

@@ -25,7 +25,7 @@ class MessageMade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptMade:
-    """An HTTP try without what was answered. Durations in microseconds."""
+    """An HTTP try without what was answered. Durations in microseconds; `resent` as in the attempts' log."""
 
     delivery_id: str
     number: int
@@ -37,6 +37,7 @@ class AttemptMade:
     first_byte_us: int | None
     status: int | None
     error: str | None
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +208,7 @@ def _attempt_entry(attempt: AttemptMade) -> Entry:
             "connect_ms": _ms(attempt.connect_us),
             "tls_ms": _ms(attempt.tls_us),
             "first_byte_ms": _ms(attempt.first_byte_us),
+            "resent": attempt.resent,
         },
     )
 

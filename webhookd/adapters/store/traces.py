@@ -162,7 +162,7 @@ def _attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[AttemptMade
     columns = [column for column in attempts.c if column.name not in ("headers", "excerpt")]
     statement = select(*columns).where(among(conn, attempts.c.delivery_id, delivery_ids))
     rows = conn.execute(statement.order_by(attempts.c.delivery_id, attempts.c.number)).mappings()
-    return [AttemptMade(**row) for row in rows]
+    return [AttemptMade(**{**row, "resent": bool(row["resent"])}) for row in rows]
 
 
 def _message_from(row: Row[Any]) -> MessageMade:

@@ -234,12 +234,19 @@ async def _ask(client: httpx.AsyncClient, session: Session) -> Finding:
             f"The API at {url} (process {session['pid']}) cannot be asked: {reason}.",
             "Look at its log; one that hangs is started again by `kill`, under a supervisor.",
         )
-    if answer.is_success:
-        return ok(f"The API at {url} is ready.")
     try:
-        why = str(answer.json()["detail"])
+        document = answer.json()
+        if answer.is_success and document["status"] == "ok":
+            return ok(f"The API at {url} is ready.")
+        why = str(document["reason" if answer.is_success else "detail"])
     except (ValueError, KeyError, TypeError):
         why = f"it answers {answer.status_code}, not as webhookd does."
+    else:
+        if answer.is_success:
+            return warning(
+                f"The API at {url} takes tasks, but is degraded: {why}.",
+                "The findings about that part say how to mend it.",
+            )
     return problem(
         f"The API at {url} is not ready: {why}", "The findings about that part say how to mend it."
     )
