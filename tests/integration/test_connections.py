@@ -7,16 +7,20 @@ import os
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from sqlalchemy import update
 
 import webhookd.asgi
 from tests.integration.live_api import Live
 from tests.services import until
+from webhookd.adapters.store.schema import task_bodies
 from webhookd.api import connection as connection_module
-from webhookd.api import stream_connection
+from webhookd.api import stream_connection, unread
+from webhookd.api.parts import READS_OF_ONE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # the one that serves
 
@@ -335,3 +339,47 @@ async def test_answer_that_is_left_unread_is_cut_off(live: Live, monkeypatch: py
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio has no other way
         await client.send(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 60)
         await until(lambda: not live.server.server_state.connections, what="the end of the connection")
+
+
+def unread_client(live: Live, key: str, requests: int = 1) -> socket.socket:
+    """A client that asks for a listing and never reads the answer."""
+    at = urlsplit(live.url)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((at.hostname, at.port))
+    head = f"GET /v1/tasks?limit=500 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n"
+    client.sendall(head.encode() * requests)
+    return client
+
+
+async def test_partner_that_reads_nothing_pins_a_bounded_number_of_bytes(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unread, "MOST_UNREAD_BYTES", 6_000_000)
+    partner, other = await live.partner(), await live.partner()
+    for each in (partner, other):
+        for _ in range(14):
+            await each.submit()
+    large = update(task_bodies).values(result='"' + "x" * 250_000 + '"')
+    await live.hand.store.db.write(lambda conn: conn.execute(large))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(unread_client(live, partner.key, requests=3)) for _ in range(12)]
+        loop = asyncio.get_running_loop()
+        first_lines = []
+        for client in clients:
+            client.setblocking(False)
+            first_lines.append(await asyncio.wait_for(loop.sock_recv(client, 12), 30))
+        answered = first_lines.count(b"HTTP/1.1 200")
+        assert first_lines.count(b"HTTP/1.1 429") == len(clients) - answered
+        assert 2 <= answered <= 2 + READS_OF_ONE
+        refused = await partner.http.get("/v1/tasks")
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await partner.http.post("/v1/tasks", json={"type": "demo.echo"})).status_code == 202
+        page = await other.http.get("/v1/tasks?limit=500")
+        assert (page.status_code, len(page.json()["data"])) == (200, 14)
+    await until(lambda: _is_answered(partner.http), what="the partner's reads")
+
+
+async def _is_answered(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/v1/tasks?limit=1")).status_code == 200

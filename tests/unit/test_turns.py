@@ -1,10 +1,15 @@
 """Turns: few at once, fewer of one owner, and owners go round."""
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from webhookd.core.errors import RateLimited
+from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.drivers.reading import until_reads_end
+from webhookd.core.errors import RateLimited, Unavailable
 from webhookd.flows.turns import Turns
 
 
@@ -81,3 +86,37 @@ async def test_turn_that_comes_as_its_owner_leaves_goes_to_the_next() -> None:
     await staying
     assert log == ["c"]
     await asyncio.gather(leaving, return_exceptions=True)
+
+
+@pytest.mark.parametrize("patience_seconds", [None, 0.01])
+async def test_read_that_outlives_its_caller_keeps_its_turn_until_its_thread_ends(
+    tmp_path: Path, patience_seconds: float | None
+) -> None:
+    turns = _turns(waiting=1)
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(_: Connection) -> None:
+        began.set()
+        go_on.wait(60)
+
+    async def read() -> None:
+        await turns.take("a")
+        with until_reads_end(lambda: turns.give_back("a")):
+            await database.read(slowly)
+
+    database = await Database.open(f"sqlite:///{tmp_path / 'reads.db'}")
+    try:
+        database.patience_seconds = patience_seconds
+        reading = asyncio.create_task(read())
+        await asyncio.to_thread(began.wait, 60)
+        if patience_seconds is None:
+            reading.cancel()
+        with pytest.raises((asyncio.CancelledError, Unavailable)):
+            await reading
+        with pytest.raises(RateLimited):
+            await turns.take("a", patience_seconds=0)
+        go_on.set()
+        await turns.take("a", patience_seconds=60)
+    finally:
+        go_on.set()
+        await database.close()

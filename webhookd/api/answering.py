@@ -20,7 +20,7 @@ class Answering(RequestResponseCycle):
     _ends_with_the_connection = False
 
     async def send(self, message: Any) -> None:
-        """Write the head or a part of the body."""
+        """Write the head or a part of the body; return once the socket has taken all but the last of it."""
         if not self.response_started:
             if self.waiting_for_100_continue or (self.more_body and not self._rest_is_small()):
                 self.keep_alive = False
@@ -33,6 +33,8 @@ class Answering(RequestResponseCycle):
             # uvicorn would close at once; `HttpConnection` does it with a pause for what is on its way.
             self.closes, self.keep_alive = not self.keep_alive, True
         await super().send(message)
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
 
     def _rest_is_small(self) -> bool:
         for name, value in self.scope["headers"]:

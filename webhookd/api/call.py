@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from starlette.types import Receive
 
 from webhookd.adapters.store import audit
+from webhookd.adapters.store.drivers.reading import until_reads_end
 from webhookd.adapters.store.idempotency import KeyedRequest
 from webhookd.api.answers import Answer
 from webhookd.api.caller import Caller
@@ -90,13 +91,15 @@ class Call(Generic[B, Q]):
         return partner
 
     async def read(self, look: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Look something up in the store when it is this caller's turn. Raises RateLimited, and as `look`."""
+        """Look something up in the store when it is this caller's turn. Raises RateLimited, and as `look`.
+
+        The turn lasts until the database is done with it, though the caller may have gone before.
+        """
         turns, owner = self.parts.reads, self.caller.partner_id or ADMIN_OWNER
         await turns.take(owner, patience_seconds=READ_PATIENCE_SECONDS)
-        try:
+        with until_reads_end(lambda: turns.give_back(owner)):
+            self.parts.unread.refuse_slow(owner)
             return await look(*args, **kwargs)
-        finally:
-            turns.give_back(owner)
 
     def submission_trace(self) -> TraceContext:
         """Return the place in the trace that tasks of this call are below."""

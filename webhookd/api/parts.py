@@ -10,6 +10,7 @@ from webhookd.adapters.metrics import Metrics
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.vault import Vault
 from webhookd.api.held import Held
+from webhookd.api.unread import Unread
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import RequestFacts
 from webhookd.core.trace import TraceContext
@@ -56,7 +57,8 @@ class ApiParts:
 
     `new_trace` begins a trace for a request that brought none. `new_span_id` is there where submissions have
     spans of their own. `reads` are the turns at the database of what partners look up; keys, readiness,
-    admission and watchers do not stand in that line. `parsing` are those at large bodies.
+    admission and watchers do not stand in that line. `parsing` are those at large bodies. `unread`
+    counts what partners leave on their sockets.
     """
 
     options: ApiOptions
@@ -81,6 +83,7 @@ class ApiParts:
             at_once=READS_AT_ONCE, each=READS_OF_ONE, waiting=READS_WAITING, what="reads"
         )
     )
+    unread: Unread = field(default_factory=Unread)
     parsing: Turns = field(
         default_factory=lambda: Turns(at_once=1, each=1, waiting=BODIES_WAITING, what="large bodies")
     )

@@ -73,6 +73,9 @@ class Resource:
                 row = self._rows.get(scope["method"])
                 takes = () if row is None else row.takes
                 exchange.more_headers += rate_headers(rates, exchange.partner, takes, self._parts.now_ms())
+        if exchange.keyed:
+            owner = ADMIN_OWNER if exchange.partner is None else exchange.partner.id
+            send = self._parts.unread.counted(send, owner)
         await reply.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
 
     def _submits(self, method: str) -> bool:

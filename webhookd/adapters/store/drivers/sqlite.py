@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from webhookd.adapters.store.drivers.reading import note
 from webhookd.adapters.store.drivers.wal import LOG_BYTES, LogBound
 from webhookd.core.errors import SettingsError
 
@@ -60,7 +61,9 @@ class SqliteDriver:
         self._log = LogBound(path, most_bytes=LOG_BYTES)
 
     async def read(self, work: Callable[[Connection], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._read, work)
+        reading = self._read_threads.submit(self._read, work)
+        note(reading)
+        return await asyncio.wrap_future(reading)
 
     async def write(self, work: Callable[[Connection], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._write, work)
