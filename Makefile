@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint fmt types layers bench faults soak lock docs clean
+.PHONY: help demo up test lint fmt types layers bench faults faults-long soak lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +9,7 @@ LOCK    := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 BACK_END := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "webhookd needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -31,8 +31,8 @@ demo: $(VENV)/.run ## the whole story on embedded parts, in one run
 up: $(VENV)/.run ## serve on this machine until Ctrl-C
 	$(BIN)/webhookd up --dev
 
-test: $(VENV)/.dev ## every test, on real Valkey and PostgreSQL
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: $(VENV)/.dev ## every test but `make faults`, on real Valkey and PostgreSQL
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: lint and format check
 	$(BIN)/ruff check .
@@ -51,7 +51,10 @@ layers: $(VENV)/.dev ## imports go downward only
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-faults: $(VENV)/.dev ## the fault tests at full length: outages of a minute, backlogs of 10,000
+faults: $(VENV)/.dev ## the tests that kill, freeze and restart real processes
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m faults $(ARGS)
+
+faults-long: $(VENV)/.dev ## tests/faults at full length: outages of a minute, backlogs of 10,000
 	WEBHOOKD_TEST_OUTAGE_SECONDS=60 WEBHOOKD_TEST_BACKLOG=10000 $(BIN)/python -m pytest tests/faults $(ARGS)
 
 soak: $(VENV)/.dev ## random faults under load: ARGS="--store postgresql --minutes 10 --seed 7"

@@ -1,4 +1,4 @@
-"""How long outages last and how much piles up: short for every day, at full length with `make faults`."""
+"""How long outages last and how much piles up: short every day, at full length with `make faults-long`."""
 
 import os
 

@@ -205,6 +205,7 @@ class Submitting:
                 self.failed.append(f"{answer.status_code} {answer.text[:200]}")
 
 
+@pytest.mark.faults
 async def test_rolling_restart_fails_no_submission_where_the_proxy_asks_for_readiness(
     proxied: ProxiedSite,
 ) -> None:
