@@ -18,6 +18,15 @@ settings.load_profile("webhookd")
 
 
 @pytest.fixture(autouse=True)
+def umask_of_its_own() -> Iterator[None]:
+    """Let a command run in this process, which keeps its files to itself, not decide for those after it."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def logging_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a test that sets up logging (a command run in this process) not decide for those after it."""
     configure = structlog.configure

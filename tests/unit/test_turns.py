@@ -120,3 +120,17 @@ async def test_read_that_outlives_its_caller_keeps_its_turn_until_its_thread_end
     finally:
         go_on.set()
         await database.close()
+
+
+@pytest.mark.parametrize("waiting", [1, 2])
+async def test_turn_that_comes_as_its_waiter_gives_up_goes_to_the_next(waiting: int) -> None:
+    turns, log = _turns(at_once=1), list[str]()
+    await turns.take("a")
+    gives_up, *others = [await _standing(turns, "b", log) for _ in range(waiting)]
+    gives_up.cancel()
+    turns.give_back("a")  # before the one that was cancelled has run again
+    await asyncio.gather(gives_up, *others, return_exceptions=True)
+    assert log == ["b"] * (waiting - 1)
+    for _ in others:
+        turns.give_back("b")
+    await turns.take("c", patience_seconds=0)  # nothing is held any more

@@ -63,23 +63,27 @@ class Turns:
             if self._taken[owner] >= self._each:
                 continue
             line = self._lines[owner]
-            turn = line.popleft()
+            while line and line[0].cancelled():  # it gave up, and has not stepped out yet
+                line.popleft()
+            turn = line.popleft() if line else None
             if line:
                 self._lines.move_to_end(owner)
             else:
                 del self._lines[owner]
-            self._taken[owner] += 1
-            turn.set_result(None)
+            if turn is not None:
+                self._taken[owner] += 1
+                turn.set_result(None)
 
     def _leave(self, owner: str, turn: asyncio.Future[None]) -> None:
         """Step out of the line, or give back what came at the same moment."""
         if turn.done() and not turn.cancelled():
             self.give_back(owner)
             return
-        line = self._lines[owner]
-        line.remove(turn)
-        if not line:
-            del self._lines[owner]
+        line = self._lines.get(owner)
+        if line is not None and turn in line:
+            line.remove(turn)
+            if not line:
+                del self._lines[owner]
 
     def _too_many(self) -> RateLimited:
         return RateLimited(

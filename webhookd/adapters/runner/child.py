@@ -5,6 +5,7 @@ worker keeps the clock and kills; what is here has only to listen.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -29,8 +30,8 @@ def main() -> None:
     pid = os.getpid()
     ending = _run(wire.order_from(inbox.readline()), inbox, channel)
     end_if_forked(pid)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    for stream in (sys.stdout, sys.stderr, *logging.getLogger().handlers):
+        stream.flush()  # the log is written by a thread, which ends with this process
     channel.end(ending)
     # Not `sys.exit`: threads that the function left behind would be waited for.
     os._exit(0)
