@@ -19,7 +19,7 @@ from webhookd.adapters.broker.permits import permit
 from webhookd.adapters.store.schema import messages
 from webhookd.cli.receiver import Hit
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "back-up-and-restore.md"
 

@@ -14,7 +14,7 @@ from tests.faults.scale import BACKLOG, SETTLE_SECONDS
 from tests.services import until
 from webhookd.cli.receiver import Hit, Receiver, Reply
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
 SOCKETS = 64
 BATCH = 1_000

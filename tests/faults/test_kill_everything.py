@@ -11,7 +11,7 @@ from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
 from tests.faults.site import PER_HOST, Site
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
 TASKS = 120
 KILLS = 3

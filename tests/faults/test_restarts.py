@@ -22,7 +22,7 @@ from tests.faults.site import Site
 from tests.services import is_alive, until
 from webhookd.adapters.store.schema import tasks
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
 SHUTDOWN_SECONDS = float(QUICK["WEBHOOKD_SHUTDOWN_SECONDS"])
 RESTARTING = 1012

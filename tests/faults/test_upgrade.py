@@ -17,7 +17,7 @@ from tests.faults.site import Site
 from tests.services import ValkeyServer
 from webhookd.adapters.store.migrate import current_revision, migrations_folder, newest_revision
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
 NEXT = f"{int(newest_revision()) + 1:04}"
 MIGRATION = f'''
