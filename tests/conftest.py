@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.s3 import S3Server
 from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer
 from webhookd.core.errors import SettingsError
 
@@ -104,6 +105,13 @@ def postgres_url(postgres: Databases) -> Iterator[str]:
     url = postgres.create_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """One S3 server a test process; leave it running."""
+    with S3Server() as server:
+        yield server
 
 
 @pytest.fixture
