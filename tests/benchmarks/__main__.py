@@ -2,6 +2,9 @@
 
 `make bench ARGS=--quick` takes a minute or two, without it the sizes are those of the documentation
 (50,000 deliveries, 1,000,000 rows of history). The machine may be busy: read the ratios, not the rates.
+
+While working on what one task costs: `--only single --quick --store sqlite --rate 20 --threads`, and
+`--beside ../other/.venv/bin/python` to have another version measured in turns with this one.
 """
 
 import argparse
@@ -9,10 +12,10 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import baselines, crowd, drain, end_to_end, fresh, sender, watchers
+from tests.benchmarks import baselines, crowd, drain, end_to_end, fresh, sender, single_run, watchers
 from tests.benchmarks.installation import Store, sink
 
-PARTS = ("end-to-end", "drain", "hanging", "crowd", "sender", "watchers", "fresh")
+PARTS = ("single", "end-to-end", "drain", "hanging", "crowd", "sender", "watchers", "fresh")
 
 
 def main() -> None:
@@ -21,10 +24,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), help="one database")
+    parser.add_argument("--rate", type=int, action="append", help="single: this many a second, and no others")
+    parser.add_argument("--seconds", type=float, help="single: how long each rate is kept up")
+    parser.add_argument("--threads", action="store_true", help="single: show what each thread uses")
+    parser.add_argument("--beside", action="append", default=[], help="single: the Python of another version")
     chosen = parser.parse_args()
     stores: tuple[Store, ...] = (chosen.store,) if chosen.store else ("sqlite", "postgresql")
     parts = (chosen.only,) if chosen.only else PARTS
-    console = Console(width=110)
+    console = Console(width=140)
+    if "single" in parts:
+        single_run.run(console, _single_plan(chosen, stores))
     if {"end-to-end", "drain"} & set(parts):
         aiohttp_rate, dramatiq_rate = _baselines(console, quick=chosen.quick)
     if "end-to-end" in parts:
@@ -41,6 +50,19 @@ def main() -> None:
         _watchers(console, stores, quick=chosen.quick)
     if "fresh" in parts and "postgresql" in stores:
         _fresh(console, quick=chosen.quick)
+
+
+def _single_plan(chosen: argparse.Namespace, stores: tuple[Store, ...]) -> single_run.Plan:
+    """A single rate is for a quick look: nothing else is measured then."""
+    return single_run.Plan(
+        stores=stores,
+        rates=tuple(chosen.rate or single_run.RATES),
+        seconds=chosen.seconds or (4.0 if chosen.quick else 10.0),
+        flights=0 if chosen.rate else 500 if chosen.quick else 5_000,
+        beside=tuple(chosen.beside),
+        threads=chosen.threads,
+        counts=not chosen.rate,
+    )
 
 
 def _baselines(console: Console, *, quick: bool) -> tuple[float, float]:

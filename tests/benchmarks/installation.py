@@ -108,6 +108,11 @@ def sink_counts(url: str) -> dict[str, Any]:
     return document
 
 
+def forget_posts(url: str) -> None:
+    """Let the sink begin to count anew."""
+    _KEPT.get(f"{url}/reset").raise_for_status()
+
+
 @contextmanager
 def installation(store: Store, **settings: str) -> Iterator[Installation]:
     """Make a migrated, empty installation with a broker and no processes yet."""
