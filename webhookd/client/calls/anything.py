@@ -1,0 +1,36 @@
+"""Any listing, and any call that has no method of its own."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+
+from webhookd.client.calls.asking import listed, new_key, path_of
+from webhookd.client.documents import Batch, Delivery, Document, Endpoint, File, Replay, Task
+from webhookd.client.steps import Call, Request, Stream
+
+_KINDS: Final[Mapping[str, type[Document]]] = {
+    "tasks": Task,
+    "batches": Batch,
+    "files": File,
+    "endpoints": Endpoint,
+    "deliveries": Delivery,
+    "replays": Replay,
+}
+
+
+def list_all(what: str, **filters: Any) -> Stream[Document]:
+    """Iterate over a whole listing, page by page: `"tasks"`, `"deliveries"`, `"batches/batch_…/tasks"`, …
+
+    Filters are the API's query parameters; `metadata={"order": "42"}` asks for `metadata.order=42`.
+    """
+    return listed(_KINDS.get(what, Document), path_of(*what.replace("_", "-").split("/")), filters)
+
+
+def request(method: str, path: str, *, json: Any = None, query: Mapping[str, Any] | None = None) -> Call[Any]:
+    """Call a path such as `v1/partner` and return the answer's JSON, None where it has no body."""
+    headers = {"Idempotency-Key": new_key()} if method.upper() == "POST" else {}
+    response: httpx.Response = yield Request(
+        method=method.upper(), path=path.lstrip("/"), json=json, query=query or {}, headers=headers
+    )
+    return response.json(object_hook=Document) if response.content else None

@@ -1,0 +1,81 @@
+"""How requests are said: paths, bodies, idempotency keys, long polls and pages."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+from webhookd.client.documents import Document, Page
+from webhookd.client.steps import Call, Emit, Pause, Request, Stream
+
+LONG_POLL_SECONDS: Final = 30
+"""Below the 45 s that the service holds a call at most, and the 50 and 60 s at which proxies give up."""
+LEAST_PAUSE_SECONDS: Final = 0.25
+"""Between two long polls of which the first was answered at once with nothing new."""
+PAGE_LIMIT: Final = 500
+
+D = TypeVar("D", bound=Document)
+
+
+def reading(path: str, query: Mapping[str, Any] | None = None, *, wait_seconds: float = 0.0) -> Request:
+    return Request(method="GET", path=path, query=query or {}, wait_seconds=wait_seconds)
+
+
+def posting(
+    path: str,
+    json: Any = None,
+    *,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    wait_seconds: float = 0.0,
+) -> Request:
+    sent = {"Idempotency-Key": key or new_key(), **(headers or {})}
+    return Request(method="POST", path=path, json=json, headers=sent, wait_seconds=wait_seconds)
+
+
+def held(kind: type[D], path: str, version: int | None, seconds: float) -> Call[D]:
+    """Long-poll once: what is newer than `version`, or the same again after at most `seconds`."""
+    asked_at = time.monotonic()
+    # A whole second at least: 0 would be answered at once, over and over.
+    whole = max(1, min(LONG_POLL_SECONDS, round(seconds)))
+    news = kind.of((yield reading(path, {"wait": whole, "version": version}, wait_seconds=whole)))
+    if news.get("version") == version and time.monotonic() - asked_at < LEAST_PAUSE_SECONDS:
+        yield Pause(LEAST_PAUSE_SECONDS)
+    return news
+
+
+def listed(kind: type[D], path: str, filters: Mapping[str, Any]) -> Stream[D]:
+    query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
+    for name, value in (query.pop("metadata", None) or {}).items():
+        query[f"metadata.{name}"] = value
+    while True:
+        page = Page.of((yield reading(path, query)))
+        for row in page.data:
+            yield Emit(kind(row))
+        if page.next_cursor is None:
+            return
+        query["cursor"] = page.next_cursor
+
+
+def id_of(of: str | Mapping[str, Any]) -> str:
+    return of if isinstance(of, str) else str(of["id"])
+
+
+def path_of(*steps: str) -> str:
+    """Return `v1/…` of these steps; an id cannot leave its step."""
+    return "v1/" + "/".join(quote(step, safe="") for step in steps)
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def time_of(at: datetime | str | None) -> str | None:
+    """Return RFC 3339; a time without a zone is this machine's."""
+    return at.astimezone().isoformat() if isinstance(at, datetime) else at
+
+
+def new_key() -> str:
+    return str(uuid.uuid4())

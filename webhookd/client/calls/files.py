@@ -1,0 +1,86 @@
+"""Uploading and downloading."""
+
+import functools
+import mimetypes
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Final, cast
+
+import httpx
+
+from webhookd.client.calls.asking import id_of, new_key, path_of, reading
+from webhookd.client.documents import File
+from webhookd.client.steps import Call, Request
+
+CHUNK_BYTES: Final = 256 * 1024
+
+Source = bytes | str | os.PathLike[str] | IO[bytes] | Iterable[bytes]
+"""What can be uploaded. A `str` is a path, as `open` takes it."""
+
+
+def upload(
+    source: Source, *, name: str | None = None, content_type: str | None = None, partner: str | None = None
+) -> Call[File]:
+    """Upload bytes, a path, an open binary file or an iterable of bytes, and return the File.
+
+    `name` is the path's unless given. Bytes and paths are sent again when the connection breaks; an open
+    file or an iterable can be read only once. Raises Invalid where it is larger than the service takes.
+    """
+    content, repeatable = _content(source)
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    name = name or (path.name if path is not None else "file")
+    kind = content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    headers = {"Content-Type": kind, "Idempotency-Key": new_key()}
+    request = Request(
+        method="POST",
+        path="v1/files",
+        query={"name": name, "partner": partner},
+        headers=headers,
+        content=content,
+        repeatable=repeatable,
+    )
+    return File.of((yield request))
+
+
+def get(file: str | File) -> Call[File]:
+    """Return what is known of a file, with a new `download_url`. Raises NotFound."""
+    return File.of((yield reading(path_of("files", id_of(file)))))
+
+
+def download(file: str | File, to: str | os.PathLike[str]) -> Call[Path]:
+    """Write a file's bytes to the path `to` and return it. It appears there whole, or not at all."""
+    target = Path(to)
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield Request(method="GET", path=path_of("files", id_of(file), "content"), into=part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def read(file: str | File) -> Call[bytes]:
+    """Return a file's bytes, all at once."""
+    response: httpx.Response = yield reading(path_of("files", id_of(file), "content"))
+    return response.content
+
+
+def _content(source: Source) -> tuple[Callable[[], Iterator[bytes]], bool]:
+    """Return how to open the bytes, and whether that can be done more than once."""
+    if isinstance(source, bytes):
+        return lambda: iter((source,)), True
+    if isinstance(source, str | os.PathLike):
+        return lambda: _chunks_of(source), True
+    if not hasattr(source, "read"):
+        once = iter(source)
+        return lambda: once, False
+    file = cast("IO[bytes]", source)
+    return lambda: iter(functools.partial(file.read, CHUNK_BYTES), b""), False
+
+
+def _chunks_of(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    with Path(path).open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,111 @@
+"""The JSON objects of the API, with their names as attributes: `task.state` is `task["state"]`.
+
+A field that a newer service adds is there at once; the annotations tell type checkers of those known here.
+"""
+
+from typing import Any, Self
+
+import httpx
+
+
+class Document(dict[str, Any]):
+    """A JSON object of the API; objects inside it are Documents too."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"this {type(self).__name__} has no '{name}'") from None
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Self:
+        """Return the object in an answer's body; an answer without a body is an empty one."""
+        return cls(response.json(object_hook=Document)) if response.content else cls()
+
+
+class Page(Document):
+    """One page of a listing. `next_cursor` is None on the last one."""
+
+    data: list[Document]
+    next_cursor: str | None
+
+
+class Task(Document):
+    """A task. `result` is what the function returned; `error` has `code` and `message`."""
+
+    id: str
+    type: str
+    state: str
+    done: bool
+    result: Any
+    error: Document | None
+    progress: Document
+    metadata: Document
+    files: list[Document]
+    priority: str
+    attempts: int
+    version: int
+    trace_id: str
+    callback_url: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class Batch(Document):
+    """Many tasks with one callback. `counts` has `total` and one figure a state."""
+
+    id: str
+    state: str
+    counts: Document
+    metadata: Document
+    created_at: str
+    completed_at: str | None
+
+
+class File(Document):
+    """A file. `download_url` needs no key until `download_expires_at`."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+    state: str
+
+
+class Endpoint(Document):
+    """A registered callback URL. `secret` is there only in the answers that make one."""
+
+    id: str
+    url: str
+    state: str
+    events: list[str]
+
+
+class Delivery(Document):
+    """A message on its way to one endpoint."""
+
+    id: str
+    state: str
+    event: str
+    url: str
+    attempts: int
+
+
+class Replay(Document):
+    """A replay of many dead letters: `matched`, and how far it is."""
+
+    id: str
+    state: str
+    matched: int
+
+
+class Event(Document):
+    """What a webhook's body says: `data` is the Task, the Batch, the Endpoint or the Delivery."""
+
+    type: str
+    timestamp: str
+    data: Document
