@@ -53,6 +53,13 @@ class Settings(BaseSettings):
         "",
         description="`redis://`, `rediss://` or `unix://` URL of Redis or Valkey. Empty: an embedded Valkey.",
     )
+    files_url: str = Field(
+        "",
+        description="Where the bytes of files are: `file:///absolute/folder`, `s3://bucket/prefix`, "
+        "`gs://bucket/prefix` or `az://container/prefix`; keys and endpoint come from the provider's own "
+        "variables, such as `AWS_ACCESS_KEY_ID` and `AWS_ENDPOINT_URL`. Empty: the folder `files` in the "
+        "data dir, which is right where everything runs on one machine.",
+    )
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port the API listens on; 0 picks a free one.")
     public_url: str = Field(
@@ -134,6 +141,12 @@ class Settings(BaseSettings):
     max_input_bytes: int = Field(
         262_144, ge=1_024, le=8_388_608, description="Largest body of a single submission, in bytes."
     )
+    files_max_bytes: int = Field(
+        104_857_600, ge=1_024, le=1 << 40, description="Largest file, uploaded or attached, in bytes."
+    )
+    partner_max_file_bytes: int = Field(
+        10_737_418_240, ge=0, le=1 << 60, description="Bytes of files one partner may store before 429."
+    )
     max_wait_seconds: Seconds = Field(
         45.0,
         description="Longest time a request is held by `wait=` or `Prefer: wait=`; a longer wish is "
@@ -178,6 +191,11 @@ class Settings(BaseSettings):
     retention_replays_days: Days | None = Field(
         None, description="Replays that are over are deleted this long after their beginning. Empty: kept."
     )
+    retention_files_days: Days | None = Field(
+        None,
+        description="Files are deleted this long after they were made, unless a task that has not ended "
+        "needs them. Empty: they go with the tasks they belong to.",
+    )
     idempotency_hours: float = Field(
         24.0,
         gt=0,
@@ -210,6 +228,7 @@ class Settings(BaseSettings):
         "retention_dead_letters_days",
         "retention_audit_days",
         "retention_replays_days",
+        "retention_files_days",
         mode="before",
     )
     @classmethod
@@ -265,6 +284,11 @@ class Settings(BaseSettings):
         """The database URL, or SQLite in the data dir."""
         # In a URL a path has its own spelling: %2F, ? and # in a folder's name would mean something else.
         return self.database_url or f"sqlite:///{quote(str(self.data_dir.absolute() / 'webhookd.db'))}"
+
+    @property
+    def resolved_files_url(self) -> str:
+        """The URL of the files' place, or a folder in the data dir."""
+        return self.files_url or f"file://{quote(str(self.data_dir.absolute() / 'files'))}"
 
     @property
     def local_host(self) -> str:

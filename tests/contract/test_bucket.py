@@ -106,14 +106,6 @@ async def test_a_key_that_is_not_there_is_gone_and_may_be_removed(bucket: Bucket
     await bucket.remove(["file_1"])
 
 
-async def test_bytes_move_to_another_key(bucket: Bucket) -> None:
-    await bucket.put("uploads/file_1", pieces(b"hello"), max_bytes=MANY)
-
-    await bucket.move("uploads/file_1", "file_1")
-
-    assert await keys(bucket) == {"file_1"}
-
-
 async def test_what_is_there_is_listed_with_its_age(bucket: Bucket) -> None:
     for number in range(3):
         await bucket.put(f"file_{number}", pieces(b"x" * number), max_bytes=MANY)
@@ -141,6 +133,8 @@ async def test_whoever_has_a_signed_url_reads_an_attachment_of_the_right_type(
     assert answer.headers["content-disposition"] == shown
     assert put.status_code == 200
     assert [part async for part in bucket.read("file_2")] == [b"world"]
+    await bucket.copy("file_2", "file_3")
+    assert await bucket.size("file_3") == 5
 
 
 async def test_a_store_that_is_away_is_unavailable_with_retry_after(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from webhookd.core.files import File
 from webhookd.core.records import ClaimedTask, TaskSignal
 
 
@@ -59,7 +60,8 @@ class TaskEnd:
     """The end of one try. Written only while `session_id` and `token` still hold the task.
 
     `due_ms` is when a retry falls due; `reason` is why a failed task is a dead letter. `span_id` is what the
-    message of the end is below in its trace; empty: what the task is.
+    message of the end is below in its trace; empty: what the task is. `files` are what the function attached;
+    their bytes are stored.
     """
 
     task: ClaimedTask
@@ -75,6 +77,7 @@ class TaskEnd:
     span_id: str = ""
     progress_percent: float | None = None
     progress_message: str | None = None
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

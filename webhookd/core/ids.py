@@ -18,6 +18,7 @@ REPLAY: Final = "rpl"
 SECRET: Final = "sec"
 SESSION: Final = "ses"
 AUDIT: Final = "aud"
+FILE: Final = "file"
 
 ENTROPY_BYTES: Final = 10
 
@@ -38,3 +39,13 @@ def make_id(prefix: str, *, now_ms: int, entropy: bytes) -> str:
 def looks_like_id(text: str) -> bool:
     """Whether this could be an id of ours, and so nothing that may not be shown."""
     return _ID.fullmatch(text) is not None
+
+
+def made_ms(text: str) -> int | None:
+    """Return when an id was made, or None where this is none of ours."""
+    if not looks_like_id(text):
+        return None
+    number = 0
+    for character in text[-26:-16]:
+        number = number << 5 | _ALPHABET.index(character)
+    return number & 0xFFFFFFFFFFFF

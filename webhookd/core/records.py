@@ -6,6 +6,7 @@ bytes a partner sent and the bytes we sign are never re-encoded on the way.
 
 from dataclasses import dataclass, field
 
+from webhookd.core.files import File
 from webhookd.core.model import DeliveryState, Priority, TaskState
 
 
@@ -87,7 +88,10 @@ class SealedSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A task on its way into the store. `due_ms` in the future makes it `scheduled`."""
+    """A task on its way into the store. `due_ms` in the future makes it `scheduled`.
+
+    `file_ids` are the files its input names: they stay while it has not ended.
+    """
 
     id: str
     partner_id: str
@@ -110,6 +114,7 @@ class NewTask:
     callback_origin: str | None
     endpoint_ids: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    file_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +164,7 @@ class Task:
     started_ms: int | None
     finished_ms: int | None
     cancel_requested: bool
+    files: tuple[File, ...] = ()
     deliveries: DeliveryCounts = field(default_factory=DeliveryCounts)
 
     @property

@@ -6,6 +6,7 @@ runs operators' code, and is done where it is needed.
 """
 
 from webhookd.adapters.broker.connection import check_url
+from webhookd.adapters.files.opening import check_files_url
 from webhookd.adapters.sender.build import parse_proxy
 from webhookd.adapters.store.drivers import parse_url
 from webhookd.adapters.vault import Vault
@@ -34,6 +35,7 @@ def check(settings: Settings) -> None:
         operator_key_hash(settings.admin_key)
     if settings.egress_proxy:
         parse_proxy(settings.egress_proxy)
+    check_files_url(settings.resolved_files_url)
     EgressPolicy.parse(settings.egress_allow)
     parse_proxies(settings.trusted_proxies)
     wants_spans(settings)

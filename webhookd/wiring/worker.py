@@ -8,6 +8,7 @@ from typing import Literal
 import webhookd
 from webhookd.adapters.broker import DELIVER_QUEUE, TurnWorker
 from webhookd.adapters.entropy import chance, new_span_id
+from webhookd.adapters.files import open_bucket
 from webhookd.adapters.log_facts import log_attempt, log_refused_addresses, log_run
 from webhookd.adapters.metrics import (
     count_attempt,
@@ -25,6 +26,7 @@ from webhookd.flows.deliver import DeliveryEngine
 from webhookd.flows.execute import Executor
 from webhookd.flows.replay import ReplayFlow
 from webhookd.flows.sweep import Chore, Sweeper
+from webhookd.flows.sweep_files import FileSweeper
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.process import Process, background, broker_url, running_process
@@ -68,6 +70,8 @@ async def worker_process(
         turns.start()
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(background(sweeper.run()))
+            if role == "deliver":  # one kind of worker is enough, and this one runs nobody's code
+                await stack.enter_async_context(background(_file_sweeper(common).run()))
             if isinstance(work, Executor):
                 await stack.enter_async_context(background(work.watch_cancellations()))
             try:
@@ -174,6 +178,14 @@ def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
             Chore(name="settle", every_seconds=settings.sweep_seconds, step=settle),
             Chore(name="retention", every_seconds=60.0, step=forget),
         ),
+    )
+
+
+def _file_sweeper(common: Process) -> FileSweeper:
+    return FileSweeper(
+        rows=common.store.file_sweeps,
+        store=open_bucket(common.settings.resolved_files_url),
+        now_ms=common.store.clock.now_ms,
     )
 
 

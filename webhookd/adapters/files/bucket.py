@@ -138,12 +138,10 @@ class Bucket:
         async with as_ours(CALL_SECONDS):
             return (await obstore.head_async(self._store, key))["size"]
 
-    async def move(self, source: str, target: str) -> None:
-        """Give the bytes another key. Raises FileGone."""
+    async def copy(self, source: str, target: str) -> None:
+        """Copy within an object store. Raises FileGone."""
         async with as_ours(CALL_SECONDS):
-            await obstore.rename_async(self._store, source, target)
-            if self._folder is not None:
-                await asyncio.to_thread(self._folder.settle, target)
+            await obstore.copy_async(self._store, source, target)
 
     async def remove(self, keys: Sequence[str]) -> None:
         """Remove; a key that is not there is no error."""

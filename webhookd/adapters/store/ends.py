@@ -12,6 +12,7 @@ from sqlalchemy import (
 
 from webhookd.adapters.store import end_statements as statements
 from webhookd.adapters.store.counters import DepthChange
+from webhookd.adapters.store.files import attach_results
 from webhookd.adapters.store.publish import NO_SPANS, Publisher
 from webhookd.adapters.store.rows import task_from
 from webhookd.adapters.store.rowset import pack
@@ -47,6 +48,9 @@ class Ends:
             return [Recorded(lost=True) for _ in ends]
         write_bodies(conn, [(e.task.id, e.result_json, e.error_code, e.error_message) for e in kept])
         write_runs(conn, [_run(end) for end in kept])
+        attached = {end.task.id: end.files for end in kept if end.files and _state_after(end) in TASK_DONE}
+        if attached:
+            attach_results(conn, attached)
         depth = DepthChange(self._shard)
         for end in kept:
             row = written[end.task.id, end.task.token]
@@ -176,8 +180,12 @@ def _run(end: TaskEnd) -> Run:
     )
 
 
+def _state_after(end: TaskEnd) -> TaskState:
+    return TASKS.next(TaskState.RUNNING, _MOVES[end.end])
+
+
 def _end_row(end: TaskEnd) -> tuple[object, ...]:
-    state = TASKS.next(TaskState.RUNNING, _MOVES[end.end])
+    state = _state_after(end)
     dead = end.end is End.FAILED
     return (
         end.task.id,

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, or_, select, text, tuple_
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.file_sweeps import drop_with_tasks
 from webhookd.adapters.store.schema import (
     attempts,
     audit,
@@ -195,6 +196,7 @@ def _drop_tasks(conn: Connection, place: str, before_ms: int) -> str | None:
         message_ids = select(messages.c.id).where(messages.c.task_id.in_(ordered))
         _drop_deliveries(conn, deliveries.c.task_id.in_(ordered))
         conn.execute(messages.delete().where(messages.c.id.in_(message_ids)))
+        drop_with_tasks(conn, ordered)
         for table, column in (
             (runs, runs.c.task_id),
             (task_bodies, task_bodies.c.task_id),

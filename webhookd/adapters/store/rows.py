@@ -6,6 +6,7 @@ import orjson
 from sqlalchemy import Row, Select, case, func, select
 
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, task_bodies, tasks
+from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import DeliveryState, Priority, TaskState
 from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Message, Partner, Task
 
@@ -43,6 +44,7 @@ BODY_COLUMNS = (
     task_bodies.c.result,
     task_bodies.c.error_code,
     task_bodies.c.error_message,
+    task_bodies.c.files,
 )
 
 
@@ -54,6 +56,16 @@ def names(text_or_none: str | None) -> tuple[str, ...]:
 def names_json(values: tuple[str, ...]) -> str | None:
     """Return `values` for a column that stores a JSON array of strings; empty is NULL."""
     return orjson.dumps(values).decode() if values else None
+
+
+def shown_files(text: str | None) -> tuple[File, ...]:
+    """Return the files that a task's body names."""
+    if text is None:
+        return ()
+    return tuple(
+        File(**{**one, "state": FileState(one["state"]), "kind": FileKind(one["kind"])})
+        for one in orjson.loads(text)
+    )
 
 
 def select_tasks() -> Select[Any]:
@@ -87,6 +99,7 @@ def task_from(row: Row[Any], counts: DeliveryCounts | None = None) -> Task:
         result_json=row.result,
         error_code=row.error_code,
         error_message=row.error_message,
+        files=shown_files(row.files),
         created_ms=row.created_ms,
         run_at_ms=row.run_at_ms,
         due_ms=row.due_ms,

@@ -178,6 +178,7 @@ task_bodies = Table(
     Column("result", Text),
     Column("error_code", Text),
     Column("error_message", Text),
+    Column("files", Text),
 )
 
 runs = Table(
@@ -346,6 +347,45 @@ sessions = Table(
     Column("detail", Text, nullable=False),
     Column("started_ms", BigInteger, nullable=False),
     Column("lease_until_ms", BigInteger, nullable=False, index=True),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("partner_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("task_id", Text),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("upload_until_ms", BigInteger),
+    Index("ix_files_partner", "partner_id", "id"),
+    Index("ix_files_partner_kind", "partner_id", "kind", "id"),
+    _partial("ix_files_task", "task_id", where="task_id IS NOT NULL"),
+    _partial("ix_files_expiry", "expires_ms", where="expires_ms IS NOT NULL"),
+    _partial("ix_files_awaited", "upload_until_ms", where="upload_until_ms IS NOT NULL"),
+)
+
+file_uses = Table(
+    "file_uses",
+    metadata,
+    Column("file_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Index("ix_file_uses_task", "task_id"),
+)
+
+file_usage = Table(
+    "file_usage",
+    metadata,
+    Column("partner_id", Text, primary_key=True),
+    Column("stored_files", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
 )
 
 replays = Table(

@@ -19,6 +19,8 @@ from webhookd.adapters.store.dead_letters import DeadLetters
 from webhookd.adapters.store.deliveries import Deliveries
 from webhookd.adapters.store.endpoints import Endpoints
 from webhookd.adapters.store.ends import Ends
+from webhookd.adapters.store.file_sweeps import FileSweeps
+from webhookd.adapters.store.files import Files
 from webhookd.adapters.store.held import held_deliveries, held_tasks
 from webhookd.adapters.store.idempotency import Idempotency
 from webhookd.adapters.store.lanes.claims import LaneClaims
@@ -269,6 +271,8 @@ class Store:
         self.partners = Partners(db)
         self.keys = Keys(db)
         self.audit = Audit(db)
+        self.files = Files(db)
+        self.file_sweeps = FileSweeps(db)
         self.idempotency = Idempotency(db, vault, keep_ms=options.idempotency_keep_ms)
         self._answers_keep_ms = options.idempotency_keep_ms
         self.queues = QueueStore(db)

@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, select, tuple_
 
 from webhookd.adapters.store.counters import DepthChange
+from webhookd.adapters.store.files import use_files
 from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.rowset import insert_rows, pack, upsert
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
@@ -173,6 +174,7 @@ class Intake:
             )
         conn.execute(_insert_tasks(dialect), {"rows": pack(task_rows)})
         conn.execute(_insert_bodies(dialect), {"rows": pack(body_rows)})
+        use_files(conn, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
         depth.write(conn)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, Text, select
 
 from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.ends import Ends, read_tasks, write_bodies
+from webhookd.adapters.store.files import attach_results
 from webhookd.adapters.store.paging import first_id, read_page
 from webhookd.adapters.store.rows import counts_from, select_counts, select_tasks, task_from
 from webhookd.adapters.store.rowset import among, pack, rowset
@@ -146,6 +147,7 @@ class TaskMoves:
             )
         )
         write_bodies(conn, [(task_id, None, None, None)])
+        attach_results(conn, {task_id: ()})
         depth = DepthChange(self._shard)
         depth.move(row.queue, row.partner_id, TaskState(row.state), after)
         depth.write(conn)
