@@ -18,7 +18,7 @@ from webhookd.cli.families import FAMILIES
 from webhookd.core.answer import ErrorCode
 from webhookd.core.errors import ClientError, ServiceError, WebhookdError
 from webhookd.core.model import OPERATIONAL_EVENTS, SUBSCRIBABLE_EVENTS, TEST_EVENT
-from webhookd.core.timeline import KINDS
+from webhookd.core.timeline_entry import KINDS
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 

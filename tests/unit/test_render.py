@@ -8,7 +8,13 @@ from tests.contract.seeds import endpoint_of
 from tests.unit.records import NOW, a_task
 from webhookd.core.model import DeliveryState, Priority, TaskState
 from webhookd.core.records import Delivery, DeliveryCounts
-from webhookd.core.render import delivery_document, endpoint_document, event_body, task_document
+from webhookd.core.render import (
+    announced_task_document,
+    delivery_document,
+    endpoint_document,
+    event_body,
+    task_document,
+)
 
 AT = "2026-09-21T14:13:20.000Z"
 
@@ -64,7 +70,7 @@ def test_a_waiting_retry_shows_when_it_runs() -> None:
 
 
 def test_the_task_in_a_webhook_leaves_out_its_deliveries() -> None:
-    body = event_body("task.succeeded", timestamp_ms=NOW, data=task_document(a_task(), with_deliveries=False))
+    body = event_body("task.succeeded", timestamp_ms=NOW, data=announced_task_document(a_task()))
 
     event = orjson.loads(body)
     assert list(event) == ["type", "timestamp", "data"]

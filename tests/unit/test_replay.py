@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhookd.core.records import DeadLetter
+from webhookd.core.render import dead_letter_document, replay_document
 from webhookd.core.replay import (
     SAVED_UP_MS,
     DeadLetterFilter,
@@ -14,8 +15,6 @@ from webhookd.core.replay import (
     Replay,
     ReplayState,
     allowance,
-    dead_letter_document,
-    replay_document,
 )
 
 NOW = 1_790_000_000_000

@@ -9,14 +9,13 @@ from tests.unit.test_watch import TASK
 from webhookd.core.model import DeliveryState, TaskState
 from webhookd.core.records import Delivery, Run
 from webhookd.core.timeline import (
-    KINDS,
     AttemptMade,
     History,
     MessageMade,
     Sendings,
-    entry_document,
     timeline,
 )
+from webhookd.core.timeline_entry import KINDS, entry_document
 
 NOW = 1_790_000_000_000
 QUEUED = replace(TASK, created_ms=NOW, due_ms=NOW)
@@ -77,7 +76,7 @@ def told(history: History) -> list[tuple[int, str]]:
 
 
 def details(history: History, kind: str) -> list[dict[str, Any]]:
-    return [entry_document(entry) for entry in timeline(history) if entry.kind == kind]
+    return [dict(entry_document(entry)) for entry in timeline(history) if entry.kind == kind]
 
 
 def test_whole_life_is_in_order() -> None:

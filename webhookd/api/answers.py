@@ -5,10 +5,11 @@ Streams (Server-Sent Events) are replies of another kind: whatever has `send_to`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import orjson
 from starlette.types import Send
+from typing_extensions import TypedDict
 
 JSON: Final = "application/json"
 Headers = list[tuple[bytes, bytes]]
@@ -57,6 +58,18 @@ def unstored(answer: Answer) -> Answer:
 def json_answer(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Answer:
     """Return `document` (anything orjson writes) as JSON."""
     return Answer(status=status, body=orjson.dumps(document), headers=headers or {})
+
+
+T = TypeVar("T")
+
+
+class Page(TypedDict, Generic[T]):
+    """A page of a listing."""
+
+    data: list[T]
+    """What is listed, in its order."""
+    next_cursor: str | None
+    """Where there is more: the `cursor` of the next call. Null on the last page."""
 
 
 def page_answer(documents: list[Any], next_cursor: str | None) -> Answer:

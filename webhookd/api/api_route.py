@@ -4,9 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel
-
-from webhookd.api.answers import JSON, Reply
+from webhookd.api.answers import JSON, Page, Reply
 from webhookd.api.call import Call
 from webhookd.api.parts import ApiOptions
 from webhookd.api.wire import Query
@@ -25,25 +23,31 @@ TASK_HEADERS: Final = ("ETag", "Retry-After", "Cache-Control")
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """One answer: its model (None: no JSON body), what it means, and headers of its own.
+    """One answer: its document (None: no JSON body), what it means, and headers of its own.
 
-    `media` is the content type, None where there is no body.
+    `document` is a type that pydantic can describe: a TypedDict, or a union of some under a name. `media` is
+    the content type, None where there is no body.
     """
 
-    model: type[BaseModel] | None
+    document: Any
     meaning: str
     headers: tuple[str, ...] = ()
     media: str | None = JSON
 
 
-def shows(model: type[BaseModel], *headers: str) -> dict[int, Returned]:
+def shows(document: Any, *headers: str) -> dict[int, Returned]:
     """Return the answers of a call that shows something."""
-    return {200: Returned(model, "As it is now.", headers)}
+    return {200: Returned(document, "As it is now.", headers)}
 
 
-def makes(model: type[BaseModel]) -> dict[int, Returned]:
+def lists(document: Any) -> dict[int, Returned]:
+    """Return the answers of a listing."""
+    return {200: Returned(Page[document], "A page of them.")}
+
+
+def makes(document: Any) -> dict[int, Returned]:
     """Return the answers of a call that makes something with secrets in it."""
-    return {201: Returned(model, "Made. Secrets in it are shown this once.", ("Location",))}
+    return {201: Returned(document, "Made. Secrets in it are shown this once.", ("Location",))}
 
 
 def removes() -> dict[int, Returned]:

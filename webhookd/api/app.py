@@ -11,7 +11,6 @@ from webhookd.api import (
     audit,
     dead_letters,
     deliveries,
-    description,
     endpoints,
     events,
     health,
@@ -22,11 +21,13 @@ from webhookd.api import (
     queues,
     replays,
     task_batch,
+    task_types,
     tasks,
     timeline,
 )
 from webhookd.api.api_route import AnyRoute
 from webhookd.api.auth import Authenticator
+from webhookd.api.description.serving import routes as describing
 from webhookd.api.edge import Edge
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import problem_answer
@@ -37,6 +38,7 @@ from webhookd.core.errors import NotFound
 _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *tasks.ROUTES,
     *task_batch.ROUTES,
+    *task_types.ROUTES,
     *events.ROUTES,
     *timeline.ROUTES,
     *endpoints.ROUTES,
@@ -51,7 +53,7 @@ _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *health.ROUTES,
     *metrics.ROUTES,
 )
-ROUTES: Final[tuple[AnyRoute, ...]] = (*_NOUNS, *description.routes(_NOUNS))
+ROUTES: Final[tuple[AnyRoute, ...]] = (*_NOUNS, *describing(_NOUNS))
 
 
 def create_app(

@@ -1,25 +1,81 @@
 """A delivery's attempts as the API shows them, each with a cURL line that repeats it by hand."""
 
 import shlex
-from typing import Any, Final
+from typing import Annotated, Final
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 import webhookd
 from webhookd.adapters.store.deliveries import DeliveryHistory
+from webhookd.core.fields import AttemptError, Timestamp
 from webhookd.core.records import Attempt
-from webhookd.core.render import delivery_document
+from webhookd.core.render import DeliveryDocument, delivery_document
 from webhookd.core.times import to_rfc3339
 
 LONGEST_INLINE_BODY: Final = 8_192
 """A longer body is read from a file named after its message: fourteen attempts would repeat it in full."""
 
 
-def history_document(history: DeliveryHistory) -> dict[str, Any]:
-    """Return the Delivery with its `attempts_log`, oldest first."""
+class AttemptPartsDocument(TypedDict):
+    """Where the time of an attempt went; null where a step did not happen, as on a kept connection."""
+
+    dns_ms: float | None
+    """Until the name was resolved."""
+    connect_ms: float | None
+    """Until there was a connection."""
+    tls_ms: float | None
+    """Until the TLS handshake was done."""
+    first_byte_ms: float | None
+    """From the request to the first byte of the answer."""
+
+
+class AttemptResponseDocument(TypedDict):
+    """What the receiver answered; of an answer that broke off, what was read of it."""
+
+    headers: dict[str, str]
+    """Its headers, names in lower case."""
+    body: str
+    """The first 16 KiB of its body."""
+
+
+class AttemptDocument(TypedDict):
+    """One HTTP try."""
+
+    number: Annotated[int, Field(ge=1)]
+    """Which one it was, from 1; numbers go on over replays."""
+    at: Timestamp
+    """When it began."""
+    duration_ms: float
+    """How long it took."""
+    parts: AttemptPartsDocument
+    """Where that time went."""
+    status: int | None
+    """The HTTP status; null where there was none."""
+    error: AttemptError | None
+    """Why it failed; null where it did not. Unless it is `http_NNN`, there was no answer that holds."""
+    resent: bool
+    """Whether the request was written once more, because a kept connection had closed before an answer."""
+    response: AttemptResponseDocument | None
+    """What the receiver answered; null where it did not."""
+    curl: str
+    """A shell line that repeats it, once the signature is put in."""
+
+
+class DeliveryHistoryDocument(DeliveryDocument):
+    """A delivery with its attempts."""
+
+    attempts_log: list[AttemptDocument]
+    """Every attempt, the oldest first."""
+
+
+def history_document(history: DeliveryHistory) -> DeliveryHistoryDocument:
+    """Return the Delivery with its `attempts_log`."""
     log = [attempt_document(attempt, history) for attempt in history.attempts]
-    return delivery_document(history.delivery) | {"attempts_log": log}
+    return {**delivery_document(history.delivery), "attempts_log": log}
 
 
-def attempt_document(attempt: Attempt, history: DeliveryHistory) -> dict[str, Any]:
+def attempt_document(attempt: Attempt, history: DeliveryHistory) -> AttemptDocument:
     """Return one attempt. `response` is null where there was none; a header sent twice is joined."""
     headers: dict[str, str] = {}
     for name, value in attempt.headers:
@@ -27,7 +83,7 @@ def attempt_document(attempt: Attempt, history: DeliveryHistory) -> dict[str, An
     return {
         "number": attempt.number,
         "at": to_rfc3339(attempt.at_ms),
-        "duration_ms": _ms(attempt.duration_us),
+        "duration_ms": round(attempt.duration_us / 1000, 3),
         "parts": {
             "dns_ms": _ms(attempt.dns_us),
             "connect_ms": _ms(attempt.connect_us),

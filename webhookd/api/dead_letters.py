@@ -1,24 +1,42 @@
 """Dead letters: what ran out of attempts, one list of deliveries and tasks; replaying and discarding one."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
+from pydantic import Field
 from sqlalchemy import Connection
+from typing_extensions import TypeAliasType
 
 from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.tasks import get_task
 from webhookd.adapters.store.traces import place_of_message
-from webhookd.api import documents, example_ids
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, removes, shows
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.receipts import answer_to
+from webhookd.api.receipts import DeliveryReceiptDocument, TaskReceiptDocument, answer_to
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.records import DeadLetter
-from webhookd.core.render import delivery_document, task_document
-from webhookd.core.replay import DeadLetterFilter, Replayed, dead_letter_document
+from webhookd.core.render import (
+    DeadLetterDocument,
+    DeliveryDocument,
+    TaskDocument,
+    dead_letter_document,
+    delivery_document,
+    task_document,
+)
+from webhookd.core.replay import DeadLetterFilter, Replayed
 
 DELIVER_QUEUE: Final = "deliver"
+
+
+BackAtWork = TypeAliasType(
+    "BackAtWork",
+    Annotated[
+        DeliveryDocument | TaskDocument | DeliveryReceiptDocument | TaskReceiptDocument,
+        Field(description="What a dead letter was: a delivery, or a task."),
+    ],
+)
 
 
 class DeadLetterListing(AdminListing):
@@ -119,7 +137,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="List dead letters, newest first",
         access="tasks:read",
         query=DeadLetterListing,
-        answers=shows(documents.DeadLetterPage),
+        answers=lists(DeadLetterDocument),
     ),
     ApiRoute(
         method="GET",
@@ -131,7 +149,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Look at a dead letter",
         access="tasks:read",
         query=NoQuery,
-        answers=shows(documents.DeadLetter),
+        answers=shows(DeadLetterDocument),
     ),
     ApiRoute(
         method="DELETE",
@@ -158,7 +176,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         body=NoBody,
         may_be_empty=True,
         sends=True,
-        answers={202: Returned(documents.BackAtWork, "The delivery or the task as it is now.")},
+        answers={202: Returned(BackAtWork, "The delivery or the task as it is now.")},
         conflicts=True,
     ),
 )

@@ -6,16 +6,16 @@ from sqlalchemy import Connection
 
 from webhookd.adapters.store.deliveries import DeliveryFilter, MovedDelivery, cancel_delivery, replay_delivery
 from webhookd.adapters.store.traces import place_of_message
-from webhookd.api import documents, example_ids
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, shows
-from webhookd.api.attempt_wire import history_document
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
+from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
 from webhookd.api.call import Call, found
-from webhookd.api.receipts import answer_to
+from webhookd.api.receipts import WrittenDelivery, answer_to
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.errors import Conflict
 from webhookd.core.model import DeliveryState
-from webhookd.core.render import delivery_document
+from webhookd.core.render import DeliveryDocument, delivery_document
 
 DELIVER_QUEUE: Final = "deliver"
 
@@ -109,7 +109,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="List deliveries, newest first",
         access="tasks:read",
         query=DeliveryListing,
-        answers=shows(documents.DeliveryPage),
+        answers=lists(DeliveryDocument),
     ),
     ApiRoute(
         method="GET",
@@ -121,7 +121,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Look at a delivery and its attempts",
         access="tasks:read",
         query=NoQuery,
-        answers=shows(documents.DeliveryHistory),
+        answers=shows(DeliveryHistoryDocument),
     ),
     ApiRoute(
         method="POST",
@@ -136,7 +136,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         body=NoBody,
         may_be_empty=True,
         sends=True,
-        answers={202: Returned(documents.WrittenDelivery, "Under way; one that was pending is unchanged.")},
+        answers={202: Returned(WrittenDelivery, "Under way; one that was pending is unchanged.")},
         conflicts=True,
     ),
     ApiRoute(
@@ -152,8 +152,8 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         body=NoBody,
         may_be_empty=True,
         answers={
-            202: Returned(documents.WrittenDelivery, "Cancelled."),
-            200: Returned(documents.WrittenDelivery, "It was cancelled before."),
+            202: Returned(WrittenDelivery, "Cancelled."),
+            200: Returned(WrittenDelivery, "It was cancelled before."),
         },
         conflicts=True,
     ),

@@ -5,14 +5,32 @@ is shown to nobody; its public half stands in the Endpoint.
 """
 
 from dataclasses import replace
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import secrets
 from webhookd.api.call import AnyCall
+from webhookd.core.fields import Timestamp
 from webhookd.core.records import Endpoint
+from webhookd.core.render import EndpointDocument
 from webhookd.core.signing import SigningKey
+
+
+class EndpointWithSecretDocument(EndpointDocument):
+    """The endpoint with its secret."""
+
+    secret: Annotated[str, Field(pattern="^whsec_")]
+    """What its webhooks are signed with, shown this once."""
+
+
+class EndpointRotatedDocument(EndpointWithSecretDocument):
+    """The endpoint with its new secret."""
+
+    previous_expires_at: Timestamp
+    """When the secrets before stop signing."""
 
 
 class NewSecrets:
@@ -22,7 +40,7 @@ class NewSecrets:
         self._endpoint = endpoint
         self._now_ms = now_ms
         self._sealed: dict[str, str] = {}
-        self.shown: str | None = None
+        self.shown = ""
         self.public_key: str | None = endpoint.public_key
 
     def make(self, call: AnyCall, scheme: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from sqlalchemy import Connection
@@ -19,11 +19,16 @@ from webhookd.adapters.store.endpoint_settings import (
     lock_endpoint,
 )
 from webhookd.adapters.store.endpoint_states import EndpointStates, Settled
-from webhookd.api import documents, example_ids
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, makes, removes, shows
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, makes, removes, shows
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.endpoint_secrets import new_secrets, with_schemes
+from webhookd.api.endpoint_secrets import (
+    EndpointRotatedDocument,
+    EndpointWithSecretDocument,
+    new_secrets,
+    with_schemes,
+)
 from webhookd.api.endpoint_wire import (
     MASK,
     EndpointChange,
@@ -33,14 +38,14 @@ from webhookd.api.endpoint_wire import (
     new_endpoint,
     with_settings,
 )
-from webhookd.api.receipts import answer_to
+from webhookd.api.receipts import WrittenDelivery, answer_to
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.egress import check_url
 from webhookd.core.errors import Conflict, FieldError, UrlNotAllowed
 from webhookd.core.pacing import breaker_state
 from webhookd.core.records import Endpoint
-from webhookd.core.render import delivery_document, endpoint_document
+from webhookd.core.render import EndpointDocument, delivery_document, endpoint_document
 from webhookd.core.times import to_rfc3339
 
 DELIVER_QUEUE: Final = "deliver"
@@ -61,7 +66,8 @@ async def create(call: Call[NewEndpoint, NoQuery]) -> Answer:
         create_endpoint(conn, endpoint)
         made.add(conn)
         call.audit(conn, "endpoint.create", endpoint.id, partner_id=partner.id)
-        document = _document(call, PacedEndpoint(endpoint=endpoint, pace=None)) | {"secret": made.shown}
+        shown = _document(call, PacedEndpoint(endpoint=endpoint, pace=None))
+        document: EndpointWithSecretDocument = {**shown, "secret": made.shown}
         return json_answer(201, document, call.located(f"/v1/endpoints/{endpoint.id}"))
 
     return await call.once(effect)
@@ -145,8 +151,11 @@ async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
         )
         detail = {"overlap_seconds": call.body.overlap_seconds}
         call.audit(conn, "endpoint.rotate-secret", endpoint_id, partner_id=endpoint.partner_id, detail=detail)
-        document = _document(call, row)
-        document |= {"secret": made.shown, "previous_expires_at": to_rfc3339(call.now_ms + overlap_ms)}
+        document: EndpointRotatedDocument = {
+            **_document(call, row),
+            "secret": made.shown,
+            "previous_expires_at": to_rfc3339(call.now_ms + overlap_ms),
+        }
         return json_answer(200, document)
 
     return await call.once(effect)
@@ -220,7 +229,7 @@ def _checked_url(call: AnyCall, url: str) -> str:
         ) from None
 
 
-def _document(call: AnyCall, row: PacedEndpoint) -> dict[str, Any]:
+def _document(call: AnyCall, row: PacedEndpoint) -> EndpointDocument:
     breaker = "closed" if row.pace is None else breaker_state(row.pace, call.now_ms)
     return endpoint_document(row.endpoint, breaker=breaker)
 
@@ -240,7 +249,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         access=_WRITE,
         query=NoQuery,
         body=NewEndpoint,
-        answers=makes(documents.NewEndpointSecret),
+        answers=makes(EndpointWithSecretDocument),
         conflicts=True,
     ),
     ApiRoute(
@@ -252,7 +261,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="List endpoints",
         access=_READ,
         query=AdminListing,
-        answers=shows(documents.EndpointPage),
+        answers=lists(EndpointDocument),
     ),
     ApiRoute(
         method="GET",
@@ -264,7 +273,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Look at an endpoint",
         access=_READ,
         query=NoQuery,
-        answers=shows(documents.Endpoint),
+        answers=shows(EndpointDocument),
     ),
     ApiRoute(
         method="PATCH",
@@ -277,7 +286,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         access=_WRITE,
         query=NoQuery,
         body=EndpointChange,
-        answers={200: Returned(documents.Endpoint, "The endpoint as it is now.")},
+        answers={200: Returned(EndpointDocument, "The endpoint as it is now.")},
     ),
     ApiRoute(
         method="DELETE",
@@ -303,7 +312,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=EndpointRotation,
         may_be_empty=True,
-        answers={200: Returned(documents.RotatedEndpointSecret, "The new secret, shown this once.")},
+        answers={200: Returned(EndpointRotatedDocument, "The new secret, shown this once.")},
         conflicts=True,
     ),
     ApiRoute(
@@ -319,7 +328,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         body=NoBody,
         may_be_empty=True,
         sends=True,
-        answers={202: Returned(documents.WrittenDelivery, "The delivery under way.", ("Location",))},
+        answers={202: Returned(WrittenDelivery, "The delivery under way.", ("Location",))},
         conflicts=True,
     ),
     ApiRoute(
@@ -334,7 +343,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        answers={200: Returned(documents.Endpoint, "The endpoint as it is now.")},
+        answers={200: Returned(EndpointDocument, "The endpoint as it is now.")},
     ),
     ApiRoute(
         method="POST",
@@ -348,6 +357,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        answers={200: Returned(documents.Endpoint, "The endpoint as it is now.")},
+        answers={200: Returned(EndpointDocument, "The endpoint as it is now.")},
     ),
 )

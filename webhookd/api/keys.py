@@ -1,22 +1,24 @@
 """API keys, for admins: several live ones a partner, each with its scopes and perhaps an end."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.api_keys import add_key, revoke_key
 from webhookd.adapters.store.partners import read_partner
-from webhookd.api import admin_documents, example_ids
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, removes, shows
+from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
 from webhookd.api.call import Call, found
 from webhookd.api.wire import Body, Listing, NoQuery, Time, unknown_or_wrong
 from webhookd.core.api_keys import PARTNER_PREFIX
+from webhookd.core.fields import ScopeName, Timestamp
 from webhookd.core.model import SCOPES
 from webhookd.core.records import ApiKey
-from webhookd.core.times import to_rfc3339
+from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
 def _known_scope(scope: str) -> str:
@@ -34,6 +36,32 @@ class NewKey(Body):
     name: str = Field("", max_length=100)
     scopes: list[Scope] = Field(list(SCOPES), min_length=1)
     expires_at: Time | None = None
+
+
+class KeyDocument(TypedDict):
+    """An API key, without its text."""
+
+    id: str
+    """The key's id, for good."""
+    partner: str | None
+    """The id of the partner it belongs to; null for an admin's."""
+    name: str
+    """What it is called."""
+    scopes: list[ScopeName]
+    """What it may do."""
+    created_at: Timestamp
+    """When it was made."""
+    expires_at: Timestamp | None
+    """When it expires; null: never."""
+    revoked_at: Timestamp | None
+    """When it was revoked; null where it was not."""
+
+
+class KeyWithTextDocument(KeyDocument):
+    """The key with its text."""
+
+    key: Annotated[str, Field(pattern="^whk_")]
+    """What is sent as `Authorization: Bearer`, shown this once."""
 
 
 async def create_key(call: Call[NewKey, NoQuery]) -> Answer:
@@ -57,7 +85,8 @@ async def create_key(call: Call[NewKey, NoQuery]) -> Answer:
         found(read_partner(conn, partner_id), "partner")
         add_key(conn, key)
         call.audit(conn, "key.create", key.id, partner_id=partner_id, detail={"scopes": list(key.scopes)})
-        return json_answer(201, {**_document(key), "key": made.text})
+        document: KeyWithTextDocument = {**key_document(key), "key": made.text}
+        return json_answer(201, document)
 
     return await call.once(effect)
 
@@ -67,7 +96,7 @@ async def list_keys(call: Call[None, Listing]) -> Answer:
     partner_id = call.path_params["id"]
     found(await call.parts.store.partners.get(partner_id), "partner")
     keys, cursor = await call.read(call.parts.store.keys.list, partner_id, call.query.page)
-    return page_answer([_document(key) for key in keys], cursor)
+    return page_answer([key_document(key) for key in keys], cursor)
 
 
 async def delete_key(call: Call[None, NoQuery]) -> Answer:
@@ -82,15 +111,16 @@ async def delete_key(call: Call[None, NoQuery]) -> Answer:
     return await call.once(effect)
 
 
-def _document(key: ApiKey) -> dict[str, Any]:
+def key_document(key: ApiKey) -> KeyDocument:
+    """Return the Key of the API."""
     return {
         "id": key.id,
         "partner": key.partner_id,
         "name": key.name,
-        "scopes": key.scopes,
+        "scopes": list(key.scopes),
         "created_at": to_rfc3339(key.created_ms),
-        "expires_at": None if key.expires_ms is None else to_rfc3339(key.expires_ms),
-        "revoked_at": None if key.revoked_ms is None else to_rfc3339(key.revoked_ms),
+        "expires_at": opt_rfc3339(key.expires_ms),
+        "revoked_at": opt_rfc3339(key.revoked_ms),
     }
 
 
@@ -107,7 +137,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=NewKey,
         may_be_empty=True,
-        answers={201: Returned(admin_documents.NewKeyText, "The key, shown this once.")},
+        answers={201: Returned(KeyWithTextDocument, "The key, shown this once.")},
     ),
     ApiRoute(
         method="GET",
@@ -119,7 +149,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="List a partner's keys",
         access=ADMIN,
         query=Listing,
-        answers=shows(admin_documents.KeyPage),
+        answers=lists(KeyDocument),
     ),
     ApiRoute(
         method="DELETE",

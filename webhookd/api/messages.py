@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import orjson
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from webhookd.api import documents
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, Query, unknown_or_wrong
+from webhookd.core.fields import EventName, MessageId, Timestamp
 from webhookd.core.records import Message
 
 LOOK_EVERY_SECONDS: Final = 1.0
@@ -31,6 +32,28 @@ class FeedQuery(Query):
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     wait: float = Field(0.0, ge=0, allow_inf_nan=False)
     partner: str | None = None
+
+
+class FeedMessageDocument(TypedDict):
+    """A message of the pull feed: a webhook's body with its id."""
+
+    id: MessageId
+    """The `webhook-id` it is delivered with."""
+    type: EventName
+    """What it tells of."""
+    timestamp: Timestamp
+    """When that happened."""
+    data: dict[str, Any]
+    """What it is about: a Task, an Endpoint or a Delivery, by its type."""
+
+
+class FeedPageDocument(TypedDict):
+    """Messages after a cursor, the oldest first."""
+
+    data: list[FeedMessageDocument]
+    """The messages; there may be none."""
+    next_cursor: str
+    """The `after` of the next call, on every page."""
 
 
 async def feed(call: Call[None, FeedQuery]) -> Answer:
@@ -58,10 +81,10 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
     next_cursor = query.after or f"0.{partner_id}"
     if page.messages:
         next_cursor = f"{page.messages[-1].seq}.{partner_id}.{page.messages[-1].id}"
-    return page_answer([_document(message) for message in page.messages], next_cursor)
+    return page_answer([message_document(message) for message in page.messages], next_cursor)
 
 
-def _document(message: Message) -> Any:
+def message_document(message: Message) -> Any:
     """The message's id in front of the very text that was signed."""
     return orjson.Fragment(f'{{"id":"{message.id}",{message.body[1:]}')
 
@@ -88,6 +111,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Read the messages after a cursor, or wait for some",
         access="tasks:read",
         query=FeedQuery,
-        answers=shows(documents.FeedPage),
+        answers=shows(FeedPageDocument),
     ),
 )

@@ -1,19 +1,27 @@
 """Partners: made and changed by admins; each sees itself and rotates its own secret."""
 
-from typing import Any, Final
+from typing import Final
 
-from pydantic import Field, field_validator
 from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, secrets
 from webhookd.adapters.store.partners import add_partner, change_partner, lock_partner
-from webhookd.api import admin_documents, example_ids
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import ADMIN, ANY_KEY, AnyRoute, ApiRoute, Returned, makes, shows
+from webhookd.api.api_route import ADMIN, ANY_KEY, AnyRoute, ApiRoute, Returned, lists, makes, shows
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.endpoint_wire import EndpointRotation
-from webhookd.api.wire import Body, Listing, NoQuery, Query
+from webhookd.api.partner_wire import (
+    NewPartner,
+    OnePartner,
+    PartnerChange,
+    PartnerDocument,
+    PartnerRotatedDocument,
+    PartnerWithSecretsDocument,
+    Rotation,
+    partner_document,
+)
+from webhookd.api.wire import Listing, NoQuery
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.errors import Conflict
@@ -21,61 +29,7 @@ from webhookd.core.model import SCOPES
 from webhookd.core.records import ApiKey, Limits, Partner
 from webhookd.core.times import to_rfc3339
 
-DEFAULT_WEIGHT: Final = 1
 SECRET_SCHEME: Final = "v1"
-
-
-class LimitsBody(Body):
-    """A partner's own limits; null, or left out at the making, is the service's default."""
-
-    rate_per_second: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
-    burst: int | None = Field(None, ge=1, le=10_000_000)
-    max_queued: int | None = Field(None, ge=0, le=1_000_000_000)
-
-
-class NewPartner(Body):
-    """`POST /v1/partners`."""
-
-    name: str = Field(min_length=1, max_length=100)
-    limits: LimitsBody = LimitsBody()
-    weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
-
-    @field_validator("name")
-    @classmethod
-    def _printable(cls, name: str) -> str:
-        return _checked_name(name)
-
-
-class PartnerChange(Body):
-    """`PATCH /v1/partners/{id}`: what is left out stays as it is."""
-
-    name: str = Field("", min_length=1, max_length=100)
-    limits: LimitsBody = LimitsBody()
-    weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
-    suspended: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _printable(cls, name: str) -> str:
-        return _checked_name(name)
-
-
-class Rotation(EndpointRotation):
-    """`POST /v1/partner/rotate-secret`: as an endpoint's; an admin names the partner."""
-
-    partner: str | None = None
-
-
-class OnePartner(Query):
-    """`partner=` says which, with an admin's key."""
-
-    partner: str | None = None
-
-
-def _checked_name(name: str) -> str:
-    if not name.isprintable() or name != name.strip():
-        raise ValueError("must be printable characters, without spaces around")
-    return name
 
 
 async def create_partner(call: Call[NewPartner, NoQuery]) -> Answer:
@@ -110,8 +64,11 @@ async def create_partner(call: Call[NewPartner, NoQuery]) -> Answer:
         )
         secrets.add(conn, partner.id, None, scheme=SECRET_SCHEME, sealed=sealed, created_ms=call.now_ms)
         call.audit(conn, "partner.create", partner.id, partner_id=partner.id, detail={"name": partner.name})
-        document = _document(call, partner)
-        document |= {"key": key.text, "secret": secret}
+        document: PartnerWithSecretsDocument = {
+            **_document(call, partner),
+            "key": key.text,
+            "secret": secret,
+        }
         return json_answer(201, document, call.located(f"/v1/partners/{partner.id}"))
 
     return await call.once(effect)
@@ -171,27 +128,18 @@ async def rotate_secret(call: Call[Rotation, NoQuery]) -> Answer:
         detail = {"overlap_seconds": call.body.overlap_seconds}
         call.audit(conn, "partner.rotate-secret", partner.id, partner_id=partner.id, detail=detail)
         previous_expires_at = to_rfc3339(call.now_ms + overlap_ms)
-        document = {"id": partner.id, "secret": secret, "previous_expires_at": previous_expires_at}
+        document: PartnerRotatedDocument = {
+            "id": partner.id,
+            "secret": secret,
+            "previous_expires_at": previous_expires_at,
+        }
         return json_answer(200, document)
 
     return await call.once(effect)
 
 
-def _document(call: AnyCall, partner: Partner) -> dict[str, Any]:
-    """The Partner; `limits` are those in force, its own or the service's."""
-    limits = call.parts.submit.limits(partner)
-    return {
-        "id": partner.id,
-        "name": partner.name,
-        "weight": partner.weight,
-        "limits": {
-            "rate_per_second": limits.rate_per_second,
-            "burst": limits.burst,
-            "max_queued": limits.max_queued,
-        },
-        "suspended": partner.suspended,
-        "created_at": to_rfc3339(partner.created_ms),
-    }
+def _document(call: AnyCall, partner: Partner) -> PartnerDocument:
+    return partner_document(partner, call.parts.submit.limits(partner))
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
@@ -205,7 +153,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         access=ADMIN,
         query=NoQuery,
         body=NewPartner,
-        answers=makes(admin_documents.NewPartnerSecrets),
+        answers=makes(PartnerWithSecretsDocument),
         conflicts=True,
     ),
     ApiRoute(
@@ -217,7 +165,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="List partners",
         access=ADMIN,
         query=Listing,
-        answers=shows(admin_documents.PartnerPage),
+        answers=lists(PartnerDocument),
     ),
     ApiRoute(
         method="GET",
@@ -229,7 +177,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Look at a partner",
         access=ADMIN,
         query=NoQuery,
-        answers=shows(admin_documents.Partner),
+        answers=shows(PartnerDocument),
     ),
     ApiRoute(
         method="PATCH",
@@ -242,7 +190,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         access=ADMIN,
         query=NoQuery,
         body=PartnerChange,
-        answers=shows(admin_documents.Partner),
+        answers=shows(PartnerDocument),
         conflicts=True,
     ),
     ApiRoute(
@@ -254,7 +202,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Look at the partner this key belongs to",
         access=ANY_KEY,
         query=OnePartner,
-        answers=shows(admin_documents.Partner),
+        answers=shows(PartnerDocument),
     ),
     ApiRoute(
         method="POST",
@@ -267,7 +215,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=Rotation,
         may_be_empty=True,
-        answers={200: Returned(admin_documents.RotatedPartnerSecret, "The new secret, shown this once.")},
+        answers={200: Returned(PartnerRotatedDocument, "The new secret, shown this once.")},
         conflicts=True,
     ),
 )

@@ -1,7 +1,10 @@
 """Errors as RFC 9457 problem documents: the one place where an exception becomes a response."""
 
 from math import ceil
-from typing import Any, Final
+from typing import Annotated, Final, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.api.answers import Answer, json_answer
 from webhookd.core.errors import (
@@ -14,6 +17,7 @@ from webhookd.core.errors import (
     UnsupportedMediaType,
     WebhookdError,
 )
+from webhookd.core.fields import TraceId, known
 
 PROBLEM: Final = "application/problem+json"
 MOST_FIELD_ERRORS: Final = 50
@@ -58,11 +62,72 @@ class UpgradeRequired(ClientError):
     status, code, title = 426, "upgrade_required", "Upgrade Required"
 
 
+ProblemCode = TypeAliasType(
+    "ProblemCode",
+    Annotated[
+        str,
+        known(
+            "Which problem it is, for programs.",
+            (
+                "malformed_json",
+                "malformed_request",
+                "unauthenticated",
+                "forbidden",
+                "not_found",
+                "method_not_allowed",
+                "request_timeout",
+                "conflict",
+                "too_large",
+                "unsupported_media_type",
+                "invalid",
+                "idempotency_mismatch",
+                "url_not_allowed",
+                "upgrade_required",
+                "rate_limited",
+                "quota_exceeded",
+                "head_too_large",
+                "internal",
+                "overloaded",
+                "unavailable",
+            ),
+        ),
+    ],
+)
+
+
+class FieldProblemDocument(TypedDict):
+    """One wrong field."""
+
+    path: str
+    """Where it stands: a JSONPath such as `$.callback_url`, or the name of a header."""
+    message: str
+    """What is wrong with it, for people."""
+
+
+class ProblemDocument(TypedDict):
+    """An error (RFC 9457)."""
+
+    type: str
+    """Always `about:blank`: status and code say it all."""
+    title: str
+    """What kind of problem it is, in a few words."""
+    status: Annotated[int, Field(ge=400, le=599)]
+    """The HTTP status."""
+    detail: str
+    """What went wrong this time, in a sentence for people."""
+    code: ProblemCode
+    """Which problem it is, for programs."""
+    trace_id: TraceId
+    """Finds the call in the logs."""
+    errors: NotRequired[list[FieldProblemDocument]]
+    """Each wrong field or parameter, where it is about those."""
+
+
 def problem_document(
     error: WebhookdError, *, trace_id: str, most_errors: int = MOST_FIELD_ERRORS
-) -> dict[str, Any]:
+) -> ProblemDocument:
     """Return the problem of an error; `errors` only where there are any, the first `most_errors` of them."""
-    document: dict[str, Any] = {
+    document: ProblemDocument = {
         "type": "about:blank",
         "title": error.title,
         "status": error.status,
@@ -75,7 +140,7 @@ def problem_document(
     return document
 
 
-def field_errors(error: WebhookdError, *, most: int = MOST_FIELD_ERRORS) -> list[dict[str, str]]:
+def field_errors(error: WebhookdError, *, most: int = MOST_FIELD_ERRORS) -> list[FieldProblemDocument]:
     """Return an error's wrong fields as documents: so many of them, and of each so much."""
     return [
         {"path": _shortened(one.path, LONGEST_PATH), "message": _shortened(one.message, LONGEST_MESSAGE)}

@@ -1,24 +1,60 @@
 """Queues for operators and autoscalers: how deep, how old, how fast; pausing and resuming them."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from webhookd.adapters.store.counters import set_paused
 from webhookd.adapters.store.submit import ensure_queues
-from webhookd.api import admin_documents
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, shows
+from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists, shows
 from webhookd.api.call import Call
 from webhookd.api.wire import Listing, NoBody, NoQuery
 from webhookd.core.errors import NotFound
+from webhookd.core.fields import Count
 from webhookd.core.records import QueueDepth
 
 TARGET_WAIT_SECONDS: Final = 10.0
 """The wait that `desired_workers` aims at."""
 MOST_WORKERS: Final = 1_000
+
+
+class QueueDocument(TypedDict):
+    """How a queue stands."""
+
+    name: str
+    """Its name."""
+    paused: bool
+    """Whether nothing more of it is started."""
+    depth: Count
+    """How many tasks wait in it."""
+    scheduled: Count
+    """How many tasks are due later."""
+    running: Count
+    """How many tasks run."""
+    finished: Count
+    """How many tasks have ended."""
+    oldest_age_seconds: float
+    """How long the oldest one has waited."""
+    rate_per_second: float
+    """How many end a second, lately."""
+    drain_seconds: float | None
+    """How long until it is empty at that rate; null where no rate is known."""
+    desired_workers: Count
+    """How many worker processes would empty it in 10 seconds and hold what runs."""
+
+
+class QueuePauseDocument(TypedDict):
+    """Whether a queue is paused."""
+
+    name: str
+    """Its name."""
+    paused: bool
+    """Whether nothing more of it is started."""
 
 
 async def list_queues(call: Call[None, Listing]) -> Answer:
@@ -29,7 +65,15 @@ async def list_queues(call: Call[None, Listing]) -> Answer:
     for session in await store.sessions.live(call.now_ms):
         for queue in session["detail"].get("queues", ()):
             workers[queue].append(session["detail"].get("slots", 0))
-    shown = [_document(call, depth, workers[depth.queue]) for depth in depths[:limit]]
+    shown = [
+        queue_document(
+            depth,
+            slots=workers[depth.queue],
+            ended_per_second=call.parts.load.ended_per_second(depth.queue),
+            now_ms=call.now_ms,
+        )
+        for depth in depths[:limit]
+    ]
     return page_answer(shown, depths[limit - 1].queue if len(depths) > limit else None)
 
 
@@ -54,16 +98,18 @@ async def _set_paused(call: Call[NoBody, NoQuery], *, paused: bool) -> Answer:
         if not set_paused(conn, name, call.now_ms if paused else None):
             raise NotFound("There is no such queue.")
         call.audit(conn, "queue.pause" if paused else "queue.resume", name, partner_id=None)
-        return json_answer(200, {"name": name, "paused": paused})
+        document: QueuePauseDocument = {"name": name, "paused": paused}
+        return json_answer(200, document)
 
     return await call.once(effect)
 
 
-def _document(call: Call[None, Listing], depth: QueueDepth, workers: list[int]) -> dict[str, Any]:
-    """`workers` has the slots of each worker process of the queue."""
-    rate = call.parts.load.ended_per_second(depth.queue)
-    oldest_ms = 0 if depth.oldest_queued_ms is None else max(0, call.now_ms - depth.oldest_queued_ms)
-    drain_seconds = depth.queued / rate if depth.queued and rate else None
+def queue_document(
+    depth: QueueDepth, *, slots: Sequence[int], ended_per_second: float, now_ms: int
+) -> QueueDocument:
+    """Return the Queue of the API; `slots` are those of each worker process of the queue."""
+    oldest_ms = 0 if depth.oldest_queued_ms is None else max(0, now_ms - depth.oldest_queued_ms)
+    drain_seconds = depth.queued / ended_per_second if depth.queued and ended_per_second else None
     return {
         "name": depth.queue,
         "paused": depth.paused,
@@ -72,14 +118,14 @@ def _document(call: Call[None, Listing], depth: QueueDepth, workers: list[int]) 
         "running": depth.running,
         "finished": depth.finished,
         "oldest_age_seconds": round(oldest_ms / 1000, 3),
-        "rate_per_second": round(rate, 3),
+        "rate_per_second": round(ended_per_second, 3),
         "drain_seconds": drain_seconds if depth.queued else 0.0,
         "desired_workers": desired_workers(
             queued=0 if depth.paused else depth.queued,
             running=depth.running,
-            ended_per_second=0.0 if depth.paused else rate,
-            workers=len(workers),
-            slots=sum(workers),
+            ended_per_second=0.0 if depth.paused else ended_per_second,
+            workers=len(slots),
+            slots=sum(slots),
         ),
     }
 
@@ -110,7 +156,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="See how deep queues are",
         access=ADMIN,
         query=Listing,
-        answers=shows(admin_documents.QueuePage),
+        answers=lists(QueueDocument),
     ),
     ApiRoute(
         method="POST",
@@ -124,7 +170,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        answers=shows(admin_documents.QueuePause),
+        answers=shows(QueuePauseDocument),
     ),
     ApiRoute(
         method="POST",
@@ -138,6 +184,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        answers=shows(admin_documents.QueuePause),
+        answers=shows(QueuePauseDocument),
     ),
 )

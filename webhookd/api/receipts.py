@@ -6,12 +6,66 @@ put there. Endpoints and replays are not reduced: they show what the key itself 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
+from pydantic import Field
+from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.api.answers import Answer
 from webhookd.api.caller import Caller
+from webhookd.core.fields import Count, DeliveryId, EndpointId, MessageId, TaskId
+from webhookd.core.model import DeliveryState, TaskState
+from webhookd.core.render import DeliveryDocument, TaskDocument
+from webhookd.core.render.task import TaskLinksDocument
+
+
+class TaskReceiptDocument(TypedDict):
+    """What a key without `tasks:read` is shown of a task that it writes."""
+
+    id: TaskId
+    """The task's id."""
+    type: str
+    """The task's type."""
+    state: TaskState
+    """Where it is in its life."""
+    done: bool
+    """Whether it has ended."""
+    version: Count
+    """Grows with every change of state or progress."""
+    links: TaskLinksDocument
+    """Where to go from here, with a key that may."""
+
+
+class DeliveryReceiptDocument(TypedDict):
+    """What a key without `tasks:read` is shown of a delivery that it writes."""
+
+    id: DeliveryId
+    """The delivery's id."""
+    message_id: MessageId
+    """The message it carries."""
+    task_id: TaskId | None
+    """The task it is about; null where it is about none."""
+    endpoint_id: EndpointId | None
+    """The endpoint it goes to; null where it goes to a task's `callback_url`."""
+    state: DeliveryState
+    """Where it is in its life."""
+
+
+WrittenTask = TypeAliasType(
+    "WrittenTask",
+    Annotated[
+        TaskDocument | TaskReceiptDocument,
+        Field(description="The task; to a key without `tasks:read` its id and state only."),
+    ],
+)
+WrittenDelivery = TypeAliasType(
+    "WrittenDelivery",
+    Annotated[
+        DeliveryDocument | DeliveryReceiptDocument,
+        Field(description="The delivery; to a key without `tasks:read` its ids and state only."),
+    ],
+)
 
 READ: Final = "tasks:read"
 RECEIPT: Final = (

@@ -8,19 +8,19 @@ from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.replays import cancel_replay, create_replay
-from webhookd.api import documents, example_ids
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, shows
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import Call, found
 from webhookd.api.wire import AdminListing, Body, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core import ids
+from webhookd.core.render import ReplayDocument, replay_document
 from webhookd.core.replay import (
     DEFAULT_RATE_PER_SECOND,
     HIGHEST_RATE_PER_SECOND,
     DeadLetterFilter,
     Replay,
     ReplayState,
-    replay_document,
 )
 
 
@@ -129,7 +129,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         access="deliveries:replay",
         query=NoQuery,
         body=NewReplay,
-        answers={202: Returned(documents.Replay, "Counted; the workers work it off.", ("Location",))},
+        answers={202: Returned(ReplayDocument, "Counted; the workers work it off.", ("Location",))},
     ),
     ApiRoute(
         method="GET",
@@ -140,7 +140,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="List replays",
         access="tasks:read",
         query=AdminListing,
-        answers=shows(documents.ReplayPage),
+        answers=lists(ReplayDocument),
     ),
     ApiRoute(
         method="GET",
@@ -152,7 +152,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="See how far a replay is",
         access="tasks:read",
         query=NoQuery,
-        answers=shows(documents.Replay),
+        answers=shows(ReplayDocument),
     ),
     ApiRoute(
         method="POST",
@@ -166,7 +166,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=NoQuery,
         body=NoBody,
         may_be_empty=True,
-        answers={202: Returned(documents.Replay, "Stopped; what it has put back stays there.")},
+        answers={202: Returned(ReplayDocument, "Stopped; what it has put back stays there.")},
         conflicts=True,
     ),
 )

@@ -7,19 +7,19 @@ the whole.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import orjson
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from webhookd.adapters.store.endpoint_settings import unknown_endpoints
-from webhookd.api import documents
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
 from webhookd.api.idempotency_key import fingerprint, mark_replayed
-from webhookd.api.problems import MOST_FIELD_ERRORS, problem_document
-from webhookd.api.receipts import shown_to
+from webhookd.api.problems import MOST_FIELD_ERRORS, ProblemDocument, problem_document
+from webhookd.api.receipts import WrittenTask, shown_to
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.wire import Body, NoQuery, parse_body
 from webhookd.core.errors import ClientError, FieldError, Invalid
@@ -42,6 +42,31 @@ class BatchBody(Body):
 
     tasks: list[Any] = Field(min_length=1, max_length=MAX_TASKS)
     partner: str | None = None
+
+
+class AcceptedTaskDocument(TypedDict):
+    """A task of a batch that was let in."""
+
+    status: Literal[202]
+    """What its own call would have been answered with."""
+    task: WrittenTask
+    """The task; to a key without `tasks:read` its receipt."""
+
+
+class RefusedTaskDocument(TypedDict):
+    """A task of a batch that was not."""
+
+    status: Literal[422]
+    """What its own call would have been answered with."""
+    error: ProblemDocument
+    """Why it was refused."""
+
+
+class BatchResultsDocument(TypedDict):
+    """What became of each task of a batch."""
+
+    results: list[AcceptedTaskDocument | RefusedTaskDocument]
+    """One for each task, in their order."""
 
 
 async def submit_batch(call: Call[BatchBody, NoQuery]) -> Answer:
@@ -199,6 +224,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         max_bytes=lambda options: options.max_batch_bytes,
         submits=True,
         headers=("traceparent",),
-        answers={202: Returned(documents.BatchResults, "Each task's own result, in order.")},
+        answers={202: Returned(BatchResultsDocument, "Each task's own result, in order.")},
     ),
 )

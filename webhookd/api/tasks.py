@@ -1,4 +1,4 @@
-"""Tasks over HTTP: submit one, look at it, list, cancel, and which types there are."""
+"""Tasks over HTTP: submit one, look at it, list, cancel."""
 
 from dataclasses import replace
 from hashlib import blake2b
@@ -9,22 +9,22 @@ from sqlalchemy import Connection
 
 from webhookd.adapters.store.endpoint_settings import unknown_endpoints
 from webhookd.adapters.store.tasks import Cancelled
-from webhookd.api import documents, example_ids
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
-from webhookd.api.api_route import ANY_KEY, TASK_HEADERS, AnyRoute, ApiRoute, Returned, shows
+from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
-from webhookd.api.receipts import shown_to
+from webhookd.api.receipts import WrittenTask, shown_to
 from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
-from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TaskState
 from webhookd.core.records import Task, TaskSignal
-from webhookd.core.render import task_document
+from webhookd.core.render import TaskDocument, task_document
 from webhookd.core.submission import Submission
 
 DELIVER_QUEUE: Final = "deliver"
@@ -134,24 +134,6 @@ async def cancel_task(call: Call[NoBody, NoQuery]) -> Answer:
     return task_answer(call, task, status=kept.status)
 
 
-async def list_task_types(call: Call[None, Listing]) -> Answer:
-    """`GET /v1/task-types`."""
-    limit, cursor = call.query.limit, call.query.cursor or ""
-    known = sorted((d for d in call.parts.task_types if d.type > cursor), key=lambda d: d.type)
-    shown = [
-        {
-            "type": definition.type,
-            "description": definition.description,
-            "queue": definition.queue,
-            "timeout_seconds": definition.timeout_seconds,
-            "max_attempts": definition.max_attempts,
-            "input_schema": definition.input_schema(),
-        }
-        for definition in known[:limit]
-    ]
-    return page_answer(shown, known[limit - 1].type if len(known) > limit else None)
-
-
 def task_answer(
     call: AnyCall, task: Task, *, status: int, replayed: bool = False, body: bytes | None = None
 ) -> Answer:
@@ -208,12 +190,12 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         headers=("Prefer", "traceparent"),
         answers={
             202: Returned(
-                documents.WrittenTask,
+                WrittenTask,
                 "Accepted: the task and its callback are on disk.",
                 ("Location", "Preference-Applied", *TASK_HEADERS),
             ),
             200: Returned(
-                documents.WrittenTask,
+                WrittenTask,
                 "With `Prefer: wait=N`: it ended in time.",
                 ("Preference-Applied", "ETag", "Cache-Control"),
             ),
@@ -228,7 +210,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="List tasks, newest first",
         access="tasks:read",
         query=TaskListing,
-        answers=shows(documents.TaskPage),
+        answers=lists(TaskDocument),
     ),
     ApiRoute(
         method="GET",
@@ -242,7 +224,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=TaskQuery,
         headers=("If-None-Match",),
         answers={
-            **shows(documents.Task, *TASK_HEADERS),
+            **shows(TaskDocument, *TASK_HEADERS),
             304: Returned(None, "It is still what `If-None-Match` names.", ("ETag", "Cache-Control"), None),
         },
     ),
@@ -260,22 +242,11 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         may_be_empty=True,
         answers={
             202: Returned(
-                documents.WrittenTask,
+                WrittenTask,
                 "Cancelled, or its function was told to stop.",
                 ("Location", *TASK_HEADERS),
             ),
-            200: Returned(documents.WrittenTask, "It was done already.", ("ETag", "Cache-Control")),
+            200: Returned(WrittenTask, "It was done already.", ("ETag", "Cache-Control")),
         },
-    ),
-    ApiRoute(
-        method="GET",
-        path="/v1/task-types",
-        handler=list_task_types,
-        id="listTaskTypes",
-        tag="Tasks",
-        summary="List task types and the schemas of their input",
-        access=ANY_KEY,
-        query=Listing,
-        answers=shows(documents.TaskTypePage),
     ),
 )

@@ -1,45 +1,81 @@
 """The whole life of a task, and of everything in one trace."""
 
-from typing import Any, Final
+from typing import Final
 
-from webhookd.api import documents, example_ids
+from typing_extensions import TypedDict
+
+from webhookd.adapters.store.traces import Trace
+from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call, found
 from webhookd.api.wire import NoQuery
-from webhookd.core.timeline import History, entry_document, in_order, sending_entries, timeline
+from webhookd.core.fields import TaskId, TraceId
+from webhookd.core.model import TaskState
+from webhookd.core.timeline import History, sending_entries, timeline
+from webhookd.core.timeline_entry import TimelineEntryDocument, entry_document, in_order
+
+
+class TimelineDocument(TypedDict):
+    """The whole life of a task."""
+
+    task_id: TaskId
+    """The task."""
+    trace_id: TraceId
+    """The trace it belongs to."""
+    type: str
+    """The task's type."""
+    state: TaskState
+    """Where it is in its life."""
+    entries: list[TimelineEntryDocument]
+    """What happened, in the order of time."""
+
+
+class TraceDocument(TypedDict):
+    """Everything in one trace."""
+
+    trace_id: TraceId
+    """The trace."""
+    tasks: list[TimelineDocument]
+    """Every task in it, each with its life."""
+    entries: list[TimelineEntryDocument]
+    """What belongs to none of the tasks, in the order of time."""
+    complete: bool
+    """Whether nothing was left out."""
 
 
 async def show_timeline(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/tasks/{id}/timeline`."""
     traces, task_id = call.parts.store.traces, call.path_params["id"]
-    return json_answer(
-        200, _document(found(await call.read(traces.of_task, task_id, call.caller.partner_id), "task"))
-    )
+    history = found(await call.read(traces.of_task, task_id, call.caller.partner_id), "task")
+    return json_answer(200, timeline_document(history))
 
 
 async def show_trace(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/traces/{id}`: by the trace's own id, or that of a task, message or delivery in it."""
     traces = call.parts.store.traces
     trace = found(await call.read(traces.find, call.path_params["id"], call.caller.partner_id), "trace")
-    return json_answer(
-        200,
-        {
-            "trace_id": trace.trace_id,
-            "tasks": [_document(history) for history in trace.histories],
-            "entries": [entry_document(entry) for entry in in_order([*sending_entries(trace.apart)])],
-            "complete": trace.complete,
-        },
-    )
+    return json_answer(200, trace_document(trace))
 
 
-def _document(history: History) -> dict[str, Any]:
+def trace_document(trace: Trace) -> TraceDocument:
+    """Return the Trace of the API."""
+    return {
+        "trace_id": trace.trace_id,
+        "tasks": [timeline_document(history) for history in trace.histories],
+        "entries": [entry_document(entry) for entry in in_order([*sending_entries(trace.apart)])],
+        "complete": trace.complete,
+    }
+
+
+def timeline_document(history: History) -> TimelineDocument:
+    """Return the Timeline of the API."""
     task = history.task
     return {
         "task_id": task.id,
         "trace_id": task.trace_id,
         "type": task.type,
-        "state": task.state.value,
+        "state": task.state,
         "entries": [entry_document(entry) for entry in timeline(history)],
     }
 
@@ -55,7 +91,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Read a task's whole life",
         access="tasks:read",
         query=NoQuery,
-        answers=shows(documents.Timeline),
+        answers=shows(TimelineDocument),
     ),
     ApiRoute(
         method="GET",
@@ -67,6 +103,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Read everything in one trace",
         access="tasks:read",
         query=NoQuery,
-        answers=shows(documents.Trace),
+        answers=shows(TraceDocument),
     ),
 )

@@ -20,6 +20,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsInForce:
+    """A partner's own limits, or the service's in their place."""
+
+    rate_per_second: float
+    burst: int
+    max_queued: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partner:
     """Who submits tasks."""
 

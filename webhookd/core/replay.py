@@ -1,16 +1,15 @@
-"""Replays of many dead letters at once: which ones, how fast, how far, and their public JSON.
+"""Replays of many dead letters at once: which ones, how fast, how far.
 
 What putting one dead letter back means is the store's (`replaying`); when a step runs is the replay
-flow's. No rows and no clock live here.
+flow's; their JSON is `render`'s. No rows and no clock live here.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from math import floor
-from typing import Any, Final
+from typing import Final
 
-from webhookd.core.records import DeadLetter, TaskSignal
-from webhookd.core.times import to_rfc3339
+from webhookd.core.records import TaskSignal
 
 KINDS: Final = ("delivery", "task")
 DEFAULT_RATE_PER_SECOND: Final = 50.0
@@ -112,47 +111,3 @@ def allowance(replay: Replay, *, now_ms: int) -> Allowance:
     if count and earliest_ms + count * spacing_ms <= now_ms:  # the division was rounded down
         count += 1
     return Allowance(count=count, earliest_ms=earliest_ms, spacing_ms=spacing_ms)
-
-
-def dead_letter_document(letter: DeadLetter) -> dict[str, Any]:
-    """Return the dead letter of the API."""
-    return {
-        "id": letter.id,
-        "kind": letter.kind,
-        "reason": letter.reason,
-        "at": to_rfc3339(letter.at_ms),
-        "task_id": letter.task_id,
-        "endpoint_id": letter.endpoint_id,
-        "url": letter.url,
-        "event": letter.event,
-        "type": letter.type,
-        "last_error": letter.last_error,
-    }
-
-
-def filter_document(wanted: DeadLetterFilter) -> dict[str, Any]:
-    """Return the filter as it came: only what was set."""
-    document: dict[str, Any] = {
-        "kind": wanted.kind,
-        "endpoint": wanted.endpoint_id,
-        "type": wanted.type,
-        "reason": wanted.reason,
-        "since": None if wanted.since_ms is None else to_rfc3339(wanted.since_ms),
-        "until": None if wanted.until_ms is None else to_rfc3339(wanted.until_ms),
-    }
-    return {name: value for name, value in document.items() if value is not None}
-
-
-def replay_document(replay: Replay) -> dict[str, Any]:
-    """Return the Replay of the API."""
-    return {
-        "id": replay.id,
-        "state": replay.state.value,
-        "dry_run": replay.dry_run,
-        "filter": filter_document(replay.filter),
-        "rate_per_second": replay.rate_per_second,
-        "matched": replay.matched,
-        "replayed": replay.replayed,
-        "created_at": to_rfc3339(replay.created_ms),
-        "finished_at": None if replay.finished_ms is None else to_rfc3339(replay.finished_ms),
-    }

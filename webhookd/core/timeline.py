@@ -4,12 +4,13 @@ Put together from the rows as they are; nothing is written for it. What a row no
 task was first queued, say) is not guessed at.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
 
 from webhookd.core.model import TASK_DONE, DeliveryState, TaskState
 from webhookd.core.records import Delivery, Run, Task
+from webhookd.core.render.task import TaskErrorDocument
+from webhookd.core.timeline_entry import Entry, EntryDetail, in_order
 from webhookd.core.times import to_rfc3339
 
 
@@ -58,57 +59,9 @@ class History:
     sendings: Sendings = field(default_factory=Sendings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One thing that happened. `kind` is one of KINDS; `detail` depends on it."""
-
-    at_ms: int
-    kind: str
-    duration_ms: float | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-KINDS: Final = (
-    "received",
-    "scheduled",
-    "queued",
-    "run.started",
-    "run.finished",
-    "retry.scheduled",
-    "succeeded",
-    "failed",
-    "cancelled",
-    "expired",
-    "message",
-    "delivery.created",
-    "delivery.parked",
-    "delivery.attempt",
-    "delivery.delivered",
-    "delivery.dead",
-    "delivery.cancelled",
-)
-"""In the order in which things of one millisecond come about."""
-_RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
-
-
 def timeline(history: History) -> list[Entry]:
     """Return the entries of a task, in the order of time."""
     return in_order([*_task_entries(history.task, history.runs), *sending_entries(history.sendings)])
-
-
-def in_order(entries: Sequence[Entry]) -> list[Entry]:
-    """Sort by time; what comes at the same time stands in the order of KINDS."""
-    return sorted(entries, key=lambda entry: (entry.at_ms, _RANKS[entry.kind]))
-
-
-def entry_document(entry: Entry) -> dict[str, Any]:
-    """Return an entry as JSON: `{at, kind, duration_ms, …detail}`."""
-    return {
-        "at": to_rfc3339(entry.at_ms),
-        "kind": entry.kind,
-        "duration_ms": entry.duration_ms,
-        **entry.detail,
-    }
 
 
 def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
@@ -139,7 +92,7 @@ def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
         number = runs[-1].attempt + 1 if runs else task.attempts
         yield Entry(at_ms=task.started_ms, kind="run.started", detail={"attempt": number})
     if task.state is TaskState.SCHEDULED and runs:
-        detail = {"until": to_rfc3339(task.due_ms)}
+        detail: EntryDetail = {"until": to_rfc3339(task.due_ms)}
         yield Entry(at_ms=runs[-1].finished_ms, kind="retry.scheduled", detail=detail)
     if task.state in TASK_DONE and ended_ms is not None:
         yield Entry(
@@ -153,7 +106,7 @@ def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
 def sending_entries(sendings: Sendings) -> Iterator[Entry]:
     """Return the entries of messages and their ways, in no order."""
     for message in sendings.messages:
-        detail = {"message_id": message.id, "event": message.event}
+        detail: EntryDetail = {"message_id": message.id, "event": message.event}
         yield Entry(at_ms=message.created_ms, kind="message", detail=detail)
     last_ms: dict[str, int] = {}
     for attempt in sendings.attempts:
@@ -164,33 +117,33 @@ def sending_entries(sendings: Sendings) -> Iterator[Entry]:
 
 
 def _delivery_entries(delivery: Delivery, last_ms: int) -> Iterator[Entry]:
-    known = {"delivery_id": delivery.id}
+    about: EntryDetail = {"delivery_id": delivery.id}
     yield Entry(
         at_ms=delivery.created_ms,
         kind="delivery.created",
         detail={
-            **known,
+            **about,
             "message_id": delivery.message_id,
             "endpoint_id": delivery.endpoint_id,
             "url": delivery.url,
             "event": delivery.event,
-            "state": delivery.state.value,
+            "state": delivery.state,
             "next_attempt_at": None
             if delivery.state is not DeliveryState.PENDING or delivery.due_ms is None
             else to_rfc3339(delivery.due_ms),
         },
     )
     if delivery.state is DeliveryState.PARKED:
-        yield Entry(at_ms=last_ms, kind="delivery.parked", detail=known)
+        yield Entry(at_ms=last_ms, kind="delivery.parked", detail=about)
     if delivery.ended_ms is None:
         return
     if delivery.state is DeliveryState.DEAD:
-        known["reason"] = delivery.dead_reason or ""
+        about["reason"] = delivery.dead_reason or ""
     yield Entry(
         at_ms=delivery.ended_ms,
         kind=f"delivery.{delivery.state.value}",
         duration_ms=delivery.ended_ms - delivery.created_ms,
-        detail=known,
+        detail=about,
     )
 
 
@@ -217,5 +170,5 @@ def _ms(us: int | None) -> float | None:
     return None if us is None else us / 1000
 
 
-def _error(code: str | None, message: str | None) -> dict[str, str] | None:
+def _error(code: str | None, message: str | None) -> TaskErrorDocument | None:
     return None if code is None else {"code": code, "message": message or ""}

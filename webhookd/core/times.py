@@ -25,6 +25,11 @@ def to_rfc3339(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def opt_rfc3339(ms: int | None) -> str | None:
+    """Return the same, or None for no time."""
+    return None if ms is None else to_rfc3339(ms)
+
+
 def parse_rfc3339(text: str) -> int:
     """Return the Unix milliseconds of an RFC 3339 date-time (section 5.6), with `Z` or any offset.
 

@@ -18,7 +18,7 @@ from webhookd.core.errors import (
     Unavailable,
 )
 from webhookd.core.facts import TasksSubmitted
-from webhookd.core.records import Limits, Partner, TaskSignal
+from webhookd.core.records import LimitsInForce, Partner, TaskSignal
 from webhookd.core.submission import Accepted, Submission
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import Bucket, PartnerRates
@@ -111,11 +111,11 @@ class SubmitTasks:
         self.ceilings = ceilings
         self._listeners = tuple(listeners)
 
-    def limits(self, partner: Partner) -> Limits:
+    def limits(self, partner: Partner) -> LimitsInForce:
         """Return the limits in force for a partner: its own, or the service's."""
         rate = self.rates.rate(Bucket.TASKS, partner)
         own = partner.limits.max_queued
-        return Limits(
+        return LimitsInForce(
             rate_per_second=rate.per_second,
             burst=rate.burst,
             max_queued=self.ceilings.partner_max_queued if own is None else own,

@@ -17,7 +17,7 @@ from webhookd.adapters.store.rows import endpoint_from
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, secrets
 from webhookd.core.errors import Conflict
 from webhookd.core.model import DELIVERIES, TEST_EVENT, DeliveryMove, DeliveryState
-from webhookd.core.render import endpoint_document, event_body
+from webhookd.core.render import endpoint_document, event_body, tested_endpoint_document
 from webhookd.core.routing import to_endpoint
 from webhookd.core.trace import TraceContext
 
@@ -122,7 +122,7 @@ class EndpointStates:
         if endpoint.state != "enabled":
             raise Conflict("The endpoint is disabled, so a test would only be parked; enable it first.")
         row = conn.execute(select(endpoints).where(endpoints.c.id == endpoint_id)).one()
-        data = {"endpoint_id": endpoint_id, "message": "This is a test of your endpoint."}
+        data = tested_endpoint_document(endpoint_id)
         announcement = Announcement(
             partner_id=endpoint.partner_id,
             event=TEST_EVENT,

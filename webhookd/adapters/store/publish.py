@@ -21,7 +21,7 @@ from webhookd.adapters.store.schema import endpoints
 from webhookd.core import ids
 from webhookd.core.model import TRANSIENT_EVENTS, DeliveryState, subscribes
 from webhookd.core.records import Task
-from webhookd.core.render import event_body, task_document
+from webhookd.core.render import announced_task_document, event_body
 from webhookd.core.routing import Recipient, Subscriber, recipients, to_endpoint
 
 _ENDED = (DeliveryState.DEAD, DeliveryState.CANCELLED)
@@ -88,7 +88,7 @@ class Publisher:
             if event in TRANSIENT_EVENTS and not found:
                 announcements.append(None)
                 continue
-            document = task_document(task, base_url=self._base_url, with_deliveries=False)
+            document = announced_task_document(task, base_url=self._base_url)
             announcements.append(
                 Announcement(
                     partner_id=task.partner_id,

@@ -12,8 +12,8 @@ import orjson
 from webhookd.api.answers import Answer
 from webhookd.api.api_route import OPEN, AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
-from webhookd.api.description_page import CONTENT_SECURITY_POLICY, page
-from webhookd.api.openapi import openapi_document
+from webhookd.api.description.openapi import openapi_document
+from webhookd.api.description.page import CONTENT_SECURITY_POLICY, page
 from webhookd.api.wire import NoQuery
 
 _HEADERS: Final = {"Cache-Control": "public, max-age=300"}

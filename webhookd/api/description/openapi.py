@@ -8,12 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import webhookd
-from webhookd.api import webhook_documents as sent
 from webhookd.api.answers import JSON
 from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN, AnyRoute, Returned
-from webhookd.api.documents import Problem
-from webhookd.api.example_ids import TRACE_ID
-from webhookd.api.openapi_parts import (
+from webhookd.api.description.examples import examples
+from webhookd.api.description.parts import (
     COMMON_HEADERS,
     DESCRIPTION,
     HEADER_PARAMETERS,
@@ -24,28 +22,34 @@ from webhookd.api.openapi_parts import (
     WEBHOOK_ANSWERS,
     WEBHOOK_HEADERS,
 )
-from webhookd.api.problems import PROBLEM
-from webhookd.api.schemas import Schemas
+from webhookd.api.description.schemas import Schemas
+from webhookd.api.example_ids import TRACE_ID
+from webhookd.api.problems import PROBLEM, ProblemDocument
 from webhookd.core.model import FINAL_EVENTS, OPERATIONAL_EVENTS, TEST_EVENT, TRANSIENT_EVENTS
+from webhookd.core.render import event as sent
 
 Json = dict[str, Any]
 
 KEY: Final = "key"
 PATH_VALUE: Final = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}
 
-WEBHOOKS: Final[Mapping[str, tuple[type[Any], str]]] = {
-    **dict.fromkeys(FINAL_EVENTS, (sent.TaskEvent, "A task has ended.")),
-    **dict.fromkeys(TRANSIENT_EVENTS, (sent.TaskEvent, "A task goes on. Sent once, never retried.")),
-    OPERATIONAL_EVENTS[0]: (sent.EndpointDisabledEvent, "Another endpoint was disabled."),
-    OPERATIONAL_EVENTS[1]: (sent.DeliveryDeadEvent, "A delivery to another endpoint is dead."),
-    TEST_EVENT: (sent.EndpointTestEvent, "Somebody asked for a test of this endpoint."),
+WEBHOOKS: Final[Mapping[str, tuple[Any, str]]] = {
+    **dict.fromkeys(FINAL_EVENTS, (sent.TaskEventDocument, "A task has ended.")),
+    **dict.fromkeys(TRANSIENT_EVENTS, (sent.TaskEventDocument, "A task goes on. Sent once, never retried.")),
+    OPERATIONAL_EVENTS[0]: (sent.EndpointDisabledEventDocument, "Another endpoint was disabled."),
+    OPERATIONAL_EVENTS[1]: (sent.DeliveryDeadEventDocument, "A delivery to another endpoint is dead."),
+    TEST_EVENT: (sent.EndpointTestEventDocument, "Somebody asked for a test of this endpoint."),
 }
 
 
 def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
     """Return the description of these routes. `base_url` empty: the server it was read from."""
     rows = tuple(rows)
-    schemas = Schemas(_models(rows), patches=[row.body for row in rows if row.body and row.method == "PATCH"])
+    schemas = Schemas(
+        _types(rows),
+        patches=[row.body for row in rows if row.body and row.method == "PATCH"],
+        examples=examples(),
+    )
     paths: dict[str, Json] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, schemas)
@@ -73,15 +77,15 @@ def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
     return document
 
 
-def _models(rows: Iterable[AnyRoute]) -> Iterable[type[Any]]:
-    yield Problem
+def _types(rows: Iterable[AnyRoute]) -> Iterable[Any]:
+    yield ProblemDocument
     for row in rows:
         yield row.query
         if row.body is not None:
             yield row.body
         for returned in row.answers.values():
-            if returned.model is not None:
-                yield returned.model
+            if returned.document is not None:
+                yield returned.document
     for model, _ in WEBHOOKS.values():
         yield model
 
@@ -168,8 +172,8 @@ def _response(row: AnyRoute, returned: Returned, schemas: Schemas) -> Json:
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
     }
     if returned.media is not None:
-        if returned.model is not None:
-            schema = schemas.refs[returned.model]
+        if returned.document is not None:
+            schema = schemas.refs[returned.document]
         else:
             schema = {"type": "object"} if returned.media == JSON else {"type": "string"}
         response["content"] = {returned.media: {"schema": schema}}
@@ -193,11 +197,11 @@ def _problem_response(schemas: Schemas, status: int) -> Json:
         "headers": {
             name: {"$ref": f"#/components/headers/{name}"} for name in (*told.headers, *COMMON_HEADERS)
         },
-        "content": {PROBLEM: {"schema": schemas.refs[Problem], "example": example}},
+        "content": {PROBLEM: {"schema": schemas.refs[ProblemDocument], "example": example}},
     }
 
 
-def _webhook(event: str, model: type[Any], text: str, schemas: Schemas) -> Json:
+def _webhook(event: str, model: Any, text: str, schemas: Schemas) -> Json:
     example = {**schemas.of(model)["examples"][0]}
     if event in FINAL_EVENTS or event in TRANSIENT_EVENTS:
         example["type"] = event

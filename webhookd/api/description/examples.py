@@ -1,0 +1,173 @@
+"""One example of each body, in and out: an answer's is a sample record as the API renders it.
+
+What stands here is only which record a document is an example of, and what one might send. A page's example
+is made of its item's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from webhookd.api import health, partner_wire, receipts, task_batch, timeline
+from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
+from webhookd.api.audit import AuditEntryDocument, audit_document
+from webhookd.api.caller import Caller
+from webhookd.api.dead_letters import BackAtWork
+from webhookd.api.description import samples
+from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithSecretDocument
+from webhookd.api.endpoint_wire import EndpointChange, EndpointRotation, NewEndpoint
+from webhookd.api.example_ids import TRACE_ID
+from webhookd.api.keys import KeyDocument, KeyWithTextDocument, NewKey, key_document
+from webhookd.api.messages import FeedPageDocument, message_document
+from webhookd.api.problems import ProblemDocument, problem_document
+from webhookd.api.queues import QueueDocument, QueuePauseDocument, queue_document
+from webhookd.api.replays import NewReplay
+from webhookd.api.task_types import TaskTypeDocument, task_type_document
+from webhookd.api.task_wire import TaskBody
+from webhookd.api.wire import NoBody
+from webhookd.core.errors import FieldError, Invalid
+from webhookd.core.model import DeliveryState
+from webhookd.core.render import (
+    DeadLetterDocument,
+    DeliveryDocument,
+    EndpointDocument,
+    ReplayDocument,
+    TaskDocument,
+    announced_task_document,
+    dead_letter_document,
+    delivery_document,
+    endpoint_document,
+    event,
+    replay_document,
+    task_document,
+    tested_endpoint_document,
+)
+from webhookd.samples import demo
+
+SENT: Final[Mapping[Any, Any]] = {
+    NoBody: {},
+    TaskBody: {
+        "type": "report.statement",
+        "input": {"account": "A-1"},
+        "callback_url": samples.URL,
+        "metadata": {"order": "42"},
+    },
+    task_batch.BatchBody: {"tasks": [{"type": "demo.echo", "input": {"n": 1}}, {"type": "demo.echo"}]},
+    NewEndpoint: {"url": samples.URL, "events": ["task.succeeded", "task.failed"], "rate_limit": 50},
+    EndpointChange: {"description": "production", "max_concurrency": 8},
+    EndpointRotation: {"overlap_seconds": 86_400},
+    partner_wire.NewPartner: {"name": "acme", "limits": {"max_queued": 20_000}},
+    partner_wire.PartnerChange: {"suspended": True},
+    partner_wire.Rotation: {"overlap_seconds": 86_400},
+    NewKey: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
+    NewReplay: {
+        "filter": {"reason": "exhausted", "since": "2026-11-24T00:00:00Z"},
+        "dry_run": True,
+        "rate_per_second": 50,
+    },
+}
+"""What one might send."""
+
+_MAY_NOT_READ: Final = Caller(key_id="", partner=samples.PARTNER, scopes=frozenset({"tasks:write"}))
+
+
+def examples() -> Mapping[Any, Any]:
+    """Return an example of each body by its type, as JSON values."""
+    made = {**SENT, **_answers(), **_webhooks()}
+    return {kind: orjson.loads(orjson.dumps(example)) for kind, example in made.items()}
+
+
+def _answers() -> Mapping[Any, Any]:
+    task, delivery = task_document(samples.TASK), delivery_document(samples.DELIVERY)
+    endpoint = endpoint_document(samples.ENDPOINT, breaker="closed")
+    partner = partner_wire.partner_document(samples.PARTNER, samples.LIMITS)
+    key = key_document(samples.API_KEY)
+    missing = FieldError(path="$.input.account", message="is required")
+    problem = problem_document(Invalid("The task is not valid.", errors=[missing]), trace_id=TRACE_ID)
+    waiting = replace(samples.DELIVERY, state=DeliveryState.PENDING, delivered_ms=None)
+    secret = {"secret": samples.SECRET_TEXT}
+    rotated = {**secret, "previous_expires_at": samples.OVERLAP_ENDS}
+    return {
+        ProblemDocument: problem,
+        TaskDocument: task,
+        receipts.WrittenTask: task,
+        receipts.TaskReceiptDocument: receipts.shown_to(_MAY_NOT_READ, task),
+        task_batch.BatchResultsDocument: {
+            "results": [{"status": 202, "task": task}, {"status": 422, "error": problem}]
+        },
+        TaskTypeDocument: task_type_document(next(one for one in demo.tasks if one.type == "demo.echo")),
+        timeline.TimelineDocument: timeline.timeline_document(samples.LIFE),
+        timeline.TraceDocument: timeline.trace_document(samples.TRACE),
+        EndpointDocument: endpoint,
+        EndpointWithSecretDocument: {**endpoint, **secret},
+        EndpointRotatedDocument: {**endpoint, **rotated},
+        DeliveryDocument: delivery,
+        receipts.WrittenDelivery: delivery,
+        receipts.DeliveryReceiptDocument: receipts.shown_to(_MAY_NOT_READ, delivery),
+        DeliveryHistoryDocument: history_document(samples.HISTORY),
+        DeadLetterDocument: dead_letter_document(samples.DEAD_LETTER),
+        BackAtWork: delivery_document(waiting),
+        ReplayDocument: replay_document(samples.REPLAY),
+        FeedPageDocument: {
+            "data": [message_document(samples.MESSAGE)],
+            "next_cursor": samples.FEED_CURSOR,
+        },
+        partner_wire.PartnerDocument: partner,
+        partner_wire.PartnerWithSecretsDocument: {**partner, "key": samples.KEY_TEXT, **secret},
+        partner_wire.PartnerRotatedDocument: {"id": partner["id"], **rotated},
+        KeyDocument: key,
+        KeyWithTextDocument: {**key, "key": samples.KEY_TEXT},
+        QueueDocument: queue_document(
+            samples.QUEUE, slots=(8,), ended_per_second=31.5, now_ms=samples.CREATED_MS + 4_200
+        ),
+        QueuePauseDocument: {"name": samples.QUEUE.queue, "paused": True},
+        AuditEntryDocument: audit_document(samples.AUDIT_ENTRY),
+        **_health(),
+    }
+
+
+def _health() -> Mapping[Any, Any]:
+    parts: health.PartsDocument = {
+        "database": {"status": "ok"},
+        "broker": {"status": "ok"},
+        "disk": {"status": "ok", "free_bytes": 81_604_378_624},
+        "task_workers": {"status": "ok", "count": 2},
+        "deliver_workers": {"status": "ok", "count": 1},
+    }
+    full: health.PartsDocument = {
+        **parts,
+        "disk": {"status": "failed", "reason": "nearly full", "free_bytes": 1_048_576},
+    }
+    return {
+        health.HealthDocument: {"status": "ok"},
+        health.ReadinessDocument: health.readiness_document(parts, ""),
+        health.NotReadyDocument: health.not_ready_document(full, "disk: nearly full", trace_id=TRACE_ID),
+    }
+
+
+def _webhooks() -> Mapping[Any, Any]:
+    disabled = replace(samples.ENDPOINT, state="disabled", disabled_reason="gone")
+    dead = replace(
+        samples.DELIVERY,
+        state=DeliveryState.DEAD,
+        attempts=14,
+        last_status=503,
+        last_error="http_503",
+        dead_reason="exhausted",
+        delivered_ms=None,
+    )
+    told = {
+        event.TaskEventDocument: ("task.succeeded", announced_task_document(samples.TASK)),
+        event.EndpointDisabledEventDocument: ("endpoint.disabled", endpoint_document(disabled)),
+        event.DeliveryDeadEventDocument: ("delivery.dead", delivery_document(dead)),
+        event.EndpointTestEventDocument: (
+            "webhookd.test",
+            tested_endpoint_document(samples.ENDPOINT.id),
+        ),
+    }
+    return {
+        kind: orjson.Fragment(event.event_body(name, timestamp_ms=samples.ENDED_MS, data=data))
+        for kind, (name, data) in told.items()
+    }

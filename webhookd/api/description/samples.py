@@ -1,0 +1,250 @@
+"""Sample records: one story from submission to delivery, out of which examples are rendered."""
+
+from typing import Final
+
+from webhookd.adapters.store.audit import AuditEntry
+from webhookd.adapters.store.deliveries import DeliveryHistory
+from webhookd.adapters.store.traces import Trace
+from webhookd.api.example_ids import (
+    DELIVERY_ID,
+    ENDPOINT_ID,
+    KEY_ID,
+    MESSAGE_ID,
+    PARTNER_ID,
+    REPLAY_ID,
+    TASK_ID,
+    TRACE_ID,
+)
+from webhookd.core.model import SCOPES, DeliveryState, Priority, TaskState
+from webhookd.core.records import (
+    ApiKey,
+    Attempt,
+    DeadLetter,
+    Delivery,
+    DeliveryCounts,
+    Endpoint,
+    Limits,
+    LimitsInForce,
+    Message,
+    Partner,
+    QueueDepth,
+    Run,
+    Task,
+)
+from webhookd.core.render import announced_task_document, event_body
+from webhookd.core.replay import DeadLetterFilter, Replay, ReplayState
+from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
+from webhookd.core.times import parse_rfc3339
+
+CREATED_MS: Final = parse_rfc3339("2026-11-24T06:00:00.000Z")
+STARTED_MS: Final = CREATED_MS + 12
+ENDED_MS: Final = CREATED_MS + 1_406
+SENT_MS: Final = CREATED_MS + 1_409
+DELIVERED_MS: Final = CREATED_MS + 1_431
+DEAD_MS: Final = parse_rfc3339("2026-11-27T14:10:00.000Z")
+REPLAYED_MS: Final = parse_rfc3339("2026-11-28T08:00:00.000Z")
+OVERLAP_ENDS: Final = "2026-11-25T06:00:00.000Z"
+URL: Final = "https://partner.example/hooks"
+
+# Neither opens anything: the texts are too short to be a key or a secret.
+KEY_TEXT: Final = "whk_…"
+SECRET_TEXT: Final = "whsec_…"
+
+TASK: Final = Task(
+    id=TASK_ID,
+    partner_id=PARTNER_ID,
+    type="report.statement",
+    queue="reports",
+    state=TaskState.SUCCEEDED,
+    priority=Priority.NORMAL,
+    version=4,
+    attempts=1,
+    max_attempts=3,
+    progress_percent=100.0,
+    progress_message="done",
+    trace_id=TRACE_ID,
+    trace_parent_id="b7ad6b7169203331",
+    trace_flags=1,
+    trace_state="",
+    callback_url=URL,
+    callback_origin="https://partner.example",
+    endpoint_ids=(),
+    events=(),
+    metadata_json='{"order":"42"}',
+    result_json='{"pages":2}',
+    error_code=None,
+    error_message=None,
+    created_ms=CREATED_MS,
+    run_at_ms=None,
+    due_ms=CREATED_MS,
+    expires_ms=None,
+    started_ms=STARTED_MS,
+    finished_ms=ENDED_MS,
+    cancel_requested=False,
+    deliveries=DeliveryCounts(delivered=1),
+)
+RUN: Final = Run(
+    task_id=TASK_ID,
+    attempt=1,
+    token=1,
+    started_ms=STARTED_MS,
+    finished_ms=ENDED_MS,
+    outcome="succeeded",
+    error_code=None,
+    error_message=None,
+)
+DELIVERY: Final = Delivery(
+    id=DELIVERY_ID,
+    message_id=MESSAGE_ID,
+    partner_id=PARTNER_ID,
+    task_id=TASK_ID,
+    task_type="report.statement",
+    endpoint_id=None,
+    lane_id="lane",
+    url=URL,
+    event="task.succeeded",
+    state=DeliveryState.DELIVERED,
+    attempts=1,
+    max_attempts=14,
+    due_ms=None,
+    in_flight=False,
+    last_status=204,
+    last_error=None,
+    dead_reason=None,
+    created_ms=ENDED_MS,
+    delivered_ms=DELIVERED_MS,
+    ended_ms=DELIVERED_MS,
+)
+ATTEMPT: Final = Attempt(
+    delivery_id=DELIVERY_ID,
+    number=1,
+    at_ms=SENT_MS,
+    duration_us=21_400,
+    dns_us=1_200,
+    connect_us=4_000,
+    tls_us=9_600,
+    first_byte_us=6_100,
+    status=204,
+    error=None,
+    headers=(("date", "Tue, 24 Nov 2026 06:00:01 GMT"),),
+    excerpt="",
+)
+MESSAGE: Final = Message(
+    id=MESSAGE_ID,
+    partner_id=PARTNER_ID,
+    task_id=TASK_ID,
+    event="task.succeeded",
+    body=event_body("task.succeeded", timestamp_ms=ENDED_MS, data=announced_task_document(TASK)),
+    seq=17,
+    created_ms=ENDED_MS,
+)
+FEED_CURSOR: Final = f"{MESSAGE.seq}.{PARTNER_ID}.{MESSAGE_ID}"
+HISTORY: Final = DeliveryHistory(delivery=DELIVERY, attempts=(ATTEMPT,), body=MESSAGE.body, header_names=())
+LIFE: Final = History(
+    task=TASK,
+    runs=(RUN,),
+    sendings=Sendings(
+        messages=(
+            MessageMade(id=MESSAGE_ID, task_id=TASK_ID, event=MESSAGE.event, created_ms=MESSAGE.created_ms),
+        ),
+        deliveries=(DELIVERY,),
+        attempts=(
+            AttemptMade(
+                delivery_id=DELIVERY_ID,
+                number=ATTEMPT.number,
+                at_ms=ATTEMPT.at_ms,
+                duration_us=ATTEMPT.duration_us,
+                dns_us=ATTEMPT.dns_us,
+                connect_us=ATTEMPT.connect_us,
+                tls_us=ATTEMPT.tls_us,
+                first_byte_us=ATTEMPT.first_byte_us,
+                status=ATTEMPT.status,
+                error=ATTEMPT.error,
+            ),
+        ),
+    ),
+)
+TRACE: Final = Trace(trace_id=TRACE_ID, histories=(LIFE,))
+ENDPOINT: Final = Endpoint(
+    id=ENDPOINT_ID,
+    partner_id=PARTNER_ID,
+    url=URL,
+    description="production",
+    events=("task.*",),
+    task_types=(),
+    headers_sealed=None,
+    header_names=("X-Team",),
+    rate_limit=50.0,
+    max_concurrency=None,
+    ordering="none",
+    retry_max_attempts=10,
+    retry_base_seconds=None,
+    retry_factor=None,
+    retry_cap_seconds=None,
+    signature=("v1",),
+    public_key=None,
+    state="enabled",
+    disabled_reason=None,
+    failing_since_ms=None,
+    created_ms=CREATED_MS,
+    updated_ms=CREATED_MS,
+)
+DEAD_LETTER: Final = DeadLetter(
+    id=DELIVERY_ID,
+    kind="delivery",
+    partner_id=PARTNER_ID,
+    reason="exhausted",
+    at_ms=DEAD_MS,
+    task_id=TASK_ID,
+    endpoint_id=ENDPOINT_ID,
+    url=URL,
+    event="task.succeeded",
+    type="report.statement",
+    last_error="http_503",
+)
+REPLAY: Final = Replay(
+    id=REPLAY_ID,
+    partner_id=PARTNER_ID,
+    filter=DeadLetterFilter(reason="exhausted"),
+    dry_run=False,
+    rate_per_second=50.0,
+    state=ReplayState.RUNNING,
+    matched=1_200,
+    replayed=350,
+    place=None,
+    created_ms=REPLAYED_MS,
+    finished_ms=None,
+)
+PARTNER: Final = Partner(
+    id=PARTNER_ID, name="acme", weight=1, limits=Limits(), suspended=False, created_ms=CREATED_MS
+)
+LIMITS: Final = LimitsInForce(rate_per_second=1_000.0, burst=5_000, max_queued=100_000)
+API_KEY: Final = ApiKey(
+    id=KEY_ID,
+    partner_id=PARTNER_ID,
+    name="first",
+    scopes=SCOPES,
+    secret_hash=b"",
+    created_ms=CREATED_MS,
+    expires_ms=None,
+    revoked_ms=None,
+)
+QUEUE: Final = QueueDepth(
+    queue="reports",
+    queued=120,
+    scheduled=3,
+    running=8,
+    finished=90_210,
+    oldest_queued_ms=CREATED_MS,
+    paused=False,
+)
+AUDIT_ENTRY: Final = AuditEntry(
+    id="aud_01kats8w3zk2m4n6p8q0r2s4t6",
+    at_ms=CREATED_MS,
+    actor=KEY_ID,
+    actor_name="operations",
+    action="partner.create",
+    target=PARTNER_ID,
+    partner_id=PARTNER_ID,
+    detail={"name": "acme"},
+)

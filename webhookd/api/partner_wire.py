@@ -1,0 +1,131 @@
+"""What partners look like on the wire: the bodies that make and change them, and the documents of answers."""
+
+from typing import Annotated, Final
+
+from pydantic import Field, field_validator
+from typing_extensions import TypedDict
+
+from webhookd.api.endpoint_wire import EndpointRotation
+from webhookd.api.wire import Body, Query
+from webhookd.core.fields import Count, PartnerId, Timestamp
+from webhookd.core.records import LimitsInForce, Partner
+from webhookd.core.times import to_rfc3339
+
+DEFAULT_WEIGHT: Final = 1
+
+
+class LimitsBody(Body):
+    """A partner's own limits; null, or left out at the making, is the service's default."""
+
+    rate_per_second: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
+    burst: int | None = Field(None, ge=1, le=10_000_000)
+    max_queued: int | None = Field(None, ge=0, le=1_000_000_000)
+
+
+class NewPartner(Body):
+    """`POST /v1/partners`."""
+
+    name: str = Field(min_length=1, max_length=100)
+    limits: LimitsBody = LimitsBody()
+    weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        return _checked_name(name)
+
+
+class PartnerChange(Body):
+    """`PATCH /v1/partners/{id}`: what is left out stays as it is."""
+
+    name: str = Field("", min_length=1, max_length=100)
+    limits: LimitsBody = LimitsBody()
+    weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
+    suspended: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        return _checked_name(name)
+
+
+class Rotation(EndpointRotation):
+    """`POST /v1/partner/rotate-secret`: as an endpoint's; an admin names the partner."""
+
+    partner: str | None = None
+
+
+class OnePartner(Query):
+    """`partner=` says which, with an admin's key."""
+
+    partner: str | None = None
+
+
+def _checked_name(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("must be printable characters, without spaces around")
+    return name
+
+
+class PartnerLimitsDocument(TypedDict):
+    """The limits in force: the partner's own, or the service's."""
+
+    rate_per_second: float
+    """How many tasks a second it may submit."""
+    burst: Count
+    """How many tasks it may submit at once."""
+    max_queued: Count
+    """How many of its tasks may wait."""
+
+
+class PartnerDocument(TypedDict):
+    """Who submits tasks."""
+
+    id: PartnerId
+    """The partner's id, for good."""
+    name: str
+    """What it is called."""
+    weight: Annotated[int, Field(ge=1)]
+    """Its share where partners compete."""
+    limits: PartnerLimitsDocument
+    """Its limits."""
+    suspended: bool
+    """Whether its keys are refused for the time being."""
+    created_at: Timestamp
+    """When it was made."""
+
+
+class PartnerWithSecretsDocument(PartnerDocument):
+    """The partner with its first key and its signing secret."""
+
+    key: Annotated[str, Field(pattern="^whk_")]
+    """Its first API key, shown this once."""
+    secret: Annotated[str, Field(pattern="^whsec_")]
+    """What the webhooks to its callback URLs are signed with, shown this once."""
+
+
+class PartnerRotatedDocument(TypedDict):
+    """The partner's new secret."""
+
+    id: PartnerId
+    """The partner."""
+    secret: Annotated[str, Field(pattern="^whsec_")]
+    """What the webhooks to its callback URLs are signed with from now on, shown this once."""
+    previous_expires_at: Timestamp
+    """When the secrets before stop signing."""
+
+
+def partner_document(partner: Partner, limits: LimitsInForce) -> PartnerDocument:
+    """Return the Partner of the API; `limits` are those in force."""
+    return {
+        "id": partner.id,
+        "name": partner.name,
+        "weight": partner.weight,
+        "limits": {
+            "rate_per_second": limits.rate_per_second,
+            "burst": limits.burst,
+            "max_queued": limits.max_queued,
+        },
+        "suspended": partner.suspended,
+        "created_at": to_rfc3339(partner.created_ms),
+    }

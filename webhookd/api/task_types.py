@@ -1,0 +1,64 @@
+"""`GET /v1/task-types`: which types there are, with the schemas of their input."""
+
+from typing import Any, Final
+
+from typing_extensions import TypedDict
+
+from webhookd.api.answers import Answer, page_answer
+from webhookd.api.api_route import ANY_KEY, AnyRoute, ApiRoute, lists
+from webhookd.api.call import Call
+from webhookd.api.wire import Listing
+from webhookd.core.fields import Count
+from webhookd.taskset.definition import TaskDefinition
+
+
+class TaskTypeDocument(TypedDict):
+    """A type of tasks."""
+
+    type: str
+    """Its name."""
+    description: str
+    """What it does, in its operator's words."""
+    queue: str
+    """The queue its tasks wait in."""
+    timeout_seconds: float
+    """How long one try may take."""
+    max_attempts: Count
+    """How often a task is tried."""
+    input_schema: dict[str, Any]
+    """The JSON Schema (2020-12) of its `input`."""
+
+
+def task_type_document(definition: TaskDefinition) -> TaskTypeDocument:
+    """Return the type as the API shows it."""
+    return {
+        "type": definition.type,
+        "description": definition.description,
+        "queue": definition.queue,
+        "timeout_seconds": definition.timeout_seconds,
+        "max_attempts": definition.max_attempts,
+        "input_schema": definition.input_schema(),
+    }
+
+
+async def list_task_types(call: Call[None, Listing]) -> Answer:
+    """`GET /v1/task-types`."""
+    limit, cursor = call.query.limit, call.query.cursor or ""
+    known = sorted((d for d in call.parts.task_types if d.type > cursor), key=lambda d: d.type)
+    shown = [task_type_document(definition) for definition in known[:limit]]
+    return page_answer(shown, known[limit - 1].type if len(known) > limit else None)
+
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    ApiRoute(
+        method="GET",
+        path="/v1/task-types",
+        handler=list_task_types,
+        id="listTaskTypes",
+        tag="Tasks",
+        summary="List task types and the schemas of their input",
+        access=ANY_KEY,
+        query=Listing,
+        answers=lists(TaskTypeDocument),
+    ),
+)

@@ -1,0 +1,41 @@
+"""Tasks, endpoints and deliveries as the JSON everybody gets: API, live streams, signed webhook bodies.
+
+One shape and one function each, so that every door shows the same thing; the description of the API is made
+from the shapes, and from the sentence below each field. Result and metadata are spliced in as the text they
+were stored as. What only HTTP adds (headers, problem documents) lives in `webhookd.api`.
+"""
+
+from webhookd.core.render.dead_letter import (
+    DeadLetterDocument,
+    ReplayDocument,
+    dead_letter_document,
+    filter_document,
+    replay_document,
+)
+from webhookd.core.render.delivery import DeliveryDocument, delivery_document
+from webhookd.core.render.endpoint import EndpointDocument, endpoint_document
+from webhookd.core.render.event import event_body, tested_endpoint_document
+from webhookd.core.render.task import (
+    AnnouncedTaskDocument,
+    TaskDocument,
+    announced_task_document,
+    task_document,
+)
+
+__all__ = [
+    "AnnouncedTaskDocument",
+    "DeadLetterDocument",
+    "DeliveryDocument",
+    "EndpointDocument",
+    "ReplayDocument",
+    "TaskDocument",
+    "announced_task_document",
+    "dead_letter_document",
+    "delivery_document",
+    "endpoint_document",
+    "event_body",
+    "filter_document",
+    "replay_document",
+    "task_document",
+    "tested_endpoint_document",
+]

@@ -1,0 +1,81 @@
+"""The bodies of webhooks as JSON."""
+
+from typing import Annotated, Literal
+
+import orjson
+from typing_extensions import TypeAliasType, TypedDict
+
+from webhookd.core.fields import EndpointId, Timestamp, one_of
+from webhookd.core.model import FINAL_EVENTS, TRANSIENT_EVENTS
+from webhookd.core.render.delivery import DeliveryDocument
+from webhookd.core.render.endpoint import EndpointDocument
+from webhookd.core.render.task import AnnouncedTaskDocument
+from webhookd.core.times import to_rfc3339
+
+TaskEventName = TypeAliasType(
+    "TaskEventName",
+    Annotated[str, one_of("What happened to the task.", (*FINAL_EVENTS, *TRANSIENT_EVENTS))],
+)
+
+
+class TaskEventDocument(TypedDict):
+    """Something happened to a task."""
+
+    type: TaskEventName
+    """What happened."""
+    timestamp: Timestamp
+    """When it happened."""
+    data: AnnouncedTaskDocument
+    """The task as it was then."""
+
+
+class EndpointDisabledEventDocument(TypedDict):
+    """Another endpoint of the partner was disabled."""
+
+    type: Literal["endpoint.disabled"]
+    """What happened."""
+    timestamp: Timestamp
+    """When it happened."""
+    data: EndpointDocument
+    """The endpoint as it was then."""
+
+
+class DeliveryDeadEventDocument(TypedDict):
+    """A delivery to another endpoint of the partner ran out of attempts."""
+
+    type: Literal["delivery.dead"]
+    """What happened."""
+    timestamp: Timestamp
+    """When it happened."""
+    data: DeliveryDocument
+    """The delivery as it was then."""
+
+
+class TestedEndpointDocument(TypedDict):
+    """What a test message says."""
+
+    id: EndpointId
+    """The endpoint that is tested."""
+    message: str
+    """A sentence for people."""
+
+
+class EndpointTestEventDocument(TypedDict):
+    """Somebody asked for a test of this endpoint."""
+
+    type: Literal["webhookd.test"]
+    """What happened."""
+    timestamp: Timestamp
+    """When it happened."""
+    data: TestedEndpointDocument
+    """What is tested."""
+
+
+def tested_endpoint_document(endpoint_id: str) -> TestedEndpointDocument:
+    """Return what a test message says."""
+    return {"id": endpoint_id, "message": "This is a test of your endpoint."}
+
+
+def event_body(event: str, *, timestamp_ms: int, data: object) -> str:
+    """Return the webhook body `{"type", "timestamp", "data"}` as the text that is stored and signed."""
+    return orjson.dumps({"type": event, "timestamp": to_rfc3339(timestamp_ms), "data": data}).decode()
