@@ -27,6 +27,7 @@ from webhookd.core.records import ClaimedTask, TaskSignal
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.wiring.api import api_process
+from webhookd.wiring.process import background
 
 ADMIN_KEY = "an-admin-key-of-the-tests"
 SESSION = "ses_hand"
@@ -201,6 +202,7 @@ async def live_api(
         )
         signals = Signals(valkey.url)
         stack.push_async_callback(signals.aclose)
+        await stack.enter_async_context(background(signals.listen()))
         clients = await stack.enter_async_context(AsyncExitStack())
         live = Live(
             url=url,

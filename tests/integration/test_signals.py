@@ -1,4 +1,4 @@
-"""Signals over a real Valkey: quick, batched, newest first, and never in anybody's way."""
+"""Signals over a real Valkey: quick, batched, newest first, only where watched, never in anybody's way."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ from tests.services import ValkeyServer, until
 from webhookd.adapters import signals as signals_module
 from webhookd.adapters.signals import Signals
 from webhookd.core.records import TaskSignal
+from webhookd.core.watched import EVERYTHING
 
 
 class Heard:
@@ -51,11 +52,12 @@ async def listening(signals: Signals, heard: Heard) -> AsyncIterator[None]:
 
 
 async def hear_again(signals: Signals, heard: Heard) -> None:
-    """Publish until something is heard, however many of the signals are lost."""
+    """Publish until something is heard, however many of the signals are lost. Everything is watched then."""
     before = heard.probes
 
     async def publish_on() -> None:
         while heard.probes == before:
+            signals.watch([EVERYTHING])
             signals.publish([PROBE])
             await asyncio.sleep(0.05)
 
@@ -214,6 +216,8 @@ async def test_listener_stays_through_a_silence(
 async def test_publication_is_swallowed_and_counted_while_the_broker_is_away(
     valkey: ValkeyServer, signals: Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
+    async with listening(signals, Heard()):
+        pass
     valkey.freeze()
     signals.publish([changed("task_a")])
     await until(lambda: signals.failed == 1, what="the first failure")
@@ -227,8 +231,75 @@ async def test_publication_is_swallowed_and_counted_while_the_broker_is_away(
 async def test_closing_sends_what_waits(valkey: ValkeyServer, signals: Signals) -> None:
     heard, closing = Heard(), Signals(valkey.url)
     async with listening(signals, heard):
+        closing.watch(["task_a"])
         closing.publish([changed("task_a")])
         await closing.aclose()
         closing.publish([changed("task_b")])  # ignored, and raises nothing
         await until(lambda: heard.all, what="the signal")
     assert heard.all == [changed("task_a")]
+
+
+async def test_what_nobody_watches_is_not_sent(valkey: ValkeyServer, signals: Signals) -> None:
+    heard = Heard()
+    hearing = asyncio.create_task(signals.listen(heard))
+    await until(lambda: _subscribers(valkey) == 1, what="the subscription")
+    signals.watch(["task_b"])
+    signals.publish([changed("task_a"), changed("task_b")])
+    await until(lambda: heard.all, what="the signal")
+    assert heard.all == [changed("task_b")]
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_who_begins_to_watch_elsewhere_is_told_what_changed_right_before(
+    valkey: ValkeyServer, signals: Signals
+) -> None:
+    heard, worker = Heard(), Signals(valkey.url)
+    both = [asyncio.create_task(signals.listen(heard)), asyncio.create_task(worker.listen())]
+    await until(lambda: _subscribers(valkey) == 2, what="both subscriptions")
+    worker.publish([changed("task_a", 2), changed("task_b", 2)])
+    signals.watch(["task_a"])
+    await until(lambda: heard.all, what="the signal withheld")
+    worker.publish([changed("task_a", 3), changed("task_b", 3)])
+    await until(lambda: len(heard.all) == 2, what="the next signal")
+    assert heard.all == [changed("task_a", 2), changed("task_a", 3)]
+    for one in both:
+        one.cancel()
+    await asyncio.gather(*both, return_exceptions=True)
+    await worker.aclose()
+
+
+@pytest.mark.parametrize(
+    "forged", [b"{", b'[1, "task_b", null]', b'["' + b"a" * 65 + b'"]', b"x" * 3_000_000]
+)
+async def test_forged_names_are_left_out_and_counted(
+    forged: bytes, valkey: ValkeyServer, signals: Signals
+) -> None:
+    hearing = asyncio.create_task(signals.listen())
+    await until(lambda: _subscribers(valkey) == 1, what="the subscription")
+    with valkey.client() as client:
+        client.publish("webhookd:watched", forged)
+    await until(lambda: signals.forged >= 1, what="the forgery noticed")
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_more_names_than_are_worth_telling_are_everything(
+    valkey: ValkeyServer, signals: Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals_module, "_MOST_WATCHED", 3)
+    heard = Heard()
+    hearing = asyncio.create_task(signals.listen(heard))
+    await until(lambda: _subscribers(valkey) == 1, what="the subscription")
+    signals.watch([f"task_{number}" for number in range(4)])
+    signals.publish([changed("task_other")])
+    await until(lambda: heard.all, what="the signal")
+    assert heard.all == [changed("task_other")]
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
+
+
+def _subscribers(valkey: ValkeyServer) -> int:
+    with valkey.client() as client:
+        ((_, count),) = client.pubsub_numsub("webhookd:watched")
+    return int(count)

@@ -1,16 +1,18 @@
 """Waiting for tasks: what is told to whom, when, and how often the rows are read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
 
+from tests.services import until
 from tests.unit.records import a_task
 from webhookd.core.errors import Unavailable
 from webhookd.core.model import TaskState
 from webhookd.core.records import Task, TaskSignal
+from webhookd.core.watched import EVERYTHING
 from webhookd.flows.watch import Ended, Snapshot, Watch, Watchers
 from webhookd.flows.watch import watch as watch_module
 from webhookd.flows.watch import watchers as watchers_module
@@ -76,12 +78,17 @@ class Rows:
 
 
 @asynccontextmanager
-async def running(rows: Rows, *, poll_seconds: float = 3_600.0) -> AsyncIterator[Watchers]:
+async def running(
+    rows: Rows,
+    *,
+    poll_seconds: float = 3_600.0,
+    make_known: Callable[[Collection[str]], None] = lambda _names: None,
+) -> AsyncIterator[Watchers]:
     """Watchers that run; by default they never look by themselves after the first time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watchers_module, "POLL_SECONDS", poll_seconds)
         patch.setattr(watchers_module, "REVIEW_SECONDS", 0.01)
-        watchers = Watchers(rows, rows, is_good_key=rows.is_good)
+        watchers = Watchers(rows, rows, is_good_key=rows.is_good, make_known=make_known)
         work = asyncio.create_task(watchers.run())
         await asyncio.sleep(0.01)
         try:
@@ -381,3 +388,28 @@ def test_full_shelf_drops_the_oldest_but_never_the_last() -> None:
     shelf.put(shelved("task_large", 1, size=50_000))
     assert shelf.get("task_large", version=1) is not None
     assert shelf.get("task_4", version=1) is None
+
+
+async def test_what_is_watched_is_made_known_at_once() -> None:
+    known: list[str] = []
+    async with running(Rows(), make_known=known.extend) as watchers:
+        with waiter(watchers, "task_a", knows=None) as watch, waiter(watchers, "task_a", knows=None) as admin:
+            assert known == ["task_a"]
+            await watch.follow("prt_1")
+            await admin.follow(None)
+            watch.heed("prt_2")
+            assert known == ["task_a", "prt_1", EVERYTHING, "prt_2"]
+
+
+async def test_what_is_watched_is_made_known_again_and_again_and_no_longer_than_it_is() -> None:
+    known: list[frozenset[str]] = []
+    async with running(
+        Rows(), poll_seconds=0.01, make_known=lambda names: known.append(frozenset(names))
+    ) as watchers:
+        with waiter(watchers, "task_a", "task_b", knows=None) as watch:
+            await watch.follow("prt_1")
+            both = {"task_a", "task_b", "prt_1"}
+            await until(lambda: known.count(frozenset(both)) >= 2, what="the second time")
+        known.clear()
+        await until(lambda: known, what="the next look")
+        assert set(known) == {frozenset()}

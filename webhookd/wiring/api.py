@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,7 +62,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             free_disk_bytes=free_disk(settings),
             monotonic=time.monotonic,
         )
-        watchers = new_watchers(settings, store)
+        watchers = new_watchers(settings, store, make_known=signals.watch)
         for work in (load.run(), watchers.run(), signals.listen(watchers.hear)):
             await stack.enter_async_context(background(work))
         buckets = SharedBuckets(broker_url(settings))
@@ -104,12 +104,15 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
         yield ApiProcess(app=create_app(parts), watchers=watchers, leaving=parts.leaving)
 
 
-def new_watchers(settings: Settings, store: Store) -> Watchers:
+def new_watchers(
+    settings: Settings, store: Store, *, make_known: Callable[[Collection[str]], None] = lambda _names: None
+) -> Watchers:
     """Return what callers wait on; its `run` is to run beside the API."""
     return Watchers(
         store.tasks,
         store.changes,
         is_good_key=key_review(store.keys.find, store.clock.now_ms),
+        make_known=make_known,
         base_url=settings.public_url,
     )
 

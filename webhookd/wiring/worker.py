@@ -70,6 +70,7 @@ async def worker_process(
         turns.start()
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(background(sweeper.run()))
+            await stack.enter_async_context(background(common.signals.listen()))
             if role == "deliver":  # one kind of worker is enough, and this one runs nobody's code
                 await stack.enter_async_context(background(_file_sweeper(common).run()))
             if isinstance(work, Executor):

@@ -1,7 +1,8 @@
 """`BrokerHealth`: does the broker serve, how full is it, how many permits wait. For /readyz and metrics.
 
 A check does what the work does: it rings, with Dramatiq's own script, for a queue that nobody has, and
-publishes a batch of no signals. So a read-only replica is found, and a user who may not write where we do.
+publishes a batch of no signals, and of no names. So a read-only replica is found, and a user who may not
+write where we do.
 """
 
 import asyncio
@@ -83,7 +84,8 @@ class BrokerHealth:
         """Ring and publish as the work does; return why that does not work."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._ring)
-            await self._client.publish(f"{self._namespace}:signals", b"[]")
+            for channel in ("signals", "watched"):
+                await self._client.publish(f"{self._namespace}:{channel}", b"[]")
         except (redis.RedisError, OSError) as error:
             return _reason(error)
         return None

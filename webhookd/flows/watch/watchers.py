@@ -5,7 +5,7 @@ tasks that anyone waits for are compared with the database in one query, which f
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ import structlog
 
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import Task, TaskSignal
+from webhookd.core.watched import EVERYTHING
 from webhookd.flows.watch.ends import EndedTasks, EndFinder
 from webhookd.flows.watch.fresh import READ_AT_ONCE, FreshReads
 from webhookd.flows.watch.snapshots import Shelf, Snapshot, snapshot_of
@@ -60,7 +61,8 @@ class Watchers:
     """The waiters of this process. Use it on one event loop; `run` must run beside them.
 
     `is_good_key` says of a key's id whether it may still look; it may raise Unavailable, and then the
-    answer before stands.
+    answer before stands. `make_known` tells those who change tasks what is watched, at once and again
+    every second.
     """
 
     def __init__(
@@ -69,11 +71,13 @@ class Watchers:
         ends: EndedTasks,
         *,
         is_good_key: Callable[[str], Awaitable[bool]],
+        make_known: Callable[[Collection[str]], None] = lambda _names: None,
         base_url: str = "",
     ) -> None:
         self._rows = rows
         self._ends = EndFinder(ends)
         self._is_good_key = is_good_key
+        self._make_known = make_known
         self._base_url = base_url
         self._groups: dict[str, _Group] = {}
         self._followers: dict[str | None, set[Watch]] = {}
@@ -145,11 +149,14 @@ class Watchers:
 
     def join(self, watch: Watch, task_ids: Iterable[str]) -> None:
         """Tell `watch` of these tasks from now on."""
+        fresh = []
         for task_id in task_ids:
             group = self._groups.get(task_id)
             if group is None:
                 group = self._groups[task_id] = _Group()
+                fresh.append(task_id)
             group.watches.add(watch)
+        self._make_known(fresh)
 
     def leave(self, watch: Watch, task_ids: Iterable[str]) -> None:
         """Tell `watch` of these tasks no more."""
@@ -174,6 +181,7 @@ class Watchers:
         """Tell `watch` of every task of a partner (None: of all). Raises Unavailable."""
         self.unfollow(watch)
         self._followers.setdefault(partner_id, set()).add(watch)
+        self._make_known([partner_id or EVERYTHING])
         await self._ends.begin(partner_id)
 
     def unfollow(self, watch: Watch) -> None:
@@ -185,6 +193,7 @@ class Watchers:
     def heed(self, watch: Watch, partner_id: str) -> None:
         """Wake `watch` when a signal tells of any task of a partner."""
         self._heeding.setdefault(partner_id, set()).add(watch)
+        self._make_known([partner_id])
 
     def unheed(self, watch: Watch) -> None:
         """Wake `watch` no more for a partner."""
@@ -253,6 +262,9 @@ class Watchers:
                 del self._recent[next(iter(self._recent))]
 
     async def _compare(self) -> None:
+        self._make_known(
+            [*self._groups, *self._heeding, *(partner_id or EVERYTHING for partner_id in self._followers)]
+        )
         task_ids = list(self._groups)
         for start in range(0, len(task_ids), COMPARE_AT_ONCE):
             versions = await self._rows.versions(task_ids[start : start + COMPARE_AT_ONCE])
