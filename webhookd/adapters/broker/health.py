@@ -1,19 +1,17 @@
 """`BrokerHealth`: does the broker serve, how full is it, how many permits wait. For /readyz and metrics.
 
-A check does what the work does: it rings, with Dramatiq's own script, for a queue that nobody has, and
+A check does what the work does: it rings, with the script of the ringer, for a queue that nobody has, and
 publishes a batch of no signals, and of no names. So a read-only replica is found, and a user who may not
 write where we do.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import redis
 
 from webhookd.adapters.broker.connection import connect_async
-from webhookd.adapters.broker.permits import PermitBroker, permit
+from webhookd.adapters.broker.permits import PERMIT, RING, keys_of, list_key
 
 _TIMEOUT_SECONDS = 1.0
 _PROBED = "__readyz__"  # no queue of anybody's: their names begin with a letter
@@ -38,11 +36,7 @@ class BrokerHealth:
         self._client = connect_async(broker_url, timeout_seconds=_TIMEOUT_SECONDS)
         self._namespace = namespace
         self._queues = tuple(queues)
-        self._permits = PermitBroker(
-            broker_url, namespace=namespace, timeout_seconds=_TIMEOUT_SECONDS, role="health"
-        )
-        # Dramatiq enqueues synchronously.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="broker-health")
+        self._ring = self._client.register_script(RING)
 
     async def check(self) -> BrokerStatus:
         """A few round trips, at most 1 s a step. Never raises for what is wrong with the broker."""
@@ -75,24 +69,19 @@ class BrokerHealth:
         )
 
     async def aclose(self) -> None:
-        """Let a check under way end, then disconnect."""
-        await asyncio.to_thread(self._thread.shutdown)
-        self._permits.close()
+        """Disconnect."""
         await self._client.aclose()
 
     async def _cannot_work(self) -> str | None:
         """Ring and publish as the work does; return why that does not work."""
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._ring)
+            await self._ring(keys=[list_key(self._namespace, _PROBED)], args=[1, PERMIT])
+            await self._client.unlink(*keys_of(self._namespace, _PROBED))
             for channel in ("signals", "watched"):
                 await self._client.publish(f"{self._namespace}:{channel}", b"[]")
         except (redis.RedisError, OSError) as error:
             return _reason(error)
         return None
-
-    def _ring(self) -> None:
-        self._permits.enqueue(permit(_PROBED))
-        self._permits.clear(_PROBED)
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,13 @@
 """`PermitBroker`: Dramatiq's Redis broker, reduced to what permits need.
 
-Three departures from the original, each possible because a permit may be lost:
+Four departures from the original, each possible because a permit may be lost:
 
 - *A permit taken is gone.* The consumer pops it and forgets it, before the turn it starts. There are no
   acknowledgements, heartbeats or maintenance: a killed worker leaves nothing behind, worker threads never
   touch the network, and popping works even where the server refuses writes for want of memory.
 - *It blocks instead of polling*: BLPOP on the queue's own list (original: polls with up to 1 s pauses).
-- *What is popped is not read.* Any entry of a queue's list, forged or broken, means the same: look.
+- *What is popped is not read.* Any entry of a queue's list, forged or broken, means the same: look. So ours
+  have no bodies, and a ring is one small script (RING), in one round trip.
 
 A queue that holds more than our ringers ever put there is emptied, and one turn stands for all of it.
 While the broker is away, and now and then when it is merely silent, the consumer starts turns by itself;
@@ -32,6 +33,20 @@ _WAIT_SECONDS: float = 1  # the longest BLPOP; also how long a consumer takes to
 _AWAY_SECONDS = 1.0  # between two tries, and two turns, while the broker is away
 _SILENCE_SECONDS = 5.0  # without a permit for so long, look anyway: a ring may have been lost
 _SURPLUS = 64  # ringers stop at a handful of permits; more than this is not theirs
+_COUNT_SECONDS = 1.0  # between two looks at how much there is
+
+PERMIT = b"permit"
+RING = """
+local rung = 0
+for _, key in ipairs(KEYS) do
+  if redis.call('LLEN', key) < tonumber(ARGV[1]) then
+    redis.call('RPUSH', key, ARGV[2])
+    rung = rung + 1
+  end
+end
+return rung
+"""
+"""Puts the permit ARGV[2] into each of the lists KEYS that holds fewer than ARGV[1]; says into how many."""
 
 
 def check_queue_name(name: str) -> None:
@@ -43,8 +58,19 @@ def check_queue_name(name: str) -> None:
         )
 
 
+def list_key(namespace: str, queue: str) -> str:
+    """The Redis list of the queue's permits, where Dramatiq has it."""
+    return f"{namespace}:{queue}"
+
+
+def keys_of(namespace: str, queue: str) -> tuple[str, ...]:
+    """All keys that a queue may have: the list, the bodies of what Dramatiq itself sent, its heartbeats."""
+    key = list_key(namespace, queue)
+    return key, f"{key}.msgs", f"{namespace}:__heartbeats__"
+
+
 def permit(queue: str) -> Message[None]:
-    """The message that says "`queue` may have work"."""
+    """The message that says "`queue` may have work", as actors get it."""
     return Message(queue_name=queue, actor_name=actor_for(queue), args=(queue,), kwargs={}, options={})
 
 
@@ -67,8 +93,6 @@ class PermitBroker(RedisBroker):
             namespace=namespace,
             maintenance_chance=0,
         )
-        # Dramatiq notes a heartbeat for each broker id, and without maintenance keeps it: so one id for all.
-        self.broker_id = "permits"
         self.outage = Outage(f"{role} of {namespace}")
         self.closing = threading.Event()
 
@@ -81,19 +105,6 @@ class PermitBroker(RedisBroker):
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
-
-    def list_key(self, queue: str) -> str:
-        """The Redis list of the queue's permits; `{list_key}.msgs` has their bodies (Dramatiq's layout)."""
-        return f"{self.namespace}:{queue}"
-
-    def count(self, queue: str) -> int:
-        """Permits waiting. Raises `redis.RedisError`, as everything here that talks to the broker."""
-        return int(self.client.llen(self.list_key(queue)))
-
-    def clear(self, queue: str) -> None:
-        """Drop what the queue holds, and whatever else was put in the place of its keys."""
-        key = self.list_key(queue)
-        self.client.unlink(key, f"{key}.msgs", f"{self.namespace}:__heartbeats__")
 
     def close(self) -> None:
         self.client.close()
@@ -109,6 +120,8 @@ class PermitConsumer(Consumer):
     def __init__(self, broker: PermitBroker, queue: str) -> None:
         self._broker = broker
         self._queue = queue
+        self._keys = keys_of(broker.namespace, queue)
+        self._counted_at = -_COUNT_SECONDS
         self._turn_ended = threading.Event()
         self._turn_ended.set()
         self._looked_at = -_SILENCE_SECONDS  # nobody knows what was rung before we came: look at once
@@ -139,24 +152,32 @@ class PermitConsumer(Consumer):
 
     def _pop(self) -> bool:
         """Wait for an entry of the list and take it off the broker; False where none came."""
-        client, key = self._broker.client, self._broker.list_key(self._queue)
         try:
-            found = client.blpop([key], timeout=_WAIT_SECONDS)
+            found = self._broker.client.blpop([self._keys[0]], timeout=_WAIT_SECONDS)
             if found is None:
                 return False
-            with client.pipeline(transaction=False) as pipeline:
-                pipeline.hdel(f"{key}.msgs", found[1])
-                pipeline.llen(key)
-                pipeline.hlen(f"{key}.msgs")
-                _, entries, bodies = pipeline.execute()
-            surplus = max(entries, bodies) > _SURPLUS
+            surplus = self._is_too_much(found[1])
         except redis.ResponseError as error:
             surplus = is_wrong_type(error)
             if not surplus:
                 raise
         if surplus:
-            self._broker.clear(self._queue)
+            self._broker.client.unlink(*self._keys)
         return True
+
+    def _is_too_much(self, entry: str | bytes) -> bool:
+        """Drop the body of what was popped, if it is not ours; now and then, count what is left."""
+        now = time.monotonic()
+        if entry == PERMIT and now - self._counted_at < _COUNT_SECONDS:
+            return False
+        self._counted_at = now
+        key, bodies, _ = self._keys
+        with self._broker.client.pipeline(transaction=False) as pipeline:
+            pipeline.hdel(bodies, entry)
+            pipeline.llen(key)
+            pipeline.hlen(bodies)
+            _, entries, stored = pipeline.execute()
+        return bool(max(entries, stored) > _SURPLUS)
 
     def ack(self, message: MessageProxy) -> None:  # noqa: ARG002 - Dramatiq's signature
         """The turn has ended."""
@@ -167,8 +188,8 @@ class PermitConsumer(Consumer):
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back permits whose turn never began, when the worker stops; best effort."""
         try:
-            for message in messages:
-                self._broker.enqueue(permit(message.queue_name))
+            for _ in messages:
+                self._broker.client.rpush(self._keys[0], PERMIT)
         except redis.RedisError as error:
             self._broker.outage.noticed(error)
 

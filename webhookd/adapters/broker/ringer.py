@@ -1,15 +1,17 @@
 """`Ringer`: tells workers that a queue may have work, off the path of whoever has made the work.
 
-Rings are lossy by design: they coalesce, wait no longer than 250 ms a step, are never retried, and what
-fails is counted and forgotten. A lost ring costs a few seconds, not the work (see `permits`, and the sweep).
+Rings are lossy by design: they coalesce, wait no longer than 250 ms, are never retried, and what fails is
+counted and forgotten. A lost ring costs a few seconds, not the work (see `permits`, and the sweep).
 """
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 
 import redis
 
-from webhookd.adapters.broker.permits import PermitBroker, is_wrong_type, permit
+from webhookd.adapters.broker.connection import connect_async
+from webhookd.adapters.broker.permits import PERMIT, RING, is_wrong_type, keys_of, list_key
+from webhookd.runtime.outage import Outage
 
 _TIMEOUT_SECONDS = 0.25
 _GAP_SECONDS = 0.01  # rings that come while one is under way, or right after it, are one ring
@@ -24,12 +26,11 @@ class Ringer:
     """
 
     def __init__(self, broker_url: str, *, namespace: str = "webhookd", permits_per_queue: int = 4) -> None:
-        self._broker = PermitBroker(
-            broker_url, namespace=namespace, timeout_seconds=_TIMEOUT_SECONDS, role="ringer"
-        )
+        self._client = connect_async(broker_url, timeout_seconds=_TIMEOUT_SECONDS)
+        self._script = self._client.register_script(RING)
+        self._outage = Outage(f"ringer of {namespace}")
+        self._namespace = namespace
         self._limit = permits_per_queue
-        # Dramatiq enqueues synchronously: in a thread, where waiting for the network stops nobody.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ringer")
         self._pending: set[str] = set()
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
@@ -45,38 +46,36 @@ class Ringer:
             self._pump = asyncio.get_running_loop().create_task(self._ring_pending(), name="ringer")
 
     async def aclose(self) -> None:
-        """Ring what is pending (at most some 250 ms a step), then let the thread and connections go."""
+        """Ring what is pending (at most some 250 ms a step), then let the connections go."""
         self._closed = True
         if self._pump is not None:
             await self._pump
-        self._thread.shutdown()
-        self._broker.close()
+        await self._client.aclose()
 
     async def _ring_pending(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._pending:
             queues, self._pending = self._pending, set()
-            done = await loop.run_in_executor(self._thread, self._ring_all, queues)
+            done = await self._ring(queues)
             if not self._closed:
                 await asyncio.sleep(_GAP_SECONDS if done else _AWAY_SECONDS)
 
-    def _ring_all(self, queues: set[str]) -> bool:
+    async def _ring(self, queues: Iterable[str]) -> bool:
+        keys = [list_key(self._namespace, queue) for queue in queues]
         try:
-            for queue in queues:
-                self._ring_one(queue)
-        except redis.RedisError as error:
+            self.rung += int(await self._script(keys=keys, args=[self._limit, PERMIT]))
+        except (redis.RedisError, OSError) as error:
             self.failed += 1
-            self._broker.outage.noticed(error)
+            self._outage.noticed(error)
+            if isinstance(error, redis.ResponseError) and is_wrong_type(error):
+                await self._clear(queues)
             return False
-        self._broker.outage.over()
+        self._outage.over()
         return True
 
-    def _ring_one(self, queue: str) -> None:
+    async def _clear(self, queues: Iterable[str]) -> None:
+        """Drop what lies in the place of our keys, so that the next ring is heard; best effort."""
         try:
-            if self._broker.count(queue) < self._limit:
-                self._broker.enqueue(permit(queue))
-                self.rung += 1
-        except redis.ResponseError as error:
-            if is_wrong_type(error):  # mended for the next ring
-                self._broker.clear(queue)
-            raise
+            for queue in queues:
+                await self._client.unlink(*keys_of(self._namespace, queue))
+        except (redis.RedisError, OSError) as error:
+            self._outage.noticed(error)
