@@ -3,15 +3,18 @@
 import gc
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
 
 from tests.s3 import S3Server
-from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer
+from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer, in_a_loop_of_its_own
+from webhookd.adapters.store.migrate import migrate
 from webhookd.core.errors import SettingsError
 
 settings.register_profile("webhookd", deadline=None)
@@ -89,7 +92,9 @@ def valkey_url(valkey: ValkeyServer) -> str:
 def postgres() -> Iterator[Databases]:
     """One PostgreSQL a test process, or the one at `WEBHOOKD_TEST_POSTGRES_URL`; leave it running."""
     if external_url := os.environ.get("WEBHOOKD_TEST_POSTGRES_URL"):
-        yield Databases(external_url)
+        databases = Databases(external_url)
+        yield databases
+        databases.drop_template()
         return
     server = _postgres_server(fsync=False)
     try:
@@ -112,6 +117,35 @@ def s3() -> Iterator[S3Server]:
     """One S3 server a test process; leave it running."""
     with S3Server() as server:
         yield server
+
+
+@pytest.fixture
+def migrated_postgresql_url(postgres: Databases) -> Iterator[str]:
+    """A database of the test's own, with this release's schema."""
+    url = postgres.create_migrated_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with this release's schema, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "template.db"
+    in_a_loop_of_its_own(lambda: migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def migrated_sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A database of the test's own, with this release's schema."""
+    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'webhookd.db')}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """The same on either database, in turn."""
+    url: str = request.getfixturevalue(f"migrated_{request.param}_url")
+    return url
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every store test runs on SQLite and on a real PostgreSQL, migrated as `webhookd migrate` does it."""
+"""Every store test runs on SQLite and on a real PostgreSQL, on a copy of what `webhookd migrate` made."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from tests.contract.seeds import NOW, SESSION
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault, generate_key
 
@@ -22,10 +21,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+async def database(migrated_url: str) -> AsyncIterator[Database]:
     """An open, migrated database."""
-    await migrate(database_url)
-    opened = await Database.open(database_url, writes_apart=True)
+    opened = await Database.open(migrated_url, writes_apart=True)
     yield opened
     await opened.close()
 

@@ -317,12 +317,12 @@ async def _feed(store: Store, owner: str) -> list[int]:
 
 
 async def test_nothing_appears_in_a_feed_before_what_was_already_seen(
-    store: Store, database_url: str
+    store: Store, migrated_url: str
 ) -> None:
     owners = [await partner(store.db, f"p{n}") for n in range(3)]
     targets = [await endpoint(store, owner) for owner in owners]
     other = Store(
-        await Database.open(database_url), Vault([generate_key()]), StoreOptions(session_id="ses_other")
+        await Database.open(migrated_url), Vault([generate_key()]), StoreOptions(session_id="ses_other")
     )
     writing = True
     seen: dict[str, list[int]] = {owner: [] for owner in owners}

@@ -167,7 +167,7 @@ async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("grown", [False, True], ids=["empty", "grown"])
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 async def test_without_statistics_no_hot_statement_reads_a_table_through(store: Store, grown: bool) -> None:
     """While the tables are empty, when plans are made and kept; and grown or restored, before any ANALYZE."""
     for name in BIG:

@@ -38,7 +38,6 @@ from tests.contract.work import (
 from tests.services import Databases
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.deliveries import cancel_delivery, replay_delivery
-from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.schema import deliveries, messages, tasks
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault, generate_key
@@ -399,14 +398,12 @@ def _check(new_database: Callable[[], str], *, examples: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_invariants_hold_on_sqlite(tmp_path: Path) -> None:
-    template = tmp_path / "template.db"
-    asyncio.run(migrate(f"sqlite:///{template}"))
+def test_the_invariants_hold_on_sqlite(migrated_sqlite: Path, tmp_path: Path) -> None:
     numbers: Iterator[int] = itertools.count()
 
     def new_database() -> str:
         path = tmp_path / f"{next(numbers)}.db"
-        shutil.copy(template, path)
+        shutil.copy(migrated_sqlite, path)
         return f"sqlite:///{path}"
 
     _check(new_database, examples=10)
@@ -414,12 +411,10 @@ def test_the_invariants_hold_on_sqlite(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_invariants_hold_on_postgresql(postgres: Databases) -> None:
-    template = postgres.create_database()
-    asyncio.run(migrate(template))
-    made: list[str] = [template]
+    made: list[str] = []
 
     def new_database() -> str:
-        made.append(postgres.create_database(template.rsplit("/", 1)[1]))
+        made.append(postgres.create_migrated_database())
         return made[-1]
 
     try:

@@ -27,10 +27,10 @@ DAY = 86_400_000
 
 
 @pytest.fixture
-async def other_process(store: Store, database_url: str) -> AsyncIterator[Store]:
+async def other_process(store: Store, migrated_url: str) -> AsyncIterator[Store]:
     """The same database, as a second process sees it."""
     opened = Store(
-        await Database.open(database_url), Vault([generate_key()]), StoreOptions(session_id="ses_other")
+        await Database.open(migrated_url), Vault([generate_key()]), StoreOptions(session_id="ses_other")
     )
     yield opened
     await opened.close()

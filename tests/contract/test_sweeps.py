@@ -311,11 +311,11 @@ async def test_a_wrong_in_flight_count_is_healed(store: Store) -> None:
 
 
 async def test_the_counters_of_ended_processes_are_folded_without_a_loss(
-    store: Store, database_url: str
+    store: Store, migrated_url: str
 ) -> None:
     owner = await partner(store.db)
     ended = Store(
-        await Database.open(database_url), Vault([generate_key()]), StoreOptions(session_id="ses_ended")
+        await Database.open(migrated_url), Vault([generate_key()]), StoreOptions(session_id="ses_ended")
     )
     await submit(ended, *(task_of(owner, queue=q) for q in ("a", "b", "b")))
     await submit(store, task_of(owner, queue="b"))

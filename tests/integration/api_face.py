@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, Field
 
-from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.api.app import create_app
@@ -177,8 +176,7 @@ async def _client(stack: AsyncExitStack, parts: ApiParts, key: str | None) -> ht
 
 @asynccontextmanager
 async def open_face(database_url: str) -> AsyncIterator[Face]:
-    """Migrate an empty database and put the application on it."""
-    await migrate(database_url)
+    """Put the application on a migrated database."""
     vault = Vault([generate_key()])
     clock, broker, bell, signals = Clock(), Broker(), Bell(), Signals()
     facts: list[RequestFacts] = []

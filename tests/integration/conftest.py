@@ -25,21 +25,17 @@ def pytest_asyncio_loop_factories(
     return {"asyncio": asyncio.new_event_loop}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def face(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Face]:
+@pytest.fixture
+async def face(migrated_url: str) -> AsyncIterator[Face]:
     """The HTTP application on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'api.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    async with open_face(url) as opened:
+    async with open_face(migrated_url) as opened:
         yield opened
 
 
 @pytest.fixture
-async def sqlite_face(tmp_path: Path) -> AsyncIterator[Face]:
+async def sqlite_face(migrated_sqlite_url: str) -> AsyncIterator[Face]:
     """The same on SQLite alone, for what ends before any database is asked."""
-    async with open_face(f"sqlite:///{tmp_path / 'api.db'}") as opened:
+    async with open_face(migrated_sqlite_url) as opened:
         yield opened
 
 
@@ -50,9 +46,6 @@ async def live(request: pytest.FixtureRequest, valkey: ValkeyServer, tmp_path: P
     Or with a pair: the database, and other settings.
     """
     database, settings = request.param if isinstance(request.param, tuple) else (request.param, {})
-    if database == "sqlite":
-        url = f"sqlite:///{tmp_path / 'live.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
+    url = request.getfixturevalue(f"migrated_{database}_url")
     async with live_api(url, valkey, tmp_path, **settings) as running:
         yield running

@@ -18,7 +18,6 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.services import ValkeyServer, until
 from webhookd.adapters.signals import Signals
-from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store, StoreOptions
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.asgi import Server, listen
@@ -167,8 +166,7 @@ class Live:
 async def live_api(
     database_url: str, valkey: ValkeyServer, folder: Path, **changes: Any
 ) -> AsyncIterator[Live]:
-    """Migrate an empty database and serve the API on it; `changes` are settings by their fields' names."""
-    await migrate(database_url)
+    """Serve the API on a migrated database; `changes` are settings by their fields' names."""
     encryption_key = generate_key()
     settings = Settings(
         data_dir=folder,

@@ -320,7 +320,7 @@ async def test_503_when_the_broker_is_out_of_memory(sqlite_face: Face) -> None:
 async def test_503_while_the_database_is_away_and_202_when_it_is_back(
     crashable_postgres: PostgresServer,
 ) -> None:
-    async with open_face(crashable_postgres.create_database()) as face:
+    async with open_face(crashable_postgres.create_migrated_database()) as face:
         partner = await face.partner()
         assert (await partner.client.post("/v1/tasks", json={"type": "test.echo"})).status_code == 202
         crashable_postgres.stop("immediate")

@@ -56,10 +56,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-async def sqlite_url(folder: Path) -> str:
-    url = f"sqlite:///{folder / 'webhookd.db'}"
-    await migrate(url)
-    return url
+def sqlite_url(folder: Path, migrated_sqlite_url: str) -> str:
+    """A migrated database, where an installation in `folder` has it."""
+    return migrated_sqlite_url
 
 
 async def examine(**settings: object) -> Diagnosis:
@@ -107,8 +106,7 @@ async def change(store: Store, statement: Any) -> None:
 async def test_installation_that_is_well_has_no_finding_but_that_nothing_runs(
     crashable_postgres: PostgresServer, valkey: ValkeyServer
 ) -> None:
-    url = crashable_postgres.create_database()
-    await migrate(url)
+    url = crashable_postgres.create_migrated_database()
 
     diagnosis = await examine(database_url=url, broker_url=valkey.url)
 
@@ -121,8 +119,7 @@ async def test_installation_that_is_well_has_no_finding_but_that_nothing_runs(
 async def test_database_that_hangs_is_said_in_bounded_time_and_hides_nothing_else(
     crashable_postgres: PostgresServer, valkey: ValkeyServer
 ) -> None:
-    url = crashable_postgres.create_database()
-    await migrate(url)
+    url = crashable_postgres.create_migrated_database()
     assert crashable_postgres.pid is not None
     os.kill(crashable_postgres.pid, signal.SIGSTOP)
     began = time.monotonic()

@@ -15,10 +15,9 @@ from webhookd.asgi import SAME_SECONDS
 
 
 async def test_api_that_drains_is_not_ready_and_serves_and_then_ends(
-    valkey: ValkeyServer, tmp_path: Path
+    valkey: ValkeyServer, migrated_sqlite_url: str, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'drain.db'}"
-    async with live_api(url, valkey, tmp_path, drain_seconds=2) as live:
+    async with live_api(migrated_sqlite_url, valkey, tmp_path, drain_seconds=2) as live:
         partner = await live.partner()
         live.stop()
         ready = await partner.http.get("/readyz")
@@ -34,9 +33,10 @@ async def test_api_that_drains_is_not_ready_and_serves_and_then_ends(
             await partner.http.get("/healthz")
 
 
-async def test_second_stop_skips_the_drain(valkey: ValkeyServer, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'drain.db'}"
-    async with live_api(url, valkey, tmp_path, drain_seconds=3_600) as live:
+async def test_second_stop_skips_the_drain(
+    valkey: ValkeyServer, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    async with live_api(migrated_sqlite_url, valkey, tmp_path, drain_seconds=3_600) as live:
         live.stop()
         live.stop()  # one that follows at once is the same
         assert not live.server.should_exit
