@@ -294,7 +294,8 @@ async def _written(run: Run) -> None:
 
 async def _running(store: Store, owner: str) -> Run:
     await submit(store, task_of(owner))
-    return Run(task=await claim_one(store), session_id=SESSION, started_ms=NOW, deadline=0)
+    task = await claim_one(store)
+    return Run(task=task, session_id=SESSION, host="test", pid=1, started_ms=NOW, deadline=0)
 
 
 def _end_of(run: Run, end: End, **more: Any) -> TaskEnd:

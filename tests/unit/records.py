@@ -49,7 +49,10 @@ def a_claimed_task(**changes: Any) -> ClaimedTask:
     plain = ClaimedTask(
         id="task_1",
         partner_id="prt_1",
+        partner_name="acme",
         type="quick",
+        priority=Priority.NORMAL,
+        metadata_json="{}",
         queue="default",
         version=2,
         attempt=1,

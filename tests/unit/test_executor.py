@@ -13,10 +13,20 @@ import pytest
 
 from tests.services import until
 from webhookd.core.errors import Unavailable
-from webhookd.core.execution import Claim, ClaimTasks, End, Progress, Recorded, TaskEnd
+from webhookd.core.execution import Claim, ClaimTasks, End, Progress, Recorded, RunFacts, TaskEnd
 from webhookd.core.facts import RunEnded
-from webhookd.core.outcome import CancelledByRequest, Crashed, Interrupted, Outcome, Succeeded
+from webhookd.core.model import Priority
+from webhookd.core.outcome import (
+    CancelledByRequest,
+    Crashed,
+    Interrupted,
+    Outcome,
+    Raised,
+    RetryLater,
+    Succeeded,
+)
 from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.core.run_log import RunLog
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.execute import Executor
 from webhookd.flows.lease import Lease
@@ -43,7 +53,10 @@ def claimed(task_id: str, *, suspect: bool = False, kind: str = "echo", attempt:
     return ClaimedTask(
         id=task_id,
         partner_id="ptn_1",
+        partner_name="acme",
         type=kind,
+        priority=Priority.HIGH,
+        metadata_json='{"order": "42"}',
         queue=QUEUE,
         version=2,
         attempt=attempt,
@@ -130,6 +143,7 @@ class Runner:
     order: list[str] = field(default_factory=list)
     together: list[frozenset[str]] = field(default_factory=list)
     slow: set[str] = field(default_factory=set)
+    facts: dict[str, RunFacts] = field(default_factory=dict)
     stopped: bool = False
 
     @property
@@ -141,10 +155,14 @@ class Runner:
         definition: TaskDefinition,  # noqa: ARG002 - as the port has it
         raw_input: Any,  # noqa: ARG002 - as the port has it
         *,
-        task_id: str,
+        facts: RunFacts,
+        log: RunLog,
         cancel: asyncio.Event,
         **_: Any,
     ) -> Outcome:
+        task_id = facts.task_id
+        self.facts[task_id] = facts
+        log.add(f"{task_id} runs")
         assert self.free_slots > 0, "more at once than there are slots"
         ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.started[task_id] = ended
@@ -288,6 +306,21 @@ async def test_it_claims_for_its_free_slots_and_for_more_as_they_free() -> None:
         assert sorted(end.task.id for end in ends) == ["task_0", "task_1", "task_2"]
         assert {end.end for end in ends} == {End.SUCCEEDED}
         assert r.rung.count("deliver") == 3
+
+
+async def test_an_end_has_its_worker_what_the_run_logged_and_what_it_raised() -> None:
+    raised = Raised(type="ValueError", message="boom", traceback="Traceback …")
+    async with rig() as r:
+        r.store.waiting = [claimed("task_0", attempt=3)]
+        r.turn()
+        await r.running("task_0")
+        r.runner.end("task_0", RetryLater(code="error", message="It failed.", raised=raised))
+        [end] = await r.written(1)
+        assert (end.host, end.pid, end.log, end.raised) == ("test", 1, ("task_0 runs",), raised)
+        facts = r.runner.facts["task_0"]
+        assert (facts.partner_name, facts.priority) == ("acme", "high")
+        assert facts.metadata_json == '{"order": "42"}'
+        assert (facts.attempt, facts.max_attempts, facts.last_attempt) == (3, 3, True)
 
 
 async def test_a_full_process_rings_for_its_queue_when_its_slice_ends() -> None:

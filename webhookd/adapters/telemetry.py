@@ -16,9 +16,10 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from webhookd.adapters.log_writer import LogWriter
+from webhookd.runtime.current_run import current_run
 
-NOISY: Final = ("uvicorn.access", "uvicorn.error", "alembic", "dramatiq")
-"""Their chatter helps nobody (and uvicorn's access log has whole URLs): warnings only."""
+NOISY: Final = ("uvicorn.access", "uvicorn.error", "alembic", "dramatiq", "httpx", "httpcore")
+"""Their chatter helps nobody (and uvicorn's access log and httpx's lines have whole URLs): warnings only."""
 
 
 def configure_logging(*, log_format: Literal["text", "json"], level: str, process: str) -> None:
@@ -27,7 +28,7 @@ def configure_logging(*, log_format: Literal["text", "json"], level: str, proces
     writer = LogWriter(sys.stderr)
     lines = LineLogger(writer)
     handler = _Handler(writer)
-    before: list[Any] = [Stamp(process)]
+    before: list[Any] = [Stamp(process), carry_run]
     if log_format == "text" and sys.stderr.isatty():
         render: Any = structlog.dev.ConsoleRenderer(pad_event_to=0)
         to_text = render
@@ -52,6 +53,12 @@ def configure_logging(*, log_format: Literal["text", "json"], level: str, proces
     root.setLevel(max(number, logging.INFO))
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+_LEFT_OUT: Final = frozenset(
+    {"process", "task_id", "attempt", "trace_id", "_record", "_from_structlog", "stack_info"}
+)
+"""What a line kept with its run need not say."""
 
 
 def dropped_lines() -> int:
@@ -111,6 +118,19 @@ class Stamp:
         event["level"] = "error" if method == "exception" else method
         event["process"] = self._process
         return event
+
+
+def carry_run(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Mark a line that a task function logs, by whatever logger, with its run, and keep it with the run."""
+    run = current_run()
+    if run is None:
+        return event
+    event.setdefault("task_id", run.task_id)
+    event.setdefault("attempt", run.attempt)
+    event.setdefault("trace_id", run.trace_id)
+    shown = {name: value for name, value in event.items() if name not in _LEFT_OUT}
+    run.keep(text_line(logger, method, exception_text(logger, method, shown)).decode())
+    return event
 
 
 def exception_text(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -20,10 +20,12 @@ from webhookd.api import (
     partners,
     queues,
     replays,
+    runs,
     task_batch,
     task_types,
     tasks,
     timeline,
+    workers,
 )
 from webhookd.api.api_route import AnyRoute
 from webhookd.api.auth import Authenticator
@@ -41,6 +43,7 @@ _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *task_types.ROUTES,
     *events.ROUTES,
     *timeline.ROUTES,
+    *runs.ROUTES,
     *endpoints.ROUTES,
     *deliveries.ROUTES,
     *dead_letters.ROUTES,
@@ -49,6 +52,7 @@ _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *partners.ROUTES,
     *keys.ROUTES,
     *queues.ROUTES,
+    *workers.ROUTES,
     *audit.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,

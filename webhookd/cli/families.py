@@ -56,6 +56,7 @@ FAMILIES: Final = (
     ),
     Family(name="replay", module="replay", panel=CALL, summary="Replay many dead letters at once, paced."),
     Family(name="queues", module="queues", panel=CALL, summary="Show the depths of queues; pause, resume."),
+    Family(name="workers", module="workers", panel=CALL, summary="Show which process runs what."),
     Family(name="trace", module="trace", panel=CALL, summary="Show the whole life of any one id."),
     Family(name="doctor", module="doctor", panel=MEND, summary="Find what is wrong, and how to mend it."),
     Family(

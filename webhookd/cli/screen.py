@@ -96,6 +96,12 @@ def print_facts(facts: Mapping[str, object]) -> None:
         out.print(Text.assemble((f"{name:<{width}}  ", "dim"), _cell(value)), soft_wrap=True)
 
 
+def print_text(text: str) -> None:
+    """Print lines of text that are part of the answer, as long as they are."""
+    for line in text.splitlines():
+        console().print(Text(printable(line)), soft_wrap=True)
+
+
 def tell(line: str) -> None:
     """Say something that is not the answer."""
     print(printable(line), file=sys.stderr)

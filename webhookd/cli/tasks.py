@@ -1,7 +1,7 @@
 """`webhookd tasks`: submitting, looking at, following and cancelling tasks."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -19,7 +19,17 @@ from webhookd.cli.options import (
     json_value,
     pairs,
 )
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, when
+from webhookd.cli.screen import (
+    Column,
+    column,
+    print_facts,
+    print_json,
+    print_listing,
+    print_text,
+    state,
+    tell,
+    when,
+)
 from webhookd.core.model import TaskState
 
 app = typer.Typer(
@@ -161,6 +171,32 @@ def list_(
     )
 
 
+@app.command("runs")
+def runs(task: _Task, *, json_output: Json = False) -> None:
+    """Show each run of a task: where, when, how it ended, what it logged, and to admins what it raised."""
+    with open_api() as api:
+        document = api.listing(path("tasks", task, "runs"), {}, limit=_MOST_RUNS, cursor=None)
+    if json_output:
+        print_json(document)
+        return
+    for run in document["data"]:
+        error, raised = run["error"], run["exception"]
+        print_facts(
+            {
+                "run": run["number"],
+                "outcome": state(run["outcome"]),
+                "error": None if error is None else f"{error['code']}: {error['message']}",
+                "worker": None if run["host"] is None else f"{run['host']}, process {run['pid']}",
+                "started": when(run["started_at"]),
+                "finished": when(run["finished_at"]),
+            }
+        )
+        for line in (*(run["log"] or ()), *(() if raised is None else raised["traceback"].splitlines())):
+            print_text(f"  {line}")
+    if not document["data"]:
+        tell("It has not run yet.")
+
+
 @app.command("types")
 def types(*, limit: Limit = 500, cursor: Cursor = None, json_output: Json = False) -> None:
     """List the types of tasks that can be submitted, in the order of their names."""
@@ -178,6 +214,9 @@ def types(*, limit: Limit = 500, cursor: Cursor = None, json_output: Json = Fals
         json_output=json_output,
         none="No task types.",
     )
+
+
+_MOST_RUNS: Final = 10_000
 
 
 def _show(task: dict[str, Any], *, json_output: bool) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhookd.core.files import File
+from webhookd.core.outcome import Raised
 from webhookd.core.records import ClaimedTask, TaskSignal
 
 
@@ -45,6 +46,36 @@ class Claim:
     suspect_waits: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a function may know of its run. `priority` as on the wire; `attempt` goes on over replays."""
+
+    task_id: str
+    attempt: int
+    trace_id: str
+    partner_id: str
+    partner_name: str
+    metadata_json: str
+    priority: str
+    max_attempts: int
+    last_attempt: bool
+
+
+def facts_of(task: ClaimedTask) -> RunFacts:
+    """Return what the function of a claimed task may know."""
+    return RunFacts(
+        task_id=task.id,
+        attempt=task.attempt,
+        trace_id=task.trace_id,
+        partner_id=task.partner_id,
+        partner_name=task.partner_name,
+        metadata_json=task.metadata_json,
+        priority=task.priority.label,
+        max_attempts=task.max_attempts,
+        last_attempt=task.budget_attempt >= task.max_attempts,
+    )
+
+
 class End(StrEnum):
     """How one try of a task's function ended, as far as the store is concerned."""
 
@@ -61,7 +92,7 @@ class TaskEnd:
 
     `due_ms` is when a retry falls due; `reason` is why a failed task is a dead letter. `span_id` is what the
     message of the end is below in its trace; empty: what the task is. `files` are what the function attached;
-    their bytes are stored.
+    their bytes are stored. `log` and `raised` are kept with the run, beside the worker's `host` and `pid`.
     """
 
     task: ClaimedTask
@@ -78,6 +109,10 @@ class TaskEnd:
     progress_percent: float | None = None
     progress_message: str | None = None
     files: tuple[File, ...] = ()
+    host: str | None = None
+    pid: int | None = None
+    log: tuple[str, ...] = ()
+    raised: Raised | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

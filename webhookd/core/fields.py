@@ -169,7 +169,7 @@ TaskErrorCode = TypeAliasType(
         known(
             "Why a task failed: a code of the function's own, or one of the service's.",
             (
-                "exception",
+                "error",
                 "retry",
                 "timeout",
                 "worker_crashed",
@@ -187,9 +187,16 @@ RunOutcome = TypeAliasType(
     Annotated[
         str,
         known(
-            "How a run ended.",
-            ("succeeded", "failed", "retry", "cancelled", "crashed", "handed_back"),
+            "How a run ended, or that it has not.",
+            ("running", "succeeded", "failed", "retry", "cancelled", "crashed", "handed_back"),
         ),
+    ],
+)
+WorkerRole = TypeAliasType(
+    "WorkerRole",
+    Annotated[
+        str,
+        known("What a process does: HTTP, operators' functions, deliveries.", ("api", "tasks", "deliver")),
     ],
 )
 ScopeName = TypeAliasType("ScopeName", Annotated[str, known("What a key may do.", SCOPES)])

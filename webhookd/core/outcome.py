@@ -4,10 +4,23 @@ Only facts live here. What follows from them (retry, dead letter, whether an att
 a pending cancellation means) is the flow's decision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 MESSAGE_CHARS: Final = 1_000
+ERROR: Final = "error"
+"""The code of every exception but `Fail` and `Retry`."""
+PRIVATE: Final = "Something went wrong while the task ran. What it was is known to those who run the service."
+"""What the partner is told of such an exception: its text may hold another customer's data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An exception as text, for those who may see it: it may hold anything the function had in hand."""
+
+    type: str
+    message: str
+    traceback: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,23 +34,27 @@ class Succeeded:
 class Failed:
     """It is over for good: `Fail` was raised, the input no longer fits, or the result cannot be kept.
 
-    `code` is the operator's own, or `invalid_input`, `result_not_json`, `result_too_large`.
+    `code` is the operator's own, or `invalid_input`, `result_not_json`, `result_too_large`. `raised` is what
+    `Fail` was raised from, for admins.
     """
 
     code: str
     message: str
+    raised: Raised | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryLater:
-    """It raised. `code` is `exception`, or `retry` where the function asked for it with `Retry`.
+    """It raised. `code` is ERROR, or `retry` where the function asked for it with `Retry`.
 
-    `after_seconds` is the pause the function asked for; None leaves it to the retry schedule.
+    `after_seconds` is the pause the function asked for; None leaves it to the retry schedule. `message` is
+    what the partner may know, `raised` what admins may.
     """
 
     after_seconds: float | None = None
     code: str
     message: str
+    raised: Raised | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from webhookd.core.files import File
 from webhookd.core.model import DeliveryState, Priority, TaskState
+from webhookd.core.outcome import Raised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,10 @@ class ClaimedTask:
 
     id: str
     partner_id: str
+    partner_name: str
     type: str
+    priority: Priority
+    metadata_json: str
     queue: str
     version: int
     attempt: int
@@ -278,7 +282,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One try of a task's function. `outcome`: succeeded, failed, retry, cancelled, crashed, handed_back."""
+    """One try of a task's function. `outcome`: succeeded, failed, retry, cancelled, crashed, handed_back.
+
+    `host` and `pid` are the worker's; `log` and `raised` are read only where they are to be shown.
+    """
 
     task_id: str
     attempt: int
@@ -288,6 +295,10 @@ class Run:
     outcome: str
     error_code: str | None
     error_message: str | None
+    host: str | None = None
+    pid: int | None = None
+    log: tuple[str, ...] = ()
+    raised: Raised | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,8 +71,8 @@ class Lease:
         self._clock = clock
         self._new_id = new_id
         self._kind = kind
-        self._host = host
-        self._pid = pid
+        self.host = host
+        self.pid = pid
         self._detail = detail
         self._lease_seconds = lease_seconds
         self._valid_until = 0.0
@@ -94,8 +94,8 @@ class Lease:
         await self._sessions.begin(
             session_id=self.id,
             kind=self._kind,
-            host=self._host,
-            pid=self._pid,
+            host=self.host,
+            pid=self.pid,
             detail=self._detail,
             now_ms=now_ms,
             lease_until_ms=now_ms + int(self._lease_seconds * 1000),

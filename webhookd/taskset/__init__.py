@@ -3,7 +3,7 @@
 Here is what an operator's module imports. Nothing here runs a function; `adapters.runner` does.
 """
 
-from webhookd.taskset.context import Cancelled, Fail, Retry, TaskContext
+from webhookd.taskset.context import Cancelled, Fail, Retry, TaskContext, TaskPartner
 from webhookd.taskset.declared import TaskSet
 from webhookd.taskset.definition import Isolation, TaskDefinition
 from webhookd.taskset.loading import load_task_sets
@@ -15,6 +15,7 @@ __all__ = [
     "Retry",
     "TaskContext",
     "TaskDefinition",
+    "TaskPartner",
     "TaskSet",
     "load_task_sets",
 ]

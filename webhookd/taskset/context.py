@@ -6,7 +6,8 @@ operator's function is tested by calling it.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -69,25 +70,49 @@ class Cancelled(BaseException):
     """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPartner:
+    """For whom a task runs."""
+
+    id: str = "prt_local"
+    name: str = "local"
+
+
 class TaskContext:
     """One run of one task, as its function sees it. Safe to use from any thread.
 
-    `attempt` counts from 1. `deadline` (aware, UTC) is when the function will be stopped; use
-    `remaining_seconds` to compute with, for it does not jump when the machine's clock does.
+    `attempt` counts from 1 and goes on over replays; `last_attempt` says that no other follows if this one
+    fails. `metadata` is what the partner sent along, `priority` is `low`, `normal` or `high`. `state` is what
+    the task set's lifespan gave, None without one. `deadline` (aware, UTC) is when the function will be
+    stopped; use `remaining_seconds` to compute with, for it does not jump when the machine's clock does.
     """
 
     def __init__(
         self,
         *,
         task_id: str = "task_local",
+        type: str = "",  # noqa: A002 -- the contract's word for it
         attempt: int = 1,
+        max_attempts: int = 3,
+        last_attempt: bool | None = None,
         trace_id: str = "",
+        partner: TaskPartner | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        priority: str = "normal",
+        state: Any = None,
         timeout_seconds: float = 300.0,
         on_progress: ProgressListener | None = None,
     ) -> None:
         self.task_id = task_id
+        self.type = type
         self.attempt = attempt
+        self.max_attempts = max_attempts
+        self.last_attempt = attempt >= max_attempts if last_attempt is None else last_attempt
         self.trace_id = trace_id
+        self.partner = partner or TaskPartner()
+        self.metadata = dict(metadata or {})
+        self.priority = priority
+        self.state = state
         self.deadline = datetime.now(UTC) + timedelta(seconds=timeout_seconds)
         self._ends_at = time.monotonic() + timeout_seconds
         self._on_progress = on_progress

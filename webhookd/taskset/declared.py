@@ -57,12 +57,16 @@ class TaskSet:
         memory_mb: int | None = None,
         retry_base_seconds: float = 1.0,
         retry_factor: float = 4.0,
+        expose_errors: bool = False,
+        expose_logs: bool = False,
     ) -> Callable[[Function], Function]:
         """Declare a function as the task type `type`; the function itself stays as it is.
 
         `timeout` is in seconds. `rate` is how often the type may start: `"10/s"`, `"90/m"`, `"500/h"`,
         spread evenly. `isolation="process"` runs each call in a child process of its own, which can be
         killed at its time limit and may crash alone; `memory_mb` then limits its address space.
+        `expose_errors` tells the partner the text of any exception, `expose_logs` what a run logged; without
+        them only `Fail` and `Retry` reach it.
         Raises ValueError for a value and TypeError for a function that will not do; both say the fix.
         """
         _check(
@@ -129,6 +133,8 @@ class TaskSet:
                     retry_factor=float(retry_factor),
                     input_adapter=declared_input.adapter,
                     schema=declared_input.schema,
+                    expose_errors=expose_errors,
+                    expose_logs=expose_logs,
                 )
             )
             return function

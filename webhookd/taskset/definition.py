@@ -31,7 +31,8 @@ class TaskDefinition:
     `concurrency` (runs of this type at once, over all workers) and `rate_per_second` (starts) are
     kept by the claim, not by the runner; None means no limit. `retry_base_seconds` and `retry_factor`
     give the pauses between attempts: base, base x factor, and so on. `description` is the first
-    paragraph of the function's docstring. `input_adapter` is None for a plain dict.
+    paragraph of the function's docstring. `input_adapter` is None for a plain dict. `expose_errors` shows
+    partners the text of any exception, `expose_logs` the lines a run logged.
     """
 
     type: str
@@ -49,6 +50,8 @@ class TaskDefinition:
     retry_factor: float
     input_adapter: TypeAdapter[Any] | None
     schema: dict[str, Any]
+    expose_errors: bool = False
+    expose_logs: bool = False
 
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema (2020-12) of `input`, as a copy the caller may change."""

@@ -15,10 +15,12 @@ from typing import Any, BinaryIO, Final
 
 from webhookd.adapters.forks import end_if_forked
 from webhookd.adapters.runner import wire
-from webhookd.adapters.runner.ending import Ending, Job, Stopped, call, call_async
+from webhookd.adapters.runner.ending import Ending, Stopped, call, call_async
+from webhookd.adapters.runner.job import Job, context_of
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import SettingsError
-from webhookd.core.outcome import RetryLater, clean_message
+from webhookd.core.outcome import ERROR, PRIVATE, RetryLater
+from webhookd.core.run_log import raised_from
 from webhookd.taskset import TaskContext, load_task_sets
 
 _PROGRESS_INTERVAL_SECONDS: Final = 0.1
@@ -52,15 +54,19 @@ class _Channel:
         self._news.set()
 
     def span(self, document: dict[str, Any]) -> None:
+        self._send(wire.span_line(document))
+
+    def log(self, line: str) -> None:
+        self._send(wire.log_line(line))
+
+    def _send(self, line: bytes) -> None:
         with self._lock:
-            self._outbox.write(wire.span_line(document))
+            self._outbox.write(line)
             self._outbox.flush()
 
     def end(self, ending: Ending) -> None:
         self._send_newest()
-        with self._lock:
-            self._outbox.write(wire.ending_line(ending))
-            self._outbox.flush()
+        self._send(wire.ending_line(ending))
 
     def relay_progress(self) -> None:
         """Thread: the newest report, at most once per interval, however many there are."""
@@ -99,24 +105,22 @@ def _run(order: wire.Order, inbox: BinaryIO, channel: _Channel) -> Ending:
     try:
         definition = load_task_sets(settings.task_spec)[order.type]
     except SettingsError as error:
-        return RetryLater(code="exception", message=clean_message(error.detail))
+        return RetryLater(code=ERROR, message=PRIVATE, raised=raised_from(error))
     if order.carrier:
         # Imported late: only where its worker has it loaded too.
         from webhookd.adapters.spans.children import continue_trace
 
         continue_trace(order.carrier, channel.span)
-    context = TaskContext(
-        task_id=order.task_id,
-        attempt=order.attempt,
-        trace_id=order.trace_id,
-        timeout_seconds=order.timeout_seconds,
-        on_progress=channel.report,
+    context = context_of(
+        definition, order.facts, timeout_seconds=order.timeout_seconds, on_progress=channel.report
     )
     job = Job(
         definition=definition,
         raw_input=order.raw_input,
+        facts=order.facts,
         context=context,
         max_result_bytes=order.max_result_bytes,
+        keep_line=channel.log,
     )
     cancellation = _Cancellation(context)
     threading.Thread(target=cancellation.listen, args=(inbox,), daemon=True).start()

@@ -2,8 +2,9 @@
 
 The child is started by exec (never fork: the worker has threads), leads a session of its own so that it
 can be killed with all it started, and dies with the worker (`deathwatch`). What is said over the pipes:
-one JSON value a line. To the child: the order, then `"cancel"`. From it: `["progress", percent, message]`
-and `["span", document]`, then one of the endings in `wire`. A child that leaves without one has crashed.
+one JSON value a line. To the child: the order, then `"cancel"`. From it: `["progress", percent, message]`,
+`["log", line]` and `["span", document]`, then one of the endings in `wire`. A child that leaves without one
+has crashed.
 
 A thread waits for the child: that costs less care than a second kind of waiting, and the calls that need
 a child are the heavy ones.
@@ -21,9 +22,11 @@ from typing import IO, Any, Final, Protocol, cast
 
 from webhookd.adapters.deathwatch import watched
 from webhookd.adapters.runner import wire
-from webhookd.adapters.runner.ending import Ending, Job
+from webhookd.adapters.runner.ending import Ending
+from webhookd.adapters.runner.job import Job
 from webhookd.adapters.runner.threads import ThreadPool
-from webhookd.core.outcome import Crashed, RetryLater
+from webhookd.core.outcome import ERROR, PRIVATE, Crashed, RetryLater
+from webhookd.core.run_log import raised_from
 
 _CHILD_MODULE: Final = "webhookd.adapters.runner.child"
 
@@ -89,7 +92,7 @@ class ChildCall:
                 start_new_session=True,
             )
         except OSError as error:
-            return RetryLater(code="exception", message=f"no child process to run in: {error.strerror}")
+            return RetryLater(code=ERROR, message=PRIVATE, raised=raised_from(error))
         with child:
             with self._lock:
                 self._child = child
@@ -117,6 +120,8 @@ class ChildCall:
             kind, *values = json.loads(line)
             if kind == wire.PROGRESS:
                 self._job.context.progress(*values)
+            elif kind == wire.LOGGED:
+                self._job.keep_line(*values)
             elif kind != wire.SPAN:
                 return wire.ending_from(kind, values)
             elif self._spans is not None:

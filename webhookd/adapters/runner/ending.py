@@ -14,32 +14,28 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 
+from webhookd.adapters.runner.job import Job
 from webhookd.core.errors import Invalid
 from webhookd.core.nesting import MAX_DEPTH, too_deep
 from webhookd.core.outcome import (
+    ERROR,
+    PRIVATE,
     CancelledByRequest,
     Crashed,
     Failed,
     Interrupted,
     Outcome,
+    Raised,
     RetryLater,
     Succeeded,
     TimedOut,
     clean_message,
 )
-from webhookd.taskset import Cancelled, Fail, Retry, TaskContext, TaskDefinition
+from webhookd.core.run_log import raised_from
+from webhookd.runtime.current_run import as_current
+from webhookd.taskset import Cancelled, Fail, Retry
 
 CODE_CHARS: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One call to make: `raw_input` is the parsed JSON as it was submitted."""
-
-    definition: TaskDefinition
-    raw_input: Any
-    context: TaskContext
-    max_result_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,9 @@ Ending = Succeeded | Failed | RetryLater | Crashed | Stopped
 def call(job: Job) -> Ending:
     """Run a sync function in the calling thread."""
     try:
-        return _returned(job.definition.function(job.context, _parsed_input(job)), job.max_result_bytes)
+        with as_current(job.current):
+            value = job.definition.function(job.context, _parsed_input(job))
+            return _returned(value, job.max_result_bytes)
     except BaseException as error:  # noqa: BLE001 -- SystemExit and the like are the function's end, not ours
         return _raised(job, error)
 
@@ -61,7 +59,9 @@ def call(job: Job) -> Ending:
 async def call_async(job: Job) -> Ending:
     """Run an async function on the running loop. Its cancellation ends here, as a value."""
     try:
-        return _returned(await job.definition.function(job.context, _parsed_input(job)), job.max_result_bytes)
+        with as_current(job.current):
+            value = await job.definition.function(job.context, _parsed_input(job))
+            return _returned(value, job.max_result_bytes)
     except BaseException as error:  # noqa: BLE001 -- as above
         return _raised(job, error)
 
@@ -80,7 +80,7 @@ def judge(ending: Ending, *, cancel_requested: bool, forced: TimedOut | Interrup
 
 
 def _is_plain_exception(ending: Ending) -> bool:
-    return isinstance(ending, RetryLater) and ending.code == "exception"
+    return isinstance(ending, RetryLater) and ending.code == ERROR
 
 
 def _parsed_input(job: Job) -> Any:
@@ -139,10 +139,13 @@ def _raised(job: Job, error: BaseException) -> Ending:
     match error:
         case Fail():
             code = clean_message(str(error.code), max_chars=CODE_CHARS)
-            return Failed(code=code or "failed", message=clean_message(str(error.message)))
+            message = clean_message(str(error.message))
+            return Failed(code=code or "failed", message=message, raised=_reason(error))
         case Retry():
             message = clean_message(str(error.message))
-            return RetryLater(after_seconds=error.after_seconds, code="retry", message=message)
+            return RetryLater(
+                after_seconds=error.after_seconds, code="retry", message=message, raised=_reason(error)
+            )
         case Invalid():
             wrong = "; ".join(f"{one.path}: {one.message}" for one in error.errors)
             return Failed(code="invalid_input", message=clean_message(wrong or error.detail))
@@ -150,13 +153,13 @@ def _raised(job: Job, error: BaseException) -> Ending:
             return Stopped()
     with contextlib.suppress(Exception):  # a log that cannot be written must not lose the ending
         job.context.log.warning("task_raised", type=job.definition.type, exc_info=error)
-    return RetryLater(code="exception", message=clean_message(_described(error)))
+    raised = raised_from(error)
+    if not job.definition.expose_errors:
+        return RetryLater(code=ERROR, message=PRIVATE, raised=raised)
+    text = f"{raised.type}: {raised.message}" if raised.message else raised.type
+    return RetryLater(code=ERROR, message=clean_message(text), raised=raised)
 
 
-def _described(error: BaseException) -> str:
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 -- a __str__ of the operator's may raise as well
-        return name
-    return f"{name}: {text}" if text else name
+def _reason(error: BaseException) -> Raised | None:
+    """What `Fail` or `Retry` was raised because of, if anything: they say enough themselves."""
+    return raised_from(error) if error.__cause__ or error.__context__ else None

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import structlog
 
 from webhookd.adapters.forks import end_if_forked
-from webhookd.adapters.runner.ending import Ending, Job, Stopped, call_async
+from webhookd.adapters.runner.ending import Ending, Stopped, call_async
+from webhookd.adapters.runner.job import Job
 
 log = structlog.get_logger(__name__)
 

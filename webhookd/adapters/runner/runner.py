@@ -8,15 +8,18 @@ from typing import Any, Final, Literal, Protocol
 import structlog
 
 from webhookd.adapters.runner.child_process import ChildCall, ChildSpans
-from webhookd.adapters.runner.ending import Ending, Job, call, judge
+from webhookd.adapters.runner.ending import Ending, call, judge
+from webhookd.adapters.runner.job import Job, context_of
 from webhookd.adapters.runner.loop_thread import LoopThread
 from webhookd.adapters.runner.progress import Listener, ProgressRelay
 from webhookd.adapters.runner.threads import ThreadPool
 from webhookd.adapters.runner.wire import ChildSettings
+from webhookd.core.execution import RunFacts
 from webhookd.core.outcome import Interrupted, Outcome, TimedOut
+from webhookd.core.run_log import RunLog
 from webhookd.taskset import TaskContext, TaskDefinition
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 MAX_RESULT_BYTES: Final = 256 * 1024
 LOST_SECONDS: Final = 0.5
@@ -91,35 +94,33 @@ class Runner:
         definition: TaskDefinition,
         raw_input: Any,
         *,
-        task_id: str,
-        attempt: int,
-        trace_id: str,
+        facts: RunFacts,
+        log: RunLog,
         cancel: asyncio.Event,
         on_progress: Listener,
     ) -> Outcome:
         """Call the function once and return how it ended; never raises for what it does.
 
         The time limit is the definition's, on the monotonic clock from now. Setting `cancel` tells the
-        function. `on_progress` is called on this loop, at most once per progress interval and never
-        after the outcome. If the awaiting task is cancelled, the function is interrupted.
+        function. `log` gets the lines it logs. `on_progress` is called on this loop, at most once per
+        progress interval and never after the outcome. If the awaiting task is cancelled, the function is
+        interrupted.
         `free_slots` says how much to claim; what has been claimed is run even where that was too much.
         """
         if self._stopping:
             return Interrupted()
         loop = asyncio.get_running_loop()
         progress = ProgressRelay(loop, on_progress, interval_seconds=self._progress_interval_seconds)
-        context = TaskContext(
-            task_id=task_id,
-            attempt=attempt,
-            trace_id=trace_id,
-            timeout_seconds=definition.timeout_seconds,
-            on_progress=progress.report,
+        context = context_of(
+            definition, facts, timeout_seconds=definition.timeout_seconds, on_progress=progress.report
         )
         job = Job(
             definition=definition,
             raw_input=raw_input,
+            facts=facts,
             context=context,
             max_result_bytes=self._max_result_bytes,
+            keep_line=log.add,
         )
         one = _Call(
             context, grace_seconds=self._stop_grace_seconds, on_over=self._over, on_given_up=self._given_up
@@ -170,7 +171,7 @@ class Runner:
 
     def _look_for(self, one: "_Call") -> None:
         if one in self._calls:
-            log.error("function_lost", task=one.task_id)
+            logger.error("function_lost", task=one.task_id)
             self._on_lost()
 
     def _tell_limit(self, at: float | None) -> None:

@@ -16,7 +16,8 @@ import structlog
 
 from webhookd.adapters.forks import end_if_forked
 from webhookd.adapters.runner.ending import Ending, Stopped
-from webhookd.core.outcome import RetryLater
+from webhookd.core.outcome import ERROR, PRIVATE, RetryLater
+from webhookd.core.run_log import raised_from
 from webhookd.taskset import Cancelled
 
 log = structlog.get_logger(__name__)
@@ -119,7 +120,7 @@ class ThreadCall:
             pass
         except Exception as error:  # a defect of ours; unheard of, the task would hang until its lease ends
             log.exception("task_call_broken")
-            ending = RetryLater(code="exception", message=type(error).__name__)
+            ending = RetryLater(code=ERROR, message=PRIVATE, raised=raised_from(error))
         self._post(ending)
 
 

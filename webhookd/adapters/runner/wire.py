@@ -1,7 +1,8 @@
 """What is said between the worker and a child process: one JSON value a line, in both directions.
 
 To the child: the order, then perhaps CANCEL_LINE; the end of its input means that the worker is gone.
-From it: any number of progress lines and spans, then one ending. A child that leaves without one has crashed.
+From it: any number of progress lines, log lines and spans, then one ending. A child that leaves without one
+has crashed.
 """
 
 import json
@@ -10,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from webhookd.adapters.runner.ending import Ending, Job, Stopped
-from webhookd.core.outcome import Failed, RetryLater, Succeeded
+from webhookd.adapters.runner.ending import Ending, Stopped
+from webhookd.adapters.runner.job import Job
+from webhookd.core.execution import RunFacts
+from webhookd.core.outcome import Failed, Raised, RetryLater, Succeeded
 
 CANCEL_LINE: Final = b'"cancel"\n'
 PROGRESS: Final = "progress"
 SPAN: Final = "span"
+LOGGED: Final = "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +42,7 @@ class Order:
     settings: ChildSettings
     type: str
     raw_input: Any
-    task_id: str
-    attempt: int
-    trace_id: str
+    facts: RunFacts
     timeout_seconds: float
     max_result_bytes: int
     memory_mb: int | None
@@ -55,9 +57,7 @@ def order_line(job: Job, settings: ChildSettings, carrier: Mapping[str, str]) ->
             "settings": asdict(settings),
             "type": job.definition.type,
             "raw_input": job.raw_input,
-            "task_id": job.context.task_id,
-            "attempt": job.context.attempt,
-            "trace_id": job.context.trace_id,
+            "facts": asdict(job.facts),
             "timeout_seconds": job.context.remaining_seconds,
             "max_result_bytes": job.max_result_bytes,
             "memory_mb": job.definition.memory_mb,
@@ -69,12 +69,18 @@ def order_line(job: Job, settings: ChildSettings, carrier: Mapping[str, str]) ->
 def order_from(line: bytes) -> Order:
     """The order that `order_line` wrote."""
     fields = json.loads(line)
-    return Order(**fields | {"settings": ChildSettings(**fields["settings"])})
+    made = {"settings": ChildSettings(**fields["settings"]), "facts": RunFacts(**fields["facts"])}
+    return Order(**fields | made)
 
 
 def span_line(document: dict[str, Any]) -> bytes:
     """A span that ended in the function."""
     return _line([SPAN, document])
+
+
+def log_line(line: str) -> bytes:
+    """A line that the run logged."""
+    return _line([LOGGED, line])
 
 
 def progress_line(percent: float | None, message: str | None) -> bytes:
@@ -88,9 +94,10 @@ def ending_line(ending: Ending) -> bytes:
         case Succeeded():
             return _line(["succeeded", ending.result_json.decode()])
         case Failed():
-            return _line(["failed", ending.code, ending.message])
+            return _line(["failed", ending.code, ending.message, _raised(ending.raised)])
         case RetryLater():
-            return _line(["retry", ending.after_seconds, ending.code, ending.message])
+            raised = _raised(ending.raised)
+            return _line(["retry", ending.after_seconds, ending.code, ending.message, raised])
         case _:
             return _line(["stopped"])
 
@@ -100,12 +107,18 @@ def ending_from(kind: str, values: list[Any]) -> Ending:
     match kind, values:
         case "succeeded", [result_json]:
             return Succeeded(result_json=result_json.encode())
-        case "failed", [code, message]:
-            return Failed(code=code, message=message)
-        case "retry", [after_seconds, code, message]:
-            return RetryLater(after_seconds=after_seconds, code=code, message=message)
+        case "failed", [code, message, raised]:
+            return Failed(code=code, message=message, raised=raised and Raised(**raised))
+        case "retry", [after_seconds, code, message, raised]:
+            return RetryLater(
+                after_seconds=after_seconds, code=code, message=message, raised=raised and Raised(**raised)
+            )
         case _:
             return Stopped()
+
+
+def _raised(raised: Raised | None) -> dict[str, str] | None:
+    return None if raised is None else asdict(raised)
 
 
 def _line(value: Any) -> bytes:

@@ -144,6 +144,7 @@ def take(dialect: str) -> Any:
             tasks.c.partner_id,
             tasks.c.type,
             tasks.c.queue,
+            tasks.c.priority,
             tasks.c.version,
             tasks.c.attempts,
             tasks.c.attempts_before,
@@ -159,18 +160,23 @@ def take(dialect: str) -> Any:
 
 @cache
 def bodies(dialect: str) -> Any:
-    """Return what a run needs of the bodies. Parameters: ids."""
-    ids = rowset(dialect, "ids", {"id": Text})
-    return select(
+    """Return what a run needs of the bodies, and its partner's name. Parameters: ids, with the partners'."""
+    ids = rowset(dialect, "ids", {"id": Text, "partner_id": Text})
+    chosen = select(
         task_bodies.c.task_id,
         task_bodies.c.input,
+        task_bodies.c.metadata,
+        partners.c.name.label("partner_name"),
         task_bodies.c.callback_url,
         task_bodies.c.endpoint_ids,
         task_bodies.c.events,
         task_bodies.c.trace_parent_id,
         task_bodies.c.trace_flags,
         task_bodies.c.trace_state,
-    ).join(ids, ids.c.id == task_bodies.c.task_id)
+    )
+    return chosen.join(ids, ids.c.id == task_bodies.c.task_id).outerjoin(
+        partners, partners.c.id == ids.c.partner_id
+    )
 
 
 @cache

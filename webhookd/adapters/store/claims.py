@@ -24,7 +24,7 @@ from webhookd.adapters.store.schema import queues, tasks, type_rates
 from webhookd.adapters.store.sessions import hold_session
 from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
 from webhookd.core.fairness import Contender, deal
-from webhookd.core.model import TaskState
+from webhookd.core.model import Priority, TaskState
 from webhookd.core.records import ClaimedTask
 
 PARTNERS_A_TURN = 64
@@ -182,7 +182,7 @@ class Claims:
         # RETURNING promises no order; they are to start in the order they were chosen.
         by_id = {row.id: row for row in updated}
         taken = [by_id[task_id] for task_id in chosen if task_id in by_id]
-        bodies = read_bodies(conn, [row.id for row in taken])
+        bodies = read_bodies(conn, taken)
         depth = DepthChange(self._shard)
         for row in taken:
             depth.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING)
@@ -213,9 +213,9 @@ class Claims:
             )
 
 
-def read_bodies(conn: Connection, task_ids: Sequence[str]) -> dict[str, Row[Any]]:
-    """Return what a claim needs of the tasks' bodies, by id."""
-    ids = {"ids": pack((task_id,) for task_id in task_ids)}
+def read_bodies(conn: Connection, taken: Sequence[Row[Any]]) -> dict[str, Row[Any]]:
+    """Return what a claim needs of the bodies of these rows of `tasks`, by id."""
+    ids = {"ids": pack((row.id, row.partner_id) for row in taken)}
     rows = conn.execute(statements.bodies(conn.dialect.name), ids)
     return {row.task_id: row for row in rows}
 
@@ -225,7 +225,10 @@ def claimed_task(row: Row[Any], body: Row[Any], *, claimed_ms: int) -> ClaimedTa
     return ClaimedTask(
         id=row.id,
         partner_id=row.partner_id,
+        partner_name=body.partner_name or "",
         type=row.type,
+        priority=Priority(row.priority),
+        metadata_json=body.metadata,
         queue=row.queue,
         version=row.version,
         attempt=row.attempts,

@@ -126,6 +126,10 @@ def insert_runs(dialect: str) -> Any:
             "outcome",
             "error_code",
             "error_message",
+            "host",
+            "pid",
+            "log",
+            "raised",
         ),
     )
 

@@ -6,6 +6,7 @@ a process that was frozen past its lease cannot overwrite what another one did s
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import orjson
 from sqlalchemy import (
     Connection,
 )
@@ -160,6 +161,10 @@ def write_runs(conn: Connection, finished: Sequence[Run]) -> None:
                     run.outcome,
                     run.error_code,
                     run.error_message,
+                    run.host,
+                    run.pid,
+                    orjson.dumps(run.log).decode() if run.log else None,
+                    None if run.raised is None else orjson.dumps(run.raised).decode(),
                 )
                 for run in finished
             )
@@ -177,6 +182,10 @@ def _run(end: TaskEnd) -> Run:
         outcome=end.end.value,
         error_code=end.error_code,
         error_message=end.error_message,
+        host=end.host,
+        pid=end.pid,
+        log=end.log,
+        raised=end.raised,
     )
 
 

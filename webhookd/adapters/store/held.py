@@ -22,7 +22,7 @@ from webhookd.core.records import ClaimedTask
 def held_tasks(conn: Connection, session_id: str) -> list[ClaimedTask]:
     """Return every task the session holds, as its claim returned it."""
     rows = conn.execute(select(tasks).where(tasks.c.session_id == session_id).order_by(tasks.c.id)).all()
-    bodies = read_bodies(conn, [row.id for row in rows])
+    bodies = read_bodies(conn, rows)
     return [claimed_task(row, bodies[row.id], claimed_ms=row.started_ms) for row in rows]
 
 

@@ -192,6 +192,10 @@ runs = Table(
     Column("outcome", Text, nullable=False),
     Column("error_code", Text),
     Column("error_message", Text),
+    Column("host", Text),
+    Column("pid", Integer),
+    Column("log", Text),
+    Column("raised", Text),
 )
 
 messages = Table(

@@ -104,10 +104,10 @@ class TakingBack:
         late = [row for row in held if killed_ms is not None and row.deadline_ms <= killed_ms]
         if len(late) == 1:
             beside = [row for row in held if row is not late[0]]
-            signals = self._lose_tasks(conn, late, now_ms, _HELD_THE_PROCESS)
-            signals += self._lose_tasks(conn, beside, now_ms, _BESIDE)
+            signals = self._lose_tasks(conn, late, now_ms, _HELD_THE_PROCESS, ended)
+            signals += self._lose_tasks(conn, beside, now_ms, _BESIDE, ended)
         else:
-            signals = self._lose_tasks(conn, held, now_ms, _CRASHED)
+            signals = self._lose_tasks(conn, held, now_ms, _CRASHED, ended)
         _take_back_deliveries(conn, deliveries.c.session_id == ended.id, now_ms)
         conn.execute(sessions.delete().where(sessions.c.id == ended.id))
         return Swept(
@@ -141,7 +141,12 @@ class TakingBack:
         )
 
     def _lose_tasks(
-        self, conn: Connection, held: Sequence[Row[Any]], now_ms: int, loss: _Loss
+        self,
+        conn: Connection,
+        held: Sequence[Row[Any]],
+        now_ms: int,
+        loss: _Loss,
+        holder: Row[Any] | None = None,
     ) -> list[tuple[TaskSignal, str]]:
         charged = len(held) == 1 if loss.charged is None else loss.charged
         depth = DepthChange(self._shard)
@@ -186,6 +191,8 @@ class TakingBack:
                     outcome=loss.outcome,
                     error_code=loss.code,
                     error_message=loss.message,
+                    host=None if holder is None else holder.host,
+                    pid=None if holder is None else holder.pid,
                 )
             )
             signal = TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version + 1)

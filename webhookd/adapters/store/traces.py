@@ -15,6 +15,7 @@ from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.ends import read_tasks
 from webhookd.adapters.store.rows import delivery_from, select_deliveries
 from webhookd.adapters.store.rowset import among
+from webhookd.adapters.store.runs import RUN_COLUMNS
 from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, tasks
 from webhookd.core import ids
 from webhookd.core.records import Run
@@ -114,7 +115,9 @@ def read_trace(conn: Connection, any_id: str, partner_id: str | None) -> Trace |
 def _histories(conn: Connection, task_ids: Sequence[str]) -> list[History]:
     if not task_ids:
         return []
-    run_rows = conn.execute(select(runs).where(among(conn, runs.c.task_id, task_ids)).order_by(runs.c.token))
+    run_rows = conn.execute(
+        select(*RUN_COLUMNS).where(among(conn, runs.c.task_id, task_ids)).order_by(runs.c.token)
+    )
     message_rows = conn.execute(
         _messages().where(among(conn, messages.c.task_id, task_ids)).order_by(messages.c.id)
     )

@@ -24,9 +24,11 @@ from webhookd.api.messages import FeedPageDocument, message_document
 from webhookd.api.problems import ProblemDocument, problem_document
 from webhookd.api.queues import QueueDocument, QueuePauseDocument, queue_document
 from webhookd.api.replays import NewReplay
+from webhookd.api.runs import RunDocument, run_document
 from webhookd.api.task_types import TaskTypeDocument, task_type_document
 from webhookd.api.task_wire import TaskBody
 from webhookd.api.wire import NoBody
+from webhookd.api.workers import WorkerDocument, worker_document
 from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.model import DeliveryState
 from webhookd.core.render import (
@@ -98,6 +100,8 @@ def _answers() -> Mapping[Any, Any]:
             "results": [{"status": 202, "task": task}, {"status": 422, "error": problem}]
         },
         TaskTypeDocument: task_type_document(next(one for one in demo.tasks if one.type == "demo.echo")),
+        RunDocument: run_document(samples.FAILED_RUN, with_log=True, with_exception=True),
+        WorkerDocument: worker_document(samples.WORKER),
         timeline.TimelineDocument: timeline.timeline_document(samples.LIFE),
         timeline.TraceDocument: timeline.trace_document(samples.TRACE),
         EndpointDocument: endpoint,

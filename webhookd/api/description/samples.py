@@ -5,6 +5,7 @@ from typing import Final
 from webhookd.adapters.store.audit import AuditEntry
 from webhookd.adapters.store.deliveries import DeliveryHistory
 from webhookd.adapters.store.traces import Trace
+from webhookd.adapters.store.workers import HeldTask, Worker
 from webhookd.api.example_ids import (
     DELIVERY_ID,
     ENDPOINT_ID,
@@ -16,6 +17,7 @@ from webhookd.api.example_ids import (
     TRACE_ID,
 )
 from webhookd.core.model import SCOPES, DeliveryState, Priority, TaskState
+from webhookd.core.outcome import ERROR, PRIVATE, Raised
 from webhookd.core.records import (
     ApiKey,
     Attempt,
@@ -247,4 +249,46 @@ AUDIT_ENTRY: Final = AuditEntry(
     target=PARTNER_ID,
     partner_id=PARTNER_ID,
     detail={"name": "acme"},
+)
+
+FAILED_RUN: Final = Run(
+    task_id=TASK_ID,
+    attempt=1,
+    token=1,
+    started_ms=STARTED_MS,
+    finished_ms=ENDED_MS,
+    outcome="retry",
+    error_code=ERROR,
+    error_message=PRIVATE,
+    host="worker-2",
+    pid=4711,
+    log=("2026-11-24T06:00:01.402Z [info] asked the ledger account=A-1",),
+    raised=Raised(
+        type="TimeoutError",
+        message="the ledger did not answer",
+        traceback="Traceback (most recent call last):\n  …\nTimeoutError: the ledger did not answer\n",
+    ),
+)
+WORKER: Final = Worker(
+    id="ses_01kats8w3zk2m4n6p8q0r2s4t6",
+    role="tasks",
+    host="worker-2",
+    pid=4711,
+    queues=("default", "reports"),
+    slots=8,
+    started_ms=CREATED_MS,
+    lease_until_ms=CREATED_MS + 30_000,
+    running=(
+        HeldTask(
+            id=TASK_ID,
+            type="report.statement",
+            partner_id=PARTNER_ID,
+            partner_name="acme",
+            attempt=1,
+            started_ms=STARTED_MS,
+            deadline_ms=STARTED_MS + 300_000,
+            cancel_requested=False,
+        ),
+    ),
+    in_flight=0,
 )

@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from webhookd.core.errors import ServiceError
-from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
+from webhookd.core.execution import Claim, ClaimTasks, TypeLimit, facts_of
 from webhookd.core.facts import RunEnded, RunStarted
 from webhookd.core.outcome import Interrupted, Outcome
 from webhookd.core.records import ClaimedTask, TaskSignal
@@ -251,6 +251,8 @@ class Executor:
         run = Run(
             task=task,
             session_id=self._lease.id,
+            host=self._lease.host,
+            pid=self._lease.pid,
             started_ms=self._now_ms(),
             deadline=now + WAIT_MOST_SECONDS,
         )
@@ -326,9 +328,8 @@ class Executor:
             outcome = await self._runner.run(
                 definition,
                 orjson.loads(task.input_json),
-                task_id=task.id,
-                attempt=task.attempt,
-                trace_id=task.trace_id,
+                facts=facts_of(task),
+                log=run.log,
                 cancel=run.cancel,
                 on_progress=lambda percent, message: self._writer.progress(run, percent, message),
             )

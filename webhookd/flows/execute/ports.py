@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
+from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, RunFacts, TaskEnd
 from webhookd.core.outcome import Outcome
 from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.core.run_log import RunLog
 from webhookd.taskset import TaskDefinition
 
 
@@ -47,13 +48,12 @@ class Runs(Protocol):
         definition: TaskDefinition,
         raw_input: Any,
         *,
-        task_id: str,
-        attempt: int,
-        trace_id: str,
+        facts: RunFacts,
+        log: RunLog,
         cancel: asyncio.Event,
         on_progress: Callable[[float | None, str | None], None],
     ) -> Outcome:
-        """Run one call and return how it ended."""
+        """Run one call and return how it ended; `log` gets what it logs."""
         ...
 
     async def stop(self, grace_seconds: float) -> None:

@@ -17,6 +17,7 @@ from webhookd.core.outcome import (
 )
 from webhookd.core.records import ClaimedTask
 from webhookd.core.retry import RetryPolicy
+from webhookd.core.run_log import RunLog
 from webhookd.taskset import TaskDefinition
 
 LONGEST_RETRY_SECONDS = 3_600.0
@@ -28,8 +29,11 @@ class Run:
 
     task: ClaimedTask
     session_id: str
+    host: str
+    pid: int
     started_ms: int
     deadline: float
+    log: RunLog = field(default_factory=RunLog)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     percent: float | None = None
     message: str | None = None
@@ -112,6 +116,10 @@ def ending(run: Run, definition: TaskDefinition, outcome: Outcome, now_ms: int) 
         span_id=run.span_id,
         progress_percent=run.percent,
         progress_message=run.message,
+        host=run.host,
+        pid=run.pid,
+        log=run.log.lines,
+        raised=outcome.raised if isinstance(outcome, Failed | RetryLater) else None,
     )
 
 

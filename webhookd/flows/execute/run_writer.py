@@ -139,6 +139,8 @@ def _failure(end: TaskEnd) -> TaskEnd:
         reason="task_failed",
         progress_percent=None,
         progress_message=None,
+        log=(),
+        raised=None,
     )
 
 
