@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
+from webhookd.taskset.actors import DramatiqActor, actor_task
 from webhookd.taskset.definition import Isolation, TaskDefinition
 from webhookd.taskset.signature import input_of
 
@@ -27,6 +28,7 @@ _RATE = re.compile(r"(?P<count>[0-9]{1,9}(\.[0-9]{1,6})?)/(?P<unit>[smh])")
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+AnyActor = TypeVar("AnyActor", bound=DramatiqActor)
 
 
 class TaskSet:
@@ -140,6 +142,16 @@ class TaskSet:
             return function
 
         return declare
+
+    def add_actor(self, actor: AnyActor, *, type: str | None = None, **options: Any) -> AnyActor:  # noqa: A002 -- as above
+        """Make a Dramatiq actor a type, called as the actor unless `type` says otherwise; return the actor.
+
+        Its parameters are the members of the input. Time limit, tries, pauses and queue are the actor's, or
+        its broker's middleware's; `options` are those of `task` and go first. Raises as `task` does.
+        """
+        read = actor_task(actor)
+        self.task(type or read.type, **{**read.options, **options})(read.function)
+        return actor
 
     def get(self, type: str) -> TaskDefinition | None:  # noqa: A002 -- the contract's word for it
         """The definition of a type, or None."""

@@ -1,0 +1,153 @@
+"""For operators' tests: `run(tasks, "type", input)` runs a type as a worker would, without a service.
+
+The input is checked against its model, the time limit is kept, `Fail`, `Retry` and exceptions mean what they
+mean in a worker, and the result must be JSON within its limit. What is left out is the service: nothing is
+stored, tried again or sent, and what says `isolation="process"` runs in a thread of this process.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+
+from webhookd.adapters.runner import Runner
+from webhookd.core.execution import End, TaskEnd, facts_of
+from webhookd.core.model import Priority
+from webhookd.core.outcome import Raised
+from webhookd.core.records import ClaimedTask
+from webhookd.flows.execute.run import Run, ending
+from webhookd.taskset import TaskPartner, TaskSet
+
+__all__ = ["TestOutcome", "run"]
+
+_NOW_MS: Final = 0
+_STATES: Final = {
+    End.SUCCEEDED: "succeeded",
+    End.FAILED: "failed",
+    End.CANCELLED: "cancelled",
+    End.RETRY: "scheduled",
+    End.HANDED_BACK: "queued",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestOutcome:
+    """What became of the task.
+
+    `state` is `succeeded`, `failed`, `cancelled`, or `scheduled` where another attempt follows, after
+    `retry_after_seconds`. `result` is the JSON as a partner reads it, `error` (`{code, message}`) what it is
+    told. `exception` is what admins see; its `traceback` is text. `progress` has each report that was passed
+    on, the last one always.
+    """
+
+    __test__ = False  # its name is no test's
+
+    state: str
+    result: Any
+    error: dict[str, str] | None
+    retry_after_seconds: float | None
+    exception: Raised | None
+    progress: tuple[tuple[float | None, str | None], ...]
+
+
+def run(
+    tasks: TaskSet,
+    type: str,  # noqa: A002 -- the contract's word for it
+    input: Mapping[str, Any] | BaseModel | None = None,  # noqa: A002 -- the contract's word for it
+    *,
+    partner: TaskPartner | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    priority: str = "normal",
+    attempt: int = 1,
+    max_attempts: int | None = None,
+    task_id: str = "task_test",
+    trace_id: str = "0" * 31 + "1",
+) -> TestOutcome:
+    """Run `type` of `tasks` once, as a worker would, and return what became of the task.
+
+    The rest is what the function finds in its context. Raises KeyError for an unknown type. May be called
+    where a loop runs: the function has one of its own, in another thread.
+    """
+    partner = partner or TaskPartner()
+    task = ClaimedTask(
+        id=task_id,
+        partner_id=partner.id,
+        partner_name=partner.name,
+        type=type,
+        priority=Priority[priority.upper()],
+        metadata_json=orjson.dumps(dict(metadata or {})).decode(),
+        queue=tasks[type].queue,
+        version=1,
+        attempt=attempt,
+        budget_attempt=attempt,
+        max_attempts=max_attempts or tasks[type].max_attempts,
+        token=1,
+        suspect=False,
+        trace_id=trace_id,
+        trace_parent_id="",
+        trace_flags=1,
+        trace_state="",
+        input_json=_as_json(input),
+        created_ms=_NOW_MS,
+        claimed_ms=_NOW_MS,
+        due_ms=_NOW_MS,
+    )
+    outcomes: list[TestOutcome] = []
+    failures: list[BaseException] = []
+
+    def in_thread() -> None:
+        try:
+            outcomes.append(asyncio.run(_run(tasks, task)))
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            failures.append(error)
+
+    thread = threading.Thread(target=in_thread, name="webhookd-testing")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return outcomes[0]
+
+
+async def _run(tasks: TaskSet, task: ClaimedTask) -> TestOutcome:
+    definition = replace(tasks[task.type], isolation="thread", memory_mb=None)
+    runner = Runner(slots=1, task_spec="")
+    progress: list[tuple[float | None, str | None]] = []
+    this = Run(task=task, session_id="", host="", pid=0, started_ms=_NOW_MS, deadline=0.0)
+    try:
+        outcome = await runner.run(
+            definition,
+            orjson.loads(task.input_json),
+            facts=facts_of(task),
+            log=this.log,
+            cancel=this.cancel,
+            on_progress=lambda percent, message: progress.append((percent, message)),
+        )
+    finally:
+        await runner.stop(0)
+    return _told(ending(this, definition, outcome, _NOW_MS), progress)
+
+
+def _told(end: TaskEnd, progress: list[tuple[float | None, str | None]]) -> TestOutcome:
+    return TestOutcome(
+        state=_STATES[end.end],
+        result=None if end.result_json is None else orjson.loads(end.result_json),
+        error=None
+        if end.error_code is None
+        else {"code": end.error_code, "message": end.error_message or ""},
+        retry_after_seconds=(end.due_ms - _NOW_MS) / 1000
+        if end.end is End.RETRY and end.due_ms is not None
+        else None,
+        exception=end.raised,
+        progress=tuple(progress),
+    )
+
+
+def _as_json(given: Mapping[str, Any] | BaseModel | None) -> str:
+    if isinstance(given, BaseModel):
+        return given.model_dump_json(by_alias=True)
+    return orjson.dumps(dict(given or {})).decode()
