@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint fmt types layers bench faults faults-long soak lock docs clean
+.PHONY: help demo up test lint fmt types layers bench faults faults-long soak statements lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -50,6 +50,9 @@ types: $(VENV)/.dev ## mypy --strict
 
 layers: $(VENV)/.dev ## imports go downward only
 	$(BIN)/lint-imports
+
+statements: $(VENV)/.dev ## write the SQL that the store sends; ARGS="tests/contract/test_x.py" only adds what those send
+	WEBHOOKD_TEST_WRITE_STATEMENTS=$(if $(ARGS),add,all) $(BIN)/python -m pytest -q -p no:randomly $(or $(ARGS),tests/contract)
 
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)

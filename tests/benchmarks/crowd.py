@@ -11,7 +11,7 @@ from tests.contract.work import submission_of, task_of
 from tests.services import until
 from webhookd.adapters.broker import Ringer
 from webhookd.adapters.store.store import Store as Opened
-from webhookd.adapters.store.store import StoreOptions
+from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault
 
 _BATCH = 1_000
@@ -38,7 +38,7 @@ def behind_a_crowd(store: Store, *, queued: int) -> Crowd:
 
 async def _measure(made: Installation, name: Store, queued: int) -> Crowd:
     vault = Vault([made.environment["WEBHOOKD_ENCRYPTION_KEYS"]])
-    options = StoreOptions(session_id="ses_bench")
+    options = Policy(session_id="ses_bench")
     store = await Opened.open(made.environment["WEBHOOKD_DATABASE_URL"], vault, options)
     ringer = Ringer(made.environment["WEBHOOKD_BROKER_URL"])
     try:

@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import func, select, text
 
 from tests.benchmarks.installation import Installation, Store, installation, sink, sink_counts, wait_for
 from webhookd.adapters.broker import DELIVER_QUEUE, Ringer
 from webhookd.adapters.entropy import new_id, new_signing_secret
 from webhookd.adapters.store import secrets as secret_rows
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.publish import Announcement, Publisher
+from webhookd.adapters.store.publish import Announcement, announce
 from webhookd.adapters.store.schema import deliveries, endpoints, partners
+from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault
 from webhookd.core.model import DeliveryState
 from webhookd.core.render import event_body
@@ -91,19 +92,18 @@ async def _fill(
     ids = await database.write(_make_endpoints, _vault(made), url_of, lanes)
     await _announce(database, ids, history, DeliveryState.DELIVERED)
     await _announce(database, ids, count, DeliveryState.PENDING)
-    await database.write(lambda conn: conn.execute(text("ANALYZE")))
+    await database.write(lambda tx: tx.execute(text("ANALYZE")))
     await database.close()
 
 
 async def _announce(database: Database, ids: list[tuple[str, str]], count: int, state: DeliveryState) -> None:
-    publisher = Publisher(default_max_attempts=14)
     for start in range(0, count, 2_000):
         now_ms = int(time.time() * 1000)
         chunk = [
             _announcement(*ids[number % len(ids)], state=state, now_ms=now_ms)
             for number in range(start, min(start + 2_000, count))
         ]
-        await database.write(publisher.announce, chunk, now_ms=now_ms)
+        await database.write(announce, chunk, now_ms=now_ms)
 
 
 async def _rounds(
@@ -115,14 +115,13 @@ async def _rounds(
     """
     database = await Database.open(made.environment["WEBHOOKD_DATABASE_URL"])
     ids = await database.write(_make_endpoints, _vault(made), url_of, lanes)
-    publisher = Publisher(default_max_attempts=14)
     ringer = Ringer(made.environment["WEBHOOKD_BROKER_URL"])
     for number in range(_WARM_UP_ROUNDS + rounds):
         now_ms = int(time.time() * 1000)
         if number == _WARM_UP_ROUNDS:
             counted_from_ms = now_ms
         chunk = [_announcement(*one, state=DeliveryState.PENDING, now_ms=now_ms) for one in ids]
-        await database.write(publisher.announce, chunk, now_ms=now_ms)
+        await database.write(announce, chunk, now_ms=now_ms)
         ringer.ring(DELIVER_QUEUE)
         await asyncio.sleep(1.0)
     await ringer.aclose()
@@ -130,7 +129,7 @@ async def _rounds(
     healthy = [endpoint_id for number, (_, endpoint_id) in enumerate(ids) if url_of(number) == well]
     for _ in range(300):
         rows = await database.read(
-            lambda conn: conn.execute(
+            lambda tx: tx.execute(
                 select(deliveries.c.created_ms, deliveries.c.ended_ms).where(
                     deliveries.c.endpoint_id.in_(healthy), deliveries.c.created_ms >= counted_from_ms
                 )
@@ -143,17 +142,15 @@ async def _rounds(
     return [float(row.ended_ms - row.created_ms) for row in rows if row.ended_ms is not None]
 
 
-def _make_endpoints(
-    conn: Connection, vault: Vault, url_of: Callable[[int], str], lanes: int
-) -> list[tuple[str, str]]:
+def _make_endpoints(tx: Tx, vault: Vault, url_of: Callable[[int], str], lanes: int) -> list[tuple[str, str]]:
     now_ms = int(time.time() * 1000)
     owners = [new_id("prt", now_ms) for _ in range(min(_PARTNERS, lanes))]
     for number, owner in enumerate(owners):
-        conn.execute(partners.insert().values(id=owner, name=f"bench {number}", weight=1, created_ms=now_ms))
+        tx.execute(partners.insert().values(id=owner, name=f"bench {number}", weight=1, created_ms=now_ms))
     made = []
     for number in range(lanes):
         owner, endpoint_id = owners[number % len(owners)], new_id("ep", now_ms)
-        conn.execute(
+        tx.execute(
             endpoints.insert().values(
                 id=endpoint_id,
                 partner_id=owner,
@@ -174,7 +171,7 @@ def _make_endpoints(
             endpoint=endpoint_id,
             field=secret_rows.SECRET_FIELD,
         )
-        secret_rows.add(conn, owner, endpoint_id, scheme="v1", sealed=sealed, created_ms=now_ms)
+        secret_rows.add(tx, owner, endpoint_id, scheme="v1", sealed=sealed, created_ms=now_ms)
         made.append((owner, endpoint_id))
     return made
 
@@ -205,7 +202,7 @@ async def _pending(made: Installation) -> int:
     database = await Database.open(made.environment["WEBHOOKD_DATABASE_URL"])
     try:
         counted = select(func.count()).select_from(deliveries).where(text("state = 'pending'"))
-        count: int = await database.read(lambda conn: conn.execute(counted).scalar_one())
+        count: int = await database.read(lambda tx: tx.execute(counted).scalar_one())
         return count
     finally:
         await database.close()

@@ -1,14 +1,40 @@
 """Every store test runs on SQLite and on a real PostgreSQL, on a copy of what `webhookd migrate` made."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.contract.seeds import NOW, SESSION
+from tests.contract.seeds import NOW, SESSION, Woken, at
+from tests.contract.statements import DIALECTS, Sent, read_page, write_page
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
+
+
+@pytest.fixture(scope="session")
+def sent() -> Iterator[Sent]:
+    """What the store sends in these tests: compared with its pages, or written to them."""
+    sent = Sent()
+    sent.listen()
+    yield sent
+    sent.stop()
+    if wanted := os.environ.get("WEBHOOKD_TEST_WRITE_STATEMENTS"):
+        for dialect, texts in sent.texts.items():
+            if texts:
+                write_page(dialect, texts | (read_page(dialect) if wanted == "add" else set()))
+
+
+@pytest.fixture(autouse=True)
+def statements_are_on_their_page(sent: Sent) -> Iterator[None]:
+    """Fail a test in which the store sends what nobody has read."""
+    yield
+    new = {dialect: texts for dialect, texts in sent.unknown.items() if texts}
+    sent.unknown = {dialect: set() for dialect in DIALECTS}
+    if new and not os.environ.get("WEBHOOKD_TEST_WRITE_STATEMENTS"):
+        pytest.fail(f"not in tests/contract/statements; run `make statements` and read the diff: {new}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -21,9 +47,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def database(migrated_url: str) -> AsyncIterator[Database]:
+def woken() -> Woken:
+    """Whom the store of this test woke."""
+    return Woken()
+
+
+@pytest.fixture
+async def database(migrated_url: str, woken: Woken) -> AsyncIterator[Database]:
     """An open, migrated database."""
-    opened = await Database.open(migrated_url, writes_apart=True)
+    opened = await Database.open(
+        migrated_url, policy=Policy(session_id=SESSION), wake=woken.wake, writes_apart=True
+    )
     yield opened
     await opened.close()
 
@@ -31,7 +65,8 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def store(database: Database) -> Store:
     """The store on it, as one process with a running lease sees it."""
-    opened = Store(database, Vault([generate_key()]), StoreOptions(session_id=SESSION))
+    opened = Store(database, Vault([generate_key()]))
+    at(opened, NOW)
     await opened.sessions.begin(
         session_id=SESSION,
         kind="deliver",

@@ -1,16 +1,15 @@
 """Rows that store tests begin with, made by the store's own writes."""
 
-from dataclasses import replace
-
-from sqlalchemy import Connection
+from dataclasses import dataclass, field, replace
 
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoint_settings import create_endpoint
-from webhookd.adapters.store.publish import Announcement
+from webhookd.adapters.store.publish import Announcement, announce, subscriber_from
 from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import endpoints, partners, sessions
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx, Wakes
 from webhookd.core import ids
 from webhookd.core.answer import Answer, Timing
 from webhookd.core.delivery import Delivered, GiveUp, RetryAt, Verdict
@@ -18,7 +17,7 @@ from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery
 from webhookd.core.execution import ClaimTasks, End, TaskEnd, TypeLimit
 from webhookd.core.model import Priority
 from webhookd.core.pacing import outcome_of
-from webhookd.core.records import Attempt, Endpoint, NewTask
+from webhookd.core.records import Attempt, Endpoint, NewTask, TaskSignal
 from webhookd.core.routing import Subscriber, to_endpoint
 from webhookd.core.submission import Submission
 
@@ -26,11 +25,32 @@ NOW = 1_790_000_000_000
 SESSION = "ses_test"
 
 
+@dataclass(slots=True)
+class Woken:
+    """Whom the store woke after its commits: queues that were rung, tasks that were published."""
+
+    rung: list[str] = field(default_factory=list)
+    told: list[TaskSignal] = field(default_factory=list)
+
+    def wake(self, wakes: Wakes) -> None:
+        self.rung += sorted(wakes.queues)
+        self.told += wakes.tasks
+
+    def forget(self) -> None:
+        self.rung.clear()
+        self.told.clear()
+
+
+def at(store: Store, now_ms: int) -> None:
+    """Let it be this time in the store from now on."""
+    store.db.now_ms = lambda: now_ms
+
+
 async def partner(database: Database, name: str = "acme") -> str:
     """A partner's id."""
     partner_id = new_id(ids.PARTNER, NOW)
     row = {"id": partner_id, "name": name, "weight": 1, "created_ms": NOW}
-    await database.write(lambda conn: conn.execute(partners.insert(), row))
+    await database.write(lambda tx: tx.execute(partners.insert(), row))
     return partner_id
 
 
@@ -79,20 +99,20 @@ async def message_to(
     body: str | None = None,
 ) -> str:
     """The id of a delivery of a new message to this endpoint, as it is announced for its state now."""
-    current = await store.db.read(_subscriber, store, target.id)
+    current = await store.read(_subscriber, target.id)
     announcement = Announcement(
         partner_id=target.partner_id,
         event=event,
         body=body or '{"type":"task.succeeded","timestamp":"2026-09-21T00:00:00.000Z","data":{}}',
         recipients=(to_endpoint(current),),
     )
-    announced = await store.db.write(store.publisher.announce, [announcement], now_ms=now_ms)
+    announced = await store.write(announce, [announcement], now_ms=now_ms)
     return announced[0].delivery_ids[0]
 
 
-def _subscriber(conn: Connection, store: Store, endpoint_id: str) -> Subscriber:
-    row = conn.execute(endpoints.select().where(endpoints.c.id == endpoint_id)).one()
-    return store.publisher.subscriber_from(row)
+def _subscriber(tx: Tx, endpoint_id: str) -> Subscriber:
+    row = tx.execute(endpoints.select().where(endpoints.c.id == endpoint_id)).one()
+    return subscriber_from(tx, row)
 
 
 async def session(store: Store) -> None:
@@ -107,7 +127,7 @@ async def session(store: Store) -> None:
         "lease_until_ms": 2 * NOW,
     }
     insert = upsert(store.db.dialect)(sessions).on_conflict_do_nothing()
-    await store.db.write(lambda conn: conn.execute(insert, row))
+    await store.db.write(lambda tx: tx.execute(insert, row))
 
 
 async def due(store: Store, now_ms: int, free: int = 100) -> list[DueDelivery]:

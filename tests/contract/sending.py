@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from tests.contract.seeds import SESSION
 from webhookd.adapters.store.schema import deliveries, lanes
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.answer import Answer, ErrorCode, Timing
 from webhookd.core.delivery import error_code, judge
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, DueDelivery, Turn
@@ -97,21 +98,21 @@ async def answer(
 
 async def lane(store: Store, lane_id: str) -> Any:
     """A lane's row."""
-    return await store.db.read(lambda conn: conn.execute(select(lanes).where(lanes.c.id == lane_id)).one())
+    return await store.db.read(lambda tx: tx.execute(select(lanes).where(lanes.c.id == lane_id)).one())
 
 
 async def row_of(store: Store, delivery_id: str) -> Any:
     """A delivery's row."""
     wanted = select(deliveries).where(deliveries.c.id == delivery_id)
-    return await store.db.read(lambda conn: conn.execute(wanted).one())
+    return await store.db.read(lambda tx: tx.execute(wanted).one())
 
 
 async def assert_in_flight_is_true(store: Store) -> None:
     """Every lane's count equals a full count."""
 
-    def compare(conn: Connection) -> tuple[dict[str, int], dict[str, int]]:
-        kept = {r.id: r.in_flight for r in conn.execute(select(lanes.c.id, lanes.c.in_flight)) if r.in_flight}
-        counted = conn.execute(
+    def compare(tx: Tx) -> tuple[dict[str, int], dict[str, int]]:
+        kept = {r.id: r.in_flight for r in tx.execute(select(lanes.c.id, lanes.c.in_flight)) if r.in_flight}
+        counted = tx.execute(
             select(deliveries.c.lane_id, func.count().label("n"))
             .where(deliveries.c.session_id.is_not(None))
             .group_by(deliveries.c.lane_id)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, insert, select, text, update
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select, text, update
 
 from tests.services import Databases, PostgresServer
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, SettingsError, Unavailable
 
 sums = Table(
@@ -25,19 +26,19 @@ Batches = list[list[int]]
 async def database(database_url: str) -> AsyncIterator[Database]:
     """An open database with one plain table."""
     opened = await Database.open(database_url)
-    await opened.write(sums.create)
+    await opened.write(lambda tx: sums.create(tx.conn))
     yield opened
     await opened.close()
 
 
-def _adding(batches: Batches) -> Callable[[Connection, Sequence[int]], list[int | Exception]]:
+def _adding(batches: Batches) -> Callable[[Tx, Sequence[int]], list[int | Exception]]:
     """An operation that writes numbers; 13 breaks its batch, 7 is refused alone."""
 
-    def add(conn: Connection, payloads: Sequence[int]) -> list[int | Exception]:
+    def add(tx: Tx, payloads: Sequence[int]) -> list[int | Exception]:
         batches.append(list(payloads))
         for number in payloads:
             if number != 7:
-                conn.execute(insert(sums), {"id": number, "note": "x"})
+                tx.execute(insert(sums), {"id": number, "note": "x"})
         if 13 in payloads:
             raise ValueError("13")
         return [Conflict("7") if number == 7 else number for number in payloads]
@@ -45,8 +46,8 @@ def _adding(batches: Batches) -> Callable[[Connection, Sequence[int]], list[int 
     return add
 
 
-def _all(conn: Connection) -> list[int]:
-    return list(conn.execute(select(sums.c.id).order_by(sums.c.id)).scalars())
+def _all(tx: Tx) -> list[int]:
+    return list(tx.execute(select(sums.c.id).order_by(sums.c.id)).scalars())
 
 
 async def test_what_arrives_together_is_one_commit(database: Database) -> None:
@@ -105,10 +106,10 @@ async def test_a_caller_that_goes_away_does_not_take_its_write_along(database: D
     assert await stays == 2
     with pytest.raises(asyncio.CancelledError):
         await gone
-    single = asyncio.create_task(database.write(lambda conn: conn.execute(insert(sums), _row(3))))
+    single = asyncio.create_task(database.write(lambda tx: tx.execute(insert(sums), _row(3))))
     await asyncio.sleep(0)
     single.cancel()
-    await database.write(lambda conn: conn.execute(insert(sums), _row(4)))
+    await database.write(lambda tx: tx.execute(insert(sums), _row(4)))
     assert await database.read(_all) == [1, 2, 3, 4]
 
 
@@ -118,7 +119,7 @@ def _row(number: int) -> dict[str, Any]:
 
 async def test_closing_commits_what_waits_and_refuses_what_comes_later(database_url: str) -> None:
     database = await Database.open(database_url)
-    await database.write(sums.create)
+    await database.write(lambda tx: sums.create(tx.conn))
     waiting = [asyncio.create_task(database.grouped(_adding([]), n)) for n in (1, 2)]
     await asyncio.sleep(0)
 
@@ -130,8 +131,8 @@ async def test_closing_commits_what_waits_and_refuses_what_comes_later(database_
 
 
 async def test_a_failed_write_leaves_nothing_behind(database: Database) -> None:
-    def write(conn: Connection) -> None:
-        conn.execute(insert(sums), _row(1))
+    def write(tx: Tx) -> None:
+        tx.execute(insert(sums), _row(1))
         raise Conflict("no")
 
     with pytest.raises(Conflict):
@@ -141,14 +142,14 @@ async def test_a_failed_write_leaves_nothing_behind(database: Database) -> None:
 
 async def test_a_wrong_statement_is_a_defect_and_not_an_outage(database: Database) -> None:
     with pytest.raises(Exception, match="no_such_table") as caught:
-        await database.read(lambda conn: conn.execute(text("SELECT * FROM no_such_table")))
+        await database.read(lambda tx: tx.execute(text("SELECT * FROM no_such_table")))
     assert not isinstance(caught.value, Unavailable)
 
 
 async def test_a_reader_cannot_write_on_sqlite(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite:///{tmp_path / 'db'}")
     with pytest.raises(Exception, match="readonly"):
-        await database.read(sums.create)
+        await database.read(lambda tx: sums.create(tx.conn))
     await database.close()
 
 
@@ -157,7 +158,7 @@ async def test_a_held_sqlite_lock_is_an_outage_for_the_whole_batch_at_once(
 ) -> None:
     monkeypatch.setattr("webhookd.adapters.store.drivers.sqlite._BUSY_SECONDS", 0.2)
     database = await Database.open(f"sqlite:///{tmp_path / 'db'}")
-    await database.write(sums.create)
+    await database.write(lambda tx: sums.create(tx.conn))
     batches: Batches = []
     add = _adding(batches)
     holder = sqlite3.connect(tmp_path / "db", isolation_level=None)
@@ -177,7 +178,7 @@ async def test_a_held_sqlite_lock_is_an_outage_for_the_whole_batch_at_once(
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "grouped"])
 async def test_a_caller_waits_only_so_long_and_the_write_goes_on(tmp_path: Path, alone: bool) -> None:
     database = await Database.open(f"sqlite:///{tmp_path / 'db'}")
-    await database.write(sums.create)
+    await database.write(lambda tx: sums.create(tx.conn))
     database.patience_seconds = 0.1
     add = _adding([])
     holder = sqlite3.connect(tmp_path / "db", isolation_level=None)
@@ -200,12 +201,12 @@ async def test_a_caller_waits_only_so_long_for_a_reading(database: Database) -> 
     database.patience_seconds = 0.1
     over = threading.Event()
 
-    def dawdle(conn: Connection) -> list[int]:
+    def dawdle(tx: Tx) -> list[int]:
         if database.dialect == "sqlite":
             over.wait()
         else:
-            conn.execute(text("SELECT pg_sleep(60)"))
-        return _all(conn)
+            tx.execute(text("SELECT pg_sleep(60)"))
+        return _all(tx)
 
     with pytest.raises(Unavailable, match="in time"):
         await database.read(dawdle)
@@ -215,12 +216,12 @@ async def test_a_caller_waits_only_so_long_for_a_reading(database: Database) -> 
 
 async def test_a_full_sqlite_file_is_an_outage_and_leaves_no_partial_rows(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite:///{tmp_path / 'db'}")
-    await database.write(sums.create)
+    await database.write(lambda tx: sums.create(tx.conn))
 
-    def fill(conn: Connection, payloads: Sequence[int]) -> list[int | Exception]:
-        conn.exec_driver_sql("PRAGMA max_page_count=5")
+    def fill(tx: Tx, payloads: Sequence[int]) -> list[int | Exception]:
+        tx.conn.exec_driver_sql("PRAGMA max_page_count=5")
         for number in payloads:
-            conn.execute(insert(sums), {"id": number, "note": "x" * 100_000})
+            tx.execute(insert(sums), {"id": number, "note": "x" * 100_000})
         return list(payloads)
 
     with pytest.raises(Unavailable, match="full"):
@@ -233,18 +234,18 @@ async def test_a_full_sqlite_file_is_an_outage_and_leaves_no_partial_rows(tmp_pa
 async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
     one = await Database.open(postgres_url, writes_apart=True)
     other = await Database.open(postgres_url, writes_apart=True)
-    await one.write(sums.create)
-    await one.write(lambda conn: conn.execute(insert(sums), [_row(1), _row(2)]))
+    await one.write(lambda tx: sums.create(tx.conn))
+    await one.write(lambda tx: tx.execute(insert(sums), [_row(1), _row(2)]))
     meet = threading.Barrier(2)
     tries: list[str] = []
 
-    def touching(name: str, order: tuple[int, int]) -> Callable[[Connection, Sequence[str]], list[Any]]:
-        def touch(conn: Connection, payloads: Sequence[str]) -> list[Any]:
+    def touching(name: str, order: tuple[int, int]) -> Callable[[Tx, Sequence[str]], list[Any]]:
+        def touch(tx: Tx, payloads: Sequence[str]) -> list[Any]:
             tries.append(name)
-            conn.execute(update(sums).where(sums.c.id == order[0]).values(note=sums.c.note + name))
+            tx.execute(update(sums).where(sums.c.id == order[0]).values(note=sums.c.note + name))
             if tries.count(name) == 1:
                 meet.wait(10)
-            conn.execute(update(sums).where(sums.c.id == order[1]).values(note=sums.c.note + name))
+            tx.execute(update(sums).where(sums.c.id == order[1]).values(note=sums.c.note + name))
             return list(payloads)
 
         return touch
@@ -255,7 +256,7 @@ async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
 
     assert list(answers) == ["first", "second"]
     assert 3 <= len(tries) <= 4, "one of them gave way, at most twice"
-    notes = await one.read(lambda conn: list(conn.execute(select(sums.c.note)).scalars()))
+    notes = await one.read(lambda tx: list(tx.execute(select(sums.c.note)).scalars()))
     assert {"".join(sorted(note)) for note in notes} == {"abx"}
     await one.close()
     await other.close()
@@ -266,7 +267,7 @@ async def test_a_postgresql_that_went_away_is_an_outage_and_heals_by_itself(
     crashable_postgres: PostgresServer, writes_apart: bool
 ) -> None:
     database = await Database.open(crashable_postgres.create_database(), writes_apart=writes_apart)
-    await database.write(sums.create)
+    await database.write(lambda tx: sums.create(tx.conn))
     add = _adding([])
     assert await database.grouped(add, 1) == 1
 
@@ -274,7 +275,7 @@ async def test_a_postgresql_that_went_away_is_an_outage_and_heals_by_itself(
     for attempt in (
         database.grouped(add, 2),
         database.read(_all),
-        database.write(lambda conn: conn.execute(insert(sums), _row(3))),
+        database.write(lambda tx: tx.execute(insert(sums), _row(3))),
     ):
         with pytest.raises(Unavailable) as caught:
             await attempt
@@ -295,7 +296,7 @@ async def test_closing_commits_what_waits_and_ends_the_writers_thread(postgres_u
     others = set(threading.enumerate())
     database = await Database.open(postgres_url, writes_apart=True)
     (writer,) = [one for one in set(threading.enumerate()) - others if one.name == "postgresql-writer"]
-    await database.write(sums.create)
+    await database.write(lambda tx: sums.create(tx.conn))
     written = asyncio.gather(*(database.grouped(_adding([]), number) for number in range(5)))
     await asyncio.sleep(0)
     await database.close()
@@ -309,7 +310,7 @@ async def test_a_postgresql_that_lets_nobody_in_is_an_outage(postgres: Databases
     database = await Database.open(url)
     postgres.drop_database(url)
 
-    for work in (_all, sums.create, _all):
+    for work in (_all, lambda tx: sums.create(tx.conn), _all):
         with pytest.raises(Unavailable):
             await database.write(work)
     with pytest.raises(Unavailable):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, insert, text
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, text
 
 from tests.contract.seeds import NOW, SESSION, partner
 from tests.contract.work import claim_one, submit, task_of
@@ -20,6 +20,7 @@ from tests.services import Databases, until
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import SettingsError, StoreFault, Unavailable
 from webhookd.core.execution import End, TaskEnd
 from webhookd.flows.alarm import Alarm
@@ -77,13 +78,13 @@ def role(postgres: Databases) -> Iterator[Role]:
     postgres.execute(f"DROP ROLE {name}")
 
 
-def _write(conn: Connection) -> None:
-    conn.execute(insert(notes), {"note": "x"})
+def _write(tx: Tx) -> None:
+    tx.execute(insert(notes), {"note": "x"})
 
 
-def _write_many(conn: Connection, payloads: Any) -> list[Exception | None]:
+def _write_many(tx: Tx, payloads: Any) -> list[Exception | None]:
     for _ in payloads:
-        _write(conn)
+        _write(tx)
     return [None for _ in payloads]
 
 
@@ -94,7 +95,7 @@ async def _all_writes(database: Database) -> None:
 
 async def _all_work(database: Database) -> None:
     await _all_writes(database)
-    await database.read(lambda conn: conn.execute(text("SELECT count(*) FROM notes")).scalar_one())
+    await database.read(lambda tx: tx.execute(text("SELECT count(*) FROM notes")).scalar_one())
 
 
 async def _healed(database: Database) -> None:
@@ -112,7 +113,7 @@ async def test_a_database_that_turned_read_only_is_an_outage_that_heals(
     role: Role, writes_apart: bool
 ) -> None:
     database = await Database.open(role.url, writes_apart=writes_apart)
-    await database.write(notes.create)
+    await database.write(lambda tx: notes.create(tx.conn))
     await _all_work(database)
 
     role.set("default_transaction_read_only = on")
@@ -144,7 +145,7 @@ async def test_a_database_that_turned_read_only_is_an_outage_that_heals(
 )
 async def test_time_outs_of_the_role_are_outages(role: Role, setting: str, lock: bool) -> None:
     database = await Database.open(role.url)
-    await database.write(notes.create)
+    await database.write(lambda tx: notes.create(tx.conn))
     role.set(setting)
     holder = await asyncpg.connect(role.server.admin_url.rpartition("/")[0] + urlsplit(role.url).path)
     async with holder.transaction():
@@ -161,7 +162,7 @@ async def test_time_outs_of_the_role_are_outages(role: Role, setting: str, lock:
 
 async def test_rights_taken_away_are_an_outage(role: Role) -> None:
     database = await Database.open(role.url)
-    await database.write(notes.create)
+    await database.write(lambda tx: notes.create(tx.conn))
     await role.in_its_database(f"ALTER TABLE notes OWNER TO postgres; REVOKE ALL ON notes FROM {role.name}")
     for work in (database.write(_write), database.grouped(_write_many, 1), _all_work(database)):
         with pytest.raises(Unavailable):
@@ -175,7 +176,7 @@ async def test_rights_taken_away_are_an_outage(role: Role) -> None:
 
 async def test_a_role_without_connections_left_is_an_outage(role: Role) -> None:
     database = await Database.open(role.url)
-    await database.write(notes.create)
+    await database.write(lambda tx: notes.create(tx.conn))
     role.server.execute(f"ALTER ROLE {role.name} CONNECTION LIMIT 0")
     role.cut()
     for _ in range(3):
@@ -190,18 +191,18 @@ async def test_every_state_that_is_not_a_wrong_statement_is_an_outage(postgres_u
     """As the server says it, through the whole driver."""
     database = await Database.open(postgres_url)
 
-    def fail(conn: Connection, state: str) -> None:
-        conn.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"))
+    def fail(tx: Tx, state: str) -> None:
+        tx.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"))
 
     for state in STATES:
         with pytest.raises(Unavailable):
             await database.write(fail, state)
-    assert await database.read(lambda conn: conn.execute(text("SELECT 1")).scalar_one()) == 1
+    assert await database.read(lambda tx: tx.execute(text("SELECT 1")).scalar_one()) == 1
     await database.close()
 
 
-def _execute(conn: Connection, statement: str) -> None:
-    conn.execute(text(statement))
+def _execute(tx: Tx, statement: str) -> None:
+    tx.execute(text(statement))
 
 
 async def test_what_a_statement_is_to_blame_for_is_no_outage(database: Database) -> None:
@@ -213,11 +214,11 @@ async def test_what_a_statement_is_to_blame_for_is_no_outage(database: Database)
 
 async def test_a_statement_that_a_migration_outdated_is_made_again(postgres_url: str) -> None:
     database = await Database.open(postgres_url)
-    await database.write(notes.create)
-    read: Callable[[Connection], Any] = lambda conn: conn.execute(text("SELECT * FROM notes")).all()  # noqa: E731
+    await database.write(lambda tx: notes.create(tx.conn))
+    read: Callable[[Tx], Any] = lambda tx: tx.execute(text("SELECT * FROM notes")).all()  # noqa: E731
     await database.write(read)
     other = await Database.open(postgres_url)
-    await other.write(lambda conn: conn.execute(text("ALTER TABLE notes ADD COLUMN more text")))
+    await other.write(lambda tx: tx.execute(text("ALTER TABLE notes ADD COLUMN more text")))
     await database.write(read)
     await database.close()
     await other.close()

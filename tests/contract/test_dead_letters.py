@@ -168,8 +168,7 @@ async def test_a_replayed_delivery_is_due_at_once_and_no_letter_any_more(store: 
 
     replayed = await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW + 1)
 
-    assert replayed is not None
-    assert (replayed.count, replayed.wake_deliveries, replayed.queues) == (1, True, frozenset())
+    assert replayed == 1
     assert await ids(store, None) == []
     assert [d.id for d in await due(store, NOW + 1)] == [delivery_id]
     with pytest.raises(Conflict):
@@ -179,14 +178,9 @@ async def test_a_replayed_delivery_is_due_at_once_and_no_letter_any_more(store: 
 async def test_a_replayed_task_runs_again_with_fresh_attempts_and_a_new_message(store: Store) -> None:
     owner = await partner(store.db)
     task_id = await ended_task(store, owner, End.FAILED)
-    before = await store.tasks.get(task_id, None)
-    assert before is not None
-
     replayed = await store.db.write(store.dead_letters.moves.replay, task_id, owner, NOW + 1)
 
-    assert replayed is not None
-    assert (replayed.count, replayed.wake_deliveries, replayed.queues) == (1, False, frozenset({"default"}))
-    assert [(s.task_id, s.version) for s in replayed.signals] == [(task_id, before.version + 1)]
+    assert replayed == 1
     task = await store.tasks.get(task_id, None)
     assert task is not None
     assert (task.state, task.done, task.error_code) == (TaskState.QUEUED, False, None)

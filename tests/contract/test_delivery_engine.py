@@ -22,7 +22,8 @@ from webhookd.adapters.store import secrets as secret_rows
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, secrets, sessions
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core import ids
 from webhookd.core.answer import Answer, Timing
@@ -115,23 +116,23 @@ class Rig:
         await self.store.db.write(self._add_secret, made)
         return made
 
-    def _add_secret(self, conn: Any, made: Endpoint) -> None:
+    def _add_secret(self, tx: Tx, made: Endpoint) -> None:
         self.secret = new_signing_secret("v1")
         sealed = self.vault.seal(
             self.secret.encode(), partner=made.partner_id, endpoint=made.id, field=secret_rows.SECRET_FIELD
         )
-        secret_rows.add(conn, made.partner_id, made.id, scheme="v1", sealed=sealed, created_ms=1)
+        secret_rows.add(tx, made.partner_id, made.id, scheme="v1", sealed=sealed, created_ms=1)
 
     async def messages(self, target: Endpoint, count: int) -> list[str]:
         now_ms = self.store.clock.now_ms()
         return [await message_to(self.store, target, now_ms=now_ms) for _ in range(count)]
 
     async def rows(self) -> dict[str, Any]:
-        found = await self.store.db.read(lambda conn: conn.execute(select(deliveries)).all())
+        found = await self.store.db.read(lambda tx: tx.execute(select(deliveries)).all())
         return {row.id: row for row in found}
 
     async def attempts(self) -> list[Any]:
-        return await self.store.db.read(lambda conn: list(conn.execute(select(attempts)).all()))
+        return await self.store.db.read(lambda tx: list(tx.execute(select(attempts)).all()))
 
     async def settled(self, state: str, count: int) -> None:
         async def done() -> bool:
@@ -161,7 +162,7 @@ async def rigged(database: Database) -> Rigged:
             detail={},
             lease_seconds=lease_seconds,
         )
-        store = Store(database, vault, StoreOptions(session_id=lease.id))
+        store = Store(database, vault)
         lease._sessions, lease._clock = store.sessions, store.clock
         await lease.begin()
         lanes = Faulty(store.lanes)
@@ -419,9 +420,9 @@ async def test_a_secret_copied_into_another_partners_row_signs_nothing_though_it
         await rig.engine.turn()
         await rig.settled("delivered", 2)
 
-        def copy(conn: Any) -> None:
-            one = conn.execute(select(secrets.c.sealed).where(secrets.c.endpoint_id == first.id)).scalar_one()
-            conn.execute(secrets.update().where(secrets.c.endpoint_id == other.id).values(sealed=one))
+        def copy(tx: Tx) -> None:
+            one = tx.execute(select(secrets.c.sealed).where(secrets.c.endpoint_id == first.id)).scalar_one()
+            tx.execute(secrets.update().where(secrets.c.endpoint_id == other.id).values(sealed=one))
 
         await rig.store.db.write(copy)
         await rig.messages(other, 1)
@@ -449,8 +450,8 @@ async def test_headers_copied_into_another_partners_row_are_sent_nowhere(rigged:
         assert len(rig.far.posts) == 1
 
 
-def _set_headers(conn: Any, endpoint_id: str, sealed: str) -> None:
-    conn.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(headers_sealed=sealed))
+def _set_headers(tx: Tx, endpoint_id: str, sealed: str) -> None:
+    tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(headers_sealed=sealed))
 
 
 async def test_without_a_lease_nothing_is_claimed_or_sent(rigged: Rigged) -> None:
@@ -472,7 +473,7 @@ async def test_an_answer_that_comes_after_the_lease_was_lost_is_not_recorded(rig
         await until(lambda: rig.far.posts != [], what="the post")
         old = rig.lease.id
         await rig.store.db.write(
-            lambda conn: conn.execute(sessions.update().where(sessions.c.id == old).values(lease_until_ms=1))
+            lambda tx: tx.execute(sessions.update().where(sessions.c.id == old).values(lease_until_ms=1))
         )
         await rig.store.sweeps.take_back(rig.store.clock.now_ms())
         rig.far.gate.set()

@@ -6,24 +6,26 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from tests.contract.seeds import NOW, SESSION, endpoint, message_to, partner
 from tests.contract.work import (
     assert_counters_are_true,
+    cancel,
     claim,
     claim_one,
     deliveries_of,
     events_of,
     finish,
     look,
+    replay,
     session,
     submit,
     task_of,
 )
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.schema import messages
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy, Tx
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.execution import End, Progress
 from webhookd.core.model import TaskState
@@ -64,7 +66,7 @@ async def test_the_signed_body_is_the_task_as_it_ended(store: Store) -> None:
     await finish(store, task, End.FAILED, now_ms=NOW + 7)
 
     body: str = await store.db.read(
-        lambda conn: conn.execute(select(messages.c.body).where(messages.c.task_id == task.id)).scalar_one()
+        lambda tx: tx.execute(select(messages.c.body).where(messages.c.task_id == task.id)).scalar_one()
     )
 
     event = orjson.loads(body)
@@ -79,7 +81,7 @@ async def test_a_failed_task_is_a_dead_letter_until_it_is_replayed(store: Store)
     task = await _running(store)
     await finish(store, task, End.FAILED, reason="task_failed")
 
-    replayed = await store.tasks.replay(task.id, None, NOW + 10)
+    replayed = await replay(store, task.id, now_ms=NOW + 10)
 
     assert replayed is not None
     assert (replayed.state, replayed.attempts, replayed.error_code) == (TaskState.QUEUED, 0, None)
@@ -87,7 +89,7 @@ async def test_a_failed_task_is_a_dead_letter_until_it_is_replayed(store: Store)
     assert (again.attempt, again.budget_attempt) == (2, 1)
     await finish(store, again)
     assert await events_of(store, task.id) == ["task.failed", "task.succeeded"]
-    assert await store.tasks.replay(task.id, None, NOW) is None
+    assert await replay(store, task.id) is None
     await assert_counters_are_true(store)
 
 
@@ -121,7 +123,7 @@ async def test_what_is_handed_back_keeps_its_place_and_its_attempts(store: Store
 @pytest.mark.parametrize("end", [End.RETRY, End.HANDED_BACK])
 async def test_a_task_cancelled_while_it_ran_does_not_run_again(store: Store, end: End) -> None:
     task = await _running(store, **INLINE)
-    cancelled = await store.tasks.cancel(task.id, task.partner_id, NOW + 1)
+    cancelled = await cancel(store, task.id, task.partner_id, now_ms=NOW + 1)
     assert cancelled is not None
     assert (cancelled.was_done, cancelled.task.state) == (False, TaskState.RUNNING)
     assert await store.tasks.cancel_requests(SESSION) == [task.id]
@@ -138,7 +140,7 @@ async def test_a_task_cancelled_while_it_ran_does_not_run_again(store: Store, en
 @pytest.mark.parametrize("end", [End.SUCCEEDED, End.FAILED, End.CANCELLED])
 async def test_a_function_that_ends_keeps_its_real_outcome_though_cancelled(store: Store, end: End) -> None:
     task = await _running(store)
-    await store.tasks.cancel(task.id, None, NOW)
+    await cancel(store, task.id)
 
     await finish(store, task, end)
 
@@ -151,14 +153,14 @@ async def test_cancelling_a_waiting_task_ends_it_at_once_and_only_once(store: St
     ids = await submit(store, task_of(owner), task_of(owner, scheduled=True, due_ms=NOW + 5))
 
     for task_id in ids:
-        first = await store.tasks.cancel(task_id, owner, NOW)
-        again = await store.tasks.cancel(task_id, owner, NOW + 1)
+        first = await cancel(store, task_id, owner)
+        again = await cancel(store, task_id, owner, now_ms=NOW + 1)
         assert first is not None
         assert again is not None
         assert (first.was_done, again.was_done) == (False, True)
         assert again.task == first.task
         assert await events_of(store, task_id) == ["task.cancelled"]
-    assert await store.tasks.cancel(ids[0], "prt_other", NOW) is None
+    assert await cancel(store, ids[0], "prt_other") is None
     assert not (await claim(store)).tasks
     await assert_counters_are_true(store)
 
@@ -309,9 +311,9 @@ async def test_an_inline_callback_may_ask_for_started(store: Store) -> None:
 
 
 async def _feed(store: Store, owner: str) -> list[int]:
-    def read(conn: Connection) -> list[int]:
+    def read(tx: Tx) -> list[int]:
         wanted = select(messages.c.seq).where(messages.c.partner_id == owner).order_by(messages.c.seq)
-        return list(conn.execute(wanted).scalars())
+        return list(tx.execute(wanted).scalars())
 
     return await store.db.read(read)
 
@@ -321,9 +323,7 @@ async def test_nothing_appears_in_a_feed_before_what_was_already_seen(
 ) -> None:
     owners = [await partner(store.db, f"p{n}") for n in range(3)]
     targets = [await endpoint(store, owner) for owner in owners]
-    other = Store(
-        await Database.open(migrated_url), Vault([generate_key()]), StoreOptions(session_id="ses_other")
-    )
+    other = await Store.open(migrated_url, Vault([generate_key()]), Policy(session_id="ses_other"))
     writing = True
     seen: dict[str, list[int]] = {owner: [] for owner in owners}
 

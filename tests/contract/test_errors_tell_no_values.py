@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import structlog
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, insert, select, text
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select, text
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.rowset import insert_rows, pack
+from webhookd.adapters.store.tx import Tx
 from webhookd.api.problems import problem_answer
 from webhookd.core.errors import StoreFault
 
@@ -22,41 +23,41 @@ unique = Table(
 )
 
 
-def _twice(conn: Connection) -> None:
-    conn.execute(insert(unique), {"key": SECRET, "size": 1})
-    conn.execute(insert(unique), {"key": SECRET, "size": 1})
+def _twice(tx: Tx) -> None:
+    tx.execute(insert(unique), {"key": SECRET, "size": 1})
+    tx.execute(insert(unique), {"key": SECRET, "size": 1})
 
 
-def _null(conn: Connection) -> None:
-    conn.execute(insert(unique), {"key": SECRET, "size": None})
+def _null(tx: Tx) -> None:
+    tx.execute(insert(unique), {"key": SECRET, "size": None})
 
 
-def _packed(conn: Connection) -> None:
+def _packed(tx: Tx) -> None:
     rows = pack([(SECRET, None)])
-    conn.execute(insert_rows(conn.dialect.name, unique, "rows", ("key", "size")), {"rows": rows})
+    tx.execute(insert_rows(tx.dialect, unique, "rows", ("key", "size")), {"rows": rows})
 
 
-def _wrong_type(conn: Connection) -> None:
-    kind = "int8" if conn.dialect.name == "postgresql" else "no_such_type('"
-    conn.execute(text(f"SELECT CAST(CAST(:value AS text) AS {kind})"), {"value": SECRET})
+def _wrong_type(tx: Tx) -> None:
+    kind = "int8" if tx.dialect == "postgresql" else "no_such_type('"
+    tx.execute(text(f"SELECT CAST(CAST(:value AS text) AS {kind})"), {"value": SECRET})
 
 
-def _not_json(conn: Connection) -> None:
-    json = "CAST(:value AS json)" if conn.dialect.name == "postgresql" else "json(:value)"
-    conn.execute(text(f"SELECT {json}"), {"value": f'{{"a": {SECRET}'})
+def _not_json(tx: Tx) -> None:
+    json = "CAST(:value AS json)" if tx.dialect == "postgresql" else "json(:value)"
+    tx.execute(text(f"SELECT {json}"), {"value": f'{{"a": {SECRET}'})
 
 
-def _wrong_value(conn: Connection) -> None:
-    conn.execute(select(unique).where(unique.c.size == text(":size")), {"size": [SECRET]})
+def _wrong_value(tx: Tx) -> None:
+    tx.execute(select(unique).where(unique.c.size == text(":size")), {"size": [SECRET]})
 
 
-def _no_such_table(conn: Connection) -> None:
-    conn.execute(text("SELECT :value FROM no_such_table"), {"value": SECRET})
+def _no_such_table(tx: Tx) -> None:
+    tx.execute(text("SELECT :value FROM no_such_table"), {"value": SECRET})
 
 
 @pytest.fixture
 async def table(database: Database) -> Database:
-    await database.write(unique.create)
+    await database.write(lambda tx: unique.create(tx.conn))
     return database
 
 
@@ -64,10 +65,10 @@ async def table(database: Database) -> Database:
     "work", [_twice, _null, _packed, _wrong_type, _not_json, _wrong_value, _no_such_table]
 )
 async def test_failing_statement_tells_no_value_anywhere(
-    table: Database, work: Callable[[Connection], None], caplog: pytest.LogCaptureFixture
+    table: Database, work: Callable[[Tx], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def in_a_group(conn: Connection, payloads: Sequence[int]) -> list[int | Exception]:
-        work(conn)
+    def in_a_group(tx: Tx, payloads: Sequence[int]) -> list[int | Exception]:
+        work(tx)
         return list(payloads)
 
     caplog.set_level(logging.DEBUG)

@@ -8,16 +8,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from tests.contract.seeds import NOW, partner
 from tests.contract.test_retention import KEEP_ALL
-from tests.contract.work import claim_one, finish, look, submit, task_of
+from tests.contract.work import claim_one, finish, look, replay, submit, task_of
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.files import Bucket, open_bucket
 from webhookd.adapters.store.retention import Retention
 from webhookd.adapters.store.schema import file_usage, files
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.execution import End
@@ -70,12 +71,12 @@ async def keys(bucket: Bucket) -> set[str]:
 async def assert_usage_is_true(store: Store) -> None:
     """The maintained sums equal a full count."""
 
-    def read(conn: Connection) -> tuple[set[Any], set[Any]]:
+    def read(tx: Tx) -> tuple[set[Any], set[Any]]:
         counted = select(files.c.partner_id, func.count(), func.sum(files.c.size)).group_by(
             files.c.partner_id
         )
         kept = select(file_usage).where(file_usage.c.stored_files > 0)
-        return {tuple(row) for row in conn.execute(counted)}, {tuple(row) for row in conn.execute(kept)}
+        return {tuple(row) for row in tx.execute(counted)}, {tuple(row) for row in tx.execute(kept)}
 
     counted, kept = await store.db.read(read)
     assert counted == kept
@@ -165,7 +166,7 @@ async def test_what_a_function_attached_shows_with_the_end_and_is_replaced_by_a_
     assert (await look(store, task_id)).files == (linked,)
     assert await store.files.get(first.id, owner) == first
 
-    await store.tasks.replay(task_id, owner, NOW)
+    await replay(store, task_id, owner)
     assert (await look(store, task_id)).files == ()
     claimed = await claim_one(store)
     second = result_of(claimed, "a.pdf", size=7)

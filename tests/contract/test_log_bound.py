@@ -7,18 +7,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, insert
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
 
 from tests.services import until
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.tx import Tx
 
 notes = Table("notes", MetaData(), Column("id", Integer, primary_key=True), Column("note", Text))
 BOUND = 1024 * 1024
 
 
-def _write(conn: Connection, payloads: Sequence[int]) -> list[int | Exception]:
+def _write(tx: Tx, payloads: Sequence[int]) -> list[int | Exception]:
     for _ in payloads:
-        conn.execute(insert(notes), {"note": "x" * 100_000})
+        tx.execute(insert(notes), {"note": "x" * 100_000})
     return list(payloads)
 
 
@@ -30,11 +31,11 @@ async def test_log_is_cut_off_once_a_reader_from_outside_lets_go(
     path = tmp_path / "db"
     log = tmp_path / "db-wal"
     database = await Database.open(f"sqlite:///{path}")
-    await database.write(notes.create)
+    await database.write(lambda tx: notes.create(tx.conn))
 
     async def read_all_the_time() -> None:
         while True:
-            await database.read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM notes").scalar())
+            await database.read(lambda tx: tx.conn.exec_driver_sql("SELECT count(*) FROM notes").scalar())
 
     reading = asyncio.create_task(read_all_the_time())
     with closing(sqlite3.connect(path, isolation_level=None)) as outside:
@@ -46,12 +47,12 @@ async def test_log_is_cut_off_once_a_reader_from_outside_lets_go(
         outside.execute("ROLLBACK")
 
     async def small() -> bool:
-        await database.write(lambda conn: conn.execute(insert(notes), {"note": "x"}))
+        await database.write(lambda tx: tx.execute(insert(notes), {"note": "x"}))
         return log.stat().st_size <= BOUND
 
     await until(small, what="the log cut off")
     reading.cancel()
-    rows = await database.read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM notes").scalar())
+    rows = await database.read(lambda tx: tx.conn.exec_driver_sql("SELECT count(*) FROM notes").scalar())
     assert rows is not None
     assert rows > 60
     await database.close()

@@ -16,6 +16,7 @@ from webhookd.adapters.store import migrate as migrating
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import current_revision, migrate, newest_revision
 from webhookd.adapters.store.schema import metadata
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import SettingsError
 
 MIGRATE = """
@@ -25,14 +26,14 @@ print(asyncio.run(migrate(sys.argv[1])))
 """
 
 
-def _differences(conn: Connection) -> list[Any]:
-    context = MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True})
+def _differences(tx: Tx) -> list[Any]:
+    context = MigrationContext.configure(tx.conn, opts={"compare_type": True, "compare_server_default": True})
     return list(compare_metadata(context, metadata))
 
 
-def _shape(conn: Connection) -> dict[str, Any]:
+def _shape(tx: Tx) -> dict[str, Any]:
     """Everything the database says of itself: columns, keys, and indexes with their conditions."""
-    known = inspect(conn)
+    known = inspect(tx.conn)
     shape: dict[str, Any] = {}
     for table in sorted(known.get_table_names()):
         if table == "alembic_version":
@@ -68,7 +69,7 @@ async def test_a_migrated_database_is_exactly_a_freshly_made_one(
     """Autogenerate compares no index conditions, and the claims live by those."""
     if database.dialect == "sqlite":
         fresh = await Database.open(f"sqlite:///{tmp_path / 'fresh.db'}")
-        await fresh.write(metadata.create_all)
+        await fresh.write(lambda tx: metadata.create_all(tx.conn))
         made = await fresh.read(_shape)
         await fresh.close()
     else:
@@ -77,11 +78,11 @@ async def test_a_migrated_database_is_exactly_a_freshly_made_one(
     assert await database.read(_shape) == made
 
 
-def _made_beside(conn: Connection) -> dict[str, Any]:
-    conn.execute(text("CREATE SCHEMA beside"))
-    conn.execute(text("SET LOCAL search_path TO beside"))
-    metadata.create_all(conn)
-    return _shape(conn)
+def _made_beside(tx: Tx) -> dict[str, Any]:
+    tx.execute(text("CREATE SCHEMA beside"))
+    tx.execute(text("SET LOCAL search_path TO beside"))
+    metadata.create_all(tx.conn)
+    return _shape(tx)
 
 
 async def test_migrating_twice_changes_nothing(database_url: str) -> None:
@@ -108,7 +109,7 @@ async def test_a_database_of_a_newer_release_is_refused_and_left_alone(database_
     await migrate(database_url)
     database = await Database.open(database_url)
     newer = text("UPDATE alembic_version SET version_num = '9999_from_the_future'")
-    await database.write(lambda conn: conn.execute(newer))
+    await database.write(lambda tx: tx.execute(newer))
 
     with pytest.raises(SettingsError, match="9999_from_the_future") as caught:
         await migrate(database_url)
@@ -133,7 +134,7 @@ async def test_a_migration_that_fails_leaves_nothing_half_done(
     monkeypatch.undo()
 
     database = await Database.open(database_url)
-    assert await database.read(lambda conn: inspect(conn).get_table_names()) == []
+    assert await database.read(lambda tx: inspect(tx.conn).get_table_names()) == []
     await database.close()
     assert await migrate(database_url) == (None, newest_revision())
 

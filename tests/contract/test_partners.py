@@ -5,13 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from webhookd.adapters.entropy import new_api_key, new_id
 from webhookd.adapters.store import api_keys, audit, partners, secrets
 from webhookd.adapters.store.idempotency import Effect, KeyedRequest
 from webhookd.adapters.store.schema import idempotency
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.errors import Conflict, IdempotencyMismatch
 from webhookd.core.records import ApiKey, Limits, Page, Partner
@@ -121,9 +122,9 @@ async def test_keys_are_paged(store: Store) -> None:
 async def test_replaced_secret_signs_until_it_expires_and_is_never_prolonged(store: Store) -> None:
     partner = await added(store)
 
-    def rotate(conn: Connection, sealed: str, now_ms: int, overlap_ms: int) -> None:
-        secrets.expire_current(conn, partner.id, None, expires_ms=now_ms + overlap_ms)
-        secrets.add(conn, partner.id, None, scheme="v1", sealed=sealed, created_ms=now_ms)
+    def rotate(tx: Tx, sealed: str, now_ms: int, overlap_ms: int) -> None:
+        secrets.expire_current(tx, partner.id, None, expires_ms=now_ms + overlap_ms)
+        secrets.add(tx, partner.id, None, scheme="v1", sealed=sealed, created_ms=now_ms)
 
     async def live(now_ms: int) -> list[str]:
         found = await store.db.read(secrets.live, partner.id, [None], now_ms=now_ms)
@@ -140,10 +141,10 @@ async def test_replaced_secret_signs_until_it_expires_and_is_never_prolonged(sto
 async def test_secrets_of_one_scheme_are_replaced_alone(store: Store) -> None:
     partner = await added(store)
 
-    def write(conn: Connection) -> int:
-        secrets.add(conn, partner.id, None, scheme="v1", sealed="s1", created_ms=NOW)
-        secrets.add(conn, partner.id, None, scheme="v1a", sealed="s1a", created_ms=NOW)
-        return secrets.expire_current(conn, partner.id, None, expires_ms=NOW, scheme="v1a")
+    def write(tx: Tx) -> int:
+        secrets.add(tx, partner.id, None, scheme="v1", sealed="s1", created_ms=NOW)
+        secrets.add(tx, partner.id, None, scheme="v1a", sealed="s1a", created_ms=NOW)
+        return secrets.expire_current(tx, partner.id, None, expires_ms=NOW, scheme="v1a")
 
     assert await store.db.write(write) == 1
     left = await store.db.read(secrets.live, partner.id, [None, "ep_x"], now_ms=NOW)
@@ -159,7 +160,7 @@ def request_for(
 def answering(answer: bytes) -> Effect:
     """An effect that writes nothing."""
 
-    def effect(conn: Connection) -> bytes:
+    def effect(tx: Tx) -> bytes:
         return answer
 
     return effect
@@ -168,7 +169,7 @@ def answering(answer: bytes) -> Effect:
 async def test_effect_runs_once_a_key(store: Store) -> None:
     ran: list[int] = []
 
-    def effect(conn: Connection) -> bytes:
+    def effect(tx: Tx) -> bytes:
         ran.append(len(ran))
         return b"answer %d" % len(ran)
 
@@ -187,9 +188,9 @@ async def test_effect_runs_once_a_key(store: Store) -> None:
 
 
 async def test_concurrent_repeats_wait_for_the_first(store: Store) -> None:
-    def effect(conn: Connection) -> bytes:
+    def effect(tx: Tx) -> bytes:
         partner = partner_named("once")
-        partners.add_partner(conn, partner)
+        partners.add_partner(tx, partner)
         return partner.id.encode()
 
     kept = await asyncio.gather(*(store.idempotency.once(request_for(), effect) for _ in range(10)))
@@ -200,8 +201,8 @@ async def test_concurrent_repeats_wait_for_the_first(store: Store) -> None:
 async def test_effect_that_fails_leaves_neither_rows_nor_key(store: Store) -> None:
     partner = partner_named("undone")
 
-    def effect(conn: Connection) -> bytes:
-        partners.add_partner(conn, partner)
+    def effect(tx: Tx) -> bytes:
+        partners.add_partner(tx, partner)
         raise Conflict("No.")
 
     with pytest.raises(Conflict):
@@ -225,17 +226,17 @@ async def test_key_is_forgotten_when_its_time_is_over(store: Store) -> None:
 async def test_kept_answer_is_sealed(store: Store) -> None:
     await store.idempotency.once(request_for(), answering(b"planted-secret"))
 
-    def outcomes(conn: Connection) -> list[Any]:
-        return [row.outcome for row in conn.execute(select(idempotency))]
+    def outcomes(tx: Tx) -> list[Any]:
+        return [row.outcome for row in tx.execute(select(idempotency))]
 
     [outcome] = await store.db.read(outcomes)
     assert "planted" not in outcome
 
 
 async def test_audit_is_paged_newest_first_and_by_partner(store: Store) -> None:
-    def write(conn: Connection, partner_id: str | None, now_ms: int) -> None:
+    def write(tx: Tx, partner_id: str | None, now_ms: int) -> None:
         audit.add(
-            conn,
+            tx,
             actor="operator",
             action="partner.change",
             target="prt_x",

@@ -25,10 +25,11 @@ from sqlalchemy import (
 
 from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
 from tests.contract.sending import answer, turn
-from tests.contract.work import claim, claim_one, finish, submission_of, submit, task_of
+from tests.contract.work import cancel, claim, claim_one, finish, submission_of, submit, task_of
 from webhookd.adapters.store.deliveries import DeliveryFilter
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import Progress
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import DeliveryState, TaskState
@@ -64,11 +65,11 @@ async def _history(store: Store) -> str:
     return owner
 
 
-def _multiply(conn: Connection) -> None:
+def _multiply(tx: Tx) -> None:
     """Copy the one row of each big table HISTORY times."""
     numbers = Table("numbers", MetaData(), Column("i", Integer, primary_key=True))
-    numbers.create(conn)
-    conn.execute(insert(numbers), [{"i": i} for i in range(1, HISTORY + 1)])
+    numbers.create(tx.conn)
+    tx.execute(insert(numbers), [{"i": i} for i in range(1, HISTORY + 1)])
     changes: dict[str, dict[str, str]] = {
         "tasks": {"id": "'task_0' || i", "created_ms": "created_ms + i"},
         "task_bodies": {"task_id": "'task_0' || i"},
@@ -81,9 +82,9 @@ def _multiply(conn: Connection) -> None:
         table = metadata.tables[name]
         copied = [literal_column(changed[c.name]) if c.name in changed else c for c in table.columns]
         rows = select(*copied).select_from(table.join(numbers, text("true")))
-        conn.execute(insert(table).from_select([c.name for c in table.columns], rows))
-    conn.execute(text("UPDATE deliveries SET state = 'dead' WHERE id LIKE 'dlv_0%7'"))
-    conn.execute(text("UPDATE feeds SET last_seq = last_seq + 100000"))
+        tx.execute(insert(table).from_select([c.name for c in table.columns], rows))
+    tx.execute(text("UPDATE deliveries SET state = 'dead' WHERE id LIKE 'dlv_0%7'"))
+    tx.execute(text("UPDATE feeds SET last_seq = last_seq + 100000"))
 
 
 async def _statements(store: Store, work: Callable[[], Awaitable[object]]) -> Statements:
@@ -111,17 +112,17 @@ async def _statements(store: Store, work: Callable[[], Awaitable[object]]) -> St
     return seen
 
 
-def _scans(conn: Connection, statements: Statements) -> list[str]:
+def _scans(tx: Tx, statements: Statements) -> list[str]:
     """The plan lines that read a whole big table, with their statements."""
     found = []
-    if conn.dialect.name == "postgresql":
+    if tx.dialect == "postgresql":
         for statement, parameters in statements:
-            explained = conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+            explained = tx.conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
             plan = (orjson.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
             found += [f"{whole}\n   in {statement}" for whole in _whole_reads(plan)]
         return found
     for statement, parameters in statements:
-        for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
+        for row in tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
             line = str(row[3])
             words = line.replace("(", " ").split()
             # SCAN t USING a *partial* index reads only the rows under way; that is what they are for.
@@ -161,7 +162,7 @@ def _is_whole_index(words: list[str]) -> bool:
 async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> None:
     owner = await _history(store)
     await store.db.write(_multiply)
-    await store.db.write(lambda conn: conn.execute(text("ANALYZE")))
+    await store.db.write(lambda tx: tx.execute(text("ANALYZE")))
     await _reads_nothing_through(store, owner)
 
 
@@ -177,11 +178,11 @@ async def test_without_statistics_no_hot_statement_reads_a_table_through(store: 
         await store.db.write(_multiply)
     await _reads_nothing_through(store, owner)
     known = "SELECT count(*) FROM pg_stats WHERE tablename = 'tasks'"
-    assert await store.db.read(lambda conn: conn.execute(text(known)).scalar_one()) == 0
+    assert await store.db.read(lambda tx: tx.execute(text(known)).scalar_one()) == 0
 
 
-def _execute(conn: Connection, statement: str) -> None:
-    conn.execute(text(statement))
+def _execute(tx: Tx, statement: str) -> None:
+    tx.execute(text(statement))
 
 
 async def _reads_nothing_through(store: Store, owner: str) -> None:
@@ -198,7 +199,7 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
     await check("sweep.waiting", store.sweeps.waiting)
     await check("claim", lambda: claim(store, 2))
     await check("claim, idle", lambda: claim(store, 2, idle=True))
-    await check("cancel", lambda: store.tasks.cancel(new[0].id, owner, NOW))
+    await check("cancel", lambda: cancel(store, new[0].id, owner))
     await check("get", lambda: store.tasks.get(new[0].id, owner))
     await submit(store, task_of(owner, now_ms=NOW + 9))
     claimed = await claim_one(store)
@@ -242,7 +243,7 @@ async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_t
     target = await endpoint(store, owner)
     for number in range(200):
         await submit(store, task_of(owner, now_ms=NOW + number))
-    await store.db.write(lambda conn: conn.execute(text("ANALYZE")))
+    await store.db.write(lambda tx: tx.execute(text("ANALYZE")))
     claimed = await claim_one(store)
     await message_to(store, target)
     (delivery, *_) = (await turn(store, NOW)).deliveries
@@ -260,9 +261,9 @@ async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_t
     assert [plan for plan in plans if "_held" in plan] == []
 
 
-def _plans(conn: Connection, statements: Statements) -> list[str]:
-    explain = "EXPLAIN QUERY PLAN " if conn.dialect.name == "sqlite" else "EXPLAIN "
+def _plans(tx: Tx, statements: Statements) -> list[str]:
+    explain = "EXPLAIN QUERY PLAN " if tx.dialect == "sqlite" else "EXPLAIN "
     return [
-        "\n".join(str(row) for row in conn.exec_driver_sql(f"{explain}{statement}", parameters))
+        "\n".join(str(row) for row in tx.conn.exec_driver_sql(f"{explain}{statement}", parameters))
         for statement, parameters in statements
     ]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from tests.conftest import missing
 from tests.contract.seeds import NOW, SESSION, due, endpoint, partner
@@ -17,7 +17,8 @@ from tests.services import Databases, ServiceMissing
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.drivers.server import PLANNER
 from webhookd.adapters.store.migrate import migrate
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault, generate_key
 
 
@@ -42,7 +43,7 @@ def pooled_url(bouncer: PgBouncer, postgres: Databases) -> Iterator[str]:
 async def pooled(pooled_url: str) -> AsyncIterator[Store]:
     await migrate(pooled_url)
     database = await Database.open(pooled_url, writes_apart=True)
-    store = Store(database, Vault([generate_key()]), StoreOptions(session_id=SESSION))
+    store = Store(database, Vault([generate_key()]))
     await store.sessions.begin(
         session_id=SESSION, kind="tasks", host="test", pid=1, detail={}, now_ms=NOW, lease_until_ms=10 * NOW
     )
@@ -72,7 +73,7 @@ async def test_work_goes_its_whole_way_through_it(pooled: Store, pooled_url: str
 
     async def one(number: int) -> None:
         await pooled.tasks.submit(submission_of(task_of(owner, now_ms=NOW + number), key=f"k{number}"))
-        await other.read(lambda conn: conn.execute(text("SELECT count(*) FROM tasks")).scalar_one())
+        await other.read(lambda tx: tx.execute(text("SELECT count(*) FROM tasks")).scalar_one())
         await pooled.tasks.get("task_0", owner)
 
     await asyncio.gather(*(one(number) for number in range(60)))
@@ -94,14 +95,14 @@ async def test_every_transaction_plans_as_it_should_and_leaves_nothing_behind(
 ) -> None:
     names = ", ".join(f"current_setting('{name}')" for name in PLANNER)
 
-    def settings(conn: Connection) -> list[str]:
-        return list(conn.execute(text(f"SELECT {names}")).one())
+    def settings(tx: Tx) -> list[str]:
+        return list(tx.execute(text(f"SELECT {names}")).one())
 
     for work in (pooled.db.read(settings), pooled.db.write(settings)):
         assert await work == list(PLANNER.values())
 
-    def prepared(conn: Connection) -> Any:
-        return conn.execute(text("SELECT name FROM pg_prepared_statements")).all()
+    def prepared(tx: Tx) -> Any:
+        return tx.execute(text("SELECT name FROM pg_prepared_statements")).all()
 
     owner = await partner(pooled.db)
     await asyncio.gather(*(submit(pooled, task_of(owner)) for _ in range(5)))
@@ -114,7 +115,7 @@ async def test_a_role_that_plans_so_by_itself_is_not_told_again(pooled_url: str,
     for setting, value in PLANNER.items():
         postgres.execute(f'ALTER DATABASE "{name}" SET {setting} = {value}')
     database = await Database.open(pooled_url)
-    await database.read(lambda conn: conn.execute(text("SELECT 1")))
+    await database.read(lambda tx: tx.execute(text("SELECT 1")))
     driver: Any = database._driver
     assert not driver._readers.sync_engine.dispatch.begin
     await database.close()

@@ -1,7 +1,6 @@
 """Replays of many dead letters: what they match, their pace, and that two processes are as good as one."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from tests.contract.seeds import (
     EXHAUSTED,
     NOW,
+    Woken,
     answered,
     dead_delivery,
     due,
@@ -22,35 +22,16 @@ from webhookd.adapters.store.store import Store
 from webhookd.core import ids
 from webhookd.core.errors import Conflict
 from webhookd.core.execution import End
-from webhookd.core.records import Page, TaskSignal
+from webhookd.core.records import Page
 from webhookd.core.replay import DeadLetterFilter, Replay, ReplayState, allowance
 from webhookd.flows.replay import ReplayFlow
 
 LATER = NOW + 60_000
 
 
-class Heard:
-    """A bell and an announcer that note what they were told."""
-
-    def __init__(self) -> None:
-        self.rung: list[str] = []
-        self.told: list[TaskSignal] = []
-
-    def ring(self, queue: str) -> None:
-        self.rung.append(queue)
-
-    def publish(self, changes: Sequence[TaskSignal]) -> None:
-        self.told += changes
-
-
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def flow(store: Store, heard: Heard) -> ReplayFlow:
-    return ReplayFlow(store.replays, bell=heard, signals=heard)
+def flow(store: Store) -> ReplayFlow:
+    return ReplayFlow(store.replays)
 
 
 async def asked(store: Store, partner_id: str | None = None, **settings: object) -> Replay:
@@ -93,7 +74,7 @@ async def test_a_dry_run_counts_and_changes_nothing(store: Store, flow: ReplayFl
 
 
 async def test_a_replay_puts_deliveries_and_tasks_back_to_work_and_wakes_their_workers(
-    store: Store, flow: ReplayFlow, heard: Heard
+    store: Store, flow: ReplayFlow, woken: Woken
 ) -> None:
     owner = await partner(store.db)
     target = await endpoint(store, owner, events=("task.succeeded",))
@@ -102,6 +83,7 @@ async def test_a_replay_puts_deliveries_and_tasks_back_to_work_and_wakes_their_w
 
     replay = await asked(store, owner)
     assert (replay.matched, replay.state) == (2, ReplayState.RUNNING)
+    woken.forget()
     assert await flow.step(LATER + 1_000) == 2
 
     done = await store.replays.get(replay.id, owner)
@@ -109,8 +91,8 @@ async def test_a_replay_puts_deliveries_and_tasks_back_to_work_and_wakes_their_w
     assert (done.state, done.replayed, done.finished_ms) == (ReplayState.DONE, 2, LATER + 1_000)
     assert await letters(store) == []
     assert [d.id for d in await due(store, LATER + 1_000)] == [delivery_id]
-    assert sorted(heard.rung) == ["default", "deliver"]
-    assert [signal.task_id for signal in heard.told] == [task_id]
+    assert sorted(woken.rung) == ["default", "deliver"]
+    assert [signal.task_id for signal in woken.told] == [task_id]
 
 
 async def test_a_replay_keeps_to_its_filter_and_its_partner(store: Store, flow: ReplayFlow) -> None:
@@ -200,16 +182,14 @@ async def test_a_finished_replay_cannot_be_cancelled_and_a_foreign_one_is_unknow
     assert (await store.replays.page("prt_owner", Page()))[0] == [replay]
 
 
-async def test_two_processes_on_one_replay_replay_each_letter_once(
-    store: Store, flow: ReplayFlow, heard: Heard
-) -> None:
+async def test_two_processes_on_one_replay_replay_each_letter_once(store: Store, flow: ReplayFlow) -> None:
     owner = await partner(store.db)
     for _ in range(4):
         target = await endpoint(store, owner)
         for n in range(8):
             await dead_delivery(store, target, now_ms=NOW + n)
     replay = await asked(store, rate_per_second=1000.0)
-    twin = ReplayFlow(store.replays, bell=heard, signals=heard)
+    twin = ReplayFlow(store.replays)
 
     counts = [0, 0]
     for ms in range(0, 200, 10):

@@ -1,7 +1,6 @@
 """Retention: what is past its time goes, with all that belongs to it, and nothing else."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from sqlalchemy import Table, func, select
@@ -22,6 +21,7 @@ from webhookd.adapters.store import audit, retention, schema, secrets
 from webhookd.adapters.store.dead_letters import discard_dead_letter
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
@@ -47,9 +47,7 @@ async def run(store: Store, kept: RetentionPolicy, now_ms: int = LATER) -> None:
 
 
 async def count(store: Store, table: Table) -> int:
-    return await store.db.read(
-        lambda conn: conn.execute(select(func.count()).select_from(table)).scalar_one()
-    )
+    return await store.db.read(lambda tx: tx.execute(select(func.count()).select_from(table)).scalar_one())
 
 
 async def delivered_task(store: Store, partner_id: str, now_ms: int = NOW) -> str:
@@ -178,11 +176,11 @@ async def test_messages_without_a_task_go_with_their_deliveries(store: Store) ->
 async def test_audit_entries_and_keys_of_idempotency_go_by_their_age(store: Store) -> None:
     owner = await partner(store.db)
 
-    def write(conn: Any) -> None:
+    def write(tx: Tx) -> None:
         for age_days in (1, 3):
             at_ms = LATER - age_days * DAY
-            audit.add(conn, actor="key_x", action="a.b", target="t", partner_id=owner, now_ms=at_ms)
-            conn.execute(
+            audit.add(tx, actor="key_x", action="a.b", target="t", partner_id=owner, now_ms=at_ms)
+            tx.execute(
                 schema.idempotency.insert(),
                 {
                     "partner_id": owner,
@@ -198,17 +196,17 @@ async def test_audit_entries_and_keys_of_idempotency_go_by_their_age(store: Stor
     await run(store, policy(audit_ms=2 * DAY, idempotency_ms=2 * DAY))
 
     assert await count(store, schema.audit) == 1
-    left = await store.db.read(lambda conn: conn.execute(select(schema.idempotency.c.key)).scalar_one())
+    left = await store.db.read(lambda tx: tx.execute(select(schema.idempotency.c.key)).scalar_one())
     assert left == "k1"
 
 
 async def test_secrets_go_when_their_overlap_is_over(store: Store) -> None:
     target = await endpoint(store, await partner(store.db))
 
-    def write(conn: Any) -> None:
-        secrets.add(conn, target.partner_id, target.id, scheme="v1", sealed="old", created_ms=NOW)
-        secrets.expire_current(conn, target.partner_id, target.id, expires_ms=NOW + DAY)
-        secrets.add(conn, target.partner_id, target.id, scheme="v1", sealed="new", created_ms=NOW)
+    def write(tx: Tx) -> None:
+        secrets.add(tx, target.partner_id, target.id, scheme="v1", sealed="old", created_ms=NOW)
+        secrets.expire_current(tx, target.partner_id, target.id, expires_ms=NOW + DAY)
+        secrets.add(tx, target.partner_id, target.id, scheme="v1", sealed="new", created_ms=NOW)
 
     await store.db.write(write)
 
@@ -240,10 +238,10 @@ async def test_the_id_of_a_time_comes_before_every_id_made_then(store: Store) ->
 async def test_replays_that_are_over_go_by_their_age_and_those_under_way_stay(store: Store) -> None:
     owner = await partner(store.db)
 
-    def write(conn: Any) -> None:
+    def write(tx: Tx) -> None:
         for age_days, state in ((1, "done"), (3, "done"), (3, "cancelled"), (3, "running")):
             at_ms = LATER - age_days * DAY
-            conn.execute(
+            tx.execute(
                 schema.replays.insert(),
                 {
                     "id": new_id(ids.REPLAY, at_ms),
@@ -264,5 +262,5 @@ async def test_replays_that_are_over_go_by_their_age_and_those_under_way_stay(st
     await run(store, KEEP_ALL)
     assert await count(store, schema.replays) == 4
     await run(store, policy(replays_ms=2 * DAY))
-    left = await store.db.read(lambda conn: conn.execute(select(schema.replays.c.state)).scalars().all())
+    left = await store.db.read(lambda tx: tx.execute(select(schema.replays.c.state)).scalars().all())
     assert sorted(left) == ["done", "running"]

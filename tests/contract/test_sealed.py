@@ -14,7 +14,8 @@ from webhookd.adapters.store.idempotency import Idempotency, KeyedRequest
 from webhookd.adapters.store.schema import endpoints, idempotency
 from webhookd.adapters.store.schema import secrets as secrets_table
 from webhookd.adapters.store.sealed import KeyUse, Resealing, Step, sealed_key_ids
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy, Tx
 from webhookd.adapters.vault import Vault, generate_key, key_id
 
 DAY = 86_400_000
@@ -28,7 +29,7 @@ async def add_secret(database: Database, owner: str, vault: Vault, plain: str, *
     """The id of a signing secret of the partner."""
     sealed_text = vault.seal(plain.encode(), partner=owner, endpoint=None, field=secrets.SECRET_FIELD)
     row = {"scheme": "v1", "sealed": sealed_text, "created_ms": NOW, **row}
-    added = await database.write(lambda conn: secrets.add(conn, owner, None, **row))
+    added = await database.write(lambda tx: secrets.add(tx, owner, None, **row))
     return added.id
 
 
@@ -51,11 +52,11 @@ async def keep_answer(
 async def texts(database: Database) -> dict[str, str]:
     """Every sealed text by whose it is, as it stands in the database."""
 
-    def read(conn: Connection) -> dict[str, str]:
-        found = {row.id: row.sealed for row in conn.execute(select(secrets_table))}
+    def read(tx: Tx) -> dict[str, str]:
+        found = {row.id: row.sealed for row in tx.execute(select(secrets_table))}
         with_headers = select(endpoints).where(endpoints.c.headers_sealed.is_not(None))
-        found |= {row.id: row.headers_sealed for row in conn.execute(with_headers)}
-        return found | {row.key: row.outcome for row in conn.execute(select(idempotency))}
+        found |= {row.id: row.headers_sealed for row in tx.execute(with_headers)}
+        return found | {row.key: row.outcome for row in tx.execute(select(idempotency))}
 
     return await database.read(read)
 
@@ -111,7 +112,7 @@ async def test_what_the_newest_key_has_sealed_is_left_as_it_is(database: Databas
 
 async def test_submissions_with_a_key_hold_no_seal_and_are_left_alone(store: Store) -> None:
     await store.db.write(
-        lambda conn: conn.execute(
+        lambda tx: tx.execute(
             idempotency.insert(),
             {
                 "partner_id": "prt_1",
@@ -176,9 +177,9 @@ async def test_a_row_changed_meanwhile_keeps_the_change(
 
     async def change() -> None:
         await database.write(
-            lambda conn: conn.execute(table.update().where(table.c.id == changed_id).values(sealed=fresh))
+            lambda tx: tx.execute(table.update().where(table.c.id == changed_id).values(sealed=fresh))
         )
-        await database.write(lambda conn: conn.execute(table.delete().where(table.c.id == gone_id)))
+        await database.write(lambda tx: tx.execute(table.delete().where(table.c.id == gone_id)))
 
     async def read_and_change(work: Any, *arguments: Any) -> Any:
         rows = await Database.read(database, work, *arguments)
@@ -228,12 +229,12 @@ async def test_rows_that_do_not_open_are_named_left_as_they_are_and_stop_nothing
     assert after == before
 
 
-def _damage(conn: Connection, secret_id: str) -> None:
+def _damage(tx: Tx, secret_id: str) -> None:
     table = secrets_table
-    text: str = conn.execute(select(table.c.sealed).where(table.c.id == secret_id)).scalar_one()
+    text: str = tx.execute(select(table.c.sealed).where(table.c.id == secret_id)).scalar_one()
     at = text.rindex(".") + 1
     swapped = text[:at] + text[at : at + 20].swapcase() + text[at + 20 :]
-    conn.execute(table.update().where(table.c.id == secret_id).values(sealed=swapped))
+    tx.execute(table.update().where(table.c.id == secret_id).values(sealed=swapped))
 
 
 async def test_forgotten_answers_need_no_key_and_the_others_tell_until_when(database: Database) -> None:
@@ -258,12 +259,12 @@ async def test_a_start_without_the_key_of_a_kept_answer_is_refused_until_it_is_f
     database: Database,
 ) -> None:
     owner = await partner(database)
-    at_ms = Store(database, AFTER, StoreOptions(session_id="ses_x")).clock.now_ms()
+    at_ms = Store(database, AFTER).clock.now_ms()
     await keep_answer(database, owner, BEFORE, "k-1", "x", now_ms=at_ms - 60_000)
 
     async def needed(keep_ms: int) -> set[str]:
-        options = StoreOptions(session_id="ses_x", idempotency_keep_ms=keep_ms)
-        return await Store(database, AFTER, options).keys_in_use()
+        database.policy = Policy(idempotency_keep_ms=keep_ms)
+        return await Store(database, AFTER).keys_in_use()
 
     assert await needed(DAY) == {OLD_ID}
     assert await needed(30_000) == set()
@@ -282,25 +283,25 @@ async def test_keys_in_use_are_found_without_reading_the_answers(database: Datab
         }
         for number in range(4_000)
     ]
-    await database.write(lambda conn: conn.execute(idempotency.insert(), rows))
-    await database.write(lambda conn: conn.exec_driver_sql("ANALYZE"))
+    await database.write(lambda tx: tx.execute(idempotency.insert(), rows))
+    await database.write(lambda tx: tx.conn.exec_driver_sql("ANALYZE"))
 
     assert await in_use(database) == {OLD_ID, NEW_ID}
     assert await database.read(_whole_scans) == []
 
 
-def _whole_scans(conn: Connection) -> list[str]:
+def _whole_scans(tx: Tx) -> list[str]:
     """The lines of the plans of `sealed_key_ids` that read all of the answers."""
     sent: list[tuple[str, Any]] = []
 
     def note(_conn: Connection, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
         sent.append((statement, parameters))
 
-    event.listen(conn, "before_cursor_execute", note)
-    sealed_key_ids(conn, answers_since_ms=NOW)
-    event.remove(conn, "before_cursor_execute", note)
+    event.listen(tx.conn, "before_cursor_execute", note)
+    sealed_key_ids(tx, answers_since_ms=NOW)
+    event.remove(tx.conn, "before_cursor_execute", note)
     asked = [one for one in sent if "idempotency" in one[0]]
     assert len(asked) == 5, "the first key, and of each of two: its latest answer and the next key"
-    explain = "EXPLAIN QUERY PLAN " if conn.dialect.name == "sqlite" else "EXPLAIN "
-    plans = [str(row) for one, given in asked for row in conn.exec_driver_sql(explain + one, given)]
+    explain = "EXPLAIN QUERY PLAN " if tx.dialect == "sqlite" else "EXPLAIN "
+    plans = [str(row) for one, given in asked for row in tx.conn.exec_driver_sql(explain + one, given)]
     return [line for line in plans if ("SCAN" in line and "INDEX" not in line) or "Seq Scan" in line]

@@ -23,23 +23,25 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Select, select
 
 from tests.contract.seeds import NOW, endpoint, partner
 from tests.contract.sending import PAUSE_MS, answer, assert_in_flight_is_true, turn
 from tests.contract.work import (
     assert_counters_are_true,
+    cancel,
     claim,
     finish,
+    replay,
     session,
     submission_of,
     task_of,
 )
 from tests.services import Databases
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.deliveries import cancel_delivery, replay_delivery
 from webhookd.adapters.store.schema import deliveries, messages, tasks
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy, Tx
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.dispatch import DueDelivery, Handed
 from webhookd.core.execution import End
@@ -82,7 +84,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self.run(self._open(new_database()))
 
     async def _open(self, url: str) -> Store:
-        return Store(await Database.open(url), Vault([generate_key()]), StoreOptions(session_id="ses_shard"))
+        return await Store.open(url, Vault([generate_key()]), Policy(session_id="ses_shard"))
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         return self.runner.run(work)
@@ -217,7 +219,7 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel_task(self, which: int) -> None:
         task_id = sorted(self.accepted)[which % len(self.accepted)]
         before = self.run(self.store.tasks.get(task_id, None))
-        cancelled = self.run(self.store.tasks.cancel(task_id, None, self.now_ms))
+        cancelled = self.run(cancel(self.store, task_id, now_ms=self.now_ms))
         assert before is not None
         assert cancelled is not None
         assert cancelled.was_done == before.done
@@ -228,8 +230,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(which=Pick)
     def replay_task(self, which: int) -> None:
         task_id = sorted(self.accepted)[which % len(self.accepted)]
-        first = self.run(self.store.tasks.replay(task_id, None, self.now_ms))
-        again = self.run(self.store.tasks.replay(task_id, None, self.now_ms))
+        first = self.run(replay(self.store, task_id, now_ms=self.now_ms))
+        again = self.run(replay(self.store, task_id, now_ms=self.now_ms))
         assert again is None, "I10: while it waits, a repeat is no second replay"
         assert first is None or first.state is TaskState.QUEUED
 
@@ -281,7 +283,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(which=Pick, again=st.booleans())
     def change_delivery(self, which: int, again: bool) -> None:
-        known = self.run(self.store.db.read(lambda conn: conn.execute(select(deliveries)).all()))
+        known = self.run(self.store.db.read(lambda tx: tx.execute(select(deliveries)).all()))
         if not known:
             return
         row = sorted(known, key=lambda row: row.id)[which % len(known)]
@@ -314,7 +316,7 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.hits:
             return
         wanted = select(deliveries.c.id, deliveries.c.attempts).where(deliveries.c.id.in_(list(self.hits)))
-        rows = self.run(self.store.db.read(lambda conn: conn.execute(wanted).all()))
+        rows = self.run(self.store.db.read(lambda tx: tx.execute(wanted).all()))
         assert all(self.hits[row.id] <= row.attempts for row in rows), "I4"
 
     @invariant()
@@ -364,14 +366,14 @@ class StoreMachine(RuleBasedStateMachine):
         states = {task.id: task.state for task in await self.store.tasks.get_many(self.accepted)}
         assert set(states) == set(self.accepted), "I1"
         assert set(states.values()) <= TASK_DONE, "I2: every task ends"
-        rows = await self.store.db.read(lambda conn: conn.execute(select(deliveries)).all())
+        rows = await self.store.db.read(lambda tx: tx.execute(select(deliveries)).all())
         for row in rows:
             assert row.session_id is None, "I2: nothing is left under way"
             assert row.state in {*ENDED, DeliveryState.PARKED.value}, f"I2: {row.id} is {row.state}"
             assert row.state != "delivered" or row.id in self.good, "I3: delivered means received"
             assert self.hits[row.id] <= row.attempts, "I4"
         held = select(tasks.c.id).where(tasks.c.session_id.is_not(None))
-        assert not await self.store.db.read(lambda conn: conn.execute(held).all())
+        assert not await self.store.db.read(lambda tx: tx.execute(held).all())
         for owner in self.owners:
             wanted = select(messages.c.seq).where(messages.c.partner_id == owner).order_by(messages.c.seq)
             feed = await self.store.db.read(_numbers, wanted)
@@ -380,8 +382,8 @@ class StoreMachine(RuleBasedStateMachine):
         await assert_in_flight_is_true(self.store)
 
 
-def _numbers(conn: Connection, wanted: Select[int]) -> list[int]:
-    return list(conn.execute(wanted).scalars())
+def _numbers(tx: Tx, wanted: Select[int]) -> list[int]:
+    return list(tx.execute(wanted).scalars())
 
 
 def _check(new_database: Callable[[], str], *, examples: int) -> None:

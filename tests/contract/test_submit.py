@@ -16,9 +16,9 @@ from tests.contract.work import (
     submit,
     task_of,
 )
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.idempotency import KeyedRequest
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.errors import IdempotencyMismatch
 from webhookd.core.model import Priority, TaskState
@@ -29,9 +29,7 @@ DAY = 86_400_000
 @pytest.fixture
 async def other_process(store: Store, migrated_url: str) -> AsyncIterator[Store]:
     """The same database, as a second process sees it."""
-    opened = Store(
-        await Database.open(migrated_url), Vault([generate_key()]), StoreOptions(session_id="ses_other")
-    )
+    opened = await Store.open(migrated_url, Vault([generate_key()]), Policy(session_id="ses_other"))
     yield opened
     await opened.close()
 

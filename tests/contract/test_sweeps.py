@@ -10,6 +10,7 @@ from tests.contract.seeds import NOW, SESSION, answered, due, endpoint, message_
 from tests.contract.work import (
     FAR,
     assert_counters_are_true,
+    cancel,
     claim,
     claim_one,
     deliveries_of,
@@ -18,15 +19,16 @@ from tests.contract.work import (
     kept_depths,
     limit,
     look,
+    replay,
     session,
     submit,
     task_of,
 )
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.lanes.claims import UNDER_WAY_MOST_MS
 from webhookd.adapters.store.schema import depths, lanes
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.taking_back import OVERDUE_MS
+from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
@@ -48,7 +50,7 @@ async def _crash(store: Store, *, now_ms: int = NOW, by: str = SESSION) -> Any:
 
 
 async def _lane(store: Store, lane_id: str) -> Any:
-    return await store.db.read(lambda conn: conn.execute(select(lanes).where(lanes.c.id == lane_id)).one())
+    return await store.db.read(lambda tx: tx.execute(select(lanes).where(lanes.c.id == lane_id)).one())
 
 
 async def test_a_crash_alone_uses_up_an_attempt_until_the_task_is_a_dead_letter(store: Store) -> None:
@@ -135,7 +137,7 @@ async def test_a_task_cancelled_before_its_worker_crashed_is_cancelled(store: St
     owner = await partner(store.db)
     (task_id,) = await submit(store, task_of(owner))
     await claim_one(store)
-    await store.tasks.cancel(task_id, owner, NOW)
+    await cancel(store, task_id, owner)
 
     await _crash(store)
 
@@ -303,7 +305,7 @@ async def test_a_wrong_in_flight_count_is_healed(store: Store) -> None:
     for _ in range(3):
         await message_to(store, target)
     assert len(await due(store, NOW)) == 2
-    await store.db.write(lambda conn: conn.execute(update(lanes).values(in_flight=7)))
+    await store.db.write(lambda tx: tx.execute(update(lanes).values(in_flight=7)))
 
     await store.sweeps.heal(NOW)
 
@@ -314,9 +316,7 @@ async def test_the_counters_of_ended_processes_are_folded_without_a_loss(
     store: Store, migrated_url: str
 ) -> None:
     owner = await partner(store.db)
-    ended = Store(
-        await Database.open(migrated_url), Vault([generate_key()]), StoreOptions(session_id="ses_ended")
-    )
+    ended = await Store.open(migrated_url, Vault([generate_key()]), Policy(session_id="ses_ended"))
     await submit(ended, *(task_of(owner, queue=q) for q in ("a", "b", "b")))
     await submit(store, task_of(owner, queue="b"))
     await claim(ended, queue="b", free=1)
@@ -326,7 +326,7 @@ async def test_the_counters_of_ended_processes_are_folded_without_a_loss(
     await asyncio.gather(store.sweeps.heal(NOW), submit(store, task_of(owner, queue="c")))
     await store.sweeps.heal(NOW)
 
-    shards = set(await store.db.read(lambda conn: conn.execute(select(depths.c.shard)).scalars()))
+    shards = set(await store.db.read(lambda tx: tx.execute(select(depths.c.shard)).scalars()))
     assert shards <= {"", SESSION}
     assert {q: d for q, d in (await kept_depths(store)).items() if q != "c"} == before
     await assert_counters_are_true(store)
@@ -355,8 +355,8 @@ async def test_counters_stay_true_through_anything(store: Store) -> None:
         held.clear()
         await _crash(store, now_ms=now_ms)
 
-    async def cancel() -> None:
-        await store.tasks.cancel(dice.choice(known), None, now_ms)
+    async def cancel_one() -> None:
+        await cancel(store, dice.choice(known), now_ms=now_ms)
 
     async def end() -> None:
         if held:
@@ -387,13 +387,13 @@ async def test_counters_stay_true_through_anything(store: Store) -> None:
         await store.sweeps.expire(now_ms)
         await store.sweeps.heal(now_ms)
 
-    async def replay() -> None:
-        await store.tasks.replay(dice.choice(known), None, now_ms)
+    async def replay_one() -> None:
+        await replay(store, dice.choice(known), now_ms=now_ms)
 
     known: list[str] = []
     await add()
     for _ in range(120):
         now_ms += dice.randrange(100)
-        await dice.choice((add, add, start, start, end, end, cancel, crash, repair, replay))()
+        await dice.choice((add, add, start, start, end, end, cancel_one, crash, repair, replay_one))()
 
     await assert_counters_are_true(store)

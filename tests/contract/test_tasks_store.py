@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.contract.seeds import NOW, SESSION, endpoint, partner
-from tests.contract.work import claim, claim_one, finish, look, submit, task_of
+from tests.contract.work import cancel, claim, claim_one, finish, look, replay, submit, task_of
 from webhookd.adapters.store.store import Store
 from webhookd.core.execution import End
 from webhookd.core.listing import TaskFilter
@@ -17,8 +17,8 @@ async def test_a_foreign_task_is_like_an_unknown_one(store: Store) -> None:
 
     assert await store.tasks.get(task_id, "prt_other") is None
     assert await store.tasks.get("task_unheard_of", owner) is None
-    assert await store.tasks.cancel(task_id, "prt_other", NOW) is None
-    assert await store.tasks.replay(task_id, "prt_other", NOW) is None
+    assert await cancel(store, task_id, "prt_other") is None
+    assert await replay(store, task_id, "prt_other") is None
     assert (await store.tasks.page("prt_other", TaskFilter(), Page()))[0] == []
     assert (await look(store, task_id)).state is TaskState.QUEUED
 
@@ -88,11 +88,11 @@ async def test_versions_grow_with_every_change(store: Store) -> None:
     seen = [await version()]
     task = await claim_one(store)
     seen.append(await version())
-    await store.tasks.cancel(task_id, owner, NOW)
+    await cancel(store, task_id, owner)
     seen.append(await version())
     await finish(store, task, End.FAILED)
     seen.append(await version())
-    await store.tasks.replay(task_id, owner, NOW)
+    await replay(store, task_id, owner)
     seen.append(await version())
 
     assert seen == sorted(set(seen))
@@ -116,7 +116,7 @@ async def test_only_a_process_s_own_tasks_are_told_to_stop(store: Store) -> None
     await submit(store, *(task_of(owner) for _ in range(3)))
     running = (await claim(store, 2)).tasks
     for task in running[:1]:
-        await store.tasks.cancel(task.id, owner, NOW)
+        await cancel(store, task.id, owner)
 
     assert await store.tasks.cancel_requests(SESSION) == [running[0].id]
     assert await store.tasks.cancel_requests("ses_other") == []
@@ -128,10 +128,10 @@ async def test_a_replayed_task_no_longer_expires_nor_remembers_its_cancelling(st
     owner = await partner(store.db)
     (task_id,) = await submit(store, task_of(owner, expires_ms=NOW + 5))
     task = await claim_one(store)
-    await store.tasks.cancel(task_id, owner, NOW)
+    await cancel(store, task_id, owner)
     await finish(store, task, End.FAILED)
 
-    replayed = await store.tasks.replay(task_id, owner, NOW + 10)
+    replayed = await replay(store, task_id, owner, now_ms=NOW + 10)
 
     assert replayed is not None
     assert (replayed.expires_ms, replayed.cancel_requested, replayed.started_ms) == (None, False, None)

@@ -4,12 +4,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
-from tests.contract.seeds import NOW, SESSION
+from tests.contract.seeds import NOW, SESSION, at
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.schema import deliveries, messages, tasks
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tasks import Cancelled, cancel_task, replay_task
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.execution import Claim, ClaimTasks, End, Recorded, TaskEnd, TypeLimit
 from webhookd.core.model import Priority, TaskState
@@ -128,15 +130,31 @@ async def look(store: Store, task_id: str) -> Task:
     return task
 
 
-def counted_depths(conn: Connection) -> dict[str, dict[str, int]]:
+async def cancel(
+    store: Store, task_id: str, partner_id: str | None = None, *, now_ms: int = NOW
+) -> Cancelled | None:
+    """What an owner who cancels gets."""
+    at(store, now_ms)
+    return await store.write(cancel_task, task_id, partner_id)
+
+
+async def replay(
+    store: Store, task_id: str, partner_id: str | None = None, *, now_ms: int = NOW
+) -> Task | None:
+    """What an owner who replays gets."""
+    at(store, now_ms)
+    return await store.write(replay_task, task_id, partner_id)
+
+
+def counted_depths(tx: Tx) -> dict[str, dict[str, int]]:
     """What the counters of each queue ought to say, by counting every row."""
     seen: dict[str, Counter[str]] = {}
-    rows = conn.execute(
+    rows = tx.execute(
         select(tasks.c.queue, tasks.c.state, func.count().label("n")).group_by("queue", "state")
     )
-    for queue, state, n in rows:
-        open_state = state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
-        seen.setdefault(queue, Counter())[state if open_state else "finished"] += n
+    for row in rows:
+        open_state = row.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
+        seen.setdefault(row.queue, Counter())[row.state if open_state else "finished"] += row.n
     names = ("scheduled", "queued", "running", "finished")
     return {queue: {name: counts[name] for name in names} for queue, counts in seen.items()}
 
@@ -162,9 +180,9 @@ async def assert_counters_are_true(store: Store) -> None:
 async def events_of(store: Store, task_id: str) -> list[str]:
     """The events announced for a task, in feed order."""
 
-    def read(conn: Connection) -> list[str]:
+    def read(tx: Tx) -> list[str]:
         found = select(messages.c.event).where(messages.c.task_id == task_id).order_by(messages.c.seq)
-        return list(conn.execute(found).scalars())
+        return list(tx.execute(found).scalars())
 
     return await store.db.read(read)
 
@@ -172,8 +190,8 @@ async def events_of(store: Store, task_id: str) -> list[str]:
 async def deliveries_of(store: Store, task_id: str) -> list[Any]:
     """The rows of a task's deliveries, oldest first."""
 
-    def read(conn: Connection) -> list[Any]:
+    def read(tx: Tx) -> list[Any]:
         found = select(deliveries).where(deliveries.c.task_id == task_id).order_by(deliveries.c.id)
-        return list(conn.execute(found))
+        return list(tx.execute(found))
 
     return await store.db.read(read)

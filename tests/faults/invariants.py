@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Row, case, func, select
 
 from tests.contract.work import counted_depths
 from tests.faults.installation import Installation
@@ -33,6 +33,7 @@ from webhookd.adapters.store.schema import (
     task_bodies,
     tasks,
 )
+from webhookd.adapters.store.tx import Tx
 from webhookd.cli.receiver import Hit
 from webhookd.core.errors import WebhookdError
 from webhookd.core.model import TASK_DONE
@@ -100,24 +101,24 @@ class _Records:
     partners_tasks: int
 
 
-def _records(conn: Connection, ids: set[str]) -> _Records:
+def _records(tx: Tx, ids: set[str]) -> _Records:
     """Everything of the partners whose tasks these are."""
-    mine = conn.execute(select(tasks).where(tasks.c.id.in_(ids))).all()
+    mine = tx.execute(select(tasks).where(tasks.c.id.in_(ids))).all()
     partners = {row.partner_id for row in mine}
-    all_tasks = conn.execute(select(func.count()).select_from(tasks).where(tasks.c.partner_id.in_(partners)))
-    rows = conn.execute(select(deliveries).where(deliveries.c.partner_id.in_(partners))).all()
+    all_tasks = tx.execute(select(func.count()).select_from(tasks).where(tasks.c.partner_id.in_(partners)))
+    rows = tx.execute(select(deliveries).where(deliveries.c.partner_id.in_(partners))).all()
     resent = case((attempts.c.resent, 1))
-    logged = conn.execute(
+    logged = tx.execute(
         select(attempts.c.delivery_id, func.count().label("n"), func.count(resent).label("resent"))
         .where(attempts.c.delivery_id.in_([row.id for row in rows]))
         .group_by(attempts.c.delivery_id)
     ).all()
-    bodies = conn.execute(select(func.count()).select_from(task_bodies).where(task_bodies.c.task_id.in_(ids)))
+    bodies = tx.execute(select(func.count()).select_from(task_bodies).where(task_bodies.c.task_id.in_(ids)))
     return _Records(
         tasks=mine,
         bodies=bodies.scalar_one(),
-        runs=conn.execute(select(runs).where(runs.c.task_id.in_(ids))).all(),
-        messages=conn.execute(select(messages).where(messages.c.partner_id.in_(partners))).all(),
+        runs=tx.execute(select(runs).where(runs.c.task_id.in_(ids))).all(),
+        messages=tx.execute(select(messages).where(messages.c.partner_id.in_(partners))).all(),
         deliveries=rows,
         attempts=Counter({row.delivery_id: row.n for row in logged}),
         resent=Counter({row.delivery_id: row.resent for row in logged}),
@@ -161,9 +162,9 @@ def _check_hits(found: _Records, hits: Sequence[Hit]) -> Counter[str]:
     return taken
 
 
-def _kept_depths(conn: Connection) -> dict[str, dict[str, int]]:
+def _kept_depths(tx: Tx) -> dict[str, dict[str, int]]:
     names = ("scheduled", "queued", "running", "finished")
-    kept = {depth.queue: {name: getattr(depth, name) for name in names} for depth in read_depths(conn)}
+    kept = {depth.queue: {name: getattr(depth, name) for name in names} for depth in read_depths(tx)}
     return {queue: counts for queue, counts in kept.items() if any(counts.values())}
 
 
@@ -177,11 +178,11 @@ async def _whats_left(installation: Installation) -> str:
         return error.detail
 
 
-def _left(conn: Connection, now_ms: int) -> str:
+def _left(tx: Tx, now_ms: int) -> str:
     """Return what is not over yet, in words; empty where all is."""
 
     def count(*conditions: Any) -> int:
-        return int(conn.execute(select(func.count()).where(*conditions)).scalar_one())
+        return int(tx.execute(select(func.count()).where(*conditions)).scalar_one())
 
     left = {
         "open tasks": count(tasks.c.state.not_in(TASK_DONE)),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from tests.faults.installation import Installation, Up
 from tests.faults.invariants import looking_into, settled
@@ -17,6 +17,7 @@ from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
 from webhookd.adapters.broker.permits import permit
 from webhookd.adapters.store.schema import messages
+from webhookd.adapters.store.tx import Tx
 from webhookd.cli.receiver import Hit
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
@@ -120,8 +121,8 @@ def _leave_stale_permits(site: Site) -> None:
 
 
 async def _bodies(installation: Installation) -> dict[str, bytes]:
-    def read(conn: Connection) -> dict[str, bytes]:
-        return {row.id: row.body.encode() for row in conn.execute(select(messages))}
+    def read(tx: Tx) -> dict[str, bytes]:
+        return {row.id: row.body.encode() for row in tx.execute(select(messages))}
 
     async with looking_into(installation) as database:
         return await database.read(read)

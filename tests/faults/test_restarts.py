@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
@@ -21,6 +21,7 @@ from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
 from tests.services import is_alive, until
 from webhookd.adapters.store.schema import tasks
+from webhookd.adapters.store.tx import Tx
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
@@ -54,8 +55,8 @@ async def test_workers_stopped_again_and_again_lose_double_and_charge_nothing(si
 async def _charged(installation: Installation, load: Load) -> dict[str, int]:
     """Return the tasks that used up more attempts than they asked for."""
 
-    def read(conn: Connection) -> dict[str, int]:
-        found = conn.execute(select(tasks.c.id, tasks.c.type, tasks.c.attempts))
+    def read(tx: Tx) -> dict[str, int]:
+        found = tx.execute(select(tasks.c.id, tasks.c.type, tasks.c.attempts))
         asked = {"demo.fail": 2}
         return {
             row.id: row.attempts

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect
+from sqlalchemy import inspect
 
 from tests.faults.installation import Parts
 from tests.faults.invariants import looking_into, settled, verify
@@ -16,6 +16,7 @@ from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
 from tests.services import ValkeyServer
 from webhookd.adapters.store.migrate import current_revision, migrations_folder, newest_revision
+from webhookd.adapters.store.tx import Tx
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
@@ -84,8 +85,8 @@ def _next_release(folder: Path) -> Path:
     return migrations
 
 
-def _columns_of_tasks(conn: Connection) -> set[str]:
-    return {column["name"] for column in inspect(conn).get_columns("tasks")}
+def _columns_of_tasks(tx: Tx) -> set[str]:
+    return {column["name"] for column in inspect(tx.conn).get_columns("tasks")}
 
 
 async def _submit_until(stopping: asyncio.Event, load: Load) -> None:

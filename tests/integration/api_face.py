@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, Field
 
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
@@ -185,7 +186,12 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
     async def look_at_broker() -> Broker:
         return broker
 
-    store = await Store.open(database_url, vault, StoreOptions(session_id="ses_api"))
+    def wake(wakes: Wakes) -> None:
+        bell.rung.extend(sorted(wakes.queues))
+        signals.published.extend(wakes.tasks)
+
+    store = await Store.open(database_url, vault, Policy(session_id="ses_api"), wake=wake)
+    store.db.now_ms = clock.now_ms
     load = LoadGauge(
         store.queues,
         look_at_broker=look_at_broker,
@@ -208,8 +214,6 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
             ceilings=Ceilings(max_queued=1_000_000, partner_max_queued=100_000, min_free_disk_bytes=1_000),
         ),
         load=load,
-        bell=bell,
-        signals=signals,
         watchers=Watchers(store.tasks, store.changes, is_good_key=key_review(store.keys.find, clock.now_ms)),
         now_ms=clock.now_ms,
         listeners=(facts.append,),

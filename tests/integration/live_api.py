@@ -18,7 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.services import ValkeyServer, until
 from webhookd.adapters.signals import Signals
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.asgi import Server, listen
 from webhookd.core.execution import ClaimTasks, End, Progress, TaskEnd, TypeLimit
@@ -186,7 +187,7 @@ async def live_api(
         server = Server(api, settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        store = await Store.open(database_url, Vault([encryption_key]), StoreOptions(session_id=SESSION))
+        store = await Store.open(database_url, Vault([encryption_key]), Policy(session_id=SESSION))
         stack.push_async_callback(store.close)
         now_ms = store.clock.now_ms()
         await store.sessions.begin(

@@ -1,12 +1,12 @@
 """`Idempotency-Key` on every POST."""
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.integration.api_face import Face
+from webhookd.adapters.store.tx import Tx
 
 ECHO = {"type": "test.echo", "input": {"n": 1}}
 
@@ -142,11 +142,11 @@ async def test_answer_with_a_secret_is_replayed_and_nowhere_in_the_clear(face: F
     assert again.headers["location"] == first.headers["location"]
     assert again.json() == first.json()
 
-    def dump(conn: Any) -> str:
+    def dump(tx: Tx) -> str:
         return "".join(
             str(row)
             for table in ("partners", "api_keys", "secrets", "idempotency", "audit")
-            for row in conn.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608 - names of ours
+            for row in tx.conn.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608 - names of ours
         )
 
     stored = await face.store.db.read(dump)

@@ -1,13 +1,12 @@
 """What a key without `tasks:read` is shown of what it writes: ids and states."""
 
-from typing import Any
-
 import httpx
 
 from tests.contract.seeds import EXHAUSTED
 from tests.integration.api_face import Face, PartnerFace
 from tests.integration.test_api_deliveries import dead, endpoint, tried
 from webhookd.adapters.store.schema import task_bodies, tasks
+from webhookd.adapters.store.tx import Tx
 
 TASK = {"id", "type", "state", "done", "version", "links"}
 DELIVERY = {"id", "message_id", "task_id", "endpoint_id", "state"}
@@ -22,10 +21,10 @@ async def with_scopes(face: Face, partner: PartnerFace, *scopes: str) -> httpx.A
 async def ended(face: Face, task_id: str) -> None:
     """Let the task have succeeded with a result."""
 
-    def end(conn: Any) -> None:
-        conn.execute(tasks.update().where(tasks.c.id == task_id).values(state="succeeded", finished_ms=1))
+    def end(tx: Tx) -> None:
+        tx.execute(tasks.update().where(tasks.c.id == task_id).values(state="succeeded", finished_ms=1))
         body = task_bodies.update().where(task_bodies.c.task_id == task_id)
-        conn.execute(body.values(result='{"found":"planted-91bc"}'))
+        tx.execute(body.values(result='{"found":"planted-91bc"}'))
 
     await face.store.db.write(end)
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from tests.services import ValkeyServer, until
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import migrate
+from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import generate_key
 
 ADMIN_KEY = "an-admin-key-of-the-tests"
@@ -100,15 +101,15 @@ async def service(folder: Path, valkey: ValkeyServer, *, files: int | None = Non
             process.wait()
 
 
-def _multiply(conn: Connection, task_id: str, times: int) -> None:
+def _multiply(tx: Tx, task_id: str, times: int) -> None:
     """Copy one task so many times, as ended ones under ids of now."""
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :times) "
     for table, key in (("tasks", "id"), ("task_bodies", "task_id")):
-        names = [row.name for row in conn.execute(text(f"PRAGMA table_info({table})"))]
+        names = [row.name for row in tx.execute(text(f"PRAGMA table_info({table})"))]
         made = f"substr({key}, 1, length({key}) - 6) || printf('%06d', i)"
         changed = {key: made, "state": "'succeeded'"}
         values = ", ".join(changed.get(name, name) for name in names)
-        conn.execute(
+        tx.execute(
             text(f"INSERT INTO {table} {numbers} SELECT {values} FROM {table}, n WHERE {key} = :id"),  # noqa: S608 - names of our schema
             {"id": task_id, "times": times},
         )

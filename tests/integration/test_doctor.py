@@ -32,7 +32,8 @@ from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServ
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.schema import deliveries, endpoints, queues, tasks
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core import ids
 from webhookd.core.diagnosis import Finding, Level
@@ -89,7 +90,7 @@ def says(finding: Finding, level: Level, *words: str) -> None:
 
 @asynccontextmanager
 async def store_on(url: str, *, session_id: str = "ses_test") -> AsyncIterator[Store]:
-    store = await Store.open(url, Vault([OLD]), StoreOptions(session_id=session_id))
+    store = await Store.open(url, Vault([OLD]), Policy(session_id=session_id))
     try:
         yield store
     finally:
@@ -97,7 +98,7 @@ async def store_on(url: str, *, session_id: str = "ses_test") -> AsyncIterator[S
 
 
 async def change(store: Store, statement: Any) -> None:
-    await store.db.write(lambda conn: conn.execute(statement))
+    await store.db.write(lambda tx: tx.execute(statement))
 
 
 # ── the whole ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,7 +199,7 @@ async def test_keys_that_are_missing_wrong_or_half_rotated_are_found(sqlite_url:
         from webhookd.adapters.store import secrets
 
         await store.db.write(
-            lambda conn: secrets.add(conn, owner, None, scheme="v1", sealed=sealed, created_ms=1)
+            lambda tx: secrets.add(tx, owner, None, scheme="v1", sealed=sealed, created_ms=1)
         )
     says(
         await only("encryption keys", encryption_keys=NEW), Level.PROBLEM, OLD_ID, "Put the missing key back"
@@ -496,7 +497,7 @@ async def test_dead_letters_that_pile_up_are_found(sqlite_url: str) -> None:
         copies = [
             {**dict(row._mapping), "id": f"dlv_{number}"}
             for number in range(120)
-            for row in await store.db.read(lambda conn: conn.execute(deliveries.select()).all())
+            for row in await store.db.read(lambda tx: tx.execute(deliveries.select()).all())
         ]
-        await store.db.write(lambda conn: conn.execute(deliveries.insert(), copies))
+        await store.db.write(lambda tx: tx.execute(deliveries.insert(), copies))
     says(await only("dead letters"), Level.WARNING, "122 dead letters", "webhookd replay --all")

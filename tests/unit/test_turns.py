@@ -5,10 +5,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.drivers.reading import until_reads_end
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import RateLimited, Unavailable
 from webhookd.flows.turns import Turns
 
@@ -95,7 +95,7 @@ async def test_read_that_outlives_its_caller_keeps_its_turn_until_its_thread_end
     turns = _turns(waiting=1)
     began, go_on = threading.Event(), threading.Event()
 
-    def slowly(_: Connection) -> None:
+    def slowly(_: Tx) -> None:
         began.set()
         go_on.wait(60)
 

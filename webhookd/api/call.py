@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
-from sqlalchemy import Connection
 from starlette.types import Receive
 
 from webhookd.adapters.store import audit
 from webhookd.adapters.store.drivers.reading import until_reads_end
 from webhookd.adapters.store.idempotency import KeyedRequest
+from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer
 from webhookd.api.caller import Caller
 from webhookd.api.idempotency_key import fingerprint, freeze, thaw
@@ -123,7 +123,7 @@ class Call(Generic[B, Q]):
             return self.key
         return f"{ADMIN_OWNER}\n{self.key}"  # no header has a line feed, so no partner's key looks like it
 
-    async def once(self, effect: Callable[[Connection], Answer]) -> Answer:
+    async def once(self, effect: Callable[[Tx], Answer]) -> Answer:
         """Run `effect` in one transaction, unless this Idempotency-Key has run before: then answer as then.
 
         `effect` runs outside the event loop; it does the writes on the connection given and returns the
@@ -138,21 +138,21 @@ class Call(Generic[B, Q]):
                 fingerprint=fingerprint(self.method, self.path, self.json),
                 now_ms=self.now_ms,
             )
-        kept = await self.parts.store.idempotency.once(request, lambda conn: freeze(effect(conn)))
+        kept = await self.parts.store.idempotency.once(request, lambda tx: freeze(effect(tx)))
         return thaw(kept.answer, replayed=kept.replayed)
 
     def audit(
         self,
-        conn: Connection,
+        tx: Tx,
         action: str,
         target: str,
         *,
         partner_id: str | None,
         detail: dict[str, Any] | None = None,
     ) -> None:
-        """Add an entry to the audit log in the transaction of `conn`. No secrets, no URLs in `detail`."""
+        """Add an entry to the audit log in the transaction of `tx`. No secrets, no URLs in `detail`."""
         audit.add(
-            conn,
+            tx,
             actor=self.caller.key_id,
             action=action,
             target=target,

@@ -3,13 +3,13 @@
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
-from sqlalchemy import Connection
 from typing_extensions import TypeAliasType
 
 from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.tasks import get_task
 from webhookd.adapters.store.traces import place_of_message
+from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes, shows
@@ -25,10 +25,7 @@ from webhookd.core.render import (
     delivery_document,
     task_document,
 )
-from webhookd.core.replay import DeadLetterFilter, Replayed
-
-DELIVER_QUEUE: Final = "deliver"
-
+from webhookd.core.replay import DeadLetterFilter
 
 BackAtWork = TypeAliasType(
     "BackAtWork",
@@ -82,45 +79,36 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/dead-letters/{id}/replay`: the Delivery or the Task as it is now."""
     letter_id, partner_id = call.path_params["id"], call.caller.partner_id
     moves = call.parts.store.dead_letters.moves
-    done: list[Replayed] = []
 
-    def effect(conn: Connection) -> Answer:
-        replayed = found(moves.replay(conn, letter_id, partner_id, call.now_ms), "dead letter")
-        done.append(replayed)
-        return _back_at_work(call, conn, letter_id)
+    def effect(tx: Tx) -> Answer:
+        found(moves.replay(tx, letter_id, partner_id, call.now_ms), "dead letter")
+        return _back_at_work(call, tx, letter_id)
 
-    answer = answer_to(call.caller, await call.once(effect))
-    for replayed in done:
-        if replayed.wake_deliveries:
-            call.parts.bell.ring(DELIVER_QUEUE)
-        for queue in replayed.queues:
-            call.parts.bell.ring(queue)
-        call.parts.signals.publish(replayed.signals)
-    return answer
+    return answer_to(call.caller, await call.once(effect))
 
 
 async def discard(call: Call[None, NoQuery]) -> Answer:
     """`DELETE /v1/dead-letters/{id}`."""
     letter_id, partner_id = call.path_params["id"], call.caller.partner_id
 
-    def effect(conn: Connection) -> Answer:
-        letter: DeadLetter = found(get_dead_letter(conn, letter_id, partner_id), "dead letter")
-        found(discard_dead_letter(conn, letter_id, partner_id, call.now_ms) or None, "dead letter")
-        call.audit(conn, "dead-letter.discard", letter_id, partner_id=letter.partner_id)
+    def effect(tx: Tx) -> Answer:
+        letter: DeadLetter = found(get_dead_letter(tx, letter_id, partner_id), "dead letter")
+        found(discard_dead_letter(tx, letter_id, partner_id, call.now_ms) or None, "dead letter")
+        call.audit(tx, "dead-letter.discard", letter_id, partner_id=letter.partner_id)
         return Answer(status=204)
 
     return await call.once(effect)
 
 
-def _back_at_work(call: AnyCall, conn: Connection, letter_id: str) -> Answer:
+def _back_at_work(call: AnyCall, tx: Tx, letter_id: str) -> Answer:
     """Note the replay in the audit log and return what was replayed."""
-    delivery = get_delivery(conn, letter_id, None)
+    delivery = get_delivery(tx, letter_id, None)
     if delivery is not None:
-        call.audit(conn, "dead-letter.replay", letter_id, partner_id=delivery.partner_id)
-        call.links.append(place_of_message(conn, delivery.message_id))
+        call.audit(tx, "dead-letter.replay", letter_id, partner_id=delivery.partner_id)
+        call.links.append(place_of_message(tx, delivery.message_id))
         return json_answer(202, delivery_document(delivery))
-    task = found(get_task(conn, letter_id, None), "dead letter")
-    call.audit(conn, "dead-letter.replay", letter_id, partner_id=task.partner_id)
+    task = found(get_task(tx, letter_id, None), "dead letter")
+    call.audit(tx, "dead-letter.replay", letter_id, partner_id=task.partner_id)
     call.link(task)
     return json_answer(202, task_document(task, base_url=call.parts.options.base_url))
 

@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import Connection
-
 from webhookd.adapters.store.deliveries import DeliveryFilter, MovedDelivery, cancel_delivery, replay_delivery
 from webhookd.adapters.store.traces import place_of_message
+from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
@@ -16,8 +15,6 @@ from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.errors import Conflict
 from webhookd.core.model import DeliveryState
 from webhookd.core.render import DeliveryDocument, delivery_document
-
-DELIVER_QUEUE: Final = "deliver"
 
 
 class DeliveryListing(AdminListing):
@@ -61,40 +58,36 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/deliveries/{id}/replay`: the same message again; a pending one is returned unchanged."""
     delivery_id = call.path_params["id"]
 
-    def effect(conn: Connection) -> Answer:
+    def effect(tx: Tx) -> Answer:
         moved: MovedDelivery = found(
-            replay_delivery(conn, delivery_id, call.caller.partner_id, call.now_ms), "delivery"
+            replay_delivery(tx, delivery_id, call.caller.partner_id, call.now_ms), "delivery"
         )
-        call.links[:] = [place_of_message(conn, moved.delivery.message_id)]
+        call.links[:] = [place_of_message(tx, moved.delivery.message_id)]
         if moved.endpoint_deleted:
             raise Conflict("The delivery's endpoint is deleted, so it can go nowhere.")
         if moved.changed:
-            call.audit(conn, "delivery.replay", delivery_id, partner_id=moved.delivery.partner_id)
+            call.audit(tx, "delivery.replay", delivery_id, partner_id=moved.delivery.partner_id)
         return json_answer(202, delivery_document(moved.delivery))
 
-    answer = answer_to(call.caller, await call.once(effect))
-    call.parts.bell.ring(DELIVER_QUEUE)
-    return answer
+    return answer_to(call.caller, await call.once(effect))
 
 
 async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/deliveries/{id}/cancel`: `202`; `200` if it was cancelled before."""
     delivery_id = call.path_params["id"]
 
-    def effect(conn: Connection) -> Answer:
+    def effect(tx: Tx) -> Answer:
         moved: MovedDelivery = found(
-            cancel_delivery(conn, delivery_id, call.caller.partner_id, call.now_ms), "delivery"
+            cancel_delivery(tx, delivery_id, call.caller.partner_id, call.now_ms), "delivery"
         )
         state = moved.delivery.state
         if state is not DeliveryState.CANCELLED:
             raise Conflict(f"The delivery has ended as {state.value}; only a waiting one can be cancelled.")
         if moved.changed:
-            call.audit(conn, "delivery.cancel", delivery_id, partner_id=moved.delivery.partner_id)
+            call.audit(tx, "delivery.cancel", delivery_id, partner_id=moved.delivery.partner_id)
         return json_answer(202 if moved.changed else 200, delivery_document(moved.delivery))
 
-    answer = answer_to(call.caller, await call.once(effect))
-    call.parts.bell.ring(DELIVER_QUEUE)
-    return answer
+    return answer_to(call.caller, await call.once(effect))
 
 
 _ONE: Final = "/v1/deliveries/{id}"

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import secrets
+from webhookd.adapters.store.tx import Tx
 from webhookd.api.call import AnyCall
 from webhookd.core.fields import Timestamp
 from webhookd.core.records import Endpoint
@@ -57,11 +57,11 @@ class NewSecrets:
         else:
             self.public_key = SigningKey.parse(text).public_text
 
-    def add(self, conn: Connection) -> None:
+    def add(self, tx: Tx) -> None:
         """Write them down as the current ones."""
         for scheme, sealed in self._sealed.items():
             secrets.add(
-                conn,
+                tx,
                 self._endpoint.partner_id,
                 self._endpoint.id,
                 scheme=scheme,
@@ -78,14 +78,14 @@ def new_secrets(call: AnyCall, endpoint: Endpoint, schemes: tuple[str, ...]) -> 
     return made
 
 
-def with_schemes(call: AnyCall, conn: Connection, before: Endpoint, after: Endpoint) -> Endpoint:
+def with_schemes(call: AnyCall, tx: Tx, before: Endpoint, after: Endpoint) -> Endpoint:
     """Return the endpoint with the key pair its `signature` asks for: a new one, or none any more."""
     had, has = "v1a" in before.signature, "v1a" in after.signature
     if has and not had:
         made = new_secrets(call, after, ("v1a",))
-        made.add(conn)
+        made.add(tx)
         return replace(after, public_key=made.public_key)
     if had and not has:
-        secrets.expire_current(conn, after.partner_id, after.id, expires_ms=call.now_ms, scheme="v1a")
+        secrets.expire_current(tx, after.partner_id, after.id, expires_ms=call.now_ms, scheme="v1a")
         return replace(after, public_key=None)
     return after

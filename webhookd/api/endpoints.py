@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import secrets
@@ -19,6 +18,7 @@ from webhookd.adapters.store.endpoint_settings import (
     lock_endpoint,
 )
 from webhookd.adapters.store.endpoint_states import EndpointStates, Settled
+from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, makes, removes, shows
@@ -48,9 +48,7 @@ from webhookd.core.records import Endpoint
 from webhookd.core.render import EndpointDocument, delivery_document, endpoint_document
 from webhookd.core.times import to_rfc3339
 
-DELIVER_QUEUE: Final = "deliver"
-
-Move = Callable[[EndpointStates, Connection, str, str | None, int], Settled | None]
+Move = Callable[[EndpointStates, Tx, str, str | None, int], Settled | None]
 
 
 async def create(call: Call[NewEndpoint, NoQuery]) -> Answer:
@@ -62,10 +60,10 @@ async def create(call: Call[NewEndpoint, NoQuery]) -> Answer:
     made = new_secrets(call, endpoint, endpoint.signature)
     endpoint = replace(endpoint, public_key=made.public_key)
 
-    def effect(conn: Connection) -> Answer:
-        create_endpoint(conn, endpoint)
-        made.add(conn)
-        call.audit(conn, "endpoint.create", endpoint.id, partner_id=partner.id)
+    def effect(tx: Tx) -> Answer:
+        create_endpoint(tx, endpoint)
+        made.add(tx)
+        call.audit(tx, "endpoint.create", endpoint.id, partner_id=partner.id)
         shown = _document(call, PacedEndpoint(endpoint=endpoint, pace=None))
         document: EndpointWithSecretDocument = {**shown, "secret": made.shown}
         return json_answer(201, document, call.located(f"/v1/endpoints/{endpoint.id}"))
@@ -93,22 +91,18 @@ async def patch(call: Call[EndpointChange, NoQuery]) -> Answer:
     body, endpoint_id = call.body, call.path_params["id"]
     url = _checked_url(call, body.url) if "url" in body.model_fields_set else None
 
-    def effect(conn: Connection) -> Answer:
+    def effect(tx: Tx) -> Answer:
         def change(before: Endpoint) -> Endpoint:
             after = _with_headers(call, with_settings(before, body), body)
             after = after if url is None else replace(after, url=url)
-            return with_schemes(call, conn, before, after)
+            return with_schemes(call, tx, before, after)
 
-        row = found(
-            change_endpoint(conn, endpoint_id, call.caller.partner_id, change, call.now_ms), "endpoint"
-        )
+        row = found(change_endpoint(tx, endpoint_id, call.caller.partner_id, change, call.now_ms), "endpoint")
         detail = {"settings": sorted(body.model_fields_set)}
-        call.audit(conn, "endpoint.change", endpoint_id, partner_id=row.endpoint.partner_id, detail=detail)
+        call.audit(tx, "endpoint.change", endpoint_id, partner_id=row.endpoint.partner_id, detail=detail)
         return json_answer(200, _document(call, row))
 
-    answer = await call.once(effect)
-    call.parts.bell.ring(DELIVER_QUEUE)
-    return answer
+    return await call.once(effect)
 
 
 async def delete(call: Call[None, NoQuery]) -> Answer:
@@ -131,17 +125,17 @@ async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
     endpoint_id = call.path_params["id"]
     overlap_ms = round(call.body.overlap_seconds * 1000)
 
-    def effect(conn: Connection) -> Answer:
-        endpoint: Endpoint = found(lock_endpoint(conn, endpoint_id, call.caller.partner_id), "endpoint")
+    def effect(tx: Tx) -> Answer:
+        endpoint: Endpoint = found(lock_endpoint(tx, endpoint_id, call.caller.partner_id), "endpoint")
         if not secrets.make_way(
-            conn, endpoint.partner_id, endpoint_id, now_ms=call.now_ms, overlap_ms=overlap_ms
+            tx, endpoint.partner_id, endpoint_id, now_ms=call.now_ms, overlap_ms=overlap_ms
         ):
             raise Conflict("Too many secrets sign for this endpoint; wait until an overlap ends.")
         made = new_secrets(call, endpoint, endpoint.signature)
-        made.add(conn)
+        made.add(tx)
         row = found(
             change_endpoint(
-                conn,
+                tx,
                 endpoint_id,
                 endpoint.partner_id,
                 lambda before: replace(before, public_key=made.public_key),
@@ -150,7 +144,7 @@ async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
             "endpoint",
         )
         detail = {"overlap_seconds": call.body.overlap_seconds}
-        call.audit(conn, "endpoint.rotate-secret", endpoint_id, partner_id=endpoint.partner_id, detail=detail)
+        call.audit(tx, "endpoint.rotate-secret", endpoint_id, partner_id=endpoint.partner_id, detail=detail)
         document: EndpointRotatedDocument = {
             **_document(call, row),
             "secret": made.shown,
@@ -166,17 +160,15 @@ async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
     endpoint_id, partner_id = call.path_params["id"], call.caller.partner_id
     states = call.parts.store.endpoints.states
 
-    def effect(conn: Connection) -> Answer:
+    def effect(tx: Tx) -> Answer:
         delivery_id = found(
-            states.send_test(conn, endpoint_id, partner_id, call.now_ms, trace=call.trace), "endpoint"
+            states.send_test(tx, endpoint_id, partner_id, call.now_ms, trace=call.trace), "endpoint"
         )
-        delivery = found(get_delivery(conn, delivery_id, None), "delivery")
-        call.audit(conn, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
+        delivery = found(get_delivery(tx, delivery_id, None), "delivery")
+        call.audit(tx, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
         return json_answer(202, delivery_document(delivery), call.located(f"/v1/deliveries/{delivery_id}"))
 
-    answer = answer_to(call.caller, await call.once(effect))
-    call.parts.bell.ring(DELIVER_QUEUE)
-    return answer
+    return answer_to(call.caller, await call.once(effect))
 
 
 async def _move(call: AnyCall, name: str, move: Move) -> Answer:
@@ -185,18 +177,16 @@ async def _move(call: AnyCall, name: str, move: Move) -> Answer:
     endpoints = call.parts.store.endpoints
     first: list[Settled] = []
 
-    def effect(conn: Connection) -> Answer:
-        before = found(get_endpoint(conn, endpoint_id, partner_id), "endpoint")
-        first.append(found(move(endpoints.states, conn, endpoint_id, partner_id, call.now_ms), "endpoint"))
-        call.audit(conn, f"endpoint.{name}", endpoint_id, partner_id=before.endpoint.partner_id)
-        after = get_endpoint(conn, endpoint_id, partner_id)
+    def effect(tx: Tx) -> Answer:
+        before = found(get_endpoint(tx, endpoint_id, partner_id), "endpoint")
+        first.append(found(move(endpoints.states, tx, endpoint_id, partner_id, call.now_ms), "endpoint"))
+        call.audit(tx, f"endpoint.{name}", endpoint_id, partner_id=before.endpoint.partner_id)
+        after = get_endpoint(tx, endpoint_id, partner_id)
         return Answer(status=204) if after is None else json_answer(200, _document(call, after))
 
     answer = await call.once(effect)
     if any(settled.more for settled in first):
         await endpoints.settle(endpoint_id, call.now_ms)
-    if first:
-        call.parts.bell.ring(DELIVER_QUEUE)
     return answer
 
 

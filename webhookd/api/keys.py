@@ -3,12 +3,12 @@
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
-from sqlalchemy import Connection
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.api_keys import add_key, revoke_key
 from webhookd.adapters.store.partners import read_partner
+from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
@@ -81,10 +81,10 @@ async def create_key(call: Call[NewKey, NoQuery]) -> Answer:
         revoked_ms=None,
     )
 
-    def effect(conn: Connection) -> Answer:
-        found(read_partner(conn, partner_id), "partner")
-        add_key(conn, key)
-        call.audit(conn, "key.create", key.id, partner_id=partner_id, detail={"scopes": list(key.scopes)})
+    def effect(tx: Tx) -> Answer:
+        found(read_partner(tx, partner_id), "partner")
+        add_key(tx, key)
+        call.audit(tx, "key.create", key.id, partner_id=partner_id, detail={"scopes": list(key.scopes)})
         document: KeyWithTextDocument = {**key_document(key), "key": made.text}
         return json_answer(201, document)
 
@@ -103,9 +103,9 @@ async def delete_key(call: Call[None, NoQuery]) -> Answer:
     """`DELETE /v1/keys/{id}`: revokes it for good, everywhere within a few seconds."""
     key_id = call.path_params["id"]
 
-    def effect(conn: Connection) -> Answer:
-        key = found(revoke_key(conn, key_id, now_ms=call.now_ms), "key")
-        call.audit(conn, "key.revoke", key_id, partner_id=key.partner_id)
+    def effect(tx: Tx) -> Answer:
+        key = found(revoke_key(tx, key_id, now_ms=call.now_ms), "key")
+        call.audit(tx, "key.revoke", key_id, partner_id=key.partner_id)
         return Answer(status=204)
 
     return await call.once(effect)

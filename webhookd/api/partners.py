@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from sqlalchemy import Connection
-
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, secrets
 from webhookd.adapters.store.partners import add_partner, change_partner, lock_partner
+from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, ANY_KEY, AnyRoute, ApiRoute, Returned, lists, makes, shows
@@ -47,10 +46,10 @@ async def create_partner(call: Call[NewPartner, NoQuery]) -> Answer:
     secret = entropy.new_signing_secret(SECRET_SCHEME)
     sealed = vault.seal(secret.encode(), partner=partner.id, endpoint=None, field=secrets.SECRET_FIELD)
 
-    def effect(conn: Connection) -> Answer:
-        add_partner(conn, partner)
+    def effect(tx: Tx) -> Answer:
+        add_partner(tx, partner)
         api_keys.add_key(
-            conn,
+            tx,
             ApiKey(
                 id=key.id,
                 partner_id=partner.id,
@@ -62,8 +61,8 @@ async def create_partner(call: Call[NewPartner, NoQuery]) -> Answer:
                 revoked_ms=None,
             ),
         )
-        secrets.add(conn, partner.id, None, scheme=SECRET_SCHEME, sealed=sealed, created_ms=call.now_ms)
-        call.audit(conn, "partner.create", partner.id, partner_id=partner.id, detail={"name": partner.name})
+        secrets.add(tx, partner.id, None, scheme=SECRET_SCHEME, sealed=sealed, created_ms=call.now_ms)
+        call.audit(tx, "partner.create", partner.id, partner_id=partner.id, detail={"name": partner.name})
         document: PartnerWithSecretsDocument = {
             **_document(call, partner),
             "key": key.text,
@@ -96,10 +95,10 @@ async def patch_partner(call: Call[PartnerChange, NoQuery]) -> Answer:
     if "suspended" in given:
         changes["suspended_ms"] = call.now_ms if body.suspended else None
 
-    def effect(conn: Connection) -> Answer:
-        partner = found(change_partner(conn, partner_id, changes), "partner")
+    def effect(tx: Tx) -> Answer:
+        partner = found(change_partner(tx, partner_id, changes), "partner")
         detail = body.model_dump(exclude_unset=True)
-        call.audit(conn, "partner.change", partner_id, partner_id=partner_id, detail=detail)
+        call.audit(tx, "partner.change", partner_id, partner_id=partner_id, detail=detail)
         return json_answer(200, _document(call, partner))
 
     return await call.once(effect)
@@ -120,13 +119,13 @@ async def rotate_secret(call: Call[Rotation, NoQuery]) -> Answer:
     )
     overlap_ms = round(call.body.overlap_seconds * 1000)
 
-    def effect(conn: Connection) -> Answer:
-        lock_partner(conn, partner.id)
-        if not secrets.make_way(conn, partner.id, None, now_ms=call.now_ms, overlap_ms=overlap_ms):
+    def effect(tx: Tx) -> Answer:
+        lock_partner(tx, partner.id)
+        if not secrets.make_way(tx, partner.id, None, now_ms=call.now_ms, overlap_ms=overlap_ms):
             raise Conflict("Too many secrets sign for this partner; wait until an overlap ends.")
-        secrets.add(conn, partner.id, None, scheme=SECRET_SCHEME, sealed=sealed, created_ms=call.now_ms)
+        secrets.add(tx, partner.id, None, scheme=SECRET_SCHEME, sealed=sealed, created_ms=call.now_ms)
         detail = {"overlap_seconds": call.body.overlap_seconds}
-        call.audit(conn, "partner.rotate-secret", partner.id, partner_id=partner.id, detail=detail)
+        call.audit(tx, "partner.rotate-secret", partner.id, partner_id=partner.id, detail=detail)
         previous_expires_at = to_rfc3339(call.now_ms + overlap_ms)
         document: PartnerRotatedDocument = {
             "id": partner.id,

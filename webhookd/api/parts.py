@@ -15,7 +15,7 @@ from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import RequestFacts
 from webhookd.core.trace import TraceContext
 from webhookd.flows.load import LoadGauge
-from webhookd.flows.submit import Announcer, Bell, SubmitTasks
+from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.turns import Turns
 from webhookd.flows.watch import Watchers
 from webhookd.taskset import TaskSet
@@ -68,8 +68,6 @@ class ApiParts:
     vault: Vault
     submit: SubmitTasks
     load: LoadGauge
-    bell: Bell
-    signals: Announcer
     watchers: Watchers
     now_ms: Callable[[], int]
     metrics: Metrics = field(default_factory=Metrics)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Final
 
-from sqlalchemy import Connection
 from typing_extensions import TypedDict
 
 from webhookd.adapters.store.counters import set_paused
 from webhookd.adapters.store.submit import ensure_queues
+from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists, shows
 from webhookd.api.call import Call
@@ -84,20 +84,18 @@ async def pause_queue(call: Call[NoBody, NoQuery]) -> Answer:
 
 async def resume_queue(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/queues/{name}/resume`."""
-    answer = await _set_paused(call, paused=False)
-    call.parts.bell.ring(call.path_params["name"])
-    return answer
+    return await _set_paused(call, paused=False)
 
 
 async def _set_paused(call: Call[NoBody, NoQuery], *, paused: bool) -> Answer:
     name = call.path_params["name"]
 
-    def effect(conn: Connection) -> Answer:
+    def effect(tx: Tx) -> Answer:
         if name in call.parts.task_types.queues:
-            ensure_queues(conn, [name])  # a queue has its row from its first task on
-        if not set_paused(conn, name, call.now_ms if paused else None):
+            ensure_queues(tx, [name])  # a queue has its row from its first task on
+        if not set_paused(tx, name, call.now_ms if paused else None):
             raise NotFound("There is no such queue.")
-        call.audit(conn, "queue.pause" if paused else "queue.resume", name, partner_id=None)
+        call.audit(tx, "queue.pause" if paused else "queue.resume", name, partner_id=None)
         document: QueuePauseDocument = {"name": name, "paused": paused}
         return json_answer(200, document)
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from pydantic import Field
-from sqlalchemy import Connection
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.replays import cancel_replay, create_replay
+from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
@@ -82,10 +82,10 @@ async def create(call: Call[NewReplay, NoQuery]) -> Answer:
     # Counted before the transaction, in which everybody else would wait for the end of the counting.
     counted = replace(asked, matched=await call.read(call.parts.store.replays.count, asked))
 
-    def effect(conn: Connection) -> Answer:
-        replay = create_replay(conn, counted)
+    def effect(tx: Tx) -> Answer:
+        replay = create_replay(tx, counted)
         detail = {"matched": replay.matched, "dry_run": replay.dry_run}
-        call.audit(conn, "replay.create", replay.id, partner_id=partner_id, detail=detail)
+        call.audit(tx, "replay.create", replay.id, partner_id=partner_id, detail=detail)
         return json_answer(202, replay_document(replay), call.located(f"/v1/replays/{replay.id}"))
 
     return await call.once(effect)
@@ -110,9 +110,9 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/replays/{id}/cancel`: what it has put back stays there."""
     replay_id = call.path_params["id"]
 
-    def effect(conn: Connection) -> Answer:
-        replay = found(cancel_replay(conn, replay_id, call.caller.partner_id, call.now_ms), "replay")
-        call.audit(conn, "replay.cancel", replay_id, partner_id=replay.partner_id)
+    def effect(tx: Tx) -> Answer:
+        replay = found(cancel_replay(tx, replay_id, call.caller.partner_id, call.now_ms), "replay")
+        call.audit(tx, "replay.cancel", replay_id, partner_id=replay.partner_id)
         return json_answer(202, replay_document(replay))
 
     return await call.once(effect)

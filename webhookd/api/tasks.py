@@ -5,10 +5,10 @@ from hashlib import blake2b
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection
 
 from webhookd.adapters.store.endpoint_settings import unknown_endpoints
-from webhookd.adapters.store.tasks import Cancelled
+from webhookd.adapters.store.tasks import Cancelled, cancel_task
+from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned, lists, shows
@@ -23,11 +23,9 @@ from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TaskState
-from webhookd.core.records import Task, TaskSignal
+from webhookd.core.records import Task
 from webhookd.core.render import TaskDocument, task_document
 from webhookd.core.submission import Submission
-
-DELIVER_QUEUE: Final = "deliver"
 
 
 class TaskListing(AdminListing):
@@ -108,17 +106,17 @@ async def list_tasks(call: Call[None, TaskListing]) -> Answer:
     return page_answer([task_document(task, base_url=base_url) for task in page], cursor)
 
 
-async def cancel_task(call: Call[NoBody, NoQuery]) -> Answer:
+async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/tasks/{id}/cancel`."""
     task_id, partner_id = call.path_params["id"], call.caller.partner_id
     store = call.parts.store
     done: list[Cancelled] = []
 
-    def effect(conn: Connection) -> Answer:
-        cancelled: Cancelled = found(store.tasks.moves.cancel(conn, task_id, partner_id, call.now_ms), "task")
+    def effect(tx: Tx) -> Answer:
+        cancelled: Cancelled = found(cancel_task(tx, task_id, partner_id), "task")
         done.append(cancelled)
         if not cancelled.was_done:
-            call.audit(conn, "task.cancel", task_id, partner_id=cancelled.task.partner_id)
+            call.audit(tx, "task.cancel", task_id, partner_id=cancelled.task.partner_id)
         return Answer(status=200 if cancelled.was_done else 202)
 
     kept = await call.once(effect)
@@ -127,10 +125,6 @@ async def cancel_task(call: Call[NoBody, NoQuery]) -> Answer:
         return task_answer(call, task, status=kept.status, replayed=True)
     task = done[-1].task
     call.link(task)
-    if not done[-1].was_done:
-        call.parts.bell.ring(DELIVER_QUEUE)
-        signal = TaskSignal(task_id=task.id, partner_id=task.partner_id, version=task.version)
-        call.parts.signals.publish([signal])
     return task_answer(call, task, status=kept.status)
 
 
@@ -232,7 +226,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         method="POST",
         path="/v1/tasks/{id}/cancel",
         path_example=example_ids.TASK_ID,
-        handler=cancel_task,
+        handler=cancel,
         id="cancelTask",
         tag="Tasks",
         summary="Cancel a task",

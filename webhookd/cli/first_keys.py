@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, audit, secrets
 from webhookd.adapters.store.partners import add_partner
 from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault
 from webhookd.cli.data_dir import write_private
 from webhookd.core import ids
@@ -41,12 +42,12 @@ class DevPartner:
 async def first_admin_key(store: Store) -> str | None:
     """Make an admin key where there is no good one. Return its text, which is kept nowhere."""
 
-    def make(conn: Connection, now_ms: int) -> str | None:
-        keys, _ = api_keys.read_keys(conn, None, Page(limit=500))
+    def make(tx: Tx, now_ms: int) -> str | None:
+        keys, _ = api_keys.read_keys(tx, None, Page(limit=500))
         if any(key.revoked_ms is None and (key.expires_ms or now_ms + 1) > now_ms for key in keys):
             return None
-        made = _add_key(conn, ADMIN_PREFIX, None, now_ms)
-        audit.add(conn, actor=_ACTOR, action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
+        made = _add_key(tx, ADMIN_PREFIX, None, now_ms)
+        audit.add(tx, actor=_ACTOR, action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
         return made.text
 
     return await store.db.write(make, store.clock.now_ms())
@@ -64,31 +65,29 @@ async def dev_partner(store: Store, vault: Vault, folder: Path) -> DevPartner:
     return made
 
 
-def _make_dev(conn: Connection, vault: Vault, now_ms: int) -> DevPartner:
+def _make_dev(tx: Tx, vault: Vault, now_ms: int) -> DevPartner:
     """Make the partner, or, where only DEV_FILE is gone, a new key for it."""
-    partner_id = conn.execute(select(partners.c.id).where(partners.c.name == DEV_PARTNER)).scalar()
+    partner_id = tx.execute(select(partners.c.id).where(partners.c.name == DEV_PARTNER)).scalar()
     if partner_id is None:
         partner_id = entropy.new_id(ids.PARTNER, now_ms)
         partner = Partner(
             id=partner_id, name=DEV_PARTNER, weight=1, limits=Limits(), suspended=False, created_ms=now_ms
         )
-        add_partner(conn, partner)
+        add_partner(tx, partner)
         secret = entropy.new_signing_secret(_SCHEME)
         sealed = vault.seal(secret.encode(), partner=partner_id, endpoint=None, field=secrets.SECRET_FIELD)
-        secrets.add(conn, partner_id, None, scheme=_SCHEME, sealed=sealed, created_ms=now_ms)
-    newest = secrets.live(conn, partner_id, [None], now_ms=now_ms)[0]
+        secrets.add(tx, partner_id, None, scheme=_SCHEME, sealed=sealed, created_ms=now_ms)
+    newest = secrets.live(tx, partner_id, [None], now_ms=now_ms)[0]
     opened = vault.open(newest.sealed, partner=partner_id, endpoint=None, field=secrets.SECRET_FIELD)
-    key = _add_key(conn, PARTNER_PREFIX, partner_id, now_ms)
-    audit.add(
-        conn, actor=_ACTOR, action="partner.dev", target=partner_id, partner_id=partner_id, now_ms=now_ms
-    )
+    key = _add_key(tx, PARTNER_PREFIX, partner_id, now_ms)
+    audit.add(tx, actor=_ACTOR, action="partner.dev", target=partner_id, partner_id=partner_id, now_ms=now_ms)
     return DevPartner(id=partner_id, key=key.text, secret=opened.decode())
 
 
-def _add_key(conn: Connection, prefix: str, partner_id: str | None, now_ms: int) -> NewKey:
+def _add_key(tx: Tx, prefix: str, partner_id: str | None, now_ms: int) -> NewKey:
     key = entropy.new_api_key(prefix, now_ms)
     api_keys.add_key(
-        conn,
+        tx,
         ApiKey(
             id=key.id,
             partner_id=partner_id,
@@ -110,9 +109,9 @@ def _read(file: Path) -> DevPartner | None:
         return None
 
 
-def _is_good(conn: Connection, kept: DevPartner, now_ms: int) -> bool:
+def _is_good(tx: Tx, kept: DevPartner, now_ms: int) -> bool:
     presented = parse(kept.key)
-    key = None if presented is None else api_keys.read_key(conn, presented.id)
+    key = None if presented is None else api_keys.read_key(tx, presented.id)
     return (
         key is not None
         and presented is not None

@@ -108,8 +108,6 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                 vault=vault,
                 submit=submit_flow(settings, store, load, bell=nobody, announcer=nobody),
                 load=load,
-                bell=nobody,
-                signals=nobody,
                 watchers=watchers,
                 now_ms=store.clock.now_ms,
             )

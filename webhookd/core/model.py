@@ -12,6 +12,9 @@ from typing import Final, Generic, TypeVar
 
 from webhookd.core.errors import IllegalTransition
 
+DELIVER_QUEUE: Final = "deliver"
+"""The queue whose work is deliveries; every other one has tasks."""
+
 
 class TaskState(StrEnum):
     """Where a task is in its life."""

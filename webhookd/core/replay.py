@@ -9,8 +9,6 @@ from enum import StrEnum
 from math import floor
 from typing import Final
 
-from webhookd.core.records import TaskSignal
-
 KINDS: Final = ("delivery", "task")
 DEFAULT_RATE_PER_SECOND: Final = 50.0
 HIGHEST_RATE_PER_SECOND: Final = 1000.0
@@ -72,21 +70,11 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
-    """What went back to work: how many, queues to ring, tasks for the watchers."""
-
-    count: int = 0
-    wake_deliveries: bool = False
-    queues: frozenset[str] = frozenset()
-    signals: tuple[TaskSignal, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """The replay after a step, and what that step put back to work."""
+    """The replay after a step, and how many dead letters that step put back to work."""
 
     replay: Replay
-    replayed: Replayed
+    replayed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

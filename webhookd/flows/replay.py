@@ -4,16 +4,12 @@ How many may go is `core.replay.allowance`; the store takes the step in one tran
 process that saw an older state. So a replay survives every restart, and needs no leader.
 """
 
-from collections.abc import Sequence
 from typing import Final, Protocol
 
-from webhookd.core.records import TaskSignal
 from webhookd.core.replay import Advanced, Allowance, Replay, ReplayState, allowance
 
 BATCH: Final = 200
 """Dead letters a transaction puts back at most: its locks are held for some ten milliseconds."""
-
-DELIVER_QUEUE: Final = "deliver"
 
 
 class ReplayStore(Protocol):
@@ -28,29 +24,11 @@ class ReplayStore(Protocol):
         ...
 
 
-class Bell(Protocol):
-    """Wakes workers."""
-
-    def ring(self, queue: str) -> None:
-        """Note that a queue may have work; never raises."""
-        ...
-
-
-class Announcer(Protocol):
-    """Tells watchers of changed tasks."""
-
-    def publish(self, changes: Sequence[TaskSignal]) -> None:
-        """Note the changes; never raises."""
-        ...
-
-
 class ReplayFlow:
     """Takes a step of every running replay. Call `step` about once a second."""
 
-    def __init__(self, store: ReplayStore, *, bell: Bell, signals: Announcer) -> None:
+    def __init__(self, store: ReplayStore) -> None:
         self._store = store
-        self._bell = bell
-        self._signals = signals
 
     async def step(self, now_ms: int) -> int:
         """Replay what is due by rate; return how many dead letters went back to work."""
@@ -71,15 +49,5 @@ class ReplayFlow:
             if advanced is None:
                 break
             replay = advanced.replay
-            total += advanced.replayed.count
-            self._announce(advanced)
+            total += advanced.replayed
         return total
-
-    def _announce(self, advanced: Advanced) -> None:
-        replayed = advanced.replayed
-        if replayed.wake_deliveries:
-            self._bell.ring(DELIVER_QUEUE)
-        for queue in sorted(replayed.queues):
-            self._bell.ring(queue)
-        if replayed.signals:
-            self._signals.publish(replayed.signals)

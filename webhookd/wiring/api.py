@@ -92,8 +92,6 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                 listeners=tracing.on_submission,
             ),
             load=load,
-            bell=ringer,
-            signals=signals,
             watchers=watchers,
             now_ms=store.clock.now_ms,
             metrics=common.metrics,

@@ -29,7 +29,8 @@ from webhookd.adapters.signals import Signals
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.drivers import parse_url
 from webhookd.adapters.store.migrate import current_revision, newest_revision
-from webhookd.adapters.store.store import Store, StoreOptions
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.vault import Vault
 from webhookd.core import ids
 from webhookd.core.errors import ServiceError, SettingsError
@@ -100,13 +101,18 @@ def require_database(settings: Settings) -> None:
 
 
 async def open_store(
-    settings: Settings, vault: Vault, session_id: str, *, writes_apart: bool = False
+    settings: Settings,
+    vault: Vault,
+    session_id: str,
+    *,
+    wake: Callable[[Wakes], None] = lambda _: None,
+    writes_apart: bool = False,
 ) -> Store:
     """Connect, and refuse a database that is not at this release's schema, or sealed with other keys."""
     store = await Store.open(
         settings.resolved_database_url,
         vault,
-        StoreOptions(
+        Policy(
             session_id=session_id,
             default_max_attempts=settings.retry_max_attempts,
             base_url=settings.public_url,
@@ -116,6 +122,7 @@ async def open_store(
             disable_after_ms=int(settings.disable_after_seconds * 1000),
             idempotency_keep_ms=int(settings.idempotency_hours * 3_600_000),
         ),
+        wake=wake,
         writes_apart=writes_apart,
     )
     try:
@@ -156,7 +163,20 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
     url = broker_url(settings)
     wants_spans(settings)
     first_id = new_id(ids.SESSION, int(time.time() * 1000))
-    store = await open_store(settings, vault, first_id, writes_apart=kind == "deliver")
+    ringer = Ringer(url)
+    signals = Signals(url)
+
+    def wake(wakes: Wakes) -> None:
+        for queue in wakes.queues:
+            ringer.ring(queue)
+        signals.publish(wakes.tasks)
+
+    try:
+        store = await open_store(settings, vault, first_id, wake=wake, writes_apart=kind == "deliver")
+    except BaseException:
+        await ringer.aclose()
+        await signals.aclose()
+        raise
     given = iter((first_id,))
     lease = Lease(
         store.sessions,
@@ -174,8 +194,6 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
         lease_seconds=settings.lease_seconds,
     )
     tracing = open_tracing(settings, kind, store.clock.now_ms)
-    ringer = Ringer(url)
-    signals = Signals(url)
     totals = BrokerTotals(url)
     figures = (
         store_figures(store.db.figures, kind),

@@ -149,7 +149,7 @@ def _engine(common: Process, alarm: Alarm) -> DeliveryEngine:
 
 def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
     settings, store = common.settings, common.store
-    replays = ReplayFlow(store.replays, bell=common.ringer, signals=common.signals)
+    replays = ReplayFlow(store.replays)
     retention = Retention(store.db, _retention_policy(settings))
     now_ms = store.clock.now_ms
 

@@ -4,11 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import func, select, text
 
 from webhookd.adapters.store.counters import read_partner_queued
 from webhookd.adapters.store.gauges import BREAKER_OPEN, DEAD_DELIVERY, DEAD_TASK, MOST, up_to_most
 from webhookd.adapters.store.schema import api_keys, deliveries, endpoints, lanes, queues, sessions, tasks
+from webhookd.adapters.store.tx import Tx
 
 DAY_MS: Final = 86_400_000
 
@@ -45,9 +46,9 @@ class DeadLetters:
     last_day: int
 
 
-def sessions_not_taken_back(conn: Connection, now_ms: int) -> list[EndedSession]:
+def sessions_not_taken_back(tx: Tx, now_ms: int) -> list[EndedSession]:
     """Return the ended processes that hold something; a sweep takes it back within seconds."""
-    ended = conn.execute(
+    ended = tx.execute(
         select(sessions).where(sessions.c.lease_until_ms <= now_ms).order_by(sessions.c.lease_until_ms)
     ).all()
     found = (
@@ -56,41 +57,41 @@ def sessions_not_taken_back(conn: Connection, now_ms: int) -> list[EndedSession]
             kind=row.kind,
             host=row.host,
             pid=row.pid,
-            tasks=up_to_most(conn, select(tasks.c.id).where(tasks.c.session_id == row.id)),
-            deliveries=up_to_most(conn, select(deliveries.c.id).where(deliveries.c.session_id == row.id)),
+            tasks=up_to_most(tx, select(tasks.c.id).where(tasks.c.session_id == row.id)),
+            deliveries=up_to_most(tx, select(deliveries.c.id).where(deliveries.c.session_id == row.id)),
         )
         for row in ended
     )
     return [one for one in found if one.tasks or one.deliveries]
 
 
-def something_waits(conn: Connection) -> bool:
+def something_waits(tx: Tx) -> bool:
     """Tell whether there is a task to run or a delivery to make, now or later."""
     pending = select(deliveries.c.id).where(text("deliveries.state = 'pending'")).limit(1)
-    return any(read_partner_queued(conn).values()) or conn.execute(pending).first() is not None
+    return any(read_partner_queued(tx).values()) or tx.execute(pending).first() is not None
 
 
-def waiting_types(conn: Connection) -> Counter[str]:
+def waiting_types(tx: Tx) -> Counter[str]:
     """Return the types of the tasks that have waited longest in each queue, and of the next scheduled ones.
 
     A type nobody runs stays in front while others are worked off, so it is among these.
     """
     found: Counter[str] = Counter()
-    for name in conn.execute(select(queues.c.name)).scalars().all():
+    for name in tx.execute(select(queues.c.name)).scalars().all():
         oldest = (
             select(tasks.c.type)
             .where(text("tasks.state = 'queued'"), tasks.c.queue == name)
             .order_by(tasks.c.due_ms)
         )
-        found.update(_types(conn, oldest))
+        found.update(_types(tx, oldest))
     soonest = select(tasks.c.type).where(text("tasks.state = 'scheduled'")).order_by(tasks.c.due_ms)
-    found.update(_types(conn, soonest))
+    found.update(_types(tx, soonest))
     return found
 
 
-def ailing_endpoints(conn: Connection) -> list[AilingEndpoint]:
+def ailing_endpoints(tx: Tx) -> list[AilingEndpoint]:
     """Return endpoints that are disabled, or have failed without a success since, the longest first."""
-    rows = conn.execute(
+    rows = tx.execute(
         select(endpoints)
         .where(
             endpoints.c.deleted_ms.is_(None),
@@ -109,7 +110,7 @@ def ailing_endpoints(conn: Connection) -> list[AilingEndpoint]:
             parked=0
             if row.state != "disabled"
             else up_to_most(
-                conn,
+                tx,
                 select(deliveries.c.id).where(
                     text("deliveries.state = 'parked'"), deliveries.c.endpoint_id == row.id
                 ),
@@ -119,36 +120,36 @@ def ailing_endpoints(conn: Connection) -> list[AilingEndpoint]:
     ]
 
 
-def open_breakers(conn: Connection) -> list[str]:
+def open_breakers(tx: Tx) -> list[str]:
     """Return the lanes whose breaker holds deliveries back: endpoints' ids, or partner and origin."""
     held = select(lanes.c.id).where(BREAKER_OPEN).order_by(lanes.c.id).limit(MOST)
-    return list(conn.execute(held).scalars())
+    return list(tx.execute(held).scalars())
 
 
-def dead_letters(conn: Connection, now_ms: int) -> DeadLetters:
+def dead_letters(tx: Tx, now_ms: int) -> DeadLetters:
     """Count dead letters of both kinds."""
     since_ms = now_ms - DAY_MS
     return DeadLetters(
-        total=up_to_most(conn, select(deliveries.c.id).where(DEAD_DELIVERY))
-        + up_to_most(conn, select(tasks.c.id).where(DEAD_TASK)),
+        total=up_to_most(tx, select(deliveries.c.id).where(DEAD_DELIVERY))
+        + up_to_most(tx, select(tasks.c.id).where(DEAD_TASK)),
         last_day=up_to_most(
-            conn, select(deliveries.c.id).where(DEAD_DELIVERY, deliveries.c.ended_ms >= since_ms)
+            tx, select(deliveries.c.id).where(DEAD_DELIVERY, deliveries.c.ended_ms >= since_ms)
         )
-        + up_to_most(conn, select(tasks.c.id).where(DEAD_TASK, tasks.c.dead_ms >= since_ms)),
+        + up_to_most(tx, select(tasks.c.id).where(DEAD_TASK, tasks.c.dead_ms >= since_ms)),
     )
 
 
-def good_admin_keys(conn: Connection, now_ms: int) -> int:
+def good_admin_keys(tx: Tx, now_ms: int) -> int:
     """Count the admin keys that are good now."""
     good = (
         select(api_keys.c.id)
         .where(api_keys.c.partner_id.is_(None), api_keys.c.revoked_ms.is_(None))
         .where(api_keys.c.expires_ms.is_(None) | (api_keys.c.expires_ms > now_ms))
     )
-    return up_to_most(conn, good)
+    return up_to_most(tx, good)
 
 
-def _types(conn: Connection, rows: Any) -> dict[str, int]:
+def _types(tx: Tx, rows: Any) -> dict[str, int]:
     some = rows.limit(MOST).subquery()
-    counted = conn.execute(select(some.c.type, func.count().label("n")).group_by(some.c.type))
+    counted = tx.execute(select(some.c.type, func.count().label("n")).group_by(some.c.type))
     return {row.type: row.n for row in counted}

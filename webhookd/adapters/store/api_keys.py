@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Row, func, or_, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.partners import read_partner
 from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.schema import api_keys, partners
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
 from webhookd.core.records import ApiKey, Page, Partner
 
@@ -29,11 +30,11 @@ MAX_KEYS: Final = 100
 QUOTA_RETRY_SECONDS: Final = 60.0  # nothing frees one but a person
 
 
-def add_key(conn: Connection, key: ApiKey) -> None:
+def add_key(tx: Tx, key: ApiKey) -> None:
     """Add a key. Raises QuotaExceeded where the partner has MAX_KEYS good ones already."""
     if key.partner_id is not None:
         # The partner's row stands for its keys, so that two at once are counted one by one.
-        conn.execute(select(partners.c.id).where(partners.c.id == key.partner_id).with_for_update()).all()
+        tx.execute(select(partners.c.id).where(partners.c.id == key.partner_id).with_for_update()).all()
         good = (
             select(func.count())
             .select_from(api_keys)
@@ -43,12 +44,12 @@ def add_key(conn: Connection, key: ApiKey) -> None:
                 or_(api_keys.c.expires_ms.is_(None), api_keys.c.expires_ms > key.created_ms),
             )
         )
-        if conn.execute(good).scalar_one() >= MAX_KEYS:
+        if tx.execute(good).scalar_one() >= MAX_KEYS:
             raise QuotaExceeded(
                 f"A partner can have {MAX_KEYS} good keys; revoke one first.",
                 retry_after_seconds=QUOTA_RETRY_SECONDS,
             )
-    conn.execute(
+    tx.execute(
         api_keys.insert().values(
             id=key.id,
             partner_id=key.partner_id,
@@ -62,22 +63,22 @@ def add_key(conn: Connection, key: ApiKey) -> None:
     )
 
 
-def read_key(conn: Connection, key_id: str) -> ApiKey | None:
+def read_key(tx: Tx, key_id: str) -> ApiKey | None:
     """Return one key, revoked ones too."""
-    row = conn.execute(select(api_keys).where(api_keys.c.id == key_id)).first()
+    row = tx.execute(select(api_keys).where(api_keys.c.id == key_id)).first()
     return None if row is None else _key_from(row)
 
 
-def read_credential(conn: Connection, key_id: str) -> Credential | None:
+def read_credential(tx: Tx, key_id: str) -> Credential | None:
     """Return a key with its partner."""
-    key = read_key(conn, key_id)
+    key = read_key(tx, key_id)
     if key is None:
         return None
-    partner = None if key.partner_id is None else read_partner(conn, key.partner_id)
+    partner = None if key.partner_id is None else read_partner(tx, key.partner_id)
     return Credential(key=key, partner=partner)
 
 
-def read_keys(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
+def read_keys(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
     """Return the keys of a partner (None: the admins'), newest first, and the cursor of the next page."""
     statement = (
         select(api_keys)
@@ -86,19 +87,19 @@ def read_keys(conn: Connection, partner_id: str | None, page: Page) -> tuple[lis
     )
     if page.cursor is not None:
         statement = statement.where(api_keys.c.id < page.cursor)
-    rows, more = read_page(conn, statement, page.limit)
+    rows, more = read_page(tx, statement, page.limit)
     found = [_key_from(row) for row in rows]
     return found, found[-1].id if more else None
 
 
-def revoke_key(conn: Connection, key_id: str, *, now_ms: int) -> ApiKey | None:
+def revoke_key(tx: Tx, key_id: str, *, now_ms: int) -> ApiKey | None:
     """Revoke a key for good; None where there is none. Revoking twice keeps the first time."""
-    conn.execute(
+    tx.execute(
         api_keys.update()
         .where(api_keys.c.id == key_id, api_keys.c.revoked_ms.is_(None))
         .values(revoked_ms=now_ms)
     )
-    return read_key(conn, key_id)
+    return read_key(tx, key_id)
 
 
 def _key_from(row: Row[Any]) -> ApiKey:

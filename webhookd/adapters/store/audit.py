@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.schema import api_keys, audit
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.records import Page
 
@@ -35,7 +36,7 @@ class AuditEntry:
 
 
 def add(
-    conn: Connection,
+    tx: Tx,
     *,
     actor: str,
     action: str,
@@ -45,7 +46,7 @@ def add(
     detail: dict[str, Any] | None = None,
 ) -> None:
     """Add an entry; `action` is `noun.verb`, such as `partner.create`."""
-    conn.execute(
+    tx.execute(
         audit.insert().values(
             id=new_id(ids.AUDIT, now_ms),
             at_ms=now_ms,
@@ -58,7 +59,7 @@ def add(
     )
 
 
-def read_entries(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[AuditEntry], str | None]:
+def read_entries(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[AuditEntry], str | None]:
     """Return entries, newest first, and the cursor of the next page. `partner_id` None is all partners'."""
     named = audit.outerjoin(api_keys, api_keys.c.id == audit.c.actor)
     statement = select(audit, api_keys.c.name).select_from(named).order_by(audit.c.id.desc())
@@ -66,7 +67,7 @@ def read_entries(conn: Connection, partner_id: str | None, page: Page) -> tuple[
         statement = statement.where(audit.c.partner_id == partner_id)
     if page.cursor is not None:
         statement = statement.where(audit.c.id < page.cursor)
-    rows, more = read_page(conn, statement, page.limit)
+    rows, more = read_page(tx, statement, page.limit)
     entries = [
         AuditEntry(
             id=row.id,

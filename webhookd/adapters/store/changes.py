@@ -5,11 +5,12 @@ The messages themselves are read in `messages`.
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import feeds, messages
+from webhookd.adapters.store.tx import Tx
 
 
 class Changes:
@@ -27,17 +28,17 @@ class Changes:
         return await self._db.read(read_announced, partner_id, after=after, limit=limit)
 
 
-def read_positions(conn: Connection, partner_ids: Collection[str] | None) -> dict[str, int]:
+def read_positions(tx: Tx, partner_ids: Collection[str] | None) -> dict[str, int]:
     """Return partner ids to last feed numbers."""
     statement = select(feeds.c.partner_id, feeds.c.last_seq)
     if partner_ids is not None:
-        statement = statement.where(among(conn, feeds.c.partner_id, partner_ids))
-    return {row.partner_id: row.last_seq for row in conn.execute(statement)}
+        statement = statement.where(among(tx, feeds.c.partner_id, partner_ids))
+    return {row.partner_id: row.last_seq for row in tx.execute(statement)}
 
 
-def read_announced(conn: Connection, partner_id: str, *, after: int, limit: int) -> tuple[list[str], int]:
+def read_announced(tx: Tx, partner_id: str, *, after: int, limit: int) -> tuple[list[str], int]:
     """Return the distinct tasks of up to `limit` messages after a number, and the last number read."""
-    rows = conn.execute(
+    rows = tx.execute(
         select(messages.c.task_id, messages.c.seq)
         .where(messages.c.partner_id == partner_id, messages.c.seq > after)
         .order_by(messages.c.seq)

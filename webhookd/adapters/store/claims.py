@@ -9,19 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
-    Connection,
     Row,
     func,
     select,
 )
 
 from webhookd.adapters.store import claim_statements as statements
-from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.ends import read_tasks
-from webhookd.adapters.store.publish import Publisher, partners_listening
+from webhookd.adapters.store.publish import announce_tasks, partners_listening
 from webhookd.adapters.store.rowset import pack, upsert
 from webhookd.adapters.store.schema import queues, tasks, type_rates
 from webhookd.adapters.store.sessions import hold_session
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
 from webhookd.core.fairness import Contender, deal
 from webhookd.core.model import Priority, TaskState
@@ -33,30 +32,26 @@ PARTNERS_A_TURN = 64
 class Claims:
     """The grouped write that claims tasks: pass `claim` to `Database.grouped`."""
 
-    def __init__(self, *, shard: str, publisher: Publisher) -> None:
-        self._shard = shard
-        self._publisher = publisher
-
-    def claim(self, conn: Connection, requests: Sequence[ClaimTasks]) -> list[Claim | Exception]:
+    def claim(self, tx: Tx, requests: Sequence[ClaimTasks]) -> list[Claim | Exception]:
         """Serve the requests one after the other."""
-        return [self._claim(conn, request) for request in requests]
+        return [self._claim(tx, request) for request in requests]
 
-    def _claim(self, conn: Connection, request: ClaimTasks) -> Claim:
-        queue = conn.execute(statements.lock_queue(), {"queue": request.queue}).one_or_none()
-        if queue is None or queue.paused_ms is not None or not hold_session(conn, request.session_id):
+    def _claim(self, tx: Tx, request: ClaimTasks) -> Claim:
+        queue = tx.execute(statements.lock_queue(), {"queue": request.queue}).one_or_none()
+        if queue is None or queue.paused_ms is not None or not hold_session(tx, request.session_id):
             return Claim()
-        open_types, again_ms = self._open_types(conn, request)
+        open_types, again_ms = self._open_types(tx, request)
         if not open_types:
             return Claim(again_ms=again_ms)
-        suspect_ids = self._suspects(conn, request, list(open_types))
+        suspect_ids = self._suspects(tx, request, list(open_types))
         if suspect_ids and request.idle:
             chosen = suspect_ids[:1]
         elif request.free > 0:
-            chosen = self._choose(conn, request, open_types, queue.vtime)
+            chosen = self._choose(tx, request, open_types, queue.vtime)
         else:
             chosen = []
-        claimed = self._take(conn, request, chosen) if chosen else []
-        self._spend_rates(conn, request, claimed)
+        claimed = self._take(tx, request, chosen) if chosen else []
+        self._spend_rates(tx, request, claimed)
         if len(chosen) >= request.free > 0 or any(task.suspect for task in claimed):
             again_ms = request.now_ms
         return Claim(
@@ -65,12 +60,12 @@ class Claims:
             suspect_waits=bool(suspect_ids) and not request.idle,
         )
 
-    def _open_types(self, conn: Connection, request: ClaimTasks) -> tuple[dict[str, int], int | None]:
+    def _open_types(self, tx: Tx, request: ClaimTasks) -> tuple[dict[str, int], int | None]:
         """Return how many of each type may start now (closed ones left out), and when one may open."""
         open_types = {limit.type: request.free for limit in request.limits}
         capped = [limit for limit in request.limits if limit.concurrency is not None]
         if capped:
-            running = conn.execute(
+            running = tx.execute(
                 select(tasks.c.type, func.count().label("n"))
                 .where(
                     tasks.c.session_id.is_not(None),
@@ -85,7 +80,7 @@ class Claims:
         again_ms: int | None = None
         rated = {limit.type: limit for limit in request.limits if limit.rate_per_second}
         if rated:
-            stored = conn.execute(select(type_rates).where(type_rates.c.type.in_(list(rated))))
+            stored = tx.execute(select(type_rates).where(type_rates.c.type.in_(list(rated))))
             next_ms = {row.type: row.next_ms for row in stored}
             for name, limit in rated.items():
                 allowed = _tokens(limit, next_ms.get(name, 0.0), request.now_ms)
@@ -95,40 +90,40 @@ class Claims:
                     again_ms = due if again_ms is None else min(again_ms, due)
         return {name: room for name, room in open_types.items() if room > 0}, again_ms
 
-    def _spend_rates(self, conn: Connection, request: ClaimTasks, claimed: list[ClaimedTask]) -> None:
+    def _spend_rates(self, tx: Tx, request: ClaimTasks, claimed: list[ClaimedTask]) -> None:
         rated = {limit.type: limit for limit in request.limits if limit.rate_per_second}
         for name in sorted({task.type for task in claimed} & set(rated)):
             count = sum(task.type == name for task in claimed)
             interval_ms, earliest_ms = _bucket(rated[name], request.now_ms)
-            insert = upsert(conn.dialect.name)(type_rates)
-            current = conn.execute(select(type_rates.c.next_ms).where(type_rates.c.type == name)).scalar()
+            insert = upsert(tx.dialect)(type_rates)
+            current = tx.execute(select(type_rates.c.next_ms).where(type_rates.c.type == name)).scalar()
             next_ms = max(current or 0.0, earliest_ms) + count * interval_ms
-            conn.execute(
+            tx.execute(
                 insert.on_conflict_do_update(
                     index_elements=[type_rates.c.type], set_={"next_ms": insert.excluded.next_ms}
                 ),
                 {"type": name, "next_ms": next_ms},
             )
 
-    def _suspects(self, conn: Connection, request: ClaimTasks, types: list[str]) -> list[str]:
+    def _suspects(self, tx: Tx, request: ClaimTasks, types: list[str]) -> list[str]:
         wanted = {"queue": request.queue, "types": types, "now": request.now_ms}
-        return [row.id for row in conn.execute(statements.first_suspect(), wanted)]
+        return [row.id for row in tx.execute(statements.first_suspect(), wanted)]
 
     def _choose(
         self,
-        conn: Connection,
+        tx: Tx,
         request: ClaimTasks,
         open_types: dict[str, int],
         clock: float,
     ) -> list[str]:
         """Return the ids to claim, fairly; at most `free`, at most each type's room."""
-        dialect = conn.dialect.name
+        dialect = tx.dialect
         most = {"queue": request.queue, "most": PARTNERS_A_TURN}
-        waiting = conn.execute(statements.contenders(), most).all()
+        waiting = tx.execute(statements.contenders(), most).all()
         if not waiting:
             return []
         depth = request.free if len(waiting) == 1 else -(-2 * request.free // len(waiting)) + 1
-        candidates = conn.execute(
+        candidates = tx.execute(
             statements.candidates(dialect),
             {
                 "chosen": pack((row.partner_id,) for row in waiting),
@@ -162,15 +157,15 @@ class Claims:
             admit=admit,
         )
         if dealt.items:
-            conn.execute(queues.update().where(queues.c.name == request.queue).values(vtime=dealt.clock))
+            tx.execute(queues.update().where(queues.c.name == request.queue).values(vtime=dealt.clock))
             served = pack((request.queue, *vtime) for vtime in sorted(dealt.vtimes.items()))
-            conn.execute(statements.advance(dialect), {"served": served})
+            tx.execute(statements.advance(dialect), {"served": served})
         return [row.id for row in dealt.items]
 
-    def _take(self, conn: Connection, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
-        dialect = conn.dialect.name
+    def _take(self, tx: Tx, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
+        dialect = tx.dialect
         timeouts = {limit.type: limit.timeout_ms for limit in request.limits}
-        updated = conn.execute(
+        updated = tx.execute(
             statements.take(dialect),
             {
                 "ids": pack((task_id,) for task_id in chosen),
@@ -182,25 +177,21 @@ class Claims:
         # RETURNING promises no order; they are to start in the order they were chosen.
         by_id = {row.id: row for row in updated}
         taken = [by_id[task_id] for task_id in chosen if task_id in by_id]
-        bodies = read_bodies(conn, taken)
-        depth = DepthChange(self._shard)
+        bodies = read_bodies(tx, taken)
         for row in taken:
-            depth.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING)
+            tx.depths.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING)
         claimed = [claimed_task(row, bodies[row.id], claimed_ms=request.now_ms) for row in taken]
-        depth.write(conn)
-        self._announce_started(conn, [bodies[task.id] for task in claimed], claimed, request.now_ms)
+        self._announce_started(tx, [bodies[task.id] for task in claimed], claimed, request.now_ms)
         return claimed
 
-    def _announce_started(
-        self, conn: Connection, bodies: list[Any], claimed: list[ClaimedTask], now_ms: int
-    ) -> None:
+    def _announce_started(self, tx: Tx, bodies: list[Any], claimed: list[ClaimedTask], now_ms: int) -> None:
         """Announce `task.started` where somebody asked for it by name."""
         unaddressed = {
             task.partner_id
             for task, body in zip(claimed, bodies, strict=True)
             if body.callback_url is None and body.endpoint_ids is None
         }
-        listening = partners_listening(conn, unaddressed, "task.started") if unaddressed else set()
+        listening = partners_listening(tx, unaddressed, "task.started") if unaddressed else set()
         heard = [
             task.id
             for task, body in zip(claimed, bodies, strict=True)
@@ -208,15 +199,13 @@ class Claims:
             or (body.callback_url is None and body.endpoint_ids is None and task.partner_id in listening)
         ]
         if heard:
-            self._publisher.announce_tasks(
-                conn, [(task, "task.started") for task in read_tasks(conn, heard)], now_ms=now_ms
-            )
+            announce_tasks(tx, [(task, "task.started") for task in read_tasks(tx, heard)], now_ms=now_ms)
 
 
-def read_bodies(conn: Connection, taken: Sequence[Row[Any]]) -> dict[str, Row[Any]]:
+def read_bodies(tx: Tx, taken: Sequence[Row[Any]]) -> dict[str, Row[Any]]:
     """Return what a claim needs of the bodies of these rows of `tasks`, by id."""
     ids = {"ids": pack((row.id, row.partner_id) for row in taken)}
-    rows = conn.execute(statements.bodies(conn.dialect.name), ids)
+    rows = tx.execute(statements.bodies(tx.dialect), ids)
     return {row.task_id: row for row in rows}
 
 

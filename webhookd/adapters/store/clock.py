@@ -7,9 +7,10 @@ its clock is the machine's.
 
 import time
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.tx import Tx
 
 
 class StoreClock:
@@ -33,6 +34,6 @@ class StoreClock:
         self._offset_seconds = seconds - (started + time.monotonic()) / 2
 
 
-def read_clock(conn: Connection) -> float:
+def read_clock(tx: Tx) -> float:
     """Return the Unix seconds of PostgreSQL's clock."""
-    return float(conn.execute(text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")).scalar_one())
+    return float(tx.execute(text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")).scalar_one())

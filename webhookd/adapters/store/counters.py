@@ -7,57 +7,46 @@ into the empty one. SQLite has one writer at a time anyway and uses the empty sh
 
 from collections import defaultdict
 from functools import cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Text, func, select, text, tuple_
+from sqlalchemy import Text, bindparam, func, select, text, tuple_
 
 from webhookd.adapters.store.rowset import insert_rows, pack, rowset
 from webhookd.adapters.store.schema import depths, queues, tasks
-from webhookd.core.model import TaskState
+from webhookd.adapters.store.statement import Change
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import QueueDepth
 
-_COLUMN_OF = {TaskState.SCHEDULED: 0, TaskState.QUEUED: 1, TaskState.RUNNING: 2}
-_FINISHED = 3
+
+class _Moved(NamedTuple):
+    queue: str
+    partner_id: str
+    shard: str
+    scheduled: int
+    queued: int
+    running: int
+    finished: int
 
 
-class DepthChange:
-    """Collects moves of one transaction; `write` adds them to the counters in one statement."""
-
-    def __init__(self, shard: str) -> None:
-        self._shard = shard
-        self._changes: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-
-    def move(
-        self, queue: str, partner_id: str, before: TaskState | None, after: TaskState, count: int = 1
-    ) -> None:
-        """Note `count` tasks going from `before` (None: new) to `after`."""
-        change = self._changes[queue, partner_id]
-        if before is not None:
-            change[_COLUMN_OF.get(before, _FINISHED)] -= count
-        change[_COLUMN_OF.get(after, _FINISHED)] += count
-
-    def write(self, conn: Connection) -> None:
-        """Add the collected moves to the counters."""
-        rows = [
-            (queue, partner_id, self._shard, *change)
-            for (queue, partner_id), change in sorted(self._changes.items())
-            if any(change)
-        ]
-        if rows:
-            conn.execute(_add(conn.dialect.name), {"changes": pack(rows)})
-
-
-@cache
 def _add(dialect: str) -> Any:
-    names = ("scheduled", "queued", "running", "finished")
-    insert = insert_rows(dialect, depths, "changes", ("queue", "partner_id", "shard", *names))
+    insert = insert_rows(dialect, depths, "changes", _Moved)
     return insert.on_conflict_do_update(
         index_elements=[depths.c.queue, depths.c.partner_id, depths.c.shard],
-        set_={name: depths.c[name] + insert.excluded[name] for name in names},
+        set_={name: depths.c[name] + insert.excluded[name] for name in _Moved._fields[3:]},
     )
 
 
-def read_depths(conn: Connection) -> list[QueueDepth]:
+_ADD: Final = Change(_add)
+
+
+def write_depths(tx: Tx) -> None:
+    """Add what a transaction moved to the counters."""
+    moved = tx.depths.changes()
+    if moved:
+        tx.run(_ADD, changes=[_Moved(queue, partner_id, tx.shard, *n) for queue, partner_id, n in moved])
+
+
+def read_depths(tx: Tx) -> list[QueueDepth]:
     """Return every queue's figures. Costs a probe per queue, however long the queues are."""
     oldest = (
         select(func.min(tasks.c.due_ms))
@@ -90,28 +79,36 @@ def read_depths(conn: Connection) -> list[QueueDepth]:
             oldest_queued_ms=row.oldest,
             paused=row.paused_ms is not None,
         )
-        for row in conn.execute(statement)
+        for row in tx.execute(statement)
     ]
 
 
-def read_partner_queued(conn: Connection) -> dict[str, int]:
+def read_partner_queued(tx: Tx) -> dict[str, int]:
     """Return how many tasks of each partner wait (queued or scheduled)."""
     statement = select(
         depths.c.partner_id, func.sum(depths.c.queued + depths.c.scheduled).label("waiting")
     ).group_by(depths.c.partner_id)
-    return {row.partner_id: int(row.waiting) for row in conn.execute(statement)}
+    return {row.partner_id: int(row.waiting) for row in tx.execute(statement)}
 
 
-def set_paused(conn: Connection, name: str, paused_ms: int | None) -> bool:
+_SET_PAUSED: Final = Change(
+    lambda _: (
+        queues.update().where(queues.c.name == bindparam("queue")).values(paused_ms=bindparam("paused_ms"))
+    )
+)
+
+
+def set_paused(tx: Tx, name: str, paused_ms: int | None) -> bool:
     """Pause (a time) or resume (None) a queue. False: there is no such queue."""
-    changed = conn.execute(queues.update().where(queues.c.name == name).values(paused_ms=paused_ms))
-    return changed.rowcount == 1
+    if paused_ms is None:
+        tx.wakes.ring(name)
+    return tx.run(_SET_PAUSED, queue=name, paused_ms=paused_ms) == 1
 
 
-def fold_shards(conn: Connection, live_shards: list[str]) -> None:
+def fold_shards(tx: Tx, live_shards: list[str]) -> None:
     """Add the counters of ended processes to the empty shard."""
     ended = select(depths).where(depths.c.shard != "", depths.c.shard.not_in(live_shards))
-    rows = conn.execute(ended.with_for_update()).all()
+    rows = tx.execute(ended.with_for_update()).all()
     if not rows:
         return
     folded = [
@@ -123,12 +120,10 @@ def fold_shards(conn: Connection, live_shards: list[str]) -> None:
         totals[queue, partner_id, shard] = [
             a + int(b) for a, b in zip(totals[queue, partner_id, shard], values, strict=True)
         ]
-    conn.execute(
-        _add(conn.dialect.name), {"changes": pack((*key, *values) for key, values in totals.items())}
-    )
+    tx.run(_ADD, changes=[_Moved(*key, *values) for key, values in totals.items()])
     # Only the rows just read: a process that lost its lease may still add to its shard meanwhile.
     folded_keys = pack((row.queue, row.partner_id, row.shard) for row in rows)
-    conn.execute(_forget(conn.dialect.name), {"keys": folded_keys})
+    tx.execute(_forget(tx.dialect), {"keys": folded_keys})
 
 
 @cache

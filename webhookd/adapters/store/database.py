@@ -1,15 +1,17 @@
 """The one way to the database: reads on a pool, writes through a group committer.
 
-Store operations are plain functions over a synchronous `Connection`. On SQLite they run in one writer
-thread (and a few reader threads) on the standard driver; on PostgreSQL the same functions run on
-asyncpg through SQLAlchemy's bridge. Nothing else in the project knows which.
+Store operations are plain functions over a `Tx`. On SQLite they run in one writer thread (and a few
+reader threads) on the standard driver; on PostgreSQL the same functions run on asyncpg through
+SQLAlchemy's bridge. Nothing else in the project knows which.
 
 Writes are grouped: whatever arrives while one transaction is being committed goes into the next, so
 that N concurrent requests share one fsync. A batch that fails is halved until the culprit stands
-alone; a batch that lost a deadlock is tried again.
+alone; a batch that lost a deadlock is tried again. What follows from a transaction (`Tx.depths`,
+`Tx.wakes`) is done here, for every write alike.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -18,6 +20,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from webhookd.adapters.store.counters import write_depths
 from webhookd.adapters.store.drivers import Driver, make_driver, parse_url, shown
 from webhookd.adapters.store.drivers.faults import (
     as_ours,
@@ -26,6 +29,7 @@ from webhookd.adapters.store.drivers.faults import (
     public_error,
     reason_of,
 )
+from webhookd.adapters.store.tx import Policy, Tx, Wakes
 from webhookd.core.errors import ServiceError, SettingsError, Unavailable
 
 P = ParamSpec("P")
@@ -50,9 +54,7 @@ class Operation(Protocol[Payload_contra, Result_co]):
     the batch, which is then halved.
     """
 
-    def __call__(
-        self, conn: Connection, payloads: Sequence[Payload_contra], /
-    ) -> Sequence[Result_co | Exception]:
+    def __call__(self, tx: Tx, payloads: Sequence[Payload_contra], /) -> Sequence[Result_co | Exception]:
         """Write and return one result per payload."""
         ...
 
@@ -79,10 +81,14 @@ class Database:
 
     `patience_seconds` is how long a caller waits for an answer or an outcome (None: as long as it takes);
     a write that takes longer goes on. `write_error` is why writes fail just now, None where they do not.
+    `now_ms` is the clock of its transactions.
     """
 
-    def __init__(self, driver: Driver, url: URL) -> None:
+    def __init__(self, driver: Driver, url: URL, policy: Policy, wake: Callable[[Wakes], None]) -> None:
         self._driver = driver
+        self._wake = wake
+        self.policy = policy
+        self.now_ms: Callable[[], int] = lambda: int(time.time() * 1000)
         self.url = url
         self.dialect = driver.dialect
         self.pooled = driver.pooled
@@ -95,16 +101,25 @@ class Database:
         self._closing = False
 
     @classmethod
-    async def open(cls, url: str, *, writes_apart: bool = False) -> "Database":
-        """Connect; `writes_apart` is for a process whose loop is busy with other things (PostgresDriver).
+    async def open(
+        cls,
+        url: str,
+        *,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+        wake: Callable[[Wakes], None] = lambda _: None,
+        writes_apart: bool = False,
+    ) -> "Database":
+        """Connect. `wake` is called on the loop after every commit that has somebody to wake.
 
-        Raises SettingsError (naming WEBHOOKD_DATABASE_URL) for a URL that cannot work.
+        `writes_apart` is for a process whose loop is busy with other things (PostgresDriver). Raises
+        SettingsError (naming WEBHOOKD_DATABASE_URL) for a URL that cannot work.
         """
         parsed = parse_url(url)
         try:
-            database = cls(await make_driver(parsed, writes_apart=writes_apart), parsed)
+            driver = await make_driver(parsed, writes_apart=writes_apart)
+            database = cls(driver, parsed, policy, wake)
             try:
-                await database.read(lambda conn: conn.execute(text("SELECT 1")))
+                await database.read(lambda tx: tx.execute(text("SELECT 1")))
             except ServiceError:
                 await database.close()
                 raise
@@ -114,23 +129,19 @@ class Database:
             ) from error
         return database
 
-    async def read(
-        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run `work(conn, *args)` on a reading connection. Raises Unavailable when the database is away."""
+    async def read(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work(tx, *args)` on a reading connection. Raises Unavailable when the database is away."""
         with as_ours():
-            reading = self._driver.read(lambda conn: work(conn, *args, **kwargs))
+            reading = self._driver.read(lambda conn: work(self._begin(conn), *args, **kwargs))
             return await (reading if self.patience_seconds is None else self._patiently(reading))
 
-    async def write(
-        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run `work(conn, *args)` in a transaction of its own. For rare writes; hot ones use `grouped`."""
+    async def write(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work(tx, *args)` in a transaction of its own. For rare writes; hot ones use `grouped`."""
 
         async def run() -> R:
             try:
                 with as_ours():
-                    result = await self._tenaciously(lambda conn: work(conn, *args, **kwargs))
+                    result = await self._tenaciously(lambda tx: work(tx, *args, **kwargs))
             except Unavailable as error:
                 self.write_error = error.detail
                 raise
@@ -163,15 +174,29 @@ class Database:
             await self._committer
         await self._driver.close()
 
-    async def _tenaciously(self, work: Callable[[Connection], R]) -> R:
-        for _ in range(TRIES - 1):
+    def _begin(self, conn: Connection) -> Tx:
+        return Tx(conn, now_ms=self.now_ms(), policy=self.policy)
+
+    async def _tenaciously(self, work: Callable[[Tx], R]) -> R:
+        """Run `work` in a transaction, with all that follows from it."""
+
+        def run(conn: Connection) -> tuple[R, Wakes]:
+            tx = self._begin(conn)
+            result = work(tx)
+            write_depths(tx)
+            return result, tx.wakes
+
+        for attempt in range(1, TRIES + 1):
             try:
-                return await self._driver.write(work)
+                result, wakes = await self._driver.write(run)
+                break
             except DBAPIError as error:
-                if not is_worth_another_try(error):
+                if attempt == TRIES or not is_worth_another_try(error):
                     raise
             await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
-        return await self._driver.write(work)
+        if wakes.queues or wakes.tasks:
+            self._wake(wakes)
+        return result
 
     async def _patiently(self, reading: Awaitable[R]) -> R:
         try:
@@ -213,7 +238,7 @@ class Database:
     async def _commit(self, jobs: list[_Job]) -> None:
         started = asyncio.get_running_loop().time()
         try:
-            results = await self._tenaciously(lambda conn: _run_jobs(conn, jobs))
+            results = await self._tenaciously(lambda tx: _run_jobs(tx, jobs))
         except Exception as error:  # noqa: BLE001 - every failure is handed to the callers it belongs to
             self.figures.failures += 1
             if len(jobs) > 1 and not is_environmental(error):
@@ -235,14 +260,14 @@ class Database:
             _resolve(job.future, result)
 
 
-def _run_jobs(conn: Connection, jobs: Sequence[_Job]) -> list[Any]:
+def _run_jobs(tx: Tx, jobs: Sequence[_Job]) -> list[Any]:
     """Run every job's operation once, with all its payloads, in order of first arrival."""
     groups: dict[Operation[Any, Any], list[int]] = {}
     for index, job in enumerate(jobs):
         groups.setdefault(job.operation, []).append(index)
     results: list[Any] = [None] * len(jobs)
     for operation, indexes in groups.items():
-        answers = operation(conn, [jobs[index].payload for index in indexes])
+        answers = operation(tx, [jobs[index].payload for index in indexes])
         for index, answer in zip(indexes, answers, strict=True):
             results[index] = answer
     return results

@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select, text
+from sqlalchemy import Select, func, or_, select, text
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES, row_bytes
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
-from webhookd.adapters.store.tasks import TaskMoves
+from webhookd.adapters.store.tasks import replay_task
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.errors import Conflict, Invalid
-from webhookd.core.records import DeadLetter, Page, TaskSignal
-from webhookd.core.replay import DeadLetterFilter, Replayed
+from webhookd.core.records import DeadLetter, Page
+from webhookd.core.replay import DeadLetterFilter
 
 _DEAD_DELIVERY = text("deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL")
 _DEAD_TASK = text("tasks.dead_ms IS NOT NULL")
@@ -38,14 +39,14 @@ class Bounds:
 
 
 def list_dead_letters(
-    conn: Connection, partner_id: str | None, wanted: DeadLetterFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, page: Page
 ) -> tuple[list[DeadLetter], str | None]:
     """Return a page of dead letters, newest first, and the cursor of the next page or None.
 
     Raises Invalid for a cursor that is none of this listing's.
     """
     before = None if page.cursor is None else _read_cursor(page.cursor)
-    found = read_dead_letters(conn, partner_id, wanted, Bounds(before=before), limit=page.limit + 1)
+    found = read_dead_letters(tx, partner_id, wanted, Bounds(before=before), limit=page.limit + 1)
     shown = _fitting(found[: page.limit])
     return shown, f"{shown[-1].at_ms}.{shown[-1].id}" if len(found) > len(shown) else None
 
@@ -61,36 +62,36 @@ def _fitting(letters: list[DeadLetter]) -> list[DeadLetter]:
 
 
 def read_dead_letters(
-    conn: Connection, partner_id: str | None, wanted: DeadLetterFilter, bounds: Bounds, *, limit: int
+    tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, bounds: Bounds, *, limit: int
 ) -> list[DeadLetter]:
     """Return up to `limit` dead letters within the bounds, deliveries and tasks merged by time of death."""
     found: list[DeadLetter] = []
     for at, key, statement in _halves(partner_id, wanted, replayable=bounds.replayable):
         order = (at, key) if bounds.oldest_first else (at.desc(), key.desc())
         limited = _bounded(statement, at, key, bounds).order_by(*order).limit(limit)
-        found.extend(_letter_from(row) for row in conn.execute(limited))
+        found.extend(_letter_from(row) for row in tx.execute(limited))
     found.sort(key=lambda letter: (letter.at_ms, letter.id), reverse=not bounds.oldest_first)
     return found[:limit]
 
 
-def count_replayable(conn: Connection, partner_id: str | None, wanted: DeadLetterFilter) -> int:
+def count_replayable(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter) -> int:
     """Return how many dead letters match and could be replayed."""
     return sum(
-        conn.execute(statement.with_only_columns(func.count())).scalar_one()
+        tx.execute(statement.with_only_columns(func.count())).scalar_one()
         for _, _, statement in _halves(partner_id, wanted, replayable=True)
     )
 
 
-def get_dead_letter(conn: Connection, letter_id: str, partner_id: str | None) -> DeadLetter | None:
+def get_dead_letter(tx: Tx, letter_id: str, partner_id: str | None) -> DeadLetter | None:
     """Return a dead letter by the delivery's or task's id; None: unknown, foreign, or not dead (any more)."""
     for _, key, statement in _halves(partner_id, DeadLetterFilter(), replayable=False):
-        row = conn.execute(statement.where(key == letter_id)).one_or_none()
+        row = tx.execute(statement.where(key == letter_id)).one_or_none()
         if row is not None:
             return _letter_from(row)
     return None
 
 
-def discard_dead_letter(conn: Connection, letter_id: str, partner_id: str | None, now_ms: int) -> bool:
+def discard_dead_letter(tx: Tx, letter_id: str, partner_id: str | None, now_ms: int) -> bool:
     """Strike a dead letter off; the delivery or task stays as it ended. False: unknown, foreign, not dead."""
     if letter_id.startswith(ids.TASK + "_"):
         statement = tasks.update().where(tasks.c.id == letter_id, _DEAD_TASK).values(dead_ms=None)
@@ -104,58 +105,44 @@ def discard_dead_letter(conn: Connection, letter_id: str, partner_id: str | None
         owner = deliveries.c.partner_id
     if partner_id is not None:
         statement = statement.where(owner == partner_id)
-    return bool(conn.execute(statement).rowcount)
+    return bool(tx.execute(statement).rowcount)
 
 
 class DeadLetterMoves:
     """Replays of dead letters; functions for `Database.write`."""
 
-    def __init__(self, *, tasks: TaskMoves) -> None:
-        self._tasks = tasks
-
-    def replay(
-        self, conn: Connection, letter_id: str, partner_id: str | None, now_ms: int
-    ) -> Replayed | None:
-        """Put one dead letter back to work. None: unknown or foreign.
+    def replay(self, tx: Tx, letter_id: str, partner_id: str | None, now_ms: int) -> int | None:
+        """Put one dead letter back to work; return how many went: one. None: unknown or foreign.
 
         Raises Conflict where it is not dead (any more), or its endpoint is deleted.
         """
-        letter = get_dead_letter(conn, letter_id, partner_id)
+        letter = get_dead_letter(tx, letter_id, partner_id)
         if letter is None:
-            if _exists(conn, letter_id, partner_id):
+            if _exists(tx, letter_id, partner_id):
                 raise Conflict("It is not a dead letter (any more): it was replayed or discarded.")
             return None
-        replayed = self.replay_all(conn, [letter], now_ms=now_ms)
-        if not replayed.count:
+        replayed = self.replay_all(tx, [letter], now_ms=now_ms)
+        if not replayed:
             raise Conflict("Its endpoint is deleted, or somebody else has replayed it just now.")
         return replayed
 
-    def replay_all(self, conn: Connection, letters: Sequence[DeadLetter], *, now_ms: int) -> Replayed:
-        """Put dead letters back to work; those that are not dead any more are left alone."""
-        states = replay_deliveries(conn, [x.id for x in letters if x.kind == "delivery"], now_ms=now_ms)
+    def replay_all(self, tx: Tx, letters: Sequence[DeadLetter], *, now_ms: int) -> int:
+        """Put dead letters back to work and return how many went; those not dead any more are left alone."""
+        states = replay_deliveries(tx, [x.id for x in letters if x.kind == "delivery"], now_ms=now_ms)
         moved = [
             task
             for letter in sorted(letters, key=lambda letter: letter.id)
-            if letter.kind == "task"
-            and (task := self._tasks.replay(conn, letter.id, letter.partner_id, now_ms)) is not None
+            if letter.kind == "task" and (task := replay_task(tx, letter.id, letter.partner_id)) is not None
         ]
-        return Replayed(
-            count=len(states) + len(moved),
-            wake_deliveries="pending" in states.values(),
-            queues=frozenset(task.queue for task in moved),
-            signals=tuple(
-                TaskSignal(task_id=task.id, partner_id=task.partner_id, version=task.version)
-                for task in moved
-            ),
-        )
+        return len(states) + len(moved)
 
 
 class DeadLetters:
     """Reading dead letters; `moves` puts them back to work."""
 
-    def __init__(self, db: Database, *, tasks: TaskMoves) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self.moves = DeadLetterMoves(tasks=tasks)
+        self.moves = DeadLetterMoves()
 
     async def get(self, letter_id: str, partner_id: str | None) -> DeadLetter | None:
         """Return a dead letter; None where it is unknown, another partner's or not dead."""
@@ -168,12 +155,12 @@ class DeadLetters:
         return await self._db.read(list_dead_letters, partner_id, wanted, page)
 
 
-def _exists(conn: Connection, letter_id: str, partner_id: str | None) -> bool:
+def _exists(tx: Tx, letter_id: str, partner_id: str | None) -> bool:
     table: Any = tasks if letter_id.startswith(ids.TASK + "_") else deliveries
     statement = select(table.c.id).where(table.c.id == letter_id)
     if partner_id is not None:
         statement = statement.where(table.c.partner_id == partner_id)
-    return conn.execute(statement).one_or_none() is not None
+    return tx.execute(statement).one_or_none() is not None
 
 
 def _halves(

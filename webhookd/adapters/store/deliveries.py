@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Row, Select, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.lanes.release import lock_lanes
@@ -15,6 +15,7 @@ from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.rows import delivery_from, names, select_deliveries
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
 from webhookd.core.records import Attempt, Delivery, Page
@@ -74,42 +75,42 @@ class Deliveries:
         return await self._db.read(list_deliveries, partner_id, wanted, page)
 
 
-def get_delivery(conn: Connection, delivery_id: str, partner_id: str | None) -> Delivery | None:
+def get_delivery(tx: Tx, delivery_id: str, partner_id: str | None) -> Delivery | None:
     """Return a delivery; None where it does not exist or is another partner's."""
-    row = conn.execute(_one(delivery_id, partner_id)).one_or_none()
+    row = tx.execute(_one(delivery_id, partner_id)).one_or_none()
     return None if row is None else delivery_from(row)
 
 
-def get_history(conn: Connection, delivery_id: str, partner_id: str | None) -> DeliveryHistory | None:
+def get_history(tx: Tx, delivery_id: str, partner_id: str | None) -> DeliveryHistory | None:
     """Return a delivery with its attempts, oldest first; None as for `get_delivery`."""
     statement = (
         _one(delivery_id, partner_id)
         .add_columns(messages.c.body, endpoints.c.header_names)
         .outerjoin(messages, messages.c.id == deliveries.c.message_id)
     )
-    row = conn.execute(statement).one_or_none()
+    row = tx.execute(statement).one_or_none()
     if row is None:
         return None
     return DeliveryHistory(
         delivery=delivery_from(row),
-        attempts=tuple(list_attempts(conn, [delivery_id])),
+        attempts=tuple(list_attempts(tx, [delivery_id])),
         body=row.body or "",
         header_names=names(row.header_names),
     )
 
 
-def list_attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[Attempt]:
+def list_attempts(tx: Tx, delivery_ids: Sequence[str]) -> list[Attempt]:
     """Return the attempts of these deliveries, in the order they were made."""
-    rows = conn.execute(
+    rows = tx.execute(
         select(attempts)
-        .where(among(conn, attempts.c.delivery_id, delivery_ids))
+        .where(among(tx, attempts.c.delivery_id, delivery_ids))
         .order_by(attempts.c.at_ms, attempts.c.delivery_id, attempts.c.number)
     )
     return [_attempt_from(row) for row in rows]
 
 
 def list_deliveries(
-    conn: Connection, partner_id: str | None, wanted: DeliveryFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: DeliveryFilter, page: Page
 ) -> tuple[list[Delivery], str | None]:
     """Return a page of deliveries, newest first, and the cursor of the next page or None."""
     statement = _owned(select_deliveries(), partner_id)
@@ -125,61 +126,57 @@ def list_deliveries(
         statement = statement.where(deliveries.c.id >= first_id(ids.DELIVERY, wanted.since_ms))
     if wanted.until_ms is not None:
         statement = statement.where(deliveries.c.id < first_id(ids.DELIVERY, wanted.until_ms))
-    rows, more = read_page(conn, statement.order_by(deliveries.c.id.desc()), page.limit)
+    rows, more = read_page(tx, statement.order_by(deliveries.c.id.desc()), page.limit)
     found = [delivery_from(row) for row in rows]
     return found, found[-1].id if more else None
 
 
-def cancel_delivery(
-    conn: Connection, delivery_id: str, partner_id: str | None, now_ms: int
-) -> MovedDelivery | None:
+def cancel_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: int) -> MovedDelivery | None:
     """End a pending or parked delivery as cancelled; others are returned unchanged. None: unknown, foreign.
 
     One that is under way ends as cancelled too: what its receiver answers goes into its log only.
     """
-    row = _lock(conn, delivery_id, partner_id)
+    row = _lock(tx, delivery_id, partner_id)
     if row is None:
         return None
     state = DeliveryState(row.state)
     if not DELIVERIES.allows(state, DeliveryMove.CANCEL):
         return MovedDelivery(delivery=delivery_from(row), changed=False)
-    conn.execute(
+    tx.execute(
         deliveries.update()
         .where(deliveries.c.id == delivery_id)
         .values(state=DELIVERIES.next(state, DeliveryMove.CANCEL).value, due_ms=None, ended_ms=now_ms)
     )
     if row.state == DeliveryState.PENDING.value:
         # In a fifo lane the next in line may have been waiting for this one.
-        lanes_wake(conn, {row.lane_id: now_ms})
-    return MovedDelivery(delivery=_again(conn, delivery_id), changed=True)
+        lanes_wake(tx, {row.lane_id: now_ms})
+    return MovedDelivery(delivery=_again(tx, delivery_id), changed=True)
 
 
-def replay_delivery(
-    conn: Connection, delivery_id: str, partner_id: str | None, now_ms: int
-) -> MovedDelivery | None:
+def replay_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: int) -> MovedDelivery | None:
     """Deliver again what has ended; what is still pending or parked stays. None: unknown or foreign."""
-    row = conn.execute(_one(delivery_id, partner_id).add_columns(endpoints.c.deleted_ms)).one_or_none()
+    row = tx.execute(_one(delivery_id, partner_id).add_columns(endpoints.c.deleted_ms)).one_or_none()
     if row is None:
         return None
-    moved = replay_deliveries(conn, [delivery_id], now_ms=now_ms)
+    moved = replay_deliveries(tx, [delivery_id], now_ms=now_ms)
     return MovedDelivery(
-        delivery=_again(conn, delivery_id),
+        delivery=_again(tx, delivery_id),
         changed=delivery_id in moved,
         endpoint_deleted=row.deleted_ms is not None,
     )
 
 
-def _again(conn: Connection, delivery_id: str) -> Delivery:
-    return delivery_from(conn.execute(_one(delivery_id, None)).one())
+def _again(tx: Tx, delivery_id: str) -> Delivery:
+    return delivery_from(tx.execute(_one(delivery_id, None)).one())
 
 
-def _lock(conn: Connection, delivery_id: str, partner_id: str | None) -> Row[Any] | None:
+def _lock(tx: Tx, delivery_id: str, partner_id: str | None) -> Row[Any] | None:
     """Lock a delivery after its lane, which is the order of the whole store."""
-    known = conn.execute(_one(delivery_id, partner_id)).one_or_none()
+    known = tx.execute(_one(delivery_id, partner_id)).one_or_none()
     if known is None:
         return None
-    lock_lanes(conn, [known.lane_id])
-    return conn.execute(_one(delivery_id, partner_id).with_for_update(of=deliveries)).one_or_none()
+    lock_lanes(tx, [known.lane_id])
+    return tx.execute(_one(delivery_id, partner_id).with_for_update(of=deliveries)).one_or_none()
 
 
 def _one(delivery_id: str, partner_id: str | None) -> Select[Any]:

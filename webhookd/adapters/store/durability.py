@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
+
+from webhookd.adapters.store.tx import Tx
 
 _LOOK_SECONDS: Final = 3.0
 NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -29,10 +31,10 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
 """Where locks, shared memory or fsync are not what SQLite needs (sqlite.org/wal.html, section 1)."""
 
 
-def postgres_settings(conn: Connection) -> dict[str, str]:
+def postgres_settings(tx: Tx) -> dict[str, str]:
     """Return those settings of this connection that a promise hangs on, by name."""
     names = ("fsync", "full_page_writes", "synchronous_commit", "server_version")
-    return {name: str(conn.execute(text(f"SHOW {name}")).scalar_one()) for name in names}
+    return {name: str(tx.execute(text(f"SHOW {name}")).scalar_one()) for name in names}
 
 
 def sqlite_journal_mode(path: Path) -> str:

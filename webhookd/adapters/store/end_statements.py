@@ -14,7 +14,7 @@ from sqlalchemy import (
     literal,
 )
 
-from webhookd.adapters.store.rows import TASK_COLUMNS, select_tasks
+from webhookd.adapters.store.rows import TaskRow
 from webhookd.adapters.store.rowset import insert_rows, named_in, rowset
 from webhookd.adapters.store.schema import runs, task_bodies, tasks
 from webhookd.core.model import TaskState
@@ -67,7 +67,7 @@ def end(dialect: str) -> Any:
             progress_percent=func.coalesce(r.progress_percent, tasks.c.progress_percent),
             progress_message=func.coalesce(r.progress_message, tasks.c.progress_message),
         )
-        .returning(*TASK_COLUMNS, tasks.c.token)
+        .returning(*(tasks.c[name] for name in TaskRow._fields if name in tasks.c), tasks.c.token)
     )
 
 
@@ -132,10 +132,3 @@ def insert_runs(dialect: str) -> Any:
             "raised",
         ),
     )
-
-
-@cache
-def tasks_by_id(dialect: str) -> Any:
-    """Return tasks in full. Parameters: ids."""
-    rows = rowset(dialect, "ids", {"id": Text})
-    return select_tasks().join(rows, rows.c.id == tasks.c.id)

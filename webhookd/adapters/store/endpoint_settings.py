@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Row, Select, func, select
 
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
 from webhookd.adapters.store.lanes.rows import pace_from_text
@@ -15,6 +15,7 @@ from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.rows import endpoint_from, names_json
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import endpoints, lanes, partners
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
 from webhookd.core.pacing import Pace
 from webhookd.core.records import Endpoint, Page
@@ -38,11 +39,11 @@ class PacedEndpoint:
     pace: Pace | None
 
 
-def create_endpoint(conn: Connection, endpoint: Endpoint) -> None:
+def create_endpoint(tx: Tx, endpoint: Endpoint) -> None:
     """Write a new endpoint. Raises QuotaExceeded where the partner has MAX_ENDPOINTS already."""
     # The partner's row stands for its endpoints, so that two creations at once are counted one by one.
-    conn.execute(select(partners.c.id).where(partners.c.id == endpoint.partner_id).with_for_update()).all()
-    count = conn.execute(
+    tx.execute(select(partners.c.id).where(partners.c.id == endpoint.partner_id).with_for_update()).all()
+    count = tx.execute(
         select(func.count())
         .select_from(endpoints)
         .where(endpoints.c.partner_id == endpoint.partner_id, endpoints.c.deleted_ms.is_(None))
@@ -52,7 +53,7 @@ def create_endpoint(conn: Connection, endpoint: Endpoint) -> None:
             f"A partner can have {MAX_ENDPOINTS:,} endpoints; delete one first.",
             retry_after_seconds=QUOTA_RETRY_SECONDS,
         )
-    conn.execute(
+    tx.execute(
         endpoints.insert(),
         {
             "id": endpoint.id,
@@ -66,30 +67,28 @@ def create_endpoint(conn: Connection, endpoint: Endpoint) -> None:
     )
 
 
-def get_endpoint(conn: Connection, endpoint_id: str, partner_id: str | None) -> PacedEndpoint | None:
+def get_endpoint(tx: Tx, endpoint_id: str, partner_id: str | None) -> PacedEndpoint | None:
     """Return an endpoint; None where it does not exist, is deleted or is another partner's."""
-    row = conn.execute(_paced(endpoint_id, partner_id)).one_or_none()
+    row = tx.execute(_paced(endpoint_id, partner_id)).one_or_none()
     return None if row is None else _paced_from(row)
 
 
-def list_endpoints(
-    conn: Connection, partner_id: str | None, page: Page
-) -> tuple[list[PacedEndpoint], str | None]:
+def list_endpoints(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[PacedEndpoint], str | None]:
     """Return a page of endpoints, newest first, and the cursor of the next page or None."""
     statement = _owned(_select_paced(), partner_id).order_by(endpoints.c.id.desc())
     if page.cursor is not None:
         statement = statement.where(endpoints.c.id < page.cursor)
-    rows, more = read_page(conn, statement, page.limit)
+    rows, more = read_page(tx, statement, page.limit)
     shown = [_paced_from(row) for row in rows]
     return shown, shown[-1].endpoint.id if more else None
 
 
-def unknown_endpoints(conn: Connection, partner_id: str, endpoint_ids: Iterable[str]) -> frozenset[str]:
+def unknown_endpoints(tx: Tx, partner_id: str, endpoint_ids: Iterable[str]) -> frozenset[str]:
     """Return those of the ids that name no endpoint of this partner; there may be tens of thousands."""
     wanted = frozenset(endpoint_ids)
-    known = conn.execute(
+    known = tx.execute(
         select(endpoints.c.id).where(
-            among(conn, endpoints.c.id, wanted),
+            among(tx, endpoints.c.id, wanted),
             endpoints.c.partner_id == partner_id,
             endpoints.c.deleted_ms.is_(None),
         )
@@ -98,7 +97,7 @@ def unknown_endpoints(conn: Connection, partner_id: str, endpoint_ids: Iterable[
 
 
 def change_endpoint(
-    conn: Connection,
+    tx: Tx,
     endpoint_id: str,
     partner_id: str | None,
     change: Callable[[Endpoint], Endpoint],
@@ -108,27 +107,25 @@ def change_endpoint(
 
     Id, partner and state stay whatever `change` says. A setting its lane was held back for lets go of it.
     """
-    before = lock_endpoint(conn, endpoint_id, partner_id)
+    before = lock_endpoint(tx, endpoint_id, partner_id)
     if before is None:
         return None
     after = change(before)
-    conn.execute(
+    tx.execute(
         endpoints.update()
         .where(endpoints.c.id == endpoint_id)
         .values(**{**_settings(after), "updated_ms": now_ms})
     )
     if any(getattr(before, name) != getattr(after, name) for name in _PACED):
-        release_lanes(
-            conn, [lane_of(after)], now_ms=now_ms, forget_rate=before.rate_limit != after.rate_limit
-        )
-    return get_endpoint(conn, endpoint_id, partner_id)
+        release_lanes(tx, [lane_of(after)], now_ms=now_ms, forget_rate=before.rate_limit != after.rate_limit)
+    return get_endpoint(tx, endpoint_id, partner_id)
 
 
-def lock_endpoint(conn: Connection, endpoint_id: str, partner_id: str | None) -> Endpoint | None:
+def lock_endpoint(tx: Tx, endpoint_id: str, partner_id: str | None) -> Endpoint | None:
     """Lock an endpoint after its lane, which is the order of the whole store. None as for `get_endpoint`."""
-    lock_lanes(conn, [endpoint_id])
+    lock_lanes(tx, [endpoint_id])
     statement = select(endpoints).where(endpoints.c.id == endpoint_id, endpoints.c.deleted_ms.is_(None))
-    row = conn.execute(_owned(statement, partner_id).with_for_update()).one_or_none()
+    row = tx.execute(_owned(statement, partner_id).with_for_update()).one_or_none()
     return None if row is None else endpoint_from(row)
 
 

@@ -6,16 +6,15 @@ The writes of a request are functions over its own connection, in `endpoint_sett
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoint_settings import PacedEndpoint, get_endpoint, list_endpoints
 from webhookd.adapters.store.endpoint_states import EndpointStates, settle, stray_endpoints
-from webhookd.adapters.store.publish import Publisher
 from webhookd.core.records import Page
 
 
 class Endpoints:
     """Registered callback URLs. `states` has the moves a person can make."""
 
-    def __init__(self, db: Database, *, publisher: Publisher) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self.states = EndpointStates(publisher=publisher)
+        self.states = EndpointStates()
 
     async def get(self, endpoint_id: str, partner_id: str | None) -> PacedEndpoint | None:
         """Return an endpoint; None where it is unknown, deleted or another partner's."""

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import Row, Select, or_, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.rowset import among, upsert
 from webhookd.adapters.store.schema import file_usage, file_uses, files, task_bodies, tasks
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.files import File, FileFilter, FileKind, FileState, FileUsage
 from webhookd.core.model import TASK_DONE
@@ -23,18 +24,18 @@ QUOTA_RETRY_SECONDS: Final = 60.0
 _DONE: Final = sorted(state.value for state in TASK_DONE)
 
 
-def add_file(conn: Connection, file: File, max_stored_bytes: int) -> None:
+def add_file(tx: Tx, file: File, max_stored_bytes: int) -> None:
     """Write a file down. Raises QuotaExceeded where its partner would store more than this."""
-    _count(conn, {file.partner_id: (1, file.size)}, max_stored_bytes)
-    conn.execute(files.insert(), _row(file))
+    _count(tx, {file.partner_id: (1, file.size)}, max_stored_bytes)
+    tx.execute(files.insert(), _row(file))
 
 
-def finish_upload(conn: Connection, ready: File) -> File | None:
+def finish_upload(tx: Tx, ready: File) -> File | None:
     """Make an awaited file ready, as `ready` has it; None where it is no longer awaited.
 
     Its size was counted when it was announced, and is the same.
     """
-    changed = conn.execute(
+    changed = tx.execute(
         files.update()
         .where(files.c.id == ready.id, files.c.state == FileState.AWAITING.value)
         .values(
@@ -48,20 +49,20 @@ def finish_upload(conn: Connection, ready: File) -> File | None:
     return ready if changed else None
 
 
-def get_file(conn: Connection, file_id: str, partner_id: str | None) -> File | None:
+def get_file(tx: Tx, file_id: str, partner_id: str | None) -> File | None:
     """Return a file; None where it does not exist or is another partner's."""
-    row = conn.execute(_owned(select(files).where(files.c.id == file_id), partner_id)).one_or_none()
+    row = tx.execute(_owned(select(files).where(files.c.id == file_id), partner_id)).one_or_none()
     return None if row is None else file_from(row)
 
 
-def get_files(conn: Connection, file_ids: Iterable[str], partner_id: str | None) -> dict[str, File]:
+def get_files(tx: Tx, file_ids: Iterable[str], partner_id: str | None) -> dict[str, File]:
     """Return those of these files that exist and are this partner's, by id."""
-    statement = _owned(select(files).where(among(conn, files.c.id, file_ids)), partner_id)
-    return {row.id: file_from(row) for row in conn.execute(statement)}
+    statement = _owned(select(files).where(among(tx, files.c.id, file_ids)), partner_id)
+    return {row.id: file_from(row) for row in tx.execute(statement)}
 
 
 def list_files(
-    conn: Connection, partner_id: str | None, wanted: FileFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: FileFilter, page: Page
 ) -> tuple[list[File], str | None]:
     """Return a page, newest first, and the cursor of the next page or None."""
     statement = _owned(select(files), partner_id).order_by(files.c.id.desc())
@@ -72,14 +73,14 @@ def list_files(
     if wanted.task_id is not None:
         taken = select(file_uses.c.file_id).where(file_uses.c.task_id == wanted.task_id)
         statement = statement.where(or_(files.c.task_id == wanted.task_id, files.c.id.in_(taken)))
-    rows, more = read_page(conn, statement, page.limit)
+    rows, more = read_page(tx, statement, page.limit)
     found = [file_from(row) for row in rows]
     return found, found[-1].id if more else None
 
 
-def read_usage(conn: Connection, partner_id: str) -> FileUsage:
+def read_usage(tx: Tx, partner_id: str) -> FileUsage:
     """Return what a partner stores."""
-    row = conn.execute(select(file_usage).where(file_usage.c.partner_id == partner_id)).one_or_none()
+    row = tx.execute(select(file_usage).where(file_usage.c.partner_id == partner_id)).one_or_none()
     return (
         FileUsage(files=0, stored_bytes=0)
         if row is None
@@ -87,91 +88,91 @@ def read_usage(conn: Connection, partner_id: str) -> FileUsage:
     )
 
 
-def delete_file(conn: Connection, file_id: str, partner_id: str | None) -> File | None:
+def delete_file(tx: Tx, file_id: str, partner_id: str | None) -> File | None:
     """Delete a file's row; its bytes are to go after it. None: unknown, or another partner's.
 
     Raises Conflict while a task that has not ended needs it.
     """
     statement = _owned(select(files).where(files.c.id == file_id), partner_id).with_for_update()
-    row = conn.execute(statement).one_or_none()
+    row = tx.execute(statement).one_or_none()
     if row is None:
         return None
-    if file_id in needed(conn, [file_id]):
+    if file_id in needed(tx, [file_id]):
         raise Conflict("A task that has not ended needs this file; delete it when the task is done.")
-    drop_files(conn, [row])
+    drop_files(tx, [row])
     return file_from(row)
 
 
-def use_files(conn: Connection, uses: Iterable[tuple[str, str]]) -> None:
+def use_files(tx: Tx, uses: Iterable[tuple[str, str]]) -> None:
     """Note which tasks need which files: pairs of file and task."""
     rows = [{"file_id": file_id, "task_id": task_id} for file_id, task_id in uses]
     if rows:
-        conn.execute(upsert(conn.dialect.name)(file_uses).on_conflict_do_nothing(), rows)
+        tx.execute(upsert(tx.dialect)(file_uses).on_conflict_do_nothing(), rows)
 
 
-def needed(conn: Connection, file_ids: Iterable[str]) -> set[str]:
+def needed(tx: Tx, file_ids: Iterable[str]) -> set[str]:
     """Return those of these files that a task which has not ended needs."""
     statement = (
         select(file_uses.c.file_id)
         .join(tasks, tasks.c.id == file_uses.c.task_id)
-        .where(among(conn, file_uses.c.file_id, file_ids), tasks.c.state.not_in(_DONE))
+        .where(among(tx, file_uses.c.file_id, file_ids), tasks.c.state.not_in(_DONE))
         .distinct()
     )
-    return set(conn.execute(statement).scalars())
+    return set(tx.execute(statement).scalars())
 
 
-def attach_results(conn: Connection, attached: Mapping[str, tuple[File, ...]]) -> None:
+def attach_results(tx: Tx, attached: Mapping[str, tuple[File, ...]]) -> None:
     """Write what tasks attached in the try that has just ended, in the place of what an earlier one did.
 
     For the transaction of the end. A task that attached nothing is named with an empty tuple.
     """
-    earlier = conn.execute(select(files).where(among(conn, files.c.task_id, attached))).all()
-    drop_files(conn, earlier)
+    earlier = tx.execute(select(files).where(among(tx, files.c.task_id, attached))).all()
+    drop_files(tx, earlier)
     added = [file for of_task in attached.values() for file in of_task]
     if added:
         gained: dict[str, tuple[int, int]] = {}
         for file in added:
             count, size = gained.get(file.partner_id, (0, 0))
             gained[file.partner_id] = count + 1, size + file.size
-        _count(conn, gained, None)
-        conn.execute(files.insert(), [_row(file) for file in added])
+        _count(tx, gained, None)
+        tx.execute(files.insert(), [_row(file) for file in added])
     for task_id, of_task in attached.items():
         shown = orjson.dumps(of_task).decode() if of_task else None
-        conn.execute(task_bodies.update().where(task_bodies.c.task_id == task_id).values(files=shown))
+        tx.execute(task_bodies.update().where(task_bodies.c.task_id == task_id).values(files=shown))
 
 
-def drop_files(conn: Connection, rows: Iterable[Row[Any]]) -> None:
+def drop_files(tx: Tx, rows: Iterable[Row[Any]]) -> None:
     """Delete these rows of files, with what hangs on them. Their bytes are the caller's, or the sweep's."""
     gone = list(rows)
     if not gone:
         return
-    conn.execute(file_uses.delete().where(among(conn, file_uses.c.file_id, [row.id for row in gone])))
-    conn.execute(files.delete().where(among(conn, files.c.id, [row.id for row in gone])))
+    tx.execute(file_uses.delete().where(among(tx, file_uses.c.file_id, [row.id for row in gone])))
+    tx.execute(files.delete().where(among(tx, files.c.id, [row.id for row in gone])))
     lost: dict[str, tuple[int, int]] = {}
     for row in gone:
         count, size = lost.get(row.partner_id, (0, 0))
         lost[row.partner_id] = count - 1, size - row.size
-    _count(conn, lost, None)
+    _count(tx, lost, None)
     for task_id in {row.task_id for row in gone if row.task_id is not None}:
-        _show_without(conn, task_id, {row.id for row in gone})
+        _show_without(tx, task_id, {row.id for row in gone})
 
 
-def _show_without(conn: Connection, task_id: str, gone: set[str]) -> None:
+def _show_without(tx: Tx, task_id: str, gone: set[str]) -> None:
     body = select(task_bodies.c.files).where(task_bodies.c.task_id == task_id).with_for_update()
-    shown = conn.execute(body).scalar_one_or_none()
+    shown = tx.execute(body).scalar_one_or_none()
     if shown is None:
         return
     left = [file for file in orjson.loads(shown) if file["id"] not in gone]
-    conn.execute(
+    tx.execute(
         task_bodies.update()
         .where(task_bodies.c.task_id == task_id)
         .values(files=orjson.dumps(left).decode() if left else None)
     )
 
 
-def _count(conn: Connection, changes: Mapping[str, tuple[int, int]], most: int | None) -> None:
+def _count(tx: Tx, changes: Mapping[str, tuple[int, int]], most: int | None) -> None:
     """Move the sums of partners, in one order for all, so that two transactions cannot lock each other."""
-    insert = upsert(conn.dialect.name)(file_usage)
+    insert = upsert(tx.dialect)(file_usage)
     for partner_id in sorted(changes):
         count, size = changes[partner_id]
         moved = insert.values(
@@ -183,7 +184,7 @@ def _count(conn: Connection, changes: Mapping[str, tuple[int, int]], most: int |
                 "stored_bytes": file_usage.c.stored_bytes + size,
             },
         )
-        stored = conn.execute(moved.returning(file_usage.c.stored_bytes)).scalar_one()
+        stored = tx.execute(moved.returning(file_usage.c.stored_bytes)).scalar_one()
         if most is not None and stored > most:
             raise over_quota(most)
 

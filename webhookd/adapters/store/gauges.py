@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, select, text
+from sqlalchemy import and_, func, select, text
 
 from webhookd.adapters.store.schema import deliveries, lanes, tasks
+from webhookd.adapters.store.tx import Tx
 
 MOST: Final = 10_000
 # A lane whose breaker is closed has no hold, or has `null` in its pace (`lane_rows`).
@@ -23,15 +24,15 @@ class Gauges:
     open_breakers: int
 
 
-def read_gauges(conn: Connection) -> Gauges:
+def read_gauges(tx: Tx) -> Gauges:
     """Return the figures."""
     return Gauges(
-        dead_deliveries=up_to_most(conn, select(deliveries.c.id).where(DEAD_DELIVERY)),
-        dead_tasks=up_to_most(conn, select(tasks.c.id).where(DEAD_TASK)),
-        open_breakers=up_to_most(conn, select(lanes.c.id).where(BREAKER_OPEN)),
+        dead_deliveries=up_to_most(tx, select(deliveries.c.id).where(DEAD_DELIVERY)),
+        dead_tasks=up_to_most(tx, select(tasks.c.id).where(DEAD_TASK)),
+        open_breakers=up_to_most(tx, select(lanes.c.id).where(BREAKER_OPEN)),
     )
 
 
-def up_to_most(conn: Connection, rows: Any) -> int:
+def up_to_most(tx: Tx, rows: Any) -> int:
     """Count the rows of a select, and stop at MOST."""
-    return int(conn.execute(select(func.count()).select_from(rows.limit(MOST).subquery())).scalar_one())
+    return int(tx.execute(select(func.count()).select_from(rows.limit(MOST).subquery())).scalar_one())

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Row, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import idempotency
+from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault, key_id
 from webhookd.core.errors import IdempotencyMismatch
 
-Effect = Callable[[Connection], bytes]
+Effect = Callable[[Tx], bytes]
 """Does the writes of a request on the connection given, and returns the answer to keep."""
 
 
@@ -70,13 +71,13 @@ class Idempotency:
         """Return what a key stands for, if it is still remembered."""
         return await self._db.read(self._find, owner, key, now_ms)
 
-    def _once(self, conn: Connection, request: KeyedRequest, effect: Effect) -> Kept:
+    def _once(self, tx: Tx, request: KeyedRequest, effect: Effect) -> Kept:
         mine = (idempotency.c.partner_id == request.owner) & (idempotency.c.key == request.key)
-        conn.execute(
+        tx.execute(
             idempotency.delete().where(mine, idempotency.c.created_ms < request.now_ms - self._keep_ms)
         )
-        claimed = conn.execute(
-            upsert(conn.dialect.name)(idempotency)
+        claimed = tx.execute(
+            upsert(tx.dialect)(idempotency)
             .values(
                 partner_id=request.owner,
                 key=request.key,
@@ -88,12 +89,12 @@ class Idempotency:
             .returning(idempotency.c.key)
         ).first()
         if claimed is None:
-            row = conn.execute(select(idempotency).where(mine)).one()
+            row = tx.execute(select(idempotency).where(mine)).one()
             return Kept(answer=self._answer_of(row, request), replayed=True)
-        answer = effect(conn)
+        answer = effect(tx)
         field = answer_field(request.key)
         sealed = self._vault.seal(answer, partner=request.owner, endpoint=None, field=field)
-        conn.execute(idempotency.update().where(mine).values(answer_columns(sealed)))
+        tx.execute(idempotency.update().where(mine).values(answer_columns(sealed)))
         return Kept(answer=answer, replayed=False)
 
     def _answer_of(self, row: Row[tuple[object, ...]], request: KeyedRequest) -> bytes:
@@ -104,8 +105,8 @@ class Idempotency:
         sealed = sealed_answer(row.outcome)
         return self._vault.open(sealed, partner=request.owner, endpoint=None, field=answer_field(request.key))
 
-    def _find(self, conn: Connection, owner: str, key: str, now_ms: int) -> KnownKey | None:
-        row = conn.execute(
+    def _find(self, tx: Tx, owner: str, key: str, now_ms: int) -> KnownKey | None:
+        row = tx.execute(
             select(idempotency.c.fingerprint, idempotency.c.outcome).where(
                 idempotency.c.partner_id == owner,
                 idempotency.c.key == key,

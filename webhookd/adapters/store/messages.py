@@ -6,12 +6,13 @@ commit order: a reader that has seen number N will never find a new one before i
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.rows import message_from
 from webhookd.adapters.store.schema import feeds, messages
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import Message
 
 
@@ -38,18 +39,18 @@ class Messages:
         return await self._db.read(read_feed, partner_id, after_seq=after_seq, limit=limit)
 
 
-def read_feed(conn: Connection, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
+def read_feed(tx: Tx, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
     """Return the partner's next messages, oldest first. A partner without any has `last_seq` 0."""
-    last_seq = conn.execute(select(feeds.c.last_seq).where(feeds.c.partner_id == partner_id)).scalar() or 0
+    last_seq = tx.execute(select(feeds.c.last_seq).where(feeds.c.partner_id == partner_id)).scalar() or 0
     statement = (
         select(messages)
         .where(messages.c.partner_id == partner_id, messages.c.seq > after_seq)
         .order_by(messages.c.seq)
     )
-    rows, _ = read_page(conn, statement, limit)
+    rows, _ = read_page(tx, statement, limit)
     after = select(messages.c.id).where(messages.c.partner_id == partner_id, messages.c.seq == after_seq)
     return FeedPage(
         messages=tuple(message_from(row) for row in rows),
         last_seq=last_seq,
-        after_id=conn.execute(after).scalar() if after_seq else None,
+        after_id=tx.execute(after).scalar() if after_seq else None,
     )

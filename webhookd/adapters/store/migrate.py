@@ -21,6 +21,7 @@ import webhookd
 from webhookd.adapters.store.drivers import parse_url, shown
 from webhookd.adapters.store.drivers.faults import reason_of
 from webhookd.adapters.store.drivers.server import careful_engine, require_utf8
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import SettingsError
 
 _ADVISORY_LOCK = 0x77_65_62_68  # "webh"
@@ -38,8 +39,12 @@ def newest_revision() -> str:
     return max(file.name.partition("_")[0] for file in (migrations_folder() / "versions").glob("[0-9]*_*.py"))
 
 
-def current_revision(conn: Connection) -> str | None:
+def current_revision(tx: Tx) -> str | None:
     """Return the database's revision; None for an empty one."""
+    return _revision(tx.conn)
+
+
+def _revision(conn: Connection) -> str | None:
     if not inspect(conn).has_table("alembic_version"):
         return None
     return conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -101,7 +106,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _upgrade(conn: Connection) -> tuple[str | None, str]:
-    before, head = current_revision(conn), newest_revision()
+    before, head = _revision(conn), newest_revision()
     if before == head:
         return before, head
     from alembic import command

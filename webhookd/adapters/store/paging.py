@@ -1,34 +1,43 @@
 """Pages of listings: bounded in rows and in bytes, and read as they are taken, a few rows at a time."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any, Final, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Row, Select
+from sqlalchemy import Row, Select
 
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 
 MAX_PAGE_BYTES: Final = 4_194_304
 ROW_BYTES: Final = 2_048
 """Added for the names, links and punctuation around what is stored."""
 READ_AHEAD: Final = 16
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
 _NO_ENTROPY: Final = bytes(ids.ENTROPY_BYTES)
 
 
-def read_page(conn: Connection, statement: Select[Any], limit: int) -> tuple[list[Row[Any]], bool]:
-    """Return the first rows of an ordered statement, and whether there are more.
+def take_page(rows: Generator[RowT, None, None], limit: int) -> tuple[list[RowT], bool]:
+    """Return the first of the rows of `Tx.stream`, and whether there are more.
 
     A page has one row at least, `limit` at most, and ends before its documents could be over MAX_PAGE_BYTES.
     """
-    rows: list[Row[Any]] = []
+    page: list[RowT] = []
     left = MAX_PAGE_BYTES
-    with conn.execute(statement.limit(limit + 1), execution_options={"yield_per": READ_AHEAD}) as result:
-        for row in result:
+    with closing(rows):
+        for row in rows:
             left -= row_bytes(row)
-            if len(rows) == limit or (rows and left < 0):
-                return rows, True
-            rows.append(row)
-    return rows, False
+            if len(page) == limit or (page and left < 0):
+                return page, True
+            page.append(row)
+    return page, False
+
+
+def read_page(tx: Tx, statement: Select[Any], limit: int) -> tuple[list[Row[Any]], bool]:
+    """Do the same with a statement that is no constant yet."""
+    with tx.execute(statement.limit(limit + 1), execution_options={"yield_per": READ_AHEAD}) as result:
+        return take_page((row for row in result), limit)
 
 
 def row_bytes(row: Sequence[Any]) -> int:

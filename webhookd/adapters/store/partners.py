@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.rows import partner_from
 from webhookd.adapters.store.schema import partners
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, FieldError
 from webhookd.core.records import Page, Partner
 
 CHANGEABLE = frozenset({"name", "weight", "rate_per_second", "burst", "max_queued", "suspended_ms"})
 
 
-def add_partner(conn: Connection, partner: Partner) -> None:
+def add_partner(tx: Tx, partner: Partner) -> None:
     """Add a partner. Raises Conflict where the name is taken."""
     values = {
         "id": partner.id,
@@ -28,41 +29,41 @@ def add_partner(conn: Connection, partner: Partner) -> None:
         "created_ms": partner.created_ms,
     }
     try:
-        conn.execute(partners.insert().values(values))
+        tx.execute(partners.insert().values(values))
     except IntegrityError:
         raise _name_taken(partner.name) from None
 
 
-def change_partner(conn: Connection, partner_id: str, changes: Mapping[str, object]) -> Partner | None:
+def change_partner(tx: Tx, partner_id: str, changes: Mapping[str, object]) -> Partner | None:
     """Set columns out of CHANGEABLE; None where there is no such partner. Raises Conflict: name taken."""
     unknown = changes.keys() - CHANGEABLE
     if unknown:
         raise ValueError(f"a partner's {sorted(unknown)} cannot be changed")
     if changes:
         try:
-            conn.execute(partners.update().where(partners.c.id == partner_id).values(**changes))
+            tx.execute(partners.update().where(partners.c.id == partner_id).values(**changes))
         except IntegrityError:
             raise _name_taken(str(changes.get("name"))) from None
-    return read_partner(conn, partner_id)
+    return read_partner(tx, partner_id)
 
 
-def read_partner(conn: Connection, partner_id: str) -> Partner | None:
+def read_partner(tx: Tx, partner_id: str) -> Partner | None:
     """Return one partner."""
-    row = conn.execute(select(partners).where(partners.c.id == partner_id)).first()
+    row = tx.execute(select(partners).where(partners.c.id == partner_id)).first()
     return None if row is None else partner_from(row)
 
 
-def lock_partner(conn: Connection, partner_id: str) -> None:
+def lock_partner(tx: Tx, partner_id: str) -> None:
     """Hold the partner's row until the commit, so that what is decided by it is decided one by one."""
-    conn.execute(select(partners.c.id).where(partners.c.id == partner_id).with_for_update())
+    tx.execute(select(partners.c.id).where(partners.c.id == partner_id).with_for_update())
 
 
-def read_partners(conn: Connection, page: Page) -> tuple[list[Partner], str | None]:
+def read_partners(tx: Tx, page: Page) -> tuple[list[Partner], str | None]:
     """Return partners, newest first, and the cursor of the next page."""
     statement = select(partners).order_by(partners.c.id.desc())
     if page.cursor is not None:
         statement = statement.where(partners.c.id < page.cursor)
-    rows, more = read_page(conn, statement, page.limit)
+    rows, more = read_page(tx, statement, page.limit)
     found = [partner_from(row) for row in rows]
     return found, found[-1].id if more else None
 

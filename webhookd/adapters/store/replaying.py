@@ -9,31 +9,32 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, case, select
+from sqlalchemy import BigInteger, Text, bindparam, case, select
 
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
 
 
-def replay_deliveries(conn: Connection, delivery_ids: Sequence[str], *, now_ms: int) -> dict[str, str]:
+def replay_deliveries(tx: Tx, delivery_ids: Sequence[str], *, now_ms: int) -> dict[str, str]:
     """Deliver these again. Returns the new state (`pending` or `parked`) of each that was moved.
 
     Those still pending or parked, and those whose endpoint is deleted, are left alone.
     """
     if not delivery_ids:
         return {}
-    dialect = conn.dialect.name
+    dialect = tx.dialect
     ids = {"ids": pack((delivery_id,) for delivery_id in sorted(delivery_ids))}
-    known = conn.execute(_known(dialect), ids).all()
-    lock_lanes(conn, (row.lane_id for row in known))
+    known = tx.execute(_known(dialect), ids).all()
+    lock_lanes(tx, (row.lane_id for row in known))
     # Read after the lanes are locked: whoever disables or deletes an endpoint holds its lane meanwhile.
-    open_rows = [row for row in conn.execute(_known(dialect), ids) if row.deleted_ms is None]
+    open_rows = [row for row in tx.execute(_known(dialect), ids) if row.deleted_ms is None]
     pending = DELIVERIES.next(DeliveryState.DEAD, DeliveryMove.REPLAY)
     parked = DELIVERIES.next(pending, DeliveryMove.PARK)
     wanted = {row.id: parked if row.endpoint_state == "disabled" else pending for row in open_rows}
-    moved = conn.execute(
+    moved = tx.execute(
         _replay(dialect),
         {"moves": pack((i, state.value) for i, state in sorted(wanted.items())), "now": now_ms},
     ).all()
@@ -48,7 +49,7 @@ def replay_deliveries(conn: Connection, delivery_ids: Sequence[str], *, now_ms: 
         for row in open_rows
         if states.get(row.id) == pending.value
     }
-    release_lanes(conn, list(woken.values()), now_ms=now_ms)
+    release_lanes(tx, list(woken.values()), now_ms=now_ms)
     return states
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Row, Select, func, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.dead_letters import (
@@ -19,9 +19,10 @@ from webhookd.adapters.store.dead_letters import (
 )
 from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.schema import partners, replays
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.records import Page
-from webhookd.core.replay import Advanced, Allowance, DeadLetterFilter, Place, Replay, Replayed, ReplayState
+from webhookd.core.replay import Advanced, Allowance, DeadLetterFilter, Place, Replay, ReplayState
 
 MAX_RUNNING: Final = 10
 """Replays of one partner that are under way at a time."""
@@ -29,20 +30,20 @@ MAX_RUNNING: Final = 10
 QUOTA_RETRY_SECONDS: Final = 30.0
 
 
-def create_replay(conn: Connection, asked: Replay) -> Replay:
+def create_replay(tx: Tx, asked: Replay) -> Replay:
     """Write a replay down. A dry run, or one that matches nothing, is done already.
 
     Raises QuotaExceeded where MAX_RUNNING of the partner are under way.
     """
     over = asked.dry_run or asked.matched == 0
     if not over and asked.partner_id is not None:
-        _require_room(conn, asked.partner_id)
+        _require_room(tx, asked.partner_id)
     replay = replace(
         asked,
         state=ReplayState.DONE if over else ReplayState.RUNNING,
         finished_ms=asked.created_ms if over else None,
     )
-    conn.execute(
+    tx.execute(
         replays.insert(),
         {
             "id": replay.id,
@@ -61,49 +62,49 @@ def create_replay(conn: Connection, asked: Replay) -> Replay:
     return replay
 
 
-def _require_room(conn: Connection, partner_id: str) -> None:
+def _require_room(tx: Tx, partner_id: str) -> None:
     # The partner's row stands for its replays, so that two at once are counted one by one.
-    conn.execute(select(partners.c.id).where(partners.c.id == partner_id).with_for_update()).all()
+    tx.execute(select(partners.c.id).where(partners.c.id == partner_id).with_for_update()).all()
     running = (
         select(func.count())
         .select_from(replays)
         .where(replays.c.partner_id == partner_id, replays.c.state == ReplayState.RUNNING.value)
     )
-    if conn.execute(running).scalar_one() >= MAX_RUNNING:
+    if tx.execute(running).scalar_one() >= MAX_RUNNING:
         raise QuotaExceeded(
             f"{MAX_RUNNING} replays of this partner are under way; wait for one, or cancel one.",
             retry_after_seconds=QUOTA_RETRY_SECONDS,
         )
 
 
-def get_replay(conn: Connection, replay_id: str, partner_id: str | None) -> Replay | None:
+def get_replay(tx: Tx, replay_id: str, partner_id: str | None) -> Replay | None:
     """Return a replay; None where it does not exist or is another partner's."""
-    row = conn.execute(_one(replay_id, partner_id)).one_or_none()
+    row = tx.execute(_one(replay_id, partner_id)).one_or_none()
     return None if row is None else _replay_from(row)
 
 
-def list_replays(conn: Connection, partner_id: str | None, page: Page) -> tuple[list[Replay], str | None]:
+def list_replays(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[Replay], str | None]:
     """Return a page of replays, newest first, and the cursor of the next page or None."""
     statement = _owned(select(replays), partner_id).order_by(replays.c.id.desc())
     if page.cursor is not None:
         statement = statement.where(replays.c.id < page.cursor)
-    rows, more = read_page(conn, statement, page.limit)
+    rows, more = read_page(tx, statement, page.limit)
     found = [_replay_from(row) for row in rows]
     return found, found[-1].id if more else None
 
 
-def running_replays(conn: Connection) -> list[Replay]:
+def running_replays(tx: Tx) -> list[Replay]:
     """Return the replays that are under way, oldest first."""
     running = select(replays).where(replays.c.state == ReplayState.RUNNING.value).order_by(replays.c.id)
-    return [_replay_from(row) for row in conn.execute(running)]
+    return [_replay_from(row) for row in tx.execute(running)]
 
 
-def cancel_replay(conn: Connection, replay_id: str, partner_id: str | None, now_ms: int) -> Replay | None:
+def cancel_replay(tx: Tx, replay_id: str, partner_id: str | None, now_ms: int) -> Replay | None:
     """Stop a running replay; what it has put back stays. None: unknown or foreign.
 
     Returns one cancelled before unchanged. Raises Conflict where it is done.
     """
-    row = conn.execute(_one(replay_id, partner_id).with_for_update()).one_or_none()
+    row = tx.execute(_one(replay_id, partner_id).with_for_update()).one_or_none()
     if row is None:
         return None
     replay = _replay_from(row)
@@ -111,7 +112,7 @@ def cancel_replay(conn: Connection, replay_id: str, partner_id: str | None, now_
         raise Conflict("The replay is done already.")
     if replay.state is ReplayState.RUNNING:
         replay = replace(replay, state=ReplayState.CANCELLED, finished_ms=now_ms)
-        _save(conn, replay)
+        _save(tx, replay)
     return replay
 
 
@@ -121,26 +122,24 @@ class ReplaySteps:
     def __init__(self, *, moves: DeadLetterMoves) -> None:
         self._moves = moves
 
-    def advance(
-        self, conn: Connection, seen: Replay, allowed: Allowance, take: int, now_ms: int
-    ) -> Advanced | None:
+    def advance(self, tx: Tx, seen: Replay, allowed: Allowance, take: int, now_ms: int) -> Advanced | None:
         """Put the next `take` dead letters of the replay back to work.
 
         None where it is no longer as it was `seen`: another process has taken this step, or it is over.
         """
         locked = _one(seen.id, None).with_for_update(skip_locked=True)
-        row = conn.execute(locked).one_or_none()
+        row = tx.execute(locked).one_or_none()
         if row is None or _replay_from(row) != seen or seen.state is not ReplayState.RUNNING:
             return None
         after = None if seen.place is None else (seen.place.at_ms, seen.place.id)
         letters = read_dead_letters(
-            conn,
+            tx,
             seen.partner_id,
             _until(seen),
             Bounds(after=after, oldest_first=True, replayable=True),
             limit=take,
         )
-        replayed = self._moves.replay_all(conn, letters, now_ms=now_ms) if letters else Replayed()
+        replayed = self._moves.replay_all(tx, letters, now_ms=now_ms) if letters else 0
         over = len(letters) < take
         place = seen.place
         if letters:
@@ -149,11 +148,11 @@ class ReplaySteps:
         moved = replace(
             seen,
             place=place,
-            replayed=seen.replayed + replayed.count,
+            replayed=seen.replayed + replayed,
             state=ReplayState.DONE if over else seen.state,
             finished_ms=now_ms if over else None,
         )
-        _save(conn, moved)
+        _save(tx, moved)
         return Advanced(replay=moved, replayed=replayed)
 
 
@@ -192,8 +191,8 @@ def _until(replay: Replay) -> DeadLetterFilter:
     return replace(wanted, until_ms=until_ms if wanted.until_ms is None else min(wanted.until_ms, until_ms))
 
 
-def _save(conn: Connection, replay: Replay) -> None:
-    conn.execute(
+def _save(tx: Tx, replay: Replay) -> None:
+    tx.execute(
         replays.update()
         .where(replays.c.id == replay.id)
         .values(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, or_, select, text, tuple_
+from sqlalchemy import and_, or_, select, text, tuple_
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.file_sweeps import drop_with_tasks
@@ -28,12 +28,13 @@ from webhookd.adapters.store.schema import (
     task_bodies,
     tasks,
 )
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.model import TASK_DONE, DeliveryState
 
 ROWS_A_STEP: Final = 500
 _NO_ENTROPY: Final = bytes(ids.ENTROPY_BYTES)
-_Drop = Callable[[Connection, str, int], str | None]
+_Drop = Callable[[Tx, str, int], str | None]
 _WAITING: Final = (DeliveryState.PENDING.value, DeliveryState.PARKED.value)
 
 
@@ -92,7 +93,7 @@ class Retention:
             self._places[name] = await self._db.write(drop, place, before_ms)
 
 
-def _drop_idempotency_keys(conn: Connection, before_ms: int) -> bool:
+def _drop_idempotency_keys(tx: Tx, before_ms: int) -> bool:
     key = tuple_(idempotency.c.partner_id, idempotency.c.key)
     old = (
         select(idempotency.c.partner_id, idempotency.c.key)
@@ -101,16 +102,16 @@ def _drop_idempotency_keys(conn: Connection, before_ms: int) -> bool:
         .limit(ROWS_A_STEP)
         .with_for_update(skip_locked=True)
     )
-    return conn.execute(idempotency.delete().where(key.in_(old))).rowcount == ROWS_A_STEP
+    return tx.execute(idempotency.delete().where(key.in_(old))).rowcount == ROWS_A_STEP
 
 
-def _drop_secrets(conn: Connection, now_ms: int) -> bool:
+def _drop_secrets(tx: Tx, now_ms: int) -> bool:
     """Delete signing secrets whose overlap is over: they sign nothing any more."""
     old = select(secrets.c.id).where(secrets.c.expires_ms <= now_ms).limit(ROWS_A_STEP)
-    return conn.execute(secrets.delete().where(secrets.c.id.in_(old))).rowcount == ROWS_A_STEP
+    return tx.execute(secrets.delete().where(secrets.c.id.in_(old))).rowcount == ROWS_A_STEP
 
 
-def _drop_audit(conn: Connection, before_ms: int) -> bool:
+def _drop_audit(tx: Tx, before_ms: int) -> bool:
     old = (
         select(audit.c.id)
         .where(audit.c.id < _first_id(ids.AUDIT, before_ms))
@@ -118,10 +119,10 @@ def _drop_audit(conn: Connection, before_ms: int) -> bool:
         .limit(ROWS_A_STEP)
         .with_for_update(skip_locked=True)
     )
-    return conn.execute(audit.delete().where(audit.c.id.in_(old))).rowcount == ROWS_A_STEP
+    return tx.execute(audit.delete().where(audit.c.id.in_(old))).rowcount == ROWS_A_STEP
 
 
-def _drop_replays(conn: Connection, before_ms: int) -> bool:
+def _drop_replays(tx: Tx, before_ms: int) -> bool:
     old = (
         select(replays.c.id)
         .where(replays.c.id < _first_id(ids.REPLAY, before_ms), replays.c.finished_ms.is_not(None))
@@ -129,10 +130,10 @@ def _drop_replays(conn: Connection, before_ms: int) -> bool:
         .limit(ROWS_A_STEP)
         .with_for_update(skip_locked=True)
     )
-    return conn.execute(replays.delete().where(replays.c.id.in_(old))).rowcount == ROWS_A_STEP
+    return tx.execute(replays.delete().where(replays.c.id.in_(old))).rowcount == ROWS_A_STEP
 
 
-def _drop_dead_letters(conn: Connection, before_ms: int, now_ms: int) -> bool:
+def _drop_dead_letters(tx: Tx, before_ms: int, now_ms: int) -> bool:
     """Discard dead letters as a person would; deliveries and tasks then go with the tasks' retention."""
     dead = (
         select(deliveries.c.id)
@@ -144,7 +145,7 @@ def _drop_dead_letters(conn: Connection, before_ms: int, now_ms: int) -> bool:
         .limit(ROWS_A_STEP)
         .with_for_update(skip_locked=True)
     )
-    gone = conn.execute(
+    gone = tx.execute(
         deliveries.update().where(deliveries.c.id.in_(dead)).values(discarded_ms=now_ms)
     ).rowcount
     failed = (
@@ -154,13 +155,13 @@ def _drop_dead_letters(conn: Connection, before_ms: int, now_ms: int) -> bool:
         .limit(ROWS_A_STEP)
         .with_for_update(skip_locked=True)
     )
-    gone_tasks = conn.execute(tasks.update().where(tasks.c.id.in_(failed)).values(dead_ms=None)).rowcount
+    gone_tasks = tx.execute(tasks.update().where(tasks.c.id.in_(failed)).values(dead_ms=None)).rowcount
     return max(gone, gone_tasks) == ROWS_A_STEP
 
 
-def _drop_attempts(conn: Connection, place: str, before_ms: int) -> str | None:
+def _drop_attempts(tx: Tx, place: str, before_ms: int) -> str | None:
     """Delete the attempts of deliveries that ended before `before_ms`."""
-    looked_at = conn.execute(
+    looked_at = tx.execute(
         select(deliveries.c.id, deliveries.c.ended_ms)
         .where(deliveries.c.id > place, deliveries.c.id < _first_id(ids.DELIVERY, before_ms))
         .order_by(deliveries.c.id)
@@ -168,13 +169,13 @@ def _drop_attempts(conn: Connection, place: str, before_ms: int) -> str | None:
     ).all()
     old = [row.id for row in looked_at if row.ended_ms is not None and row.ended_ms < before_ms]
     if old:
-        conn.execute(attempts.delete().where(attempts.c.delivery_id.in_(old)))
+        tx.execute(attempts.delete().where(attempts.c.delivery_id.in_(old)))
     return _reached([row.id for row in looked_at])
 
 
-def _drop_tasks(conn: Connection, place: str, before_ms: int) -> str | None:
+def _drop_tasks(tx: Tx, place: str, before_ms: int) -> str | None:
     """Delete ended tasks with all that belongs to them."""
-    looked_at = conn.execute(
+    looked_at = tx.execute(
         select(tasks.c.id, tasks.c.state, tasks.c.finished_ms, tasks.c.dead_ms)
         .where(tasks.c.id > place, tasks.c.id < _first_id(ids.TASK, before_ms))
         .order_by(tasks.c.id)
@@ -190,25 +191,25 @@ def _drop_tasks(conn: Connection, place: str, before_ms: int) -> str | None:
         and row.dead_ms is None
     }
     if ended:
-        ended -= _needed(conn, deliveries.c.task_id, ended, before_ms)
+        ended -= _needed(tx, deliveries.c.task_id, ended, before_ms)
     if ended:
         ordered = sorted(ended)
         message_ids = select(messages.c.id).where(messages.c.task_id.in_(ordered))
-        _drop_deliveries(conn, deliveries.c.task_id.in_(ordered))
-        conn.execute(messages.delete().where(messages.c.id.in_(message_ids)))
-        drop_with_tasks(conn, ordered)
+        _drop_deliveries(tx, deliveries.c.task_id.in_(ordered))
+        tx.execute(messages.delete().where(messages.c.id.in_(message_ids)))
+        drop_with_tasks(tx, ordered)
         for table, column in (
             (runs, runs.c.task_id),
             (task_bodies, task_bodies.c.task_id),
             (tasks, tasks.c.id),
         ):
-            conn.execute(table.delete().where(column.in_(ordered)))
+            tx.execute(table.delete().where(column.in_(ordered)))
     return _reached([row.id for row in looked_at])
 
 
-def _drop_lone_messages(conn: Connection, place: str, before_ms: int) -> str | None:
+def _drop_lone_messages(tx: Tx, place: str, before_ms: int) -> str | None:
     """Delete old messages that belong to no task (tests, operational events), with their deliveries."""
-    looked_at = conn.execute(
+    looked_at = tx.execute(
         select(messages.c.id, messages.c.task_id)
         .where(messages.c.id > place, messages.c.id < _first_id(ids.MESSAGE, before_ms))
         .order_by(messages.c.id)
@@ -216,15 +217,15 @@ def _drop_lone_messages(conn: Connection, place: str, before_ms: int) -> str | N
     ).all()
     alone = {row.id for row in looked_at if row.task_id is None}
     if alone:
-        alone -= _needed(conn, deliveries.c.message_id, alone, before_ms)
+        alone -= _needed(tx, deliveries.c.message_id, alone, before_ms)
     if alone:
         ordered = sorted(alone)
-        _drop_deliveries(conn, deliveries.c.message_id.in_(ordered))
-        conn.execute(messages.delete().where(messages.c.id.in_(ordered)))
+        _drop_deliveries(tx, deliveries.c.message_id.in_(ordered))
+        tx.execute(messages.delete().where(messages.c.id.in_(ordered)))
     return _reached([row.id for row in looked_at])
 
 
-def _needed(conn: Connection, owner: Any, owner_ids: set[str], before_ms: int) -> set[str]:
+def _needed(tx: Tx, owner: Any, owner_ids: set[str], before_ms: int) -> set[str]:
     """Return the owners that have a delivery still to make, a recent one, or a dead letter."""
     keeps = or_(
         deliveries.c.state.in_(_WAITING),
@@ -232,14 +233,14 @@ def _needed(conn: Connection, owner: Any, owner_ids: set[str], before_ms: int) -
         deliveries.c.ended_ms >= before_ms,
         and_(deliveries.c.state == DeliveryState.DEAD.value, deliveries.c.discarded_ms.is_(None)),
     )
-    rows = conn.execute(select(owner.label("owner")).where(owner.in_(sorted(owner_ids)), keeps).distinct())
+    rows = tx.execute(select(owner.label("owner")).where(owner.in_(sorted(owner_ids)), keeps).distinct())
     return {row.owner for row in rows}
 
 
-def _drop_deliveries(conn: Connection, which: Any) -> None:
+def _drop_deliveries(tx: Tx, which: Any) -> None:
     old = select(deliveries.c.id).where(which)
-    conn.execute(attempts.delete().where(attempts.c.delivery_id.in_(old)))
-    conn.execute(deliveries.delete().where(which))
+    tx.execute(attempts.delete().where(attempts.c.delivery_id.in_(old)))
+    tx.execute(deliveries.delete().where(which))
 
 
 def _reached(looked_at: Sequence[str]) -> str | None:

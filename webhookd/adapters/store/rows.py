@@ -1,6 +1,6 @@
 """Database rows to records, and the column lists that go with them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Row, Select, case, func, select
@@ -8,44 +8,98 @@ from sqlalchemy import Row, Select, case, func, select
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, task_bodies, tasks
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import DeliveryState, Priority, TaskState
-from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Message, Partner, Task
+from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Message, Partner, Run, Task
 
-TASK_COLUMNS = (
-    tasks.c.id,
-    tasks.c.partner_id,
-    tasks.c.type,
-    tasks.c.queue,
-    tasks.c.state,
-    tasks.c.priority,
-    tasks.c.version,
-    tasks.c.attempts,
-    tasks.c.attempts_before,
-    tasks.c.max_attempts,
-    tasks.c.due_ms,
-    tasks.c.run_at_ms,
-    tasks.c.expires_ms,
-    tasks.c.created_ms,
-    tasks.c.started_ms,
-    tasks.c.finished_ms,
-    tasks.c.cancel_requested_ms,
-    tasks.c.progress_percent,
-    tasks.c.progress_message,
-    tasks.c.trace_id,
-)
-BODY_COLUMNS = (
-    task_bodies.c.metadata,
-    task_bodies.c.callback_url,
-    task_bodies.c.callback_origin,
-    task_bodies.c.endpoint_ids,
-    task_bodies.c.events,
-    task_bodies.c.trace_parent_id,
-    task_bodies.c.trace_flags,
-    task_bodies.c.trace_state,
-    task_bodies.c.result,
-    task_bodies.c.error_code,
-    task_bodies.c.error_message,
-    task_bodies.c.files,
-)
+
+class QueueRow(NamedTuple):
+    """A row of `tasks`: what decides when and where it runs."""
+
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    state: str
+    priority: int
+    version: int
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int
+    run_at_ms: int | None
+    expires_ms: int | None
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    session_id: str | None
+    token: int
+    deadline_ms: int | None
+    cancel_requested_ms: int | None
+    suspect: bool
+    progress_percent: float | None
+    progress_message: str | None
+    trace_id: str
+    dead_ms: int | None
+    dead_reason: str | None
+
+
+class TaskRow(NamedTuple):
+    """A row of `select_tasks`: everything of a task but its input."""
+
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    state: str
+    priority: int
+    version: int
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int
+    run_at_ms: int | None
+    expires_ms: int | None
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    cancel_requested_ms: int | None
+    progress_percent: float | None
+    progress_message: str | None
+    trace_id: str
+    metadata: str
+    callback_url: str | None
+    callback_origin: str | None
+    endpoint_ids: str | None
+    events: str | None
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    result: str | None
+    error_code: str | None
+    error_message: str | None
+    files: str | None
+
+
+class RunRow(NamedTuple):
+    """What a timeline reads of a row of `runs`; the rest may be large."""
+
+    task_id: str
+    token: int
+    attempt: int
+    started_ms: int
+    finished_ms: int
+    outcome: str
+    error_code: str | None
+    error_message: str | None
+
+
+class CountsRow(NamedTuple):
+    """A row of `select_counts`."""
+
+    task_id: str
+    pending: int
+    delivered: int
+    dead: int
+    parked: int
 
 
 def names(text_or_none: str | None) -> tuple[str, ...]:
@@ -70,10 +124,11 @@ def shown_files(text: str | None) -> tuple[File, ...]:
 
 def select_tasks() -> Select[Any]:
     """Select whole tasks; add a WHERE."""
-    return select(*TASK_COLUMNS, *BODY_COLUMNS).join(task_bodies, task_bodies.c.task_id == tasks.c.id)
+    columns = (tasks.c[name] if name in tasks.c else task_bodies.c[name] for name in TaskRow._fields)
+    return select(*columns).join(task_bodies, task_bodies.c.task_id == tasks.c.id)
 
 
-def task_from(row: Row[Any], counts: DeliveryCounts | None = None) -> Task:
+def task_from(row: TaskRow, counts: DeliveryCounts | None = None) -> Task:
     """Return the task of a row of `select_tasks`."""
     return Task(
         id=row.id,
@@ -111,6 +166,11 @@ def task_from(row: Row[Any], counts: DeliveryCounts | None = None) -> Task:
     )
 
 
+def run_from(row: RunRow) -> Run:
+    """Return the run of a whole row."""
+    return Run(**row._asdict())
+
+
 def select_counts() -> Select[Any]:
     """Select `task_id, pending, delivered, dead, parked`; add a WHERE on deliveries.task_id."""
 
@@ -126,7 +186,7 @@ def select_counts() -> Select[Any]:
     ).group_by(deliveries.c.task_id)
 
 
-def counts_from(row: Row[Any]) -> DeliveryCounts:
+def counts_from(row: CountsRow) -> DeliveryCounts:
     """Return the counts of a row of `select_counts`."""
     return DeliveryCounts(
         pending=int(row.pending), delivered=int(row.delivered), dead=int(row.dead), parked=int(row.parked)

@@ -7,12 +7,18 @@ it needs one compiled statement whatever the number of rows.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from enum import IntEnum
+from types import NoneType
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     ColumnElement,
-    Connection,
+    Dialect,
+    Float,
+    Integer,
     Subquery,
     Table,
     Text,
@@ -29,17 +35,59 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSON
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from webhookd.adapters.store.tx import Tx
 
 POSTGRESQL = "postgresql"
 
+Int4: TypeAlias = Annotated[int, Integer]
+"""A number of a rowset that is no time: PostgreSQL is to take it for its `integer`."""
 
-def rowset(dialect: str, name: str, columns: dict[str, type[TypeEngine[Any]]]) -> Subquery:
+
+class Id(NamedTuple):
+    """A rowset, or a row, of ids."""
+
+    id: str
+
+
+Columns: TypeAlias = dict[str, type[TypeEngine[Any]]] | type[tuple[Any, ...]]
+"""Names and types, or the NamedTuple whose fields they are."""
+
+
+class _Packed(TypeDecorator[Any]):
+    """Rows in one parameter: an iterable of them, or the text that `pack` has made of it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> str:
+        return value if isinstance(value, str) else pack(value)
+
+
+class _NamesJson(TypeDecorator[Any]):
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> str:
+        return orjson.dumps(sorted(set(value))).decode()
+
+
+class _NamesArray(TypeDecorator[Any]):
+    impl = postgresql.ARRAY(Text)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> list[str]:
+        return sorted(set(value))
+
+
+def rowset(dialect: str, name: str, columns: Columns) -> Subquery:
     """Return a subquery `name` with one typed column per entry, fed by the parameter `name`.
 
-    Bind the parameter with `pack(rows)`; each row is a sequence in the order of `columns`.
+    The parameter takes any number of rows, each in the order of `columns`.
     """
-    parameter = bindparam(name, type_=Text)
+    columns = _typed(columns)
+    parameter = bindparam(name, type_=_Packed)
     if dialect == POSTGRESQL:
         element = func.json_array_elements(cast(parameter, JSON)).table_valued(
             column("value", JSON), name=f"{name}_rows"
@@ -60,7 +108,7 @@ def rowset(dialect: str, name: str, columns: dict[str, type[TypeEngine[Any]]]) -
 
 def pack(rows: Iterable[Sequence[object]]) -> str:
     """Return `rows` as the text a rowset parameter takes."""
-    return orjson.dumps(list(rows)).decode()
+    return orjson.dumps(list(map(tuple, rows))).decode()
 
 
 def named_in(dialect: str, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
@@ -75,13 +123,24 @@ def named_in(dialect: str, column: ColumnElement[str], name: str) -> ColumnEleme
     return column == any_(func.array(ids.scalar_subquery()))
 
 
-def among(conn: Connection, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+def named(dialect: str, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Return `column IN` the names of the parameter `name`, any number of them: they travel as one parameter.
+
+    Both databases number their parameters with 15 bits, and a request may name more ids than that.
+    """
+    if dialect == POSTGRESQL:
+        return column == any_(bindparam(name, type_=_NamesArray))
+    given = func.json_each(bindparam(name, type_=_NamesJson)).table_valued("value")
+    return column.in_(select(given.c.value))
+
+
+def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
     """Return `column IN values` for any number of them: they travel as one parameter.
 
     Both databases number their parameters with 15 bits, and a request may name more ids than that.
     """
     wanted = sorted(set(values))
-    if conn.dialect.name == POSTGRESQL:
+    if tx.dialect == POSTGRESQL:
         return column == any_(bindparam(None, wanted, type_=postgresql.ARRAY(Text)))
     given = func.json_each(bindparam(None, orjson.dumps(wanted).decode(), type_=Text)).table_valued("value")
     return column.in_(select(given.c.value))
@@ -92,11 +151,42 @@ def upsert(dialect: str) -> Any:
     return postgresql.insert if dialect == POSTGRESQL else sqlite.insert
 
 
-def insert_rows(dialect: str, table: Table, name: str, columns: Sequence[str]) -> Any:
-    """Return the INSERT (it knows ON CONFLICT) of the rows in the parameter `name` into these columns."""
+def insert_rows(dialect: str, table: Table, name: str, columns: Sequence[str] | type[tuple[Any, ...]]) -> Any:
+    """Return the INSERT (it knows ON CONFLICT) of the rows in the parameter `name` into these columns.
+
+    `columns` are names, or the NamedTuple whose fields are.
+    """
+    if isinstance(columns, type):
+        columns = tuple(_typed(columns))
     rows = rowset(dialect, name, {column: type(table.c[column].type) for column in columns})
     # Without a WHERE, SQLite takes ON CONFLICT for the ON of a join.
     return upsert(dialect)(table).from_select(columns, select(rows).where(text("true")))
+
+
+_KINDS: Final[tuple[tuple[type, type[TypeEngine[Any]]], ...]] = (
+    (bool, Boolean),
+    (IntEnum, Integer),
+    (int, BigInteger),
+    (float, Float),
+    (str, Text),
+)
+
+
+def _typed(columns: Columns) -> dict[str, type[TypeEngine[Any]]]:
+    if isinstance(columns, dict):
+        return columns
+    return {name: _kind(hint) for name, hint in get_type_hints(columns, include_extras=True).items()}
+
+
+def _kind(hint: Any) -> type[TypeEngine[Any]]:
+    """Return the database's type of a field; a field that may be None has that of its other kind."""
+    if get_origin(hint) is Annotated:
+        kind: type[TypeEngine[Any]] = get_args(hint)[1]
+        return kind
+    if not isinstance(hint, type):
+        (hint,) = (one for one in get_args(hint) if one is not NoneType)
+        return _kind(hint)
+    return next(kind for python, kind in _KINDS if issubclass(hint, python))
 
 
 def first_of_each(

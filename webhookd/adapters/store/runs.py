@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Row, select
 
 from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.schema import runs, sessions, tasks
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TaskState
 from webhookd.core.outcome import Raised
 from webhookd.core.records import Page, Run
@@ -36,7 +37,7 @@ class TaskRuns:
     now: RunUnderWay | None
 
 
-def read_runs(conn: Connection, task_id: str, partner_id: str | None, page: Page) -> TaskRuns | None:
+def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskRuns | None:
     """Return a page of a task's tries; None where it is unknown or another partner's."""
     wanted = (
         select(
@@ -52,13 +53,13 @@ def read_runs(conn: Connection, task_id: str, partner_id: str | None, page: Page
     )
     if partner_id is not None:
         wanted = wanted.where(tasks.c.partner_id == partner_id)
-    task = conn.execute(wanted).one_or_none()
+    task = tx.execute(wanted).one_or_none()
     if task is None:
         return None
     made = select(runs).where(runs.c.task_id == task_id).order_by(runs.c.token)
     if page.cursor is not None:
         made = made.where(runs.c.token > int(page.cursor))
-    rows, more = read_page(conn, made, page.limit)
+    rows, more = read_page(tx, made, page.limit)
     runs_now = task.state == TaskState.RUNNING.value and task.host is not None
     more = more or (runs_now and len(rows) == page.limit)
     return TaskRuns(

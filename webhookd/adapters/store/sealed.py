@@ -9,13 +9,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Row, Table, and_, func, select, true, tuple_
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD
 from webhookd.adapters.store.idempotency import answer_columns, answer_field, sealed_answer
 from webhookd.adapters.store.schema import endpoints, idempotency, secrets
 from webhookd.adapters.store.secrets import SECRET_FIELD
+from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault
 from webhookd.core.errors import WebhookdError
 
@@ -53,14 +54,14 @@ class KeyUse:
     answers_until_ms: int | None = None
 
 
-def sealed_key_ids(conn: Connection, *, answers_since_ms: int) -> set[str]:
+def sealed_key_ids(tx: Tx, *, answers_since_ms: int) -> set[str]:
     """Return the ids of all keys that something needs. Answers made before `answers_since_ms` count no more.
 
     Of the answers, of which there may be millions, only the ids are read, hopping through their index.
     """
     found: set[str] = set()
     for kind in _kinds(answers_since_ms):
-        found.update(kind.key_ids(conn))
+        found.update(kind.key_ids(tx))
     return found
 
 
@@ -79,7 +80,7 @@ class _Kind:
     column: ColumnElement[str]
     where: ColumnElement[bool]
     key_id: ColumnElement[str]
-    key_ids: Callable[[Connection], Sequence[str]]
+    key_ids: Callable[[Tx], Sequence[str]]
     again: Callable[[Vault, Row[Any]], dict[str, str]]
     whose: Callable[[Row[Any]], str]
 
@@ -135,7 +136,7 @@ def _kinds(answers_since_ms: int) -> tuple[_Kind, ...]:
             column=secrets.c.sealed,
             where=true(),
             key_id=_key_id(secrets.c.sealed),
-            key_ids=lambda conn: _distinct(conn, secrets.c.sealed),
+            key_ids=lambda tx: _distinct(tx, secrets.c.sealed),
             again=_secret_again,
             whose=lambda row: f"{row.id} of {row.endpoint_id or row.partner_id}",
         ),
@@ -147,7 +148,7 @@ def _kinds(answers_since_ms: int) -> tuple[_Kind, ...]:
             column=endpoints.c.headers_sealed,
             where=endpoints.c.headers_sealed.is_not(None),
             key_id=_key_id(endpoints.c.headers_sealed),
-            key_ids=lambda conn: _distinct(conn, endpoints.c.headers_sealed),
+            key_ids=lambda tx: _distinct(tx, endpoints.c.headers_sealed),
             again=_headers_again,
             whose=lambda row: str(row.id),
         ),
@@ -159,7 +160,7 @@ def _kinds(answers_since_ms: int) -> tuple[_Kind, ...]:
             column=idempotency.c.outcome,
             where=answers,
             key_id=idempotency.c.sealed_by,
-            key_ids=lambda conn: _hopped(conn, answers_since_ms),
+            key_ids=lambda tx: _hopped(tx, answers_since_ms),
             again=_answer_again,
             whose=lambda row: f"{row.key} of {row.partner_id}",
         ),
@@ -189,31 +190,31 @@ def _key_id(column: ColumnElement[Any]) -> ColumnElement[str]:
     return func.substr(column, _KEY_ID_AT, _KEY_ID_LENGTH)
 
 
-def _distinct(conn: Connection, column: ColumnElement[Any]) -> list[str]:
+def _distinct(tx: Tx, column: ColumnElement[Any]) -> list[str]:
     used = _key_id(column)
-    found = conn.execute(select(used).where(column.is_not(None)).distinct())
+    found = tx.execute(select(used).where(column.is_not(None)).distinct())
     return sorted(row[0] for row in found)
 
 
-def _hopped(conn: Connection, since_ms: int) -> list[str]:
+def _hopped(tx: Tx, since_ms: int) -> list[str]:
     """Return the keys of the answers that are still remembered, each found by one look into the index."""
     used, made = idempotency.c.sealed_by, idempotency.c.created_ms
     found: list[str] = []
-    first: str | None = conn.execute(select(func.min(used))).scalar()
+    first: str | None = tx.execute(select(func.min(used))).scalar()
     while first is not None:
-        latest = conn.execute(select(func.max(made)).where(used == first)).scalar()
+        latest = tx.execute(select(func.max(made)).where(used == first)).scalar()
         if latest is not None and latest >= since_ms:
             found.append(first)
-        first = conn.execute(select(func.min(used)).where(used > first)).scalar()
+        first = tx.execute(select(func.min(used)).where(used > first)).scalar()
     return found
 
 
-def _count(conn: Connection, kind: _Kind, newest_id: str) -> int:
+def _count(tx: Tx, kind: _Kind, newest_id: str) -> int:
     counted = select(func.count()).select_from(kind.table).where(kind.where, kind.key_id != newest_id)
-    return int(conn.execute(counted).scalar_one())
+    return int(tx.execute(counted).scalar_one())
 
 
-def _uses(conn: Connection, kinds: Sequence[_Kind], newest_id: str, keep_ms: int) -> list[KeyUse]:
+def _uses(tx: Tx, kinds: Sequence[_Kind], newest_id: str, keep_ms: int) -> list[KeyUse]:
     found: dict[str, dict[str, int]] = {}
     for kind in kinds:
         used = (
@@ -221,12 +222,12 @@ def _uses(conn: Connection, kinds: Sequence[_Kind], newest_id: str, keep_ms: int
             .where(kind.where, kind.key_id != newest_id)
             .group_by(kind.key_id)
         )
-        for row in conn.execute(used):
+        for row in tx.execute(used):
             found.setdefault(row.key_id, {})[kind.name] = row.n
     made = idempotency.c.created_ms
     uses = []
     for key_id, counts in sorted(found.items()):
-        latest = conn.execute(select(func.max(made)).where(idempotency.c.sealed_by == key_id)).scalar()
+        latest = tx.execute(select(func.max(made)).where(idempotency.c.sealed_by == key_id)).scalar()
         uses.append(
             KeyUse(
                 key_id=key_id,
@@ -239,20 +240,20 @@ def _uses(conn: Connection, kinds: Sequence[_Kind], newest_id: str, keep_ms: int
     return uses
 
 
-def _sealed_with(conn: Connection, kind: _Kind, key_id: str, after: Row[Any] | None) -> Sequence[Row[Any]]:
+def _sealed_with(tx: Tx, kind: _Kind, key_id: str, after: Row[Any] | None) -> Sequence[Row[Any]]:
     """Return the next rows that this key has sealed."""
     statement = select(kind.table).where(kind.where, kind.key_id == key_id)
     if after is not None:
         place = tuple(after._mapping[column.name] for column in kind.order)
         statement = statement.where(tuple_(*kind.order) > place)
-    return conn.execute(statement.order_by(*kind.order).limit(ROWS_A_STEP)).all()
+    return tx.execute(statement.order_by(*kind.order).limit(ROWS_A_STEP)).all()
 
 
-def _replace(conn: Connection, kind: _Kind, fresh: Sequence[tuple[Row[Any], dict[str, str]]]) -> int:
+def _replace(tx: Tx, kind: _Kind, fresh: Sequence[tuple[Row[Any], dict[str, str]]]) -> int:
     """Write what was sealed again, except where the row has changed or gone meanwhile."""
     changed = 0
     for row, values in fresh:
         before = row._mapping
         same = [column == before[column.name] for column in (*kind.key, kind.column)]
-        changed += conn.execute(kind.table.update().where(*same).values(values)).rowcount
+        changed += tx.execute(kind.table.update().where(*same).values(values)).rowcount
     return changed

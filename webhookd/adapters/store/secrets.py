@@ -7,11 +7,12 @@ an endpoint has no `expires_ms`; the ones a rotation has replaced sign until the
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Row, or_, select
 
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import secrets
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.records import SealedSecret
 
@@ -24,7 +25,7 @@ into the headers a receiver takes."""
 
 
 def add(
-    conn: Connection,
+    tx: Tx,
     partner_id: str,
     endpoint_id: str | None,
     *,
@@ -42,7 +43,7 @@ def add(
         created_ms=created_ms,
         expires_ms=None,
     )
-    conn.execute(
+    tx.execute(
         secrets.insert().values(
             id=secret.id,
             partner_id=partner_id,
@@ -57,7 +58,7 @@ def add(
 
 
 def expire_current(
-    conn: Connection, partner_id: str, endpoint_id: str | None, *, expires_ms: int, scheme: str | None = None
+    tx: Tx, partner_id: str, endpoint_id: str | None, *, expires_ms: int, scheme: str | None = None
 ) -> int:
     """Let the current secrets (of one scheme, or of all) sign until `expires_ms`; return how many.
 
@@ -70,43 +71,37 @@ def expire_current(
     )
     if scheme is not None:
         statement = statement.where(secrets.c.scheme == scheme)
-    return conn.execute(statement.values(expires_ms=expires_ms)).rowcount
+    return tx.execute(statement.values(expires_ms=expires_ms)).rowcount
 
 
-def expire_all(conn: Connection, partner_id: str, endpoint_id: str | None, *, now_ms: int) -> int:
+def expire_all(tx: Tx, partner_id: str, endpoint_id: str | None, *, now_ms: int) -> int:
     """Let every secret sign no more, those of earlier overlaps too; return how many still did."""
     statement = secrets.update().where(
         secrets.c.partner_id == partner_id,
         secrets.c.endpoint_id.is_not_distinct_from(endpoint_id),
         or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > now_ms),
     )
-    return conn.execute(statement.values(expires_ms=now_ms)).rowcount
+    return tx.execute(statement.values(expires_ms=now_ms)).rowcount
 
 
-def make_way(
-    conn: Connection, partner_id: str, endpoint_id: str | None, *, now_ms: int, overlap_ms: int
-) -> bool:
+def make_way(tx: Tx, partner_id: str, endpoint_id: str | None, *, now_ms: int, overlap_ms: int) -> bool:
     """Let the current secrets sign for `overlap_ms` more, before new ones are added; 0 cuts off all at once.
 
     False, and nothing is changed, where as many sign already as may.
     """
     if not overlap_ms:
-        expire_all(conn, partner_id, endpoint_id, now_ms=now_ms)
+        expire_all(tx, partner_id, endpoint_id, now_ms=now_ms)
         return True
-    if len(live(conn, partner_id, [endpoint_id], now_ms=now_ms)) >= MOST_LIVE:
+    if len(live(tx, partner_id, [endpoint_id], now_ms=now_ms)) >= MOST_LIVE:
         return False
-    expire_current(conn, partner_id, endpoint_id, expires_ms=now_ms + overlap_ms)
+    expire_current(tx, partner_id, endpoint_id, expires_ms=now_ms + overlap_ms)
     return True
 
 
-def live(
-    conn: Connection, partner_id: str, endpoint_ids: Iterable[str | None], *, now_ms: int
-) -> list[SealedSecret]:
+def live(tx: Tx, partner_id: str, endpoint_ids: Iterable[str | None], *, now_ms: int) -> list[SealedSecret]:
     """Return what signs at `now_ms` for these endpoints (None: the partner's own), newest first."""
     wanted = set(endpoint_ids)
-    chosen: ColumnElement[bool] = among(
-        conn, secrets.c.endpoint_id, [one for one in wanted if one is not None]
-    )
+    chosen: ColumnElement[bool] = among(tx, secrets.c.endpoint_id, [one for one in wanted if one is not None])
     if None in wanted:
         chosen = or_(chosen, secrets.c.endpoint_id.is_(None))
     statement = (
@@ -118,7 +113,7 @@ def live(
         )
         .order_by(secrets.c.created_ms.desc(), secrets.c.id.desc())
     )
-    return [_secret(row) for row in conn.execute(statement)]
+    return [_secret(row) for row in tx.execute(statement)]
 
 
 def _secret(row: Row[tuple[object, ...]]) -> SealedSecret:

@@ -8,15 +8,16 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Text, bindparam, func, select
+from sqlalchemy import Text, bindparam, func, select
 
 from webhookd.adapters.store.schema import sessions
+from webhookd.adapters.store.tx import Tx
 
 OVERRAN: Final = "overran_ms"
 
 
 def begin_session(
-    conn: Connection,
+    tx: Tx,
     *,
     session_id: str,
     kind: str,
@@ -27,7 +28,7 @@ def begin_session(
     lease_until_ms: int,
 ) -> None:
     """Write a new session. `kind`: `api`, `tasks` or `deliver`."""
-    conn.execute(
+    tx.execute(
         sessions.insert().values(
             id=session_id,
             kind=kind,
@@ -40,13 +41,13 @@ def begin_session(
     )
 
 
-def hold_session(conn: Connection, session_id: str) -> bool:
+def hold_session(tx: Tx, session_id: str) -> bool:
     """Keep a session from being taken back until this transaction ends. False: it was, claim nothing for it.
 
     Without this a claim that commits after the sweep's look would leave rows with a holder nobody watches.
     A renewal does not wait for it (FOR KEY SHARE).
     """
-    return conn.execute(_hold(), {"session": session_id}).first() is not None
+    return tx.execute(_hold(), {"session": session_id}).first() is not None
 
 
 @cache
@@ -55,15 +56,15 @@ def _hold() -> Any:
     return select(sessions.c.id).where(wanted).with_for_update(read=True, key_share=True)
 
 
-def renew_session(conn: Connection, session_id: str, lease_until_ms: int) -> bool:
+def renew_session(tx: Tx, session_id: str, lease_until_ms: int) -> bool:
     """Prolong the lease. False: it had run out and others have taken over what it held."""
-    renewed = conn.execute(
+    renewed = tx.execute(
         sessions.update().where(sessions.c.id == session_id).values(lease_until_ms=lease_until_ms)
     )
     return renewed.rowcount == 1
 
 
-def end_session(conn: Connection, session_id: str, *, overran_ms: int | None = None) -> None:
+def end_session(tx: Tx, session_id: str, *, overran_ms: int | None = None) -> None:
     """Let the lease run out at once: whatever is still held is taken over by the next sweep.
 
     `overran_ms`: when the process was killed because a task's function held it beyond its time limit.
@@ -71,7 +72,7 @@ def end_session(conn: Connection, session_id: str, *, overran_ms: int | None = N
     values: dict[str, Any] = {"lease_until_ms": 0}
     if overran_ms is not None:
         values["detail"] = orjson.dumps({OVERRAN: overran_ms}).decode()
-    conn.execute(sessions.update().where(sessions.c.id == session_id).values(**values))
+    tx.execute(sessions.update().where(sessions.c.id == session_id).values(**values))
 
 
 def overran_ms(detail: str) -> int | None:
@@ -80,22 +81,22 @@ def overran_ms(detail: str) -> int | None:
     return found
 
 
-def lease_ends(conn: Connection) -> dict[str, int]:
+def lease_ends(tx: Tx) -> dict[str, int]:
     """Return when the lease of each session runs out, in Unix milliseconds."""
     return {
-        row.id: row.lease_until_ms for row in conn.execute(select(sessions.c.id, sessions.c.lease_until_ms))
+        row.id: row.lease_until_ms for row in tx.execute(select(sessions.c.id, sessions.c.lease_until_ms))
     }
 
 
-def live_processes(conn: Connection, kind: str, now_ms: int) -> int:
+def live_processes(tx: Tx, kind: str, now_ms: int) -> int:
     """Return how many processes of a kind hold a running lease."""
     live = select(func.count()).where(sessions.c.kind == kind, sessions.c.lease_until_ms > now_ms)
-    return int(conn.execute(live).scalar_one())
+    return int(tx.execute(live).scalar_one())
 
 
-def live_sessions(conn: Connection, now_ms: int) -> list[dict[str, Any]]:
+def live_sessions(tx: Tx, now_ms: int) -> list[dict[str, Any]]:
     """Return `id kind host pid started_ms lease_until_ms detail` of every process with a running lease."""
-    rows = conn.execute(
+    rows = tx.execute(
         select(sessions).where(sessions.c.lease_until_ms > now_ms).order_by(sessions.c.started_ms)
     )
     return [

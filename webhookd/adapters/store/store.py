@@ -4,11 +4,10 @@ Each noun's class only says which function runs how (read, own transaction, grou
 themselves are in the modules beside this one.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from webhookd.adapters.store import counters, sessions, tasks
+from webhookd.adapters.store import counters, ends, sessions, tasks
 from webhookd.adapters.store.api_keys import Keys
 from webhookd.adapters.store.audit import Audit
 from webhookd.adapters.store.changes import Changes
@@ -18,7 +17,6 @@ from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.dead_letters import DeadLetters
 from webhookd.adapters.store.deliveries import Deliveries
 from webhookd.adapters.store.endpoints import Endpoints
-from webhookd.adapters.store.ends import Ends
 from webhookd.adapters.store.file_sweeps import FileSweeps
 from webhookd.adapters.store.files import Files
 from webhookd.adapters.store.held import held_deliveries, held_tasks
@@ -27,13 +25,13 @@ from webhookd.adapters.store.lanes.claims import LaneClaims
 from webhookd.adapters.store.lanes.records import LaneDefaults, LaneRecords
 from webhookd.adapters.store.messages import Messages
 from webhookd.adapters.store.partners import Partners
-from webhookd.adapters.store.publish import Publisher
 from webhookd.adapters.store.replays import Replays
 from webhookd.adapters.store.sealed import sealed_key_ids
 from webhookd.adapters.store.submit import Intake, ensure_queues
 from webhookd.adapters.store.sweeps import Sweeps, Waiting
 from webhookd.adapters.store.taking_back import Swept, TakingBack
 from webhookd.adapters.store.traces import Traces
+from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.vault import Vault
 from webhookd.core.dispatch import (
     AttemptDone,
@@ -49,30 +47,15 @@ from webhookd.core.records import ClaimedTask, Page, QueueDepth, Run, Task, Task
 from webhookd.core.submission import Accepted, Submission
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreOptions:
-    """Policies the store applies while it writes. `session_id` names this process."""
-
-    session_id: str
-    default_max_attempts: int = 14
-    base_url: str = ""
-    lane_concurrency: int = 128
-    host_rate: float = 500.0
-    retry_cap_seconds: float = 43_200.0
-    disable_after_ms: int = 432_000_000
-    idempotency_keep_ms: int = 86_400_000
-
-
 class TaskStore:
     """Tasks: taking in, claiming, ending, reading, cancelling, replaying."""
 
-    def __init__(self, db: Database, *, shard: str, ends: Ends, options: StoreOptions) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._intake = Intake(shard=shard, idempotency_keep_ms=options.idempotency_keep_ms).accept
-        self._claim = Claims(shard=shard, publisher=ends.publisher).claim
+        self._intake = Intake().accept
+        self._claim = Claims().claim
         self._record = ends.record
         self._progress = ends.progress
-        self.moves = tasks.TaskMoves(shard=shard, ends=ends)
 
     async def submit(self, submission: Submission) -> Accepted:
         """Write a submission. Raises IdempotencyMismatch, Unavailable."""
@@ -116,14 +99,6 @@ class TaskStore:
         """Return the present versions of the tasks that exist."""
         return await self._db.read(tasks.versions, task_ids)
 
-    async def cancel(self, task_id: str, partner_id: str | None, now_ms: int) -> tasks.Cancelled | None:
-        """Cancel, or ask a running task to stop. None: unknown."""
-        return await self._db.write(self.moves.cancel, task_id, partner_id, now_ms)
-
-    async def replay(self, task_id: str, partner_id: str | None, now_ms: int) -> Task | None:
-        """Return a dead task to its queue. None: unknown, or no dead letter."""
-        return await self._db.write(self.moves.replay, task_id, partner_id, now_ms)
-
     async def cancel_requests(self, session_id: str) -> list[str]:
         """Return the tasks of this process that are to stop."""
         return await self._db.read(tasks.cancel_requests, session_id)
@@ -132,9 +107,9 @@ class TaskStore:
 class LaneStore:
     """Deliveries on their way: turns and outcomes."""
 
-    def __init__(self, db: Database, *, publisher: Publisher, defaults: LaneDefaults) -> None:
+    def __init__(self, db: Database, *, defaults: LaneDefaults) -> None:
         self._db = db
-        records = LaneRecords(publisher=publisher, defaults=defaults)
+        records = LaneRecords(defaults=defaults)
         self._claim = LaneClaims(
             default_concurrency=defaults.concurrency,
             host_rate=defaults.host_rate,
@@ -240,20 +215,20 @@ class SweepStore:
 
 
 class Store:
-    """Everything on one database. `Store.open` connects; `close` commits what waits and disconnects."""
+    """Everything on one database. `Store.open` connects; `close` commits what waits and disconnects.
 
-    def __init__(self, db: Database, vault: Vault, options: StoreOptions) -> None:
+    `read`, `write` and `grouped` are the database's: `await store.write(cancel_task, task_id, partner_id)`.
+    """
+
+    def __init__(self, db: Database, vault: Vault) -> None:
         self.db = db
         self.clock = StoreClock(db)
-        shard = "" if db.dialect == "sqlite" else options.session_id
-        self.publisher = Publisher(
-            default_max_attempts=options.default_max_attempts, base_url=options.base_url
-        )
-        ends = Ends(shard=shard, publisher=self.publisher)
-        self.tasks = TaskStore(db, shard=shard, ends=ends, options=options)
+        db.now_ms = self.clock.now_ms
+        self.read, self.write, self.grouped = db.read, db.write, db.grouped
+        options = db.policy
+        self.tasks = TaskStore(db)
         self.lanes = LaneStore(
             db,
-            publisher=self.publisher,
             defaults=LaneDefaults(
                 concurrency=options.lane_concurrency,
                 host_rate=options.host_rate,
@@ -261,9 +236,9 @@ class Store:
                 disable_after_ms=options.disable_after_ms,
             ),
         )
-        self.endpoints = Endpoints(db, publisher=self.publisher)
+        self.endpoints = Endpoints(db)
         self.deliveries = Deliveries(db)
-        self.dead_letters = DeadLetters(db, tasks=self.tasks.moves)
+        self.dead_letters = DeadLetters(db)
         self.replays = Replays(db, moves=self.dead_letters.moves)
         self.messages = Messages(db)
         self.changes = Changes(db)
@@ -274,21 +249,26 @@ class Store:
         self.files = Files(db)
         self.file_sweeps = FileSweeps(db)
         self.idempotency = Idempotency(db, vault, keep_ms=options.idempotency_keep_ms)
-        self._answers_keep_ms = options.idempotency_keep_ms
         self.queues = QueueStore(db)
         self.sessions = SessionStore(db)
-        self.sweeps = SweepStore(db, Sweeps(shard=shard, ends=ends), TakingBack(shard=shard, ends=ends))
+        self.sweeps = SweepStore(db, Sweeps(), TakingBack())
 
     @classmethod
     async def open(
-        cls, url: str, vault: Vault, options: StoreOptions, *, writes_apart: bool = False
+        cls,
+        url: str,
+        vault: Vault,
+        policy: Policy,
+        *,
+        wake: Callable[[Wakes], None] = lambda _: None,
+        writes_apart: bool = False,
     ) -> "Store":
         """Connect, as `Database.open` does. Raises SettingsError naming WEBHOOKD_DATABASE_URL."""
-        return cls(await Database.open(url, writes_apart=writes_apart), vault, options)
+        return cls(await Database.open(url, policy=policy, wake=wake, writes_apart=writes_apart), vault)
 
     async def keys_in_use(self) -> set[str]:
         """Return the ids of the encryption keys that something in this database needs."""
-        since_ms = self.clock.now_ms() - self._answers_keep_ms
+        since_ms = self.clock.now_ms() - self.db.policy.idempotency_keep_ms
         return await self.db.read(sealed_key_ids, answers_since_ms=since_ms)
 
     async def close(self) -> None:

@@ -9,13 +9,13 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import select, tuple_
 
-from webhookd.adapters.store.counters import DepthChange
 from webhookd.adapters.store.files import use_files
 from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.rowset import insert_rows, pack, upsert
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import IdempotencyMismatch
 from webhookd.core.model import TaskState
 from webhookd.core.records import NewTask
@@ -57,14 +57,12 @@ _BODY_COLUMNS = (
 class Intake:
     """The grouped write that accepts submissions: pass `accept` to `Database.grouped`."""
 
-    def __init__(self, *, shard: str, idempotency_keep_ms: int) -> None:
-        self._shard = shard
-        self._keep_ms = idempotency_keep_ms
+    def __init__(self) -> None:
         self._known_queues: set[str] = set()
 
-    def accept(self, conn: Connection, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
+    def accept(self, tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
         """Insert every submission whose key is new; answer the others from what their key stands for."""
-        earlier = self._claim_keys(conn, submissions)
+        earlier = self._claim_keys(tx, submissions)
         results: list[Accepted | Exception] = []
         fresh: list[NewTask] = []
         for submission in submissions:
@@ -86,12 +84,10 @@ class Intake:
             else:
                 results.append(Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome))
         if fresh:
-            self._insert(conn, fresh)
+            self._insert(tx, fresh)
         return results
 
-    def _claim_keys(
-        self, conn: Connection, submissions: Sequence[Submission]
-    ) -> dict[tuple[str, str], "_Known"]:
+    def _claim_keys(self, tx: Tx, submissions: Sequence[Submission]) -> dict[tuple[str, str], "_Known"]:
         keyed = [s for s in submissions if s.key is not None]
         if not keyed:
             return {}
@@ -99,13 +95,14 @@ class Intake:
         now_ms = keyed[0].now_ms
         pairs = [(s.partner_id, s.key) for s in keyed]
         wanted = tuple_(idempotency.c.partner_id, idempotency.c.key).in_(pairs)
-        conn.execute(idempotency.delete().where(wanted, idempotency.c.created_ms < now_ms - self._keep_ms))
+        forgotten_ms = now_ms - tx.policy.idempotency_keep_ms
+        tx.execute(idempotency.delete().where(wanted, idempotency.c.created_ms < forgotten_ms))
         known: dict[tuple[str, str], _Known] = {}
         owners: dict[tuple[str, str], Submission] = {}
         for submission in keyed:
             owners.setdefault((submission.partner_id, submission.key or ""), submission)
-        inserted = conn.execute(
-            _insert_keys(conn.dialect.name),
+        inserted = tx.execute(
+            _insert_keys(tx.dialect),
             {
                 "keys": pack(
                     (partner_id, key, owner.fingerprint, _outcome(owner), owner.now_ms)
@@ -114,7 +111,7 @@ class Intake:
             },
         )
         won = {(row.partner_id, row.key) for row in inserted}
-        for row in conn.execute(select(idempotency).where(wanted)):
+        for row in tx.execute(select(idempotency).where(wanted)):
             pair = (row.partner_id, row.key)
             outcome = orjson.loads(row.outcome)
             known[pair] = _Known(
@@ -125,18 +122,17 @@ class Intake:
             )
         return known
 
-    def _insert(self, conn: Connection, fresh: list[NewTask]) -> None:
-        dialect = conn.dialect.name
+    def _insert(self, tx: Tx, fresh: list[NewTask]) -> None:
+        dialect = tx.dialect
         unknown = {task.queue for task in fresh} - self._known_queues
         if unknown:
-            ensure_queues(conn, sorted(unknown))
+            ensure_queues(tx, sorted(unknown))
             self._known_queues |= unknown
-        depth = DepthChange(self._shard)
         task_rows = []
         body_rows = []
         for task in fresh:
             state = TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
-            depth.move(task.queue, task.partner_id, None, state)
+            tx.depths.move(task.queue, task.partner_id, None, state)
             task_rows.append(
                 (
                     task.id,
@@ -172,10 +168,9 @@ class Intake:
                     task.trace_state,
                 )
             )
-        conn.execute(_insert_tasks(dialect), {"rows": pack(task_rows)})
-        conn.execute(_insert_bodies(dialect), {"rows": pack(body_rows)})
-        use_files(conn, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
-        depth.write(conn)
+        tx.execute(_insert_tasks(dialect), {"rows": pack(task_rows)})
+        tx.execute(_insert_bodies(dialect), {"rows": pack(body_rows)})
+        use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +187,10 @@ def _outcome(submission: Submission) -> str:
     ).decode()
 
 
-def ensure_queues(conn: Connection, names: Sequence[str]) -> None:
+def ensure_queues(tx: Tx, names: Sequence[str]) -> None:
     """Make sure these queues have a row."""
-    insert = upsert(conn.dialect.name)(queues).on_conflict_do_nothing()
-    conn.execute(insert, [{"name": name, "paused_ms": None, "vtime": 0.0} for name in names])
+    insert = upsert(tx.dialect)(queues).on_conflict_do_nothing()
+    tx.execute(insert, [{"name": name, "paused_ms": None, "vtime": 0.0} for name in names])
 
 
 @cache

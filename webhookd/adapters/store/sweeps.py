@@ -7,13 +7,14 @@ Nothing here depends on the broker, which is why an emptied broker loses nothing
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select, text
+from sqlalchemy import Row, Select, and_, func, select, text
 
-from webhookd.adapters.store.counters import DepthChange, fold_shards
-from webhookd.adapters.store.ends import Ends, write_bodies
+from webhookd.adapters.store.counters import fold_shards
+from webhookd.adapters.store.ends import announce_ended, write_bodies
 from webhookd.adapters.store.lanes.rows import Taken, next_ready
 from webhookd.adapters.store.schema import deliveries, lanes, queues, sessions, tasks
 from webhookd.adapters.store.taking_back import ROWS_A_SWEEP, Swept
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TASKS, TaskMove, TaskState
 from webhookd.core.records import TaskSignal
 
@@ -36,23 +37,19 @@ class Waiting:
 class Sweeps:
     """Functions for `Database.write`, each one transaction."""
 
-    def __init__(self, *, shard: str, ends: Ends) -> None:
-        self._shard = shard
-        self._ends = ends
-
-    def fall_due(self, conn: Connection, now_ms: int) -> Swept:
+    def fall_due(self, tx: Tx, now_ms: int) -> Swept:
         """Queue scheduled tasks whose time has come."""
         due = _some(
             tasks.c.state == TaskState.SCHEDULED.value, tasks.c.due_ms <= now_ms, order=tasks.c.due_ms
         )
-        rows = self._move(conn, due, TaskState.SCHEDULED, TaskMove.FALL_DUE, now_ms)
+        rows = self._move(tx, due, TaskState.SCHEDULED, TaskMove.FALL_DUE, now_ms)
         return Swept(
             signals=_signals(rows),
             queues=frozenset(row.queue for row in rows),
             more=len(rows) == ROWS_A_SWEEP,
         )
 
-    def expire(self, conn: Connection, now_ms: int) -> Swept:
+    def expire(self, tx: Tx, now_ms: int) -> Swept:
         """End tasks that did not start before their `expires_at`."""
         signals: list[TaskSignal] = []
         for state in TASKS.sources(TaskMove.EXPIRE):
@@ -62,19 +59,19 @@ class Sweeps:
                 tasks.c.expires_ms <= now_ms,
                 order=tasks.c.expires_ms,
             )
-            rows = self._move(conn, late, state, TaskMove.EXPIRE, now_ms)
+            rows = self._move(tx, late, state, TaskMove.EXPIRE, now_ms)
             write = [(row.id, None, "expired", "It did not start before its expires_at.") for row in rows]
             if write:
-                write_bodies(conn, write)
-            self._ends.announce_ended(conn, [row.id for row in rows], now_ms=now_ms)
+                write_bodies(tx, write)
+            announce_ended(tx, [row.id for row in rows], now_ms=now_ms)
             signals.extend(_signals(rows))
         return Swept(signals=tuple(signals), more=len(signals) >= ROWS_A_SWEEP)
 
-    def heal(self, conn: Connection, now_ms: int) -> None:
+    def heal(self, tx: Tx, now_ms: int) -> None:
         """Fold the counters of ended processes, and set lanes' in-flight counts to what is really held."""
-        live = [row.id for row in conn.execute(select(sessions.c.id))]
-        fold_shards(conn, live)
-        busy = conn.execute(
+        live = [row.id for row in tx.execute(select(sessions.c.id))]
+        fold_shards(tx, live)
+        busy = tx.execute(
             select(lanes.c.id, lanes.c.in_flight)
             .where(lanes.c.in_flight > 0)
             .order_by(lanes.c.id)
@@ -84,7 +81,7 @@ class Sweeps:
             return
         held = {
             row.lane_id: row.n
-            for row in conn.execute(
+            for row in tx.execute(
                 select(deliveries.c.lane_id, func.count().label("n"))
                 .where(deliveries.c.session_id.is_not(None))
                 .group_by(deliveries.c.lane_id)
@@ -92,13 +89,13 @@ class Sweeps:
         }
         for row in busy:
             if held.get(row.id, 0) != row.in_flight:
-                conn.execute(
+                tx.execute(
                     lanes.update()
                     .where(lanes.c.id == row.id)
                     .values(in_flight=held.get(row.id, 0), ready_ms=now_ms)
                 )
 
-    def waiting(self, conn: Connection) -> Waiting:
+    def waiting(self, tx: Tx) -> Waiting:
         """Read what waits, by index, so that an idle sweep writes nothing."""
         queued = (
             select(tasks.c.id)
@@ -106,8 +103,8 @@ class Sweeps:
             .limit(1)
             .exists()
         )
-        names = conn.execute(select(queues.c.name).where(queues.c.paused_ms.is_(None), queued))
-        soonest = conn.execute(
+        names = tx.execute(select(queues.c.name).where(queues.c.paused_ms.is_(None), queued))
+        soonest = tx.execute(
             select(
                 select(func.min(tasks.c.due_ms))
                 .where(text("tasks.state = 'scheduled'"))
@@ -124,17 +121,17 @@ class Sweeps:
             queues=frozenset(row.name for row in names),
             next_task_ms=soonest.task_ms,
             next_expiry_ms=soonest.expiry_ms,
-            next_lane_ms=next_ready(conn, Taken()),
+            next_lane_ms=next_ready(tx, Taken()),
             next_lease_ms=soonest.lease_ms,
         )
 
     def _move(
-        self, conn: Connection, chosen: Select[Any], before: TaskState, move: TaskMove, now_ms: int
+        self, tx: Tx, chosen: Select[Any], before: TaskState, move: TaskMove, now_ms: int
     ) -> list[Row[Any]]:
         after = TASKS.next(before, move)
         over = after is not TaskState.QUEUED
         rows = list(
-            conn.execute(
+            tx.execute(
                 tasks.update()
                 .where(tasks.c.id.in_(chosen), tasks.c.state == before.value)
                 .values(
@@ -145,10 +142,8 @@ class Sweeps:
                 .returning(tasks.c.id, tasks.c.partner_id, tasks.c.queue, tasks.c.version)
             )
         )
-        depth = DepthChange(self._shard)
         for row in rows:
-            depth.move(row.queue, row.partner_id, before, after)
-        depth.write(conn)
+            tx.depths.move(row.queue, row.partner_id, before, after)
         return rows
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Row, case, func, select
 
-from webhookd.adapters.store.counters import DepthChange
-from webhookd.adapters.store.ends import Ends, write_bodies, write_runs
+from webhookd.adapters.store.ends import announce_ended, write_bodies, write_runs
 from webhookd.adapters.store.lanes.rows import lanes_wake
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, sessions, tasks
 from webhookd.adapters.store.sessions import overran_ms
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TASKS, DeliveryState, TaskMove, TaskState
 from webhookd.core.records import Run, TaskSignal
 
@@ -76,11 +76,7 @@ _BESIDE = _Loss(
 class TakingBack:
     """Functions for `Database.write`, each one transaction, safe to run in every process at once."""
 
-    def __init__(self, *, shard: str, ends: Ends) -> None:
-        self._shard = shard
-        self._ends = ends
-
-    def take_back(self, conn: Connection, now_ms: int) -> Swept:
+    def take_back(self, tx: Tx, now_ms: int) -> Swept:
         """Take back what one process with an expired lease held.
 
         A crash is charged to a task only when it ran alone; where several ran together, each becomes
@@ -88,7 +84,7 @@ class TakingBack:
         held it beyond its time, and one task alone had had its time by then, that one is charged and the
         others go back as they were.
         """
-        ended = conn.execute(
+        ended = tx.execute(
             select(sessions)
             .where(sessions.c.lease_until_ms <= now_ms)
             .order_by(sessions.c.lease_until_ms)
@@ -97,26 +93,26 @@ class TakingBack:
         ).one_or_none()
         if ended is None:
             return Swept()
-        held = conn.execute(
+        held = tx.execute(
             select(tasks).where(tasks.c.session_id == ended.id).order_by(tasks.c.id).with_for_update()
         ).all()
         killed_ms = overran_ms(ended.detail)
         late = [row for row in held if killed_ms is not None and row.deadline_ms <= killed_ms]
         if len(late) == 1:
             beside = [row for row in held if row is not late[0]]
-            signals = self._lose_tasks(conn, late, now_ms, _HELD_THE_PROCESS, ended)
-            signals += self._lose_tasks(conn, beside, now_ms, _BESIDE, ended)
+            signals = self._lose_tasks(tx, late, now_ms, _HELD_THE_PROCESS, ended)
+            signals += self._lose_tasks(tx, beside, now_ms, _BESIDE, ended)
         else:
-            signals = self._lose_tasks(conn, held, now_ms, _CRASHED, ended)
-        _take_back_deliveries(conn, deliveries.c.session_id == ended.id, now_ms)
-        conn.execute(sessions.delete().where(sessions.c.id == ended.id))
+            signals = self._lose_tasks(tx, held, now_ms, _CRASHED, ended)
+        _take_back_deliveries(tx, deliveries.c.session_id == ended.id, now_ms)
+        tx.execute(sessions.delete().where(sessions.c.id == ended.id))
         return Swept(
             signals=tuple(signal for signal, _ in signals),
             queues=frozenset(queue for _, queue in signals),
             more=True,
         )
 
-    def overdue(self, conn: Connection, now_ms: int) -> Swept:
+    def overdue(self, tx: Tx, now_ms: int) -> Swept:
         """Take back what a live process holds far beyond its time: it does not know of it.
 
         That happens where the answer to a claim was lost with the connection, so nobody runs the row.
@@ -130,11 +126,11 @@ class TakingBack:
         )
         signals = [
             signal
-            for row in conn.execute(late).all()
-            for signal in self._lose_tasks(conn, [row], now_ms, _OVERRUN)
+            for row in tx.execute(late).all()
+            for signal in self._lose_tasks(tx, [row], now_ms, _OVERRUN)
         ]
         unheard = deliveries.c.session_id.is_not(None) & (deliveries.c.due_ms < now_ms)
-        sent = _take_back_deliveries(conn, unheard, now_ms)
+        sent = _take_back_deliveries(tx, unheard, now_ms)
         return Swept(
             signals=tuple(signal for signal, _ in signals),
             queues=frozenset(queue for _, queue in signals) | ({"deliver"} if sent else frozenset()),
@@ -142,14 +138,13 @@ class TakingBack:
 
     def _lose_tasks(
         self,
-        conn: Connection,
+        tx: Tx,
         held: Sequence[Row[Any]],
         now_ms: int,
         loss: _Loss,
         holder: Row[Any] | None = None,
     ) -> list[tuple[TaskSignal, str]]:
         charged = len(held) == 1 if loss.charged is None else loss.charged
-        depth = DepthChange(self._shard)
         moved, final, runs = [], [], []
         for row in held:
             exhausted = charged and row.attempts - row.attempts_before >= row.max_attempts
@@ -161,7 +156,7 @@ class TakingBack:
                 state = TASKS.next(TaskState.RUNNING, TaskMove.LOSE)
             over = state is not TaskState.QUEUED
             failed = state is TaskState.FAILED
-            conn.execute(
+            tx.execute(
                 tasks.update()
                 .where(tasks.c.id == row.id)
                 .values(
@@ -176,11 +171,11 @@ class TakingBack:
                     dead_reason=loss.dead_reason if failed else None,
                 )
             )
-            depth.move(row.queue, row.partner_id, TaskState.RUNNING, state)
+            tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, state)
             if over:
                 final.append(row.id)
             if failed:
-                write_bodies(conn, [(row.id, None, loss.code, loss.message)])
+                write_bodies(tx, [(row.id, None, loss.code, loss.message)])
             runs.append(
                 Run(
                     task_id=row.id,
@@ -198,18 +193,17 @@ class TakingBack:
             signal = TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version + 1)
             moved.append((signal, row.queue))
         if runs:
-            write_runs(conn, runs)
-        self._ends.announce_ended(conn, final, now_ms=now_ms)
-        depth.write(conn)
+            write_runs(tx, runs)
+        announce_ended(tx, final, now_ms=now_ms)
         return moved
 
 
-def _take_back_deliveries(conn: Connection, which: Any, now_ms: int) -> bool:
+def _take_back_deliveries(tx: Tx, which: Any, now_ms: int) -> bool:
     """Make deliveries under way due again: they may have arrived, so they are sent once more.
 
     What is only sent once is not: whether it arrived will never be known. Tells whether there were any.
     """
-    held = conn.execute(
+    held = tx.execute(
         select(deliveries.c.id, deliveries.c.lane_id)
         .where(which)
         .order_by(deliveries.c.lane_id, deliveries.c.id)
@@ -217,19 +211,19 @@ def _take_back_deliveries(conn: Connection, which: Any, now_ms: int) -> bool:
     if not held:
         return False
     lane_ids = sorted({row.lane_id for row in held})
-    conn.execute(
-        select(lanes.c.id).where(among(conn, lanes.c.id, lane_ids)).order_by(lanes.c.id).with_for_update()
+    tx.execute(
+        select(lanes.c.id).where(among(tx, lanes.c.id, lane_ids)).order_by(lanes.c.id).with_for_update()
     ).all()
     # Again under the lanes' locks: what was recorded meanwhile is no longer held.
     counts = {
         row.lane_id: row.n
-        for row in conn.execute(
+        for row in tx.execute(
             select(deliveries.c.lane_id, func.count().label("n")).where(which).group_by(deliveries.c.lane_id)
         )
     }
     pending = deliveries.update().where(which, deliveries.c.state == DeliveryState.PENDING.value)
     over = {"session_id": None, "due_ms": None, "state": "dead", "ended_ms": now_ms}
-    conn.execute(
+    tx.execute(
         pending.where(deliveries.c.once.is_(True)).values(
             **over, dead_reason="exhausted", discarded_ms=now_ms
         )
@@ -239,14 +233,14 @@ def _take_back_deliveries(conn: Connection, which: Any, now_ms: int) -> bool:
         (endpoints.c.state == "disabled", {"session_id": None, "due_ms": None, "state": "parked"}),
     ):
         gone = select(endpoints.c.id).where(endpoints.c.id.in_(lane_ids), condition)
-        conn.execute(pending.where(deliveries.c.lane_id.in_(gone)).values(**values))
-    conn.execute(pending.values(session_id=None, due_ms=now_ms))
-    conn.execute(deliveries.update().where(which).values(session_id=None))
+        tx.execute(pending.where(deliveries.c.lane_id.in_(gone)).values(**values))
+    tx.execute(pending.values(session_id=None, due_ms=now_ms))
+    tx.execute(deliveries.update().where(which).values(session_id=None))
     for lane_id, count in sorted(counts.items()):
-        conn.execute(
+        tx.execute(
             lanes.update()
             .where(lanes.c.id == lane_id)
             .values(in_flight=case((lanes.c.in_flight > count, lanes.c.in_flight - count), else_=0))
         )
-    lanes_wake(conn, dict.fromkeys(counts, now_ms))
+    lanes_wake(tx, dict.fromkeys(counts, now_ms))
     return True

@@ -2,18 +2,28 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, Text, select
+from sqlalchemy import Integer, Select, bindparam, select
 
-from webhookd.adapters.store.counters import DepthChange
-from webhookd.adapters.store.ends import Ends, read_tasks, write_bodies
+from webhookd.adapters.store.ends import announce_ended, read_tasks, write_bodies
 from webhookd.adapters.store.files import attach_results
-from webhookd.adapters.store.paging import first_id, read_page
-from webhookd.adapters.store.rows import counts_from, select_counts, select_tasks, task_from
-from webhookd.adapters.store.rowset import among, pack, rowset
+from webhookd.adapters.store.paging import first_id, take_page
+from webhookd.adapters.store.rows import (
+    CountsRow,
+    QueueRow,
+    RunRow,
+    TaskRow,
+    counts_from,
+    run_from,
+    select_counts,
+    select_tasks,
+    task_from,
+)
+from webhookd.adapters.store.rowset import Id, named, rowset
 from webhookd.adapters.store.schema import deliveries, runs, tasks
+from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TASKS, TaskMove, TaskState
@@ -28,158 +38,202 @@ class Cancelled:
     was_done: bool
 
 
-def get_task(conn: Connection, task_id: str, partner_id: str | None) -> Task | None:
+_OWNED: Final = tasks.c.partner_id == bindparam("partner_id")
+_ONE: Final = Listing(
+    TaskRow,
+    lambda _, given: narrowed(
+        select_tasks().where(tasks.c.id == bindparam("task_id")), given, partner_id=_OWNED
+    ),
+)
+_COUNTS: Final = Query(
+    CountsRow, lambda _: select_counts().where(deliveries.c.task_id == bindparam("task_id"))
+)
+
+
+def get_task(tx: Tx, task_id: str, partner_id: str | None) -> Task | None:
     """Return a task with its delivery counts; None where it does not exist or is another partner's."""
-    statement = _owned(select_tasks().where(tasks.c.id == task_id), partner_id)
-    row = conn.execute(statement).one_or_none()
+    row = tx.first(_ONE, task_id=task_id, partner_id=partner_id)
     if row is None:
         return None
-    counts = conn.execute(select_counts().where(deliveries.c.task_id == task_id)).one_or_none()
+    counts = tx.first(_COUNTS, task_id=task_id)
     return task_from(row, counts_from(counts) if counts is not None else None)
 
 
-def get_tasks(conn: Connection, task_ids: Iterable[str]) -> list[Task]:
+def get_tasks(tx: Tx, task_ids: Iterable[str]) -> list[Task]:
     """Return tasks with their delivery counts, in the order of the ids; unknown ones are left out."""
-    return _counted(conn, read_tasks(conn, task_ids))
+    return _counted(tx, read_tasks(tx, task_ids))
+
+
+_PAGE: Final = Listing(
+    TaskRow,
+    lambda _, given: narrowed(
+        select_tasks().order_by(tasks.c.id.desc()).limit(bindparam("most", type_=Integer)),
+        given,
+        partner_id=_OWNED,
+        cursor=tasks.c.id < bindparam("cursor"),
+        state=tasks.c.state == bindparam("state"),
+        type=tasks.c.type == bindparam("type"),
+        since=tasks.c.id >= bindparam("since"),
+        until=tasks.c.id < bindparam("until"),
+    ),
+)
 
 
 def list_tasks(
-    conn: Connection, partner_id: str | None, wanted: TaskFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: TaskFilter, page: Page
 ) -> tuple[list[Task], str | None]:
     """Return a page of tasks, newest first, and the cursor of the next page or None."""
-    statement = _owned(select_tasks(), partner_id).order_by(tasks.c.id.desc())
-    if page.cursor is not None:
-        statement = statement.where(tasks.c.id < page.cursor)
-    if wanted.state is not None:
-        statement = statement.where(tasks.c.state == wanted.state.value)
-    if wanted.type is not None:
-        statement = statement.where(tasks.c.type == wanted.type)
-    if wanted.since_ms is not None:
-        statement = statement.where(tasks.c.id >= first_id(ids.TASK, wanted.since_ms))
-    if wanted.until_ms is not None:
-        statement = statement.where(tasks.c.id < first_id(ids.TASK, wanted.until_ms))
-    rows, more = read_page(conn, statement, page.limit)
-    shown = _counted(conn, [task_from(row) for row in rows])
+    rows = tx.stream(
+        _PAGE,
+        partner_id=partner_id,
+        cursor=page.cursor,
+        state=wanted.state,
+        type=wanted.type,
+        since=None if wanted.since_ms is None else first_id(ids.TASK, wanted.since_ms),
+        until=None if wanted.until_ms is None else first_id(ids.TASK, wanted.until_ms),
+        most=page.limit + 1,
+    )
+    found, more = take_page(rows, page.limit)
+    shown = _counted(tx, [task_from(row) for row in found])
     return shown, shown[-1].id if more else None
 
 
-def versions(conn: Connection, task_ids: Iterable[str]) -> dict[str, int]:
+class _Version(NamedTuple):
+    id: str
+    version: int
+
+
+def _versions(dialect: str) -> Select[Any]:
+    wanted = rowset(dialect, "ids", Id)
+    return select(tasks.c.id, tasks.c.version).join(wanted, wanted.c.id == tasks.c.id)
+
+
+_VERSIONS: Final = Query(_Version, _versions)
+
+
+def versions(tx: Tx, task_ids: Iterable[str]) -> dict[str, int]:
     """Return the present version of each task that exists: what the watchers' poll compares."""
-    rows = conn.execute(_versions(conn.dialect.name), {"ids": pack((task_id,) for task_id in task_ids)})
-    return {row.id: row.version for row in rows}
+    return {row.id: row.version for row in tx.run(_VERSIONS, ids=map(Id, task_ids))}
 
 
-def list_runs(conn: Connection, task_id: str) -> list[Run]:
+_RUNS: Final = Query(
+    RunRow,
+    lambda _: (
+        select(*(runs.c[name] for name in RunRow._fields))
+        .where(runs.c.task_id == bindparam("task_id"))
+        .order_by(runs.c.token)
+    ),
+)
+
+
+def list_runs(tx: Tx, task_id: str) -> list[Run]:
     """Return the finished tries of a task's function, oldest first."""
-    rows = conn.execute(select(runs).where(runs.c.task_id == task_id).order_by(runs.c.token))
-    return [
-        Run(
-            task_id=row.task_id,
-            attempt=row.attempt,
-            token=row.token,
-            started_ms=row.started_ms,
-            finished_ms=row.finished_ms,
-            outcome=row.outcome,
-            error_code=row.error_code,
-            error_message=row.error_message,
-        )
-        for row in rows
-    ]
+    return [run_from(row) for row in tx.run(_RUNS, task_id=task_id)]
 
 
-class TaskMoves:
-    """Moves a person asks for; functions for `Database.write`."""
-
-    def __init__(self, *, shard: str, ends: Ends) -> None:
-        self._shard = shard
-        self._ends = ends
-
-    def cancel(self, conn: Connection, task_id: str, partner_id: str | None, now_ms: int) -> Cancelled | None:
-        """Cancel a waiting task at once; note the wish for a running one. None: unknown, or a foreign one."""
-        row = _lock(conn, task_id, partner_id)
-        if row is None:
-            return None
-        state = TaskState(row.state)
-        if row.finished_ms is not None:
-            return Cancelled(task=get_tasks(conn, [task_id])[0], was_done=True)
-        if TASKS.allows(state, TaskMove.CANCEL):
-            after = TASKS.next(state, TaskMove.CANCEL)
-            conn.execute(
-                tasks.update()
-                .where(tasks.c.id == task_id)
-                .values(state=after.value, version=row.version + 1, finished_ms=now_ms)
-            )
-            depth = DepthChange(self._shard)
-            depth.move(row.queue, row.partner_id, state, after)
-            self._ends.announce_ended(conn, [task_id], now_ms=now_ms)
-            depth.write(conn)
-        elif row.cancel_requested_ms is None:
-            conn.execute(
-                tasks.update()
-                .where(tasks.c.id == task_id)
-                .values(cancel_requested_ms=now_ms, version=row.version + 1)
-            )
-        return Cancelled(task=get_tasks(conn, [task_id])[0], was_done=False)
-
-    def replay(self, conn: Connection, task_id: str, partner_id: str | None, now_ms: int) -> Task | None:
-        """Return a dead task to its queue with fresh attempts. None: unknown, foreign, or no dead letter."""
-        row = _lock(conn, task_id, partner_id)
-        if row is None or row.dead_ms is None:
-            return None
-        after = TASKS.next(TaskState(row.state), TaskMove.REPLAY)
-        conn.execute(
-            tasks.update()
-            .where(tasks.c.id == task_id)
-            .values(
-                state=after.value,
-                version=row.version + 1,
-                attempts_before=row.attempts,
-                due_ms=now_ms,
-                expires_ms=None,
-                started_ms=None,
-                finished_ms=None,
-                cancel_requested_ms=None,
-                progress_percent=None,
-                progress_message=None,
-                suspect=False,
-                dead_ms=None,
-                dead_reason=None,
-            )
-        )
-        write_bodies(conn, [(task_id, None, None, None)])
-        attach_results(conn, {task_id: ()})
-        depth = DepthChange(self._shard)
-        depth.move(row.queue, row.partner_id, TaskState(row.state), after)
-        depth.write(conn)
-        return get_tasks(conn, [task_id])[0]
-
-
-def cancel_requests(conn: Connection, session_id: str) -> list[str]:
-    """Return the ids of the tasks this process runs whose cancellation somebody asked for."""
-    rows = conn.execute(
-        select(tasks.c.id).where(tasks.c.session_id == session_id, tasks.c.cancel_requested_ms.is_not(None))
+_LOCK: Final = Listing(
+    QueueRow,
+    lambda _, given: narrowed(
+        select(tasks).where(tasks.c.id == bindparam("task_id")).with_for_update(), given, partner_id=_OWNED
+    ),
+)
+_CANCEL: Final = Change(
+    lambda _: (
+        tasks.update()
+        .where(tasks.c.id == bindparam("task_id"))
+        .values(state=bindparam("state"), version=bindparam("version"), finished_ms=bindparam("finished_ms"))
     )
-    return [row.id for row in rows]
+)
+_ASK_TO_STOP: Final = Change(
+    lambda _: (
+        tasks.update()
+        .where(tasks.c.id == bindparam("task_id"))
+        .values(cancel_requested_ms=bindparam("now_ms"), version=bindparam("version"))
+    )
+)
 
 
-def _lock(conn: Connection, task_id: str, partner_id: str | None) -> Any:
-    statement = _owned(select(tasks).where(tasks.c.id == task_id), partner_id)
-    return conn.execute(statement.with_for_update()).one_or_none()
+def cancel_task(tx: Tx, task_id: str, partner_id: str | None) -> Cancelled | None:
+    """Cancel a waiting task at once; note the wish for a running one. None: unknown, or a foreign one."""
+    row = tx.first(_LOCK, task_id=task_id, partner_id=partner_id)
+    if row is None:
+        return None
+    state = TaskState(row.state)
+    if row.finished_ms is not None:
+        return Cancelled(task=get_tasks(tx, [task_id])[0], was_done=True)
+    version = row.version + 1
+    if TASKS.allows(state, TaskMove.CANCEL):
+        after = TASKS.next(state, TaskMove.CANCEL)
+        tx.run(_CANCEL, task_id=task_id, state=after, version=version, finished_ms=tx.now_ms)
+        tx.depths.move(row.queue, row.partner_id, state, after)
+        tx.wakes.changed(task_id, row.partner_id, version)
+        announce_ended(tx, [task_id], now_ms=tx.now_ms)
+    elif row.cancel_requested_ms is None:
+        tx.run(_ASK_TO_STOP, task_id=task_id, now_ms=tx.now_ms, version=version)
+        tx.wakes.changed(task_id, row.partner_id, version)
+    return Cancelled(task=get_tasks(tx, [task_id])[0], was_done=False)
 
 
-def _owned(statement: Select[Any], partner_id: str | None) -> Select[Any]:
-    return statement if partner_id is None else statement.where(tasks.c.partner_id == partner_id)
+_REPLAY: Final = Change(
+    lambda _: (
+        tasks.update()
+        .where(tasks.c.id == bindparam("task_id"))
+        .values(
+            state=bindparam("state"),
+            version=bindparam("version"),
+            attempts_before=bindparam("attempts"),
+            due_ms=bindparam("now_ms"),
+            expires_ms=None,
+            started_ms=None,
+            finished_ms=None,
+            cancel_requested_ms=None,
+            progress_percent=None,
+            progress_message=None,
+            suspect=False,
+            dead_ms=None,
+            dead_reason=None,
+        )
+    )
+)
 
 
-def _counted(conn: Connection, found: list[Task]) -> list[Task]:
+def replay_task(tx: Tx, task_id: str, partner_id: str | None) -> Task | None:
+    """Return a dead task to its queue with fresh attempts. None: unknown, foreign, or no dead letter."""
+    row = tx.first(_LOCK, task_id=task_id, partner_id=partner_id)
+    if row is None or row.dead_ms is None:
+        return None
+    before, version = TaskState(row.state), row.version + 1
+    after = TASKS.next(before, TaskMove.REPLAY)
+    tx.run(_REPLAY, task_id=task_id, state=after, version=version, attempts=row.attempts, now_ms=tx.now_ms)
+    write_bodies(tx, [(task_id, None, None, None)])
+    attach_results(tx, {task_id: ()})
+    tx.depths.move(row.queue, row.partner_id, before, after)
+    tx.wakes.ring(row.queue)
+    tx.wakes.changed(task_id, row.partner_id, version)
+    return get_tasks(tx, [task_id])[0]
+
+
+_TO_STOP: Final = Query(
+    Id,
+    lambda _: select(tasks.c.id).where(
+        tasks.c.session_id == bindparam("session_id"), tasks.c.cancel_requested_ms.is_not(None)
+    ),
+)
+
+
+def cancel_requests(tx: Tx, session_id: str) -> list[str]:
+    """Return the ids of the tasks this process runs whose cancellation somebody asked for."""
+    return [row.id for row in tx.run(_TO_STOP, session_id=session_id)]
+
+
+_COUNTS_OF: Final = Query(
+    CountsRow, lambda dialect: select_counts().where(named(dialect, deliveries.c.task_id, "ids"))
+)
+
+
+def _counted(tx: Tx, found: list[Task]) -> list[Task]:
     counts: dict[str, DeliveryCounts] = {}
     if found:
-        wanted = among(conn, deliveries.c.task_id, [task.id for task in found])
-        counts = {row.task_id: counts_from(row) for row in conn.execute(select_counts().where(wanted))}
+        rows = tx.run(_COUNTS_OF, ids=[task.id for task in found])
+        counts = {row.task_id: counts_from(row) for row in rows}
     return [replace(task, deliveries=counts.get(task.id, DeliveryCounts())) for task in found]
-
-
-@cache
-def _versions(dialect: str) -> Any:
-    rows = rowset(dialect, "ids", {"id": Text})
-    return select(tasks.c.id, tasks.c.version).join(rows, rows.c.id == tasks.c.id)

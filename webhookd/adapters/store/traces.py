@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Row, Select, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.ends import read_tasks
@@ -17,6 +17,7 @@ from webhookd.adapters.store.rows import delivery_from, select_deliveries
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.runs import RUN_COLUMNS
 from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, tasks
+from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.records import Run
 from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
@@ -58,12 +59,12 @@ class Traces:
         return await self._db.read(read_trace, any_id, partner_id)
 
 
-def place_of_message(conn: Connection, message_id: str) -> TraceContext:
+def place_of_message(tx: Tx, message_id: str) -> TraceContext:
     """Return the place in its trace that the attempts at a message are below."""
     of_message = select(
         messages.c.trace_id, messages.c.trace_parent_id, messages.c.trace_flags, messages.c.trace_state
     )
-    row = conn.execute(of_message.where(messages.c.id == message_id)).one()
+    row = tx.execute(of_message.where(messages.c.id == message_id)).one()
     return TraceContext(
         trace_id=row.trace_id,
         parent_id=row.trace_parent_id,
@@ -72,20 +73,20 @@ def place_of_message(conn: Connection, message_id: str) -> TraceContext:
     )
 
 
-def read_history(conn: Connection, task_id: str, partner_id: str | None) -> History | None:
+def read_history(tx: Tx, task_id: str, partner_id: str | None) -> History | None:
     """Return a task's history; None where it does not exist or is another partner's."""
-    found = conn.execute(_owned(select(tasks.c.id).where(tasks.c.id == task_id), tasks, partner_id)).first()
-    return None if found is None else _histories(conn, [task_id])[0]
+    found = tx.execute(_owned(select(tasks.c.id).where(tasks.c.id == task_id), tasks, partner_id)).first()
+    return None if found is None else _histories(tx, [task_id])[0]
 
 
-def read_trace(conn: Connection, any_id: str, partner_id: str | None) -> Trace | None:
+def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
     """Return the trace of any id; None where it is not known, or none of it is the partner's."""
     trace_id: str | None = any_id
     message_id: str | None = None
     kind = any_id.partition("_")[0]
     if kind == ids.TASK:
         by_id = select(tasks.c.trace_id).where(tasks.c.id == any_id)
-        trace_id = conn.execute(_owned(by_id, tasks, partner_id)).scalar()
+        trace_id = tx.execute(_owned(by_id, tasks, partner_id)).scalar()
     elif kind in (ids.MESSAGE, ids.DELIVERY):
         of_message = select(messages.c.id, messages.c.trace_id, messages.c.task_id)
         if kind == ids.MESSAGE:
@@ -93,7 +94,7 @@ def read_trace(conn: Connection, any_id: str, partner_id: str | None) -> Trace |
         else:
             joined = deliveries.c.message_id == messages.c.id
             of_message = of_message.join(deliveries, joined).where(deliveries.c.id == any_id)
-        row = conn.execute(_owned(of_message, messages, partner_id)).first()
+        row = tx.execute(_owned(of_message, messages, partner_id)).first()
         trace_id = None if row is None else row.trace_id
         message_id = None if row is None or row.task_id is not None else row.id
     elif not _TRACE_ID.fullmatch(any_id):
@@ -101,30 +102,30 @@ def read_trace(conn: Connection, any_id: str, partner_id: str | None) -> Trace |
     if trace_id is None:
         return None
     of_trace = select(tasks.c.id).where(tasks.c.trace_id == trace_id).order_by(tasks.c.id)
-    task_ids = list(conn.execute(_owned(of_trace, tasks, partner_id).limit(MOST_TASKS + 1)).scalars())
+    task_ids = list(tx.execute(_owned(of_trace, tasks, partner_id).limit(MOST_TASKS + 1)).scalars())
     if not task_ids and message_id is None:
         return None
     return Trace(
         trace_id=trace_id,
-        histories=tuple(_histories(conn, task_ids[:MOST_TASKS])),
-        apart=Sendings() if message_id is None else _sendings(conn, message_id),
+        histories=tuple(_histories(tx, task_ids[:MOST_TASKS])),
+        apart=Sendings() if message_id is None else _sendings(tx, message_id),
         complete=len(task_ids) <= MOST_TASKS,
     )
 
 
-def _histories(conn: Connection, task_ids: Sequence[str]) -> list[History]:
+def _histories(tx: Tx, task_ids: Sequence[str]) -> list[History]:
     if not task_ids:
         return []
-    run_rows = conn.execute(
-        select(*RUN_COLUMNS).where(among(conn, runs.c.task_id, task_ids)).order_by(runs.c.token)
+    run_rows = tx.execute(
+        select(*RUN_COLUMNS).where(among(tx, runs.c.task_id, task_ids)).order_by(runs.c.token)
     )
-    message_rows = conn.execute(
-        _messages().where(among(conn, messages.c.task_id, task_ids)).order_by(messages.c.id)
+    message_rows = tx.execute(
+        _messages().where(among(tx, messages.c.task_id, task_ids)).order_by(messages.c.id)
     )
-    delivery_rows = conn.execute(
-        select_deliveries().where(among(conn, deliveries.c.task_id, task_ids)).order_by(deliveries.c.id)
+    delivery_rows = tx.execute(
+        select_deliveries().where(among(tx, deliveries.c.task_id, task_ids)).order_by(deliveries.c.id)
     ).all()
-    made = _by(_attempts(conn, [row.id for row in delivery_rows]), lambda attempt: attempt.delivery_id)
+    made = _by(_attempts(tx, [row.id for row in delivery_rows]), lambda attempt: attempt.delivery_id)
     task_runs = _by([_run_from(row) for row in run_rows], lambda run: run.task_id)
     task_messages = _by([_message_from(row) for row in message_rows], lambda message: message.task_id)
     task_deliveries = _by([delivery_from(row) for row in delivery_rows], lambda delivery: delivery.task_id)
@@ -138,22 +139,22 @@ def _histories(conn: Connection, task_ids: Sequence[str]) -> list[History]:
                 attempts=[one for delivery in task_deliveries[task.id] for one in made[delivery.id]],
             ),
         )
-        for task in read_tasks(conn, task_ids)
+        for task in read_tasks(tx, task_ids)
     ]
 
 
-def _sendings(conn: Connection, message_id: str) -> Sendings:
-    message_rows = conn.execute(_messages().where(messages.c.id == message_id))
+def _sendings(tx: Tx, message_id: str) -> Sendings:
+    message_rows = tx.execute(_messages().where(messages.c.id == message_id))
     found = [
         delivery_from(row)
-        for row in conn.execute(
+        for row in tx.execute(
             select_deliveries().where(deliveries.c.message_id == message_id).order_by(deliveries.c.id)
         )
     ]
     return Sendings(
         messages=[_message_from(row) for row in message_rows],
         deliveries=found,
-        attempts=_attempts(conn, [delivery.id for delivery in found]),
+        attempts=_attempts(tx, [delivery.id for delivery in found]),
     )
 
 
@@ -161,10 +162,10 @@ def _messages() -> Select[Any]:
     return select(messages.c.id, messages.c.task_id, messages.c.event, messages.c.created_ms)
 
 
-def _attempts(conn: Connection, delivery_ids: Sequence[str]) -> list[AttemptMade]:
+def _attempts(tx: Tx, delivery_ids: Sequence[str]) -> list[AttemptMade]:
     columns = [column for column in attempts.c if column.name not in ("headers", "excerpt")]
-    statement = select(*columns).where(among(conn, attempts.c.delivery_id, delivery_ids))
-    rows = conn.execute(statement.order_by(attempts.c.delivery_id, attempts.c.number)).mappings()
+    statement = select(*columns).where(among(tx, attempts.c.delivery_id, delivery_ids))
+    rows = tx.execute(statement.order_by(attempts.c.delivery_id, attempts.c.number)).mappings()
     return [AttemptMade(**{**row, "resent": bool(row["resent"])}) for row in rows]
 
 

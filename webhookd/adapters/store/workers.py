@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.schema import deliveries, partners, sessions, tasks
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import Page
 
 MOST_SHOWN: Final = 500
@@ -45,18 +46,18 @@ class Worker:
     in_flight: int
 
 
-def read_workers(conn: Connection, now_ms: int, page: Page) -> tuple[list[Worker], str | None]:
+def read_workers(tx: Tx, now_ms: int, page: Page) -> tuple[list[Worker], str | None]:
     """Return a page of the live processes, the longest-lived first, and the next cursor."""
     live = select(sessions).where(sessions.c.lease_until_ms > now_ms).order_by(sessions.c.id)
     if page.cursor is not None:
         live = live.where(sessions.c.id > page.cursor)
-    found = conn.execute(live.limit(page.limit + 1)).all()
+    found = tx.execute(live.limit(page.limit + 1)).all()
     shown = found[: page.limit]
     ids = [row.id for row in shown]
-    held = _held(conn, ids)
-    sending = conn.execute(
+    held = _held(tx, ids)
+    sending = tx.execute(
         select(deliveries.c.session_id, func.count().label("n"))
-        .where(among(conn, deliveries.c.session_id, ids))
+        .where(among(tx, deliveries.c.session_id, ids))
         .group_by(deliveries.c.session_id)
     ).all()
     in_flight = {row.session_id: row.n for row in sending}
@@ -80,8 +81,8 @@ def read_workers(conn: Connection, now_ms: int, page: Page) -> tuple[list[Worker
     return workers, shown[-1].id if len(found) > page.limit else None
 
 
-def _held(conn: Connection, session_ids: list[str]) -> dict[str, list[HeldTask]]:
-    rows = conn.execute(
+def _held(tx: Tx, session_ids: list[str]) -> dict[str, list[HeldTask]]:
+    rows = tx.execute(
         select(
             tasks.c.session_id,
             tasks.c.id,
@@ -94,7 +95,7 @@ def _held(conn: Connection, session_ids: list[str]) -> dict[str, list[HeldTask]]
             tasks.c.cancel_requested_ms,
         )
         .outerjoin(partners, partners.c.id == tasks.c.partner_id)
-        .where(among(conn, tasks.c.session_id, session_ids))
+        .where(among(tx, tasks.c.session_id, session_ids))
         .order_by(tasks.c.started_ms, tasks.c.id)
     )
     held: dict[str, list[HeldTask]] = defaultdict(list)

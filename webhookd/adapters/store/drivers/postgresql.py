@@ -38,6 +38,7 @@ class PostgresDriver:
 
     async def read(self, work: Callable[[Connection], R]) -> R:
         async with _connect(self._readers) as conn:
+            await conn.begin()
             return await conn.run_sync(work)
 
     async def write(self, work: Callable[[Connection], R]) -> R:

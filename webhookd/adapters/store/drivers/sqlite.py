@@ -79,6 +79,7 @@ class SqliteDriver:
 
     def _read(self, work: Callable[[Connection], R]) -> R:
         with self._readers.connect() as conn:
+            conn.begin()
             return work(conn)
 
     def _write(self, work: Callable[[Connection], R]) -> R:

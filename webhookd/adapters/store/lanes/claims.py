@@ -12,7 +12,6 @@ from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import (
-    Connection,
     Row,
 )
 
@@ -28,6 +27,7 @@ from webhookd.adapters.store.lanes.rows import (
 from webhookd.adapters.store.lanes.targets import read_targets
 from webhookd.adapters.store.rowset import POSTGRESQL, pack
 from webhookd.adapters.store.sessions import hold_session, live_processes
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget, Turn
 from webhookd.core.fairness import Contender, Dealt, deal
 from webhookd.core.hosts import HostGate
@@ -54,36 +54,36 @@ class LaneClaims:
         self._processes = 1
         self._counted_ms = 0
 
-    def claim(self, conn: Connection, requests: Sequence[ClaimDeliveries]) -> list[Turn | Exception]:
+    def claim(self, tx: Tx, requests: Sequence[ClaimDeliveries]) -> list[Turn | Exception]:
         """Serve the requests one after the other."""
-        return [self._claim(conn, request) for request in requests]
+        return [self._claim(tx, request) for request in requests]
 
-    def _claim(self, conn: Connection, request: ClaimDeliveries) -> Turn:
+    def _claim(self, tx: Tx, request: ClaimDeliveries) -> Turn:
         nothing = Turn(
             clock=request.clock, partner_vtimes=request.partner_vtimes, host_states=request.hosts.states
         )
-        if not hold_session(conn, request.session_id):
+        if not hold_session(tx, request.session_id):
             return nothing
         shares = Shares(request)
-        picked = _pick_lanes(conn, request, shares.taken)
+        picked = _pick_lanes(tx, request, shares.taken)
         if not picked:
-            return replace(nothing, again_ms=next_ready(conn, shares.taken))
+            return replace(nothing, again_ms=next_ready(tx, shares.taken))
         paces = {row.id: pace_from_text(row.pace) for row in picked}
         ceilings = {row.id: lane_ceiling(row, self._default_concurrency) for row in picked}
         room = {row.id: _room(row, paces[row.id], ceilings[row.id], request) for row in picked}
-        waiting = _waiting(conn, request, picked, room)
+        waiting = _waiting(tx, request, picked, room)
         gate = HostGate(
             request.hosts,
-            rate_per_second=self._own_rate(conn, request.now_ms),
+            rate_per_second=self._own_rate(tx, request.now_ms),
             now_ms=request.now_ms,
             longest_window_seconds=self._retry_cap_seconds,
         )
         door = LaneDoor(request, picked, paces, shares, gate)
         dealt = _deal(picked, waiting, request, door.admits)
         counts = Counter(row.lane_id for row in dealt.items)
-        taken = _take(conn, request, [row.id for row in dealt.items]) if dealt.items else []
+        taken = _take(tx, request, [row.id for row in dealt.items]) if dealt.items else []
         _move_lanes(
-            conn,
+            tx,
             request.now_ms,
             picked,
             paces=paces,
@@ -91,21 +91,21 @@ class LaneClaims:
             counts=counts,
             holds={lane_id: door.hold_ms(lane_id) for lane_id in sorted(door.refused)},
         )
-        targets = read_targets(conn, request.now_ms, [row for row in picked if row.id in counts])
+        targets = read_targets(tx, request.now_ms, [row for row in picked if row.id in counts])
         vtimes = {**request.partner_vtimes, **dealt.vtimes}
         more = len(dealt.items) >= request.free or len(picked) >= _lanes_a_turn(request)
         return Turn(
             deliveries=tuple(due_delivery(row, targets[row.lane_id]) for row in taken),
-            again_ms=request.now_ms if more else next_ready(conn, shares.taken),
+            again_ms=request.now_ms if more else next_ready(tx, shares.taken),
             clock=dealt.clock,
             partner_vtimes={p: v for p, v in vtimes.items() if v > dealt.clock},
             host_states=gate.states,
         )
 
-    def _own_rate(self, conn: Connection, now_ms: int) -> float:
+    def _own_rate(self, tx: Tx, now_ms: int) -> float:
         """Return this process's part of what one host may get: the deliver processes share it evenly."""
         if now_ms - self._counted_ms >= COUNT_PROCESSES_MS or now_ms < self._counted_ms:
-            self._processes = max(1, live_processes(conn, "deliver", now_ms))
+            self._processes = max(1, live_processes(tx, "deliver", now_ms))
             self._counted_ms = now_ms
         return self._host_rate / self._processes
 
@@ -114,9 +114,9 @@ def _lanes_a_turn(request: ClaimDeliveries) -> int:
     return max(16, request.free // DELIVERIES_A_LANE)
 
 
-def _pick_lanes(conn: Connection, request: ClaimDeliveries, taken: Taken) -> list[Row[Any]]:
+def _pick_lanes(tx: Tx, request: ClaimDeliveries, taken: Taken) -> list[Row[Any]]:
     """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
-    pick, now_ms = statements.pick_lanes(conn.dialect.name), request.now_ms
+    pick, now_ms = statements.pick_lanes(tx.dialect), request.now_ms
     quick = {
         "now": now_ms,
         "slow": False,
@@ -125,16 +125,16 @@ def _pick_lanes(conn: Connection, request: ClaimDeliveries, taken: Taken) -> lis
         "full_unheard": pack((partner,) for partner in taken.full_unheard),
         "most": _lanes_a_turn(request),
     }
-    picked = list(conn.execute(pick, quick))
+    picked = list(tx.execute(pick, quick))
     if not taken.slow:
         full = pack((partner,) for partner in taken.full | taken.full_slow)
         slow = quick | {"slow": True, "unheard_too": True, "full": full, "most": request.slow_free}
-        picked += conn.execute(pick, slow | {"full_unheard": pack(())})
+        picked += tx.execute(pick, slow | {"full_unheard": pack(())})
     return picked
 
 
 def _move_lanes(
-    conn: Connection,
+    tx: Tx,
     now_ms: int,
     picked: Sequence[Row[Any]],
     *,
@@ -167,7 +167,7 @@ def _move_lanes(
                 pace_to_text(LanePace(pace=lane.pace, tat_ms=grant.tat_ms)),
             )
         )
-    conn.execute(statements.move_lanes(conn.dialect.name), {"moved": pack(moved)})
+    tx.execute(statements.move_lanes(tx.dialect), {"moved": pack(moved)})
 
 
 def lane_ceiling(row: Row[Any], default: int) -> int:
@@ -183,10 +183,10 @@ def _room(row: Row[Any], lane: LanePace, ceiling: int, request: ClaimDeliveries)
 
 
 def _waiting(
-    conn: Connection, request: ClaimDeliveries, picked: Sequence[Row[Any]], room: dict[str, int]
+    tx: Tx, request: ClaimDeliveries, picked: Sequence[Row[Any]], room: dict[str, int]
 ) -> dict[str, list[Row[Any]]]:
     """Return the due deliveries of each lane, in its own order, as many as it may start."""
-    dialect = conn.dialect.name
+    dialect = tx.dialect
     even_share = -(-2 * request.free // len(picked)) + 1
     open_lanes = [row for row in picked if room[row.id] > 0]
     wanted = [(row.id,) for row in open_lanes if not row.fifo]
@@ -195,12 +195,12 @@ def _waiting(
     if wanted:
         most = min(even_share, max(room.values()))
         first = {"wanted": pack(wanted), "now": request.now_ms, "most": most}
-        for row in conn.execute(statements.first_due(dialect), first):
+        for row in tx.execute(statements.first_due(dialect), first):
             if len(found[row.lane_id]) < room[row.lane_id]:
                 found[row.lane_id].append(row)
     if heads:
         head = {"wanted": pack(heads), "now": request.now_ms}
-        for row in conn.execute(statements.fifo_heads(dialect), head):
+        for row in tx.execute(statements.fifo_heads(dialect), head):
             found[row.lane_id].append(row)
     return found
 
@@ -232,9 +232,9 @@ def _deal(
     return deal(contenders, slots=request.free, clock=request.clock, admit=admit)
 
 
-def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list[Row[Any]]:
-    dialect = conn.dialect.name
-    taken = conn.execute(
+def _take(tx: Tx, request: ClaimDeliveries, chosen: list[str]) -> list[Row[Any]]:
+    dialect = tx.dialect
+    taken = tx.execute(
         statements.take(dialect),
         {
             "ids": pack((delivery_id,) for delivery_id in chosen),
@@ -242,13 +242,13 @@ def _take(conn: Connection, request: ClaimDeliveries, chosen: list[str]) -> list
             "due": request.now_ms + UNDER_WAY_MOST_MS,
         },
     ).all()
-    return list(taken) if dialect == POSTGRESQL else with_messages(conn, [row.id for row in taken])
+    return list(taken) if dialect == POSTGRESQL else with_messages(tx, [row.id for row in taken])
 
 
-def with_messages(conn: Connection, delivery_ids: Sequence[str]) -> list[Row[Any]]:
+def with_messages(tx: Tx, delivery_ids: Sequence[str]) -> list[Row[Any]]:
     """Return the rows of deliveries, with what is sent."""
     ids = pack((delivery_id,) for delivery_id in delivery_ids)
-    return list(conn.execute(statements.with_messages(conn.dialect.name), {"ids": ids}))
+    return list(tx.execute(statements.with_messages(tx.dialect), {"ids": ids}))
 
 
 def due_delivery(row: Row[Any], target: LaneTarget) -> DueDelivery:

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Row, select, text
 
 from webhookd.adapters.store.lanes import record_statements as statements
 from webhookd.adapters.store.lanes.changes import Change, change_of, standing
 from webhookd.adapters.store.lanes.claims import lane_ceiling
 from webhookd.adapters.store.lanes.rows import pace_from_text, pace_to_text
-from webhookd.adapters.store.publish import Publisher, partners_listening
+from webhookd.adapters.store.publish import announce_to_others, partners_listening
 from webhookd.adapters.store.rows import delivery_from, endpoint_from, select_deliveries
 from webhookd.adapters.store.rowset import among, pack
 from webhookd.adapters.store.schema import deliveries, endpoints
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
 from webhookd.core.model import DELIVERIES, OPERATIONAL_EVENTS, DeliveryMove, DeliveryState
@@ -39,29 +40,28 @@ class LaneDefaults:
 class LaneRecords:
     """The grouped writes after sending: pass `record` or `hand_back` to `Database.grouped`."""
 
-    def __init__(self, *, publisher: Publisher, defaults: LaneDefaults) -> None:
-        self._publisher = publisher
+    def __init__(self, *, defaults: LaneDefaults) -> None:
         self._defaults = defaults
 
-    def record(self, conn: Connection, done: Sequence[AttemptDone]) -> list[AttemptRecorded | Exception]:
+    def record(self, tx: Tx, done: Sequence[AttemptDone]) -> list[AttemptRecorded | Exception]:
         """Write the attempts' outcomes, in the order they came."""
-        lane_rows = _lock_lanes(conn, {d.delivery.target.lane_id for d in done})
+        lane_rows = _lock_lanes(tx, {d.delivery.target.lane_id for d in done})
         disabled = self._endpoints_to_disable(done, lane_rows)
         if disabled:
             # Rare, and grave: only what still holds its delivery may say so.
-            disabled = self._endpoints_to_disable(_still_holding(conn, done), lane_rows)
+            disabled = self._endpoints_to_disable(_still_holding(tx, done), lane_rows)
         changes = [change_of(d, lane_rows.get(d.delivery.target.lane_id), disabled) for d in done]
-        kept = _write_deliveries(conn, [change.row for change in changes])
+        kept = _write_deliveries(tx, [change.row for change in changes])
         held = [
             (d, change)
             for d, change in zip(done, changes, strict=True)
             if (d.delivery.id, d.delivery.token) in kept
         ]
-        _write_attempts(conn, [d for d, _ in held])
-        self._write_health(conn, [d for d, _ in held], lane_rows, disabled)
-        wake_ms = self._write_lanes(conn, [d for d, _ in held], lane_rows)
+        _write_attempts(tx, [d for d, _ in held])
+        self._write_health(tx, [d for d, _ in held], lane_rows, disabled)
+        wake_ms = self._write_lanes(tx, [d for d, _ in held], lane_rows)
         if held:
-            self._tell(conn, held, disabled)
+            self._tell(tx, held, disabled)
         return [
             AttemptRecorded(
                 lost=(d.delivery.id, d.delivery.token) not in kept,
@@ -70,9 +70,9 @@ class LaneRecords:
             for d in done
         ]
 
-    def hand_back(self, conn: Connection, handed: Sequence[Handed]) -> list[bool | Exception]:
+    def hand_back(self, tx: Tx, handed: Sequence[Handed]) -> list[bool | Exception]:
         """Give back deliveries that were claimed and not sent; their attempts are not used up."""
-        lane_rows = _lock_lanes(conn, {h.delivery.target.lane_id for h in handed})
+        lane_rows = _lock_lanes(tx, {h.delivery.target.lane_id for h in handed})
         rows = []
         for h in handed:
             state, reason = standing(lane_rows.get(h.delivery.target.lane_id), {})
@@ -80,12 +80,12 @@ class LaneRecords:
             ended_ms = h.now_ms if state is DeliveryState.DEAD else None
             fence = (h.delivery.id, h.session_id, h.delivery.token)
             rows.append((*fence, state.value, due_ms, 1, None, None, reason, ended_ms))
-        kept = _write_deliveries(conn, rows)
+        kept = _write_deliveries(tx, rows)
         counts: dict[str, int] = {}
         for h in handed:
             if (h.delivery.id, h.delivery.token) in kept:
                 counts[h.delivery.target.lane_id] = counts.get(h.delivery.target.lane_id, 0) + 1
-        _release(conn, [(lane_rows[lane_id], count) for lane_id, count in sorted(counts.items())])
+        _release(tx, [(lane_rows[lane_id], count) for lane_id, count in sorted(counts.items())])
         return [(h.delivery.id, h.delivery.token) in kept for h in handed]
 
     def _endpoints_to_disable(
@@ -111,7 +111,7 @@ class LaneRecords:
 
     def _write_health(
         self,
-        conn: Connection,
+        tx: Tx,
         done: Sequence[AttemptDone],
         lane_rows: dict[str, Row[Any]],
         disabled: dict[str, str],
@@ -130,17 +130,17 @@ class LaneRecords:
         known = {lane.endpoint_id: lane.failing_since_ms for lane in lane_rows.values()}
         for endpoint_id, failing_since_ms in sorted(since.items()):
             if known[endpoint_id] != failing_since_ms:
-                conn.execute(
+                tx.execute(
                     endpoints.update()
                     .where(endpoints.c.id == endpoint_id)
                     .values(failing_since_ms=failing_since_ms)
                 )
         now_ms = max((d.now_ms for d in done), default=0)
         for lane_id, reason in sorted(disabled.items()):
-            disable_endpoint(conn, lane_rows[lane_id].endpoint_id, reason=reason, now_ms=now_ms)
+            disable_endpoint(tx, lane_rows[lane_id].endpoint_id, reason=reason, now_ms=now_ms)
 
     def _write_lanes(
-        self, conn: Connection, done: Sequence[AttemptDone], lane_rows: dict[str, Row[Any]]
+        self, tx: Tx, done: Sequence[AttemptDone], lane_rows: dict[str, Row[Any]]
     ) -> dict[str, int]:
         """Write the lanes' pace; return when each is to be looked at again, where anything waits in it."""
         by_lane: dict[str, list[AttemptDone]] = {}
@@ -173,12 +173,12 @@ class LaneRecords:
             )
         if not rows:
             return {}
-        settled = conn.execute(statements.settle_lanes(conn.dialect.name), {"settled": pack(rows)})
+        settled = tx.execute(statements.settle_lanes(tx.dialect), {"settled": pack(rows)})
         return {row.id: max(row.ready_ms, row.hold_ms) for row in settled if row.ready_ms is not None}
 
     def _tell(
         self,
-        conn: Connection,
+        tx: Tx,
         held: Sequence[tuple[AttemptDone, Change]],
         disabled: dict[str, str],
     ) -> None:
@@ -192,12 +192,12 @@ class LaneRecords:
         ]
         if dead:
             listening = partners_listening(
-                conn, {d.delivery.target.partner_id for d, _ in held}, "delivery.dead"
+                tx, {d.delivery.target.partner_id for d, _ in held}, "delivery.dead"
             )
-            for row in conn.execute(select_deliveries().where(among(conn, deliveries.c.id, dead))):
+            for row in tx.execute(select_deliveries().where(among(tx, deliveries.c.id, dead))):
                 if row.partner_id in listening:
-                    self._publisher.announce_to_others(
-                        conn,
+                    announce_to_others(
+                        tx,
                         partner_id=row.partner_id,
                         event="delivery.dead",
                         data=delivery_document(delivery_from(row)),
@@ -206,9 +206,9 @@ class LaneRecords:
                     )
         if not disabled:
             return
-        for row in conn.execute(select(endpoints).where(endpoints.c.id.in_(sorted(disabled)))):
-            self._publisher.announce_to_others(
-                conn,
+        for row in tx.execute(select(endpoints).where(endpoints.c.id.in_(sorted(disabled)))):
+            announce_to_others(
+                tx,
                 partner_id=row.partner_id,
                 event="endpoint.disabled",
                 data=endpoint_document(endpoint_from(row)),
@@ -217,14 +217,14 @@ class LaneRecords:
             )
 
 
-def disable_endpoint(conn: Connection, endpoint_id: str, *, reason: str, now_ms: int) -> None:
+def disable_endpoint(tx: Tx, endpoint_id: str, *, reason: str, now_ms: int) -> None:
     """Disable an endpoint and park what is waiting for it; what is under way is settled by its record."""
-    conn.execute(
+    tx.execute(
         endpoints.update()
         .where(endpoints.c.id == endpoint_id)
         .values(state="disabled", disabled_reason=reason, updated_ms=now_ms)
     )
-    conn.execute(
+    tx.execute(
         deliveries.update()
         .where(
             deliveries.c.lane_id == endpoint_id,
@@ -234,34 +234,34 @@ def disable_endpoint(conn: Connection, endpoint_id: str, *, reason: str, now_ms:
     )
 
 
-def _lock_lanes(conn: Connection, lane_ids: set[str]) -> dict[str, Row[Any]]:
+def _lock_lanes(tx: Tx, lane_ids: set[str]) -> dict[str, Row[Any]]:
     """Lock the lanes in the order of their ids and read them with their endpoints."""
     wanted = {"lane_ids": pack((i,) for i in sorted(lane_ids))}
-    rows = conn.execute(statements.lock_lanes(conn.dialect.name), wanted)
+    rows = tx.execute(statements.lock_lanes(tx.dialect), wanted)
     return {row.id: row for row in rows}
 
 
-def _still_holding(conn: Connection, done: Sequence[AttemptDone]) -> list[AttemptDone]:
+def _still_holding(tx: Tx, done: Sequence[AttemptDone]) -> list[AttemptDone]:
     """Return those whose delivery nobody has taken away. The lanes are locked, so it stays so."""
     ids = [d.delivery.id for d in done]
-    rows = conn.execute(
+    rows = tx.execute(
         select(deliveries.c.id, deliveries.c.session_id, deliveries.c.token).where(deliveries.c.id.in_(ids))
     )
     held = {(row.id, row.session_id, row.token) for row in rows}
     return [d for d in done if (d.delivery.id, d.session_id, d.delivery.token) in held]
 
 
-def _write_deliveries(conn: Connection, rows: Sequence[tuple[object, ...]]) -> set[tuple[str, int]]:
-    written = conn.execute(statements.write_outcomes(conn.dialect.name), {"outcomes": pack(rows)})
+def _write_deliveries(tx: Tx, rows: Sequence[tuple[object, ...]]) -> set[tuple[str, int]]:
+    written = tx.execute(statements.write_outcomes(tx.dialect), {"outcomes": pack(rows)})
     return {(row.id, row.token) for row in written}
 
 
-def _write_attempts(conn: Connection, done: Sequence[AttemptDone]) -> None:
+def _write_attempts(tx: Tx, done: Sequence[AttemptDone]) -> None:
     # What did not count keeps its number for the next try, which is the one the partner sees.
     counted = [d.attempt for d in done if not isinstance(d.verdict, NotCounted)]
     if counted:
-        conn.execute(
-            statements.insert_attempts(conn.dialect.name),
+        tx.execute(
+            statements.insert_attempts(tx.dialect),
             {
                 "attempts_in": pack(
                     (
@@ -285,10 +285,10 @@ def _write_attempts(conn: Connection, done: Sequence[AttemptDone]) -> None:
         )
 
 
-def _release(conn: Connection, counts: Sequence[tuple[Row[Any], int]]) -> None:
+def _release(tx: Tx, counts: Sequence[tuple[Row[Any], int]]) -> None:
     rows = [
         (row.id, count, row.hold_ms, row.cap, bool(row.slow), bool(row.heard), row.pace)
         for row, count in counts
     ]
     if rows:
-        conn.execute(statements.settle_lanes(conn.dialect.name), {"settled": pack(rows)})
+        tx.execute(statements.settle_lanes(tx.dialect), {"settled": pack(rows)})

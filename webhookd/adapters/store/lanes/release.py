@@ -7,11 +7,13 @@ not under way. Whoever changes a delivery or an endpoint by hand calls `lock_lan
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
+from sqlalchemy import BigInteger, Text, bindparam, select, update
 
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE, pace_from_text, pace_to_text
 from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import lanes
+from webhookd.adapters.store.tx import Tx
+from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.pacing import INITIAL_CAP, ready_ms, released
 
 
@@ -25,27 +27,26 @@ class LaneKey:
     fifo: bool
 
 
-def lock_lanes(conn: Connection, lane_ids: Iterable[str]) -> None:
+def lock_lanes(tx: Tx, lane_ids: Iterable[str]) -> None:
     """Lock these lanes' rows, in the order of their ids; lanes that do not exist are left out."""
     wanted = select(lanes.c.id).where(lanes.c.id.in_(sorted(set(lane_ids))))
-    conn.execute(wanted.order_by(lanes.c.id).with_for_update()).all()
+    tx.execute(wanted.order_by(lanes.c.id).with_for_update()).all()
 
 
-def release_lanes(
-    conn: Connection, keys: Sequence[LaneKey], *, now_ms: int, forget_rate: bool = False
-) -> None:
+def release_lanes(tx: Tx, keys: Sequence[LaneKey], *, now_ms: int, forget_rate: bool = False) -> None:
     """Let these lanes be served now: no hold, an open breaker half open. Makes those that are missing.
 
     `forget_rate` drops what the rate limiter remembers, for a limit that has changed.
     """
     if not keys:
         return
-    missing = upsert(conn.dialect.name)(lanes).on_conflict_do_nothing()
-    conn.execute(missing, [_new_row(key, now_ms) for key in sorted(keys, key=lambda key: key.id)])
+    tx.wakes.ring(DELIVER_QUEUE)
+    missing = upsert(tx.dialect)(lanes).on_conflict_do_nothing()
+    tx.execute(missing, [_new_row(key, now_ms) for key in sorted(keys, key=lambda key: key.id)])
     known = select(lanes.c.id, lanes.c.ready_ms, lanes.c.pace).where(lanes.c.id.in_([key.id for key in keys]))
     fifo = {key.id: key.fifo for key in keys}
     changes = []
-    for row in conn.execute(known.order_by(lanes.c.id).with_for_update()):
+    for row in tx.execute(known.order_by(lanes.c.id).with_for_update()):
         stored = pace_from_text(row.pace)
         pace = released(stored.pace, now_ms)
         changes.append(
@@ -59,7 +60,7 @@ def release_lanes(
                 "is_fifo": fifo[row.id],
             }
         )
-    conn.execute(
+    tx.execute(
         update(lanes)
         .where(lanes.c.id == bindparam("lane_id", type_=Text))
         .values(

@@ -5,10 +5,12 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Connection, Text, and_, bindparam, case, func, or_, select, text
+from sqlalchemy import BigInteger, Boolean, Text, and_, bindparam, case, func, or_, select, text
 
 from webhookd.adapters.store.rowset import pack, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
+from webhookd.adapters.store.tx import Tx
+from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.pacing import Pace
 
 _PACE_FIELDS: Final = dict.fromkeys(field.name for field in fields(Pace)).keys()
@@ -41,10 +43,11 @@ def pace_from_text(stored: str) -> LanePace:
 INITIAL_PACE: Final = pace_to_text(LanePace(pace=Pace()))
 
 
-def lanes_wake(conn: Connection, due: dict[str, int]) -> None:
+def lanes_wake(tx: Tx, due: dict[str, int]) -> None:
     """Let lanes be looked at no later than `due[lane_id]` (ms). Lanes that do not exist are left out."""
     if due:
-        conn.execute(_wake(conn.dialect.name), {"woken": pack(sorted(due.items()))})
+        tx.wakes.ring(DELIVER_QUEUE)
+        tx.execute(_wake(tx.dialect), {"woken": pack(sorted(due.items()))})
 
 
 def next_due(*, fifo: bool) -> Any:
@@ -91,10 +94,10 @@ class Taken:
     full_unheard: frozenset[str] = frozenset()
 
 
-def next_ready(conn: Connection, taken: Taken) -> int | None:
+def next_ready(tx: Tx, taken: Taken) -> int | None:
     """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
-    return conn.execute(
-        _next_ready(conn.dialect.name),
+    return tx.execute(
+        _next_ready(tx.dialect),
         {
             "slow_too": not taken.slow,
             "unheard_too": not taken.unheard,

@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, bindparam, or_, select
+from sqlalchemy import BigInteger, Row, bindparam, or_, select
 
 from webhookd.adapters.store.schema import secrets
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import LaneTarget, Retry
 from webhookd.core.records import SealedSecret
 
 
-def read_targets(conn: Connection, now_ms: int, served: Sequence[Row[Any]]) -> dict[str, LaneTarget]:
+def read_targets(tx: Tx, now_ms: int, served: Sequence[Row[Any]]) -> dict[str, LaneTarget]:
     """Read how to send to each lane: URL, headers, retry settings and every secret that signs now."""
     if not served:
         return {}
     endpoint_ids = [row.endpoint_id for row in served if row.endpoint_id is not None]
     inline_partners = [row.partner_id for row in served if row.endpoint_id is None]
-    rows = conn.execute(
+    rows = tx.execute(
         _signing_now(),
         {"now": now_ms, "endpoint_ids": endpoint_ids, "inline_partners": inline_partners},
     )

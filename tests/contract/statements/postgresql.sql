@@ -1,0 +1,1 @@
+-- What the store sends to postgresql. Written by `make statements`.

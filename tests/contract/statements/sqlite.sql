@@ -1,0 +1,1467 @@
+-- What the store sends to sqlite. Written by `make statements`.
+
+-- api_keys
+
+INSERT INTO api_keys (id, partner_id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms) VALUES
+    (?, ?, ?, ?, ?, ?, ?, ?);
+
+SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.id = ?;
+
+SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS ?
+    AND api_keys.id < ? ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
+
+SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS ?
+    ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
+
+SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS
+    NULL ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
+
+SELECT count(*) AS count_1 FROM api_keys WHERE api_keys.partner_id = ? AND api_keys.revoked_ms IS NULL AND
+    (api_keys.expires_ms IS NULL OR api_keys.expires_ms > ?);
+
+UPDATE api_keys SET revoked_ms=? WHERE api_keys.id = ? AND api_keys.revoked_ms IS NULL;
+
+-- attempts
+
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.message_id IN (…));
+
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.task_id IN (…));
+
+DELETE FROM attempts WHERE attempts.delivery_id IN (…);
+
+INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_us, tls_us, first_byte_us,
+    status, error, headers, excerpt, resent) SELECT attempts_in.delivery_id, attempts_in.number,
+    attempts_in.at_ms, attempts_in.duration_us, attempts_in.dns_us, attempts_in.connect_us,
+    attempts_in.tls_us, attempts_in.first_byte_us, attempts_in.status, attempts_in.error, attempts_in.headers,
+    attempts_in.excerpt, attempts_in.resent FROM (SELECT json_extract(attempts_in_rows.value, '$[0]') AS
+    delivery_id, json_extract(attempts_in_rows.value, '$[1]') AS number, json_extract(attempts_in_rows.value,
+    '$[2]') AS at_ms, json_extract(attempts_in_rows.value, '$[3]') AS duration_us,
+    json_extract(attempts_in_rows.value, '$[4]') AS dns_us, json_extract(attempts_in_rows.value, '$[5]') AS
+    connect_us, json_extract(attempts_in_rows.value, '$[6]') AS tls_us, json_extract(attempts_in_rows.value,
+    '$[7]') AS first_byte_us, json_extract(attempts_in_rows.value, '$[8]') AS status,
+    json_extract(attempts_in_rows.value, '$[9]') AS error, json_extract(attempts_in_rows.value, '$[10]') AS
+    headers, json_extract(attempts_in_rows.value, '$[11]') AS excerpt, json_extract(attempts_in_rows.value,
+    '$[12]') AS resent FROM json_each(?) AS attempts_in_rows) AS attempts_in WHERE true ON CONFLICT DO NOTHING;
+
+SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
+    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
+    attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) ORDER BY attempts.at_ms, attempts.delivery_id, attempts.number;
+
+SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
+    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
+    attempts.resent FROM attempts WHERE attempts.delivery_id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1) ORDER BY attempts.delivery_id, attempts.number;
+
+-- audit
+
+DELETE FROM audit WHERE audit.id IN (SELECT audit.id FROM audit WHERE audit.id < ? ORDER BY audit.id LIMIT ?
+    OFFSET ?);
+
+INSERT INTO audit (id, at_ms, actor, action, target, partner_id, detail) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    api_keys.name FROM audit LEFT OUTER JOIN api_keys ON api_keys.id = audit.actor ORDER BY audit.id DESC
+    LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    api_keys.name FROM audit LEFT OUTER JOIN api_keys ON api_keys.id = audit.actor WHERE audit.id < ? ORDER BY
+    audit.id DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    api_keys.name FROM audit LEFT OUTER JOIN api_keys ON api_keys.id = audit.actor WHERE audit.partner_id = ?
+    ORDER BY audit.id DESC LIMIT ? OFFSET ?;
+
+-- deliveries
+
+DELETE FROM deliveries WHERE deliveries.message_id IN (…);
+
+DELETE FROM deliveries WHERE deliveries.task_id IN (…);
+
+INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
+    state, once, attempts, attempts_before, max_attempts, due_ms, token, dead_reason, created_ms, ended_ms)
+    SELECT rows.id, rows.message_id, rows.partner_id, rows.task_id, rows.task_type, rows.endpoint_id,
+    rows.lane_id, rows.url, rows.event, rows.state, rows.once, rows.attempts, rows.attempts_before,
+    rows.max_attempts, rows.due_ms, rows.token, rows.dead_reason, rows.created_ms, rows.ended_ms FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS message_id,
+    json_extract(rows_rows.value, '$[2]') AS partner_id, json_extract(rows_rows.value, '$[3]') AS task_id,
+    json_extract(rows_rows.value, '$[4]') AS task_type, json_extract(rows_rows.value, '$[5]') AS endpoint_id,
+    json_extract(rows_rows.value, '$[6]') AS lane_id, json_extract(rows_rows.value, '$[7]') AS url,
+    json_extract(rows_rows.value, '$[8]') AS event, json_extract(rows_rows.value, '$[9]') AS state,
+    json_extract(rows_rows.value, '$[10]') AS once, json_extract(rows_rows.value, '$[11]') AS attempts,
+    json_extract(rows_rows.value, '$[12]') AS attempts_before, json_extract(rows_rows.value, '$[13]') AS
+    max_attempts, json_extract(rows_rows.value, '$[14]') AS due_ms, json_extract(rows_rows.value, '$[15]') AS
+    token, json_extract(rows_rows.value, '$[16]') AS dead_reason, json_extract(rows_rows.value, '$[17]') AS
+    created_ms, json_extract(rows_rows.value, '$[18]') AS ended_ms FROM json_each(?) AS rows_rows) AS rows
+    WHERE true;
+
+SELECT DISTINCT deliveries.message_id AS owner FROM deliveries WHERE deliveries.message_id IN (…) AND
+    (deliveries.state IN (…) OR deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR
+    deliveries.state = ? AND deliveries.discarded_ms IS NULL);
+
+SELECT DISTINCT deliveries.task_id AS owner FROM deliveries WHERE deliveries.task_id IN (…) AND
+    (deliveries.state IN (…) OR deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR
+    deliveries.state = ? AND deliveries.discarded_ms IS NULL);
+
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
+    deliveries.ended_ms < ?;
+
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
+    deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND deliveries.ended_ms < ?;
+
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
+    deliveries.partner_id = ? AND deliveries.ended_ms < ?;
+
+SELECT deliveries.id FROM deliveries WHERE deliveries.id = ?;
+
+SELECT deliveries.id FROM deliveries WHERE deliveries.id = ? AND deliveries.partner_id = ?;
+
+SELECT deliveries.id FROM deliveries WHERE deliveries.session_id = ? AND deliveries.state = ?;
+
+SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > ? AND deliveries.id < ? ORDER
+    BY deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = ? ORDER BY
+    deliveries.lane_id, deliveries.id;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? ORDER BY deliveries.lane_id, deliveries.id;
+
+SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.state AS
+    endpoint_state, endpoints.deleted_ms, endpoints.ordering FROM deliveries JOIN (SELECT
+    json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON deliveries.id = ids.id
+    LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
+
+SELECT deliveries.id, deliveries.lane_id, deliveries.url FROM (SELECT json_extract(wanted_rows.value, '$[0]')
+    AS lane_id FROM json_each(?) AS wanted_rows) AS wanted JOIN deliveries ON deliveries.id = (SELECT
+    min(inner_deliveries.id) AS min_1 FROM deliveries AS inner_deliveries WHERE inner_deliveries.state =
+    'pending' AND inner_deliveries.lane_id = wanted.lane_id) WHERE deliveries.session_id IS NULL AND
+    deliveries.due_ms <= ?;
+
+SELECT deliveries.id, deliveries.lane_id, deliveries.url FROM (SELECT json_extract(wanted_rows.value, '$[0]')
+    AS lane_id FROM json_each(?) AS wanted_rows) AS wanted JOIN deliveries ON deliveries.id IN (SELECT
+    inner_deliveries.id FROM deliveries AS inner_deliveries WHERE inner_deliveries.state = 'pending' AND
+    inner_deliveries.session_id IS NULL AND inner_deliveries.lane_id = wanted.lane_id AND
+    inner_deliveries.due_ms <= ? ORDER BY inner_deliveries.due_ms, inner_deliveries.id LIMIT ? OFFSET ?) ORDER
+    BY deliveries.lane_id, deliveries.due_ms, deliveries.id;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id ORDER BY
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.endpoint_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.id = ? AND deliveries.partner_id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.message_id = ? ORDER BY deliveries.id;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND deliveries.id < ? ORDER BY deliveries.id DESC
+    LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND deliveries.id >= ? AND deliveries.id < ?
+    ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND deliveries.id >= ? ORDER BY deliveries.id
+    DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? AND deliveries.endpoint_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? AND deliveries.id < ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? AND deliveries.state = ? AND deliveries.endpoint_id = ? ORDER BY deliveries.id
+    DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.state = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY deliveries.id;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, endpoints.deleted_ms FROM deliveries LEFT OUTER
+    JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id =
+    deliveries.lane_id WHERE deliveries.id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, endpoints.deleted_ms FROM deliveries LEFT OUTER
+    JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id =
+    deliveries.lane_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, messages.body, endpoints.header_names FROM
+    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON
+    lanes.id = deliveries.lane_id LEFT OUTER JOIN messages ON messages.id = deliveries.message_id WHERE
+    deliveries.id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, messages.body, endpoints.header_names FROM
+    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON
+    lanes.id = deliveries.lane_id LEFT OUTER JOIN messages ON messages.id = deliveries.message_id WHERE
+    deliveries.id = ? AND deliveries.partner_id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    messages.body, messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state
+    FROM deliveries JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS
+    ids ON deliveries.id = ids.id JOIN messages ON messages.id = deliveries.message_id;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? ORDER BY deliveries.ended_ms DESC,
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.id = ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? AND deliveries.dead_reason = ? ORDER BY deliveries.ended_ms DESC,
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? AND deliveries.ended_ms < ? ORDER BY deliveries.ended_ms DESC,
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR
+    deliveries.id < ?) ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? AND deliveries.ended_ms >= ? ORDER BY deliveries.ended_ms DESC,
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? AND deliveries.id = ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? AND deliveries.task_type = ? ORDER BY deliveries.ended_ms DESC,
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND
+    (deliveries.ended_ms > ? OR deliveries.id > ?) ORDER BY deliveries.ended_ms, deliveries.id LIMIT ? OFFSET
+    ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.ended_ms < ? ORDER BY deliveries.ended_ms,
+    deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
+    deliveries.ended_ms < ? ORDER BY deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.partner_id = ? AND deliveries.ended_ms < ? ORDER BY
+    deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.session_id, deliveries.token FROM deliveries WHERE deliveries.id IN (…);
+
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = ? GROUP BY
+    deliveries.lane_id;
+
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? GROUP BY deliveries.lane_id;
+
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL GROUP BY
+    deliveries.lane_id;
+
+SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
+    (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ?
+    END) AS dead, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS parked FROM deliveries WHERE
+    deliveries.task_id = ? GROUP BY deliveries.task_id;
+
+SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
+    (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ?
+    END) AS dead, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS parked FROM deliveries WHERE
+    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY deliveries.task_id;
+
+UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?, token=(deliveries.token + ?)
+    FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE
+    deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id;
+
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL;
+
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL AND deliveries.partner_id = ?;
+
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.ended_ms < ? ORDER BY
+    deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?);
+
+UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?;
+
+UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?
+    AND deliveries.state = ?;
+
+UPDATE deliveries SET session_id=? WHERE deliveries.session_id = ?;
+
+UPDATE deliveries SET session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?;
+
+UPDATE deliveries SET state=?, due_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.state = 'parked' AND deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AND deliveries.state =
+    'parked';
+
+UPDATE deliveries SET state=?, due_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.lane_id = ? LIMIT ? OFFSET
+    ?) AND deliveries.state = 'pending' AND deliveries.session_id IS NULL;
+
+UPDATE deliveries SET state=?, due_ms=? WHERE deliveries.lane_id = ? AND deliveries.state = 'pending' AND
+    deliveries.session_id IS NULL;
+
+UPDATE deliveries SET state=?, due_ms=?, dead_reason=?, discarded_ms=CASE WHEN (deliveries.once IS 1) THEN ?
+    END, ended_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE deliveries.state =
+    'parked' AND deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AND deliveries.state = 'parked';
+
+UPDATE deliveries SET state=?, due_ms=?, dead_reason=?, discarded_ms=CASE WHEN (deliveries.once IS 1) THEN ?
+    END, ended_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE deliveries.state =
+    'pending' AND deliveries.session_id IS NULL AND deliveries.lane_id = ? LIMIT ? OFFSET ?) AND
+    deliveries.state = 'pending' AND deliveries.session_id IS NULL;
+
+UPDATE deliveries SET state=?, due_ms=?, ended_ms=? WHERE deliveries.id = ?;
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?
+    AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (…) AND
+    endpoints.state = ?);
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM
+    endpoints WHERE endpoints.id IN (…) AND endpoints.state = ?);
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
+    deliveries.session_id = ? AND deliveries.state = ? AND deliveries.once IS 1;
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
+    deliveries.session_id IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.once
+    IS 1;
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id =
+    ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
+    endpoints.id IN (…) AND endpoints.deleted_ms IS NOT NULL);
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id
+    IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
+    endpoints.id FROM endpoints WHERE endpoints.id IN (…) AND endpoints.deleted_ms IS NOT NULL);
+
+UPDATE deliveries SET state=CASE WHEN (deliveries.state = ?) THEN outcomes.state ELSE deliveries.state END,
+    attempts=(deliveries.attempts - outcomes.attempts_back), due_ms=CASE WHEN (deliveries.state = ?) THEN
+    outcomes.due_ms END, session_id=?, last_status=CASE WHEN (outcomes.attempts_back = ? AND
+    outcomes.last_error IS NULL) THEN deliveries.last_status ELSE outcomes.last_status END, last_error=CASE
+    WHEN (outcomes.attempts_back = ? AND outcomes.last_error IS NULL) THEN deliveries.last_error ELSE
+    outcomes.last_error END, dead_reason=CASE WHEN (deliveries.state = ?) THEN outcomes.dead_reason ELSE
+    deliveries.dead_reason END, discarded_ms=CASE WHEN (deliveries.once IS 1 AND outcomes.state = ?) THEN
+    outcomes.ended_ms ELSE deliveries.discarded_ms END, ended_ms=CASE WHEN (deliveries.state = ?) THEN
+    outcomes.ended_ms ELSE deliveries.ended_ms END FROM (SELECT json_extract(outcomes_rows.value, '$[0]') AS
+    id, json_extract(outcomes_rows.value, '$[1]') AS session_id, json_extract(outcomes_rows.value, '$[2]') AS
+    token, json_extract(outcomes_rows.value, '$[3]') AS state, json_extract(outcomes_rows.value, '$[4]') AS
+    due_ms, json_extract(outcomes_rows.value, '$[5]') AS attempts_back, json_extract(outcomes_rows.value,
+    '$[6]') AS last_status, json_extract(outcomes_rows.value, '$[7]') AS last_error,
+    json_extract(outcomes_rows.value, '$[8]') AS dead_reason, json_extract(outcomes_rows.value, '$[9]') AS
+    ended_ms FROM json_each(?) AS outcomes_rows) AS outcomes WHERE deliveries.id = outcomes.id AND
+    deliveries.session_id IS outcomes.session_id AND deliveries.token = outcomes.token RETURNING id, token;
+
+UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
+    ?) THEN ? END, dead_reason=?, discarded_ms=?, ended_ms=? FROM (SELECT json_extract(moves_rows.value,
+    '$[0]') AS id, json_extract(moves_rows.value, '$[1]') AS state FROM json_each(?) AS moves_rows) AS moves
+    WHERE deliveries.id = moves.id AND deliveries.state IN (…) RETURNING id, state;
+
+WITH RECURSIVE hops(endpoint_id) AS (SELECT first_parked.endpoint_id AS endpoint_id FROM (SELECT
+    deliveries.endpoint_id AS endpoint_id FROM deliveries WHERE deliveries.state = 'parked' ORDER BY
+    deliveries.endpoint_id LIMIT ? OFFSET ?) AS first_parked UNION ALL SELECT (SELECT deliveries.endpoint_id
+    FROM deliveries WHERE deliveries.state = 'parked' AND deliveries.endpoint_id > hops.endpoint_id ORDER BY
+    deliveries.endpoint_id LIMIT ? OFFSET ?) AS anon_1 FROM hops WHERE hops.endpoint_id IS NOT NULL) SELECT
+    hops.endpoint_id FROM hops JOIN endpoints ON endpoints.id = hops.endpoint_id WHERE endpoints.state = ? OR
+    endpoints.deleted_ms IS NOT NULL;
+
+-- depths
+
+INSERT INTO depths (queue, partner_id, shard, scheduled, queued, running, finished) SELECT changes.queue,
+    changes.partner_id, changes.shard, changes.scheduled, changes.queued, changes.running, changes.finished
+    FROM (SELECT json_extract(changes_rows.value, '$[0]') AS queue, json_extract(changes_rows.value, '$[1]')
+    AS partner_id, json_extract(changes_rows.value, '$[2]') AS shard, json_extract(changes_rows.value, '$[3]')
+    AS scheduled, json_extract(changes_rows.value, '$[4]') AS queued, json_extract(changes_rows.value, '$[5]')
+    AS running, json_extract(changes_rows.value, '$[6]') AS finished FROM json_each(?) AS changes_rows) AS
+    changes WHERE true ON CONFLICT (queue, partner_id, shard) DO UPDATE SET scheduled = (depths.scheduled +
+    excluded.scheduled), queued = (depths.queued + excluded.queued), running = (depths.running +
+    excluded.running), finished = (depths.finished + excluded.finished);
+
+SELECT depths.partner_id, sum(depths.queued + depths.scheduled) AS waiting FROM depths GROUP BY
+    depths.partner_id;
+
+SELECT depths.queue, depths.partner_id, depths.shard, depths.scheduled, depths.queued, depths.running,
+    depths.finished FROM depths WHERE depths.shard != ? AND (depths.shard NOT IN (…));
+
+-- endpoints
+
+INSERT INTO endpoints (id, partner_id, url, description, events, task_types, headers_sealed, header_names,
+    rate_limit, max_concurrency, ordering, retry_max_attempts, retry_base_seconds, retry_factor,
+    retry_cap_seconds, signature, public_key, state, disabled_reason, failing_since_ms, created_ms,
+    updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%');
+
+SELECT DISTINCT substr(endpoints.headers_sealed, ?, ?) AS substr_1 FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL;
+
+SELECT count(*) AS count_1 FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
+    substr(endpoints.headers_sealed, ?, ?) != ?;
+
+SELECT count(*) AS count_1 FROM endpoints WHERE endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
+
+SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
+    substr(endpoints.headers_sealed, ?, ?) = ? AND (endpoints.id) > (?) ORDER BY endpoints.id LIMIT ? OFFSET ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
+    substr(endpoints.headers_sealed, ?, ?) = ? ORDER BY endpoints.id LIMIT ? OFFSET ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ? AND endpoints.deleted_ms
+    IS NULL;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ? AND endpoints.deleted_ms
+    IS NULL AND endpoints.partner_id = ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id IN (…);
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.partner_id = ? AND
+    endpoints.deleted_ms IS NULL;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.partner_id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL OR endpoints.id IN (SELECT
+    anon_2.value FROM json_each(?) AS anon_2);
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, lanes.pace FROM endpoints LEFT OUTER JOIN lanes ON lanes.id =
+    endpoints.id WHERE endpoints.deleted_ms IS NULL AND endpoints.id = ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, lanes.pace FROM endpoints LEFT OUTER JOIN lanes ON lanes.id =
+    endpoints.id WHERE endpoints.deleted_ms IS NULL AND endpoints.id = ? AND endpoints.partner_id = ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, lanes.pace FROM endpoints LEFT OUTER JOIN lanes ON lanes.id =
+    endpoints.id WHERE endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? AND endpoints.id < ? ORDER BY
+    endpoints.id DESC LIMIT ? OFFSET ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, lanes.pace FROM endpoints LEFT OUTER JOIN lanes ON lanes.id =
+    endpoints.id WHERE endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? ORDER BY endpoints.id DESC
+    LIMIT ? OFFSET ?;
+
+SELECT substr(endpoints.headers_sealed, ?, ?) AS key_id, count(*) AS n FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) != ? GROUP BY
+    substr(endpoints.headers_sealed, ?, ?);
+
+UPDATE endpoints SET failing_since_ms=? WHERE endpoints.id = ?;
+
+UPDATE endpoints SET headers_sealed=? WHERE endpoints.id = ? AND endpoints.headers_sealed = ?;
+
+UPDATE endpoints SET headers_sealed=?, state=?, disabled_reason=?, updated_ms=?, deleted_ms=? WHERE
+    endpoints.id = ?;
+
+UPDATE endpoints SET state=?, disabled_reason=?, failing_since_ms=?, updated_ms=? WHERE endpoints.id = ?;
+
+UPDATE endpoints SET state=?, disabled_reason=?, updated_ms=? WHERE endpoints.id = ?;
+
+UPDATE endpoints SET url=?, description=?, events=?, task_types=?, headers_sealed=?, header_names=?,
+    rate_limit=?, max_concurrency=?, ordering=?, retry_max_attempts=?, retry_base_seconds=?, retry_factor=?,
+    retry_cap_seconds=?, signature=?, public_key=?, updated_ms=? WHERE endpoints.id = ?;
+
+-- feeds
+
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
+    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
+    (feeds.last_seq + excluded.last_seq) RETURNING partner_id, last_seq;
+
+SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = ?;
+
+SELECT feeds.partner_id, feeds.last_seq FROM feeds;
+
+SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
+
+-- idempotency
+
+DELETE FROM idempotency WHERE (idempotency.partner_id, idempotency."key") IN (SELECT idempotency.partner_id,
+    idempotency."key" FROM idempotency WHERE idempotency.created_ms < ? ORDER BY idempotency.created_ms LIMIT
+    ? OFFSET ?);
+
+DELETE FROM idempotency WHERE (idempotency.partner_id, idempotency."key") IN (…) AND idempotency.created_ms <
+    ?;
+
+DELETE FROM idempotency WHERE idempotency.partner_id = ? AND idempotency."key" = ? AND idempotency.created_ms
+    < ?;
+
+INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) SELECT keys.partner_id,
+    keys."key", keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT json_extract(keys_rows.value,
+    '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key", json_extract(keys_rows.value,
+    '$[2]') AS fingerprint, json_extract(keys_rows.value, '$[3]') AS outcome, json_extract(keys_rows.value,
+    '$[4]') AS created_ms FROM json_each(?) AS keys_rows) AS keys WHERE true ON CONFLICT DO NOTHING RETURNING
+    partner_id, "key";
+
+INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) VALUES (?, ?, ?, ?, ?) ON
+    CONFLICT DO NOTHING RETURNING "key";
+
+SELECT count(*) AS count_1 FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND idempotency.created_ms
+    >= ? AND idempotency.sealed_by != ?;
+
+SELECT idempotency.fingerprint, idempotency.outcome FROM idempotency WHERE idempotency.partner_id = ? AND
+    idempotency."key" = ? AND idempotency.created_ms >= ?;
+
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE (idempotency.partner_id,
+    idempotency."key") IN (…);
+
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = ? AND
+    idempotency."key" = ?;
+
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
+    idempotency.created_ms >= ? AND idempotency.sealed_by = ? AND (idempotency.created_ms,
+    idempotency.partner_id, idempotency."key") > (?, ?, ?) ORDER BY idempotency.created_ms,
+    idempotency.partner_id, idempotency."key" LIMIT ? OFFSET ?;
+
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
+    idempotency.created_ms >= ? AND idempotency.sealed_by = ? ORDER BY idempotency.created_ms,
+    idempotency.partner_id, idempotency."key" LIMIT ? OFFSET ?;
+
+SELECT idempotency.sealed_by AS key_id, count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL
+    AND idempotency.created_ms >= ? AND idempotency.sealed_by != ? GROUP BY idempotency.sealed_by;
+
+SELECT max(idempotency.created_ms) AS max_1 FROM idempotency WHERE idempotency.sealed_by = ?;
+
+SELECT min(idempotency.sealed_by) AS min_1 FROM idempotency;
+
+SELECT min(idempotency.sealed_by) AS min_1 FROM idempotency WHERE idempotency.sealed_by > ?;
+
+UPDATE idempotency SET outcome=?, sealed_by=? WHERE idempotency.partner_id = ? AND idempotency."key" = ?;
+
+UPDATE idempotency SET outcome=?, sealed_by=? WHERE idempotency.partner_id = ? AND idempotency."key" = ? AND
+    idempotency.outcome = ?;
+
+-- lanes
+
+INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
+    heard, pace) SELECT lanes_in.id, lanes_in.partner_id, lanes_in.endpoint_id, lanes_in.fifo,
+    lanes_in.ready_ms, ? AS anon_1, ? AS anon_2, ? AS anon_3, ? AS anon_4, ? AS anon_5, ? AS anon_6, ? AS
+    anon_7 FROM (SELECT json_extract(lanes_in_rows.value, '$[0]') AS id, json_extract(lanes_in_rows.value,
+    '$[1]') AS partner_id, json_extract(lanes_in_rows.value, '$[2]') AS endpoint_id,
+    json_extract(lanes_in_rows.value, '$[3]') AS fifo, json_extract(lanes_in_rows.value, '$[4]') AS ready_ms
+    FROM json_each(?) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo =
+    excluded.fifo, ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE
+    excluded.ready_ms END;
+
+INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
+    heard, pace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+
+SELECT lanes.endpoint_id FROM lanes JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS
+    NOT NULL AND (endpoints.state = ? OR endpoints.deleted_ms IS NOT NULL) AND (EXISTS (SELECT deliveries.id
+    FROM deliveries WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.lane_id = lanes.id LIMIT ? OFFSET ?));
+
+SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY
+    lanes.id;
+
+SELECT lanes.id FROM lanes WHERE lanes.id IN (…) ORDER BY lanes.id;
+
+SELECT lanes.id, lanes.in_flight FROM lanes WHERE lanes.in_flight > ? ORDER BY lanes.id;
+
+SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
+    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, endpoints.state AS
+    endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms, endpoints.failing_since_ms,
+    endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT
+    json_extract(lane_ids_rows.value, '$[0]') AS id FROM json_each(?) AS lane_ids_rows) AS lane_ids ON
+    lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id ORDER BY lanes.id;
+
+SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
+    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, partners.weight,
+    endpoints.url, endpoints.headers_sealed, endpoints.rate_limit, endpoints.max_concurrency,
+    endpoints.retry_max_attempts, endpoints.retry_base_seconds, endpoints.retry_factor,
+    endpoints.retry_cap_seconds FROM lanes LEFT OUTER JOIN partners ON partners.id = lanes.partner_id LEFT
+    OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms <= ? AND lanes.hold_ms <= ?
+    AND lanes.in_flight < lanes.cap AND lanes.slow = ? AND (lanes.heard = 1 OR ? = 1 AND (lanes.partner_id NOT
+    IN (SELECT full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM
+    json_each(?) AS full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM
+    (SELECT json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
+    (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL) ORDER BY
+    lanes.served_ms, lanes.id LIMIT ? OFFSET ?;
+
+SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
+    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, partners.weight,
+    endpoints.url, endpoints.headers_sealed, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds FROM lanes LEFT OUTER JOIN partners ON partners.id =
+    lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) AND (lanes.endpoint_id IS NULL OR endpoints.state = ? AND
+    endpoints.deleted_ms IS NULL);
+
+SELECT lanes.id, lanes.ready_ms, lanes.pace FROM lanes WHERE lanes.id IN (…) ORDER BY lanes.id;
+
+SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1
+    FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL
+    AND lanes.in_flight < lanes.cap AND (lanes.slow IS 0 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT
+    full_slow.id FROM (SELECT json_extract(full_slow_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_slow_rows) AS full_slow))) AND (lanes.heard IS 1 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT
+    full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
+    json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
+    (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL);
+
+UPDATE lanes SET fifo=?, ready_ms=?, hold_ms=?, pace=? WHERE lanes.id = ?;
+
+UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > ?) THEN lanes.in_flight - ? ELSE ? END WHERE lanes.id
+    = ?;
+
+UPDATE lanes SET ready_ms=? WHERE lanes.id = ?;
+
+UPDATE lanes SET ready_ms=?, in_flight=? WHERE lanes.id = ?;
+
+UPDATE lanes SET ready_ms=CASE WHEN (lanes.ready_ms < woken.due_ms) THEN lanes.ready_ms ELSE woken.due_ms END
+    FROM (SELECT json_extract(woken_rows.value, '$[0]') AS id, json_extract(woken_rows.value, '$[1]') AS
+    due_ms FROM json_each(?) AS woken_rows) AS woken WHERE lanes.id = woken.id;
+
+UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM deliveries AS waiting WHERE
+    waiting.state = 'pending' AND waiting.session_id IS NULL AND waiting.id = (SELECT min(head.id) AS min_1
+    FROM deliveries AS head WHERE head.state = 'pending' AND head.lane_id = lanes.id)) ELSE (SELECT
+    min(waiting.due_ms) AS min_2 FROM deliveries AS waiting WHERE waiting.state = 'pending' AND
+    waiting.session_id IS NULL AND waiting.lane_id = lanes.id) END, hold_ms=moved.hold_ms,
+    served_ms=moved.served_ms, in_flight=(lanes.in_flight + moved.count), cap=moved.cap, pace=moved.pace FROM
+    (SELECT json_extract(moved_rows.value, '$[0]') AS id, json_extract(moved_rows.value, '$[1]') AS count,
+    json_extract(moved_rows.value, '$[2]') AS served_ms, json_extract(moved_rows.value, '$[3]') AS hold_ms,
+    json_extract(moved_rows.value, '$[4]') AS cap, json_extract(moved_rows.value, '$[5]') AS pace FROM
+    json_each(?) AS moved_rows) AS moved WHERE lanes.id = moved.id;
+
+UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM deliveries AS waiting WHERE
+    waiting.state = 'pending' AND waiting.session_id IS NULL AND waiting.id = (SELECT min(head.id) AS min_1
+    FROM deliveries AS head WHERE head.state = 'pending' AND head.lane_id = lanes.id)) ELSE (SELECT
+    min(waiting.due_ms) AS min_2 FROM deliveries AS waiting WHERE waiting.state = 'pending' AND
+    waiting.session_id IS NULL AND waiting.lane_id = lanes.id) END, hold_ms=settled.hold_ms, in_flight=CASE
+    WHEN (lanes.in_flight - settled.count < ?) THEN ? ELSE lanes.in_flight - settled.count END,
+    cap=settled.cap, slow=settled.slow, heard=settled.heard, pace=settled.pace FROM (SELECT
+    json_extract(settled_rows.value, '$[0]') AS id, json_extract(settled_rows.value, '$[1]') AS count,
+    json_extract(settled_rows.value, '$[2]') AS hold_ms, json_extract(settled_rows.value, '$[3]') AS cap,
+    json_extract(settled_rows.value, '$[4]') AS slow, json_extract(settled_rows.value, '$[5]') AS heard,
+    json_extract(settled_rows.value, '$[6]') AS pace FROM json_each(?) AS settled_rows) AS settled WHERE
+    lanes.id = settled.id RETURNING id, ready_ms, hold_ms;
+
+-- messages
+
+DELETE FROM messages WHERE messages.id IN (SELECT messages.id FROM messages WHERE messages.task_id IN (…));
+
+DELETE FROM messages WHERE messages.id IN (…);
+
+INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
+    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
+    rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
+    json_extract(rows_rows.value, '$[2]') AS task_id, json_extract(rows_rows.value, '$[3]') AS event,
+    json_extract(rows_rows.value, '$[4]') AS body, json_extract(rows_rows.value, '$[5]') AS seq,
+    json_extract(rows_rows.value, '$[6]') AS trace_id, json_extract(rows_rows.value, '$[7]') AS
+    trace_parent_id, json_extract(rows_rows.value, '$[8]') AS trace_flags, json_extract(rows_rows.value,
+    '$[9]') AS trace_state, json_extract(rows_rows.value, '$[10]') AS created_ms FROM json_each(?) AS
+    rows_rows) AS rows WHERE true;
+
+SELECT messages.id FROM messages WHERE messages.partner_id = ? AND messages.seq = ?;
+
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
+    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
+    messages.created_ms FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER BY messages.seq
+    LIMIT ? OFFSET ?;
+
+SELECT messages.id, messages.task_id FROM messages WHERE messages.id > ? AND messages.id < ? ORDER BY
+    messages.id LIMIT ? OFFSET ?;
+
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id = ?;
+
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
+    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id;
+
+SELECT messages.id, messages.trace_id, messages.task_id FROM messages JOIN deliveries ON deliveries.message_id
+    = messages.id WHERE deliveries.id = ?;
+
+SELECT messages.id, messages.trace_id, messages.task_id FROM messages JOIN deliveries ON deliveries.message_id
+    = messages.id WHERE deliveries.id = ? AND messages.partner_id = ?;
+
+SELECT messages.id, messages.trace_id, messages.task_id FROM messages WHERE messages.id = ?;
+
+SELECT messages.id, messages.trace_id, messages.task_id FROM messages WHERE messages.id = ? AND
+    messages.partner_id = ?;
+
+SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER
+    BY messages.seq LIMIT ? OFFSET ?;
+
+SELECT messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM messages
+    WHERE messages.id = ?;
+
+-- partners
+
+INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms) VALUES
+    (?, ?, ?, ?, ?, ?, ?, ?);
+
+SELECT partners.id FROM partners WHERE partners.id = ?;
+
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms FROM partners ORDER BY partners.id DESC
+    LIMIT ? OFFSET ?;
+
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms FROM partners WHERE partners.id < ? ORDER
+    BY partners.id DESC LIMIT ? OFFSET ?;
+
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms FROM partners WHERE partners.id = ?;
+
+UPDATE partners SET name=? WHERE partners.id = ?;
+
+UPDATE partners SET weight=?, rate_per_second=?, burst=?, suspended_ms=? WHERE partners.id = ?;
+
+-- queues
+
+INSERT INTO queues (name, paused_ms, vtime) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+SELECT queues.name FROM queues WHERE queues.paused_ms IS NULL AND (EXISTS (SELECT tasks.id FROM tasks WHERE
+    tasks.state = 'queued' AND tasks.queue = queues.name LIMIT ? OFFSET ?));
+
+SELECT queues.paused_ms, queues.vtime FROM queues WHERE queues.name = ?;
+
+UPDATE queues SET paused_ms=? WHERE queues.name = ?;
+
+UPDATE queues SET vtime=? WHERE queues.name = ?;
+
+-- replays
+
+DELETE FROM replays WHERE replays.id IN (SELECT replays.id FROM replays WHERE replays.id < ? AND
+    replays.finished_ms IS NOT NULL ORDER BY replays.id LIMIT ? OFFSET ?);
+
+INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
+    created_ms, finished_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = ? AND replays.state = ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms FROM replays WHERE replays.id = ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms FROM replays WHERE replays.id = ? AND replays.partner_id = ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms FROM replays WHERE replays.partner_id = ? ORDER BY replays.id DESC LIMIT ? OFFSET ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms FROM replays WHERE replays.state = ? ORDER BY replays.id;
+
+UPDATE replays SET state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
+
+-- runs
+
+DELETE FROM runs WHERE runs.task_id IN (…);
+
+INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message) SELECT
+    runs_in.task_id, runs_in.token, runs_in.attempt, runs_in.started_ms, runs_in.finished_ms, runs_in.outcome,
+    runs_in.error_code, runs_in.error_message FROM (SELECT json_extract(runs_in_rows.value, '$[0]') AS
+    task_id, json_extract(runs_in_rows.value, '$[1]') AS token, json_extract(runs_in_rows.value, '$[2]') AS
+    attempt, json_extract(runs_in_rows.value, '$[3]') AS started_ms, json_extract(runs_in_rows.value, '$[4]')
+    AS finished_ms, json_extract(runs_in_rows.value, '$[5]') AS outcome, json_extract(runs_in_rows.value,
+    '$[6]') AS error_code, json_extract(runs_in_rows.value, '$[7]') AS error_message FROM json_each(?) AS
+    runs_in_rows) AS runs_in WHERE true;
+
+SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms, runs.outcome,
+    runs.error_code, runs.error_message FROM runs WHERE runs.task_id = ? ORDER BY runs.token;
+
+SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms, runs.outcome,
+    runs.error_code, runs.error_message FROM runs WHERE runs.task_id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1) ORDER BY runs.token;
+
+-- secrets
+
+DELETE FROM secrets WHERE secrets.endpoint_id = ?;
+
+DELETE FROM secrets WHERE secrets.id IN (SELECT secrets.id FROM secrets WHERE secrets.expires_ms <= ? LIMIT ?
+    OFFSET ?);
+
+INSERT INTO secrets (id, partner_id, endpoint_id, scheme, sealed, created_ms, expires_ms) VALUES (?, ?, ?, ?,
+    ?, ?, ?);
+
+SELECT DISTINCT substr(secrets.sealed, ?, ?) AS substr_1 FROM secrets WHERE secrets.sealed IS NOT NULL;
+
+SELECT count(*) AS count_1 FROM secrets WHERE substr(secrets.sealed, ?, ?) != ?;
+
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE (secrets.expires_ms IS NULL OR
+    secrets.expires_ms > ?) AND (secrets.endpoint_id IN (…) OR secrets.endpoint_id IS NULL AND
+    secrets.partner_id IN (…)) ORDER BY secrets.created_ms DESC, secrets.id DESC;
+
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND (secrets.endpoint_id
+    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) OR secrets.endpoint_id IS NULL) AND
+    (secrets.expires_ms IS NULL OR secrets.expires_ms > ?) ORDER BY secrets.created_ms DESC, secrets.id DESC;
+
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND secrets.endpoint_id
+    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND (secrets.expires_ms IS NULL OR secrets.expires_ms
+    > ?) ORDER BY secrets.created_ms DESC, secrets.id DESC;
+
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, ?, ?) = ? AND
+    (secrets.id) > (?) ORDER BY secrets.id LIMIT ? OFFSET ?;
+
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, ?, ?) = ? ORDER BY
+    secrets.id LIMIT ? OFFSET ?;
+
+SELECT substr(secrets.sealed, ?, ?) AS key_id, count(*) AS n FROM secrets WHERE substr(secrets.sealed, ?, ?)
+    != ? GROUP BY substr(secrets.sealed, ?, ?);
+
+UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
+    secrets.expires_ms IS NULL;
+
+UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS NULL AND
+    secrets.expires_ms IS NULL;
+
+UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS NULL AND
+    secrets.expires_ms IS NULL AND secrets.scheme = ?;
+
+UPDATE secrets SET sealed=? WHERE secrets.id = ? AND secrets.sealed = ?;
+
+-- sessions
+
+DELETE FROM sessions WHERE sessions.id = ?;
+
+INSERT INTO sessions (id, kind, host, pid, detail, started_ms, lease_until_ms) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+SELECT count(*) AS count_1 FROM sessions WHERE sessions.kind = ? AND sessions.lease_until_ms > ?;
+
+SELECT sessions.id FROM sessions;
+
+SELECT sessions.id FROM sessions WHERE sessions.id = ?;
+
+SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
+    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms <= ? ORDER BY sessions.lease_until_ms
+    LIMIT ? OFFSET ?;
+
+UPDATE sessions SET detail=?, lease_until_ms=? WHERE sessions.id = ?;
+
+UPDATE sessions SET lease_until_ms=? WHERE sessions.id = ?;
+
+-- shares
+
+INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partner_id, served.vtime FROM
+    (SELECT json_extract(served_rows.value, '$[0]') AS queue, json_extract(served_rows.value, '$[1]') AS
+    partner_id, json_extract(served_rows.value, '$[2]') AS vtime FROM json_each(?) AS served_rows) AS served
+    WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime = excluded.vtime;
+
+-- task_bodies
+
+DELETE FROM task_bodies WHERE task_bodies.task_id IN (…);
+
+INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin, endpoint_ids, events,
+    trace_parent_id, trace_flags, trace_state) SELECT rows.task_id, rows.input, rows.metadata,
+    rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.events, rows.trace_parent_id,
+    rows.trace_flags, rows.trace_state FROM (SELECT json_extract(rows_rows.value, '$[0]') AS task_id,
+    json_extract(rows_rows.value, '$[1]') AS input, json_extract(rows_rows.value, '$[2]') AS metadata,
+    json_extract(rows_rows.value, '$[3]') AS callback_url, json_extract(rows_rows.value, '$[4]') AS
+    callback_origin, json_extract(rows_rows.value, '$[5]') AS endpoint_ids, json_extract(rows_rows.value,
+    '$[6]') AS events, json_extract(rows_rows.value, '$[7]') AS trace_parent_id, json_extract(rows_rows.value,
+    '$[8]') AS trace_flags, json_extract(rows_rows.value, '$[9]') AS trace_state FROM json_each(?) AS
+    rows_rows) AS rows WHERE true;
+
+SELECT task_bodies.task_id, task_bodies.input, task_bodies.callback_url, task_bodies.endpoint_ids,
+    task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state FROM
+    task_bodies JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids
+    ON task_bodies.task_id = ids.id;
+
+UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
+    FROM (SELECT json_extract(bodies_rows.value, '$[0]') AS task_id, json_extract(bodies_rows.value, '$[1]')
+    AS result, json_extract(bodies_rows.value, '$[2]') AS error_code, json_extract(bodies_rows.value, '$[3]')
+    AS error_message FROM json_each(?) AS bodies_rows) AS bodies WHERE task_bodies.task_id = bodies.task_id;
+
+-- tasks
+
+DELETE FROM tasks WHERE tasks.id IN (…);
+
+INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attempts, attempts_before,
+    max_attempts, due_ms, run_at_ms, expires_ms, created_ms, token, suspect, trace_id) SELECT rows.id,
+    rows.partner_id, rows.type, rows.queue, rows.state, rows.priority, rows.version, rows.attempts,
+    rows.attempts_before, rows.max_attempts, rows.due_ms, rows.run_at_ms, rows.expires_ms, rows.created_ms,
+    rows.token, rows.suspect, rows.trace_id FROM (SELECT json_extract(rows_rows.value, '$[0]') AS id,
+    json_extract(rows_rows.value, '$[1]') AS partner_id, json_extract(rows_rows.value, '$[2]') AS type,
+    json_extract(rows_rows.value, '$[3]') AS queue, json_extract(rows_rows.value, '$[4]') AS state,
+    json_extract(rows_rows.value, '$[5]') AS priority, json_extract(rows_rows.value, '$[6]') AS version,
+    json_extract(rows_rows.value, '$[7]') AS attempts, json_extract(rows_rows.value, '$[8]') AS
+    attempts_before, json_extract(rows_rows.value, '$[9]') AS max_attempts, json_extract(rows_rows.value,
+    '$[10]') AS due_ms, json_extract(rows_rows.value, '$[11]') AS run_at_ms, json_extract(rows_rows.value,
+    '$[12]') AS expires_ms, json_extract(rows_rows.value, '$[13]') AS created_ms,
+    json_extract(rows_rows.value, '$[14]') AS token, json_extract(rows_rows.value, '$[15]') AS suspect,
+    json_extract(rows_rows.value, '$[16]') AS trace_id FROM json_each(?) AS rows_rows) AS rows WHERE true;
+
+SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'scheduled') AS task_ms, (SELECT
+    min(tasks.expires_ms) AS min_2 FROM tasks WHERE tasks.expires_ms IS NOT NULL AND tasks.state IN
+    ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
+    lease_ms;
+
+SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
+    tasks.dead_ms IS NOT NULL AND tasks.dead_ms < ?;
+
+SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
+    tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_ms < ?;
+
+SELECT queues.name, queues.paused_ms, (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state =
+    'queued' AND tasks.queue = queues.name) AS oldest, anon_1.queue, anon_1.scheduled, anon_1.queued,
+    anon_1.running, anon_1.finished FROM queues LEFT OUTER JOIN (SELECT depths.queue AS queue,
+    sum(depths.scheduled) AS scheduled, sum(depths.queued) AS queued, sum(depths.running) AS running,
+    sum(depths.finished) AS finished FROM depths GROUP BY depths.queue) AS anon_1 ON anon_1.queue =
+    queues.name ORDER BY queues.name;
+
+SELECT tasks.id FROM tasks WHERE tasks.id = ?;
+
+SELECT tasks.id FROM tasks WHERE tasks.id = ? AND tasks.partner_id = ?;
+
+SELECT tasks.id FROM tasks WHERE tasks.session_id = ? AND tasks.cancel_requested_ms IS NOT NULL;
+
+SELECT tasks.id FROM tasks WHERE tasks.suspect AND tasks.state = 'queued' AND tasks.queue = ? AND tasks.type
+    IN (…) AND (tasks.expires_ms IS NULL OR tasks.expires_ms > ?) ORDER BY tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id FROM tasks WHERE tasks.trace_id = ? AND tasks.partner_id = ? ORDER BY tasks.id LIMIT ? OFFSET
+    ?;
+
+SELECT tasks.id FROM tasks WHERE tasks.trace_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.dead_ms < ? AND tasks.dead_ms >=
+    ? AND (tasks.dead_ms > ? OR tasks.id > ?) ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.dead_ms < ? ORDER BY
+    tasks.dead_ms, tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_ms
+    < ? ORDER BY tasks.dead_ms DESC, tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_ms
+    < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_ms
+    <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) ORDER BY tasks.dead_ms DESC, tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_ms
+    >= ? ORDER BY tasks.dead_ms DESC, tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND
+    tasks.dead_reason = ? ORDER BY tasks.dead_ms DESC, tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.type = ?
+    ORDER BY tasks.dead_ms DESC, tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? ORDER BY
+    tasks.dead_ms DESC, tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
+    task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY tasks.dead_ms DESC, tasks.id DESC
+    LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type FROM (SELECT json_extract(chosen_rows.value, '$[0]') AS
+    partner_id FROM json_each(?) AS chosen_rows) AS chosen JOIN tasks ON tasks.id IN (SELECT inner_tasks.id
+    FROM tasks AS inner_tasks WHERE inner_tasks.state = 'queued' AND inner_tasks.queue = ? AND
+    inner_tasks.partner_id = chosen.partner_id AND inner_tasks.suspect IS 0 AND inner_tasks.type IN (…) AND
+    (inner_tasks.expires_ms IS NULL OR inner_tasks.expires_ms > ?) ORDER BY inner_tasks.priority,
+    inner_tasks.id LIMIT ? OFFSET ?) ORDER BY tasks.partner_id, tasks.priority, tasks.id;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON
+    tasks.id = ids.id;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.id = ? AND tasks.partner_id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.partner_id = ? AND tasks.id < ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.partner_id = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY tasks.id DESC LIMIT ?
+    OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.partner_id = ? AND tasks.id >= ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.partner_id = ? AND tasks.state = ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.partner_id = ? AND tasks.type = ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.partner_id = ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.id = ? AND
+    tasks.partner_id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.session_id
+    = ? ORDER BY tasks.id;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.session_id
+    IS NOT NULL AND tasks.deadline_ms < ? LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.state, tasks.finished_ms, tasks.dead_ms FROM tasks WHERE tasks.id > ? AND tasks.id < ?
+    ORDER BY tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM
+    json_each(?) AS ids_rows) AS ids ON tasks.id = ids.id;
+
+SELECT tasks.trace_id FROM tasks WHERE tasks.id = ?;
+
+SELECT tasks.trace_id FROM tasks WHERE tasks.id = ? AND tasks.partner_id = ?;
+
+SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (…) GROUP BY
+    tasks.type;
+
+UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND tasks.partner_id = ?;
+
+UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT NULL AND
+    tasks.dead_ms < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?);
+
+UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
+    session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
+    progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
+    AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
+    '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
+    tasks.type = timeouts.type AND tasks.state IN (…) RETURNING id, partner_id, type, queue, version,
+    attempts, attempts_before, max_attempts, token, suspect, trace_id, created_ms, due_ms;
+
+UPDATE tasks SET state=?, version=(tasks.version + ?), finished_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
+    tasks WHERE expires_ms IS NOT NULL AND state IN ('scheduled', 'queued') AND tasks.state = ? AND
+    tasks.expires_ms <= ? ORDER BY tasks.expires_ms LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id,
+    partner_id, queue, version;
+
+UPDATE tasks SET state=?, version=(tasks.version + ?), finished_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
+    tasks WHERE tasks.state = ? AND tasks.due_ms <= ? ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AND tasks.state
+    = ? RETURNING id, partner_id, queue, version;
+
+UPDATE tasks SET state=?, version=?, attempts=?, finished_ms=?, session_id=?, deadline_ms=?, suspect=?,
+    dead_ms=?, dead_reason=? WHERE tasks.id = ?;
+
+UPDATE tasks SET state=?, version=?, attempts_before=?, due_ms=?, expires_ms=?, started_ms=?, finished_ms=?,
+    cancel_requested_ms=?, suspect=?, progress_percent=?, progress_message=?, dead_ms=?, dead_reason=? WHERE
+    tasks.id = ?;
+
+UPDATE tasks SET state=?, version=?, finished_ms=? WHERE tasks.id = ?;
+
+UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN ?
+    ELSE ends.state END, version=(tasks.version + ?), attempts=(tasks.attempts - ends.attempts_back),
+    due_ms=ends.due_ms, finished_ms=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS
+    NULL) THEN ends.now_ms ELSE ends.finished_ms END, session_id=?, deadline_ms=?, suspect=(tasks.suspect = 1
+    AND ends.attempts_back = ?), progress_percent=coalesce(ends.progress_percent, tasks.progress_percent),
+    progress_message=coalesce(ends.progress_message, tasks.progress_message), dead_ms=ends.dead_ms,
+    dead_reason=ends.dead_reason FROM (SELECT json_extract(ends_rows.value, '$[0]') AS id,
+    json_extract(ends_rows.value, '$[1]') AS session_id, json_extract(ends_rows.value, '$[2]') AS token,
+    json_extract(ends_rows.value, '$[3]') AS state, json_extract(ends_rows.value, '$[4]') AS now_ms,
+    json_extract(ends_rows.value, '$[5]') AS due_ms, json_extract(ends_rows.value, '$[6]') AS attempts_back,
+    json_extract(ends_rows.value, '$[7]') AS finished_ms, json_extract(ends_rows.value, '$[8]') AS dead_ms,
+    json_extract(ends_rows.value, '$[9]') AS dead_reason, json_extract(ends_rows.value, '$[10]') AS
+    progress_percent, json_extract(ends_rows.value, '$[11]') AS progress_message FROM json_each(?) AS
+    ends_rows) AS ends WHERE tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token =
+    ends.token AND tasks.state = ? RETURNING id, partner_id, type, queue, state, priority, version, attempts,
+    attempts_before, max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms,
+    cancel_requested_ms, progress_percent, progress_message, trace_id, token;
+
+UPDATE tasks SET version=(tasks.version + ?), progress_percent=coalesce(reports.percent,
+    tasks.progress_percent), progress_message=reports.message FROM (SELECT json_extract(reports_rows.value,
+    '$[0]') AS id, json_extract(reports_rows.value, '$[1]') AS session_id, json_extract(reports_rows.value,
+    '$[2]') AS token, json_extract(reports_rows.value, '$[3]') AS percent, json_extract(reports_rows.value,
+    '$[4]') AS message FROM json_each(?) AS reports_rows) AS reports WHERE tasks.id = reports.id AND
+    tasks.session_id IS reports.session_id AND tasks.token = reports.token AND tasks.state = ? RETURNING id,
+    token, partner_id, version;
+
+UPDATE tasks SET version=?, cancel_requested_ms=? WHERE tasks.id = ?;
+
+WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
+    = 'queued' AND tasks.queue = ? UNION ALL SELECT (SELECT min(tasks.partner_id) AS min_1 FROM tasks WHERE
+    tasks.state = 'queued' AND tasks.queue = ? AND tasks.partner_id > waiting.partner_id) AS anon_1 FROM
+    waiting WHERE waiting.partner_id IS NOT NULL) SELECT waiting.partner_id, shares.vtime, partners.weight
+    FROM waiting LEFT OUTER JOIN shares ON shares.queue = ? AND shares.partner_id = waiting.partner_id LEFT
+    OUTER JOIN partners ON partners.id = waiting.partner_id WHERE waiting.partner_id IS NOT NULL ORDER BY
+    coalesce(shares.vtime, ?), waiting.partner_id LIMIT ? OFFSET ?;
+
+-- type_rates
+
+INSERT INTO type_rates (type, next_ms) VALUES (?, ?) ON CONFLICT (type) DO UPDATE SET next_ms =
+    excluded.next_ms;
+
+SELECT type_rates.next_ms FROM type_rates WHERE type_rates.type = ?;
+
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);

@@ -1,0 +1,134 @@
+"""After every public write just the queues with new work are rung, and the tasks that changed published."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from sqlalchemy import select
+
+from tests.contract.seeds import Woken, dead_delivery, ended_task, endpoint, partner
+from tests.contract.work import cancel, claim_one, replay, submit, task_of
+from webhookd.adapters.store.counters import set_paused
+from webhookd.adapters.store.schema import tasks
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tx import Tx
+from webhookd.core.execution import End
+
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A partner and what it has before the write; `store` is where it has it."""
+
+    store: Store
+    partner_id: str
+    ids: list[str] = field(default_factory=list)
+
+
+Act = Callable[[Scene], Awaitable[object]]
+
+
+async def _waits(scene: Scene) -> None:
+    scene.ids.extend(await submit(scene.store, task_of(scene.partner_id)))
+
+
+async def _runs(scene: Scene) -> None:
+    await _waits(scene)
+    await claim_one(scene.store)
+
+
+async def _failed(scene: Scene) -> None:
+    scene.ids.append(await ended_task(scene.store, scene.partner_id, End.FAILED))
+
+
+async def _heard(scene: Scene) -> None:
+    await endpoint(scene.store, scene.partner_id)
+
+
+async def _waits_and_is_heard(scene: Scene) -> None:
+    await _heard(scene)
+    await _waits(scene)
+
+
+async def _cancelled(scene: Scene) -> None:
+    await _waits(scene)
+    await _cancel(scene)
+
+
+async def _dead_delivery(scene: Scene) -> None:
+    scene.ids.append(await dead_delivery(scene.store, await endpoint(scene.store, scene.partner_id)))
+
+
+async def _cancel(scene: Scene) -> object:
+    return await cancel(scene.store, scene.ids[0])
+
+
+async def _replay(scene: Scene) -> object:
+    return await replay(scene.store, scene.ids[0])
+
+
+async def _replay_letter(scene: Scene) -> object:
+    return await scene.store.write(scene.store.dead_letters.moves.replay, scene.ids[0], None, 0)
+
+
+async def _pause(scene: Scene) -> object:
+    return await scene.store.write(set_paused, "default", 1)
+
+
+async def _resume(scene: Scene) -> object:
+    return await scene.store.write(set_paused, "default", None)
+
+
+@pytest.mark.parametrize(
+    ("before", "write", "queues"),
+    [
+        pytest.param(_waits, _cancel, NOBODY, id="cancel what waits, with nobody to tell"),
+        pytest.param(_waits_and_is_heard, _cancel, {"deliver"}, id="cancel what waits"),
+        pytest.param(_runs, _cancel, NOBODY, id="ask what runs to stop"),
+        pytest.param(_cancelled, _cancel, NOBODY, id="cancel again"),
+        pytest.param(_failed, _replay, {"default"}, id="replay a dead task"),
+        pytest.param(_waits, _replay, NOBODY, id="replay what is not dead"),
+        pytest.param(_failed, _replay_letter, {"default"}, id="replay a dead letter: a task"),
+        pytest.param(_dead_delivery, _replay_letter, {"deliver"}, id="replay a dead letter: a delivery"),
+        pytest.param(_waits, _pause, NOBODY, id="pause a queue"),
+        pytest.param(_waits, _resume, {"default"}, id="resume a queue"),
+    ],
+)
+async def test_a_write_rings_where_there_is_new_work_and_publishes_what_changed(
+    store: Store,
+    woken: Woken,
+    before: Act,
+    write: Act,
+    queues: set[str],
+) -> None:
+    scene = Scene(store, await partner(store.db))
+    await before(scene)
+    known = await store.read(_versions)
+    woken.forget()
+
+    await write(scene)
+
+    now = await store.read(_versions)
+    assert woken.rung == sorted(queues)
+    told = {signal.task_id: signal.version for signal in woken.told}
+    assert told == {task_id: version for task_id, version in now.items() if known.get(task_id) != version}
+
+
+async def test_a_write_that_fails_wakes_nobody_and_counts_nothing(store: Store, woken: Woken) -> None:
+    scene = Scene(store, await partner(store.db))
+    await _failed(scene)
+    woken.forget()
+
+    def replay_and_fail(tx: Tx) -> None:
+        tx.wakes.ring("default")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await store.write(replay_and_fail)
+
+    assert woken == Woken()
+
+
+def _versions(tx: Tx) -> dict[str, int]:
+    return {row.id: row.version for row in tx.execute(select(tasks.c.id, tasks.c.version))}

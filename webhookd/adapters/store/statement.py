@@ -1,0 +1,162 @@
+"""Statements: constants that SQLAlchemy turns into text once per database, and that `Tx.run` sends.
+
+A statement stands above the function that sends it, beside the NamedTuple that its rows are:
+
+    class _Version(NamedTuple):
+        id: str
+        version: int
+
+    _VERSIONS = Query(_Version, lambda dialect: select(tasks.c.id, tasks.c.version).join(...))
+
+Its parameters are its `bindparam`s, by name; `rowset` has those that take many rows or names at once. What a
+column's type means (a boolean is a number on SQLite) is taken from the schema.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+
+from sqlalchemy import ColumnElement, Dialect, Executable, Float, Select
+from sqlalchemy.sql.compiler import SQLCompiler
+
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
+Build: TypeAlias = Callable[[str], Executable]
+"""Makes a statement for a dialect: `sqlite` or `postgresql`."""
+BuildListing: TypeAlias = Callable[[str, frozenset[str]], Executable]
+"""Makes a statement for a dialect and the parameters that are given."""
+Value: TypeAlias = Callable[[Any], Any] | None
+
+_ALL: Final = frozenset[str]()
+_DOUBLE_PRECISION: Final = 701
+"""PostgreSQL's number of the type; every Float of the schema is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The text of a statement in one dialect, and how values get into it and out of it."""
+
+    element: Executable
+    text: str
+    parameters: tuple[tuple[str, Any, Value], ...]
+    """In the order of the text: a name, or "" and a constant; and what makes the driver's value."""
+    columns: tuple[str, ...]
+    values: tuple[tuple[int, Callable[[Any], Any]], ...]
+    """For columns that the driver does not answer as they are meant: the index, and what makes the value."""
+
+    def bound(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the driver's parameters. Raises KeyError for one that is not given."""
+        return tuple(
+            (given[name] if process is None else process(given[name])) if name else constant
+            for name, constant, process in self.parameters
+        )
+
+    def read(self, row: Any) -> Any:
+        """Return the values of a row of the driver."""
+        if not self.values:
+            return row
+        values = list(row)
+        for index, process in self.values:
+            values[index] = process(values[index])
+        return values
+
+
+class _Statement:
+    __slots__ = ("_build", "_compiled")
+
+    def __init__(self, build: BuildListing) -> None:
+        self._build = build
+        self._compiled: dict[tuple[str, frozenset[str]], Compiled] = {}
+
+    def compiled(self, dialect: Dialect, given: Mapping[str, Any]) -> Compiled:
+        """Return it for a dialect and these parameters, made once."""
+        key = (dialect.name, self._condition(given))
+        found = self._compiled.get(key)
+        if found is None:
+            found = self._compiled[key] = self._compile(dialect, self._build(*key))
+        return found
+
+    def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:  # noqa: ARG002 - Listing's needs it
+        return _ALL
+
+    def _compile(self, dialect: Dialect, element: Executable) -> Compiled:
+        return compile_element(element, dialect)
+
+
+class Change(_Statement):
+    """A statement that answers how many rows it changed."""
+
+    __slots__ = ()
+
+    def __init__(self, build: Build) -> None:
+        super().__init__(lambda dialect, _: build(dialect))
+
+
+class Query(_Statement, Generic[RowT]):
+    """A statement that answers with rows: a SELECT, or an INSERT, UPDATE or DELETE with RETURNING."""
+
+    __slots__ = ("_row", "make")
+
+    def __init__(self, row: type[RowT], build: Build) -> None:
+        super().__init__(lambda dialect, _: build(dialect))
+        self._row = cast("Any", row)  # a NamedTuple; there is no type for any of them
+        self.make: Callable[[Iterable[Any]], RowT] = self._row._make
+
+    def _compile(self, dialect: Dialect, element: Executable) -> Compiled:
+        compiled = super()._compile(dialect, element)
+        if compiled.columns != self._row._fields:
+            raise TypeError(f"{self._row} has {self._row._fields}, its statement {compiled.columns}")
+        return compiled
+
+
+class Listing(Query[RowT]):
+    """A query with conditions that may be left out: a parameter that is None counts as not given.
+
+    `build` is told the names that are given; what is made of each combination is kept.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, row: type[RowT], build: BuildListing) -> None:
+        super().__init__(row, lambda dialect: build(dialect, _ALL))
+        self._build = build
+
+    def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:
+        return frozenset(name for name, value in given.items() if value is not None)
+
+
+def narrowed(statement: Select[Any], given: frozenset[str], **conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return a listing's statement with the conditions of those parameters that are given."""
+    return statement.where(*(condition for name, condition in conditions.items() if name in given))
+
+
+def compile_element(element: Executable, dialect: Dialect) -> Compiled:
+    """Return the text of a SQLAlchemy statement."""
+    compiled: Any = element.compile(dialect=dialect)  # type: ignore[attr-defined]  # all but text in quotes has it
+    if not isinstance(compiled, SQLCompiler):
+        raise TypeError(f"{element!r} is no statement")
+    order = compiled.positiontup or []
+    processors: Mapping[str, Any] = compiled._bind_processors
+    required = {bind.key for bind in compiled.bind_names if bind.required}
+    constants = compiled.construct_params(_check=False)
+    parameters = []
+    for name in order:
+        process = processors.get(name)
+        if name in required:
+            parameters.append((name, None, process))
+        else:
+            value = constants[name]
+            parameters.append(("", value if process is None else process(value), None))
+    found = compiled._result_columns
+    values = []
+    for index, column in enumerate(found):
+        oid = _DOUBLE_PRECISION if isinstance(column.type, Float) else None
+        made = column.type._cached_result_processor(dialect, oid)
+        if made is not None:
+            values.append((index, made))
+    return Compiled(
+        element=element,
+        text=compiled.string,
+        parameters=tuple(parameters),
+        columns=tuple(column.keyname for column in found),
+        values=tuple(values),
+    )

@@ -1,0 +1,122 @@
+"""One transaction of the store, and what follows from it.
+
+Every operation of the store is a function over a `Tx`. It notes which tasks moved from what state to what
+(`depths`), which queues have new work and which tasks changed (`wakes`). `Database` writes the depths just
+before COMMIT and does the wakes just after it, so nobody who calls an operation has to think of either. A
+transaction that is tried again begins with a `Tx` of its own.
+"""
+
+from collections import defaultdict
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, Final, overload
+
+from sqlalchemy import Connection, CursorResult, Executable
+
+from webhookd.adapters.store import door
+from webhookd.adapters.store.statement import Change, Query, RowT
+from webhookd.core.model import TaskState
+from webhookd.core.records import TaskSignal
+
+_COLUMN_OF: Final = {TaskState.SCHEDULED: 0, TaskState.QUEUED: 1, TaskState.RUNNING: 2}
+_FINISHED: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the store goes by while it writes. `session_id` names this process."""
+
+    session_id: str = ""
+    default_max_attempts: int = 14
+    base_url: str = ""
+    lane_concurrency: int = 128
+    host_rate: float = 500.0
+    retry_cap_seconds: float = 43_200.0
+    disable_after_ms: int = 432_000_000
+    idempotency_keep_ms: int = 86_400_000
+
+
+class Depths:
+    """How many tasks went from one state to another, by queue and partner."""
+
+    def __init__(self) -> None:
+        self._changes: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+
+    def move(
+        self, queue: str, partner_id: str, before: TaskState | None, after: TaskState, count: int = 1
+    ) -> None:
+        """Note `count` tasks going from `before` (None: new) to `after`."""
+        change = self._changes[queue, partner_id]
+        if before is not None:
+            change[_COLUMN_OF.get(before, _FINISHED)] -= count
+        change[_COLUMN_OF.get(after, _FINISHED)] += count
+
+    def changes(self) -> list[tuple[str, str, list[int]]]:
+        """Return queue, partner and what to add to scheduled, queued, running and finished; in order."""
+        return [(*key, change) for key, change in sorted(self._changes.items()) if any(change)]
+
+
+@dataclass(slots=True)
+class Wakes:
+    """Whom to wake after the COMMIT: queues with new work, and those who watch tasks that changed."""
+
+    queues: set[str] = field(default_factory=set)
+    tasks: list[TaskSignal] = field(default_factory=list)
+
+    def ring(self, queue: str) -> None:
+        """Note that a queue may have new work."""
+        self.queues.add(queue)
+
+    def changed(self, task_id: str, partner_id: str, version: int) -> None:
+        """Note that a task has a new version."""
+        self.tasks.append(TaskSignal(task_id=task_id, partner_id=partner_id, version=version))
+
+
+@dataclass(slots=True)
+class Tx:
+    """One transaction: the way to the database, its time, the store's policy, and what is to follow."""
+
+    conn: Connection
+    """For what is no operation of the store: migrations, looking at a server, tests."""
+    now_ms: int
+    policy: Policy
+    depths: Depths = field(default_factory=Depths)
+    wakes: Wakes = field(default_factory=Wakes)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.conn.dialect.name
+
+    @property
+    def shard(self) -> str:
+        """Which row of the counters this process writes (`counters`)."""
+        return "" if self.dialect == "sqlite" else self.policy.session_id
+
+    @overload
+    def run(self, statement: Query[RowT], /, **given: Any) -> list[RowT]: ...
+    @overload
+    def run(self, statement: Change, /, **given: Any) -> int: ...
+    def run(self, statement: Query[RowT] | Change, /, **given: Any) -> list[RowT] | int:
+        """Send a statement with its parameters; return its rows, or how many rows it changed.
+
+        A parameter that takes many (`rowset.rows`, `rowset.named`) is given any iterable of them.
+        """
+        compiled = statement.compiled(self.conn.dialect, given)
+        if isinstance(statement, Change):
+            return door.change(self.conn, compiled, given)
+        return list(map(statement.make, door.rows(self.conn, compiled, given)))
+
+    def first(self, statement: Query[RowT], /, **given: Any) -> RowT | None:
+        """Return the first row of a query, None where there is none."""
+        found = self.run(statement, **given)
+        return found[0] if found else None
+
+    def stream(self, statement: Query[RowT], /, **given: Any) -> Generator[RowT, None, None]:
+        """Yield the rows of a query, read a few at a time: for `paging.take_page`, which closes it."""
+        compiled = statement.compiled(self.conn.dialect, given)
+        yield from map(statement.make, door.stream(self.conn, compiled, given))
+
+    def execute(self, statement: Executable, parameters: Any = None, **options: Any) -> CursorResult[Any]:
+        """Run what is no constant yet."""
+        return self.conn.execute(statement, parameters, **options)
