@@ -742,6 +742,97 @@ SELECT feeds.partner_id, feeds.last_seq FROM feeds;
 SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id IN (SELECT anon_1.value FROM
     json_each(?) AS anon_1);
 
+-- file_usage
+
+INSERT INTO file_usage (partner_id, stored_files, stored_bytes) VALUES (?, ?, ?) ON CONFLICT (partner_id) DO
+    UPDATE SET stored_files = (file_usage.stored_files + ?), stored_bytes = (file_usage.stored_bytes + ?)
+    RETURNING stored_bytes;
+
+SELECT file_usage.partner_id, file_usage.stored_files, file_usage.stored_bytes FROM file_usage WHERE
+    file_usage.partner_id = ?;
+
+-- file_uses
+
+DELETE FROM file_uses WHERE file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+DELETE FROM file_uses WHERE file_uses.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+INSERT INTO file_uses (file_id, task_id) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+SELECT DISTINCT file_uses.file_id FROM file_uses JOIN tasks ON tasks.id = file_uses.task_id WHERE
+    file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND (tasks.state NOT IN (…));
+
+SELECT file_uses.file_id FROM file_uses WHERE file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1);
+
+SELECT file_uses.file_id FROM file_uses WHERE file_uses.task_id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1);
+
+-- files
+
+DELETE FROM files WHERE files.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind, "key", task_id, created_ms,
+    expires_ms, upload_until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+SELECT files."key" FROM files WHERE files.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.expires_ms <= ? LIMIT ? OFFSET ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.id = ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.id = ? AND files.partner_id = ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND files.partner_id = ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.partner_id = ? AND (files.task_id = ? OR files.id IN (SELECT file_uses.file_id FROM
+    file_uses WHERE file_uses.task_id = ?)) ORDER BY files.id DESC LIMIT ? OFFSET ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.partner_id = ? AND files.id < ? ORDER BY files.id DESC LIMIT ? OFFSET ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.partner_id = ? AND files.kind = ? AND (files.task_id = ? OR files.id IN (SELECT
+    file_uses.file_id FROM file_uses WHERE file_uses.task_id = ?)) ORDER BY files.id DESC LIMIT ? OFFSET ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.partner_id = ? AND files.kind = ? ORDER BY files.id DESC LIMIT ? OFFSET ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.partner_id = ? ORDER BY files.id DESC LIMIT ? OFFSET ?;
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) OR files.id IN (SELECT
+    anon_2.value FROM json_each(?) AS anon_2);
+
+SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
+    files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
+    files WHERE files.upload_until_ms <= ? LIMIT ? OFFSET ?;
+
+UPDATE files SET content_type=?, sha256=?, state=?, "key"=?, upload_until_ms=? WHERE files.id = ? AND
+    files.state = ?;
+
+UPDATE files SET expires_ms=? WHERE files.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
 -- idempotency
 
 DELETE FROM idempotency WHERE (idempotency.partner_id, idempotency."key") IN (SELECT idempotency.partner_id,
@@ -1132,10 +1223,14 @@ INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin
     '$[8]') AS trace_flags, json_extract(rows_rows.value, '$[9]') AS trace_state FROM json_each(?) AS
     rows_rows) AS rows WHERE true;
 
+SELECT task_bodies.files FROM task_bodies WHERE task_bodies.task_id = ?;
+
 SELECT task_bodies.task_id, task_bodies.input, task_bodies.callback_url, task_bodies.endpoint_ids,
     task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state FROM
     task_bodies JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids
     ON task_bodies.task_id = ids.id;
+
+UPDATE task_bodies SET files=? WHERE task_bodies.task_id = ?;
 
 UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
     FROM (SELECT json_extract(bodies_rows.value, '$[0]') AS task_id, json_extract(bodies_rows.value, '$[1]')
@@ -1352,6 +1447,25 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?)
+    AS ids_rows) AS ids ON tasks.id = ids.id;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
     tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.id = ?;
@@ -1464,4 +1578,4 @@ INSERT INTO type_rates (type, next_ms) VALUES (?, ?) ON CONFLICT (type) DO UPDAT
 
 SELECT type_rates.next_ms FROM type_rates WHERE type_rates.type = ?;
 
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);;
