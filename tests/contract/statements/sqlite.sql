@@ -1123,6 +1123,18 @@ INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, err
     '$[6]') AS error_code, json_extract(runs_in_rows.value, '$[7]') AS error_message FROM json_each(?) AS
     runs_in_rows) AS runs_in WHERE true;
 
+INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message, host,
+    pid, log, raised) SELECT runs_in.task_id, runs_in.token, runs_in.attempt, runs_in.started_ms,
+    runs_in.finished_ms, runs_in.outcome, runs_in.error_code, runs_in.error_message, runs_in.host,
+    runs_in.pid, runs_in.log, runs_in.raised FROM (SELECT json_extract(runs_in_rows.value, '$[0]') AS task_id,
+    json_extract(runs_in_rows.value, '$[1]') AS token, json_extract(runs_in_rows.value, '$[2]') AS attempt,
+    json_extract(runs_in_rows.value, '$[3]') AS started_ms, json_extract(runs_in_rows.value, '$[4]') AS
+    finished_ms, json_extract(runs_in_rows.value, '$[5]') AS outcome, json_extract(runs_in_rows.value, '$[6]')
+    AS error_code, json_extract(runs_in_rows.value, '$[7]') AS error_message, json_extract(runs_in_rows.value,
+    '$[8]') AS host, json_extract(runs_in_rows.value, '$[9]') AS pid, json_extract(runs_in_rows.value,
+    '$[10]') AS log, json_extract(runs_in_rows.value, '$[11]') AS raised FROM json_each(?) AS runs_in_rows) AS
+    runs_in WHERE true;
+
 SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms, runs.outcome,
     runs.error_code, runs.error_message FROM runs WHERE runs.task_id = ? ORDER BY runs.token;
 
@@ -1229,6 +1241,13 @@ SELECT task_bodies.task_id, task_bodies.input, task_bodies.callback_url, task_bo
     task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state FROM
     task_bodies JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids
     ON task_bodies.task_id = ids.id;
+
+SELECT task_bodies.task_id, task_bodies.input, task_bodies.metadata, partners.name AS partner_name,
+    task_bodies.callback_url, task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id,
+    task_bodies.trace_flags, task_bodies.trace_state FROM task_bodies JOIN (SELECT
+    json_extract(ids_rows.value, '$[0]') AS id, json_extract(ids_rows.value, '$[1]') AS partner_id FROM
+    json_each(?) AS ids_rows) AS ids ON task_bodies.task_id = ids.id LEFT OUTER JOIN partners ON partners.id =
+    ids.partner_id;
 
 UPDATE task_bodies SET files=? WHERE task_bodies.task_id = ?;
 
@@ -1462,7 +1481,74 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
     task_bodies.task_id = tasks.id WHERE tasks.id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.id = ? AND tasks.partner_id = ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.id < ? ORDER BY tasks.id DESC LIMIT ?
+    OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.id >= ? ORDER BY tasks.id DESC LIMIT ?
+    OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.state = ? ORDER BY tasks.id DESC LIMIT
+    ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.type = ? ORDER BY tasks.id DESC LIMIT
+    ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
@@ -1508,6 +1594,14 @@ UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND 
 
 UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT NULL AND
     tasks.dead_ms < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?);
+
+UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
+    session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
+    progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
+    AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
+    '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
+    tasks.type = timeouts.type AND tasks.state IN (…) RETURNING id, partner_id, type, queue, priority,
+    version, attempts, attempts_before, max_attempts, token, suspect, trace_id, created_ms, due_ms;
 
 UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
     session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
@@ -1578,4 +1672,6 @@ INSERT INTO type_rates (type, next_ms) VALUES (?, ?) ON CONFLICT (type) DO UPDAT
 
 SELECT type_rates.next_ms FROM type_rates WHERE type_rates.type = ?;
 
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);;
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);
+
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);;;
