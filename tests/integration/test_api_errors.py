@@ -219,6 +219,62 @@ async def test_415_for_what_is_not_said_to_be_json(sqlite_face: Face, content_ty
     assert_problem(answer, 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/tasks/batch", "/v1/endpoints"])
+async def test_415_for_a_form_however_large_it_is(sqlite_face: Face, path: str) -> None:
+    partner = await sqlite_face.partner()
+    answer = await partner.client.post(path, files={"photo": ("photo.jpg", b"x" * 9_000_000, "image/jpeg")})
+    problem = assert_problem(answer, 415, "unsupported_media_type")
+    assert "application/json" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/queues/default/pause",
+        "/v1/partners",
+        "/v1/tasks",
+        "/v1/tasks/batch",
+        "/v1/replays",
+        "/v1/endpoints",
+        "/v1/partner/rotate-secret",
+        "/v1/tasks/task_1/cancel",
+    ],
+)
+async def test_422_for_null_where_an_object_is_meant(sqlite_face: Face, path: str) -> None:
+    answer = await sqlite_face.admin.post(path, content=b"null", headers={"Content-Type": "application/json"})
+    problem = assert_problem(answer, 422, "invalid")
+    assert problem["errors"] == [{"path": "$", "message": "must be a JSON object"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wrong"),
+    [
+        ("/v1/tasks", {"type": "test.echo", "callback_url": None}, "$.callback_url"),
+        ("/v1/tasks", {"type": "test.echo", "input": None}, "$.input"),
+        ("/v1/endpoints", {"url": "https://a.example", "retry": {"factor": None}}, "$.retry.factor"),
+        ("/v1/replays", {"filter": {"kind": None}}, "$.filter.kind"),
+    ],
+)
+async def test_422_for_null_in_what_makes_something(
+    sqlite_face: Face, path: str, body: dict[str, Any], wrong: str
+) -> None:
+    partner = await sqlite_face.partner()
+    problem = assert_problem(await partner.client.post(path, json=body), 422, "invalid")
+    assert problem["errors"] == [{"path": wrong, "message": "must not be null: leave it out"}]
+
+
+async def test_an_unknown_type_is_answered_with_all_that_are_known(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    problem = assert_problem(
+        await partner.client.post("/v1/tasks", json={"type": "test.ecko"}), 422, "invalid"
+    )
+    [error] = problem["errors"]
+    known = sorted(one.type for one in sqlite_face.parts.task_types)
+    assert error["path"] == "$.type"
+    assert error["message"].startswith("is not a task type here (did you mean test.echo")
+    assert error["message"].endswith(f"; known are {', '.join(known)}")
+
+
 async def test_415_for_a_compressed_body(sqlite_face: Face) -> None:
     partner = await sqlite_face.partner()
     answer = await partner.client.post(

@@ -11,6 +11,7 @@ from tests.contract.work import claim, finish, limit
 from tests.integration.api_face import Face
 from tests.strict import strictly
 from webhookd.api.app import ROUTES
+from webhookd.api.description.audience import for_partners
 from webhookd.api.description.openapi import openapi_document
 from webhookd.core.delivery import Delivered, Verdict
 
@@ -219,7 +220,14 @@ async def test_document_is_served_whole_to_anybody(face: Face) -> None:
     nobody = await face.client(None)
     answer = await nobody.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == openapi_document(ROUTES, base_url="")
+    assert answer.json() == openapi_document(ROUTES, base_url="http://webhookd.test")
+    asked = await nobody.get("/openapi.json", headers={"Host": "api.example:8443"})
+    assert asked.json()["servers"] == [{"url": "http://api.example:8443"}]
+    odd = await nobody.get("/openapi.json", headers={"Host": 'a"]}, <script>'})
+    assert odd.status_code == 400 or odd.json()["servers"] == [{"url": "/"}]
+    partners = (await nobody.get("/openapi.json?for=partner")).json()
+    assert partners == for_partners(answer.json())
+    assert (await nobody.get("/openapi.json?for=anybody")).status_code == 422
     public = await face.client(None, options=face.parts.options.__class__(base_url="https://hooks.example"))
     assert (await public.get("/openapi.json")).json()["servers"] == [{"url": "https://hooks.example"}]
 

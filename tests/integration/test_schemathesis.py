@@ -8,6 +8,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -47,14 +48,19 @@ async def test_running_service_keeps_to_its_description(live: Live) -> None:
     answers = await asyncio.to_thread(explore, live.url, [ADMIN_KEY, partner.key])
     described = (await (await live.client(partner.key)).get("/openapi.json")).json()
     ids = {one["operationId"] for item in described["paths"].values() for one in item.values()}
-    # schemathesis leaves out the path it read the description from.
-    assert {operation for operation, _ in answers} == ids - {"getOpenApi"}
+    assert {operation for operation, _ in answers} == ids
     assert {200, 201, 202, 403, 404, 422} <= {status for _, status in answers}
 
 
 def explore(url: str, keys: list[str]) -> set[tuple[str, int]]:
     """Check every operation with every key; return the statuses each operation answered with."""
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    described = httpx.get(f"{url}/openapi.json").json()
+    for item in described["paths"].values():
+        for operation in item.values():
+            # `default` is there for generators of clients. Here each status must be one that is told.
+            del operation["responses"]["default"]
+    schema = schemathesis.openapi.from_dict(described)
+    schema.config.update(base_url=url)
     answers: set[tuple[str, int]] = set()
     for result in schema.get_all_operations():
         assert isinstance(result, Ok)
@@ -69,7 +75,10 @@ def explore(url: str, keys: list[str]) -> set[tuple[str, int]]:
 def try_out(operation: Any, key: str, mode: GenerationMode) -> set[int]:
     """Send some requests to one operation and check the answers; return their statuses."""
     statuses: set[int] = set()
-    checks: Any = CHECKS.get_by_names(CHECK_NAMES)
+    # What is wrong with an item of a batch is told in that item's own result, in an answer of 202.
+    by_item = operation.definition.raw["operationId"] == "submitTasks"
+    names = [name for name in CHECK_NAMES if not (by_item and name == "negative_data_rejection")]
+    checks: Any = CHECKS.get_by_names(names)
 
     @settings(
         max_examples=EXAMPLES_A_KIND,

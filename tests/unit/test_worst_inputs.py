@@ -19,7 +19,7 @@ from webhookd.api.json_body import LARGE, MOST_CONTAINERS, MOST_NAMES, parse_jso
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import problem_document
 from webhookd.api.stream import Said
-from webhookd.api.task_wire import TaskBody, unknown_endpoint_errors
+from webhookd.api.task_wire import TaskCreate, unknown_endpoint_errors
 from webhookd.api.wire import parse_body
 from webhookd.core.errors import FieldError, Invalid, WebhookdError
 from webhookd.core.trace import parse as parse_trace
@@ -59,7 +59,7 @@ def _repeated_headers(size: int) -> Callable[[], object]:
 
 def _unknown_endpoints(size: int) -> Callable[[], object]:
     ids = [f"ep_{n}" for n in range(size // 8)]
-    body = TaskBody.model_construct(type="test.echo", endpoints=ids)
+    body = TaskCreate.model_construct(type="test.echo", endpoints=ids)
     unknown = frozenset(ids)
     return lambda: unknown_endpoint_errors(body, unknown)
 
@@ -67,7 +67,7 @@ def _unknown_endpoints(size: int) -> Callable[[], object]:
 def _body(make: Callable[[int], dict[str, object]]) -> object:
     def prepare(size: int) -> Callable[[], object]:
         value = make(size)
-        return lambda: parse_body(TaskBody, value)
+        return lambda: parse_body(TaskCreate, value)
 
     return prepare
 

@@ -17,13 +17,15 @@ ANY_KEY: Final = "any key"
 ADMIN: Final = "admin"
 OPEN: Final = "open"
 
-TASK_HEADERS: Final = ("ETag", "Retry-After", "Cache-Control")
+TASK_HEADERS: Final = ("ETag", "Cache-Control")
 """What an answer that is a task has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
     """One answer: its document (None: no JSON body), what it means, and headers of its own.
+
+    `headers` always come, `perhaps` do not.
 
     `document` is a type that pydantic can describe: a TypedDict, or a union of some under a name. `media` is
     the content type, None where there is no body.
@@ -32,6 +34,7 @@ class Returned:
     document: Any
     meaning: str
     headers: tuple[str, ...] = ()
+    perhaps: tuple[str, ...] = ()
     media: str | None = JSON
 
 

@@ -26,22 +26,22 @@ async def read_json(
     parsing: Turns,
     owner: str,
 ) -> Any:
-    """Return the parsed body; None for an empty one where that is allowed.
+    """Return the parsed body; `{}` for an empty one where that is allowed.
 
     Raises TooLarge, UnsupportedMediaType, MalformedJson, RequestTimeout; ClientDisconnect where nobody
     is left to answer. A large body is parsed off the event loop, at `owner`'s turn (RateLimited where too
     many wait for theirs).
     """
-    body = await _read(receive, headers, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
+    try:
+        body = await _read(receive, headers, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
+    except TooLarge:
+        _refuse_other_media(headers)  # what is taken at no size is told so
+        raise
     if not body:
         if may_be_empty:
-            return None
+            return {}
         raise MalformedJson("The body is empty; it must be a JSON object.")
-    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        raise UnsupportedCoding("The body must not be compressed (no Content-Encoding).")
-    content_type = headers.get(b"content-type", b"")
-    if content_type != b"application/json" and not _is_json(content_type):
-        raise UnsupportedMediaType("The body must be sent as Content-Type: application/json, in UTF-8.")
+    _refuse_other_media(headers)
     if len(body) <= LARGE:
         return parse_json(body)
     await parsing.take(owner)
@@ -49,6 +49,14 @@ async def read_json(
         return await asyncio.to_thread(parse_json, body)
     finally:
         parsing.give_back(owner)
+
+
+def _refuse_other_media(headers: Mapping[bytes, bytes]) -> None:
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise UnsupportedCoding("The body must not be compressed (no Content-Encoding).")
+    content_type = headers.get(b"content-type", b"")
+    if content_type != b"application/json" and not _is_json(content_type):
+        raise UnsupportedMediaType("The body must be sent as Content-Type: application/json, in UTF-8.")
 
 
 def _is_json(content_type: bytes) -> bool:

@@ -41,6 +41,7 @@ class Call(Generic[B, Q]):
     parts: ApiParts
     caller: Caller
     method: str
+    scheme: str
     path: str
     route: str
     path_params: Mapping[str, str]

@@ -16,6 +16,7 @@ from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes,
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.receipts import DeliveryReceiptDocument, TaskReceiptDocument, answer_to
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
+from webhookd.core.fields import DeadLetterKind, DeadReason, DescribedAs
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import (
     DeadLetterDocument,
@@ -39,12 +40,18 @@ BackAtWork = TypeAliasType(
 class DeadLetterListing(AdminListing):
     """`GET /v1/dead-letters`."""
 
-    kind: Literal["delivery", "task"] | None = None
+    kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
+    """Of this kind only."""
     endpoint: str | None = None
+    """For this endpoint only, by its id."""
     type: str | None = None
-    reason: str | None = None
+    """Of this task type only."""
+    reason: Annotated[str | None, DescribedAs(DeadReason)] = None
+    """For this reason only."""
     since: Time | None = None
+    """What died at this time or later."""
     until: Time | None = None
+    """What died before this time."""
 
     @property
     def wanted(self) -> DeadLetterFilter:

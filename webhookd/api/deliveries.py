@@ -21,10 +21,15 @@ class DeliveryListing(AdminListing):
     """`GET /v1/deliveries`."""
 
     state: DeliveryState | None = None
+    """In this state only."""
     endpoint: str | None = None
+    """To this endpoint only, by its id."""
     task: str | None = None
+    """About this task only, by its id."""
     since: Time | None = None
+    """What was made at this time or later."""
     until: Time | None = None
+    """What was made before this time."""
 
     @property
     def wanted(self) -> DeliveryFilter:

@@ -7,11 +7,12 @@ of `core.egress` by the handlers; sealing headers is theirs too.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator
 
-from webhookd.api.wire import Body
+from webhookd.api.wire import Body, Change, Create
+from webhookd.core.fields import DescribedAs, EventPattern, Ordering, SignatureScheme
 from webhookd.core.model import SUBSCRIBABLE_EVENTS
 from webhookd.core.records import Endpoint
 
@@ -48,27 +49,46 @@ _OURS: Final = frozenset(
 _OUR_PREFIXES: Final = ("webhook-", "proxy-")
 
 
-class RetrySettings(Body):
+class EndpointRetryChange(Change):
     """An endpoint's own retry schedule; null is the service's default."""
 
     max_attempts: int | None = Field(None, ge=1, le=100)
+    """How many attempts there are before a delivery is dead."""
     base_seconds: float | None = Field(None, ge=1, le=86_400, allow_inf_nan=False)
+    """The pause after the first failure."""
     factor: float | None = Field(None, ge=1, le=100, allow_inf_nan=False)
+    """By how much each pause is longer than the one before."""
     cap_seconds: float | None = Field(None, ge=1, le=7 * 86_400, allow_inf_nan=False)
+    """The longest pause."""
+
+
+class EndpointRetryCreate(EndpointRetryChange, Create):
+    """An endpoint's own retry schedule; what is left out is the service's default."""
 
 
 class EndpointSettings(Body):
     """Everything about an endpoint that its owner may choose."""
 
     description: str | None = Field(None, max_length=1_000)
-    events: list[str] | None = Field(None, min_length=1, max_length=50)
+    """What it is for, in its owner's words; empty by default."""
+    events: list[Annotated[str, DescribedAs(EventPattern)]] | None = Field(None, min_length=1, max_length=50)
+    """What it is told of; `task.*` by default, the four final events."""
     task_types: list[str] | None = Field(None, max_length=100)
+    """The task types it is told of, or prefixes such as `report.*`; all by default."""
     headers: dict[str, str] | None = None
+    """Headers of its own, up to 20 and 4 KiB together; a value of `***` keeps the one that is there."""
     rate_limit: float | None = Field(None, gt=0, le=10_000, allow_inf_nan=False)
+    """At most so many attempts a second; no limit by default."""
     max_concurrency: int | None = Field(None, ge=1, le=1_000)
-    ordering: Literal["none", "fifo"] | None = None
-    retry: RetrySettings | None = None
-    signature: list[Literal["v1", "v1a"]] | None = Field(None, min_length=1, max_length=2)
+    """At most so many attempts at a time; by default as many as it bears."""
+    ordering: Annotated[Literal["none", "fifo"], DescribedAs(Ordering)] | None = None
+    """Whether deliveries keep their order; `none` by default."""
+    retry: EndpointRetryChange | None = None
+    """Its own retry schedule; the service's by default."""
+    signature: list[Annotated[Literal["v1", "v1a"], DescribedAs(SignatureScheme)]] | None = Field(
+        None, min_length=1, max_length=2
+    )
+    """How its webhooks are signed: `v1`, which is the default, or `v1` and `v1a`."""
 
     @field_validator("events")
     @classmethod
@@ -100,23 +120,29 @@ class EndpointSettings(Body):
         return headers
 
 
-class NewEndpoint(EndpointSettings):
-    """`POST /v1/endpoints`."""
+class EndpointCreate(EndpointSettings, Create):
+    """A callback URL to be registered."""
 
     url: str = Field(min_length=1)
+    """Where its webhooks go: `https`, up to 2,048 characters."""
+    retry: EndpointRetryCreate | None = None
+    """Its own retry schedule; the service's by default."""
     partner: str | None = None
+    """For admins: whose it is, by the partner's id."""
 
 
-class EndpointChange(EndpointSettings):
-    """`PATCH /v1/endpoints/{id}`: what is left out stays; null resets to the default."""
+class EndpointChange(EndpointSettings, Change):
+    """Settings to be changed: what is left out stays; null is the default again."""
 
     url: str = Field("", min_length=1)
+    """Where its webhooks go from now on."""
 
 
-class EndpointRotation(Body):
-    """`POST …/rotate-secret`: how long the old secrets go on signing beside the new ones."""
+class EndpointSecretCreate(Create):
+    """A new secret in the place of the present one."""
 
     overlap_seconds: float = Field(86_400.0, ge=0, le=LONGEST_OVERLAP_SECONDS, allow_inf_nan=False)
+    """How long the old secrets go on signing beside the new one; a day if left out, 0 after a leak."""
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
@@ -145,7 +171,7 @@ def with_settings(endpoint: Endpoint, given: EndpointSettings) -> Endpoint:
             changes[name] = default if value is None else _frozen(value)
     if "retry" in given.model_fields_set:
         retry = given.retry
-        names = RetrySettings.model_fields if retry is None else retry.model_fields_set
+        names = EndpointRetryChange.model_fields if retry is None else retry.model_fields_set
         changes |= {f"retry_{name}": None if retry is None else getattr(retry, name) for name in names}
     return replace(endpoint, **changes)
 

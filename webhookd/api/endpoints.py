@@ -32,9 +32,9 @@ from webhookd.api.endpoint_secrets import (
 from webhookd.api.endpoint_wire import (
     MASK,
     EndpointChange,
-    EndpointRotation,
+    EndpointCreate,
+    EndpointSecretCreate,
     EndpointSettings,
-    NewEndpoint,
     new_endpoint,
     with_settings,
 )
@@ -51,7 +51,7 @@ from webhookd.core.times import to_rfc3339
 Move = Callable[[EndpointStates, Tx, str, str | None, int], Settled | None]
 
 
-async def create(call: Call[NewEndpoint, NoQuery]) -> Answer:
+async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
     """`POST /v1/endpoints`: the endpoint and its secret, shown this once."""
     partner = await call.acting_partner(call.body.partner)
     endpoint_id = entropy.new_id(ids.ENDPOINT, call.now_ms)
@@ -120,7 +120,7 @@ async def disable(call: Call[NoBody, NoQuery]) -> Answer:
     return await _move(call, "disable", EndpointStates.disable)
 
 
-async def rotate_secret(call: Call[EndpointRotation, NoQuery]) -> Answer:
+async def rotate_secret(call: Call[EndpointSecretCreate, NoQuery]) -> Answer:
     """`POST /v1/endpoints/{id}/rotate-secret`: the new secret, shown this once."""
     endpoint_id = call.path_params["id"]
     overlap_ms = round(call.body.overlap_seconds * 1000)
@@ -238,7 +238,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Register a callback URL",
         access=_WRITE,
         query=NoQuery,
-        body=NewEndpoint,
+        body=EndpointCreate,
         answers=makes(EndpointWithSecretDocument),
         conflicts=True,
     ),
@@ -300,7 +300,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Make a new secret; both sign until the overlap ends",
         access=_WRITE,
         query=NoQuery,
-        body=EndpointRotation,
+        body=EndpointSecretCreate,
         may_be_empty=True,
         answers={200: Returned(EndpointRotatedDocument, "The new secret, shown this once.")},
         conflicts=True,

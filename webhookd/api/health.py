@@ -224,7 +224,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         answers={
             **shows(ReadinessDocument),
             503: Returned(
-                NotReadyDocument, "Database or disk fails; why, is said.", ("Retry-After",), PROBLEM
+                NotReadyDocument, "Database or disk fails; why, is said.", ("Retry-After",), media=PROBLEM
             ),
         },
     ),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
@@ -13,9 +13,9 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
 from webhookd.api.call import Call, found
-from webhookd.api.wire import Body, Listing, NoQuery, Time, unknown_or_wrong
+from webhookd.api.wire import Create, Listing, NoQuery, Time, unknown_or_wrong
 from webhookd.core.api_keys import PARTNER_PREFIX
-from webhookd.core.fields import ScopeName, Timestamp
+from webhookd.core.fields import DescribedAs, Scope, ScopeName, Timestamp
 from webhookd.core.model import SCOPES
 from webhookd.core.records import ApiKey
 from webhookd.core.times import opt_rfc3339, to_rfc3339
@@ -27,15 +27,17 @@ def _known_scope(scope: str) -> str:
     return scope
 
 
-Scope = Annotated[str, AfterValidator(_known_scope), WithJsonSchema({"type": "string", "enum": list(SCOPES)})]
-
-
-class NewKey(Body):
-    """`POST /v1/partners/{id}/keys`; every scope unless some are named."""
+class KeyCreate(Create):
+    """A key to be made."""
 
     name: str = Field("", max_length=100)
-    scopes: list[Scope] = Field(list(SCOPES), min_length=1)
+    """What it is called; nothing if left out."""
+    scopes: list[Annotated[str, AfterValidator(_known_scope), DescribedAs(Scope)]] = Field(
+        list(SCOPES), min_length=1
+    )
+    """What it may do; everything if left out."""
     expires_at: Time | None = None
+    """When it expires; never if left out."""
 
 
 class KeyDocument(TypedDict):
@@ -64,7 +66,7 @@ class KeyWithTextDocument(KeyDocument):
     """What is sent as `Authorization: Bearer`, shown this once."""
 
 
-async def create_key(call: Call[NewKey, NoQuery]) -> Answer:
+async def create_key(call: Call[KeyCreate, NoQuery]) -> Answer:
     """`POST /v1/partners/{id}/keys`: the key, shown this once."""
     body, partner_id = call.body, call.path_params["id"]
     if body.expires_at is not None and body.expires_at <= call.now_ms:
@@ -135,7 +137,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Make an API key",
         access=ADMIN,
         query=NoQuery,
-        body=NewKey,
+        body=KeyCreate,
         may_be_empty=True,
         answers={201: Returned(KeyWithTextDocument, "The key, shown this once.")},
     ),

@@ -29,9 +29,13 @@ class FeedQuery(Query):
     """`GET /v1/messages`. `wait` is in seconds; more than the longest wait are as many."""
 
     after: str | None = Field(None, min_length=1, max_length=200)
+    """The `next_cursor` of the page before; without it from the beginning."""
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    """How many a page may have; a page also ends at 4 MiB."""
     wait: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Hold the call until something comes, up to so many seconds; longest is the operator's wait, or 45."""
     partner: str | None = None
+    """For admins: whose messages, by the partner's id."""
 
 
 class FeedMessageDocument(TypedDict):

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 from typing_extensions import TypedDict
 
-from webhookd.api.endpoint_wire import EndpointRotation
-from webhookd.api.wire import Body, Query
+from webhookd.api.endpoint_wire import EndpointSecretCreate
+from webhookd.api.wire import Change, Create, Query
 from webhookd.core.fields import Count, PartnerId, Timestamp
 from webhookd.core.records import LimitsInForce, Partner
 from webhookd.core.times import to_rfc3339
@@ -14,20 +14,30 @@ from webhookd.core.times import to_rfc3339
 DEFAULT_WEIGHT: Final = 1
 
 
-class LimitsBody(Body):
-    """A partner's own limits; null, or left out at the making, is the service's default."""
+class PartnerLimitsChange(Change):
+    """A partner's own limits to be changed; null is the service's default."""
 
     rate_per_second: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
+    """How many tasks a second it may submit."""
     burst: int | None = Field(None, ge=1, le=10_000_000)
+    """How many tasks it may submit at once."""
     max_queued: int | None = Field(None, ge=0, le=1_000_000_000)
+    """How many of its tasks may wait."""
 
 
-class NewPartner(Body):
-    """`POST /v1/partners`."""
+class PartnerLimitsCreate(PartnerLimitsChange, Create):
+    """A partner's own limits; what is left out is the service's default."""
+
+
+class PartnerCreate(Create):
+    """A partner to be made."""
 
     name: str = Field(min_length=1, max_length=100)
-    limits: LimitsBody = LimitsBody()
+    """What it is called; no two have the same name."""
+    limits: PartnerLimitsCreate = PartnerLimitsCreate()
+    """Its own limits; the service's if left out."""
     weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
+    """Its share where partners compete; 1 if left out."""
 
     @field_validator("name")
     @classmethod
@@ -35,13 +45,17 @@ class NewPartner(Body):
         return _checked_name(name)
 
 
-class PartnerChange(Body):
-    """`PATCH /v1/partners/{id}`: what is left out stays as it is."""
+class PartnerChange(Change):
+    """What of a partner is to be changed; what is left out stays."""
 
     name: str = Field("", min_length=1, max_length=100)
-    limits: LimitsBody = LimitsBody()
+    """What it is called from now on."""
+    limits: PartnerLimitsChange = PartnerLimitsChange()
+    """Its own limits; those left out stay."""
     weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
+    """Its share where partners compete."""
     suspended: bool = False
+    """Whether its keys are refused for the time being; what it has submitted goes on."""
 
     @field_validator("name")
     @classmethod
@@ -49,16 +63,18 @@ class PartnerChange(Body):
         return _checked_name(name)
 
 
-class Rotation(EndpointRotation):
-    """`POST /v1/partner/rotate-secret`: as an endpoint's; an admin names the partner."""
+class PartnerSecretCreate(EndpointSecretCreate):
+    """A new secret of the partner's own in the place of the present one."""
 
     partner: str | None = None
+    """For admins: whose secret, by the partner's id."""
 
 
 class OnePartner(Query):
     """`partner=` says which, with an admin's key."""
 
     partner: str | None = None
+    """For admins: which partner, by its id."""
 
 
 def _checked_name(name: str) -> str:

@@ -11,13 +11,13 @@ from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, ANY_KEY, AnyRoute, ApiRoute, Returned, lists, makes, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.partner_wire import (
-    NewPartner,
     OnePartner,
     PartnerChange,
+    PartnerCreate,
     PartnerDocument,
     PartnerRotatedDocument,
+    PartnerSecretCreate,
     PartnerWithSecretsDocument,
-    Rotation,
     partner_document,
 )
 from webhookd.api.wire import Listing, NoQuery
@@ -31,7 +31,7 @@ from webhookd.core.times import to_rfc3339
 SECRET_SCHEME: Final = "v1"
 
 
-async def create_partner(call: Call[NewPartner, NoQuery]) -> Answer:
+async def create_partner(call: Call[PartnerCreate, NoQuery]) -> Answer:
     """`POST /v1/partners`: the partner with its first key and its secret, both shown this once."""
     body, vault = call.body, call.parts.vault
     partner = Partner(
@@ -110,7 +110,7 @@ async def show_own_partner(call: Call[None, OnePartner]) -> Answer:
     return json_answer(200, _document(call, partner))
 
 
-async def rotate_secret(call: Call[Rotation, NoQuery]) -> Answer:
+async def rotate_secret(call: Call[PartnerSecretCreate, NoQuery]) -> Answer:
     """`POST /v1/partner/rotate-secret`: the new secret, shown this once."""
     partner = await call.acting_partner(call.body.partner)
     secret = entropy.new_signing_secret(SECRET_SCHEME)
@@ -151,7 +151,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Make a partner",
         access=ADMIN,
         query=NoQuery,
-        body=NewPartner,
+        body=PartnerCreate,
         answers=makes(PartnerWithSecretsDocument),
         conflicts=True,
     ),
@@ -212,7 +212,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Make a new signing secret; both sign until the overlap ends",
         access="endpoints:write",
         query=NoQuery,
-        body=Rotation,
+        body=PartnerSecretCreate,
         may_be_empty=True,
         answers={200: Returned(PartnerRotatedDocument, "The new secret, shown this once.")},
         conflicts=True,

@@ -1,7 +1,7 @@
 """Replays of many dead letters: asking for one, watching it, stopping it. The work is the replay flow's."""
 
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,9 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import Call, found
-from webhookd.api.wire import AdminListing, Body, NoBody, NoQuery, Time, unknown_or_wrong
+from webhookd.api.wire import AdminListing, Create, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core import ids
+from webhookd.core.fields import DeadLetterKind, DeadReason, DescribedAs
 from webhookd.core.render import ReplayDocument, replay_document
 from webhookd.core.replay import (
     DEFAULT_RATE_PER_SECOND,
@@ -24,16 +25,23 @@ from webhookd.core.replay import (
 )
 
 
-class ReplayFilter(Body):
-    """Which dead letters; what is left out is any. `partner` is for admins."""
+class ReplayFilter(Create):
+    """Which dead letters; what is left out is any."""
 
-    kind: Literal["delivery", "task"] | None = None
+    kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
+    """Of this kind only."""
     endpoint: str | None = Field(None, max_length=128)
+    """For this endpoint only, by its id."""
     type: str | None = Field(None, max_length=200)
-    reason: str | None = Field(None, max_length=100)
+    """Of this task type only."""
+    reason: Annotated[str | None, DescribedAs(DeadReason)] = Field(None, max_length=100)
+    """For this reason only."""
     since: Time | None = None
+    """What died at this time or later."""
     until: Time | None = None
+    """What died before this time."""
     partner: str | None = Field(None, max_length=128)
+    """For admins: of this partner only, by its id."""
 
     @property
     def wanted(self) -> DeadLetterFilter:
@@ -48,17 +56,20 @@ class ReplayFilter(Body):
         )
 
 
-class NewReplay(Body):
-    """`POST /v1/replays`."""
+class ReplayCreate(Create):
+    """A replay of many dead letters."""
 
     filter: ReplayFilter = ReplayFilter()
+    """Which dead letters it takes; all if left out."""
     dry_run: bool = False
+    """Whether it only counts; it does the work if left out."""
     rate_per_second: float = Field(
         DEFAULT_RATE_PER_SECOND, gt=0, le=HIGHEST_RATE_PER_SECOND, allow_inf_nan=False
     )
+    """At most so many a second; 50 if left out."""
 
 
-async def create(call: Call[NewReplay, NoQuery]) -> Answer:
+async def create(call: Call[ReplayCreate, NoQuery]) -> Answer:
     """`POST /v1/replays`: counted at once, worked off by the workers."""
     body = call.body
     partner_id = call.caller.partner_id
@@ -128,7 +139,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Replay many dead letters at a pace",
         access="deliveries:replay",
         query=NoQuery,
-        body=NewReplay,
+        body=ReplayCreate,
         answers={202: Returned(ReplayDocument, "Counted; the workers work it off.", ("Location",))},
     ),
     ApiRoute(

@@ -116,13 +116,13 @@ class Resource:
                 parsing=parts.parsing,
                 owner=caller.partner_id or ADMIN_OWNER,
             )
-            value = {} if value is None and row.may_be_empty else value
             body = parse_body(row.body, value)
         return await row.handler(
             Call(
                 parts=parts,
                 caller=caller,
                 method=row.method,
+                scheme=scope.get("scheme", "http"),
                 path=scope["path"],
                 route=self._path,
                 path_params=path_params,

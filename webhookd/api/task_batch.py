@@ -7,7 +7,7 @@ the whole.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from time import monotonic
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 from pydantic import Field
@@ -20,9 +20,10 @@ from webhookd.api.call import Call
 from webhookd.api.idempotency_key import fingerprint, mark_replayed
 from webhookd.api.problems import MOST_FIELD_ERRORS, ProblemDocument, problem_document
 from webhookd.api.receipts import WrittenTask, shown_to
-from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
-from webhookd.api.wire import Body, NoQuery, parse_body
+from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
+from webhookd.api.wire import Create, NoQuery, parse_body
 from webhookd.core.errors import ClientError, FieldError, Invalid
+from webhookd.core.fields import DescribedAs
 from webhookd.core.records import NewTask, Partner, Task
 from webhookd.core.render import task_document
 from webhookd.core.submission import Submission
@@ -37,11 +38,13 @@ T = TypeVar("T")
 Result = NewTask | ClientError
 
 
-class BatchBody(Body):
-    """`partner` is the admin's; an item may repeat it, not change it."""
+class TaskBatchCreate(Create):
+    """Tasks to be done. Each item is looked at by itself, so what is wrong with one is its own result."""
 
-    tasks: list[Any] = Field(min_length=1, max_length=MAX_TASKS)
+    tasks: list[Annotated[Any, DescribedAs(TaskCreate)]] = Field(min_length=1, max_length=MAX_TASKS)
+    """The tasks, up to 1,000."""
     partner: str | None = None
+    """For admins: on whose behalf, by its id; an item may repeat it, not change it."""
 
 
 class AcceptedTaskDocument(TypedDict):
@@ -69,7 +72,7 @@ class BatchResultsDocument(TypedDict):
     """One for each task, in their order."""
 
 
-async def submit_batch(call: Call[BatchBody, NoQuery]) -> Answer:
+async def submit_batch(call: Call[TaskBatchCreate, NoQuery]) -> Answer:
     """`POST /v1/tasks/batch`."""
     partner = await call.acting_partner(_named_partner(call))
     bodies = [_item(item, index) async for index, item in letting_others(call.body.tasks)]
@@ -102,7 +105,7 @@ async def submit_batch(call: Call[BatchBody, NoQuery]) -> Answer:
     return mark_replayed(_answer(call, kept, shown))
 
 
-def _named_partner(call: Call[BatchBody, NoQuery]) -> str | None:
+def _named_partner(call: Call[TaskBatchCreate, NoQuery]) -> str | None:
     """An admin may name the partner in the batch or in its items, which then all name the same."""
     if call.body.partner is not None or not call.caller.is_admin:
         return call.body.partner
@@ -114,26 +117,26 @@ def _named_partner(call: Call[BatchBody, NoQuery]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def _item(item: Any, index: int) -> TaskBody | Invalid:
+def _item(item: Any, index: int) -> TaskCreate | Invalid:
     try:
-        return parse_body(TaskBody, item, at=("tasks", index))
+        return parse_body(TaskCreate, item, at=("tasks", index))
     except Invalid as error:
         return error
 
 
 async def _unknown_endpoints(
-    call: Call[BatchBody, NoQuery], partner: Partner, bodies: list[TaskBody | Invalid]
+    call: Call[TaskBatchCreate, NoQuery], partner: Partner, bodies: list[TaskCreate | Invalid]
 ) -> frozenset[str]:
-    wanted = {one for body in bodies if isinstance(body, TaskBody) for one in body.endpoints or ()}
+    wanted = {one for body in bodies if isinstance(body, TaskCreate) for one in body.endpoints or ()}
     if not wanted:
         return frozenset()
     return await call.parts.store.db.read(unknown_endpoints, partner.id, wanted)
 
 
 def _result(
-    call: Call[BatchBody, NoQuery],
+    call: Call[TaskBatchCreate, NoQuery],
     partner: Partner,
-    body: TaskBody | Invalid,
+    body: TaskCreate | Invalid,
     unknown: frozenset[str],
     index: int,
     *,
@@ -166,7 +169,7 @@ def _result(
         return error
 
 
-def _layout(call: Call[BatchBody, NoQuery], results: list[Result]) -> list[dict[str, Any] | None]:
+def _layout(call: Call[TaskBatchCreate, NoQuery], results: list[Result]) -> list[dict[str, Any] | None]:
     """Return the refusals in their places. Together they name MOST_ERRORS fields, and each one."""
     layout: list[dict[str, Any] | None] = []
     left = MOST_ERRORS
@@ -191,7 +194,7 @@ async def letting_others(items: Sequence[T]) -> AsyncIterator[tuple[int, T]]:
         yield index, item
 
 
-def _answer(call: Call[BatchBody, NoQuery], layout: list[Any], tasks: list[Task]) -> Answer:
+def _answer(call: Call[TaskBatchCreate, NoQuery], layout: list[Any], tasks: list[Task]) -> Answer:
     base_url = call.parts.options.base_url
     places = iter(tasks)
     return json_answer(
@@ -220,7 +223,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Submit up to 1,000 tasks in one commit",
         access="tasks:write",
         query=NoQuery,
-        body=BatchBody,
+        body=TaskBatchCreate,
         max_bytes=lambda options: options.max_batch_bytes,
         submits=True,
         headers=("traceparent",),

@@ -6,13 +6,14 @@ from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from webhookd.adapters import entropy
-from webhookd.api.wire import Body, Time, json_path
+from webhookd.api.wire import Create, Time, json_path
 from webhookd.core import ids
 from webhookd.core.egress import CallbackUrl, EgressPolicy, check_url
 from webhookd.core.errors import FieldError, Invalid, UrlNotAllowed
+from webhookd.core.fields import DescribedAs, EventPattern, MetadataValue, PriorityName
 from webhookd.core.model import SUBSCRIBABLE_EVENTS, Priority, TaskState
 from webhookd.core.records import NewTask, Task
 from webhookd.core.trace import TraceContext
@@ -33,32 +34,40 @@ def _subscribable(event: str) -> str:
     return event
 
 
-Event = Annotated[
-    str, AfterValidator(_subscribable), WithJsonSchema({"type": "string", "enum": list(SUBSCRIBABLE_EVENTS)})
-]
-PriorityName = Literal["low", "normal", "high"]
+Event = Annotated[str, AfterValidator(_subscribable), DescribedAs(EventPattern)]
+MetadataOfMost = Annotated[dict[str, MetadataValue], Field(max_length=MAX_METADATA_KEYS)]
 
 
-class TaskBody(Body):
-    """`POST /v1/tasks`; also each item of a batch."""
+class TaskCreate(Create):
+    """A task to be done."""
 
     type: str
-    input: Any = Field(default_factory=dict)
+    """One of the task types there are."""
+    input: Annotated[Any, DescribedAs(dict[str, Any])] = Field(default_factory=dict)
+    """What the function gets; `{}` if left out. It must satisfy the type's schema."""
     callback_url: str | None = None
+    """Where this task's webhooks go, without registration; signed with the partner's own secret."""
     endpoints: list[str] | None = Field(None, max_length=MAX_ENDPOINTS)
+    """The endpoints that get a copy, whatever they subscribe to; empty: no webhook to any of them."""
     events: list[Event] | None = Field(None, min_length=1, max_length=MAX_EVENTS)
-    metadata: dict[str, Any] | None = None
-    priority: PriorityName = "normal"
+    """Which events go to `callback_url` and `endpoints`; the four final ones if left out."""
+    metadata: Annotated[dict[str, Any] | None, DescribedAs(MetadataOfMost)] = None
+    """Up to 16 KiB of the caller's own; comes back in the Task and in webhooks."""
+    priority: Annotated[Literal["low", "normal", "high"], DescribedAs(PriorityName)] = "normal"
+    """The order among the partner's own tasks of a queue; `normal` if left out."""
     run_at: Time | None = None
+    """Not before this time, up to a year ahead; at once if left out."""
     expires_at: Time | None = None
+    """The task expires where it has not started by then; never if left out."""
     partner: str | None = None
+    """For admins: on whose behalf, by its id."""
 
 
 Steps = tuple[int | str, ...]
 
 
 def new_task(
-    body: TaskBody,
+    body: TaskCreate,
     *,
     partner_id: str,
     task_types: TaskSet,
@@ -161,7 +170,7 @@ def as_accepted(task: NewTask) -> Task:
     )
 
 
-def unknown_endpoint_errors(body: TaskBody, unknown: frozenset[str], at: Steps = ()) -> list[FieldError]:
+def unknown_endpoint_errors(body: TaskCreate, unknown: frozenset[str], at: Steps = ()) -> list[FieldError]:
     """Return an error for each of the body's endpoints that is among the unknown."""
     return [
         FieldError(path=json_path((*at, "endpoints", index)), message="there is no such endpoint")
@@ -171,18 +180,20 @@ def unknown_endpoint_errors(body: TaskBody, unknown: frozenset[str], at: Steps =
 
 
 def _unknown_type(name: str, task_types: TaskSet) -> str:
-    known = [definition.type for definition in task_types]
-    near = get_close_matches(name[:100], known, n=3) or known[:10]
-    return f"is not a task type here; known are {', '.join(near)}" if near else "is not a task type here"
+    known = sorted(definition.type for definition in task_types)
+    near = get_close_matches(name[:100], known, n=3)
+    asked = f" (did you mean {' or '.join(near)}?)" if near else ""
+    told = f"; known are {', '.join(known)}" if known else ""
+    return f"is not a task type here{asked}{told}"
 
 
-def _input_errors(body: TaskBody, definition: TaskDefinition, at: Steps) -> Iterator[FieldError]:
+def _input_errors(body: TaskCreate, definition: TaskDefinition, at: Steps) -> Iterator[FieldError]:
     root = json_path(at)
     for error in definition.validate_input(body.input):
         yield FieldError(path=root + error.path.removeprefix("$"), message=error.message)
 
 
-def _metadata_errors(body: TaskBody, metadata_json: str, at: Steps) -> Iterator[FieldError]:
+def _metadata_errors(body: TaskCreate, metadata_json: str, at: Steps) -> Iterator[FieldError]:
     if not body.metadata:
         return
     if len(body.metadata) > MAX_METADATA_KEYS:
@@ -197,7 +208,7 @@ def _metadata_errors(body: TaskBody, metadata_json: str, at: Steps) -> Iterator[
             )
 
 
-def _time_errors(body: TaskBody, now_ms: int, at: Steps) -> Iterator[FieldError]:
+def _time_errors(body: TaskCreate, now_ms: int, at: Steps) -> Iterator[FieldError]:
     if body.run_at is not None and body.run_at > now_ms + LATEST_RUN_MS:
         yield FieldError(path=json_path((*at, "run_at")), message="is more than a year ahead")
     if body.expires_at is None:
@@ -209,7 +220,7 @@ def _time_errors(body: TaskBody, now_ms: int, at: Steps) -> Iterator[FieldError]
         yield FieldError(path=path, message="must be later than run_at")
 
 
-def _callback(body: TaskBody, egress: EgressPolicy, at: Steps) -> CallbackUrl | None:
+def _callback(body: TaskCreate, egress: EgressPolicy, at: Steps) -> CallbackUrl | None:
     if body.callback_url is None:
         return None
     try:

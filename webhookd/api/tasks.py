@@ -11,13 +11,13 @@ from webhookd.adapters.store.tasks import Cancelled, cancel_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
-from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned, lists, shows
+from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned, lists
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
 from webhookd.api.receipts import WrittenTask, shown_to
-from webhookd.api.task_wire import TaskBody, as_accepted, new_task, unknown_endpoint_errors
+from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
@@ -32,12 +32,16 @@ class TaskListing(AdminListing):
     """`GET /v1/tasks`."""
 
     state: TaskState | None = None
+    """In this state only."""
     type: str | None = None
+    """Of this type only."""
     since: Time | None = None
+    """What was submitted at this time or later."""
     until: Time | None = None
+    """What was submitted before this time."""
 
 
-async def submit_task(call: Call[TaskBody, NoQuery]) -> Answer:
+async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
     """`POST /v1/tasks`."""
     parts, body = call.parts, call.body
     partner = await call.acting_partner(body.partner)
@@ -178,7 +182,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Submit a task",
         access="tasks:write",
         query=NoQuery,
-        body=TaskBody,
+        body=TaskCreate,
         max_bytes=lambda options: options.max_input_bytes,
         submits=True,
         headers=("Prefer", "traceparent"),
@@ -186,12 +190,13 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
             202: Returned(
                 WrittenTask,
                 "Accepted: the task and its callback are on disk.",
-                ("Location", "Preference-Applied", *TASK_HEADERS),
+                ("Location", *TASK_HEADERS),
+                ("Retry-After", "Preference-Applied"),
             ),
             200: Returned(
                 WrittenTask,
                 "With `Prefer: wait=N`: it ended in time.",
-                ("Preference-Applied", "ETag", "Cache-Control"),
+                ("Preference-Applied", *TASK_HEADERS),
             ),
         },
     ),
@@ -218,8 +223,10 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         query=TaskQuery,
         headers=("If-None-Match",),
         answers={
-            **shows(TaskDocument, *TASK_HEADERS),
-            304: Returned(None, "It is still what `If-None-Match` names.", ("ETag", "Cache-Control"), None),
+            200: Returned(TaskDocument, "As it is now.", TASK_HEADERS, ("Retry-After",)),
+            304: Returned(
+                None, "It is still what `If-None-Match` names.", TASK_HEADERS, ("Retry-After",), media=None
+            ),
         },
     ),
     ApiRoute(
@@ -239,8 +246,9 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
                 WrittenTask,
                 "Cancelled, or its function was told to stop.",
                 ("Location", *TASK_HEADERS),
+                ("Retry-After",),
             ),
-            200: Returned(WrittenTask, "It was done already.", ("ETag", "Cache-Control")),
+            200: Returned(WrittenTask, "It was done already.", TASK_HEADERS),
         },
     ),
 )

@@ -24,7 +24,9 @@ class TaskQuery(Query):
     """`GET /v1/tasks/{id}`. `wait` is in seconds; more than the longest wait are as many."""
 
     wait: int = Field(0, ge=0)
+    """Hold the call until there is news, up to so many seconds; the longest wait is the operator's, or 45."""
     version: int | None = Field(None, ge=0)
+    """Answer as soon as the task's version exceeds this one; without it, when the task is done."""
 
     def satisfied_by(self, task: Task) -> bool:
         """Whether there is news: a later version; where none was named, the end."""

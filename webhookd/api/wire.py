@@ -9,7 +9,15 @@ from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from webhookd.core.errors import FieldError, Invalid
@@ -35,6 +43,21 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class Create(Body):
+    """A body that makes something: what is left out has its default, and nothing may be null."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("must not be null: leave it out")
+        return value
+
+
+class Change(Body):
+    """A body that changes something: what is left out stays; null, where it may be, is the default again."""
+
+
 class Query(BaseModel):
     """A query string: numbers come as text, and a parameter nobody knows is an error."""
 
@@ -49,7 +72,9 @@ class Listing(Query):
     """The parameters of every listing."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    """How many a page may have; a page also ends at 4 MiB."""
     cursor: str | None = Field(None, pattern=_CURSOR)
+    """The `next_cursor` of the page before; without it the first page."""
 
     @property
     def page(self) -> Page:
@@ -61,6 +86,7 @@ class AdminListing(Listing):
     """A listing that an admin may narrow to one partner; to a partner the parameter is unknown."""
 
     partner: str | None = None
+    """For admins: only what is this partner's, by its id."""
 
 
 def parse_body(model: type[M], value: Any, *, at: Sequence[int | str] = ()) -> M:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Final, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, WithJsonSchema
-from pydantic_core import CoreSchema
+from pydantic_core.core_schema import CoreSchema, definition_reference_schema, definitions_schema
 from typing_extensions import TypeAliasType
 
 from webhookd.core.answer import ErrorCode
@@ -48,9 +48,13 @@ class DescribedAs:
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Return the schema of the shape, in the place of anything's."""
+        """Return the schema of the shape, a reference where it has a name."""
         del core_schema
-        return handler(TypeAdapter(self._shape).core_schema)
+        shape = TypeAdapter(self._shape).core_schema
+        name = shape.get("ref")
+        if not isinstance(name, str):
+            return handler(definitions_schema(shape, []))
+        return handler(definitions_schema(definition_reference_schema(name), [shape]))
 
 
 Timestamp = Annotated[
@@ -199,4 +203,5 @@ WorkerRole = TypeAliasType(
         known("What a process does: HTTP, operators' functions, deliveries.", ("api", "tasks", "deliver")),
     ],
 )
+Scope = TypeAliasType("Scope", Annotated[str, one_of("What a key may do.", SCOPES)])
 ScopeName = TypeAliasType("ScopeName", Annotated[str, known("What a key may do.", SCOPES)])

@@ -17,16 +17,16 @@ from webhookd.api.caller import Caller
 from webhookd.api.dead_letters import BackAtWork
 from webhookd.api.description import samples
 from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithSecretDocument
-from webhookd.api.endpoint_wire import EndpointChange, EndpointRotation, NewEndpoint
+from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
 from webhookd.api.example_ids import TRACE_ID
-from webhookd.api.keys import KeyDocument, KeyWithTextDocument, NewKey, key_document
+from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, key_document
 from webhookd.api.messages import FeedPageDocument, message_document
 from webhookd.api.problems import ProblemDocument, problem_document
 from webhookd.api.queues import QueueDocument, QueuePauseDocument, queue_document
-from webhookd.api.replays import NewReplay
+from webhookd.api.replays import ReplayCreate
 from webhookd.api.runs import RunDocument, run_document
 from webhookd.api.task_types import TaskTypeDocument, task_type_document
-from webhookd.api.task_wire import TaskBody
+from webhookd.api.task_wire import TaskCreate
 from webhookd.api.wire import NoBody
 from webhookd.api.workers import WorkerDocument, worker_document
 from webhookd.core.errors import FieldError, Invalid
@@ -50,21 +50,21 @@ from webhookd.samples import demo
 
 SENT: Final[Mapping[Any, Any]] = {
     NoBody: {},
-    TaskBody: {
+    TaskCreate: {
         "type": "report.statement",
         "input": {"account": "A-1"},
         "callback_url": samples.URL,
         "metadata": {"order": "42"},
     },
-    task_batch.BatchBody: {"tasks": [{"type": "demo.echo", "input": {"n": 1}}, {"type": "demo.echo"}]},
-    NewEndpoint: {"url": samples.URL, "events": ["task.succeeded", "task.failed"], "rate_limit": 50},
+    task_batch.TaskBatchCreate: {"tasks": [{"type": "demo.echo", "input": {"n": 1}}, {"type": "demo.echo"}]},
+    EndpointCreate: {"url": samples.URL, "events": ["task.succeeded", "task.failed"], "rate_limit": 50},
     EndpointChange: {"description": "production", "max_concurrency": 8},
-    EndpointRotation: {"overlap_seconds": 86_400},
-    partner_wire.NewPartner: {"name": "acme", "limits": {"max_queued": 20_000}},
+    EndpointSecretCreate: {"overlap_seconds": 86_400},
+    partner_wire.PartnerCreate: {"name": "acme", "limits": {"max_queued": 20_000}},
     partner_wire.PartnerChange: {"suspended": True},
-    partner_wire.Rotation: {"overlap_seconds": 86_400},
-    NewKey: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
-    NewReplay: {
+    partner_wire.PartnerSecretCreate: {"overlap_seconds": 86_400},
+    KeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
+    ReplayCreate: {
         "filter": {"reason": "exhausted", "since": "2026-11-24T00:00:00Z"},
         "dry_run": True,
         "rate_per_second": 50,

@@ -22,15 +22,19 @@ from webhookd.api.description.parts import (
     WEBHOOK_ANSWERS,
     WEBHOOK_HEADERS,
 )
-from webhookd.api.description.schemas import Schemas
+from webhookd.api.description.schemas import ADMINS, AUDIENCE, Schemas, used_schemas
 from webhookd.api.example_ids import TRACE_ID
 from webhookd.api.problems import PROBLEM, ProblemDocument
+from webhookd.api.wire import NoBody
 from webhookd.core.model import FINAL_EVENTS, OPERATIONAL_EVENTS, TEST_EVENT, TRANSIENT_EVENTS
 from webhookd.core.render import event as sent
 
 Json = dict[str, Any]
 
 KEY: Final = "key"
+ANY_PROBLEM: Final = "Problem"
+WEBHOOK_TAG: Final = "Webhooks"
+_PATH_TEXTS: Final = {"id": "Its id.", "name": "Its name."}
 PATH_VALUE: Final = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}
 
 WEBHOOKS: Final[Mapping[str, tuple[Any, str]]] = {
@@ -43,20 +47,16 @@ WEBHOOKS: Final[Mapping[str, tuple[Any, str]]] = {
 
 
 def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
-    """Return the description of these routes. `base_url` empty: the server it was read from."""
+    """Return the description of these routes; `base_url` is where they are served."""
     rows = tuple(rows)
-    schemas = Schemas(
-        _types(rows),
-        patches=[row.body for row in rows if row.body and row.method == "PATCH"],
-        examples=examples(),
-    )
+    schemas = Schemas(_types(rows), examples=examples())
     paths: dict[str, Json] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, schemas)
     document: Json = {
         "openapi": "3.1.0",
         "info": {"title": "webhookd", "version": webhookd.__version__, "description": DESCRIPTION},
-        "servers": [{"url": base_url or "/"}],
+        "servers": [{"url": base_url}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{KEY: []}],
         "paths": paths,
@@ -66,14 +66,15 @@ def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
         },
         "components": {
             "responses": {
-                problem.name: _problem_response(schemas, status) for status, problem in PROBLEMS.items()
+                ANY_PROBLEM: _any_problem(schemas),
+                **{problem.name: _problem_response(schemas, status) for status, problem in PROBLEMS.items()},
             },
             "parameters": HEADER_PARAMETERS,
-            "headers": RESPONSE_HEADERS,
+            "headers": {name: {"required": True, **told} for name, told in RESPONSE_HEADERS.items()},
             "securitySchemes": {KEY: SECURITY_SCHEME},
         },
     }
-    document["components"]["schemas"] = schemas.keep_used(document)
+    document["components"]["schemas"] = used_schemas(document, schemas.components)
     return document
 
 
@@ -81,7 +82,7 @@ def _types(rows: Iterable[AnyRoute]) -> Iterable[Any]:
     yield ProblemDocument
     for row in rows:
         yield row.query
-        if row.body is not None:
+        if _described_body(row) is not None:
             yield row.body
         for returned in row.answers.values():
             if returned.document is not None:
@@ -94,18 +95,23 @@ def _operation(row: AnyRoute, schemas: Schemas) -> Json:
     responses = {str(status): _response(row, returned, schemas) for status, returned in row.answers.items()}
     for status in _refusals(row):
         responses.setdefault(str(status), {"$ref": f"#/components/responses/{PROBLEMS[status].name}"})
+    responses = dict(sorted(responses.items())) | {
+        "default": {"$ref": f"#/components/responses/{ANY_PROBLEM}"}
+    }
     operation: Json = {
         "operationId": row.id,
         "tags": [row.tag],
         "summary": row.summary,
         "description": _who_may(row.access),
         "parameters": [*_parameters(row, schemas)],
-        "responses": dict(sorted(responses.items())),
+        "responses": responses,
     }
-    if row.body is not None:
+    if row.access == ADMIN:
+        operation[AUDIENCE] = ADMINS
+    if (body := _described_body(row)) is not None:
         operation["requestBody"] = {
             "required": not row.may_be_empty,
-            "content": {JSON: {"schema": schemas.refs[row.body]}},
+            "content": {JSON: {"schema": schemas.refs[body]}},
         }
     if row.access == OPEN:
         operation["security"] = []
@@ -115,10 +121,15 @@ def _operation(row: AnyRoute, schemas: Schemas) -> Json:
         model, text = WEBHOOKS[FINAL_EVENTS[0]]
         operation["callbacks"] = {
             "taskEnded": {
-                "{$request.body#/callback_url}": {"post": _webhook("callback", model, text, schemas)}
+                "{$request.body#/callback_url}": {"post": _webhook("task.callback", model, text, schemas)}
             }
         }
     return operation
+
+
+def _described_body(row: AnyRoute) -> Any:
+    """Return the model of the body, None where there is nothing to be said in it."""
+    return None if row.body is NoBody else row.body
 
 
 def _who_may(access: str) -> str:
@@ -137,12 +148,12 @@ def _parameters(row: AnyRoute, schemas: Schemas) -> Iterable[Json]:
     for name in ("id", "name"):
         if f"{{{name}}}" in row.path:
             where = {"name": name, "in": "path", "required": True}
-            yield {**where, "schema": PATH_VALUE, "example": row.path_example}
+            told = _PATH_TEXTS[name]
+            yield {**where, "description": told, "schema": PATH_VALUE, "example": row.path_example}
     for name, schema in schemas.parameters(row.query):
-        parameter = {"name": name, "in": "query", "schema": schema}
-        if name == "partner":
-            parameter["description"] = "For admins: the partner it is about."
-        yield parameter
+        about = {key: value for key, value in schema.items() if key in ("description", AUDIENCE)}
+        rest = {key: value for key, value in schema.items() if key not in about}
+        yield {"name": name, "in": "query", "required": False, **about, "schema": rest}
     names = (*row.headers, "Idempotency-Key") if row.method == "POST" else row.headers
     for header in names:
         yield {"$ref": f"#/components/parameters/{header}"}
@@ -162,14 +173,9 @@ def _refusals(row: AnyRoute) -> Iterable[int]:
 
 
 def _response(row: AnyRoute, returned: Returned, schemas: Schemas) -> Json:
-    names = [*returned.headers, *COMMON_HEADERS]
-    if row.access != OPEN:
-        names += ["RateLimit", "RateLimit-Policy"]
-    if row.method == "POST":
-        names.append("Idempotency-Replayed")
     response: Json = {
         "description": returned.meaning,
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "headers": _headers([*returned.headers, *COMMON_HEADERS], [*returned.perhaps, *_perhaps(row)]),
     }
     if returned.media is not None:
         if returned.document is not None:
@@ -178,6 +184,30 @@ def _response(row: AnyRoute, returned: Returned, schemas: Schemas) -> Json:
             schema = {"type": "object"} if returned.media == JSON else {"type": "string"}
         response["content"] = {returned.media: {"schema": schema}}
     return response
+
+
+def _perhaps(row: AnyRoute) -> Iterable[str]:
+    """Yield the headers that an answer has for some callers and calls."""
+    if row.access != OPEN:
+        yield from ("RateLimit", "RateLimit-Policy")
+    if row.method == "POST":
+        yield "Idempotency-Replayed"
+
+
+def _headers(always: Iterable[str], perhaps: Iterable[str] = ()) -> Json:
+    """Return the headers of an answer; a component is one that is always there."""
+    return {
+        **{name: {"$ref": f"#/components/headers/{name}"} for name in always},
+        **{name: {**RESPONSE_HEADERS[name], "required": False} for name in perhaps},
+    }
+
+
+def _any_problem(schemas: Schemas) -> Json:
+    return {
+        "description": "Any other problem.",
+        "headers": _headers(COMMON_HEADERS),
+        "content": {PROBLEM: {"schema": schemas.refs[ProblemDocument]}},
+    }
 
 
 def _problem_response(schemas: Schemas, status: int) -> Json:
@@ -194,9 +224,7 @@ def _problem_response(schemas: Schemas, status: int) -> Json:
     codes = " or ".join(f"`{one.code}`" for one in told.errors)
     return {
         "description": f"{told.meaning} (code {codes})",
-        "headers": {
-            name: {"$ref": f"#/components/headers/{name}"} for name in (*told.headers, *COMMON_HEADERS)
-        },
+        "headers": _headers([*told.headers, *COMMON_HEADERS]),
         "content": {PROBLEM: {"schema": schemas.refs[ProblemDocument], "example": example}},
     }
 
@@ -206,7 +234,8 @@ def _webhook(event: str, model: Any, text: str, schemas: Schemas) -> Json:
     if event in FINAL_EVENTS or event in TRANSIENT_EVENTS:
         example["type"] = event
     return {
-        "operationId": f"receive:{event}",
+        "operationId": "receive" + "".join(word.capitalize() for word in event.split(".")),
+        "tags": [WEBHOOK_TAG],
         "summary": text,
         "description": "Standard Webhooks 1.0.0: signed is `id.timestamp.body`, exactly the bytes sent.",
         "security": [],

@@ -15,7 +15,10 @@ Submit long tasks, follow them, and get their results as signed webhooks, with n
 
 Every listing answers `data` and `next_cursor`, and takes `limit` and `cursor`. Every error is a problem
 document (RFC 9457). A POST with an `Idempotency-Key` can be repeated safely. For live push there is a
-WebSocket at `/v1/stream`, which this format cannot describe: see the reference."""
+WebSocket at `/v1/stream`, which this format cannot describe: see the reference.
+
+A value of `x-extensible-enum` is known today; others may come, so take it for text. What is only for admins
+has `x-audience: admin`; `/openapi.json?for=partner` leaves it out."""
 
 TAGS: Final[Mapping[str, str]] = {
     "Tasks": "Submit work, follow it, cancel it.",
@@ -25,6 +28,7 @@ TAGS: Final[Mapping[str, str]] = {
     "Messages": "The pull feed, for a receiver that was away.",
     "Partners": "Who may submit; keys and limits.",
     "Operations": "For those who run the service.",
+    "Webhooks": "What your receiver is sent.",
 }
 
 SECURITY_SCHEME: Final[Json] = {
@@ -99,29 +103,33 @@ PROBLEMS: Final[Mapping[int, ProblemKind]] = {
 COMMON_HEADERS: Final = ("traceparent",)
 
 
-def _header(text: str, schema: Json, *, required: bool = False) -> Json:
-    return {"description": text, "required": required, "schema": schema}
+def _header(text: str, schema: Json) -> Json:
+    return {"description": text, "schema": schema}
 
 
 _TEXT: Final[Json] = {"type": "string"}
 _TRACEPARENT: Final[Json] = {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
 
 RESPONSE_HEADERS: Final[Mapping[str, Json]] = {
-    "traceparent": _header("Where the call stands in its trace.", _TRACEPARENT, required=True),
+    "traceparent": _header("Where the call stands in its trace.", _TRACEPARENT),
     "Location": _header("Where it is to be found.", {"type": "string", "pattern": "^(https?://.+)?/v1/"}),
     "ETag": _header("Of the whole answer.", {"type": "string", "pattern": '^"[0-9a-f]+"$'}),
-    "Retry-After": _header("Seconds until it is worth asking again.", {"type": "integer", "minimum": 1}),
+    "Retry-After": _header(
+        "Seconds until it is worth asking again.", {"type": "integer", "format": "int32", "minimum": 1}
+    ),
     "Cache-Control": _header("Who may keep the answer.", _TEXT),
     "Content-Security-Policy": _header("Nothing but the page's own style.", _TEXT),
     "RateLimit": _header(
         "For partners: tasks that may be submitted now (r), seconds until all may (t).", _TEXT
     ),
     "RateLimit-Policy": _header("For partners: the burst (q), and the seconds it fills in (w).", _TEXT),
-    "Idempotency-Replayed": _header("The answer is that of an earlier call.", {"const": "true"}),
+    "Idempotency-Replayed": _header(
+        "The answer is that of an earlier call.", {"type": "string", "const": "true"}
+    ),
     "Preference-Applied": _header(
         "The wait that was applied, in seconds: `wait=45` where more was wished for.", _TEXT
     ),
-    "WWW-Authenticate": _header("How to authenticate.", {"const": "Bearer"}, required=True),
+    "WWW-Authenticate": _header("How to authenticate.", {"type": "string", "const": "Bearer"}),
 }
 
 

@@ -1,22 +1,45 @@
 """`/openapi.json` and `/docs`: the description of the API, for programs and for people.
 
-Both are made once a process, at the first request (some 200 ms, beside the event loop).
+Both are made once a process, at the first request (some 300 ms, beside the event loop); what differs between
+requests is the server that is named, which is the one that was asked.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import orjson
+from pydantic import Field
 
 from webhookd.api.answers import Answer
 from webhookd.api.api_route import OPEN, AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
+from webhookd.api.description.audience import for_partners
 from webhookd.api.description.openapi import openapi_document
 from webhookd.api.description.page import CONTENT_SECURITY_POLICY, page
-from webhookd.api.wire import NoQuery
+from webhookd.api.wire import NoQuery, Query
 
 _HEADERS: Final = {"Cache-Control": "public, max-age=300"}
+_PLACE: Final = "https://this.invalid"
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
+
+
+class DescriptionQuery(Query):
+    """`GET /openapi.json`."""
+
+    audience: Literal["partner"] | None = Field(None, alias="for")
+    """`partner`: without what is only for admins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The answers but for the server: `whole` and `partners` are JSON around the place where it stands."""
+
+    whole: tuple[bytes, bytes]
+    partners: tuple[bytes, bytes]
+    page: bytes
 
 
 class Description:
@@ -32,7 +55,7 @@ class Description:
                 tag="Operations",
                 summary="Read this description",
                 access=OPEN,
-                query=NoQuery,
+                query=DescriptionQuery,
                 answers={200: Returned(None, "An OpenAPI 3.1 document.", ("Cache-Control",))},
             ),
             ApiRoute(
@@ -49,38 +72,51 @@ class Description:
                         None,
                         "A page without scripts.",
                         ("Cache-Control", "Content-Security-Policy"),
-                        "text/html",
+                        media="text/html",
                     )
                 },
             ),
         )
         self._rows = (*rows, *self.routes)
-        self._made: dict[str, tuple[Answer, Answer]] = {}
+        self._made: _Made | None = None
 
-    async def show_document(self, call: Call[None, NoQuery]) -> Answer:
+    async def show_document(self, call: Call[None, DescriptionQuery]) -> Answer:
         """`GET /openapi.json`."""
-        return (await self._answers(call.parts.options.base_url))[0]
+        made = await self._answers()
+        before, after = made.whole if call.query.audience is None else made.partners
+        server = orjson.dumps(call.parts.options.base_url or _origin(call))
+        return Answer(status=200, body=before + server + after, headers=_HEADERS)
 
-    async def show_page(self, call: Call[None, NoQuery]) -> Answer:
+    async def show_page(self, call: Call[None, NoQuery]) -> Answer:  # noqa: ARG002 - every handler takes a call
         """`GET /docs`."""
-        return (await self._answers(call.parts.options.base_url))[1]
-
-    async def _answers(self, base_url: str) -> tuple[Answer, Answer]:
-        if base_url not in self._made:
-            self._made[base_url] = await asyncio.to_thread(self._make, base_url)
-        return self._made[base_url]
-
-    def _make(self, base_url: str) -> tuple[Answer, Answer]:
-        document = openapi_document(self._rows, base_url=base_url)
-        return (
-            Answer(status=200, body=orjson.dumps(document), headers=_HEADERS),
-            Answer(
-                status=200,
-                body=page(document).encode(),
-                content_type="text/html; charset=utf-8",
-                headers={**_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
-            ),
+        return Answer(
+            status=200,
+            body=(await self._answers()).page,
+            content_type="text/html; charset=utf-8",
+            headers={**_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
         )
+
+    async def _answers(self) -> _Made:
+        if self._made is None:
+            self._made = await asyncio.to_thread(self._make)
+        return self._made
+
+    def _make(self) -> _Made:
+        document = openapi_document(self._rows, base_url=_PLACE)
+        place = orjson.dumps(_PLACE)
+        before, _, after = orjson.dumps(document).partition(place)
+        partners_before, _, partners_after = orjson.dumps(for_partners(document)).partition(place)
+        return _Made(
+            whole=(before, after),
+            partners=(partners_before, partners_after),
+            page=page(document).encode(),
+        )
+
+
+def _origin(call: Call[None, DescriptionQuery]) -> str:
+    """Return scheme and host as they were asked; `/` where the host is none."""
+    host = call.header(b"host") or ""
+    return f"{call.scheme}://{host}" if _HOST.fullmatch(host) else "/"
 
 
 def routes(rows: Sequence[AnyRoute]) -> tuple[AnyRoute, ...]:
