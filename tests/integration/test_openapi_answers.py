@@ -104,6 +104,7 @@ async def tasks(face: Face, client: httpx.AsyncClient) -> None:
     shown = await client.get(path)
     assert (await client.get(path, headers={"If-None-Match": shown.headers["ETag"]})).status_code == 304
     await client.get(f"{path}/timeline")
+    await client.get(f"{path}/runs")
     await client.get(f"/v1/traces/{done['trace_id']}")
     await client.get(f"{path}/events")
     await client.get(f"{path}/events", headers={"Last-Event-ID": str(shown.json()["version"])})
@@ -206,6 +207,7 @@ async def operations(face: Face, admin: httpx.AsyncClient, client: httpx.AsyncCl
     await admin.post("/v1/queues/default/pause")
     await admin.post("/v1/queues/default/resume")
     await admin.get("/v1/audit")
+    await admin.get("/v1/workers")
     await client.get("/healthz")
     await client.get("/readyz")
     await admin.get("/metrics")
