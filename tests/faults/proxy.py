@@ -6,6 +6,7 @@ fixtures that outlive them. Every change counts for the connections that are ope
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Coroutine
@@ -20,10 +21,14 @@ Address = tuple[str, int] | Path
 
 
 class Proxy:
-    """Between a client and `target`, a host and port or a unix socket. Use it as a context."""
+    """Between a client and `target`, a host and port or a unix socket. Use it as a context.
 
-    def __init__(self, target: Address) -> None:
+    With `tls` it speaks TLS to its clients, for servers that have none.
+    """
+
+    def __init__(self, target: Address, *, tls: ssl.SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -95,7 +100,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, sock=self._listener)
+        self._server = await asyncio.start_server(self._serve, sock=self._listener, ssl=self._tls)
 
     async def _close(self) -> None:
         if self._server is not None:

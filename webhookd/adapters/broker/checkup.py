@@ -1,4 +1,4 @@
-"""`check_up`: all that `webhookd doctor` asks of the broker, in one connection. For every day: `health`."""
+"""`check_up`: all that `webhookd doctor` asks of the broker. For every day: `health`."""
 
 import time
 from contextlib import suppress
@@ -8,7 +8,8 @@ from typing import Any
 import redis
 
 from webhookd.adapters.broker.connection import connect_async
-from webhookd.adapters.broker.health import BrokerHealth, BrokerStatus
+from webhookd.adapters.broker.health import ACCESS_DENIED, BrokerHealth, BrokerStatus
+from webhookd.adapters.broker.rights import Right, lacking
 
 _TIMEOUT_SECONDS = 2.0
 
@@ -17,7 +18,8 @@ _TIMEOUT_SECONDS = 2.0
 class BrokerCheckup:
     """What the server says of itself; None where it does not tell (a managed one may not).
 
-    `ahead_seconds` is how far this machine's clock is ahead of its. `persistent`: it writes a file.
+    `ahead_seconds` is how far this machine's clock is ahead of its. `persistent`: it writes a file. `lacking`
+    are the rights that our user has not.
     """
 
     status: BrokerStatus
@@ -25,6 +27,7 @@ class BrokerCheckup:
     policy: str | None = None
     persistent: bool | None = None
     ahead_seconds: float | None = None
+    lacking: tuple[Right, ...] = ()
 
 
 async def check_up(url: str) -> BrokerCheckup:
@@ -34,25 +37,35 @@ async def check_up(url: str) -> BrokerCheckup:
         status = await health.check()
     finally:
         await health.aclose()
-    if status.reason is not None and status.used_memory_bytes is None:  # it does not answer
+    answers = status.reason in (None, ACCESS_DENIED) or status.used_memory_bytes is not None
+    if not answers:
         return BrokerCheckup(status=status)
+    refused: tuple[Right, ...] = ()
     client = connect_async(url, timeout_seconds=_TIMEOUT_SECONDS)
     try:
         with suppress(redis.RedisError, OSError):
-            asked_at = time.time()
-            seconds, microseconds = await client.time()
-            middle = (asked_at + time.time()) / 2
+            refused = await lacking(url, timeout_seconds=_TIMEOUT_SECONDS)
             info = await _info(client)
             return BrokerCheckup(
                 status=status,
                 server=_server(info),
                 policy=info.get("maxmemory_policy"),
                 persistent=_persistent(info),
-                ahead_seconds=middle - (seconds + microseconds / 1e6),
+                ahead_seconds=await _ahead_seconds(client),
+                lacking=refused,
             )
     finally:
         await client.aclose()
-    return BrokerCheckup(status=status)
+    return BrokerCheckup(status=status, lacking=refused)
+
+
+async def _ahead_seconds(client: Any) -> float | None:
+    asked_at = time.time()
+    try:
+        seconds, microseconds = await client.time()
+    except redis.ResponseError:
+        return None
+    return (asked_at + time.time()) / 2 - float(seconds + microseconds / 1e6)
 
 
 async def _info(client: Any) -> dict[str, Any]:

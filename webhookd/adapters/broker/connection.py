@@ -67,6 +67,17 @@ def check_url(url: str) -> None:
         raise SettingsError(f"WEBHOOKD_BROKER_URL has a parameter that cannot be used: {reason}.") from None
 
 
+def is_access_denied(error: Exception) -> bool:
+    """Whether the server refuses its user: a connection, a command, also one in a script or a transaction."""
+    match error:
+        case redis.AuthenticationError() | redis.exceptions.NoPermissionError():
+            return True
+        case redis.ResponseError():
+            return any(words in str(error) for words in ("NOPERM", "ACL failure"))
+        case _:
+            return False
+
+
 class _SaysClosed(AbstractConnection):
     """A connection that says so when the other side has closed it.
 

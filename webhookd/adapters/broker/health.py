@@ -1,8 +1,8 @@
 """`BrokerHealth`: does the broker serve, how full is it, how many permits wait. For /readyz and metrics.
 
-A check does what the work does: it rings, with the script of the ringer, for a queue that nobody has, and
-publishes a batch of no signals, and of no names. So a read-only replica is found, and a user who may not
-write where we do.
+A check does what the work does: it rings, with the script of the ringer, for a queue that nobody has, takes
+the permit as a worker would, and publishes a batch of no signals, and of no names. So a read-only replica is
+found, and a user who may not write where we do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import redis
 
-from webhookd.adapters.broker.connection import connect_async
-from webhookd.adapters.broker.permits import PERMIT, RING, keys_of, list_key
+from webhookd.adapters.broker.connection import connect_async, is_access_denied
+from webhookd.adapters.broker.permits import PERMIT, RING, is_wrong_type, keys_of, list_key
 
 _TIMEOUT_SECONDS = 1.0
+ACCESS_DENIED = "access denied"
+OUT_OF_MEMORY = "out of memory"
 _PROBED = "__readyz__"  # no queue of anybody's: their names begin with a letter
 
 
@@ -47,15 +49,16 @@ class BrokerHealth:
                 for queue in self._queues:
                     pipeline.llen(f"{self._namespace}:{queue}")
                 pong, memory, *lengths = await pipeline.execute(raise_on_error=False)
-            if isinstance(pong, Exception):
-                raise pong
+            for answer in (pong, *lengths):
+                if isinstance(answer, Exception) and not is_wrong_type(answer):
+                    raise answer
         except (redis.RedisError, OSError) as error:
             return BrokerStatus(ok=False, reason=_reason(error))
         known = isinstance(memory, dict)  # a managed server may forbid INFO
         used = int(memory["used_memory"]) if known else None
         limit = int(memory.get("maxmemory", 0)) if known else None
         full = bool(used and limit and used >= limit)
-        reason = "out of memory" if full else await self._cannot_work()
+        reason = OUT_OF_MEMORY if full else await self._cannot_work()
         return BrokerStatus(
             ok=reason is None,
             reason=reason,
@@ -75,7 +78,10 @@ class BrokerHealth:
     async def _cannot_work(self) -> str | None:
         """Ring and publish as the work does; return why that does not work."""
         try:
-            await self._ring(keys=[list_key(self._namespace, _PROBED)], args=[1, PERMIT])
+            key = list_key(self._namespace, _PROBED)
+            await self._ring(keys=[key], args=[1, PERMIT])
+            # Another process may have taken it: that the server lets us ask is what counts.
+            await self._client.blpop([key], timeout=0.01)
             await self._client.unlink(*keys_of(self._namespace, _PROBED))
             for channel in ("signals", "watched"):
                 await self._client.publish(f"{self._namespace}:{channel}", b"[]")
@@ -86,12 +92,12 @@ class BrokerHealth:
 
 def _reason(error: Exception) -> str:
     match error:
-        case redis.AuthenticationError() | redis.exceptions.NoPermissionError():
-            return "access denied"
+        case _ if is_access_denied(error):
+            return ACCESS_DENIED
         case redis.ReadOnlyError():
             return "read-only, as a replica is"
         case redis.OutOfMemoryError():
-            return "out of memory"
+            return OUT_OF_MEMORY
         case redis.BusyLoadingError():
             return "loading its data"
         case redis.TimeoutError():

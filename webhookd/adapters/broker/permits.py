@@ -194,6 +194,6 @@ class PermitConsumer(Consumer):
             self._broker.outage.noticed(error)
 
 
-def is_wrong_type(error: redis.ResponseError) -> bool:
+def is_wrong_type(error: Exception) -> bool:
     """Whether somebody put a key of another kind in the place of one of ours."""
     return "WRONGTYPE" in str(error)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from webhookd.adapters.broker.health import OUT_OF_MEMORY
+from webhookd.adapters.broker.rights import Right
 from webhookd.adapters.store.clock import read_clock
 from webhookd.adapters.store.drivers import shown
 from webhookd.adapters.store.durability import network_file_system, postgres_settings
@@ -116,7 +118,9 @@ async def broker(patient: Patient) -> Sequence[Finding]:
             ok("No embedded broker runs just now; `webhookd up` starts it, and starts it again when it dies.")
         ]
     status = found.status
-    if status.reason is not None and status.used_memory_bytes is None:
+    if found.lacking:
+        return [_lacking(found.lacking)]
+    if status.reason not in (None, OUT_OF_MEMORY):
         return [
             problem(
                 f"The broker does not serve ({status.reason}). No work is lost, since workers look at the "
@@ -143,6 +147,16 @@ async def broker(patient: Patient) -> Sequence[Finding]:
             )
         )
     return findings
+
+
+def _lacking(rights: Sequence[Right]) -> Finding:
+    words = " ".join(f"+{right.word}" for right in rights)
+    serves = ", ".join(dict.fromkeys(right.serves for right in rights))
+    return problem(
+        f"The broker refuses its user what the work needs ({serves}): the commands {words}, or the keys and "
+        "the channel they are for. No work is lost; what they serve goes slower, or is not there.",
+        "Give the user the rights of the line in docs/how-to/run-with-postgresql.md (ACL SETUSER).",
+    )
 
 
 async def clocks(patient: Patient) -> Sequence[Finding]:
