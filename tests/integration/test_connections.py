@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +21,10 @@ from tests.services import until
 from webhookd.adapters.store.schema import task_bodies
 from webhookd.api import connection as connection_module
 from webhookd.api import stream_connection, unread
+from webhookd.api.auth import Authenticator
 from webhookd.api.parts import READS_OF_ONE
+from webhookd.api.stream_connection import StreamConnection
+from webhookd.core.errors import Unauthenticated
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # the one that serves
 
@@ -78,6 +82,13 @@ class Raw:
             if opcode == CLOSE:
                 return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
 
+    async def message(self) -> Any:
+        """Read frames until a text; what it holds."""
+        while True:
+            opcode, payload = await asyncio.wait_for(self._frame(), 30)
+            if opcode == TEXT:
+                return json.loads(payload)
+
     async def _frame(self) -> tuple[int, bytes]:
         first, second = await self.reader.readexactly(2)
         length = second & 0x7F
@@ -93,6 +104,11 @@ def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool =
     if not length:
         length = bytes([(0x80 if masked else 0) | 126]) + struct.pack("!H", len(payload))
     return head + length + (b"\0\0\0\0" if masked else b"") + payload
+
+
+def beginning(opcode: int, length: int, *, fin: bool = True) -> bytes:
+    """The head of a long frame whose payload does not come."""
+    return frame(opcode, bytes(length), fin=fin)[: -length or None]
 
 
 @asynccontextmanager
@@ -285,7 +301,8 @@ async def test_broken_frames_close_the_connection(
     async with raw(live) as client:
         await client.upgrade(partner.key if let_in else None)
         await client.send(sent)
-        assert (await client.close_code())[0] == code
+        too_long_for_a_key = code == 1009 and not let_in
+        assert (await client.close_code())[0] == (4401 if too_long_for_a_key else code)
     await until(lambda: len(live.watchers) == 0, what="the end of the conversation")
 
 
@@ -383,3 +400,57 @@ async def test_partner_that_reads_nothing_pins_a_bounded_number_of_bytes(
 
 async def _is_answered(http: httpx.AsyncClient) -> bool:
     return (await http.get("/v1/tasks?limit=1")).status_code == 200
+
+
+# ── before a key is known ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        beginning(TEXT, 1_025),
+        beginning(BINARY, 60_000),
+        beginning(TEXT, 60_000, fin=False),
+        frame(TEXT, b"x" * 1_000, fin=False) + beginning(0, 25),
+        frame(TEXT, b"x" * 1_000, fin=False) + frame(PING, b"x") + beginning(0, 60_000, fin=False),
+    ],
+    ids=["one more", "binary", "fragment", "second fragment", "third, after a ping"],
+)
+async def test_more_than_a_key_is_refused_before_it_comes(live: Live, first: bytes) -> None:
+    async with raw(live) as client:
+        await client.upgrade(None)
+        await client.send(first)
+        assert (await client.close_code())[0] == 4401
+
+
+async def test_message_behind_the_key_may_be_long_and_may_come_with_it(live: Live) -> None:
+    partner = await live.partner()
+    async with raw(live) as client:
+        await client.upgrade(None)
+        key = frame(TEXT, json.dumps({"auth": partner.key}).encode())
+        await client.send(key + frame(TEXT, json.dumps({"ping": "x" * 50_000}).encode()))
+        assert await client.message() == {"event": "authenticated"}
+        assert len((await client.message())["ping"]) == 50_000
+
+
+async def test_message_behind_a_wrong_key_is_not_taken_in(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*_: object) -> None:
+        asked.set()
+        await answer.wait()
+        raise Unauthenticated("The key is not known.")
+
+    monkeypatch.setattr(Authenticator, "identify", slowly)
+    async with raw(live) as client:
+        await client.upgrade(None)
+        await client.send(frame(TEXT, b'{"auth":"whk_wrong"}'))
+        await asyncio.wait_for(asked.wait(), 30)
+        [connection] = [
+            one for one in live.server.server_state.connections if isinstance(one, StreamConnection)
+        ]
+        assert not connection.transport.is_reading()
+        answer.set()
+        assert (await client.close_code())[0] == 4401

@@ -25,6 +25,7 @@ from webhookd.api.problems import MalformedRequest, UpgradeRequired, WrongMethod
 from webhookd.api.websocket import (
     BAD_MESSAGES,
     FORBIDDEN,
+    KEY_FIRST,
     RESTARTING,
     STOPPING,
     TOO_MANY,
@@ -52,8 +53,6 @@ _log = structlog.get_logger(__name__)
 
 STREAM_PATH: Final = "/v1/stream"
 AUTH_SECONDS: Final = 10.0
-MOST_KEY_MESSAGE: Final = 1_024
-"""Characters of the first message where the key is in it: nobody is known yet whose time it could cost."""
 MOST_TASKS: Final = 1_000
 READ_AT_ONCE: Final = 50
 MOST_CONNECTIONS: Final = 100
@@ -268,13 +267,13 @@ async def _first_key(socket: Socket) -> str:
     try:
         async with asyncio.timeout(AUTH_SECONDS):
             text = await socket.receive()
-            key = None if len(text or "") > MOST_KEY_MESSAGE else _parse(text).auth
+            key = _parse(text).auth  # its size is `stream_connection`'s business
     except TimeoutError:
         key = None
     except WebhookdError:
         key = None
     if key is None:
-        raise Close(UNAUTHENTICATED, 'send {"auth": "<key>"} first, or an Authorization header')
+        raise Close(UNAUTHENTICATED, KEY_FIRST)
     return key
 
 

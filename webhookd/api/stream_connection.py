@@ -10,12 +10,14 @@ from typing import Any, Final
 import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import DATA_OPCODES, Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
+from websockets.typing import LoggerLike
 
 from webhookd.adapters.entropy import new_trace
 from webhookd.api.problems import HeadTooLarge, MalformedRequest, problem_answer
-from webhookd.api.websocket import RESTARTING, STOPPING
+from webhookd.api.websocket import KEY_FIRST, MOST_KEY_MESSAGE, RESTARTING, STOPPING, UNAUTHENTICATED
 from webhookd.core.errors import ServiceError, Unavailable, WebhookdError
 
 _log = structlog.get_logger(__name__)
@@ -25,8 +27,33 @@ MOST_FRAGMENTS: Final = 1_024
 MESSAGE_TOO_BIG: Final = 1009
 
 
-class Handshake(ServerProtocol):
-    """The protocol's own state, with our words where it refuses."""
+class Conversation(ServerProtocol):
+    """The protocol's own state, with our words where it refuses.
+
+    While a key is to come the first message has a bound of its own, held where a frame's length is read.
+    """
+
+    def __init__(self, *, max_size: int | None, logger: LoggerLike) -> None:
+        super().__init__(max_size=max_size, logger=logger)
+        self._max_size = max_size
+        self.key_to_come = False
+
+    def await_key(self) -> None:
+        """Take one short message, and only then longer ones."""
+        self.key_to_come = True
+        self.max_message_size = MOST_KEY_MESSAGE
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take in a frame; behind the whole first message others may have come already."""
+        super().recv_frame(frame)
+        if frame.fin and frame.opcode in DATA_OPCODES:
+            self.max_message_size = self._max_size
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Close; what is too long to be a key is none."""
+        if self.key_to_come and code == MESSAGE_TOO_BIG:
+            code, reason = UNAUTHENTICATED, KEY_FIRST
+        super().fail(code, reason)
 
     def reject(self, status: HTTPStatus | int, text: str) -> Response:
         """Return a problem in place of `text`."""
@@ -61,7 +88,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.conn = Handshake(max_size=self.config.ws_max_size, logger=self.conn.logger)
+        self.conn: Conversation = Conversation(max_size=self.config.ws_max_size, logger=self.conn.logger)
         self._unread = False
         self._early = b""
 
@@ -83,7 +110,17 @@ class StreamConnection(WebSocketsSansIOProtocol):
         self.transport.close()
 
     async def send(self, message: Any) -> None:
-        """Write; once that was the answer to the handshake, hear what has been sent meanwhile."""
+        """Write; once that was the answer to the handshake, hear what has been sent meanwhile.
+
+        The first word after it says that the key is good, or that it is not.
+        """
+        if message["type"] == "websocket.accept" and not any(
+            name == b"authorization" for name, _ in self.scope["headers"]
+        ):
+            self.conn.await_key()
+        elif self.conn.key_to_come and self.handshake_complete:
+            self.conn.key_to_come = False
+            self.transport.resume_reading()
         await super().send(message)
         if self._early and self.handshake_complete and not self.transport.is_closing():
             early, self._early = self._early, b""
@@ -104,9 +141,14 @@ class StreamConnection(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     async def receive(self) -> Any:
-        """Hand a message to the application, which lets the next come in: unless the client is not to."""
+        """Hand a message to the application, which lets the next come in: unless the client is not to.
+
+        Behind what may be a key nothing is heard until that is decided.
+        """
         message = await super().receive()
-        if self._unread and not self.transport.is_closing():
+        if (
+            self._unread or (self.conn.key_to_come and message["type"] == "websocket.receive")
+        ) and not self.transport.is_closing():
             self.transport.pause_reading()
         return message
 

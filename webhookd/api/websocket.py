@@ -9,6 +9,10 @@ from starlette.types import Message, Receive, Send
 SEND_SECONDS: Final = 20.0
 """How long the other side may take nothing before it is given up."""
 CLOSE_SECONDS: Final = 5.0
+MOST_KEY_MESSAGE: Final = 1_024
+"""Bytes of the first message where the key is in it: nobody is known yet whose room it could cost."""
+KEY_FIRST: Final = 'send {"auth": "<key>"} first, or an Authorization header'
+"""The reason that goes with UNAUTHENTICATED."""
 
 BAD_MESSAGES: Final = 4400
 UNAUTHENTICATED: Final = 4401
