@@ -62,6 +62,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "partner_write_rate",
         "partner_write_burst",
         "partner_max_queued",
+        "partner_max_idempotency_keys",
         "max_queued",
         "max_input_bytes",
         "files_max_bytes",

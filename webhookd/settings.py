@@ -123,6 +123,9 @@ class Settings(BaseSettings):
 
     max_queued: int = Field(1_000_000, ge=1, description="Waiting tasks of the whole service before 503.")
     partner_max_queued: int = Field(100_000, ge=1, description="Waiting tasks of one partner before 429.")
+    partner_max_idempotency_keys: int = Field(
+        5_000_000, ge=1, description="Idempotency keys of one partner in memory before 429."
+    )
     partner_rate: float = Field(
         1_000.0,
         gt=0,

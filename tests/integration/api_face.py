@@ -30,7 +30,9 @@ from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.watch import Watchers
+from webhookd.settings import load_settings
 from webhookd.taskset import TaskContext, TaskSet
+from webhookd.wiring.api import key_quota
 
 ADMIN_KEY = "an-admin-key-of-the-tests"
 
@@ -215,6 +217,7 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
         ),
         load=load,
         watchers=Watchers(store.tasks, store.changes, is_good_key=key_review(store.keys.find, clock.now_ms)),
+        key_quota=key_quota(load_settings(), store),
         now_ms=clock.now_ms,
         listeners=(facts.append,),
     )

@@ -7,6 +7,8 @@ import pytest
 
 from tests.integration.api_face import Face
 from webhookd.adapters.store.tx import Tx
+from webhookd.settings import load_settings
+from webhookd.wiring.api import key_quota
 
 ECHO = {"type": "test.echo", "input": {"n": 1}}
 
@@ -31,6 +33,30 @@ async def test_repeat_is_the_same_task_as_it_is_now(face: Face) -> None:
     assert again.json()["state"] == "cancelled"
     assert await count(partner.client) == 1
     assert face.bell.rung.count("default") == 1
+
+
+async def test_keys_of_one_partner_are_bounded_and_a_known_one_is_answered_all_the_same(face: Face) -> None:
+    partner, other = await face.partner(), await face.partner()
+    settings = load_settings(partner_max_idempotency_keys=3)
+    object.__setattr__(face.parts, "key_quota", key_quota(settings, face.store))
+    for name in ("a", "b"):
+        answer = await partner.client.post("/v1/tasks", json=ECHO, headers=key(name))
+        assert answer.status_code == 202, answer.text
+    batch = await partner.client.post("/v1/tasks/batch", json={"tasks": [ECHO, ECHO]}, headers=key("c"))
+    assert batch.status_code == 202
+    face.clock.ahead_ms += 60_000
+    for path, body in (("/v1/tasks", ECHO), ("/v1/partner/rotate-secret", {})):
+        refused = await partner.client.post(path, json=body, headers=key("d"))
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+        assert refused.headers["retry-after"] == "3600"
+    again = await partner.client.post("/v1/tasks", json=ECHO, headers=key("a"))
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
+    for client, headers in ((partner.client, {}), (other.client, key("d"))):
+        answer = await client.post("/v1/tasks", json=ECHO, headers=headers)
+        assert answer.status_code == 202
+    face.clock.ahead_ms += 24 * 3_600_000
+    answer = await partner.client.post("/v1/tasks", json=ECHO, headers=key("d"))
+    assert answer.status_code == 202
 
 
 async def test_order_and_spelling_of_the_body_do_not_matter(face: Face) -> None:

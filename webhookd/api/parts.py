@@ -14,6 +14,7 @@ from webhookd.api.unread import Unread
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import RequestFacts
 from webhookd.core.trace import TraceContext
+from webhookd.flows.key_quota import KeyQuota
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.turns import Turns
@@ -69,6 +70,7 @@ class ApiParts:
     submit: SubmitTasks
     load: LoadGauge
     watchers: Watchers
+    key_quota: KeyQuota
     now_ms: Callable[[], int]
     metrics: Metrics = field(default_factory=Metrics)
     listeners: tuple[Listener, ...] = ()

@@ -105,6 +105,8 @@ class Resource:
             header = exchange.headers.get(HEADER)
             if header is not None and row.method == "POST":
                 key = parse_key(header.decode("latin-1"))
+                if key is not None and caller.partner_id is not None:
+                    await parts.key_quota.use(caller.partner_id, key, now_ms=now_ms)
             if row.submits and caller.partner is not None:
                 parts.submit.refuse_spent(caller.partner, now_ms)
             value = await read_json(

@@ -25,7 +25,7 @@ from webhookd.core.records import TaskSignal
 from webhookd.flows.load import LoadGauge
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring.api import new_watchers, submit_flow
+from webhookd.wiring.api import key_quota, new_watchers, submit_flow
 from webhookd.wiring.process import load_vault, open_store, require_database
 
 _SESSION: Final = "ses_cli"
@@ -109,6 +109,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                 submit=submit_flow(settings, store, load, bell=nobody, announcer=nobody),
                 load=load,
                 watchers=watchers,
+                key_quota=key_quota(settings, store),
                 now_ms=store.clock.now_ms,
             )
         )

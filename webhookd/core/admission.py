@@ -51,6 +51,14 @@ class Load:
     database_away: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyUse:
+    """How many idempotency keys of a partner are remembered, and since when the oldest of them."""
+
+    count: int
+    oldest_ms: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Admit:
     """Let them in."""

@@ -12,16 +12,18 @@ from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth, SharedBuckets
 from webhookd.adapters.entropy import new_span_id
 from webhookd.adapters.log_facts import log_request
 from webhookd.adapters.metrics import bucket_figures, count_request
+from webhookd.adapters.store.key_use import key_use
 from webhookd.adapters.store.store import Store
 from webhookd.api.app import create_app
 from webhookd.api.client_address import parse_proxies
 from webhookd.api.parts import ApiOptions, ApiParts, Leaving
 from webhookd.api.watch import key_review
-from webhookd.core.admission import Ceilings
+from webhookd.core.admission import Ceilings, KeyUse
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import TasksSubmitted
 from webhookd.core.rate import Rate
+from webhookd.flows.key_quota import KeyQuota
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates, Shared
 from webhookd.flows.submit import Announcer, Bell, SubmitTasks
@@ -93,6 +95,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             ),
             load=load,
             watchers=watchers,
+            key_quota=key_quota(settings, store),
             now_ms=store.clock.now_ms,
             metrics=common.metrics,
             listeners=(log_request(), count_request(common.metrics.tally), *tracing.on_request),
@@ -112,6 +115,23 @@ def new_watchers(
         is_good_key=key_review(store.keys.find, store.clock.now_ms),
         make_known=make_known,
         base_url=settings.public_url,
+    )
+
+
+def key_quota(settings: Settings, store: Store) -> KeyQuota:
+    """Return the quota of idempotency keys of the settings."""
+
+    async def knows(partner_id: str, key: str, now_ms: int) -> bool:
+        return await store.idempotency.find(partner_id, key, now_ms=now_ms) is not None
+
+    async def count(partner_id: str, since_ms: int, most: int) -> KeyUse:
+        return await store.db.read(key_use, partner_id, since_ms, most)
+
+    return KeyQuota(
+        count=count,
+        knows=knows,
+        max_keys=settings.partner_max_idempotency_keys,
+        keep_ms=int(settings.idempotency_hours * 3_600_000),
     )
 
 
