@@ -160,6 +160,42 @@ async def test_time_outs_of_the_role_are_outages(role: Role, setting: str, lock:
     await database.close()
 
 
+@pytest.mark.parametrize("setting", ["lock_timeout", "statement_timeout"])
+@pytest.mark.parametrize("writes_apart", [False, True], ids=["together", "apart"])
+async def test_session_begun_with_a_time_out_is_let_go_once_it_has_struck(
+    role: Role, setting: str, writes_apart: bool
+) -> None:
+    database = await Database.open(role.url, writes_apart=writes_apart)
+    await database.write(notes.create)
+    role.set(f"{setting} = '50ms'")
+    await _healed(database)
+    role.reset()  # which reaches new sessions only
+    struck: list[tuple[int, str]] = []
+
+    def write(conn: Connection) -> None:
+        pid, value = conn.execute(text(f"SELECT pg_backend_pid(), current_setting('{setting}')")).one()
+        struck.append((pid, value))
+        _write(conn)
+
+    holder = await asyncpg.connect(role.server.admin_url.rpartition("/")[0] + urlsplit(role.url).path)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE notes")
+        with pytest.raises(Unavailable):
+            await database.write(write)
+    [(pid, value)] = struck
+    assert value == "50ms"
+    open_still = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"  # noqa: S608 - a number
+
+    async def gone() -> bool:
+        return not await holder.fetchval(open_still)
+
+    await until(gone, what="the end of the session")
+    await database.write(write)
+    assert struck[-1][0] != pid
+    await holder.close()
+    await database.close()
+
+
 async def test_rights_taken_away_are_an_outage(role: Role) -> None:
     database = await Database.open(role.url)
     await database.write(lambda tx: notes.create(tx.conn))
