@@ -166,16 +166,17 @@ async def test_session_begun_with_a_time_out_is_let_go_once_it_has_struck(
     role: Role, setting: str, writes_apart: bool
 ) -> None:
     database = await Database.open(role.url, writes_apart=writes_apart)
-    await database.write(notes.create)
+    await database.write(lambda tx: notes.create(tx.conn))
     role.set(f"{setting} = '50ms'")
     await _healed(database)
     role.reset()  # which reaches new sessions only
     struck: list[tuple[int, str]] = []
 
-    def write(conn: Connection) -> None:
-        pid, value = conn.execute(text(f"SELECT pg_backend_pid(), current_setting('{setting}')")).one()
-        struck.append((pid, value))
-        _write(conn)
+    def write(tx: Tx) -> None:
+        asked = tx.execute(text(f"SELECT pg_backend_pid() AS pid, current_setting('{setting}') AS value"))
+        row = asked.one()
+        struck.append((row.pid, row.value))
+        _write(tx)
 
     holder = await asyncpg.connect(role.server.admin_url.rpartition("/")[0] + urlsplit(role.url).path)
     async with holder.transaction():
