@@ -262,6 +262,21 @@ async def test_a_disabled_endpoints_copy_is_parked_and_a_deleted_ones_dead(store
     assert recorded.deliveries == 0
 
 
+async def test_a_task_with_no_endpoint_named_goes_to_none_though_others_subscribe(store: Store) -> None:
+    owner = await partner(store.db)
+    subscriber = await endpoint(store, owner, events=("task.*", "task.started"))
+    await submit(store, task_of(owner, endpoint_ids=()))
+    await submit(store, task_of(owner, now_ms=NOW + 1))
+    quiet, loud = (await claim(store)).tasks
+
+    await finish(store, quiet)
+    await finish(store, loud)
+
+    assert await deliveries_of(store, quiet.id) == []
+    assert await events_of(store, quiet.id) == ["task.succeeded"], "it is there to be pulled"
+    assert {one.endpoint_id for one in await deliveries_of(store, loud.id)} == {subscriber.id}
+
+
 async def test_an_addressed_task_goes_only_where_and_when_it_says(store: Store) -> None:
     owner = await partner(store.db)
     named = await endpoint(store, owner, events=("task.cancelled",))

@@ -28,7 +28,7 @@ def a_task(**changes: Any) -> Task:
         trace_state="",
         callback_url=None,
         callback_origin=None,
-        endpoint_ids=(),
+        endpoint_ids=None,
         events=(),
         metadata_json="{}",
         result_json=None,

@@ -36,6 +36,14 @@ def test_without_an_address_every_subscriber_gets_a_copy() -> None:
     assert _heard(a_task(), "task.succeeded", one, other) == ["ep_1"]
 
 
+def test_an_empty_list_of_endpoints_is_none_of_them() -> None:
+    everybody = (_subscriber("ep_1"), _subscriber("ep_2", events=("task.started",)))
+
+    for event in ("task.succeeded", "task.failed", "task.started"):
+        assert _heard(a_task(endpoint_ids=()), event, *everybody) == []
+    assert _heard(a_task(**INLINE, endpoint_ids=()), "task.failed", *everybody) == [None]
+
+
 @pytest.mark.parametrize("event", ["task.started", "task.progress"])
 def test_transient_events_are_heard_only_by_name(event: str) -> None:
     named = _subscriber("ep_2", events=(event,))

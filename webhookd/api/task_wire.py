@@ -129,7 +129,7 @@ def new_task(
         metadata_json=metadata_json,
         callback_url=None if callback is None else callback.url,
         callback_origin=None if callback is None else callback.origin,
-        endpoint_ids=tuple(dict.fromkeys(body.endpoints or ())),
+        endpoint_ids=None if body.endpoints is None else tuple(dict.fromkeys(body.endpoints)),
         events=tuple(dict.fromkeys(body.events or ())),
     )
 

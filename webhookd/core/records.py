@@ -100,6 +100,8 @@ class SealedSecret:
 class NewTask:
     """A task on its way into the store. `due_ms` in the future makes it `scheduled`.
 
+    `endpoint_ids` None: nobody is named, so every subscriber gets a copy; empty: none of them does.
+
     `file_ids` are the files its input names: they stay while it has not ended.
     """
 
@@ -122,7 +124,7 @@ class NewTask:
     metadata_json: str
     callback_url: str | None
     callback_origin: str | None
-    endpoint_ids: tuple[str, ...] = ()
+    endpoint_ids: tuple[str, ...] | None = None
     events: tuple[str, ...] = ()
     file_ids: tuple[str, ...] = ()
 
@@ -161,7 +163,7 @@ class Task:
     trace_state: str
     callback_url: str | None
     callback_origin: str | None
-    endpoint_ids: tuple[str, ...]
+    endpoint_ids: tuple[str, ...] | None
     events: tuple[str, ...]
     metadata_json: str
     result_json: str | None

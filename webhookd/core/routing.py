@@ -59,7 +59,8 @@ def recipients(
 ) -> list[Recipient]:
     """Return who gets `event` of `task`. `subscribers` are the partner's endpoints, deleted ones too."""
     found: list[Recipient] = []
-    addressed = task.callback_url is not None or bool(task.endpoint_ids)
+    named = task.endpoint_ids
+    addressed = task.callback_url is not None or named is not None
     wanted = subscribes(task.events or FINAL_EVENTS, event)
     if task.callback_url is not None and wanted:
         found.append(
@@ -74,7 +75,7 @@ def recipients(
         )
     for subscriber in subscribers:
         if addressed:
-            chosen = wanted and subscriber.endpoint_id in task.endpoint_ids
+            chosen = wanted and subscriber.endpoint_id in (named or ())
         else:
             chosen = (
                 not subscriber.deleted

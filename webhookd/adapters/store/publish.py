@@ -191,8 +191,8 @@ def subscriber_from(tx: Tx, row: Any) -> Subscriber:
 
 def _subscribers(tx: Tx, happenings: Sequence[tuple[Task, str]]) -> dict[str, list[Subscriber]]:
     """Read the endpoints the tasks may go to; a task with only a callback needs none."""
-    open_partners = {t.partner_id for t, _ in happenings if t.callback_url is None and not t.endpoint_ids}
-    named = {endpoint_id for t, _ in happenings for endpoint_id in t.endpoint_ids}
+    open_partners = {t.partner_id for t, _ in happenings if t.callback_url is None and t.endpoint_ids is None}
+    named = {endpoint_id for t, _ in happenings for endpoint_id in t.endpoint_ids or ()}
     if not open_partners and not named:
         return {}
     rows = tx.execute(

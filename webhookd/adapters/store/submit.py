@@ -161,7 +161,7 @@ class Intake:
                     task.metadata_json,
                     task.callback_url,
                     task.callback_origin,
-                    names_json(task.endpoint_ids),
+                    None if task.endpoint_ids is None else orjson.dumps(task.endpoint_ids).decode(),
                     names_json(task.events),
                     task.trace_parent_id,
                     task.trace_flags,
