@@ -174,7 +174,8 @@ class Settings(BaseSettings):
         "listener: as long as a balancer takes to notice. A second SIGTERM skips the rest.",
     )
     sweep_seconds: Seconds = Field(
-        1.0, description="Pause between two sweeps for lost wakes and due schedules."
+        1.0,
+        description="Pause between two sweeps for lost wakes and due schedules; 5 s or more at rest.",
     )
     worker_threads: int = Field(8, ge=1, le=1_000, description="Tasks one worker process runs at a time.")
 

@@ -57,6 +57,14 @@ async def test_task_with_a_later_run_at_is_scheduled_and_rings_nobody(face: Face
     assert face.bell.rung == []
 
 
+async def test_task_that_falls_due_soon_rings_so_that_a_sweep_at_rest_learns_of_it(face: Face) -> None:
+    partner = await face.partner()
+    run_at = to_rfc3339(face.clock.now_ms() + 3_000)
+    answer = await partner.client.post("/v1/tasks", json={"type": "test.echo", "run_at": run_at})
+    assert answer.json()["state"] == "scheduled"
+    assert face.bell.rung == ["default"]
+
+
 async def test_run_at_in_the_past_means_now(face: Face) -> None:
     partner = await face.partner()
     answer = await partner.client.post(

@@ -37,11 +37,20 @@ class Turns:
 
 @asynccontextmanager
 async def working(
-    url: str, turns: Turns, *queues: str, namespace: str = "webhookd"
+    url: str,
+    turns: Turns,
+    *queues: str,
+    namespace: str = "webhookd",
+    on_ring: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[TurnWorker]:
     """A worker that has made its first look at each queue, whose record is then cleared."""
     worker = TurnWorker(
-        url, namespace=namespace, queues=queues, on_turn=turns, loop=asyncio.get_running_loop()
+        url,
+        namespace=namespace,
+        queues=queues,
+        on_turn=turns,
+        on_ring=on_ring,
+        loop=asyncio.get_running_loop(),
     )
     worker.start()
     try:
@@ -134,6 +143,19 @@ async def test_turn_comes_without_a_ring_after_a_silence(
     turns = Turns()
     async with working(valkey.url, turns, "default"):
         await until(lambda: turns.count("default") >= 2, what="turns nobody rang for")
+
+
+async def test_only_a_permit_is_a_sign_of_work(
+    valkey: ValkeyServer, ringer: Ringer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permits_module, "_SILENCE_SECONDS", 0.1)
+    turns, signs = Turns(), list[int]()
+    async with working(valkey.url, turns, "default", on_ring=lambda: signs.append(len(turns.seen))):
+        await until(lambda: turns.count("default") >= 3, what="turns nobody rang for")
+        assert signs == []
+        monkeypatch.setattr(permits_module, "_SILENCE_SECONDS", FOREVER)
+        ringer.ring("default")
+        await until(lambda: signs, what="the sign")
 
 
 async def test_queue_has_one_turn_at_a_time_and_another_for_what_was_rung_meanwhile(

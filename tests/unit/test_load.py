@@ -9,6 +9,7 @@ from tests.services import until
 from webhookd.core.admission import UNKNOWN_DRAIN_SECONDS
 from webhookd.core.errors import Unavailable
 from webhookd.core.records import QueueDepth
+from webhookd.flows import load
 from webhookd.flows.load import RATE_WINDOW_SECONDS, LoadGauge
 
 
@@ -18,12 +19,14 @@ class Counters:
 
     queued: int = 0
     finished: int = 0
+    end_meanwhile: int = 0
     away: bool = False
     reads: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def depths(self) -> list[QueueDepth]:
         self.reads += 1
+        self.finished += self.end_meanwhile
         await self.gate.wait()
         if self.away:
             raise Unavailable("The database cannot be used just now.")
@@ -169,6 +172,36 @@ async def test_gauge_goes_on_after_a_failure(world: World) -> None:
     await until(lambda: world.gauge.database_error is not None, what="the failure")
     world.counters.away = False
     await until(lambda: world.gauge.database_error is None, what="the recovery")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_gauge_rests_where_nothing_goes_on_until_something_comes_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "REFRESH_SECONDS", 0.001)
+    monkeypatch.setattr(load, "REST_SECONDS", 3_600.0)
+    running = asyncio.create_task(world.gauge.run())
+    await until(lambda: world.counters.reads == 2, what="two readings alike")
+    await asyncio.sleep(0.05)
+    assert world.counters.reads == 2
+    with world.gauge.entering("prt_1", 1):
+        await until(lambda: world.counters.reads > 3, what="the readings that go on")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.parametrize("sign", ["queued", "end_meanwhile"])
+async def test_gauge_does_not_rest_while_tasks_wait_or_end(
+    sign: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "REFRESH_SECONDS", 0.001)
+    monkeypatch.setattr(load, "REST_SECONDS", 3_600.0)
+    setattr(world.counters, sign, 1)
+    running = asyncio.create_task(world.gauge.run())
+    await until(lambda: world.counters.reads > 5, what="many readings")
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -1,15 +1,18 @@
 """When a sweep may take back what others hold: not before they had time to renew their leases."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 
+from tests.services import until
 from webhookd.core.errors import Unavailable
 from webhookd.core.records import TaskSignal
 from webhookd.flows import sweep
 from webhookd.flows.alarm import Alarm
-from webhookd.flows.sweep import Sweeper
+from webhookd.flows.sweep import REST_SECONDS, STIRRED_SECONDS, Sweeper
 
 LEASE_SECONDS = 15.0
 
@@ -44,6 +47,10 @@ class Waiting:
     next_lease_ms: int | None = 0
 
 
+ONE_LEASE_RAN_OUT = Waiting()
+NOTHING_WAITS = Waiting(next_lease_ms=None)
+
+
 @dataclass
 class Store:
     """Counts what is taken back; `away` and `slow_seconds` are its troubles."""
@@ -52,13 +59,16 @@ class Store:
     away: bool = False
     read_only: bool = False
     slow_seconds: float = 0.0
+    found: Waiting = ONE_LEASE_RAN_OUT
     taken_back: int = 0
+    looks: int = 0
 
     async def waiting(self) -> Waiting:
         self.clock.now += self.slow_seconds
+        self.looks += 1
         if self.away:
             raise Unavailable("It is away.", retry_after_seconds=1)
-        return Waiting()
+        return self.found
 
     async def take_back(self, _now_ms: int) -> Nothing:
         self.taken_back += 1
@@ -130,3 +140,58 @@ async def test_after_an_outage_leases_count_once_there_was_time_to_renew_them(
     clock.now += 0.2
     await sweeper.sweep()
     assert store.taken_back == 1
+
+
+async def test_where_nothing_goes_on_it_sweeps_less_often(
+    sweeper: Sweeper, store: Store, clock: Clock
+) -> None:
+    store.found = NOTHING_WAITS
+    assert await sweeper.sweep() == 1.0
+    clock.now += STIRRED_SECONDS
+    assert await sweeper.sweep() == REST_SECONDS
+    sweeper.stir()
+    assert await sweeper.sweep() == 1.0
+
+
+@pytest.mark.parametrize(
+    "due",
+    [
+        replace(NOTHING_WAITS, next_task_ms=3_001),
+        replace(NOTHING_WAITS, next_expiry_ms=3_001),
+        replace(NOTHING_WAITS, next_lease_ms=3_001),
+    ],
+    ids=["task", "expiry", "lease"],
+)
+async def test_at_rest_it_comes_in_time_for_what_is_known_to_fall_due(
+    due: Waiting, sweeper: Sweeper, store: Store, clock: Clock
+) -> None:
+    clock.now += STIRRED_SECONDS
+    store.found = due
+    assert await sweeper.sweep() == 3.0
+
+
+async def test_it_does_not_rest_while_tasks_wait(sweeper: Sweeper, store: Store, clock: Clock) -> None:
+    clock.now += STIRRED_SECONDS
+    store.found = replace(NOTHING_WAITS, queues=frozenset({"default"}))
+    assert await sweeper.sweep() == 1.0
+
+
+@pytest.mark.parametrize("sign", ["stir", "ring"])
+async def test_a_sign_of_work_ends_the_rest(sign: str, sweeper: Sweeper, store: Store, clock: Clock) -> None:
+    store.found = NOTHING_WAITS
+    clock.now += STIRRED_SECONDS
+    async with running(sweeper):
+        await until(lambda: store.looks == 1, what="the first sweep")
+        await asyncio.sleep(0)
+        getattr(sweeper, sign)()
+        await until(lambda: store.looks == 2, what="the next sweep", seconds=REST_SECONDS / 2)
+
+
+@asynccontextmanager
+async def running(sweeper: Sweeper) -> AsyncIterator[None]:
+    work = asyncio.create_task(sweeper.run())
+    try:
+        yield
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)

@@ -15,6 +15,7 @@ from webhookd.api.call import Call, found
 from webhookd.api.wire import AdminListing, Create, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.fields import DeadLetterKind, DeadReason, DescribedAs
+from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.render import ReplayDocument, replay_document
 from webhookd.core.replay import (
     DEFAULT_RATE_PER_SECOND,
@@ -95,6 +96,7 @@ async def create(call: Call[ReplayCreate, NoQuery]) -> Answer:
 
     def effect(tx: Tx) -> Answer:
         replay = create_replay(tx, counted)
+        tx.wakes.ring(DELIVER_QUEUE)  # whoever hears it sweeps, and takes the first step
         detail = {"matched": replay.matched, "dry_run": replay.dry_run}
         call.audit(tx, "replay.create", replay.id, partner_id=partner_id, detail=detail)
         return json_answer(202, replay_document(replay), call.located(f"/v1/replays/{replay.id}"))

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
+SWEEP: Final = "sweep"
+"""The name under which a task's due time is noted: the sweep lets it fall due. No queue has it."""
 _SLACK_MS = 2
 
 

@@ -7,7 +7,7 @@ the counters gained over the last seconds. Deciding on these figures is `core.ad
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -17,6 +17,8 @@ from webhookd.core.records import QueueDepth
 from webhookd.runtime.every import every
 
 REFRESH_SECONDS: Final = 0.4
+REST_SECONDS: Final = 5.0
+"""The pause where nothing waits, ends or comes in; the first that comes ends it."""
 SERVER_LOOK_SECONDS: Final = 2.0
 RATE_WINDOW_SECONDS: Final = 20.0
 
@@ -84,12 +86,13 @@ class LoadGauge:
         self._earlier: Counter[str] = Counter()
         self._refreshing: asyncio.Task[None] | None = None
         self._looked_at = float("-inf")
+        self._stirred = asyncio.Event()
 
     async def run(self) -> None:
         """Refresh for ever; cancel it to stop, which ends a reading under way too."""
         try:
             # Stale figures beat none for the rest of the process's life.
-            await every(REFRESH_SECONDS, self.refresh, survives_defects=True)
+            await every(REFRESH_SECONDS, self._refresh_or_rest, survives_defects=True)
         finally:
             if self._refreshing is not None:
                 self._refreshing.cancel()
@@ -127,6 +130,7 @@ class LoadGauge:
     def entering(self, partner_id: str, count: int) -> Iterator[None]:
         """Count tasks as waiting from now on; where the block raises they did not come in."""
         self._entering[partner_id] += count
+        self._stirred.set()
         try:
             yield
             self._recent[partner_id] += count
@@ -150,6 +154,19 @@ class LoadGauge:
         if depth is None or not depth.queued:
             return 1.0
         return drain_seconds(depth.queued, self.ended_per_second(queue))
+
+    async def _refresh_or_rest(self) -> None:
+        self._stirred.clear()
+        await self.refresh()
+        if self._is_quiet():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REST_SECONDS):
+                    await self._stirred.wait()
+
+    def _is_quiet(self) -> bool:
+        waits = any(self._partner_waiting.values()) or self._entering or self._recent or self._earlier
+        last = list(self._samples)[-2:]
+        return not waits and not self._failures and len(last) == 2 and last[0].ended == last[1].ended
 
     async def _refresh(self) -> None:
         self._earlier += self._recent

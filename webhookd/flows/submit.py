@@ -22,6 +22,7 @@ from webhookd.core.records import LimitsInForce, Partner, TaskSignal
 from webhookd.core.submission import Accepted, Submission
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import Bucket, PartnerRates
+from webhookd.flows.sweep import REST_SECONDS
 
 
 class Intake(Protocol):
@@ -227,7 +228,11 @@ class SubmitTasks:
         return Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome)
 
     def _wake(self, submission: Submission) -> None:
-        for queue in {task.queue for task in submission.tasks if not task.scheduled}:
+        """Ring for what can run now, and for what falls due before a sweep at rest would learn of it."""
+        soon_ms = submission.now_ms + int(REST_SECONDS * 2_000)
+        for queue in {
+            task.queue for task in submission.tasks if not task.scheduled or task.due_ms <= soon_ms
+        }:
             self._bell.ring(queue)
         self._announcer.publish(
             [TaskSignal(task_id=t.id, partner_id=t.partner_id, version=1) for t in submission.tasks]

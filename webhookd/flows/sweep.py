@@ -1,14 +1,15 @@
 """The sweep: finds by index what nobody rang for, and repairs it. Every worker runs one; none is special.
 
-An idle sweep reads a few index entries and writes nothing. Work with its own pace (bulk replays,
-retention) hangs on as chores.
+An idle sweep reads a few index entries and writes nothing. Where nothing has gone on for a while it comes
+less often, and still in time for whatever is known to fall due: then it only guards against lost rings. Work
+with its own pace (bulk replays, retention) hangs on as chores.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -20,6 +21,10 @@ log = structlog.get_logger(__name__)
 
 DELIVER_QUEUE = "deliver"
 HEAL_SECONDS = 30.0
+STIRRED_SECONDS: Final = 10.0
+"""How long after the last sign of work it sweeps at its usual pace."""
+REST_SECONDS: Final = 5.0
+"""The pause between two sweeps where nothing goes on."""
 _STEPS_A_SWEEP = 20
 
 
@@ -109,7 +114,7 @@ class Chore:
 
 
 class Sweeper:
-    """`run` sweeps until cancelled; `ring` makes it sweep at once.
+    """`run` sweeps until cancelled; `ring` makes it sweep at once, `stir` at its usual pace for a while.
 
     `is_written` tells whether this process could renew its own lease: a store that can be read and not
     written (a standby, a full disk) is away as well, and nobody else's lease can have been renewed.
@@ -141,10 +146,18 @@ class Sweeper:
         self._chores = (*chores, Chore(name="heal", every_seconds=HEAL_SECONDS, step=self._heal))
         self._chore_due = {chore.name: 0.0 for chore in self._chores}
         self._woken = asyncio.Event()
+        self._rests_from = time.monotonic() + STIRRED_SECONDS
+        self._resting = False
 
     def ring(self) -> None:
         """Sweep at once: something known falls due now."""
         self._woken.set()
+
+    def stir(self) -> None:
+        """There is work, or somebody says so: what falls due next may not be known yet."""
+        self._rests_from = time.monotonic() + STIRRED_SECONDS
+        if self._resting:
+            self._woken.set()
 
     async def run(self) -> None:
         """Sweep forever; a store that is away is waited for."""
@@ -154,12 +167,16 @@ class Sweeper:
             except ServiceError as error:
                 log.warning("sweep_failed", reason=error.detail)
                 pause_seconds = self._every_seconds
+                self._rests_from = time.monotonic() + STIRRED_SECONDS
             self._woken.clear()
+            self._resting = pause_seconds > self._every_seconds
             try:
                 async with asyncio.timeout(pause_seconds):
                     await self._woken.wait()
             except TimeoutError:
                 continue
+            finally:
+                self._resting = False
 
     async def sweep(self) -> float:
         """Do what is due; return the seconds until there may be more, at most the sweep's own pause.
@@ -189,14 +206,20 @@ class Sweeper:
             self._ring(queue)
         if waiting.next_lane_ms is not None:
             self._alarm.at(DELIVER_QUEUE, max(waiting.next_lane_ms, now_ms))
-        await self._do_chores()
-        known = [
-            ms for ms in (waiting.next_task_ms, waiting.next_expiry_ms) if ms is not None and ms > now_ms
-        ]
-        soonest = min(known, default=None)
+        more = await self._do_chores()
+        if more or waiting.queues or not leases_count:
+            self._rests_from = time.monotonic() + STIRRED_SECONDS
+        return self._pause_seconds(waiting, now_ms)
+
+    def _pause_seconds(self, waiting: Waiting, swept_ms: int) -> float:
+        """Until the next of what is known falls due, at most the usual pause, or the one at rest."""
+        rests = time.monotonic() >= self._rests_from
+        longest = max(self._every_seconds, REST_SECONDS) if rests else self._every_seconds
+        times = (waiting.next_task_ms, waiting.next_expiry_ms, waiting.next_lease_ms)
+        soonest = min((ms for ms in times if ms is not None and ms > swept_ms), default=None)
         if soonest is None:
-            return self._every_seconds
-        return min(self._every_seconds, max(0.01, (soonest - self._now_ms()) / 1000))
+            return longest
+        return min(longest, max(0.01, (soonest - self._now_ms()) / 1000))
 
     async def _look(self) -> Waiting:
         """Read what waits. After an outage of the store, leases count only once all had time to renew theirs.
@@ -222,11 +245,15 @@ class Sweeper:
             if not swept.more:
                 return
 
-    async def _do_chores(self) -> None:
+    async def _do_chores(self) -> bool:
+        """Do those that are due; tell whether one has more to do at once."""
+        any_more = False
         for chore in self._chores:
             if time.monotonic() >= self._chore_due[chore.name]:
                 more = await chore.step()
                 self._chore_due[chore.name] = time.monotonic() + (0 if more else chore.every_seconds)
+                any_more = any_more or more
+        return any_more
 
     async def _heal(self) -> bool:
         await self._repeat(self._repairs.overdue)

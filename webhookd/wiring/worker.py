@@ -21,7 +21,7 @@ from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
 from webhookd.core.retry import RetryPolicy
-from webhookd.flows.alarm import Alarm
+from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.deliver import DeliveryEngine
 from webhookd.flows.execute import Executor
 from webhookd.flows.replay import ReplayFlow
@@ -58,13 +58,15 @@ async def worker_process(
     lost = asyncio.Event()
     detail = {"queues": list(queues), "slots": settings.worker_threads if role == "tasks" else 0}
     async with running_process(settings, role, detail) as common:
-        alarm = Alarm(common.ringer.ring, common.store.clock.now_ms)
+        now_ms = common.store.clock.now_ms
+        alarm = Alarm(lambda name: sweeper.ring() if name == SWEEP else common.ringer.ring(name), now_ms)
         work = _executor(common, alarm, queues, lost) if role == "tasks" else _engine(common, alarm)
         sweeper = _sweeper(common, alarm)
         turns = TurnWorker(
             broker_url(settings),
             queues=queues if role == "tasks" else (DELIVER_QUEUE,),
             on_turn=work.turn,
+            on_ring=sweeper.stir,
             loop=asyncio.get_running_loop(),
         )
         turns.start()

@@ -31,7 +31,7 @@ DELIVER_QUEUE = "deliver"
 
 _WAIT_SECONDS: float = 1  # the longest BLPOP; also how long a consumer takes to notice that it shall stop
 _AWAY_SECONDS = 1.0  # between two tries, and two turns, while the broker is away
-_SILENCE_SECONDS = 5.0  # without a permit for so long, look anyway: a ring may have been lost
+_SILENCE_SECONDS = 20.0  # without a permit for so long, look anyway: even the sweep's rings may be lost
 _SURPLUS = 64  # ringers stop at a handful of permits; more than this is not theirs
 _COUNT_SECONDS = 1.0  # between two looks at how much there is
 
@@ -69,9 +69,9 @@ def keys_of(namespace: str, queue: str) -> tuple[str, ...]:
     return key, f"{key}.msgs", f"{namespace}:__heartbeats__"
 
 
-def permit(queue: str) -> Message[None]:
-    """The message that says "`queue` may have work", as actors get it."""
-    return Message(queue_name=queue, actor_name=actor_for(queue), args=(queue,), kwargs={}, options={})
+def permit(queue: str, *, rung: bool = True) -> Message[None]:
+    """The message that says "`queue` may have work", as actors get it. `rung`: not only after a silence."""
+    return Message(queue_name=queue, actor_name=actor_for(queue), args=(queue, rung), kwargs={}, options={})
 
 
 def actor_for(queue: str) -> str:
@@ -132,11 +132,12 @@ class PermitConsumer(Consumer):
         if self._broker.closing.is_set():
             time.sleep(0.05)  # until the thread is told to stop; the permits are left to other workers
             return None
-        if time.monotonic() - self._looked_at < _SILENCE_SECONDS and not self._woken():
+        silent = time.monotonic() - self._looked_at >= _SILENCE_SECONDS
+        if not silent and not self._woken():
             return None
         self._looked_at = time.monotonic()
         self._turn_ended.clear()
-        return MessageProxy(permit(self._queue))
+        return MessageProxy(permit(self._queue, rung=not silent))
 
     def _woken(self) -> bool:
         """Wait for a permit, or in an outage for a second; False where there is no reason to look."""

@@ -24,8 +24,9 @@ _IDLE_MS = 200  # how long a thread without a turn takes to notice that it shall
 class TurnWorker:
     """Listens on `queues` and runs their turns on `loop`: of each queue one at a time, of several at once.
 
-    Besides for permits it runs a turn after 5 s without one, and every second while the broker is away.
-    Raises `SettingsError` for a queue name Dramatiq cannot have.
+    Besides for permits it runs a turn after 20 s without one, and every second while the broker is away.
+    `on_ring` is called on the loop before a turn that is not only for the silence. Raises `SettingsError` for
+    a queue name Dramatiq cannot have.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class TurnWorker:
         namespace: str = "webhookd",
         queues: Sequence[str],
         on_turn: Callable[[str], Awaitable[None]],
+        on_ring: Callable[[], None] = lambda: None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._on_turn = on_turn
+        self._on_ring = on_ring
         self._loop = loop
         self._turns: dict[str, concurrent.futures.Future[None]] = {}
         self._broker = PermitBroker(
@@ -80,9 +83,9 @@ class TurnWorker:
             thread.shutdown(wait=False)
             self._broker.close()
 
-    def _turn(self, queue: str) -> None:
+    def _turn(self, queue: str, rung: bool) -> None:
         """The body of both actors, in a thread of Dramatiq's; catches everything."""
-        turn = self._await_turn(queue)
+        turn = self._await_turn(queue, rung=rung)
         try:
             future = self._turns[queue] = asyncio.run_coroutine_threadsafe(turn, self._loop)
         except RuntimeError:  # the loop is closed: the process ends
@@ -97,7 +100,9 @@ class TurnWorker:
         except Exception:  # noqa: BLE001 - nothing a turn raises may end the thread
             _log.exception("a turn of queue %s failed", queue)
 
-    async def _await_turn(self, queue: str) -> None:
+    async def _await_turn(self, queue: str, *, rung: bool) -> None:
+        if rung:
+            self._on_ring()
         await self._on_turn(queue)
 
     def _cancel_turns(self) -> None:

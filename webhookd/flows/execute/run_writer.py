@@ -12,7 +12,7 @@ from webhookd.core.errors import Overloaded, ServiceError, StoreFault, Unavailab
 from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.facts import RunEnded
 from webhookd.core.records import TaskSignal
-from webhookd.flows.alarm import Alarm
+from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.execute.ports import Tasks
 from webhookd.flows.execute.run import Run
 from webhookd.flows.lease import Lease
@@ -78,7 +78,7 @@ class RunWriter:
         if recorded.deliveries:
             self._ring("deliver")
         if end.due_ms is not None and end.end is End.RETRY:
-            self._alarm.at("sweep", end.due_ms)
+            self._alarm.at(SWEEP, end.due_ms)
         outcome = "lost" if recorded.lost else end.end.value
         write_us = int((perf_counter() - began) * 1_000_000)
         self._tell(run.ended(outcome, end.error_code, end.now_ms, write_us=write_us))
