@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 from pydantic import BaseModel, Field
 
+from webhookd.adapters.files import open_bucket
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.vault import Vault, generate_key
@@ -182,6 +184,8 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
     """Put the application on a migrated database."""
     vault = Vault([generate_key()])
     clock, broker, bell, signals = Clock(), Broker(), Bell(), Signals()
+    stack = AsyncExitStack()
+    folder = stack.enter_context(TemporaryDirectory(prefix="webhookd-files-"))
     facts: list[RequestFacts] = []
     disk: list[int | None] = [10**12]
 
@@ -219,9 +223,10 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
         watchers=Watchers(store.tasks, store.changes, is_good_key=key_review(store.keys.find, clock.now_ms)),
         key_quota=key_quota(load_settings(), store),
         now_ms=clock.now_ms,
+        files=open_bucket(f"file://{folder}/files"),
         listeners=(facts.append,),
     )
-    async with AsyncExitStack() as stack:
+    async with stack:
         stack.push_async_callback(store.close)
         yield Face(
             parts=parts,

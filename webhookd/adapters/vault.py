@@ -11,11 +11,13 @@ A vault may be told where to look for a changed ring. It looks before it seals, 
 does not know; what it once knew it goes on opening, so that no process is ever worse off for having looked.
 """
 
+import hmac
 import json
 import logging
 import os
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -64,6 +66,10 @@ class Vault:
         """The id of the key that seals."""
         return next(iter(self._ring))
 
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """Return a key of 32 bytes for this purpose alone, made of each key of the ring, newest first."""
+        return tuple(hmac.digest(key.raw, purpose.encode(), sha256) for key in self._ring.values())
+
     @property
     def key_ids(self) -> tuple[str, ...]:
         """The ids of all keys, newest first."""
@@ -74,7 +80,7 @@ class Vault:
         self._look()
         newest_id, newest = next(iter(self._ring.items()))
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = newest.encrypt(nonce, plain, _row(partner, endpoint, field))
+        sealed = newest.cipher.encrypt(nonce, plain, _row(partner, endpoint, field))
         return f"{_FORMAT}.{newest_id}.{b2a_base64(nonce + sealed, newline=False).decode()}"
 
     def open(self, text: str, *, partner: str, endpoint: str | None, field: str) -> bytes:
@@ -98,7 +104,7 @@ class Vault:
         used_id, raw = _split(text, where)
         self.require([used_id])
         try:
-            return self._ring[used_id].decrypt(
+            return self._ring[used_id].cipher.decrypt(
                 raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _row(partner, endpoint, field)
             )
         except InvalidTag:
@@ -142,7 +148,13 @@ def generate_key() -> str:
     return b2a_base64(os.urandom(_KEY_BYTES), newline=False).decode()
 
 
-def _parse_ring(keys: Sequence[str]) -> dict[str, AESGCM]:
+@dataclass(frozen=True, slots=True, repr=False)
+class _Key:
+    cipher: AESGCM
+    raw: bytes
+
+
+def _parse_ring(keys: Sequence[str]) -> dict[str, _Key]:
     ring = dict(_parse_key(text, place) for place, text in enumerate(keys, start=1))
     if not ring:
         raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS is empty; it needs at least one key.")
@@ -151,8 +163,8 @@ def _parse_ring(keys: Sequence[str]) -> dict[str, AESGCM]:
     return ring
 
 
-def _parse_key(text: str, place: int) -> tuple[str, AESGCM]:
-    """Return a key's id and cipher; errors name its place in the list, never its text."""
+def _parse_key(text: str, place: int) -> tuple[str, _Key]:
+    """Return a key with its id; errors name its place in the list, never its text."""
     try:
         raw = a2b_base64(text.strip(), strict_mode=True)
     except ValueError:
@@ -161,7 +173,7 @@ def _parse_key(text: str, place: int) -> tuple[str, AESGCM]:
         raise SettingsError(
             f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is {len(raw)} bytes long; it must be {_KEY_BYTES}."
         )
-    return sha256(raw).hexdigest()[:_KEY_ID_DIGITS], AESGCM(raw)
+    return sha256(raw).hexdigest()[:_KEY_ID_DIGITS], _Key(AESGCM(raw), raw)
 
 
 def _split(text: str, where: str) -> tuple[str, bytes]:

@@ -72,6 +72,8 @@ class ApiRoute(Generic[B, Q]):
     `id`, `tag` and `summary` name the call in /openapi.json. `answers` are those of success, by status; the
     refusals follow from the rest, but for 409: only a call that `conflicts` may answer it. `headers` are the
     request headers it knows besides the usual, `path_example` an example of the parameter in its path.
+    `streams` names the content of a body that the handler reads itself, piece by piece. `by_link`: a `token`
+    in the query stands for a key, and the handler checks it.
     """
 
     method: str
@@ -90,6 +92,8 @@ class ApiRoute(Generic[B, Q]):
     submits: bool = False
     headers: tuple[str, ...] = ()
     conflicts: bool = False
+    streams: str = ""
+    by_link: bool = False
     path_example: str = ""
 
     @property

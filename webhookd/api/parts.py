@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from webhookd.adapters import entropy
+from webhookd.adapters.files import Bucket
 from webhookd.adapters.metrics import Metrics
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.vault import Vault
@@ -26,7 +27,11 @@ READS_AT_ONCE: Final = 3
 READS_OF_ONE: Final = 2
 READS_WAITING: Final = 500
 BODIES_WAITING: Final = 50
+TRANSFERS_WAITING: Final = 50
 """Of one partner, each."""
+TRANSFERS_AT_ONCE: Final = 24
+"""Each holds two parts of a file in memory."""
+TRANSFERS_OF_ONE: Final = 6
 
 Listener = Callable[[RequestFacts], None]
 
@@ -43,6 +48,9 @@ class ApiOptions:
     body_timeout_seconds: float = 30.0
     max_wait_seconds: float = 45.0
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    files_max_bytes: int = 104_857_600
+    partner_max_file_bytes: int = 10_737_418_240
+    files_keep_ms: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,8 +66,8 @@ class ApiParts:
 
     `new_trace` begins a trace for a request that brought none. `new_span_id` is there where submissions have
     spans of their own. `reads` are the turns at the database of what partners look up; keys, readiness,
-    admission and watchers do not stand in that line. `parsing` are those at large bodies. `unread`
-    counts what partners leave on their sockets.
+    admission and watchers do not stand in that line. `parsing` are those at large bodies, `transfers` at
+    the bytes of `files`. `unread` counts what partners leave on their sockets.
     """
 
     options: ApiOptions
@@ -72,6 +80,7 @@ class ApiParts:
     watchers: Watchers
     key_quota: KeyQuota
     now_ms: Callable[[], int]
+    files: Bucket
     metrics: Metrics = field(default_factory=Metrics)
     listeners: tuple[Listener, ...] = ()
     new_trace: Callable[[], TraceContext] = entropy.new_trace
@@ -84,6 +93,11 @@ class ApiParts:
         )
     )
     unread: Unread = field(default_factory=Unread)
+    transfers: Turns = field(
+        default_factory=lambda: Turns(
+            at_once=TRANSFERS_AT_ONCE, each=TRANSFERS_OF_ONE, waiting=TRANSFERS_WAITING, what="transfers"
+        )
+    )
     parsing: Turns = field(
         default_factory=lambda: Turns(at_once=1, each=1, waiting=BODIES_WAITING, what="large bodies")
     )

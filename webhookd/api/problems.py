@@ -38,6 +38,16 @@ class RequestTimeout(ClientError):
     status, code, title = 408, "request_timeout", "Request Timeout"
 
 
+class RangeNotSatisfiable(ClientError):
+    """Raised where a range begins behind the end of a file of `size` bytes."""
+
+    status, code, title = 416, "range_not_satisfiable", "Range Not Satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size:,} bytes; the range begins behind them.")
+        self.size = size
+
+
 class HeadTooLarge(ClientError):
     """The request line and the headers are over their limit."""
 
@@ -178,6 +188,8 @@ def _headers(error: WebhookdError) -> dict[str, str]:
         headers["Allow"] = error.allow
     if isinstance(error, UnsupportedCoding):
         headers["Accept-Encoding"] = "identity"
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     if isinstance(error, UpgradeRequired):
         headers |= {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Version": "13"}
     return headers

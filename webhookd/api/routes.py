@@ -29,7 +29,7 @@ from webhookd.flows.rates import Bucket
 # Ids and names in paths. Anything else is unknown anyway, and need not trouble the database.
 _PATH_VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 NOBODY: Final = Caller(key_id="", partner=None, scopes=frozenset())
-"""The caller of an OPEN route; such a handler never looks at it."""
+"""The caller of an OPEN route, or by a link; such a handler never looks at it."""
 
 
 def starlette_routes(rows: Iterable[AnyRoute], parts: ApiParts, authenticator: Authenticator) -> list[Route]:
@@ -101,12 +101,12 @@ class Resource:
                 await parts.submit.meter(bucket, caller.partner, 1, now_ms=now_ms)
         query = parse_query(row.query, scope["query_string"])
         key = body = value = None
+        header = exchange.headers.get(HEADER)
+        if header is not None and row.method == "POST":
+            key = parse_key(header.decode("latin-1"))
+            if key is not None and caller.partner_id is not None:
+                await parts.key_quota.use(caller.partner_id, key, now_ms=now_ms)
         if row.body is not None:
-            header = exchange.headers.get(HEADER)
-            if header is not None and row.method == "POST":
-                key = parse_key(header.decode("latin-1"))
-                if key is not None and caller.partner_id is not None:
-                    await parts.key_quota.use(caller.partner_id, key, now_ms=now_ms)
             if row.submits and caller.partner is not None:
                 parts.submit.refuse_spent(caller.partner, now_ms)
             value = await read_json(
@@ -141,7 +141,7 @@ class Resource:
         )
 
     async def _let_in(self, row: AnyRoute, scope: Scope, exchange: Exchange) -> Caller:
-        if row.access == OPEN:
+        if row.access == OPEN or (row.by_link and _has_token(scope["query_string"])):
             return NOBODY
         exchange.keyed = True
         client = scope.get("client")
@@ -153,6 +153,10 @@ class Resource:
         if row.access not in (ADMIN, ANY_KEY) and not caller.may(row.access):
             raise Forbidden(f"The key lacks the scope {row.access}.")
         return caller
+
+
+def _has_token(query: bytes) -> bool:
+    return query.startswith(b"token=") or b"&token=" in query
 
 
 def _shown(path: str, path_params: Mapping[str, str]) -> str:

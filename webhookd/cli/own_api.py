@@ -16,6 +16,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from webhookd.adapters.broker.health import BrokerStatus
+from webhookd.adapters.files import open_bucket
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
@@ -26,7 +27,7 @@ from webhookd.flows.load import LoadGauge
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.api import key_quota, new_watchers, submit_flow
-from webhookd.wiring.process import load_vault, open_store, require_database
+from webhookd.wiring.process import days_ms, load_vault, open_store, require_database
 
 _SESSION: Final = "ses_cli"
 """Only named, never begun: this process claims nothing."""
@@ -101,6 +102,9 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                     base_url=settings.public_url,
                     admin_key_hash=operator_key_hash(key),
                     max_input_bytes=settings.max_input_bytes,
+                    files_max_bytes=settings.files_max_bytes,
+                    partner_max_file_bytes=settings.partner_max_file_bytes,
+                    files_keep_ms=days_ms(settings.retention_files_days),
                 ),
                 store=store,
                 task_types=task_set,
@@ -111,6 +115,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                 watchers=watchers,
                 key_quota=key_quota(settings, store),
                 now_ms=store.clock.now_ms,
+                files=open_bucket(settings.resolved_files_url),
             )
         )
     finally:

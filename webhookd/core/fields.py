@@ -13,6 +13,7 @@ from pydantic_core.core_schema import CoreSchema, definition_reference_schema, d
 from typing_extensions import TypeAliasType
 
 from webhookd.core.answer import ErrorCode
+from webhookd.core.files import FileKind, FileState
 from webhookd.core.model import (
     FINAL_EVENTS,
     OPERATIONAL_EVENTS,
@@ -67,6 +68,7 @@ Timestamp = Annotated[
 Count = Annotated[int, Field(ge=0)]
 TraceId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 TaskId = Annotated[str, Field(pattern="^task_[0-9a-z]{26}$")]
+FileId = Annotated[str, Field(pattern="^file_[0-9a-z]{26}$")]
 EndpointId = Annotated[str, Field(pattern="^ep_[0-9a-z]{26}$")]
 MessageId = Annotated[str, Field(pattern="^msg_[0-9a-z]{26}$")]
 DeliveryId = Annotated[str, Field(pattern="^dlv_[0-9a-z]{26}$")]
@@ -204,4 +206,15 @@ WorkerRole = TypeAliasType(
     ],
 )
 Scope = TypeAliasType("Scope", Annotated[str, one_of("What a key may do.", SCOPES)])
+FileStateName = TypeAliasType(
+    "FileStateName",
+    Annotated[
+        str,
+        one_of("`awaiting`: its bytes are to come. `ready`: counted and hashed.", [*FileState]),
+    ],
+)
+FileKindName = TypeAliasType(
+    "FileKindName",
+    Annotated[str, one_of("`input`: a partner brought it. `result`: a task made it.", [*FileKind])],
+)
 ScopeName = TypeAliasType("ScopeName", Annotated[str, known("What a key may do.", SCOPES)])

@@ -154,7 +154,14 @@ TEST_EVENT: Final = "webhookd.test"
 
 SUBSCRIBABLE_EVENTS: Final = ("task.*", *FINAL_EVENTS, *TRANSIENT_EVENTS, *OPERATIONAL_EVENTS)
 
-SCOPES: Final = ("tasks:write", "tasks:read", "endpoints:write", "deliveries:replay")
+SCOPES: Final = (
+    "tasks:write",
+    "tasks:read",
+    "files:write",
+    "files:read",
+    "endpoints:write",
+    "deliveries:replay",
+)
 
 
 def subscribes(patterns: tuple[str, ...], event: str) -> bool:

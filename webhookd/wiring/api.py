@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth, SharedBuckets
 from webhookd.adapters.entropy import new_span_id
+from webhookd.adapters.files import open_bucket
 from webhookd.adapters.log_facts import log_request
 from webhookd.adapters.metrics import bucket_figures, count_request
 from webhookd.adapters.store.key_use import key_use
@@ -30,7 +31,7 @@ from webhookd.flows.submit import Announcer, Bell, SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring.process import background, broker_url, free_disk, running_process
+from webhookd.wiring.process import background, broker_url, days_ms, free_disk, running_process
 
 PATIENCE_SECONDS: Final = 5.0
 """How long a caller waits for the database before it is told to come again."""
@@ -79,6 +80,9 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                 max_input_bytes=settings.max_input_bytes,
                 max_wait_seconds=settings.max_wait_seconds,
                 trusted_proxies=parse_proxies(settings.trusted_proxies),
+                files_max_bytes=settings.files_max_bytes,
+                partner_max_file_bytes=settings.partner_max_file_bytes,
+                files_keep_ms=days_ms(settings.retention_files_days),
             ),
             store=store,
             task_types=task_set,
@@ -97,6 +101,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             watchers=watchers,
             key_quota=key_quota(settings, store),
             now_ms=store.clock.now_ms,
+            files=open_bucket(settings.resolved_files_url),
             metrics=common.metrics,
             listeners=(log_request(), count_request(common.metrics.tally), *tracing.on_request),
             new_trace=tracing.new_trace,

@@ -41,6 +41,7 @@ from webhookd.wiring.tracing import Tracing, open_tracing, wants_spans
 log = structlog.get_logger(__name__)
 
 KEYS_FILE = "encryption.keys"
+DAY_MS = 86_400_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,6 +145,11 @@ def free_disk(settings: Settings) -> Callable[[], int | None]:
     """Watch the disk only where the database is a file of ours."""
     path = sqlite_path(settings)
     return lambda: None if path is None else shutil.disk_usage(path.parent).free
+
+
+def days_ms(days: float | None) -> int | None:
+    """Return a setting of days in ms; None is for ever."""
+    return None if days is None else int(days * DAY_MS)
 
 
 async def require_revision(db: Database) -> None:

@@ -29,9 +29,7 @@ from webhookd.flows.sweep import Chore, Sweeper
 from webhookd.flows.sweep_files import FileSweeper
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring.process import Process, background, broker_url, running_process
-
-DAY_MS = 86_400_000
+from webhookd.wiring.process import Process, background, broker_url, days_ms, running_process
 
 Role = Literal["tasks", "deliver"]
 
@@ -193,14 +191,11 @@ def _file_sweeper(common: Process) -> FileSweeper:
 
 
 def _retention_policy(settings: Settings) -> RetentionPolicy:
-    def ms(days: float | None) -> int | None:
-        return None if days is None else int(days * DAY_MS)
-
     return RetentionPolicy(
-        tasks_ms=ms(settings.retention_tasks_days),
-        attempts_ms=ms(settings.retention_attempts_days),
-        dead_letters_ms=ms(settings.retention_dead_letters_days),
-        audit_ms=ms(settings.retention_audit_days),
-        replays_ms=ms(settings.retention_replays_days),
+        tasks_ms=days_ms(settings.retention_tasks_days),
+        attempts_ms=days_ms(settings.retention_attempts_days),
+        dead_letters_ms=days_ms(settings.retention_dead_letters_days),
+        audit_ms=days_ms(settings.retention_audit_days),
+        replays_ms=days_ms(settings.retention_replays_days),
         idempotency_ms=int(settings.idempotency_hours * 3_600_000),
     )

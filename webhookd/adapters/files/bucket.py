@@ -31,7 +31,7 @@ READ_BYTES: Final = 4_194_304
 MIN_PART_BYTES: Final = 5 * 1_048_576
 MAX_PARTS: Final = 9_000
 """S3 takes parts of at least 5 MiB, and at most 10,000 of them."""
-PARTS_AT_ONCE: Final = 2
+PARTS_AT_ONCE: Final = 1
 CALL_SECONDS: Final = 30.0
 """The longest that one call of the store may take: a part, a range, a removal."""
 LISTED_AT_ONCE: Final = 500
@@ -137,11 +137,6 @@ class Bucket:
         """Return how many bytes there are. Raises FileGone where there is no such key."""
         async with as_ours(CALL_SECONDS):
             return (await obstore.head_async(self._store, key))["size"]
-
-    async def copy(self, source: str, target: str) -> None:
-        """Copy within an object store. Raises FileGone."""
-        async with as_ours(CALL_SECONDS):
-            await obstore.copy_async(self._store, source, target)
 
     async def remove(self, keys: Sequence[str]) -> None:
         """Remove; a key that is not there is no error."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from webhookd.api import health, partner_wire, receipts, task_batch, timeline
+from webhookd.api import file_wire, health, partner_wire, receipts, task_batch, timeline
 from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
 from webhookd.api.audit import AuditEntryDocument, audit_document
 from webhookd.api.caller import Caller
@@ -35,6 +35,7 @@ from webhookd.core.render import (
     DeadLetterDocument,
     DeliveryDocument,
     EndpointDocument,
+    FileDocument,
     ReplayDocument,
     TaskDocument,
     announced_task_document,
@@ -42,6 +43,7 @@ from webhookd.core.render import (
     delivery_document,
     endpoint_document,
     event,
+    file_document,
     replay_document,
     task_document,
     tested_endpoint_document,
@@ -64,6 +66,7 @@ SENT: Final[Mapping[Any, Any]] = {
     partner_wire.PartnerChange: {"suspended": True},
     partner_wire.PartnerSecretCreate: {"overlap_seconds": 86_400},
     KeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
+    file_wire.FileCreate: {"name": "photo.jpg", "content_type": "image/jpeg", "size": 20_971_520},
     ReplayCreate: {
         "filter": {"reason": "exhausted", "since": "2026-11-24T00:00:00Z"},
         "dry_run": True,
@@ -84,6 +87,7 @@ def examples() -> Mapping[Any, Any]:
 def _answers() -> Mapping[Any, Any]:
     task, delivery = task_document(samples.TASK), delivery_document(samples.DELIVERY)
     endpoint = endpoint_document(samples.ENDPOINT, breaker="closed")
+    file = file_document(samples.FILE)
     partner = partner_wire.partner_document(samples.PARTNER, samples.LIMITS)
     key = key_document(samples.API_KEY)
     missing = FieldError(path="$.input.account", message="is required")
@@ -98,6 +102,18 @@ def _answers() -> Mapping[Any, Any]:
         receipts.TaskReceiptDocument: receipts.shown_to(_MAY_NOT_READ, task),
         task_batch.BatchResultsDocument: {
             "results": [{"status": 202, "task": task}, {"status": 422, "error": problem}]
+        },
+        FileDocument: file,
+        file_wire.WrittenFile: file,
+        file_wire.FileReceiptDocument: {"id": file["id"], "state": file["state"]},
+        file_wire.AnnouncedFileDocument: {
+            "file": {**file, "state": "awaiting", "download_url": None, "download_expires_at": None},
+            "upload": {
+                "method": "PUT",
+                "url": file["download_url"],
+                "headers": {"Content-Type": "image/jpeg"},
+                "expires_at": samples.UPLOAD_ENDS,
+            },
         },
         TaskTypeDocument: task_type_document(next(one for one in demo.tasks if one.type == "demo.echo")),
         RunDocument: run_document(samples.FAILED_RUN, with_log=True, with_exception=True),

@@ -26,6 +26,7 @@ from webhookd.api.description.schemas import ADMINS, AUDIENCE, Schemas, used_sch
 from webhookd.api.example_ids import TRACE_ID
 from webhookd.api.problems import PROBLEM, ProblemDocument
 from webhookd.api.wire import NoBody
+from webhookd.core.files import OCTETS
 from webhookd.core.model import FINAL_EVENTS, OPERATIONAL_EVENTS, TEST_EVENT, TRANSIENT_EVENTS
 from webhookd.core.render import event as sent
 
@@ -113,6 +114,12 @@ def _operation(row: AnyRoute, schemas: Schemas) -> Json:
             "required": not row.may_be_empty,
             "content": {JSON: {"schema": schemas.refs[body]}},
         }
+    if row.streams:
+        operation["requestBody"] = {
+            "required": True,
+            "description": f"It is {row.streams}.",
+            "content": {OCTETS: {"schema": {"type": "string", "contentMediaType": OCTETS}}},
+        }
     if row.access == OPEN:
         operation["security"] = []
     elif row.access not in (ANY_KEY, ADMIN):
@@ -167,6 +174,10 @@ def _refusals(row: AnyRoute) -> Iterable[int]:
         yield 404
     if row.body is not None:
         yield from (400, 408, 413, 415)
+    if row.streams:
+        yield from (408, 413, 415)
+    if "Range" in row.headers:
+        yield 416
     if row.conflicts:
         yield 409
     yield from (422, 500, 503)

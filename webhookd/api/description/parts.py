@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from webhookd.api.idempotency_key import MAX_CHARS
-from webhookd.api.problems import RequestTimeout
+from webhookd.api.problems import RangeNotSatisfiable, RequestTimeout
 from webhookd.core import errors
 
 Json = dict[str, Any]
@@ -22,6 +22,7 @@ has `x-audience: admin`; `/openapi.json?for=partner` leaves it out."""
 
 TAGS: Final[Mapping[str, str]] = {
     "Tasks": "Submit work, follow it, cancel it.",
+    "Files": "Inputs and results that are too big for JSON.",
     "Endpoints": "Registered callback URLs, their settings and secrets.",
     "Deliveries": "Messages on their way to receivers, and every attempt.",
     "Dead letters": "What ran out of attempts: look, replay, discard.",
@@ -76,6 +77,12 @@ PROBLEMS: Final[Mapping[int, ProblemKind]] = {
         meaning="The body must be application/json.",
         errors=(errors.UnsupportedMediaType,),
     ),
+    416: ProblemKind(
+        name="RangeNotSatisfiable",
+        meaning="The range begins behind the end of the file.",
+        errors=(RangeNotSatisfiable,),
+        headers=("Content-Range",),
+    ),
     422: ProblemKind(
         name="Invalid",
         meaning="A field or parameter is wrong or unknown.",
@@ -112,13 +119,16 @@ _TRACEPARENT: Final[Json] = {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9
 
 RESPONSE_HEADERS: Final[Mapping[str, Json]] = {
     "traceparent": _header("Where the call stands in its trace.", _TRACEPARENT),
-    "Location": _header("Where it is to be found.", {"type": "string", "pattern": "^(https?://.+)?/v1/"}),
+    "Location": _header("Where it is to be found.", {"type": "string", "pattern": "^(https?://.+)?/"}),
     "ETag": _header("Of the whole answer.", {"type": "string", "pattern": '^"[0-9a-f]+"$'}),
     "Retry-After": _header(
         "Seconds until it is worth asking again.", {"type": "integer", "format": "int32", "minimum": 1}
     ),
     "Cache-Control": _header("Who may keep the answer.", _TEXT),
-    "Content-Security-Policy": _header("Nothing but the page's own style.", _TEXT),
+    "Content-Security-Policy": _header("What the answer may load, which is next to nothing.", _TEXT),
+    "Content-Disposition": _header("The file's name; it is saved, not shown.", _TEXT),
+    "Accept-Ranges": _header("Ranges are of bytes.", {"const": "bytes"}),
+    "Content-Range": _header("Which bytes of how many.", _TEXT),
     "RateLimit": _header(
         "For partners: tasks that may be submitted now (r), seconds until all may (t).", _TEXT
     ),
@@ -149,6 +159,8 @@ HEADER_PARAMETERS: Final[Mapping[str, Json]] = {
         _TEXT,
     ),
     "If-None-Match": _parameter("If-None-Match", "An ETag had before.", _TEXT),
+    "Range": _parameter("Range", "One range of bytes: `bytes=0-1023`.", _TEXT),
+    "If-Range": _parameter("If-Range", "The ETag the range is of.", _TEXT),
     "Last-Event-ID": _parameter("Last-Event-ID", "The version seen last.", _TEXT),
     "traceparent": _parameter("traceparent", "The trace to go on with (W3C Trace Context).", _TEXT),
 }

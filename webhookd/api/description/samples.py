@@ -9,6 +9,7 @@ from webhookd.adapters.store.workers import HeldTask, Worker
 from webhookd.api.example_ids import (
     DELIVERY_ID,
     ENDPOINT_ID,
+    FILE_ID,
     KEY_ID,
     MESSAGE_ID,
     PARTNER_ID,
@@ -16,6 +17,8 @@ from webhookd.api.example_ids import (
     TASK_ID,
     TRACE_ID,
 )
+from webhookd.core.file_links import DOWNLOAD_MS
+from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import SCOPES, DeliveryState, Priority, TaskState
 from webhookd.core.outcome import ERROR, PRIVATE, Raised
 from webhookd.core.records import (
@@ -45,6 +48,7 @@ SENT_MS: Final = CREATED_MS + 1_409
 DELIVERED_MS: Final = CREATED_MS + 1_431
 DEAD_MS: Final = parse_rfc3339("2026-11-27T14:10:00.000Z")
 REPLAYED_MS: Final = parse_rfc3339("2026-11-28T08:00:00.000Z")
+UPLOAD_ENDS: Final = "2026-11-24T07:00:00.000Z"
 OVERLAP_ENDS: Final = "2026-11-25T06:00:00.000Z"
 URL: Final = "https://partner.example/hooks"
 
@@ -190,6 +194,20 @@ ENDPOINT: Final = Endpoint(
     failing_since_ms=None,
     created_ms=CREATED_MS,
     updated_ms=CREATED_MS,
+)
+FILE: Final = File(
+    id=FILE_ID,
+    partner_id=PARTNER_ID,
+    name="photo.jpg",
+    content_type="image/jpeg",
+    size=20_971_520,
+    sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    state=FileState.READY,
+    kind=FileKind.INPUT,
+    key=FILE_ID,
+    created_ms=CREATED_MS,
+    download_token="…",  # noqa: S106 - opens nothing
+    download_until_ms=CREATED_MS + DOWNLOAD_MS,
 )
 DEAD_LETTER: Final = DeadLetter(
     id=DELIVERY_ID,

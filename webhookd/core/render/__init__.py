@@ -15,6 +15,7 @@ from webhookd.core.render.dead_letter import (
 from webhookd.core.render.delivery import DeliveryDocument, delivery_document
 from webhookd.core.render.endpoint import EndpointDocument, endpoint_document
 from webhookd.core.render.event import event_body, tested_endpoint_document
+from webhookd.core.render.file import FileDocument, file_document
 from webhookd.core.render.task import (
     AnnouncedTaskDocument,
     TaskDocument,
@@ -27,6 +28,7 @@ __all__ = [
     "DeadLetterDocument",
     "DeliveryDocument",
     "EndpointDocument",
+    "FileDocument",
     "ReplayDocument",
     "TaskDocument",
     "announced_task_document",
@@ -34,6 +36,7 @@ __all__ = [
     "delivery_document",
     "endpoint_document",
     "event_body",
+    "file_document",
     "filter_document",
     "replay_document",
     "task_document",

@@ -1,0 +1,37 @@
+"""Which bytes of a file a request asks for (RFC 9110 sections 13 and 14)."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from webhookd.api.problems import RangeNotSatisfiable
+
+_ONE_RANGE: Final = re.compile(rb"bytes[ \t]*=[ \t]*(?:(\d{1,18})[ \t]*-[ \t]*(\d{1,18})?|-[ \t]*(\d{1,18}))")
+
+
+def asked_range(headers: Mapping[bytes, bytes], *, size: int, etag: str) -> tuple[int, int] | None:
+    """Return first byte and end (exclusive); None for the whole file.
+
+    A range of another unit, of several parts, or of another version (`If-Range`) counts as none. Raises
+    RangeNotSatisfiable.
+    """
+    asked = _ONE_RANGE.fullmatch(headers.get(b"range", b"").strip())
+    if asked is None or headers.get(b"if-range", etag.encode()).strip() != etag.encode():
+        return None
+    first, last, suffix = asked.groups()
+    if suffix is not None:
+        if int(suffix) == 0 or size == 0:
+            raise RangeNotSatisfiable(size)
+        return max(0, size - int(suffix)), size
+    start, end = int(first), size if last is None else min(size, int(last) + 1)
+    if last is not None and int(last) < int(first):
+        return None  # no range at all (RFC 9110 section 14.1.1)
+    if start >= size:
+        raise RangeNotSatisfiable(size)
+    return start, end
+
+
+def is_known(headers: Mapping[bytes, bytes], etag: str) -> bool:
+    """Whether `If-None-Match` has this version."""
+    known = [one.strip().removeprefix(b"W/") for one in headers.get(b"if-none-match", b"").split(b",")]
+    return b"*" in known or etag.encode() in known

@@ -1,0 +1,126 @@
+"""Files on the wire: what a caller says of one, and what it is shown."""
+
+import re
+from dataclasses import replace
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from typing_extensions import TypeAliasType, TypedDict
+
+from webhookd.api.call import AnyCall
+from webhookd.api.wire import AdminListing, Body, Query
+from webhookd.core.fields import FileId, FileStateName, Timestamp
+from webhookd.core.file_links import DOWNLOAD_MS, KEY_PURPOSE, FileLinks, Link
+from webhookd.core.files import OCTETS, File, FileKind, FileState, content_type_fault, name_fault
+from webhookd.core.render import FileDocument, file_document
+
+READ: Final = "files:read"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def _name(name: str) -> str:
+    if fault := name_fault(name):
+        raise ValueError(fault)
+    return name
+
+
+def _content_type(content_type: str) -> str:
+    if fault := content_type_fault(content_type):
+        raise ValueError(fault)
+    return content_type
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text.lower()):
+        raise ValueError("must be 64 hexadecimal digits")
+    return text.lower()
+
+
+FileName = Annotated[str, AfterValidator(_name)]
+
+
+class FileUpload(Query):
+    """`POST /v1/files`: the file's name, which a form may bring itself."""
+
+    name: FileName | None = None
+    partner: str | None = None
+
+
+class FileListing(AdminListing):
+    """`GET /v1/files`: `task` shows what that task takes and what it made."""
+
+    task: str | None = Field(None, max_length=128)
+    kind: FileKind | None = None
+
+
+class LinkQuery(Query):
+    """`token` is that of a link, in the place of a key."""
+
+    token: str | None = Field(None, max_length=128)
+
+
+class FileCreate(Body):
+    """`POST /v1/files/uploads`: what is to come, `size` in bytes."""
+
+    name: FileName
+    content_type: Annotated[str, AfterValidator(_content_type)] = OCTETS
+    size: int = Field(ge=0)
+    sha256: Annotated[str, AfterValidator(_sha256)] | None = None
+    partner: str | None = None
+
+
+class FileReceiptDocument(TypedDict):
+    """What a key without `files:read` is shown of a file that it writes."""
+
+    id: FileId
+    """The file's id."""
+    state: FileStateName
+    """Whether its bytes are here."""
+
+
+WrittenFile = TypeAliasType(
+    "WrittenFile",
+    Annotated[
+        FileDocument | FileReceiptDocument,
+        Field(description="The file; to a key without `files:read` its id and state only."),
+    ],
+)
+
+
+class UploadDocument(TypedDict):
+    """Where the bytes of an announced file go. No key is needed there."""
+
+    method: str
+    """`PUT`."""
+    url: str
+    """Where to, at this service or at its object store."""
+    headers: dict[str, str]
+    """What to send with them."""
+    expires_at: Timestamp
+    """Until when."""
+
+
+class AnnouncedFileDocument(TypedDict):
+    """A file that is to come."""
+
+    file: WrittenFile
+    """The file, awaited."""
+    upload: UploadDocument
+    """Where to send it."""
+
+
+def links_of(call: AnyCall) -> FileLinks:
+    """Return what signs and checks this service's links."""
+    vault = call.parts.vault
+    return FileLinks(lambda: vault.derived(KEY_PURPOSE))
+
+
+def shown_file(call: AnyCall, file: File) -> FileDocument | FileReceiptDocument:
+    """Return the file as this caller may see it, with a new link."""
+    if not call.caller.may(READ):
+        return {"id": file.id, "state": file.state.value}
+    if file.state is FileState.READY:
+        until_ms = call.now_ms + DOWNLOAD_MS
+        token = links_of(call).token(Link.DOWNLOAD, file.id, until_ms)
+        file = replace(file, download_token=token, download_until_ms=until_ms)
+    return file_document(file, base_url=call.parts.options.base_url)
