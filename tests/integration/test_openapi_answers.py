@@ -88,12 +88,14 @@ async def test_every_answer_is_as_described(face: Face) -> None:
     client, admin = partner.client, face.admin
     client.event_hooks["response"].append(witness)
     await tasks(face, client)
+    await files(client)
     await deliveries_and_dead_letters(face, client)
     await endpoints(client)
     await partners_and_keys(admin, client, partner.id)
     await operations(face, admin, client)
     promised = {(method, path, status) for (method, path), row in ROWS.items() for status in row.answers}
-    assert promised - witness.seen == set()
+    of_object_stores = {("GET", "/v1/files/{id}/content", 307)}  # see test_api_files
+    assert promised - of_object_stores - witness.seen == set()
 
 
 async def tasks(face: Face, client: httpx.AsyncClient) -> None:
@@ -126,6 +128,25 @@ async def tasks(face: Face, client: httpx.AsyncClient) -> None:
     await client.post("/v1/tasks", json={"type": "test.echo", "input": {"long": "x" * 300_000}})
     await client.get("/v1/tasks/task_unknown")
     await client.get("/v1/tasks?colour=red")
+
+
+async def files(client: httpx.AsyncClient) -> None:
+    file = (await client.post("/v1/files?name=a.bin", content=b"hello")).json()
+    path = f"/v1/files/{file['id']}"
+    await client.get(path)
+    await client.get("/v1/files?kind=input")
+    shown = await client.get(file["url"])
+    await client.get(file["url"], headers={"If-None-Match": shown.headers["ETag"]})
+    await client.get(file["url"], headers={"Range": "bytes=1-2"})
+    await client.get(file["url"], headers={"Range": "bytes=9-"})
+    await client.post("/v1/files", content=b"hello")
+    await client.post("/v1/files?name=a", content=b"hello", headers={"Content-Encoding": "gzip"})
+    announced = (await client.post("/v1/files/uploads", json={"name": "a", "size": 2})).json()
+    await client.post(f"/v1/files/{announced['file']['id']}/complete")
+    await client.put(announced["upload"]["url"], content=b"hi")
+    await client.post(f"/v1/files/{announced['file']['id']}/complete")
+    await client.delete(path)
+    await client.get(path)
 
 
 async def deliveries_and_dead_letters(face: Face, client: httpx.AsyncClient) -> None:
