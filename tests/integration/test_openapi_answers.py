@@ -227,6 +227,7 @@ async def operations(face: Face, admin: httpx.AsyncClient, client: httpx.AsyncCl
     await admin.get("/v1/queues")
     await admin.post("/v1/queues/default/pause")
     await admin.post("/v1/queues/default/resume")
+    await admin.get("/v1/workers")
     await admin.get("/v1/audit")
     await admin.get("/v1/workers")
     await client.get("/healthz")
