@@ -72,7 +72,7 @@ def read_page(dialect: str) -> set[str]:
     if not path.exists():
         return set()
     lines = [line for line in path.read_text().splitlines() if not line.startswith("--")]
-    return {plain(text) for text in "\n".join(lines).split(";\n") if text.strip()}
+    return {plain(text) for text in "\n".join([*lines, ""]).split(";\n") if text.strip()}
 
 
 def write_page(dialect: str, texts: Iterable[str]) -> None:

@@ -24,7 +24,7 @@ from tests.contract.work import (
     submit,
     task_of,
 )
-from webhookd.adapters.store.lanes.claims import UNDER_WAY_MOST_MS
+from webhookd.adapters.store.lanes.taking import UNDER_WAY_MOST_MS
 from webhookd.adapters.store.schema import depths, lanes
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.taking_back import OVERDUE_MS

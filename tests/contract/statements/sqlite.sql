@@ -286,6 +286,16 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
     THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
     endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.partner_id = ? AND deliveries.state = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
     deliveries.partner_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
 
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -979,11 +989,11 @@ UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM 
     FROM deliveries AS head WHERE head.state = 'pending' AND head.lane_id = lanes.id)) ELSE (SELECT
     min(waiting.due_ms) AS min_2 FROM deliveries AS waiting WHERE waiting.state = 'pending' AND
     waiting.session_id IS NULL AND waiting.lane_id = lanes.id) END, hold_ms=moved.hold_ms,
-    served_ms=moved.served_ms, in_flight=(lanes.in_flight + moved.count), cap=moved.cap, pace=moved.pace FROM
-    (SELECT json_extract(moved_rows.value, '$[0]') AS id, json_extract(moved_rows.value, '$[1]') AS count,
-    json_extract(moved_rows.value, '$[2]') AS served_ms, json_extract(moved_rows.value, '$[3]') AS hold_ms,
-    json_extract(moved_rows.value, '$[4]') AS cap, json_extract(moved_rows.value, '$[5]') AS pace FROM
-    json_each(?) AS moved_rows) AS moved WHERE lanes.id = moved.id;
+    served_ms=moved.served_ms, in_flight=(lanes.in_flight + moved.started), cap=moved.cap, pace=moved.pace
+    FROM (SELECT json_extract(moved_rows.value, '$[0]') AS id, json_extract(moved_rows.value, '$[1]') AS
+    started, json_extract(moved_rows.value, '$[2]') AS served_ms, json_extract(moved_rows.value, '$[3]') AS
+    hold_ms, json_extract(moved_rows.value, '$[4]') AS cap, json_extract(moved_rows.value, '$[5]') AS pace
+    FROM json_each(?) AS moved_rows) AS moved WHERE lanes.id = moved.id;
 
 UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM deliveries AS waiting WHERE
     waiting.state = 'pending' AND waiting.session_id IS NULL AND waiting.id = (SELECT min(head.id) AS min_1
@@ -1158,8 +1168,9 @@ SELECT count(*) AS count_1 FROM secrets WHERE substr(secrets.sealed, ?, ?) != ?;
 
 SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
     secrets.created_ms, secrets.expires_ms FROM secrets WHERE (secrets.expires_ms IS NULL OR
-    secrets.expires_ms > ?) AND (secrets.endpoint_id IN (…) OR secrets.endpoint_id IS NULL AND
-    secrets.partner_id IN (…)) ORDER BY secrets.created_ms DESC, secrets.id DESC;
+    secrets.expires_ms > ?) AND (secrets.endpoint_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) OR
+    secrets.endpoint_id IS NULL AND secrets.partner_id IN (SELECT anon_2.value FROM json_each(?) AS anon_2))
+    ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
 SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
     secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND (secrets.endpoint_id
@@ -1674,4 +1685,4 @@ SELECT type_rates.next_ms FROM type_rates WHERE type_rates.type = ?;
 
 SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);
 
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);;;
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);

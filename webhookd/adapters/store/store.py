@@ -110,11 +110,7 @@ class LaneStore:
     def __init__(self, db: Database, *, defaults: LaneDefaults) -> None:
         self._db = db
         records = LaneRecords(defaults=defaults)
-        self._claim = LaneClaims(
-            default_concurrency=defaults.concurrency,
-            host_rate=defaults.host_rate,
-            retry_cap_seconds=defaults.retry_cap_seconds,
-        ).claim
+        self._claim = LaneClaims().claim
         self._record = records.record
         self._hand_back = records.hand_back
 

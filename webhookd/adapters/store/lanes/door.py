@@ -1,11 +1,11 @@
 """Who may go through in one claim: the shares of the sockets, partner by partner, then the host's gate."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row
-
+from webhookd.adapters.store.lanes.picking import PickedLane
 from webhookd.adapters.store.lanes.rows import LanePace, Taken
+from webhookd.adapters.store.lanes.taking import WaitingRow
 from webhookd.core.dispatch import ClaimDeliveries
 from webhookd.core.fairness import ROUNDING, partner_bound
 from webhookd.core.hosts import HostGate, host_of
@@ -54,7 +54,7 @@ class Shares:
             full_unheard=self.unheard.full,
         )
 
-    def of(self, lane: Row[Any]) -> list[_Pool]:
+    def of(self, lane: PickedLane) -> list[_Pool]:
         """Return the shares a delivery of this lane takes from."""
         if lane.slow or lane.id in self._hanging:
             return [self.sockets, self.slow]
@@ -67,7 +67,7 @@ class LaneDoor:
     def __init__(
         self,
         request: ClaimDeliveries,
-        picked: Sequence[Row[Any]],
+        picked: Sequence[PickedLane],
         paces: Mapping[str, LanePace],
         shares: Shares,
         gate: HostGate,
@@ -75,13 +75,11 @@ class LaneDoor:
         self._now_ms, self._hanging = request.now_ms, request.hanging
         self._lanes = {row.id: row for row in picked}
         self._pools = {row.id: shares.of(row) for row in picked}
-        self._proven = {
-            row.id: bool(row.heard) and paces[row.id].pace.consecutive_failures == 0 for row in picked
-        }
+        self._proven = {row.id: row.heard and paces[row.id].pace.consecutive_failures == 0 for row in picked}
         self._gate = gate
         self.refused: dict[str, str | None] = {}
 
-    def admits(self, delivery: Row[Any]) -> bool:
+    def admits(self, delivery: WaitingRow) -> bool:
         """Tell whether this one may go now, and count it."""
         lane = self._lanes[delivery.lane_id]
         if lane.id in self.refused:
@@ -90,7 +88,7 @@ class LaneDoor:
             if lane.id in self._hanging:
                 self.refused[lane.id] = None  # its row does not say that it is slow, so hold it for a moment
             return False
-        host = host_of(delivery.url or lane.url)
+        host = host_of(delivery.url or lane.url or "")
         if not self._gate.admits(host, partner_id=lane.partner_id, proven=self._proven[lane.id]):
             self.refused[lane.id] = host
             return False

@@ -13,7 +13,7 @@ from sqlalchemy import Row, select, text
 
 from webhookd.adapters.store.lanes import record_statements as statements
 from webhookd.adapters.store.lanes.changes import Change, change_of, standing
-from webhookd.adapters.store.lanes.claims import lane_ceiling
+from webhookd.adapters.store.lanes.picking import lane_ceiling
 from webhookd.adapters.store.lanes.rows import pace_from_text, pace_to_text
 from webhookd.adapters.store.publish import announce_to_others, partners_listening
 from webhookd.adapters.store.rows import delivery_from, endpoint_from, select_deliveries
@@ -152,7 +152,9 @@ class LaneRecords:
             if lane is None:
                 continue
             stored = pace_from_text(lane.pace)
-            ceiling = lane_ceiling(lane, self._defaults.concurrency)
+            ceiling = lane_ceiling(
+                fifo=lane.fifo, max_concurrency=lane.max_concurrency, default=self._defaults.concurrency
+            )
             pace = after_many(
                 stored.pace,
                 [d.outcome for d in group],

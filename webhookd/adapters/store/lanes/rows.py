@@ -1,14 +1,15 @@
 """The rows of lanes: a lane's pace as text (numbers only, to be read without code), and its waking."""
 
 from dataclasses import dataclass, fields
-from functools import cache
-from typing import Any, Final
+from itertools import starmap
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Text, and_, bindparam, case, func, or_, select, text
+from sqlalchemy import Boolean, and_, bindparam, case, func, or_, select, text
 
-from webhookd.adapters.store.rowset import pack, rowset
+from webhookd.adapters.store.rowset import Id, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.pacing import Pace
@@ -43,11 +44,28 @@ def pace_from_text(stored: str) -> LanePace:
 INITIAL_PACE: Final = pace_to_text(LanePace(pace=Pace()))
 
 
+class _Woken(NamedTuple):
+    id: str
+    due_ms: int
+
+
+def _wake(dialect: str) -> Any:
+    woken = rowset(dialect, "woken", _Woken).c
+    return (
+        lanes.update()
+        .where(lanes.c.id == woken.id)
+        .values(ready_ms=case((lanes.c.ready_ms < woken.due_ms, lanes.c.ready_ms), else_=woken.due_ms))
+    )
+
+
+_WAKE: Final = Change(_wake)
+
+
 def lanes_wake(tx: Tx, due: dict[str, int]) -> None:
     """Let lanes be looked at no later than `due[lane_id]` (ms). Lanes that do not exist are left out."""
     if due:
         tx.wakes.ring(DELIVER_QUEUE)
-        tx.execute(_wake(tx.dialect), {"woken": pack(sorted(due.items()))})
+        tx.run(_WAKE, woken=starmap(_Woken, sorted(due.items())))
 
 
 def next_due(*, fifo: bool) -> Any:
@@ -94,25 +112,10 @@ class Taken:
     full_unheard: frozenset[str] = frozenset()
 
 
-def next_ready(tx: Tx, taken: Taken) -> int | None:
-    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
-    return tx.execute(
-        _next_ready(tx.dialect),
-        {
-            "slow_too": not taken.slow,
-            "unheard_too": not taken.unheard,
-            "full": pack((partner,) for partner in taken.full),
-            "full_slow": pack((partner,) for partner in taken.full_slow),
-            "full_unheard": pack((partner,) for partner in taken.full_unheard),
-        },
-    ).scalar()
-
-
-@cache
 def _next_ready(dialect: str) -> Any:
     later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
     full, full_slow, full_unheard = (
-        select(rowset(dialect, name, {"id": Text}).c.id) for name in ("full", "full_slow", "full_unheard")
+        select(rowset(dialect, name, Id).c.id) for name in ("full", "full_slow", "full_unheard")
     )
     slow_too, unheard_too = (bindparam(name, type_=Boolean) for name in ("slow_too", "unheard_too"))
     return (
@@ -129,11 +132,21 @@ def _next_ready(dialect: str) -> Any:
     )
 
 
-@cache
-def _wake(dialect: str) -> Any:
-    rows = rowset(dialect, "woken", {"id": Text, "due_ms": BigInteger})
-    return (
-        lanes.update()
-        .where(lanes.c.id == rows.c.id)
-        .values(ready_ms=case((lanes.c.ready_ms < rows.c.due_ms, lanes.c.ready_ms), else_=rows.c.due_ms))
+class _NextReady(NamedTuple):
+    min_1: int | None
+
+
+_NEXT_READY: Final = Query(_NextReady, _next_ready)
+
+
+def next_ready(tx: Tx, taken: Taken) -> int | None:
+    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
+    (found,) = tx.run(
+        _NEXT_READY,
+        slow_too=not taken.slow,
+        unheard_too=not taken.unheard,
+        full=map(Id, taken.full),
+        full_slow=map(Id, taken.full_slow),
+        full_unheard=map(Id, taken.full_unheard),
     )
+    return found.min_1

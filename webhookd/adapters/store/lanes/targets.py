@@ -1,74 +1,131 @@
 """How lanes are sent to, read at the moment of the claim: so that an edit counts from the next attempt on."""
 
-from collections.abc import Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import BigInteger, Row, bindparam, or_, select
+from sqlalchemy import BigInteger, bindparam, or_, select
 
-from webhookd.adapters.store.schema import secrets
+from webhookd.adapters.store.lanes.picking import PickedLane
+from webhookd.adapters.store.lanes.rows import open_lane
+from webhookd.adapters.store.rowset import named
+from webhookd.adapters.store.schema import endpoints, lanes, partners, secrets
+from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import LaneTarget, Retry
 from webhookd.core.records import SealedSecret
 
 
-def read_targets(tx: Tx, now_ms: int, served: Sequence[Row[Any]]) -> dict[str, LaneTarget]:
-    """Read how to send to each lane: URL, headers, retry settings and every secret that signs now."""
-    if not served:
-        return {}
-    endpoint_ids = [row.endpoint_id for row in served if row.endpoint_id is not None]
-    inline_partners = [row.partner_id for row in served if row.endpoint_id is None]
-    rows = tx.execute(
-        _signing_now(),
-        {"now": now_ms, "endpoint_ids": endpoint_ids, "inline_partners": inline_partners},
+class _OpenLane(NamedTuple):
+    id: str
+    partner_id: str
+    endpoint_id: str | None
+    fifo: bool
+    ready_ms: int | None
+    hold_ms: int
+    served_ms: int
+    in_flight: int
+    cap: int
+    slow: bool
+    heard: bool
+    pace: str
+    weight: int | None
+    url: str | None
+    headers_sealed: str | None
+    retry_max_attempts: int | None
+    retry_base_seconds: float | None
+    retry_factor: float | None
+    retry_cap_seconds: float | None
+
+
+_Lane: TypeAlias = PickedLane | _OpenLane
+
+
+class _Secret(NamedTuple):
+    id: str
+    partner_id: str
+    endpoint_id: str | None
+    scheme: str
+    sealed: str
+    created_ms: int
+    expires_ms: int | None
+
+
+def _open(dialect: str) -> Any:
+    return (
+        select(
+            lanes,
+            partners.c.weight,
+            endpoints.c.url,
+            endpoints.c.headers_sealed,
+            endpoints.c.retry_max_attempts,
+            endpoints.c.retry_base_seconds,
+            endpoints.c.retry_factor,
+            endpoints.c.retry_cap_seconds,
+        )
+        .outerjoin(partners, partners.c.id == lanes.c.partner_id)
+        .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
+        .where(named(dialect, lanes.c.id, "ids"), open_lane())
     )
-    found: dict[str, list[SealedSecret]] = {}
-    for row in rows:
-        found.setdefault(row.endpoint_id or row.partner_id, []).append(
-            SealedSecret(
-                id=row.id,
-                partner_id=row.partner_id,
-                endpoint_id=row.endpoint_id,
-                scheme=row.scheme,
-                sealed=row.sealed,
-                created_ms=row.created_ms,
-                expires_ms=row.expires_ms,
-            )
-        )
-    return {
-        row.id: LaneTarget(
-            lane_id=row.id,
-            partner_id=row.partner_id,
-            endpoint_id=row.endpoint_id,
-            url=row.url,
-            headers_sealed=row.headers_sealed,
-            retry=Retry(
-                max_attempts=row.retry_max_attempts,
-                base_seconds=row.retry_base_seconds,
-                factor=row.retry_factor,
-                cap_seconds=row.retry_cap_seconds,
-            ),
-            secrets=tuple(found.get(row.endpoint_id or row.partner_id, ())),
-            slow=bool(row.slow),
-            heard=bool(row.heard),
-            weight=row.weight or 1.0,
-        )
-        for row in served
-    }
 
 
-@cache
-def _signing_now() -> Any:
-    """Return the secrets that sign now, the newest first. Parameters: now, endpoint_ids, inline_partners."""
+_OPEN: Final = Query(_OpenLane, _open)
+
+
+def targets_of(tx: Tx, now_ms: int, lane_ids: Iterable[str]) -> dict[str, LaneTarget]:
+    """Read how to send to each of these lanes that may be sent to at all."""
+    served: list[_OpenLane] = tx.run(_OPEN, ids=lane_ids)
+    return read_targets(tx, now_ms, served)
+
+
+def _signing_now(dialect: str) -> Any:
+    """Return the secrets that sign now, the newest first."""
     return (
         select(secrets)
         .where(
             or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > bindparam("now", type_=BigInteger)),
             or_(
-                secrets.c.endpoint_id.in_(bindparam("endpoint_ids", expanding=True)),
-                secrets.c.endpoint_id.is_(None)
-                & secrets.c.partner_id.in_(bindparam("inline_partners", expanding=True)),
+                named(dialect, secrets.c.endpoint_id, "endpoint_ids"),
+                secrets.c.endpoint_id.is_(None) & named(dialect, secrets.c.partner_id, "inline_partners"),
             ),
         )
         .order_by(secrets.c.created_ms.desc(), secrets.c.id.desc())
+    )
+
+
+_SIGNING_NOW: Final = Query(_Secret, _signing_now)
+
+
+def read_targets(tx: Tx, now_ms: int, served: Sequence[_Lane]) -> dict[str, LaneTarget]:
+    """Read how to send to each lane: URL, headers, retry settings and every secret that signs now."""
+    if not served:
+        return {}
+    rows = tx.run(
+        _SIGNING_NOW,
+        now=now_ms,
+        endpoint_ids=[row.endpoint_id for row in served if row.endpoint_id is not None],
+        inline_partners=[row.partner_id for row in served if row.endpoint_id is None],
+    )
+    found: dict[str, list[SealedSecret]] = {}
+    for row in rows:
+        found.setdefault(row.endpoint_id or row.partner_id, []).append(SealedSecret(**row._asdict()))
+    return {row.id: _target(row, found) for row in served}
+
+
+def _target(row: _Lane, found: dict[str, list[SealedSecret]]) -> LaneTarget:
+    return LaneTarget(
+        lane_id=row.id,
+        partner_id=row.partner_id,
+        endpoint_id=row.endpoint_id,
+        url=row.url,
+        headers_sealed=row.headers_sealed,
+        retry=Retry(
+            max_attempts=row.retry_max_attempts,
+            base_seconds=row.retry_base_seconds,
+            factor=row.retry_factor,
+            cap_seconds=row.retry_cap_seconds,
+        ),
+        secrets=tuple(found.get(row.endpoint_id or row.partner_id, ())),
+        slow=row.slow,
+        heard=row.heard,
+        weight=row.weight or 1.0,
     )
