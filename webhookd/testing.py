@@ -8,6 +8,7 @@ stored, tried again or sent, and what says `isolation="process"` runs in a threa
 import asyncio
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from webhookd.core.outcome import Raised
 from webhookd.core.records import ClaimedTask
 from webhookd.flows.execute.run import Run, ending
 from webhookd.taskset import TaskPartner, TaskSet
+from webhookd.taskset.lifespan import Lifespan
 
 __all__ = ["TestOutcome", "run"]
 
@@ -64,12 +66,14 @@ def run(
     priority: str = "normal",
     attempt: int = 1,
     max_attempts: int | None = None,
+    state: Any = None,
     task_id: str = "task_test",
     trace_id: str = "0" * 31 + "1",
 ) -> TestOutcome:
     """Run `type` of `tasks` once, as a worker would, and return what became of the task.
 
-    The rest is what the function finds in its context. Raises KeyError for an unknown type. May be called
+    The rest is what the function finds in its context; where `state` is None, the task set's lifespan is
+    entered around the run. Raises KeyError for an unknown type. May be called
     where a loop runs: the function has one of its own, in another thread.
     """
     partner = partner or TaskPartner()
@@ -101,7 +105,7 @@ def run(
 
     def in_thread() -> None:
         try:
-            outcomes.append(asyncio.run(_run(tasks, task)))
+            outcomes.append(asyncio.run(_run(tasks, task, state)))
         except BaseException as error:  # noqa: BLE001 - it is the caller's
             failures.append(error)
 
@@ -113,12 +117,15 @@ def run(
     return outcomes[0]
 
 
-async def _run(tasks: TaskSet, task: ClaimedTask) -> TestOutcome:
+async def _run(tasks: TaskSet, task: ClaimedTask, state: Any) -> TestOutcome:
     definition = replace(tasks[task.type], isolation="thread", memory_mb=None)
+    if state is not None:
+        definition = replace(definition, lifespan=Lifespan(lambda: nullcontext(state), tasks))
     runner = Runner(slots=1, task_spec="")
     progress: list[tuple[float | None, str | None]] = []
     this = Run(task=task, session_id="", host="", pid=0, started_ms=_NOW_MS, deadline=0.0)
     try:
+        await runner.start((definition,))
         outcome = await runner.run(
             definition,
             orjson.loads(task.input_json),

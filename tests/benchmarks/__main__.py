@@ -8,14 +8,25 @@ While working on what one task costs: `--only single --quick --store sqlite --ra
 """
 
 import argparse
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import baselines, crowd, drain, end_to_end, fresh, sender, single_run, watchers
+from tests.benchmarks import (
+    baselines,
+    crowd,
+    drain,
+    end_to_end,
+    fresh,
+    isolation,
+    sender,
+    single_run,
+    watchers,
+)
 from tests.benchmarks.installation import Store, sink
 
-PARTS = ("single", "end-to-end", "drain", "hanging", "crowd", "sender", "watchers", "fresh")
+PARTS = ("single", "end-to-end", "drain", "hanging", "crowd", "sender", "isolation", "watchers", "fresh")
 
 
 def main() -> None:
@@ -44,8 +55,7 @@ def main() -> None:
         _hanging(console, stores)
     if "crowd" in parts:
         _crowd(console, stores, quick=chosen.quick)
-    if "sender" in parts:
-        _sender(console)
+    _without_a_store(console, parts, quick=chosen.quick)
     if "watchers" in parts:
         _watchers(console, stores, quick=chosen.quick)
     if "fresh" in parts and "postgresql" in stores:
@@ -167,6 +177,27 @@ def _sender(console: Console) -> None:
     seen = sender.compared()
     for name, (rate, cpu_us) in seen.items():
         table.add_row(name, f"{rate:,.0f}", f"{cpu_us:.0f}", f"{rate / seen['bare aiohttp'][0]:.2f}")
+    console.print(table)
+
+
+def _without_a_store(console: Console, parts: Sequence[str], *, quick: bool) -> None:
+    if "sender" in parts:
+        _sender(console)
+    if "isolation" in parts:
+        _isolation(console, quick=quick)
+
+
+def _isolation(console: Console, *, quick: bool) -> None:
+    seen = isolation.measure(runs=200 if quick else 2_000, pictures=60 if quick else 400)
+    table = Table("a run", "ms", title="isolation")
+    table.add_row("in a thread", f"{seen.thread_ms:.2f}")
+    table.add_row("in a warm child", f"{seen.child_ms:.2f}")
+    table.add_row("the first, which starts a child", f"{seen.cold_ms:.0f}")
+    console.print(table)
+    alone = seen.thumbnails[1]
+    table = Table("children", "image.thumbnail/s", "x one", title="isolation: cores")
+    for children, rate in seen.thumbnails.items():
+        table.add_row(f"{children}", f"{rate:,.1f}", f"{rate / alone:.2f}")
     console.print(table)
 
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from webhookd import Fail, Retry, TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
 from webhookd.adapters.runner.job import Job, context_of
-from webhookd.adapters.runner.wire import ChildSettings, order_line
+from webhookd.adapters.runner.wire import ChildSettings, hello_line, run_line
 from webhookd.core.execution import RunFacts
 from webhookd.core.outcome import (
     ERROR,
@@ -680,7 +680,7 @@ async def test_a_child_process_whose_input_ends_goes_with_all_it_started(tmp_pat
         start_new_session=True,
     ) as child:
         assert child.stdin is not None
-        child.stdin.write(order_line(job, settings, {}))
+        child.stdin.write(hello_line(settings) + run_line(1, job, {}))
         child.stdin.flush()
         try:
             child_pid, grandchild = await written(pids)

@@ -3,6 +3,8 @@
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,6 +113,26 @@ def test_the_time_limit_is_kept(type_name: str, state: str) -> None:
 async def test_it_runs_where_a_loop_runs_and_what_is_isolated_runs_here() -> None:
     done = webhookd.testing.run(tasks, "forked", priority="high", attempt=3)
     assert done.result == ["forked", "high", 3, True]
+
+
+def test_the_lifespan_is_entered_around_the_run_unless_a_state_is_given() -> None:
+    left: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[str]:
+        yield "a pool"
+        left.append("a pool")
+
+    with_pool = TaskSet(lifespan=lifespan)
+    with_pool.task("show")(show_state)
+    assert webhookd.testing.run(with_pool, "show").result == "a pool"
+    assert left == ["a pool"]
+    assert webhookd.testing.run(with_pool, "show", state="a fake").result == "a fake"
+    assert left == ["a pool"]
+
+
+def show_state(ctx: TaskContext, _data: dict[str, Any]) -> str:
+    return str(ctx.state)
 
 
 def test_an_unknown_type_is_a_key_error() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from webhookd.taskset.actors import DramatiqActor, actor_task
 from webhookd.taskset.definition import Isolation, TaskDefinition
+from webhookd.taskset.lifespan import Lifespan, LifespanFunction
 from webhookd.taskset.signature import input_of
 
 MAX_TYPE_CHARS: Final = 100
@@ -32,9 +33,14 @@ AnyActor = TypeVar("AnyActor", bound=DramatiqActor)
 
 
 class TaskSet:
-    """Task types by name, in the order they were declared."""
+    """Task types by name, in the order they were declared.
 
-    def __init__(self) -> None:
+    `lifespan` is an async context manager, called with this set: it is entered once in each process that runs
+    its tasks, and what it gives is `ctx.state`.
+    """
+
+    def __init__(self, *, lifespan: LifespanFunction | None = None) -> None:
+        self._lifespan = None if lifespan is None else Lifespan(lifespan, self)
         self._definitions: dict[str, TaskDefinition] = {}
 
     @classmethod
@@ -57,6 +63,7 @@ class TaskSet:
         rate: str | None = None,
         isolation: Isolation = "thread",
         memory_mb: int | None = None,
+        max_runs: int | None = None,
         retry_base_seconds: float = 1.0,
         retry_factor: float = 4.0,
         expose_errors: bool = False,
@@ -65,8 +72,9 @@ class TaskSet:
         """Declare a function as the task type `type`; the function itself stays as it is.
 
         `timeout` is in seconds. `rate` is how often the type may start: `"10/s"`, `"90/m"`, `"500/h"`,
-        spread evenly. `isolation="process"` runs each call in a child process of its own, which can be
-        killed at its time limit and may crash alone; `memory_mb` then limits its address space.
+        spread evenly. `isolation="process"` runs each call in a warm child process, which can be killed at
+        its time limit and may crash alone; `memory_mb` then limits its address space, and after `max_runs`
+        it is replaced.
         `expose_errors` tells the partner the text of any exception, `expose_logs` what a run logged; without
         them only `Fail` and `Retry` reach it.
         Raises ValueError for a value and TypeError for a function that will not do; both say the fix.
@@ -105,6 +113,10 @@ class TaskSet:
                     f"memory_mb={memory_mb!r}: from {MIN_MEMORY_MB}, and only with isolation='process'",
                 ),
                 (
+                    max_runs is None or (_is_count(max_runs) and isolation == "process"),
+                    f"max_runs={max_runs!r}: a whole number from 1, and only with isolation='process'",
+                ),
+                (
                     _is_number(retry_base_seconds) and retry_base_seconds >= 0,
                     f"retry_base_seconds={retry_base_seconds!r}: seconds, 0 or more",
                 ),
@@ -137,6 +149,8 @@ class TaskSet:
                     schema=declared_input.schema,
                     expose_errors=expose_errors,
                     expose_logs=expose_logs,
+                    max_runs=max_runs,
+                    lifespan=self._lifespan,
                 )
             )
             return function

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from webhookd.core.errors import FieldError, Invalid
+from webhookd.taskset.lifespan import Lifespan
 
 Isolation = Literal["thread", "process"]
 
@@ -32,7 +33,8 @@ class TaskDefinition:
     kept by the claim, not by the runner; None means no limit. `retry_base_seconds` and `retry_factor`
     give the pauses between attempts: base, base x factor, and so on. `description` is the first
     paragraph of the function's docstring. `input_adapter` is None for a plain dict. `expose_errors` shows
-    partners the text of any exception, `expose_logs` the lines a run logged.
+    partners the text of any exception, `expose_logs` the lines a run logged. `max_runs` is after how many
+    runs a child process is replaced; `lifespan` is the task set's, what gives `ctx.state`.
     """
 
     type: str
@@ -52,6 +54,8 @@ class TaskDefinition:
     schema: dict[str, Any]
     expose_errors: bool = False
     expose_logs: bool = False
+    max_runs: int | None = None
+    lifespan: Lifespan | None = None
 
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema (2020-12) of `input`, as a copy the caller may change."""

@@ -58,7 +58,7 @@ async def worker_process(
     async with running_process(settings, role, detail) as common:
         now_ms = common.store.clock.now_ms
         alarm = Alarm(lambda name: sweeper.ring() if name == SWEEP else common.ringer.ring(name), now_ms)
-        work = _executor(common, alarm, queues, lost) if role == "tasks" else _engine(common, alarm)
+        work = await _executor(common, alarm, queues, lost) if role == "tasks" else _engine(common, alarm)
         sweeper = _sweeper(common, alarm)
         turns = TurnWorker(
             broker_url(settings),
@@ -84,7 +84,7 @@ async def worker_process(
                 alarm.close()
 
 
-def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...], lost: asyncio.Event) -> Executor:
+async def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...], lost: asyncio.Event) -> Executor:
     settings = common.settings
     task_set = load_task_sets(settings.tasks)
     unknown = sorted(set(queues) - set(task_set.queues))
@@ -93,17 +93,19 @@ def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...], lost: asyn
             f"--queues: no task type uses the queue {unknown[0]!r}; "
             f"the queues of WEBHOOKD_TASKS are {', '.join(task_set.queues)}."
         )
+    runner = Runner(
+        slots=settings.worker_threads,
+        task_spec=settings.tasks,
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+        spans=common.tracing.spans,
+        on_lost=lost.set,
+        on_limit=common.heartbeat.limit,
+    )
+    await runner.start(definition for definition in task_set if definition.queue in queues)
     return Executor(
         tasks=common.store.tasks,
-        runner=Runner(
-            slots=settings.worker_threads,
-            task_spec=settings.tasks,
-            log_format=settings.log_format,
-            log_level=settings.log_level,
-            spans=common.tracing.spans,
-            on_lost=lost.set,
-            on_limit=common.heartbeat.limit,
-        ),
+        runner=runner,
         task_set=task_set,
         lease=common.lease,
         alarm=alarm,

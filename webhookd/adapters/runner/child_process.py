@@ -1,34 +1,27 @@
-"""The worker's side of `isolation="process"`: one child process for one call.
-
-The child is started by exec (never fork: the worker has threads), leads a session of its own so that it
-can be killed with all it started, and dies with the worker (`deathwatch`). What is said over the pipes:
-one JSON value a line. To the child: the order, then `"cancel"`. From it: `["progress", percent, message]`,
-`["log", line]` and `["span", document]`, then one of the endings in `wire`. A child that leaves without one
-has crashed.
+"""The worker's side of `isolation="process"`: one call, in a warm child of the pool.
 
 A thread waits for the child: that costs less care than a second kind of waiting, and the calls that need
-a child are the heavy ones.
+a child are the heavy ones. A child that crashed, was told to stop, or left something running is not used
+again.
 """
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Final, Protocol, cast
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
-from webhookd.adapters.deathwatch import watched
 from webhookd.adapters.runner import wire
+from webhookd.adapters.runner.child_pool import ChildPool
 from webhookd.adapters.runner.ending import Ending
 from webhookd.adapters.runner.job import Job
 from webhookd.adapters.runner.threads import ThreadPool
-from webhookd.core.outcome import ERROR, PRIVATE, Crashed, RetryLater
+from webhookd.adapters.runner.warm_child import WarmChild
+from webhookd.core.outcome import ERROR, PRIVATE, Crashed, Raised, RetryLater
 from webhookd.core.run_log import raised_from
 
-_CHILD_MODULE: Final = "webhookd.adapters.runner.child"
+MAX_RUNS: Final = 1_000
+"""How many runs a child makes where its types do not say: what leaks in it does not leak for ever."""
+_IDLE_DEATHS: Final = 3
 
 
 class ChildSpans(Protocol):
@@ -43,119 +36,147 @@ class ChildSpans(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a run ended, and whether its child left nothing running."""
+
+    ending: Ending
+    clean: bool
+
+
 class ChildCall:
-    """One call in a child process. The public methods are the main loop's, `_drive` is the thread's."""
+    """One call in a child process. The public methods are the main loop's, the others are the thread's."""
 
     def __init__(
         self,
         job: Job,
-        settings: wire.ChildSettings,
+        pool: ChildPool,
         *,
         threads: ThreadPool,
         on_end: Callable[[Ending], None],
         spans: ChildSpans | None = None,
     ) -> None:
         self._job = job
-        self._settings = settings
+        self._pool = pool
         self._spans = spans
         self._carrier = {} if spans is None else spans.here()
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._stdin: IO[bytes] | None = None  # once the child has its order, and more may be said to it
-        self._cancelled = False
-        self._abandoned = False
+        self._child: WarmChild | None = None  # while it is this call's
+        self._number = 0  # the run's in that child, once it has its order
+        self._told = self._stopped = self._abandoned = self._began = False
         threads.submit(self._drive, on_end)
 
     def cancel(self) -> None:
         """Tell the child, once. If it has not had its order yet, the thread tells it after that."""
         with self._lock:
-            if not self._cancelled:
-                self._cancelled = True
+            if not self._told:
+                self._told = True
                 self._tell()
 
     def interrupt(self) -> None:
-        """As `cancel`: it has the grace to end by itself."""
+        """As `cancel`: it has the grace to end by itself. It runs nothing more after that."""
+        self._stopped = True
         self.cancel()
 
     def abandon(self) -> None:
         """Kill it and everything it started."""
         with self._lock:
-            self._abandoned = True
-            self._kill()
+            self._stopped = self._abandoned = True
+            if self._child is not None:
+                self._child.kill()
 
     def _drive(self) -> Ending:
-        try:
-            child = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                watched((sys.executable, "-m", _CHILD_MODULE)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return RetryLater(code=ERROR, message=PRIVATE, raised=raised_from(error))
-        with child:
-            with self._lock:
-                self._child = child
-                if self._abandoned:
-                    self._kill()
+        words = ""
+        for _ in range(_IDLE_DEATHS):
             try:
-                self._give_order(child)
-                ending = self._listen(child)
-            finally:
-                self._collect(child)
-        return ending or Crashed(detail=_in_words(child.returncode))
+                child = self._pool.take()
+            except OSError as error:
+                return RetryLater(code=ERROR, message=PRIVATE, raised=raised_from(error))
+            if not self._hold(child):
+                self._pool.give_back(child)
+                return Crashed(detail="it was given up before it began")
+            unready = _made_ready(child)
+            if unready is not None:
+                self._let_go()
+                words = child.end()
+                if isinstance(unready, Raised):
+                    return RetryLater(code=ERROR, message=PRIVATE, raised=unready)
+                return Crashed(detail=words)
+            self._give_order(child)
+            ended = self._listen(child)
+            if ended is not None:
+                return self._over(child, ended)
+            self._let_go()
+            words = child.end()
+            if self._began or self._abandoned:
+                return Crashed(detail=words)
+            # It died while nobody used it: that is not this run's doing.
+        return Crashed(detail=words)
 
-    def _give_order(self, child: subprocess.Popen[bytes]) -> None:
-        stdin = cast("IO[bytes]", child.stdin)
-        with contextlib.suppress(OSError):  # it died at its start: then there is no ending to read either
-            stdin.write(wire.order_line(self._job, self._settings, self._carrier))
-            stdin.flush()
-        with self._lock:
-            self._stdin = stdin
-            if self._cancelled:
-                self._tell()
-
-    def _listen(self, child: subprocess.Popen[bytes]) -> Ending | None:
-        for line in cast("IO[bytes]", child.stdout):
-            kind, *values = json.loads(line)
-            if kind == wire.PROGRESS:
-                self._job.context.progress(*values)
-            elif kind == wire.LOGGED:
-                self._job.keep_line(*values)
-            elif kind != wire.SPAN:
-                return wire.ending_from(kind, values)
-            elif self._spans is not None:
-                self._spans.take(*values)
+    def _listen(self, child: WarmChild) -> _Ended | None:
+        """Pass on what it says until the run has ended; None: the child has."""
+        while (said := child.hear()) is not None:
+            number, kind, *values = said
+            if number != self._number:
+                continue  # a thread that an earlier run left behind
+            if kind == wire.ENDED:
+                clean, *ending = values
+                return _Ended(wire.ending_from(ending), clean)
+            self._began = True
+            self._pass_on(kind, values)
         return None
 
-    def _collect(self, child: subprocess.Popen[bytes]) -> None:
-        """Leave nothing behind: neither the child nor what it started.
-
-        Its exit code is settled before its pipes close, so killing it now does not change what we read.
-        """
+    def _hold(self, child: WarmChild) -> bool:
+        """From now on it may be killed for this call. False: the call was given up meanwhile."""
         with self._lock:
-            self._kill()
-            self._child = self._stdin = None
-        child.wait()
+            if not self._abandoned:
+                self._child = child
+            return not self._abandoned
+
+    def _give_order(self, child: WarmChild) -> None:
+        child.runs += 1
+        child.say(wire.run_line(child.runs, self._job, self._carrier))
+        with self._lock:
+            self._number = child.runs
+            if self._told:
+                self._tell()
+
+    def _pass_on(self, kind: str, values: list[Any]) -> None:
+        if kind == wire.PROGRESS:
+            self._job.context.progress(*values)
+        elif kind == wire.LOGGED:
+            self._job.keep_line(*values)
+        elif kind == wire.SPAN and self._spans is not None:
+            self._spans.take(*values)
+
+    def _over(self, child: WarmChild, ended: _Ended) -> Ending:
+        self._let_go()
+        if self._stopped or not ended.clean:
+            child.end()
+        elif child.runs >= (self._job.definition.max_runs or MAX_RUNS):
+            self._pool.retire(child)
+        else:
+            self._pool.give_back(child)
+        return ended.ending
+
+    def _let_go(self) -> None:
+        with self._lock:
+            self._child, self._number = None, 0
 
     def _tell(self) -> None:
-        if self._stdin is not None:
-            with contextlib.suppress(OSError):  # it is gone, and its ending on the way
-                self._stdin.write(wire.CANCEL_LINE)
-                self._stdin.flush()
-
-    def _kill(self) -> None:
-        # Under the lock and only before `wait`: until then the number is the child's and nobody else's.
-        if self._child is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
-                os.killpg(self._child.pid, signal.SIGKILL)
+        if self._child is not None and self._number:
+            self._child.say(wire.cancel_line(self._number))
 
 
-def _in_words(return_code: int) -> str:
-    if return_code >= 0:
-        return f"its process exited with code {return_code} before the function had ended"
-    try:
-        name = signal.Signals(-return_code).name
-    except ValueError:  # a real-time signal
-        name = f"signal {-return_code}"
-    return f"its process was killed by {name}"
+def _made_ready(child: WarmChild) -> Raised | str | None:
+    """Wait until the child is ready; else return why it is not, as far as it could say."""
+    if child.is_ready:
+        return None
+    match child.hear():
+        case [wire.READY]:
+            child.is_ready = True
+            return None
+        case [wire.UNREADY, raised]:
+            return Raised(**raised)
+        case _:
+            return "it ended"

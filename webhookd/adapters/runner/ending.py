@@ -66,10 +66,14 @@ async def call_async(job: Job) -> Ending:
         return _raised(job, error)
 
 
-def judge(ending: Ending, *, cancel_requested: bool, forced: TimedOut | Interrupted | None) -> Outcome:
+Forced = TimedOut | Interrupted | CancelledByRequest
+
+
+def judge(ending: Ending, *, cancel_requested: bool, forced: Forced | None) -> Outcome:
     """What an ending means, given what the function had been told.
 
-    `forced` is set once it was stopped at its time limit or for a shutdown. What it still returned, or
+    `forced` is set once it was stopped: at its time limit, for a shutdown, or in a child after its task was
+    cancelled. What it still returned, or
     said with `Fail` and `Retry`, counts even then; any other exception is a consequence of the stopping.
     """
     if isinstance(ending, Stopped):

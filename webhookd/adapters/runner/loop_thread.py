@@ -29,6 +29,11 @@ class LoopThread:
         self._stopping = False
         self._thread.start()
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, for what is to live on it."""
+        return self._loop
+
     def submit(self, job: Job, on_end: Callable[[Ending], None]) -> "LoopCall":
         """Run the function, in a copy of the caller's context; `on_end` gets its ending."""
         home = asyncio.get_running_loop()

@@ -1,21 +1,24 @@
 """`Runner`: gives each call a slot and a place, watches its clock, and passes on what it is told."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, Protocol
 
 import structlog
 
+from webhookd.adapters.runner.child_pool import ChildPool
 from webhookd.adapters.runner.child_process import ChildCall, ChildSpans
-from webhookd.adapters.runner.ending import Ending, call, judge
+from webhookd.adapters.runner.ending import Ending, Forced, call, judge
 from webhookd.adapters.runner.job import Job, context_of
+from webhookd.adapters.runner.lifespans import LEAVE_SECONDS, HeldLifespans, States
 from webhookd.adapters.runner.loop_thread import LoopThread
 from webhookd.adapters.runner.progress import Listener, ProgressRelay
 from webhookd.adapters.runner.threads import ThreadPool
 from webhookd.adapters.runner.wire import ChildSettings
 from webhookd.core.execution import RunFacts
-from webhookd.core.outcome import Interrupted, Outcome, TimedOut
+from webhookd.core.outcome import CancelledByRequest, Interrupted, Outcome, TimedOut
 from webhookd.core.run_log import RunLog
 from webhookd.taskset import TaskContext, TaskDefinition
 
@@ -42,8 +45,8 @@ class Execution(Protocol):
 class Runner:
     """Runs task functions, meant for up to `slots` at once. Made and used on one event loop.
 
-    `task_spec` is WEBHOOKD_TASKS as text: a child process (`isolation="process"`) loads its function
-    by it, and logs as `log_format` and `log_level` say. A function that was told to stop has
+    `task_spec` is WEBHOOKD_TASKS as text: child processes (`isolation="process"`) load their functions
+    by it, and log as `log_format` and `log_level` say. A function that was told to stop has
     `stop_grace_seconds` to do so; then its outcome is given without it, and its slot stays taken
     until it really ends. One that does not end even then is not to be had out of this process: `on_lost` is
     called, once. `on_limit` is told when (`time.monotonic()`) the soonest function in a thread or on the loop
@@ -69,7 +72,13 @@ class Runner:
         self._on_limit = on_limit
         self._soonest: float | None = None
         self._slots = slots
-        self._child_settings = ChildSettings(task_spec=task_spec, log_format=log_format, log_level=log_level)
+        self._children = ChildPool(
+            ChildSettings(
+                task_spec=task_spec, log_format=log_format, log_level=log_level, spans=spans is not None
+            )
+        )
+        self._held: HeldLifespans | None = None
+        self._states: States = {}
         self._max_result_bytes = max_result_bytes
         self._stop_grace_seconds = stop_grace_seconds
         self._progress_interval_seconds = progress_interval_seconds
@@ -88,6 +97,20 @@ class Runner:
     def lost_slots(self) -> int:
         """How many slots are held by functions whose outcome was given without them."""
         return sum(one.abandoned for one in self._calls)
+
+    async def start(self, definitions: Iterable[TaskDefinition]) -> None:
+        """Make ready for these types: enter their lifespans, start a child ahead. Raises SettingsError.
+
+        It may be left out where there are no lifespans.
+        """
+        wanted = tuple(definitions)
+        here = [d.lifespan for d in wanted if d.lifespan is not None and d.isolation != "process"]
+        if here:
+            self._loop_thread = LoopThread()
+            self._held = HeldLifespans(self._loop_thread.loop, here)
+            self._states = await asyncio.wrap_future(self._held.entered)
+        if any(d.isolation == "process" for d in wanted):
+            self._children.warm_up()
 
     async def run(
         self,
@@ -112,7 +135,11 @@ class Runner:
         loop = asyncio.get_running_loop()
         progress = ProgressRelay(loop, on_progress, interval_seconds=self._progress_interval_seconds)
         context = context_of(
-            definition, facts, timeout_seconds=definition.timeout_seconds, on_progress=progress.report
+            definition,
+            facts,
+            timeout_seconds=definition.timeout_seconds,
+            on_progress=progress.report,
+            state=self._states.get(definition.lifespan),
         )
         job = Job(
             definition=definition,
@@ -125,7 +152,8 @@ class Runner:
         one = _Call(
             context, grace_seconds=self._stop_grace_seconds, on_over=self._over, on_given_up=self._given_up
         )
-        if definition.isolation != "process":
+        one.killable = definition.isolation == "process"
+        if not one.killable:
             one.limit_at = time.monotonic() + definition.timeout_seconds + self._stop_grace_seconds
         self._calls.add(one)
         if one.limit_at is not None and (self._soonest is None or one.limit_at < self._soonest):
@@ -156,7 +184,11 @@ class Runner:
             one.stop(Interrupted())
         if running:
             await asyncio.wait(running)
+        await asyncio.to_thread(self._children.close)
         self._threads.close()
+        if self._held is not None:
+            with contextlib.suppress(Exception):  # it was logged; the process ends all the same
+                await asyncio.wait_for(asyncio.wrap_future(self._held.leave()), LEAVE_SECONDS)
         if self._loop_thread is not None:
             await self._loop_thread.close()
 
@@ -180,9 +212,7 @@ class Runner:
 
     def _start(self, job: Job, on_end: Callable[[Ending], None]) -> Execution:
         if job.definition.isolation == "process":
-            return ChildCall(
-                job, self._child_settings, threads=self._threads, on_end=on_end, spans=self._spans
-            )
+            return ChildCall(job, self._children, threads=self._threads, on_end=on_end, spans=self._spans)
         if job.definition.is_async:
             self._loop_thread = self._loop_thread or LoopThread()
             return self._loop_thread.submit(job, on_end)
@@ -203,6 +233,7 @@ class _Call:
         on_given_up: Callable[["_Call"], None],
     ) -> None:
         self.limit_at: float | None = None
+        self.killable = False
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.abandoned = False
         self._context = context
@@ -210,7 +241,7 @@ class _Call:
         self._on_over = on_over
         self._on_given_up = on_given_up
         self._cancel_requested = False
-        self._forced: TimedOut | Interrupted | None = None
+        self._forced: Forced | None = None
         self._is_over = False
 
     @property
@@ -224,6 +255,8 @@ class _Call:
             self._cancel_requested = True
             self._context.cancel()
             self.execution.cancel()
+            if self.killable:
+                asyncio.get_running_loop().call_later(self._grace_seconds, self._end_cancelled)
 
     def stop(self, outcome: TimedOut | Interrupted) -> None:
         """Interrupt the function for this reason; the first reason stays."""
@@ -232,6 +265,12 @@ class _Call:
             self._context.cancel()
             self.execution.interrupt()
             asyncio.get_running_loop().call_later(self._grace_seconds, self._give_up)
+
+    def _end_cancelled(self) -> None:
+        """It was told of its cancellation, and had its time to end by itself."""
+        if not self._is_over and self._forced is None:
+            self._forced = CancelledByRequest()
+            self._give_up()
 
     def over(self, ending: Ending) -> None:
         """The function has really ended, perhaps long after its outcome was given."""

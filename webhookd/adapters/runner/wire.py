@@ -1,8 +1,9 @@
 """What is said between the worker and a child process: one JSON value a line, in both directions.
 
-To the child: the order, then perhaps CANCEL_LINE; the end of its input means that the worker is gone.
-From it: any number of progress lines, log lines and spans, then one ending. A child that leaves without one
-has crashed.
+To the child: first the hello, then any number of runs, each perhaps cancelled; the end of its input means
+that the worker is gone. From it: READY, or why it is not; then of each run, with its number, that it began,
+any number of progress lines, log lines and spans, and one ending. A child that leaves without one has
+crashed.
 """
 
 import json
@@ -16,30 +17,38 @@ from webhookd.adapters.runner.job import Job
 from webhookd.core.execution import RunFacts
 from webhookd.core.outcome import Failed, Raised, RetryLater, Succeeded
 
-CANCEL_LINE: Final = b'"cancel"\n'
+RUN: Final = "run"
+CANCEL: Final = "cancel"
+LEAVE: Final = "leave"
+READY: Final = "ready"
+UNREADY: Final = "unready"
+BEGAN: Final = "began"
 PROGRESS: Final = "progress"
 SPAN: Final = "span"
 LOGGED: Final = "log"
+ENDED: Final = "ended"
+LEAVE_LINE: Final = b'["leave"]\n'
+READY_LINE: Final = b'["ready"]\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSettings:
-    """What every child of a worker is given: WEBHOOKD_TASKS as text, and how its log lines look."""
+    """What every child of a worker is given: WEBHOOKD_TASKS as text, and how its log lines look.
+
+    `spans`: whether spans that functions make are wanted.
+    """
 
     task_spec: str
     log_format: Literal["text", "json"]
     log_level: str
+    spans: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The call a child has to make. `sys_path` is the worker's, so that both find the same modules.
+    """A run that a child has to make. `carrier` is its place in its trace (`traceparent`, `tracestate`)."""
 
-    `carrier` is the run's place in its trace (`traceparent`, `tracestate`); empty where spans are not wanted.
-    """
-
-    sys_path: list[str]
-    settings: ChildSettings
+    number: int
     type: str
     raw_input: Any
     facts: RunFacts
@@ -49,67 +58,79 @@ class Order:
     carrier: dict[str, str]
 
 
-def order_line(job: Job, settings: ChildSettings, carrier: Mapping[str, str]) -> bytes:
+def hello_line(settings: ChildSettings) -> bytes:
+    """The first line to a child. The path is the worker's, so that both find the same modules."""
+    return _line([sys.path, asdict(settings)])
+
+
+def hello_from(line: bytes) -> tuple[list[str], ChildSettings]:
+    """The path and the settings that `hello_line` wrote."""
+    path, settings = json.loads(line)
+    return path, ChildSettings(**settings)
+
+
+def run_line(number: int, job: Job, carrier: Mapping[str, str]) -> bytes:
     """The order for `job`; what is left of its time limit is its time limit over there."""
-    return _line(
-        {
-            "sys_path": sys.path,
-            "settings": asdict(settings),
-            "type": job.definition.type,
-            "raw_input": job.raw_input,
-            "facts": asdict(job.facts),
-            "timeout_seconds": job.context.remaining_seconds,
-            "max_result_bytes": job.max_result_bytes,
-            "memory_mb": job.definition.memory_mb,
-            "carrier": dict(carrier),
-        }
-    )
+    order = {
+        "number": number,
+        "type": job.definition.type,
+        "raw_input": job.raw_input,
+        "facts": asdict(job.facts),
+        "timeout_seconds": job.context.remaining_seconds,
+        "max_result_bytes": job.max_result_bytes,
+        "memory_mb": job.definition.memory_mb,
+        "carrier": dict(carrier),
+    }
+    return _line([RUN, order])
 
 
-def order_from(line: bytes) -> Order:
-    """The order that `order_line` wrote."""
-    fields = json.loads(line)
-    made = {"settings": ChildSettings(**fields["settings"]), "facts": RunFacts(**fields["facts"])}
-    return Order(**fields | made)
+def order_from(fields: dict[str, Any]) -> Order:
+    """The order that `run_line` wrote, its line already taken apart."""
+    return Order(**fields | {"facts": RunFacts(**fields["facts"])})
 
 
-def span_line(document: dict[str, Any]) -> bytes:
-    """A span that ended in the function."""
-    return _line([SPAN, document])
+def cancel_line(number: int) -> bytes:
+    """Tell the function of a run to stop."""
+    return _line([CANCEL, number])
 
 
-def log_line(line: str) -> bytes:
-    """A line that the run logged."""
-    return _line([LOGGED, line])
+def unready_line(raised: Raised) -> bytes:
+    """Why a child cannot run anything."""
+    return _line([UNREADY, asdict(raised)])
 
 
-def progress_line(percent: float | None, message: str | None) -> bytes:
-    """A report of progress."""
-    return _line([PROGRESS, percent, message])
+def parsed(line: bytes) -> list[Any]:
+    """A line taken apart."""
+    values: list[Any] = json.loads(line)
+    return values
 
 
-def ending_line(ending: Ending) -> bytes:
-    """How the function ended. (Crashed is never said, only concluded.)"""
+def run_says(number: int, kind: str, *values: Any) -> bytes:
+    """A line about a run."""
+    return _line([number, kind, *values])
+
+
+def ending_values(ending: Ending) -> list[Any]:
+    """How a function ended, as JSON values. (Crashed is never said, only concluded.)"""
     match ending:
         case Succeeded():
-            return _line(["succeeded", ending.result_json.decode()])
+            return ["succeeded", ending.result_json.decode()]
         case Failed():
-            return _line(["failed", ending.code, ending.message, _raised(ending.raised)])
+            return ["failed", ending.code, ending.message, _raised(ending.raised)]
         case RetryLater():
-            raised = _raised(ending.raised)
-            return _line(["retry", ending.after_seconds, ending.code, ending.message, raised])
+            return ["retry", ending.after_seconds, ending.code, ending.message, _raised(ending.raised)]
         case _:
-            return _line(["stopped"])
+            return ["stopped"]
 
 
-def ending_from(kind: str, values: list[Any]) -> Ending:
-    """The ending that `ending_line` wrote, its line already taken apart."""
-    match kind, values:
-        case "succeeded", [result_json]:
+def ending_from(values: list[Any]) -> Ending:
+    """The ending that `ending_values` wrote."""
+    match values:
+        case ["succeeded", result_json]:
             return Succeeded(result_json=result_json.encode())
-        case "failed", [code, message, raised]:
+        case ["failed", code, message, raised]:
             return Failed(code=code, message=message, raised=raised and Raised(**raised))
-        case "retry", [after_seconds, code, message, raised]:
+        case ["retry", after_seconds, code, message, raised]:
             return RetryLater(
                 after_seconds=after_seconds, code=code, message=message, raised=raised and Raised(**raised)
             )

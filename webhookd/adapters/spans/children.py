@@ -1,7 +1,7 @@
 """Spans that operators' functions make in child processes: carried to the worker, and exported there.
 
-A child is gone as soon as its function has ended, and starts often: an exporter of its own would cost it a
-connection, and a collector that is away would hold up its end.
+Children come and go: an exporter of its own would cost each a connection, and a collector that is away would
+hold up its end.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,15 +37,18 @@ def carrier_of(span: SpanContext) -> dict[str, str]:
     return carrier
 
 
-def continue_trace(carrier: Mapping[str, str], send: Callable[[dict[str, Any]], None]) -> None:
-    """In a child: make the worker's span the current one, and give what ends below it to `send`."""
+def continue_trace(carrier: Mapping[str, str]) -> None:
+    """In a child: make the worker's span the current one of this context."""
     place = trace.parse(carrier.get(_PARENT), carrier.get(_STATE))
-    if place is None:
-        return
+    if place is not None:
+        otel_context.attach(otel.set_span_in_context(NonRecordingSpan(span_context(place))))
+
+
+def relay_spans(send: Callable[[dict[str, Any]], None]) -> None:
+    """In a child, once: give spans that end to `send`."""
     provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
     provider.add_span_processor(_Relay(send))
     otel.set_tracer_provider(provider)
-    otel_context.attach(otel.set_span_in_context(NonRecordingSpan(span_context(place))))
 
 
 class _Relay(SpanProcessor):
