@@ -16,43 +16,19 @@ from webhookd.api.client_address import parse_proxies
 from webhookd.api.connection import HttpConnection
 from webhookd.api.crowd import Crowd, most_connections
 from webhookd.api.stream_connection import StreamConnection
-from webhookd.core.errors import SettingsError, WebhookdError
+from webhookd.core.errors import WebhookdError
 from webhookd.runtime.loop_policy import allow_many_files, keep_files_private, loop_factory, settle_collector
 from webhookd.settings import Settings
 from webhookd.wiring.api import ApiProcess, api_process
 from webhookd.wiring.checked import checked_settings
+from webhookd.wiring.listening import listen
 
 PING_SECONDS: Final = 20.0
 """Between two pings of a WebSocket, and how long the answer to one may take."""
 KEEP_ALIVE_SECONDS: Final = 75
 """How long an idle connection is kept: longer than proxies keep theirs, or they would use one just closed."""
-UNREAD_SECONDS: Final = 60
-"""How long a client may leave unread what was sent: closing alone waits for it without end."""
-
 SAME_SECONDS: Final = 0.2
 """Signals that follow at once are one: some supervisors signal the process and then its group."""
-
-
-def listen(settings: Settings) -> socket.socket:
-    """Return the listening socket. Raises SettingsError naming WEBHOOKD_PORT where the port is taken."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # `::` is every address of this machine, IPv4 too, whatever net.ipv6.bindv6only says.
-    both = settings.host == "::" and socket.has_dualstack_ipv6()
-    try:
-        listener = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=2048, dualstack_ipv6=both
-        )
-    except (OSError, UnicodeError, OverflowError) as error:
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[
-            0
-        ]  # the library's own words repeat the address
-        raise SettingsError(
-            f"WEBHOOKD_PORT: cannot listen on {settings.host}:{settings.port} ({reason}); "
-            "stop what uses it, or choose another with --port or WEBHOOKD_PORT."
-        ) from None
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
-    return listener
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:

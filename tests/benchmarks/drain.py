@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, text
 
 from tests.benchmarks.installation import Installation, Store, installation, sink, sink_counts, wait_for
-from webhookd.adapters.broker import DELIVER_QUEUE, Ringer
+from webhookd.adapters.broker import Ringer
 from webhookd.adapters.entropy import new_id, new_signing_secret
 from webhookd.adapters.store import secrets as secret_rows
 from webhookd.adapters.store.database import Database
@@ -16,7 +16,7 @@ from webhookd.adapters.store.publish import Announcement, announce
 from webhookd.adapters.store.schema import deliveries, endpoints, partners
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault
-from webhookd.core.model import DeliveryState
+from webhookd.core.model import DELIVER_QUEUE, DeliveryState
 from webhookd.core.render import event_body
 from webhookd.core.routing import Recipient
 

@@ -13,7 +13,8 @@ from tests.faults.installation import Installation, Parts
 from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
-from webhookd.adapters.broker.permits import DELIVER_QUEUE, permit
+from webhookd.adapters.broker.permits import permit
+from webhookd.core.model import DELIVER_QUEUE
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

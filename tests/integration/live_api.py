@@ -21,12 +21,13 @@ from webhookd.adapters.signals import Signals
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
-from webhookd.asgi import Server, listen
+from webhookd.asgi import Server
 from webhookd.core.execution import ClaimTasks, End, Progress, TaskEnd, TypeLimit
 from webhookd.core.records import ClaimedTask, TaskSignal
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.wiring.api import api_process
+from webhookd.wiring.listening import listen
 from webhookd.wiring.process import background
 
 ADMIN_KEY = "an-admin-key-of-the-tests"

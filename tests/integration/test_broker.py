@@ -12,8 +12,11 @@ import pytest
 from dramatiq.brokers.redis import RedisBroker
 
 from tests.services import ValkeyServer, until
-from webhookd.adapters.broker import BrokerHealth, PermitBroker, Ringer, TurnWorker, check_queue_name
+from webhookd.adapters.broker import BrokerHealth, Ringer
 from webhookd.adapters.broker import permits as permits_module
+from webhookd.adapters.broker.permits import PermitBroker, check_queue_name
+from webhookd.adapters.broker.rings import PERMIT
+from webhookd.adapters.broker.turns import TurnWorker
 from webhookd.core.errors import SettingsError
 
 FOREVER = 3600.0
@@ -547,7 +550,7 @@ async def test_flood_of_permits_like_ours_is_emptied(
     turns = Turns()
     async with working(valkey.url, turns, "default"):
         with valkey.client() as client:
-            client.rpush("webhookd:default", *[permits_module.PERMIT] * 100_000)
+            client.rpush("webhookd:default", *[PERMIT] * 100_000)
             await until(lambda: not client.exists("webhookd:default"), what="the flood gone")
         await heard("default", turns, ringer)
 

@@ -18,9 +18,10 @@ from tests.faults.installation import Parts
 from tests.faults.proxy import Proxy
 from tests.faults.site import address_of
 from tests.services import ValkeyServer, until
-from webhookd.adapters.broker import BrokerHealth, TurnWorker
+from webhookd.adapters.broker import BrokerHealth
 from webhookd.adapters.broker.checkup import check_up
 from webhookd.adapters.broker.rights import RIGHTS
+from webhookd.adapters.broker.turns import TurnWorker
 from webhookd.cli.receiver import Receiver, bind, receiving
 from webhookd.core.diagnosis import Level
 from webhookd.core.errors import SettingsError

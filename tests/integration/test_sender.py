@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.integration.hostile import OK, Hostile, Peer, after_request, answering, hostile
-from webhookd.adapters.sender import AddressesRefused, GuardedTransport, Sender, build_sender
+from webhookd.adapters.sender import GuardedTransport, Sender, build_sender
 from webhookd.adapters.sender.connector import KEEP_ALIVE_SECONDS, GuardedConnector
 from webhookd.adapters.sender.exchange import Exchange
 from webhookd.adapters.sender.guard import AddressBlocked, Dialling, Guard, dialling
@@ -31,6 +31,7 @@ from webhookd.adapters.sender.stopwatch import Stopwatch
 from webhookd.core.answer import Answer
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
+from webhookd.core.facts import AddressesRefused
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 

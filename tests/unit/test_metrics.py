@@ -20,8 +20,7 @@ from webhookd.adapters.metrics import (
     exposition,
 )
 from webhookd.adapters.metrics.tally import SEPARATOR
-from webhookd.adapters.sender import AddressesRefused
-from webhookd.core.facts import AttemptEnded, RequestFacts, RunEnded
+from webhookd.core.facts import AddressesRefused, AttemptEnded, RequestFacts, RunEnded
 
 DOCS = Path(__file__).parents[2] / "docs"
 

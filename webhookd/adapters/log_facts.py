@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from webhookd.adapters.sender.guard import AddressesRefused
-from webhookd.core.facts import AttemptEnded, RequestFacts, RunEnded
+from webhookd.core.facts import AddressesRefused, AttemptEnded, RequestFacts, RunEnded
 
 
 def log_request() -> Callable[[RequestFacts], None]:

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from webhookd.adapters.telemetry import configure_logging
-from webhookd.asgi import listen, serve
+from webhookd.asgi import serve
 from webhookd.runtime.loop_policy import loop_factory
 from webhookd.wiring.checked import checked_settings
+from webhookd.wiring.listening import listen
 
 app = typer.Typer(add_completion=False)
 

@@ -21,7 +21,6 @@ from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.supervisor import ChildEvent, ChildFact, Supervisor
 from webhookd.adapters.vault import Vault
-from webhookd.asgi import listen
 from webhookd.cli.autoscale import autoscale
 from webhookd.cli.data_dir import make_encryption_key
 from webhookd.cli.processes import api_process, deliver_process, end_sessions, log_child, tasks_process
@@ -32,6 +31,7 @@ from webhookd.runtime.outage import Outage
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.checked import check
+from webhookd.wiring.listening import listen
 from webhookd.wiring.process import load_vault, open_store
 
 log = structlog.get_logger(__name__)

@@ -6,12 +6,12 @@ from typing import Annotated, Final
 
 import typer
 
-from webhookd.adapters.broker import DELIVER_QUEUE
 from webhookd.adapters.supervisor import ChildSpec, Supervisor
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.processes import deliver_process, end_sessions, log_child, tasks_process
 from webhookd.cli.signals import StopSignals
 from webhookd.core.errors import SettingsError
+from webhookd.core.model import DELIVER_QUEUE
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.checked import checked_settings

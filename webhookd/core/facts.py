@@ -131,3 +131,17 @@ class AttemptEnded:
     parent_span_id: str = ""
     trace_flags: int = SAMPLED
     trace_state: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesRefused:
+    """A security event for the operator: a callback host led to addresses that may not be called.
+
+    `dialled` are the addresses of the same answer that were left (a mixed answer); empty means the
+    attempt was blocked. Never shown to partners.
+    """
+
+    host: str
+    port: int
+    refused: tuple[str, ...]
+    dialled: tuple[str, ...]

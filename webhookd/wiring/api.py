@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from webhookd.adapters.broker import DELIVER_QUEUE, BrokerHealth, SharedBuckets
+from webhookd.adapters.broker import BrokerHealth, SharedBuckets
 from webhookd.adapters.entropy import new_span_id
 from webhookd.adapters.files import open_bucket
 from webhookd.adapters.log_facts import log_request
@@ -23,6 +23,7 @@ from webhookd.core.admission import Ceilings, KeyUse
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import TasksSubmitted
+from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.rate import Rate
 from webhookd.flows.key_quota import KeyQuota
 from webhookd.flows.load import LoadGauge

@@ -7,7 +7,6 @@ runs operators' code, and is done where it is needed.
 
 from webhookd.adapters.broker.connection import check_url
 from webhookd.adapters.files.opening import check_files_url
-from webhookd.adapters.sender.build import parse_proxy
 from webhookd.adapters.store.drivers import parse_url
 from webhookd.adapters.vault import Vault
 from webhookd.api.client_address import parse_proxies
@@ -34,6 +33,9 @@ def check(settings: Settings) -> None:
     if settings.admin_key:
         operator_key_hash(settings.admin_key)
     if settings.egress_proxy:
+        # Imported where it is used: only deliver workers need the sender, and aiohttp is 7 MB.
+        from webhookd.adapters.sender.build import parse_proxy
+
         parse_proxy(settings.egress_proxy)
     check_files_url(settings.resolved_files_url)
     EgressPolicy.parse(settings.egress_allow)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from webhookd.adapters import entropy
-from webhookd.api.parts import Listener
 from webhookd.core.errors import SettingsError
 from webhookd.core.facts import AttemptEnded, RunEnded, RunStarted, TasksSubmitted
 from webhookd.core.trace import TraceContext
@@ -15,6 +14,7 @@ from webhookd.settings import Settings
 
 if TYPE_CHECKING:
     from webhookd.adapters.spans import Spans
+    from webhookd.api.parts import Listener
 
 _DISABLED: Final = "OTEL_SDK_DISABLED"
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
@@ -29,7 +29,7 @@ class Tracing:
 
     spans: "Spans | None" = None
     new_trace: Callable[[], TraceContext] = entropy.new_trace
-    on_request: tuple[Listener, ...] = ()
+    on_request: "tuple[Listener, ...]" = ()
     on_submission: tuple[Callable[[TasksSubmitted], None], ...] = ()
     on_run_start: tuple[Callable[[RunStarted], None], ...] = ()
     on_run_end: tuple[Callable[[RunEnded], None], ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 import webhookd
-from webhookd.adapters.broker import DELIVER_QUEUE, TurnWorker
+from webhookd.adapters.broker.turns import TurnWorker
 from webhookd.adapters.entropy import chance, new_span_id
 from webhookd.adapters.files import open_bucket
 from webhookd.adapters.log_facts import log_attempt, log_refused_addresses, log_run
@@ -16,10 +16,11 @@ from webhookd.adapters.metrics import (
     count_run,
 )
 from webhookd.adapters.runner import Runner
-from webhookd.adapters.sender import AddressesRefused, build_sender
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
+from webhookd.core.facts import AddressesRefused
+from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.deliver import DeliveryEngine
@@ -119,6 +120,9 @@ async def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...], lost
 
 
 def _engine(common: Process, alarm: Alarm) -> DeliveryEngine:
+    # Imported where it is used: task workers need no sender, and aiohttp is 7 MB.
+    from webhookd.adapters.sender import build_sender
+
     settings, tally = common.settings, common.metrics.tally
     security_events = (log_refused_addresses(), count_refused_addresses(tally))
 

@@ -4,24 +4,13 @@ A message is a *permit*: "queue Q may have work". It carries no ids, and nobody 
 permits may be lost, doubled, reordered, stale or forged without harm; the rows decide. Routing is
 Dramatiq's: a queue per task queue, and `deliver`.
 
-`Ringer` puts permits in, `TurnWorker` takes them out and runs turns, `BrokerHealth` looks at the server;
-`SharedBuckets` are the rates of partners over all API processes.
+`Ringer` puts permits in, `turns.TurnWorker` takes them out and runs turns, `BrokerHealth` looks at the
+server; `SharedBuckets` are the rates of partners over all API processes. Who only rings imports no Dramatiq.
 What a turn does is not known here.
 """
 
 from webhookd.adapters.broker.buckets import SharedBuckets
 from webhookd.adapters.broker.health import BrokerHealth, BrokerStatus
-from webhookd.adapters.broker.permits import DELIVER_QUEUE, PermitBroker, check_queue_name
 from webhookd.adapters.broker.ringer import Ringer
-from webhookd.adapters.broker.turns import TurnWorker
 
-__all__ = [
-    "DELIVER_QUEUE",
-    "BrokerHealth",
-    "BrokerStatus",
-    "PermitBroker",
-    "Ringer",
-    "SharedBuckets",
-    "TurnWorker",
-    "check_queue_name",
-]
+__all__ = ["BrokerHealth", "BrokerStatus", "Ringer", "SharedBuckets"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import redis
 
 from webhookd.adapters.broker.connection import connect_async, is_access_denied
-from webhookd.adapters.broker.permits import PERMIT, RING, is_wrong_type, keys_of, list_key
+from webhookd.adapters.broker.rings import PERMIT, RING, is_wrong_type, keys_of, list_key
 
 _TIMEOUT_SECONDS = 1.0
 ACCESS_DENIED = "access denied"

@@ -7,7 +7,7 @@ Four departures from the original, each possible because a permit may be lost:
   touch the network, and popping works even where the server refuses writes for want of memory.
 - *It blocks instead of polling*: BLPOP on the queue's own list (original: polls with up to 1 s pauses).
 - *What is popped is not read.* Any entry of a queue's list, forged or broken, means the same: look. So ours
-  have no bodies, and a ring is one small script (RING), in one round trip.
+  have no bodies, and a ring is one small script (`rings`), in one round trip.
 
 A queue that holds more than our ringers ever put there is emptied, and one turn stands for all of it.
 While the broker is away, and now and then when it is merely silent, the consumer starts turns by itself;
@@ -24,29 +24,16 @@ from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 
 from webhookd.adapters.broker.connection import connect
+from webhookd.adapters.broker.rings import PERMIT, is_wrong_type, keys_of
 from webhookd.core.errors import SettingsError
+from webhookd.core.model import DELIVER_QUEUE
 from webhookd.runtime.outage import Outage
-
-DELIVER_QUEUE = "deliver"
 
 _WAIT_SECONDS: float = 1  # the longest BLPOP; also how long a consumer takes to notice that it shall stop
 _AWAY_SECONDS = 1.0  # between two tries, and two turns, while the broker is away
 _SILENCE_SECONDS = 20.0  # without a permit for so long, look anyway: even the sweep's rings may be lost
 _SURPLUS = 64  # ringers stop at a handful of permits; more than this is not theirs
 _COUNT_SECONDS = 1.0  # between two looks at how much there is
-
-PERMIT = b"permit"
-RING = """
-local rung = 0
-for _, key in ipairs(KEYS) do
-  if redis.call('LLEN', key) < tonumber(ARGV[1]) then
-    redis.call('RPUSH', key, ARGV[2])
-    rung = rung + 1
-  end
-end
-return rung
-"""
-"""Puts the permit ARGV[2] into each of the lists KEYS that holds fewer than ARGV[1]; says into how many."""
 
 
 def check_queue_name(name: str) -> None:
@@ -56,17 +43,6 @@ def check_queue_name(name: str) -> None:
             f"{name!r} is no queue name: up to 100 letters, digits, '.', '_' and '-', the first a letter, "
             "not ending in .DQ, .XQ or .msgs."
         )
-
-
-def list_key(namespace: str, queue: str) -> str:
-    """The Redis list of the queue's permits, where Dramatiq has it."""
-    return f"{namespace}:{queue}"
-
-
-def keys_of(namespace: str, queue: str) -> tuple[str, ...]:
-    """All keys that a queue may have: the list, the bodies of what Dramatiq itself sent, its heartbeats."""
-    key = list_key(namespace, queue)
-    return key, f"{key}.msgs", f"{namespace}:__heartbeats__"
 
 
 def permit(queue: str, *, rung: bool = True) -> Message[None]:
@@ -193,8 +169,3 @@ class PermitConsumer(Consumer):
                 self._broker.client.rpush(self._keys[0], PERMIT)
         except redis.RedisError as error:
             self._broker.outage.noticed(error)
-
-
-def is_wrong_type(error: Exception) -> bool:
-    """Whether somebody put a key of another kind in the place of one of ours."""
-    return "WRONGTYPE" in str(error)

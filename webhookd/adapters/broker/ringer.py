@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import redis
 
 from webhookd.adapters.broker.connection import connect_async
-from webhookd.adapters.broker.permits import PERMIT, RING, is_wrong_type, keys_of, list_key
+from webhookd.adapters.broker.rings import PERMIT, RING, is_wrong_type, keys_of, list_key
 from webhookd.runtime.outage import Outage
 
 _TIMEOUT_SECONDS = 0.25

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from webhookd.adapters.metrics.tally import Tally
-from webhookd.adapters.sender.guard import AddressesRefused
-from webhookd.core.facts import AttemptEnded, RequestFacts, RunEnded
+from webhookd.core.facts import AddressesRefused, AttemptEnded, RequestFacts, RunEnded
 
 NO_ROUTE: Final = "none"
 SUBMISSIONS: Final = frozenset({"/v1/tasks", "/v1/tasks/batch"})

@@ -17,8 +17,7 @@ are no cookies, redirects, environment proxies, default headers or decompression
 """
 
 from webhookd.adapters.sender.build import build_sender
-from webhookd.adapters.sender.guard import AddressesRefused
 from webhookd.adapters.sender.sender import Sender, Target
 from webhookd.adapters.sender.transport import GuardedTransport
 
-__all__ = ["AddressesRefused", "GuardedTransport", "Sender", "Target", "build_sender"]
+__all__ = ["GuardedTransport", "Sender", "Target", "build_sender"]

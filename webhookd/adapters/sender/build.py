@@ -6,12 +6,13 @@ from collections.abc import Callable
 from yarl import URL
 
 from webhookd.adapters.sender.connector import GuardedConnector
-from webhookd.adapters.sender.guard import AddressesRefused, Guard
+from webhookd.adapters.sender.guard import Guard
 from webhookd.adapters.sender.lookups import Lookups, Resolve, system_addresses
 from webhookd.adapters.sender.sender import Sender
 from webhookd.adapters.sender.transport import GuardedTransport
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
+from webhookd.core.facts import AddressesRefused
 
 
 def build_sender(

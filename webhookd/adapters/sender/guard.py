@@ -23,26 +23,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from webhookd.adapters.sender.lookups import Lookups
 from webhookd.adapters.sender.stopwatch import Stopwatch
 from webhookd.core.egress import EgressPolicy, address_allowed
+from webhookd.core.facts import AddressesRefused
 
 MAX_DIALLED_ADDRESSES: Final = 4
 
 
 class AddressBlocked(OSError):
     """Raised in place of a connection to an address that may not be called."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressesRefused:
-    """A security event for the operator: a callback host led to addresses that may not be called.
-
-    `dialled` are the addresses of the same answer that were left (a mixed answer); empty means the
-    attempt was blocked. Never shown to partners.
-    """
-
-    host: str
-    port: int
-    refused: tuple[str, ...]
-    dialled: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ from sqlalchemy.exc import SQLAlchemyError
 import webhookd
 from webhookd.adapters.store.drivers import parse_url, shown
 from webhookd.adapters.store.drivers.faults import reason_of
-from webhookd.adapters.store.drivers.server import careful_engine, require_utf8
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import SettingsError
 
@@ -60,6 +59,8 @@ async def migrate(url: str) -> tuple[str | None, str]:
     try:
         if parsed.get_backend_name() == "sqlite":
             return _migrate_sqlite(parsed)
+        from webhookd.adapters.store.drivers.server import careful_engine, require_utf8
+
         engine = careful_engine(parsed)
         try:
             async with engine.begin() as conn:

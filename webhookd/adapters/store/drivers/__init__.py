@@ -12,8 +12,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from webhookd.adapters.store.drivers.libpq import hosts_apart, shown, with_parameters
-from webhookd.adapters.store.drivers.postgresql import PostgresDriver
-from webhookd.adapters.store.drivers.server import look_at
 from webhookd.adapters.store.drivers.sqlite import SqliteDriver
 from webhookd.core.errors import SettingsError
 
@@ -49,6 +47,10 @@ async def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
     """
     if url.get_backend_name() == "sqlite":
         return SqliteDriver(url)
+    # Imported where it is used: asyncpg and SQLAlchemy's bridge to it are 8 MB in every process.
+    from webhookd.adapters.store.drivers.postgresql import PostgresDriver
+    from webhookd.adapters.store.drivers.server import look_at
+
     return PostgresDriver(url, await look_at(url), writes_apart=writes_apart)
 
 

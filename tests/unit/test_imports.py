@@ -1,0 +1,23 @@
+"""What each process imports at its start: what it never uses costs it memory and time."""
+
+import subprocess
+import sys
+
+import pytest
+
+_NEVER = {
+    "webhookd.worker": ("aiohttp", "asyncpg", "starlette", "uvicorn", "sqlalchemy.orm", "alembic", "httpx"),
+    "webhookd.asgi": ("aiohttp", "asyncpg", "dramatiq", "sqlalchemy.orm", "alembic", "httpx"),
+    "webhookd.cli.up": ("aiohttp", "asyncpg", "dramatiq", "sqlalchemy.orm", "starlette", "uvicorn"),
+}
+
+
+@pytest.mark.parametrize("process", _NEVER)
+def test_process_on_sqlite_imports_nothing_that_it_never_uses(process: str) -> None:
+    imported = subprocess.run(
+        [sys.executable, "-c", f"import sys, {process}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {*_NEVER[process]} & {*imported}
