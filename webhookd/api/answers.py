@@ -3,13 +3,15 @@
 Streams (Server-Sent Events) are replies of another kind: whatever has `send_to`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import orjson
 from starlette.types import Send
 from typing_extensions import TypedDict
+
+from webhookd.adapters.store.paging import MAX_PAGE_BYTES
 
 JSON: Final = "application/json"
 Headers = list[tuple[bytes, bytes]]
@@ -70,6 +72,18 @@ class Page(TypedDict, Generic[T]):
     """What is listed, in its order."""
     next_cursor: str | None
     """Where there is more: the `cursor` of the next call. Null on the last page."""
+
+
+def fitting(documents: Iterable[T]) -> list[T]:
+    """Return the first of these that MAX_PAGE_BYTES have room for, one at least where there is one."""
+    fit: list[T] = []
+    left = MAX_PAGE_BYTES
+    for document in documents:
+        left -= len(orjson.dumps(document)) + 1
+        if left < 0 and fit:
+            break
+        fit.append(document)
+    return fit
 
 
 def page_answer(documents: list[Any], next_cursor: str | None) -> Answer:

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 import webhookd
 from webhookd.adapters.store.deliveries import DeliveryHistory
+from webhookd.api.answers import fitting
 from webhookd.core.fields import AttemptError, Timestamp
 from webhookd.core.records import Attempt
 from webhookd.core.render import DeliveryDocument, delivery_document
@@ -66,13 +67,16 @@ class DeliveryHistoryDocument(DeliveryDocument):
     """A delivery with its attempts."""
 
     attempts_log: list[AttemptDocument]
-    """Every attempt, the oldest first."""
+    """The attempts, the oldest first."""
+    attempts_omitted: int
+    """How many of the oldest are left out, because the log would be over 4 MiB."""
 
 
 def history_document(history: DeliveryHistory) -> DeliveryHistoryDocument:
-    """Return the Delivery with its `attempts_log`."""
-    log = [attempt_document(attempt, history) for attempt in history.attempts]
-    return {**delivery_document(history.delivery), "attempts_log": log}
+    """Return the Delivery with its `attempts_log`: the newest attempts that there is room for."""
+    log = fitting(attempt_document(attempt, history) for attempt in reversed(history.attempts))
+    omitted = history.omitted + len(history.attempts) - len(log)
+    return {**delivery_document(history.delivery), "attempts_log": log[::-1], "attempts_omitted": omitted}
 
 
 def attempt_document(attempt: Attempt, history: DeliveryHistory) -> AttemptDocument:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from typing_extensions import TypedDict
 
-from webhookd.api.answers import Answer, page_answer
+from webhookd.api.answers import Answer, fitting, page_answer
 from webhookd.api.api_route import ANY_KEY, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
 from webhookd.api.wire import Listing
@@ -45,8 +45,8 @@ async def list_task_types(call: Call[None, Listing]) -> Answer:
     """`GET /v1/task-types`."""
     limit, cursor = call.query.limit, call.query.cursor or ""
     known = sorted((d for d in call.parts.task_types if d.type > cursor), key=lambda d: d.type)
-    shown = [task_type_document(definition) for definition in known[:limit]]
-    return page_answer(shown, known[limit - 1].type if len(known) > limit else None)
+    shown = fitting(task_type_document(definition) for definition in known[:limit])
+    return page_answer(shown, shown[-1]["type"] if len(known) > len(shown) else None)
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

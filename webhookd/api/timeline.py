@@ -1,9 +1,13 @@
 """The whole life of a task, and of everything in one trace."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import orjson
 from typing_extensions import TypedDict
 
+from webhookd.adapters.store.paging import MAX_PAGE_BYTES
 from webhookd.adapters.store.traces import Trace
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
@@ -13,7 +17,7 @@ from webhookd.api.wire import NoQuery
 from webhookd.core.fields import TaskId, TraceId
 from webhookd.core.model import TaskState
 from webhookd.core.timeline import History, sending_entries, timeline
-from webhookd.core.timeline_entry import TimelineEntryDocument, entry_document, in_order
+from webhookd.core.timeline_entry import Entry, TimelineEntryDocument, entry_document, in_order
 
 
 class TimelineDocument(TypedDict):
@@ -29,6 +33,8 @@ class TimelineDocument(TypedDict):
     """Where it is in its life."""
     entries: list[TimelineEntryDocument]
     """What happened, in the order of time."""
+    complete: bool
+    """Whether no old entries were left out."""
 
 
 class TraceDocument(TypedDict):
@@ -59,25 +65,53 @@ async def show_trace(call: Call[None, NoQuery]) -> Answer:
 
 
 def trace_document(trace: Trace) -> TraceDocument:
-    """Return the Trace of the API."""
+    """Return the Trace of the API; where there is no room for all of it, the newest tasks are left out."""
+    room = _Room()
+    entries, complete = room.newest(in_order([*sending_entries(trace.apart)]))
+    shown = [_timeline(history, room) for history in trace.histories if room.left > 0]
+    complete = complete and len(shown) == len(trace.histories) and all(one["complete"] for one in shown)
     return {
         "trace_id": trace.trace_id,
-        "tasks": [timeline_document(history) for history in trace.histories],
-        "entries": [entry_document(entry) for entry in in_order([*sending_entries(trace.apart)])],
-        "complete": trace.complete,
+        "tasks": shown,
+        "entries": entries,
+        "complete": trace.complete and complete,
     }
 
 
 def timeline_document(history: History) -> TimelineDocument:
-    """Return the Timeline of the API."""
+    """Return the Timeline of the API, without the oldest entries where there is no room for all."""
+    return _timeline(history, _Room())
+
+
+def _timeline(history: History, room: "_Room") -> TimelineDocument:
     task = history.task
+    entries, complete = room.newest(timeline(history))
     return {
         "task_id": task.id,
         "trace_id": task.trace_id,
         "type": task.type,
         "state": task.state,
-        "entries": [entry_document(entry) for entry in timeline(history)],
+        "entries": entries,
+        "complete": history.complete and complete,
     }
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many bytes of entries an answer that cannot be paged has room for."""
+
+    left: int = MAX_PAGE_BYTES
+
+    def newest(self, entries: Sequence[Entry]) -> tuple[list[TimelineEntryDocument], bool]:
+        """Return the newest of these, in their order, and whether those are all."""
+        documents: list[TimelineEntryDocument] = []
+        for entry in reversed(entries):
+            document = entry_document(entry)
+            self.left -= len(orjson.dumps(document)) + 1
+            if self.left < 0:
+                break
+            documents.append(document)
+        return documents[::-1], len(documents) == len(entries)
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

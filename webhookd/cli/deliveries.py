@@ -17,6 +17,7 @@ from webhookd.cli.screen import (
     print_listing,
     printable,
     state,
+    tell,
     when,
 )
 from webhookd.core.model import DeliveryState
@@ -73,6 +74,8 @@ def get(delivery: _Delivery, *, json_output: Json = False) -> None:
         document = api.get(path("deliveries", delivery))
     _show(document, json_output=json_output)
     if not json_output:
+        if omitted := document["attempts_omitted"]:
+            tell(f"The {omitted} oldest attempts are not shown.")
         for attempt in document["attempts_log"]:
             _show_attempt(attempt)
 

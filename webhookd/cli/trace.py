@@ -46,7 +46,7 @@ def trace(
         out.print()
         out.print(_timeline(document["entries"], any_id))
     if not document["complete"]:
-        tell("The trace has more tasks than are shown.")
+        tell("The trace has more than is shown.")
 
 
 def _timeline(entries: list[Entry], wanted: str) -> Table:

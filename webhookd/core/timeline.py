@@ -52,11 +52,12 @@ class Sendings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A task with everything that happened to it."""
+    """A task with everything that happened to it, or (not `complete`) the newest part of that."""
 
     task: Task
     runs: Sequence[Run] = ()
     sendings: Sendings = field(default_factory=Sendings)
+    complete: bool = True
 
 
 def timeline(history: History) -> list[Entry]:

@@ -51,8 +51,18 @@ INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_u
 
 SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
     attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
+    attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id = ? ORDER BY
+    attempts.number DESC LIMIT ? OFFSET ?;
+
+SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
+    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
     attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id IN (SELECT
     anon_1.value FROM json_each(?) AS anon_1) ORDER BY attempts.at_ms, attempts.delivery_id, attempts.number;
+
+SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
+    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
+    attempts.resent FROM attempts WHERE attempts.delivery_id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1) ORDER BY attempts.at_ms DESC, attempts.delivery_id DESC, attempts.number DESC LIMIT ? OFFSET ?;
 
 SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
     attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
@@ -222,6 +232,16 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
     THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
     endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.message_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
     deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND deliveries.id < ? ORDER BY deliveries.id DESC
     LIMIT ? OFFSET ?;
 
@@ -317,6 +337,17 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
     endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
     deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY deliveries.id;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY deliveries.id DESC LIMIT
+    ? OFFSET ?;
 
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
@@ -1037,8 +1068,14 @@ SELECT messages.id, messages.task_id FROM messages WHERE messages.id > ? AND mes
 
 SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id = ?;
 
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id = ?
+    ORDER BY messages.id DESC LIMIT ? OFFSET ?;
+
 SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
     IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id;
+
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
+    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id DESC LIMIT ? OFFSET ?;
 
 SELECT messages.id, messages.trace_id, messages.task_id FROM messages JOIN deliveries ON deliveries.message_id
     = messages.id WHERE deliveries.id = ?;
@@ -1151,6 +1188,10 @@ SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms
 SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms, runs.outcome,
     runs.error_code, runs.error_message FROM runs WHERE runs.task_id IN (SELECT anon_1.value FROM json_each(?)
     AS anon_1) ORDER BY runs.token;
+
+SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms, runs.outcome,
+    runs.error_code, runs.error_message FROM runs WHERE runs.task_id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1) ORDER BY runs.token DESC LIMIT ? OFFSET ?;
 
 -- secrets
 
@@ -1382,6 +1423,16 @@ SELECT tasks.id, tasks.partner_id, tasks.type FROM (SELECT json_extract(chosen_r
     inner_tasks.partner_id = chosen.partner_id AND inner_tasks.suspect IS 0 AND inner_tasks.type IN (…) AND
     (inner_tasks.expires_ms IS NULL OR inner_tasks.expires_ms > ?) ORDER BY inner_tasks.priority,
     inner_tasks.id LIMIT ? OFFSET ?) ORDER BY tasks.partner_id, tasks.priority, tasks.id;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, NULL AS result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER
+    BY tasks.id;
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,

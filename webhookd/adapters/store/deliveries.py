@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
-from webhookd.adapters.store.paging import first_id, read_page
+from webhookd.adapters.store.paging import first_id, read_newest, read_page
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.rows import delivery_from, names, select_deliveries
 from webhookd.adapters.store.rowset import among
@@ -36,13 +36,15 @@ class DeliveryFilter:
 class DeliveryHistory:
     """A delivery with all that was tried, and what a person needs to repeat a try.
 
-    `body` is the exact text that was signed; `header_names` are the endpoint's own headers.
+    `body` is the exact text that was signed; `header_names` are the endpoint's own headers. `omitted` is how
+    many of the oldest attempts are left out, where all would be too much.
     """
 
     delivery: Delivery
     attempts: tuple[Attempt, ...]
     body: str
     header_names: tuple[str, ...]
+    omitted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +93,14 @@ def get_history(tx: Tx, delivery_id: str, partner_id: str | None) -> DeliveryHis
     row = tx.execute(statement).one_or_none()
     if row is None:
         return None
+    of_delivery = attempts.c.delivery_id == delivery_id
+    newest_first = select(attempts).where(of_delivery).order_by(attempts.c.number.desc())
+    made, complete = read_newest(tx, newest_first)
+    count = select(func.count()).select_from(attempts).where(of_delivery)
     return DeliveryHistory(
         delivery=delivery_from(row),
-        attempts=tuple(list_attempts(tx, [delivery_id])),
+        attempts=tuple(_attempt_from(one) for one in made),
+        omitted=0 if complete else tx.execute(count).scalar_one() - len(made),
         body=row.body or "",
         header_names=names(row.header_names),
     )

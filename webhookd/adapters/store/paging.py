@@ -14,20 +14,26 @@ MAX_PAGE_BYTES: Final = 4_194_304
 ROW_BYTES: Final = 2_048
 """Added for the names, links and punctuation around what is stored."""
 READ_AHEAD: Final = 16
+_MAX_ROWS: Final = 20_000
+_ENTRY_BYTES: Final = 128
+"""What an entry of a log or a timeline adds to what is stored."""
 RowT = TypeVar("RowT", bound=tuple[Any, ...])
 _NO_ENTROPY: Final = bytes(ids.ENTROPY_BYTES)
 
 
-def take_page(rows: Generator[RowT, None, None], limit: int) -> tuple[list[RowT], bool]:
+def take_page(
+    rows: Generator[RowT, None, None], limit: int, *, more_bytes: int = ROW_BYTES
+) -> tuple[list[RowT], bool]:
     """Return the first of the rows of `Tx.stream`, and whether there are more.
 
-    A page has one row at least, `limit` at most, and ends before its documents could be over MAX_PAGE_BYTES.
+    A page has one row at least, `limit` at most, and ends before its documents could be over MAX_PAGE_BYTES,
+    each being `more_bytes` larger than what is stored.
     """
     page: list[RowT] = []
     left = MAX_PAGE_BYTES
     with closing(rows):
         for row in rows:
-            left -= row_bytes(row)
+            left -= row_bytes(row, more_bytes=more_bytes)
             if len(page) == limit or (page and left < 0):
                 return page, True
             page.append(row)
@@ -40,9 +46,19 @@ def read_page(tx: Tx, statement: Select[Any], limit: int) -> tuple[list[Row[Any]
         return take_page((row for row in result), limit)
 
 
-def row_bytes(row: Sequence[Any]) -> int:
+def read_newest(tx: Tx, newest_first: Select[Any]) -> tuple[list[Row[Any]], bool]:
+    """Return what belongs to one thing, oldest first, and whether that is all of it.
+
+    What cannot be paged is cut off: the oldest rows, before it is MAX_PAGE_BYTES.
+    """
+    with tx.execute(newest_first.limit(_MAX_ROWS + 1), execution_options={"yield_per": READ_AHEAD}) as result:
+        rows, more = take_page((row for row in result), _MAX_ROWS, more_bytes=_ENTRY_BYTES)
+    return rows[::-1], not more
+
+
+def row_bytes(row: Sequence[Any], *, more_bytes: int = ROW_BYTES) -> int:
     """Return how large the document made of a row is at most."""
-    return len(orjson.dumps(tuple(row), default=str)) + ROW_BYTES
+    return len(orjson.dumps(tuple(row), default=str)) + more_bytes
 
 
 def first_id(prefix: str, ms: int) -> str:

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, null, select
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.ends import read_tasks
-from webhookd.adapters.store.rows import delivery_from, select_deliveries
+from webhookd.adapters.store.paging import read_newest
+from webhookd.adapters.store.rows import TaskRow, delivery_from, select_deliveries, select_tasks, task_from
 from webhookd.adapters.store.rowset import among
 from webhookd.adapters.store.runs import RUN_COLUMNS
-from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, tasks
+from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, task_bodies, tasks
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.records import Run
+from webhookd.core.records import Run, Task
 from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
 from webhookd.core.trace import TraceContext
 
@@ -35,7 +35,7 @@ class Trace:
     """A trace as one partner may see it.
 
     `apart` has the message asked for and its deliveries where it belongs to no task (a test message);
-    `complete` is False where there are more than MOST_TASKS tasks.
+    `complete` is False where there are more than MOST_TASKS tasks, or more than can be shown of them.
     """
 
     trace_id: str
@@ -105,30 +105,31 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
     task_ids = list(tx.execute(_owned(of_trace, tasks, partner_id).limit(MOST_TASKS + 1)).scalars())
     if not task_ids and message_id is None:
         return None
+    histories = _histories(tx, task_ids[:MOST_TASKS])
+    apart, complete = Sendings(), True
+    if message_id is not None:
+        apart, complete = _sendings(
+            tx, lambda table: (table.c.id if table is messages else table.c.message_id) == message_id
+        )
     return Trace(
         trace_id=trace_id,
-        histories=tuple(_histories(tx, task_ids[:MOST_TASKS])),
-        apart=Sendings() if message_id is None else _sendings(tx, message_id),
-        complete=len(task_ids) <= MOST_TASKS,
+        histories=tuple(histories),
+        apart=apart,
+        complete=complete and len(task_ids) <= MOST_TASKS and all(history.complete for history in histories),
     )
 
 
 def _histories(tx: Tx, task_ids: Sequence[str]) -> list[History]:
     if not task_ids:
         return []
-    run_rows = tx.execute(
-        select(*RUN_COLUMNS).where(among(tx, runs.c.task_id, task_ids)).order_by(runs.c.token)
+    run_rows, all_runs = read_newest(
+        tx, select(*RUN_COLUMNS).where(among(tx, runs.c.task_id, task_ids)).order_by(runs.c.token.desc())
     )
-    message_rows = tx.execute(
-        _messages().where(among(tx, messages.c.task_id, task_ids)).order_by(messages.c.id)
-    )
-    delivery_rows = tx.execute(
-        select_deliveries().where(among(tx, deliveries.c.task_id, task_ids)).order_by(deliveries.c.id)
-    ).all()
-    made = _by(_attempts(tx, [row.id for row in delivery_rows]), lambda attempt: attempt.delivery_id)
+    sendings, complete = _sendings(tx, lambda table: among(tx, table.c.task_id, task_ids))
+    made = _by(sendings.attempts, lambda attempt: attempt.delivery_id)
     task_runs = _by([_run_from(row) for row in run_rows], lambda run: run.task_id)
-    task_messages = _by([_message_from(row) for row in message_rows], lambda message: message.task_id)
-    task_deliveries = _by([delivery_from(row) for row in delivery_rows], lambda delivery: delivery.task_id)
+    task_messages = _by(sendings.messages, lambda message: message.task_id)
+    task_deliveries = _by(sendings.deliveries, lambda delivery: delivery.task_id)
     return [
         History(
             task=task,
@@ -138,35 +139,43 @@ def _histories(tx: Tx, task_ids: Sequence[str]) -> list[History]:
                 deliveries=task_deliveries[task.id],
                 attempts=[one for delivery in task_deliveries[task.id] for one in made[delivery.id]],
             ),
+            complete=all_runs and complete,
         )
-        for task in read_tasks(tx, task_ids)
+        for task in _tasks(tx, task_ids)
     ]
 
 
-def _sendings(tx: Tx, message_id: str) -> Sendings:
-    message_rows = tx.execute(_messages().where(messages.c.id == message_id))
-    found = [
-        delivery_from(row)
-        for row in tx.execute(
-            select_deliveries().where(deliveries.c.message_id == message_id).order_by(deliveries.c.id)
-        )
-    ]
-    return Sendings(
-        messages=[_message_from(row) for row in message_rows],
-        deliveries=found,
-        attempts=_attempts(tx, [delivery.id for delivery in found]),
+def _tasks(tx: Tx, task_ids: Sequence[str]) -> list[Task]:
+    """Read tasks without their results, which a timeline does not show."""
+    whole = select_tasks().where(among(tx, tasks.c.id, task_ids)).order_by(tasks.c.id)
+    columns = [null().label(c.name) if c is task_bodies.c.result else c for c in whole.selected_columns]
+    return [task_from(TaskRow._make(row)) for row in tx.execute(whole.with_only_columns(*columns))]
+
+
+def _sendings(tx: Tx, of: Callable[[Any], ColumnElement[bool]]) -> tuple[Sendings, bool]:
+    """Read what was sent; `of` chooses by the columns that messages and deliveries have in common."""
+    columns = (messages.c.id, messages.c.task_id, messages.c.event, messages.c.created_ms)
+    message_rows, all_messages = read_newest(
+        tx, select(*columns).where(of(messages)).order_by(messages.c.id.desc())
     )
+    delivery_rows, all_deliveries = read_newest(
+        tx, select_deliveries().where(of(deliveries)).order_by(deliveries.c.id.desc())
+    )
+    made, all_attempts = _attempts(tx, [row.id for row in delivery_rows])
+    sendings = Sendings(
+        messages=[_message_from(row) for row in message_rows],
+        deliveries=[delivery_from(row) for row in delivery_rows],
+        attempts=made,
+    )
+    return sendings, all_messages and all_deliveries and all_attempts
 
 
-def _messages() -> Select[Any]:
-    return select(messages.c.id, messages.c.task_id, messages.c.event, messages.c.created_ms)
-
-
-def _attempts(tx: Tx, delivery_ids: Sequence[str]) -> list[AttemptMade]:
+def _attempts(tx: Tx, delivery_ids: Sequence[str]) -> tuple[list[AttemptMade], bool]:
     columns = [column for column in attempts.c if column.name not in ("headers", "excerpt")]
     statement = select(*columns).where(among(tx, attempts.c.delivery_id, delivery_ids))
-    rows = tx.execute(statement.order_by(attempts.c.delivery_id, attempts.c.number)).mappings()
-    return [AttemptMade(**{**row, "resent": bool(row["resent"])}) for row in rows]
+    newest_first = (attempts.c.at_ms.desc(), attempts.c.delivery_id.desc(), attempts.c.number.desc())
+    rows, complete = read_newest(tx, statement.order_by(*newest_first))
+    return [AttemptMade(**{**row._mapping, "resent": bool(row.resent)}) for row in rows], complete
 
 
 def _message_from(row: Row[Any]) -> MessageMade:
