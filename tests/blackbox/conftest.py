@@ -15,9 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import missing
 from tests.faults.installation import QUICK, free_port
-from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer, until
+from tests.services import Databases, ValkeyServer, until
 from webhookd.adapters.vault import generate_key
 from webhookd.cli.receiver import Receiver, bind, receiving
 
@@ -63,11 +62,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with ExitStack() as stack:
         commands = [("up",)]
         if request.param != "up on SQLite":
-            try:
-                environment |= _postgres_and_valkey(stack, folder)
-            except ServiceMissing as error:
-                missing(error)
-            _run("migrate", environment, folder)
+            environment |= _postgres_and_valkey(stack, folder, request.getfixturevalue("postgres"))
             commands = [("api",), ("worker",)]
         for command in commands:
             stack.callback(_end, _start(command, environment, folder))
@@ -95,16 +90,8 @@ async def receiver(partner: Partner) -> AsyncIterator[tuple[Receiver, str]]:
             yield app, url
 
 
-def _postgres_and_valkey(stack: ExitStack, folder: Path) -> dict[str, str]:
-    external = os.environ.get("WEBHOOKD_TEST_POSTGRES_URL")
-    if external:
-        databases = Databases(external)
-    else:
-        server = PostgresServer(fsync=False)
-        stack.callback(server.remove)
-        server.start()
-        databases = server
-    url = databases.create_database()
+def _postgres_and_valkey(stack: ExitStack, folder: Path, databases: Databases) -> dict[str, str]:
+    url = databases.create_migrated_database()
     stack.callback(databases.drop_database, url)
     valkey = stack.enter_context(ValkeyServer(folder / "valkey"))
     return {
@@ -124,12 +111,6 @@ def _start(command: tuple[str, ...], environment: dict[str, str], folder: Path) 
             cwd=folder,
             start_new_session=True,
         )
-
-
-def _run(command: str, environment: dict[str, str], folder: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "webhookd.cli", command], env=environment, cwd=folder, check=True, timeout=60
-    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,5 +1,6 @@
 """TLS to a real PostgreSQL: what `sslmode` and `sslrootcert` ask for is held, and what fails is one line."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -8,7 +9,7 @@ import pytest
 import trustme
 from sqlalchemy import text
 
-from tests.command_line import environment, run
+from tests.command_line import environment, run_here
 from tests.conftest import missing
 from tests.services import Databases, PostgresServer, ServiceMissing, find_system_postgres
 from webhookd.adapters.store.database import Database
@@ -87,7 +88,7 @@ async def test_the_name_is_checked_by_verify_full_alone(tls_url: str, tmp_path: 
     OURS.cert_pem.write_to_path(file)
     elsewhere = at(tls_url, "localhost")
     assert await is_encrypted(f"{elsewhere}?sslmode=verify-ca&sslrootcert={file}")
-    told = refusal(f"{elsewhere}?sslmode=verify-full&sslrootcert={file}", tmp_path)
+    told = await asyncio.to_thread(refusal, f"{elsewhere}?sslmode=verify-full&sslrootcert={file}", tmp_path)
     assert "Hostname mismatch" in told
 
 
@@ -110,7 +111,7 @@ def test_a_server_without_tls_is_one_line(postgres: Databases, tmp_path: Path) -
 
 def refusal(url: str, folder: Path) -> str:
     """The line with which `webhookd migrate` gives up; it names the setting and repeats no parameter."""
-    ended = run("migrate", cwd=folder, env=environment(WEBHOOKD_DATABASE_URL=url))
+    ended = run_here("migrate", cwd=folder, env=environment(WEBHOOKD_DATABASE_URL=url))
     assert ended.exit_code == 1
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("webhookd: WEBHOOKD_DATABASE_URL")

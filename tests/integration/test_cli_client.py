@@ -26,7 +26,7 @@ from tests.command_line import (
     client,
     environment,
     eventually,
-    run,
+    run_here,
     started,
     url_of,
 )
@@ -609,10 +609,10 @@ def test_names_cannot_steer_the_terminal(shell: Shell) -> None:
 
 def test_operator_needs_no_service_that_runs(tmp_path: Path) -> None:
     env = environment(WEBHOOKD_DATA_DIR=str(tmp_path), WEBHOOKD_ENCRYPTION_KEYS="q6ur" * 10 + "q6s=")
-    assert run("migrate", cwd=tmp_path, env=env).exit_code == 0
-    made = run("partners", "create", "acme", "--json", cwd=tmp_path, env=env)
+    assert run_here("migrate", cwd=tmp_path, env=env).exit_code == 0
+    made = run_here("partners", "create", "acme", "--json", cwd=tmp_path, env=env)
     assert made.exit_code == 0, made
-    submitted = run("tasks", "submit", "demo.echo", "--partner", "acme", cwd=tmp_path, env=env)
+    submitted = run_here("tasks", "submit", "demo.echo", "--partner", "acme", cwd=tmp_path, env=env)
     assert submitted.exit_code == 0, submitted
     assert "queued" in submitted.stdout
 

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ import pytest
 from tests.command_line import (
     WEBHOOKD,
     Command,
+    Ended,
     client,
     descendants,
     environment,
     eventually,
     run,
+    run_here,
     started,
     url_of,
 )
@@ -36,9 +38,11 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 ADMIN_KEY = "a-long-admin-key-0123456789"
 
 
-def doctor(cwd: Path, env: dict[str, str]) -> tuple[int, list[dict[str, Any]]]:
-    """Its exit code and what it found."""
-    ended = run("doctor", "--json", cwd=cwd, env=env)
+def doctor(
+    cwd: Path, env: dict[str, str], how: Callable[..., Ended] = run
+) -> tuple[int, list[dict[str, Any]]]:
+    """Its exit code and what it found. Where a check hangs it ends its process: not `run_here` there."""
+    ended = how("doctor", "--json", cwd=cwd, env=env)
     assert ended.stdout, ended
     document: dict[str, Any] = json.loads(ended.stdout)
     assert (ended.exit_code == 1) == (document["problems"] > 0)
@@ -78,7 +82,7 @@ def test_good_installation_is_well_in_words_and_in_json(
     installation: tuple[Command, Path, dict[str, str]],
 ) -> None:
     up, folder, env = installation
-    code, findings = doctor(folder, env)
+    code, findings = doctor(folder, env, run_here)
     assert (code, wrong(findings)) == (0, {})
     assert {one["check"] for one in findings} == {name for name, _ in CHECKS}
     assert any(url_of(up) in one["what"] for one in findings if one["check"] == "api")
@@ -93,7 +97,7 @@ def test_problems_are_shown_with_how_to_mend_them(
     installation: tuple[Command, Path, dict[str, str]],
 ) -> None:
     _, folder, env = installation
-    shown = run("doctor", cwd=folder, env={**env, "WEBHOOKD_EGRESS_ALLOW": "169.254.169.254"})
+    shown = run_here("doctor", cwd=folder, env={**env, "WEBHOOKD_EGRESS_ALLOW": "169.254.169.254"})
     assert shown.exit_code == 1
     (line,) = [line for line in shown.stdout.splitlines() if line.startswith("problem")]
     assert "egress" in line
@@ -102,7 +106,7 @@ def test_problems_are_shown_with_how_to_mend_them(
 
 
 def test_setting_that_is_wrong_is_the_only_finding(tmp_path: Path) -> None:
-    code, findings = doctor(tmp_path, environment(WEBHOOKD_PORT="http"))
+    code, findings = doctor(tmp_path, environment(WEBHOOKD_PORT="http"), run_here)
     assert code == 1
     (finding,) = findings
     assert (finding["check"], finding["level"]) == ("settings", "problem")
@@ -110,7 +114,7 @@ def test_setting_that_is_wrong_is_the_only_finding(tmp_path: Path) -> None:
 
 
 def test_nothing_here_is_said_without_making_anything(tmp_path: Path) -> None:
-    ended = run("doctor", cwd=tmp_path, env=environment())
+    ended = run_here("doctor", cwd=tmp_path, env=environment())
     assert ended.exit_code == 1
     assert "There is no installation here" in ended.stdout
     assert "Not looked at, for want of the database: admin key, encryption keys," in ended.stdout
@@ -205,22 +209,22 @@ def parts(tmp_path: Path, valkey: ValkeyServer) -> dict[str, str]:
         WEBHOOKD_LEASE_SECONDS="2",
         WEBHOOKD_PORT="0",
     )
-    assert run("migrate", cwd=tmp_path, env=env).exit_code == 0
+    assert run_here("migrate", cwd=tmp_path, env=env).exit_code == 0
     return env
 
 
 @linux_only
 @pytest.mark.faults
 def test_work_of_a_dead_worker_that_nobody_takes_back_is_found(tmp_path: Path, parts: dict[str, str]) -> None:
-    made = json.loads(run("partners", "create", "acme", "--json", cwd=tmp_path, env=parts).stdout)
+    made = json.loads(run_here("partners", "create", "acme", "--json", cwd=tmp_path, env=parts).stdout)
     sleep = ("tasks", "submit", "demo.sleep", "--input", '{"seconds": 3000}', "--partner", made["id"])
-    assert run(*sleep, cwd=tmp_path, env=parts).exit_code == 0
+    assert run_here(*sleep, cwd=tmp_path, env=parts).exit_code == 0
     with started("worker", "--queues", "default", cwd=tmp_path, env=parts) as worker:
         worker.wait_for("worker_ready")
         listed = ("tasks", "list", "--state", "running", "--json")
 
         def runs() -> bool:
-            return bool(json.loads(run(*listed, cwd=tmp_path, env=parts).stdout)["data"])
+            return bool(json.loads(run_here(*listed, cwd=tmp_path, env=parts).stdout)["data"])
 
         eventually(runs, "the task's start")
         below = descendants(worker.pid)
@@ -269,7 +273,7 @@ def test_process_with_other_keys_and_one_that_is_not_ready_are_found(
         with client(f"http://127.0.0.1:{port}", ADMIN_KEY) as admin:
             eventually(lambda: _answers(admin), "the API")
         rotated = f"{generate_key()},{parts['WEBHOOKD_ENCRYPTION_KEYS']}"
-        _, findings = doctor(tmp_path, {**parts, "WEBHOOKD_ENCRYPTION_KEYS": rotated})
+        _, findings = doctor(tmp_path, {**parts, "WEBHOOKD_ENCRYPTION_KEYS": rotated}, run_here)
         found = wrong(findings)
         assert "api process" in found["encryption keys"]["what"]
         missing = [one["what"] for one in findings if one["check"] == "processes"]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from tests.command_line import Command, run, started
+from tests.command_line import Command, run_here, started
 from webhookd.cli.receiver import bind
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -143,9 +143,9 @@ def test_status_is_answered_to_all_and_no_secret_verifies_nothing(tmp_path: Path
 def test_port_that_is_taken_and_a_secret_that_is_none_are_one_line(tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
-        refused = run("listen", "--port", port, cwd=tmp_path)
+        refused = run_here("listen", "--port", port, cwd=tmp_path)
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (1, 1)
     assert port in refused.stderr
-    wrong = run("listen", "--port", "0", "--secret", "hunter2!", cwd=tmp_path)
+    wrong = run_here("listen", "--port", "0", "--secret", "hunter2!", cwd=tmp_path)
     assert (wrong.exit_code, len(wrong.stderr.splitlines())) == (1, 1)
     assert "hunter2" not in wrong.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.command_line import WEBHOOKD, Command, Ended, environment, run, started, url_of
+from tests.command_line import WEBHOOKD, Command, Ended, environment, run_here, started, url_of
 from webhookd import asgi, cli, worker
 
 SERVING: dict[str, Callable[[], int]] = {
@@ -95,7 +95,7 @@ def test_every_process_checks_every_setting_at_its_start(
 
 def test_doctor_finds_a_value_that_no_process_takes(tmp_path: Path) -> None:
     env = environment(WEBHOOKD_EGRESS_PROXY="socks5://u:hunter2@127.0.0.1:1080")
-    ended = run("doctor", cwd=tmp_path, env=env)
+    ended = run_here("doctor", cwd=tmp_path, env=env)
     assert ended.exit_code == 1
     assert "WEBHOOKD_EGRESS_PROXY" in ended.stdout
     assert "hunter2" not in ended.stdout + ended.stderr
@@ -142,17 +142,17 @@ def test_mistake_is_said_in_one_line(tmp_path: Path, told: Tell, mistake: str) -
 def test_folder_whose_name_is_not_utf8_is_named(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     os.mkdir(folder)  # noqa: PTH102 - pathlib has no bytes
-    assert "UTF-8" in one_line(run("up", "--port", "0", cwd=Path(os.fsdecode(folder))))
+    assert "UTF-8" in one_line(run_here("up", "--port", "0", cwd=Path(os.fsdecode(folder))))
 
 
 def test_taken_port_is_named(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        assert str(port) in one_line(run("up", "--port", str(port), cwd=tmp_path))
+        assert str(port) in one_line(run_here("up", "--port", str(port), cwd=tmp_path))
 
 
 def test_closed_or_full_output_is_the_readers_business(tmp_path: Path) -> None:
-    assert run("migrate", cwd=tmp_path, env=environment(WEBHOOKD_DATA_DIR=".")).exit_code == 0
+    assert run_here("migrate", cwd=tmp_path, env=environment(WEBHOOKD_DATA_DIR=".")).exit_code == 0
     env = environment(WEBHOOKD_DATA_DIR=".")
     for script in ("$W migrate >&-", "$W migrate >&- 2>&- <&-", "$W --help >&-", "$W partners list >&-"):
         ended = shell(script, tmp_path, env)
@@ -190,7 +190,7 @@ def test_everything_of_a_data_dir_lies_under_it_whatever_it_is_called(odd: tuple
     names = {path.name for path in data.rglob("*")}
     assert {"webhookd.db", "encryption.keys", "valkey.conf", "appendonlydir"} <= names
     assert [path.name for path in data.parent.iterdir()] == [ODD]
-    assert run("doctor", cwd=data.parent, env=environment(WEBHOOKD_DATA_DIR=str(data))).exit_code == 0
+    assert run_here("doctor", cwd=data.parent, env=environment(WEBHOOKD_DATA_DIR=str(data))).exit_code == 0
 
 
 def test_nobody_else_may_read_a_data_dir_of_ours(odd: tuple[Command, Path]) -> None:

@@ -20,7 +20,7 @@ from tests.command_line import (
     environment,
     eventually,
     kept,
-    run,
+    run_here,
     started,
     url_of,
 )
@@ -34,7 +34,7 @@ ENDPOINT = {"url": "https://hooks.partner.example/in", "headers": {"x-key": "hun
 
 
 def rotate(*arguments: str, cwd: Path, env: dict[str, str]) -> Ended:
-    return run("rotate-encryption-key", *arguments, cwd=cwd, env=env)
+    return run_here("rotate-encryption-key", *arguments, cwd=cwd, env=env)
 
 
 def document(ended: Ended) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def test_one_machine_gets_a_new_key_while_it_serves_and_later_loses_the_old_one(
         assert up.wait() == 0
 
     ring.write_text("\n".join(before) + "\n")
-    refused = run("up", cwd=tmp_path, env=env)
+    refused = run_here("up", cwd=tmp_path, env=env)
     assert refused.exit_code == 1
     assert len(refused.stderr.splitlines()) == 1
     assert f"lacks a key in use (id {made['newest']})" in refused.stderr
@@ -154,8 +154,8 @@ def parts(tmp_path: Path, valkey: ValkeyServer) -> dict[str, str]:
         WEBHOOKD_ENCRYPTION_KEYS=OLD,
         WEBHOOKD_PORT="0",
     )
-    assert run("migrate", cwd=tmp_path, env=env).exit_code == 0
-    assert run("partners", "create", "acme", cwd=tmp_path, env=env).exit_code == 0
+    assert run_here("migrate", cwd=tmp_path, env=env).exit_code == 0
+    assert run_here("partners", "create", "acme", cwd=tmp_path, env=env).exit_code == 0
     return env
 
 
@@ -192,7 +192,7 @@ def test_keys_of_the_settings_change_process_by_process(tmp_path: Path, parts: d
         worker.send(signal.SIGTERM)
         assert worker.wait() == 0
 
-    missing = run("worker", cwd=tmp_path, env=with_keys(parts, OLD))
+    missing = run_here("worker", cwd=tmp_path, env=with_keys(parts, OLD))
     assert missing.exit_code == 1
     assert f"lacks a key in use (id {NEW_ID})" in missing.stderr
     with started("worker", "--queues", "deliver", cwd=tmp_path, env=with_keys(parts, NEW)) as worker:
@@ -204,7 +204,7 @@ def test_keys_of_the_settings_change_process_by_process(tmp_path: Path, parts: d
 def test_rows_that_do_not_open_are_named_and_the_others_sealed_all_the_same(
     tmp_path: Path, parts: dict[str, str]
 ) -> None:
-    made = json.loads(run("partners", "create", "other", "--json", cwd=tmp_path, env=parts).stdout)
+    made = json.loads(run_here("partners", "create", "other", "--json", cwd=tmp_path, env=parts).stdout)
     with closing(sqlite3.connect(tmp_path / "webhookd.db")) as opened, opened:
         opened.execute("UPDATE secrets SET sealed = sealed || 'AAAA' WHERE partner_id = ?", [made["id"]])
 
@@ -230,7 +230,7 @@ def test_file_of_another_account_stays_its_own(tmp_path: Path) -> None:
     ring = tmp_path / "encryption.keys"
     ring.write_text(f"{OLD}\n")
     os.chown(ring, nobody.pw_uid, nobody.pw_gid)
-    assert run("migrate", cwd=tmp_path, env=env).exit_code == 0
+    assert run_here("migrate", cwd=tmp_path, env=env).exit_code == 0
     assert rotate("--new", cwd=tmp_path, env=env).exit_code == 0
     assert (ring.stat().st_uid, ring.stat().st_mode & 0o777) == (nobody.pw_uid, 0o600)
     assert ring.read_text().split()[1] == OLD

@@ -27,12 +27,14 @@ from tests.command_line import (
     fact,
     kept,
     run,
+    run_here,
     started,
     url_of,
     wait_until_gone,
 )
 from tests.faults.installation import free_port, injected
 from tests.services import command_line
+from webhookd.adapters.vault import generate_key
 from webhookd.cli.receiver import bind
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -125,7 +127,7 @@ def _as_curl_would(line: str) -> httpx.Response:
 
 def test_second_up_on_a_data_dir_is_told_who_has_it(dev: Command) -> None:
     folder = data_dir(dev)
-    refused = run("up", "--port", "0", "--data-dir", str(folder), cwd=folder)
+    refused = run_here("up", "--port", "0", "--data-dir", str(folder), cwd=folder)
     assert refused.exit_code == 1
     assert str(dev.pid) in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
@@ -276,7 +278,7 @@ def test_wrong_setting_is_one_line_that_names_it(
     settings: dict[str, str], names: str, tmp_path: Path
 ) -> None:
     env = environment(**{"WEBHOOKD_PORT": "0", "WEBHOOKD_DATA_DIR": str(tmp_path / "data"), **settings})
-    ended = run("up", cwd=tmp_path, env=env)
+    ended = run_here("up", cwd=tmp_path, env=env)
     assert ended.exit_code == 1
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
     assert names in ended.stderr
@@ -287,7 +289,7 @@ def test_wrong_setting_is_one_line_that_names_it(
 def test_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        ended = run("up", "--port", str(port), "--data-dir", "data", cwd=tmp_path)
+        ended = run_here("up", "--port", str(port), "--data-dir", "data", cwd=tmp_path)
     assert ended.exit_code == 1
     assert str(port) in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
@@ -304,13 +306,14 @@ def test_missing_embedded_broker_is_one_line(tmp_path: Path) -> None:
 
 
 def test_missing_encryption_key_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
-    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
-        up.wait_for("dead-letters")
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0
     keys = tmp_path / "data" / "encryption.keys"
+    keys.parent.mkdir(mode=0o700)
+    keys.write_text(f"{generate_key()}\n")
+    env = environment(WEBHOOKD_DATA_DIR="data")
+    for command in (("migrate",), ("partners", "create", "acme")):
+        assert run_here(*command, cwd=tmp_path, env=env).exit_code == 0
     keys.unlink()
-    ended = run("up", "--port", "0", "--data-dir", "data", cwd=tmp_path)
+    ended = run_here("up", "--port", "0", "--data-dir", "data", cwd=tmp_path)
     assert ended.exit_code == 1
     assert "WEBHOOKD_ENCRYPTION_KEYS lacks a key in use" in ended.stderr
     assert not keys.exists()
@@ -338,14 +341,14 @@ def test_process_that_cannot_start_stops_everything(tmp_path: Path) -> None:
     "arguments", [("up", "--workers", "3..1"), ("up", "--port", "70000"), ("up", "--nope"), ("nope",)]
 )
 def test_wrong_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    ended = run(*arguments, cwd=tmp_path)
+    ended = run_here(*arguments, cwd=tmp_path)
     assert ended.exit_code == 2
     assert len(ended.stderr.splitlines()) == 1
     assert "--help" in ended.stderr
 
 
 def test_misspelt_setting_is_warned_about(tmp_path: Path) -> None:
-    ended = run("migrate", cwd=tmp_path, env=environment(WEBHOOKD_DATBASE_URL="x"))
+    ended = run_here("migrate", cwd=tmp_path, env=environment(WEBHOOKD_DATBASE_URL="x"))
     assert ended.exit_code == 0
     assert "WEBHOOKD_DATBASE_URL" in ended.stderr
 
@@ -354,7 +357,7 @@ def test_help_and_version_need_no_settings(tmp_path: Path) -> None:
     env = environment(WEBHOOKD_PORT="nonsense")
     assert run("--version", cwd=tmp_path, env=env).stdout.startswith("webhookd ")
     for arguments in ((), ("--help",), ("up", "--help")):
-        ended = run(*arguments, cwd=tmp_path, env=env)
+        ended = run_here(*arguments, cwd=tmp_path, env=env)
         assert ended.exit_code == 0
         assert "Usage" in ended.stdout
 
@@ -371,12 +374,12 @@ def test_parts_started_one_by_one_make_a_service(tmp_path: Path, valkey_url: str
         WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own",
         WEBHOOKD_ENCRYPTION_KEYS="q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
     )
-    unready = run("worker", cwd=tmp_path, env=env)
+    unready = run_here("worker", cwd=tmp_path, env=env)
     assert unready.exit_code == 1
     assert "webhookd migrate" in unready.stderr
-    migrated = run("migrate", cwd=tmp_path, env=env)
+    migrated = run_here("migrate", cwd=tmp_path, env=env)
     assert migrated.stdout.startswith("Migrated from an empty database to revision")
-    assert "already" in run("migrate", cwd=tmp_path, env=env).stdout
+    assert "already" in run_here("migrate", cwd=tmp_path, env=env).stdout
     with (
         started("api", "--port", str(port), cwd=tmp_path, env=env) as api,
         started("worker", "--queues", "default", "--threads", "2", cwd=tmp_path, env=env) as worker,
@@ -408,7 +411,7 @@ def _answers(api: httpx.Client) -> bool:
 
 @pytest.mark.parametrize("command", ["api", "worker"])
 def test_part_without_a_broker_says_which_setting(command: str, tmp_path: Path) -> None:
-    ended = run(command, cwd=tmp_path, env=environment(WEBHOOKD_PORT="0"))
+    ended = run_here(command, cwd=tmp_path, env=environment(WEBHOOKD_PORT="0"))
     assert ended.exit_code == 1
     assert "WEBHOOKD_BROKER_URL" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
