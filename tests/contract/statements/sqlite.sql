@@ -495,7 +495,8 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
 
-SELECT deliveries.id, deliveries.session_id, deliveries.token FROM deliveries WHERE deliveries.id IN (…);
+SELECT deliveries.id, deliveries.session_id, deliveries.token FROM deliveries WHERE deliveries.id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1);
 
 SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = ? GROUP BY
     deliveries.lane_id;
@@ -697,7 +698,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id IN (…);
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
 
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
     endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
@@ -1031,9 +1033,9 @@ UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM 
     FROM deliveries AS head WHERE head.state = 'pending' AND head.lane_id = lanes.id)) ELSE (SELECT
     min(waiting.due_ms) AS min_2 FROM deliveries AS waiting WHERE waiting.state = 'pending' AND
     waiting.session_id IS NULL AND waiting.lane_id = lanes.id) END, hold_ms=settled.hold_ms, in_flight=CASE
-    WHEN (lanes.in_flight - settled.count < ?) THEN ? ELSE lanes.in_flight - settled.count END,
+    WHEN (lanes.in_flight - settled.ended < ?) THEN ? ELSE lanes.in_flight - settled.ended END,
     cap=settled.cap, slow=settled.slow, heard=settled.heard, pace=settled.pace FROM (SELECT
-    json_extract(settled_rows.value, '$[0]') AS id, json_extract(settled_rows.value, '$[1]') AS count,
+    json_extract(settled_rows.value, '$[0]') AS id, json_extract(settled_rows.value, '$[1]') AS ended,
     json_extract(settled_rows.value, '$[2]') AS hold_ms, json_extract(settled_rows.value, '$[3]') AS cap,
     json_extract(settled_rows.value, '$[4]') AS slow, json_extract(settled_rows.value, '$[5]') AS heard,
     json_extract(settled_rows.value, '$[6]') AS pace FROM json_each(?) AS settled_rows) AS settled WHERE
@@ -1733,7 +1735,5 @@ INSERT INTO type_rates (type, next_ms) VALUES (?, ?) ON CONFLICT (type) DO UPDAT
     excluded.next_ms;
 
 SELECT type_rates.next_ms FROM type_rates WHERE type_rates.type = ?;
-
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);
 
 SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);

@@ -92,6 +92,64 @@ class RunRow(NamedTuple):
     error_message: str | None
 
 
+class DeliveryRow(NamedTuple):
+    """A row of `select_deliveries`."""
+
+    id: str
+    message_id: str
+    partner_id: str
+    task_id: str | None
+    task_type: str | None
+    endpoint_id: str | None
+    lane_id: str
+    url: str | None
+    event: str
+    state: str
+    once: bool
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int | None
+    session_id: str | None
+    token: int
+    last_status: int | None
+    last_error: str | None
+    dead_reason: str | None
+    discarded_ms: int | None
+    created_ms: int
+    ended_ms: int | None
+    target_url: str
+    next_ms: int | None
+
+
+class EndpointRow(NamedTuple):
+    """A row of `endpoints`."""
+
+    id: str
+    partner_id: str
+    url: str
+    description: str
+    events: str
+    task_types: str
+    headers_sealed: str | None
+    header_names: str | None
+    rate_limit: float | None
+    max_concurrency: int | None
+    ordering: str
+    retry_max_attempts: int | None
+    retry_base_seconds: float | None
+    retry_factor: float | None
+    retry_cap_seconds: float | None
+    signature: str
+    public_key: str | None
+    state: str
+    disabled_reason: str | None
+    failing_since_ms: int | None
+    created_ms: int
+    updated_ms: int
+    deleted_ms: int | None
+
+
 class CountsRow(NamedTuple):
     """A row of `select_counts`."""
 
@@ -205,7 +263,7 @@ def partner_from(row: Row[Any]) -> Partner:
     )
 
 
-def endpoint_from(row: Row[Any]) -> Endpoint:
+def endpoint_from(row: EndpointRow | Row[Any]) -> Endpoint:
     """Return the endpoint of a whole row."""
     return Endpoint(
         id=row.id,
@@ -247,7 +305,7 @@ def select_deliveries() -> Select[Any]:
     )
 
 
-def delivery_from(row: Row[Any]) -> Delivery:
+def delivery_from(row: DeliveryRow | Row[Any]) -> Delivery:
     """Return the delivery of a row of `select_deliveries`."""
     return Delivery(
         id=row.id,

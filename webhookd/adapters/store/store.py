@@ -22,7 +22,7 @@ from webhookd.adapters.store.files import Files
 from webhookd.adapters.store.held import held_deliveries, held_tasks
 from webhookd.adapters.store.idempotency import Idempotency
 from webhookd.adapters.store.lanes.claims import LaneClaims
-from webhookd.adapters.store.lanes.records import LaneDefaults, LaneRecords
+from webhookd.adapters.store.lanes.records import hand_back, record_attempts
 from webhookd.adapters.store.messages import Messages
 from webhookd.adapters.store.partners import Partners
 from webhookd.adapters.store.replays import Replays
@@ -107,12 +107,9 @@ class TaskStore:
 class LaneStore:
     """Deliveries on their way: turns and outcomes."""
 
-    def __init__(self, db: Database, *, defaults: LaneDefaults) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        records = LaneRecords(defaults=defaults)
         self._claim = LaneClaims().claim
-        self._record = records.record
-        self._hand_back = records.hand_back
 
     async def claim(self, request: ClaimDeliveries) -> Turn:
         """Claim due deliveries for free sockets."""
@@ -124,11 +121,11 @@ class LaneStore:
 
     async def record(self, done: AttemptDone) -> AttemptRecorded:
         """Write what came of an attempt."""
-        return await self._db.grouped(self._record, done)
+        return await self._db.grouped(record_attempts, done)
 
     async def hand_back(self, handed: Handed) -> bool:
         """Give back an unsent delivery."""
-        return await self._db.grouped(self._hand_back, handed)
+        return await self._db.grouped(hand_back, handed)
 
 
 class QueueStore:
@@ -223,15 +220,7 @@ class Store:
         self.read, self.write, self.grouped = db.read, db.write, db.grouped
         options = db.policy
         self.tasks = TaskStore(db)
-        self.lanes = LaneStore(
-            db,
-            defaults=LaneDefaults(
-                concurrency=options.lane_concurrency,
-                host_rate=options.host_rate,
-                retry_cap_seconds=options.retry_cap_seconds,
-                disable_after_ms=options.disable_after_ms,
-            ),
-        )
+        self.lanes = LaneStore(db)
         self.endpoints = Endpoints(db)
         self.deliveries = Deliveries(db)
         self.dead_letters = DeadLetters(db)

@@ -1,28 +1,49 @@
-"""What a verdict makes of a delivery, given how its endpoint stands by then."""
+"""What a verdict makes of a delivery, given how its endpoint stands by then, and writing it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row
+from sqlalchemy import and_, case
 
+from webhookd.adapters.store.lanes.settling import LockedLane
+from webhookd.adapters.store.rowset import Int4, rowset
+from webhookd.adapters.store.schema import deliveries
+from webhookd.adapters.store.statement import Query
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt
-from webhookd.core.dispatch import AttemptDone
+from webhookd.core.dispatch import AttemptDone, Handed
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
 
 
+class OutcomeRow(NamedTuple):
+    """What became of a delivery that was under way, with its fence."""
+
+    id: str
+    session_id: str
+    token: Int4
+    state: str
+    due_ms: int | None
+    attempts_back: Int4
+    last_status: Int4 | None
+    last_error: str | None
+    dead_reason: str | None
+    ended_ms: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """The delivery's new state, when it is due next, and its row for `record_statements.write_outcomes`."""
+class Changed:
+    """The delivery's new state, when it is due next, and its row for `write_outcomes`."""
 
     state: DeliveryState
     due_ms: int | None
-    row: tuple[object, ...]
+    row: OutcomeRow
 
 
-def change_of(done: AttemptDone, lane: Row[Any] | None, disabled: dict[str, str]) -> Change:
+def change_of(done: AttemptDone, lane: LockedLane | None, disabled: Mapping[str, str]) -> Changed:
     """Return what the verdict makes of the delivery, given how its endpoint stands now."""
     delivery, verdict, now_ms = done.delivery, done.verdict, done.now_ms
-    state, attempts_back = DeliveryState.PENDING, 0
+    state = DeliveryState.PENDING
     due_ms: int | None = None
     reason: str | None = None
     if isinstance(verdict, Delivered):
@@ -32,28 +53,41 @@ def change_of(done: AttemptDone, lane: Row[Any] | None, disabled: dict[str, str]
     elif delivery.once and isinstance(verdict, RetryAt):
         state, reason = DELIVERIES.next(state, DeliveryMove.GIVE_UP), "exhausted"
     else:
-        state, reason = standing(lane, disabled)
+        state, reason = _standing(lane, disabled)
         due_ms = verdict.due_ms if state is DeliveryState.PENDING else None
-    if isinstance(verdict, NotCounted):
-        attempts_back = 1
-    ended_ms = now_ms if state in (DeliveryState.DELIVERED, DeliveryState.DEAD) else None
-    error = None if isinstance(verdict, Delivered) else done.attempt.error or "protocol"
-    row = (
-        delivery.id,
-        done.session_id,
-        delivery.token,
-        state.value,
-        due_ms,
-        attempts_back,
-        done.attempt.status,
-        error,
-        reason,
-        ended_ms,
+    row = OutcomeRow(
+        id=delivery.id,
+        session_id=done.session_id,
+        token=delivery.token,
+        state=state,
+        due_ms=due_ms,
+        attempts_back=1 if isinstance(verdict, NotCounted) else 0,
+        last_status=done.attempt.status,
+        last_error=None if isinstance(verdict, Delivered) else done.attempt.error or "protocol",
+        dead_reason=reason,
+        ended_ms=now_ms if state in (DeliveryState.DELIVERED, DeliveryState.DEAD) else None,
     )
-    return Change(state=state, due_ms=due_ms, row=row)
+    return Changed(state=state, due_ms=due_ms, row=row)
 
 
-def standing(lane: Row[Any] | None, disabled: dict[str, str]) -> tuple[DeliveryState, str | None]:
+def given_back(handed: Handed, lane: LockedLane | None) -> OutcomeRow:
+    """Return what becomes of a delivery that was claimed and not sent."""
+    state, reason = _standing(lane, {})
+    return OutcomeRow(
+        id=handed.delivery.id,
+        session_id=handed.session_id,
+        token=handed.delivery.token,
+        state=state,
+        due_ms=handed.now_ms if state is DeliveryState.PENDING else None,
+        attempts_back=1,
+        last_status=None,
+        last_error=None,
+        dead_reason=reason,
+        ended_ms=handed.now_ms if state is DeliveryState.DEAD else None,
+    )
+
+
+def _standing(lane: LockedLane | None, disabled: Mapping[str, str]) -> tuple[DeliveryState, str | None]:
     """Return what an unfinished delivery becomes, given how its endpoint stands now, and why it is dead."""
     state = DeliveryState.PENDING
     if lane is not None and lane.endpoint_deleted_ms is not None:
@@ -61,3 +95,47 @@ def standing(lane: Row[Any] | None, disabled: dict[str, str]) -> tuple[DeliveryS
     if lane is not None and (lane.endpoint_state == "disabled" or lane.id in disabled):
         return DELIVERIES.next(state, DeliveryMove.PARK), None
     return state, None
+
+
+class Written(NamedTuple):
+    """A delivery whose outcome was written, with the fence that held."""
+
+    id: str
+    token: int
+
+
+def _write_outcomes(dialect: str) -> Any:
+    """Write what became of deliveries, where the fence still holds."""
+    r = rowset(dialect, "outcomes", OutcomeRow).c
+    # Somebody cancelled it meanwhile: the lane is released, the state stays theirs.
+    open_still = deliveries.c.state == DeliveryState.PENDING.value
+    unsent = and_(r.attempts_back == 1, r.last_error.is_(None))
+    transient = and_(deliveries.c.once.is_(True), r.state == DeliveryState.DEAD.value)
+    return (
+        deliveries.update()
+        .where(
+            deliveries.c.id == r.id,
+            deliveries.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_deliveries_held
+            deliveries.c.token == r.token,
+        )
+        .values(
+            session_id=None,
+            state=case((open_still, r.state), else_=deliveries.c.state),
+            due_ms=case((open_still, r.due_ms), else_=None),
+            attempts=deliveries.c.attempts - r.attempts_back,
+            last_status=case((unsent, deliveries.c.last_status), else_=r.last_status),
+            last_error=case((unsent, deliveries.c.last_error), else_=r.last_error),
+            dead_reason=case((open_still, r.dead_reason), else_=deliveries.c.dead_reason),
+            discarded_ms=case((transient, r.ended_ms), else_=deliveries.c.discarded_ms),
+            ended_ms=case((open_still, r.ended_ms), else_=deliveries.c.ended_ms),
+        )
+        .returning(deliveries.c.id, deliveries.c.token)
+    )
+
+
+_WRITE_OUTCOMES: Final = Query(Written, _write_outcomes)
+
+
+def write_outcomes(tx: Tx, outcomes: Sequence[OutcomeRow]) -> set[Written]:
+    """Write outcomes; return those whose delivery nobody had taken away."""
+    return set(tx.run(_WRITE_OUTCOMES, outcomes=outcomes))
