@@ -305,7 +305,7 @@ async def test_it_claims_for_its_free_slots_and_for_more_as_they_free() -> None:
         ends = await r.written(3)
         assert sorted(end.task.id for end in ends) == ["task_0", "task_1", "task_2"]
         assert {end.end for end in ends} == {End.SUCCEEDED}
-        assert r.rung.count("deliver") == 3
+        assert "deliver" not in r.rung  # the transaction that makes deliveries rings for them
 
 
 async def test_an_end_has_its_worker_what_the_run_logged_and_what_it_raised() -> None:

@@ -75,7 +75,6 @@ class Executor:
             tasks=tasks,
             lease=lease,
             alarm=alarm,
-            ring=ring,
             publish=publish,
             now_ms=now_ms,
             listeners=listeners,

@@ -32,7 +32,6 @@ class RunWriter:
         tasks: Tasks,
         lease: Lease,
         alarm: Alarm,
-        ring: Callable[[str], None],
         publish: Callable[[Sequence[TaskSignal]], None],
         now_ms: Callable[[], int],
         listeners: Sequence[Callable[[RunEnded], None]],
@@ -40,7 +39,6 @@ class RunWriter:
         self._tasks = tasks
         self._lease = lease
         self._alarm = alarm
-        self._ring = ring
         self._publish = publish
         self._now_ms = now_ms
         self._listeners = tuple(listeners)
@@ -75,8 +73,6 @@ class RunWriter:
         recorded = written or Recorded(lost=True)
         if recorded.signal is not None:
             self._publish([recorded.signal])
-        if recorded.deliveries:
-            self._ring("deliver")
         if end.due_ms is not None and end.end is End.RETRY:
             self._alarm.at(SWEEP, end.due_ms)
         outcome = "lost" if recorded.lost else end.end.value
@@ -116,7 +112,6 @@ class RunWriter:
                 if signal is None:
                     return
                 self._publish([signal])
-                self._ring("deliver")
         except Exception as error:  # noqa: BLE001 - it is only progress; the next report may do
             log.info("progress_not_written", task=run.task.id, reason=_reason(error))
         finally:
