@@ -28,6 +28,7 @@ def partner_named(name: str, at_ms: int = NOW) -> Partner:
         limits=Limits(rate_per_second=1.5, burst=None, max_queued=7),
         suspended=False,
         created_ms=at_ms,
+        task_types=("report.*", "demo.echo"),
     )
 
 
@@ -74,6 +75,9 @@ async def test_partner_changes_only_in_what_may_change(store: Store) -> None:
     limits = Limits(rate_per_second=None, burst=3, max_queued=7)
     assert changed == replace(partner, weight=9, limits=limits, suspended=True)
     assert await store.db.write(partners.change_partner, "prt_unknown", changes) is None
+    changed = await store.db.write(partners.change_partner, partner.id, {"task_types": None})
+    assert changed is not None
+    assert changed.task_types == ()
     with pytest.raises(ValueError, match="created_ms"):
         await store.db.write(partners.change_partner, partner.id, {"created_ms": 1})
 

@@ -193,3 +193,47 @@ async def test_changes_are_in_the_audit_log_without_secrets(face: Face) -> None:
     assert everything["next_cursor"]
     assert partner.secret not in answer.text
     assert other.id not in answer.text
+
+
+async def test_a_partner_submits_and_sees_the_types_it_may_and_no_others(face: Face) -> None:
+    partner = await face.partner(task_types=["test.order"])
+    path = f"/v1/partners/{partner.id}"
+    assert (await face.admin.get(path)).json()["task_types"] == ["test.order"]
+
+    async def known() -> list[str]:
+        return [one["type"] for one in (await partner.client.get("/v1/task-types")).json()["data"]]
+
+    async def submits(name: str) -> int:
+        given = {"account": "A-1"}
+        return (await partner.client.post("/v1/tasks", json={"type": name, "input": given})).status_code
+
+    assert await known() == ["test.order"]
+    refused = await partner.client.post("/v1/tasks", json={"type": "test.echo"})
+    [error] = refused.json()["errors"]
+    assert (refused.status_code, error["path"]) == (422, "$.type")
+    assert error["message"].endswith("known are test.order")
+    body = {"tasks": [{"type": "test.echo"}, {"type": "test.order", "input": {"account": "A-1"}}]}
+    results = (await partner.client.post("/v1/tasks/batch", json=body)).json()["results"]
+    assert [one["status"] for one in results] == [422, 202]
+    on_behalf = await face.admin.post("/v1/tasks", json={"type": "test.echo", "partner": partner.id})
+    assert on_behalf.status_code == 422
+
+    for patterns, types in (
+        (["other.*"], []),
+        (["other.*", "test.*"], ["test.echo", "test.order"]),
+        (["test.ech"], []),
+        ([], ["test.echo", "test.order"]),
+        (["test.echo"], ["test.echo"]),
+        (None, ["test.echo", "test.order"]),
+    ):
+        changed = await face.admin.patch(path, json={"task_types": patterns})
+        assert changed.json()["task_types"] == (patterns or [])
+        face.clock.ahead_ms += 5_000  # so long a key is trusted
+        assert await known() == types
+        assert [await submits(name) == 202 for name in ("test.echo", "test.order")] == [
+            name in types for name in ("test.echo", "test.order")
+        ]
+    for wrong in (["a b"], ["*.x"], "test.echo", [5], ["x"] * 101):
+        assert (await face.admin.patch(path, json={"task_types": wrong})).status_code == 422
+    everything = (await face.admin.get("/v1/task-types")).json()["data"]
+    assert [one["type"] for one in everything] == ["test.echo", "test.order"]

@@ -26,6 +26,7 @@ LONGEST_OVERLAP_SECONDS: Final = 7 * 86_400.0
 # RFC 9110 section 5.6.2 (token) and 5.5, narrowed to visible ASCII with spaces inside.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+MAX_TYPE_PATTERNS: Final = 100
 _TYPE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*(?:\.\*)?")
 _OURS: Final = frozenset(
     {
@@ -47,6 +48,13 @@ _OURS: Final = frozenset(
     }
 )
 _OUR_PREFIXES: Final = ("webhook-", "proxy-")
+
+
+def type_patterns(patterns: list[str]) -> list[str]:
+    """Return them. Raises ValueError where one is neither a name of a task type nor a prefix of some."""
+    if not all(len(pattern) <= 200 and _TYPE.fullmatch(pattern) for pattern in patterns):
+        raise ValueError("must be names of task types, or prefixes such as report.*")
+    return patterns
 
 
 class EndpointRetryChange(Change):
@@ -73,7 +81,7 @@ class EndpointSettings(Body):
     """What it is for, in its owner's words; empty by default."""
     events: list[Annotated[str, DescribedAs(EventPattern)]] | None = Field(None, min_length=1, max_length=50)
     """What it is told of; `task.*` by default, the four final events."""
-    task_types: list[str] | None = Field(None, max_length=100)
+    task_types: list[str] | None = Field(None, max_length=MAX_TYPE_PATTERNS)
     """The task types it is told of, or prefixes such as `report.*`; all by default."""
     headers: dict[str, str] | None = None
     """Headers of its own, up to 20 and 4 KiB together; a value of `***` keeps the one that is there."""
@@ -101,9 +109,7 @@ class EndpointSettings(Body):
     @field_validator("task_types")
     @classmethod
     def _task_type_patterns(cls, patterns: list[str] | None) -> list[str] | None:
-        if not all(len(pattern) <= 200 and _TYPE.fullmatch(pattern) for pattern in patterns or ()):
-            raise ValueError("must be names of task types, or prefixes such as report.*")
-        return patterns
+        return None if patterns is None else type_patterns(patterns)
 
     @field_validator("signature")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 from typing_extensions import TypedDict
 
-from webhookd.api.endpoint_wire import EndpointSecretCreate
+from webhookd.api.endpoint_wire import MAX_TYPE_PATTERNS, EndpointSecretCreate, type_patterns
 from webhookd.api.wire import Change, Create, Query
 from webhookd.core.fields import Count, PartnerId, Timestamp
 from webhookd.core.records import LimitsInForce, Partner
@@ -38,11 +38,18 @@ class PartnerCreate(Create):
     """Its own limits; the service's if left out."""
     weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
     """Its share where partners compete; 1 if left out."""
+    task_types: list[str] = Field([], max_length=MAX_TYPE_PATTERNS)
+    """The task types it may submit, or prefixes such as `report.*`; all if left out or empty."""
 
     @field_validator("name")
     @classmethod
     def _printable(cls, name: str) -> str:
         return _checked_name(name)
+
+    @field_validator("task_types")
+    @classmethod
+    def _type_patterns(cls, patterns: list[str]) -> list[str]:
+        return type_patterns(patterns)
 
 
 class PartnerChange(Change):
@@ -56,11 +63,18 @@ class PartnerChange(Change):
     """Its share where partners compete."""
     suspended: bool = False
     """Whether its keys are refused for the time being; what it has submitted goes on."""
+    task_types: list[str] | None = Field(None, max_length=MAX_TYPE_PATTERNS)
+    """The task types it may submit, or prefixes such as `report.*`; null or empty for all."""
 
     @field_validator("name")
     @classmethod
     def _printable(cls, name: str) -> str:
         return _checked_name(name)
+
+    @field_validator("task_types")
+    @classmethod
+    def _type_patterns(cls, patterns: list[str] | None) -> list[str] | None:
+        return None if patterns is None else type_patterns(patterns)
 
 
 class PartnerSecretCreate(EndpointSecretCreate):
@@ -107,6 +121,8 @@ class PartnerDocument(TypedDict):
     """Its limits."""
     suspended: bool
     """Whether its keys are refused for the time being."""
+    task_types: list[str]
+    """The task types it may submit, or prefixes of some; empty for all."""
     created_at: Timestamp
     """When it was made."""
 
@@ -143,5 +159,6 @@ def partner_document(partner: Partner, limits: LimitsInForce) -> PartnerDocument
             "max_queued": limits.max_queued,
         },
         "suspended": partner.suspended,
+        "task_types": list(partner.task_types),
         "created_at": to_rfc3339(partner.created_ms),
     }

@@ -5,6 +5,7 @@ from typing import Final
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, secrets
 from webhookd.adapters.store.partners import add_partner, change_partner, lock_partner
+from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
@@ -41,6 +42,7 @@ async def create_partner(call: Call[PartnerCreate, NoQuery]) -> Answer:
         limits=Limits(**body.limits.model_dump()),
         suspended=False,
         created_ms=call.now_ms,
+        task_types=tuple(body.task_types),
     )
     key = entropy.new_api_key(PARTNER_PREFIX, call.now_ms)
     secret = entropy.new_signing_secret(SECRET_SCHEME)
@@ -94,6 +96,8 @@ async def patch_partner(call: Call[PartnerChange, NoQuery]) -> Answer:
         changes |= {name: getattr(body.limits, name) for name in body.limits.model_fields_set}
     if "suspended" in given:
         changes["suspended_ms"] = call.now_ms if body.suspended else None
+    if "task_types" in given:
+        changes["task_types"] = names_json(tuple(body.task_types or ()))
 
     def effect(tx: Tx) -> Answer:
         partner = found(change_partner(tx, partner_id, changes), "partner")
@@ -185,7 +189,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         handler=patch_partner,
         id="changePartner",
         tag="Partners",
-        summary="Change a partner's limits or weight, suspend it",
+        summary="Change a partner's limits, weight or task types, suspend it",
         access=ADMIN,
         query=NoQuery,
         body=PartnerChange,

@@ -157,7 +157,7 @@ def _result(
     try:
         return new_task(
             body,
-            partner_id=partner.id,
+            partner=partner,
             task_types=parts.task_types,
             egress=parts.egress,
             trace=trace,

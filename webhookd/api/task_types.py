@@ -9,6 +9,7 @@ from webhookd.api.api_route import ANY_KEY, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
 from webhookd.api.wire import Listing
 from webhookd.core.fields import Count
+from webhookd.core.routing import type_matches
 from webhookd.taskset.definition import TaskDefinition
 
 
@@ -42,9 +43,14 @@ def task_type_document(definition: TaskDefinition) -> TaskTypeDocument:
 
 
 async def list_task_types(call: Call[None, Listing]) -> Answer:
-    """`GET /v1/task-types`."""
+    """`GET /v1/task-types`: to a partner those it may submit."""
+    partner = call.caller.partner
+    allowed = () if partner is None else partner.task_types
     limit, cursor = call.query.limit, call.query.cursor or ""
-    known = sorted((d for d in call.parts.task_types if d.type > cursor), key=lambda d: d.type)
+    known = sorted(
+        (d for d in call.parts.task_types if d.type > cursor and type_matches(allowed, d.type)),
+        key=lambda d: d.type,
+    )
     shown = fitting(task_type_document(definition) for definition in known[:limit])
     return page_answer(shown, shown[-1]["type"] if len(known) > len(shown) else None)
 

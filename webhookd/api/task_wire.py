@@ -15,7 +15,8 @@ from webhookd.core.egress import CallbackUrl, EgressPolicy, check_url
 from webhookd.core.errors import FieldError, Invalid, UrlNotAllowed
 from webhookd.core.fields import DescribedAs, EventPattern, MetadataValue, PriorityName
 from webhookd.core.model import SUBSCRIBABLE_EVENTS, Priority, TaskState
-from webhookd.core.records import NewTask, Task
+from webhookd.core.records import NewTask, Partner, Task
+from webhookd.core.routing import type_matches
 from webhookd.core.trace import TraceContext
 from webhookd.taskset import TaskSet
 from webhookd.taskset.definition import TaskDefinition
@@ -69,7 +70,7 @@ Steps = tuple[int | str, ...]
 def new_task(
     body: TaskCreate,
     *,
-    partner_id: str,
+    partner: Partner,
     task_types: TaskSet,
     egress: EgressPolicy,
     trace: TraceContext,
@@ -82,10 +83,11 @@ def new_task(
     Raises Invalid with every wrong field, or UrlNotAllowed where only the callback URL is refused.
     """
     errors: list[FieldError] = []
-    definition = task_types.get(body.type)
+    definition = task_types.get(body.type) if type_matches(partner.task_types, body.type) else None
     input_json = ""
     if definition is None:
-        errors.append(FieldError(path=json_path((*at, "type")), message=_unknown_type(body.type, task_types)))
+        message = _unknown_type(body.type, task_types, partner)
+        errors.append(FieldError(path=json_path((*at, "type")), message=message))
     else:
         input_json = orjson.dumps(body.input).decode()
         if len(input_json) > max_input_bytes:
@@ -111,7 +113,7 @@ def new_task(
     due_ms = max(now_ms, body.run_at or 0)
     return NewTask(
         id=entropy.new_id(ids.TASK, now_ms),
-        partner_id=partner_id,
+        partner_id=partner.id,
         type=body.type,
         queue=definition.queue,
         priority=Priority[body.priority.upper()],
@@ -179,8 +181,8 @@ def unknown_endpoint_errors(body: TaskCreate, unknown: frozenset[str], at: Steps
     ]
 
 
-def _unknown_type(name: str, task_types: TaskSet) -> str:
-    known = sorted(definition.type for definition in task_types)
+def _unknown_type(name: str, task_types: TaskSet, partner: Partner) -> str:
+    known = sorted(one.type for one in task_types if type_matches(partner.task_types, one.type))
     near = get_close_matches(name[:100], known, n=3)
     asked = f" (did you mean {' or '.join(near)}?)" if near else ""
     told = f"; known are {', '.join(known)}" if known else ""

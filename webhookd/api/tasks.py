@@ -47,7 +47,7 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
     partner = await call.acting_partner(body.partner)
     task = new_task(
         body,
-        partner_id=partner.id,
+        partner=partner,
         task_types=parts.task_types,
         egress=parts.egress,
         trace=call.submission_trace(),

@@ -25,11 +25,14 @@ def create(
     rate: Annotated[float | None, typer.Option(help="Tasks per second it may submit.")] = None,
     burst: Annotated[int | None, typer.Option(help="Tasks it may submit at once.")] = None,
     max_queued: Annotated[int | None, typer.Option(help="Tasks of it that may wait.")] = None,
+    task_type: Annotated[
+        list[str] | None, typer.Option(help="A type it may submit, or report.*; repeat. All if left out.")
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Make a partner; its key and its signing secret are shown this once."""
     limits = given(rate_per_second=rate, burst=burst, max_queued=max_queued)
-    body = given(name=name, weight=weight, limits=limits or None)
+    body = given(name=name, weight=weight, limits=limits or None, task_types=task_type)
     with open_api() as api:
         made = api.post(path("partners"), body)
     if json_output:

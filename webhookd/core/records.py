@@ -31,7 +31,7 @@ class LimitsInForce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partner:
-    """Who submits tasks."""
+    """Who submits tasks; `task_types` are those it may submit, names or `report.*`, empty for all."""
 
     id: str
     name: str
@@ -39,6 +39,7 @@ class Partner:
     limits: Limits
     suspended: bool
     created_ms: int
+    task_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1098,23 +1098,26 @@ SELECT messages.trace_id, messages.trace_parent_id, messages.trace_flags, messag
 
 -- partners
 
-INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms) VALUES
-    (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms,
+    task_types) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 SELECT partners.id FROM partners WHERE partners.id = ?;
 
 SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms FROM partners ORDER BY partners.id DESC
-    LIMIT ? OFFSET ?;
-
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms FROM partners WHERE partners.id < ? ORDER
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners ORDER
     BY partners.id DESC LIMIT ? OFFSET ?;
 
 SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms FROM partners WHERE partners.id = ?;
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.id < ? ORDER BY partners.id DESC LIMIT ? OFFSET ?;
+
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.id = ?;
 
 UPDATE partners SET name=? WHERE partners.id = ?;
+
+UPDATE partners SET task_types=? WHERE partners.id = ?;
 
 UPDATE partners SET weight=?, rate_per_second=?, burst=?, suspended_ms=? WHERE partners.id = ?;
 

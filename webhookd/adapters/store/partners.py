@@ -7,13 +7,15 @@ from sqlalchemy.exc import IntegrityError
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import read_page
-from webhookd.adapters.store.rows import partner_from
+from webhookd.adapters.store.rows import names_json, partner_from
 from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, FieldError
 from webhookd.core.records import Page, Partner
 
-CHANGEABLE = frozenset({"name", "weight", "rate_per_second", "burst", "max_queued", "suspended_ms"})
+CHANGEABLE = frozenset(
+    {"name", "weight", "rate_per_second", "burst", "max_queued", "suspended_ms", "task_types"}
+)
 
 
 def add_partner(tx: Tx, partner: Partner) -> None:
@@ -27,6 +29,7 @@ def add_partner(tx: Tx, partner: Partner) -> None:
         "max_queued": partner.limits.max_queued,
         "suspended_ms": partner.created_ms if partner.suspended else None,
         "created_ms": partner.created_ms,
+        "task_types": names_json(partner.task_types),
     }
     try:
         tx.execute(partners.insert().values(values))

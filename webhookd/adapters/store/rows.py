@@ -260,6 +260,7 @@ def partner_from(row: Row[Any]) -> Partner:
         limits=Limits(rate_per_second=row.rate_per_second, burst=row.burst, max_queued=row.max_queued),
         suspended=row.suspended_ms is not None,
         created_ms=row.created_ms,
+        task_types=names(row.task_types),
     )
 
 

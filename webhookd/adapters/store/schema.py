@@ -46,6 +46,7 @@ partners = Table(
     Column("max_queued", Integer),
     Column("suspended_ms", BigInteger),
     Column("created_ms", BigInteger, nullable=False),
+    Column("task_types", Text),
 )
 
 api_keys = Table(
