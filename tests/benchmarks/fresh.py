@@ -5,6 +5,7 @@ Autovacuum is off, so nothing is ever analysed; plans are what they are without 
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,10 +34,19 @@ _COPIED: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """So many tasks, submitted at a steady rate. `by_index` False: the planner decides, by its defaults."""
+
+    by_index: bool
+    tasks: int
+    per_second: float = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh:
     """Tasks a second from submission to record, their ms, and sequential scans and rows read by them."""
 
-    by_index: bool
+    load: Load
     restored: int
     tasks_per_second: float
     p50_ms: float
@@ -45,42 +55,47 @@ class Fresh:
     scanned_rows: int
 
 
-def measure(*, by_index: bool, restored: int, tasks: int, per_second: float) -> Fresh:
-    """Submit so many tasks at this rate. `by_index` False: the planner decides, by PostgreSQL's defaults."""
+def measure(loads: Sequence[Load], *, restored: int) -> Iterator[Fresh]:
+    """Put the loads on one database after the other, each with processes of its own."""
     with installation("postgresql", WEBHOOKD_LOG_FORMAT="json") as made, sink() as (url, _):
         database_url = made.environment["WEBHOOKD_DATABASE_URL"]
         asyncio.run(_execute(database_url, "ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()"))
-        through = () if by_index else ("tests.benchmarks.unplanned",)
-        made.start("api", *through, "webhookd.asgi")
-        made.wait_ready()
-        key = make_partner(made.api_url)
-        made.start("tasks", *through, "webhookd.worker", "tasks")
-        made.start("deliver", *through, "webhookd.worker", "deliver")
+        key = ""
         if restored:
+            _start(made, by_index=True)
+            key = make_partner(made.api_url)
             _submit(made, key, url, tasks=1, per_second=1)
             made.stop_all()
             asyncio.run(_copy(database_url, restored))
-            for name, arguments in (
-                ("api", ("webhookd.asgi",)),
-                ("tasks", ("webhookd.worker", "tasks")),
-                ("deliver", ("webhookd.worker", "deliver")),
-            ):
-                made.start(name, *through, *arguments)
-            made.wait_ready()
-        asyncio.run(_execute(database_url, "SELECT pg_stat_reset()"))
-        started, started_ms = time.monotonic(), int(time.time() * 1000)
-        _submit(made, key, url, tasks=tasks, per_second=per_second)
-        seconds = time.monotonic() - started
-        waits, scans, rows = asyncio.run(_figures(database_url, started_ms))
-        return Fresh(
-            by_index=by_index,
-            restored=restored,
-            tasks_per_second=tasks / seconds,
-            p50_ms=waits[len(waits) // 2],
-            p99_ms=waits[int(len(waits) * 0.99)],
-            scans=scans,
-            scanned_rows=rows,
-        )
+        for load in loads:
+            _start(made, by_index=load.by_index)
+            key = key or make_partner(made.api_url)
+            asyncio.run(_execute(database_url, "SELECT pg_stat_reset()"))
+            started, started_ms = time.monotonic(), int(time.time() * 1000)
+            _submit(made, key, url, tasks=load.tasks, per_second=load.per_second)
+            seconds = time.monotonic() - started
+            waits, scans, rows = asyncio.run(_figures(database_url, started_ms))
+            yield Fresh(
+                load=load,
+                restored=restored,
+                tasks_per_second=load.tasks / seconds,
+                p50_ms=waits[len(waits) // 2],
+                p99_ms=waits[int(len(waits) * 0.99)],
+                scans=scans,
+                scanned_rows=rows,
+            )
+            made.stop_all()
+
+
+def _start(made: Installation, *, by_index: bool) -> None:
+    through = () if by_index else ("tests.benchmarks.unplanned",)
+    for name, arguments in (
+        ("api", ("webhookd.asgi",)),
+        ("tasks", ("webhookd.worker", "tasks")),
+        ("deliver", ("webhookd.worker", "deliver")),
+    ):
+        made.start(name, *through, *arguments)
+    made.wait_ready()
 
 
 def _submit(made: Installation, key: str, url: str, *, tasks: int, per_second: float) -> None:
