@@ -111,6 +111,10 @@ class Installation(ABC):
         """Start everything and wait until it answers and works."""
 
     @abstractmethod
+    async def begin(self) -> None:
+        """Start what does not run, and wait for nothing."""
+
+    @abstractmethod
     def kill(self) -> None:
         """SIGKILL every process at once."""
 
@@ -200,6 +204,14 @@ class Installation(ABC):
         served = all(answer.status_code == 200 for answer in answers)
         return served and brokers and counts[0] >= tasks and counts[1] >= deliver
 
+    async def serves(self) -> bool:
+        """Whether every API answers, however well it and the workers are."""
+        async with self.client(timeout=5) as client:
+            try:
+                return all([(await client.get(f"{url}/healthz")).status_code == 200 for url in self.urls])
+            except httpx.HTTPError:
+                return False
+
     @abstractmethod
     def _check(self) -> None:
         """Raise where waiting is in vain."""
@@ -236,9 +248,13 @@ class Up(Installation):
         return f"sqlite:///{self.data_dir / 'webhookd.db'}"
 
     async def start(self) -> None:
-        options = ("--port", str(self.port), "--data-dir", str(self.data_dir), "--workers", self._workers)
-        self.process = self._launch("up", "up", *options)
+        await self.begin()
         await self.ready(tasks=int(self._workers.partition(".")[0]))
+
+    async def begin(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            options = ("--port", str(self.port), "--data-dir", str(self.data_dir), "--workers", self._workers)
+            self.process = self._launch("up", "up", *options)
 
     def kill(self) -> None:
         """SIGKILL the supervisor; the kernel takes its children along."""
@@ -306,12 +322,15 @@ class Parts(Installation):
 
     async def start(self) -> None:
         """Migrate and start; after `kill` wait until those that were kept are back."""
+        await self.begin()
+        await self.ready(tasks=2)
+
+    async def begin(self) -> None:
         if not self._kept:
             await asyncio.to_thread(self.migrate)
             for number in range(1, len(self._ports) + 1):
                 self.keep(f"api-{number}")
             self.keep("worker-1", "--processes", "2")
-        await self.ready(tasks=2)
 
     def migrate(self, **more: str) -> None:
         """Run `webhookd migrate` to its end."""
