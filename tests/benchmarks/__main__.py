@@ -33,9 +33,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument(
-        "--full", action="store_true", help="fresh: as many tasks in every row"
-    )
+    parser.add_argument("--full", action="store_true", help="fresh: as many tasks in every row")
     parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), help="one database")
     parser.add_argument("--rate", type=int, action="append", help="single: this many a second, and no others")

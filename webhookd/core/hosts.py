@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
 
+from webhookd.core.rate import line
+
 BRAKE_FAILURES: Final = 20
 BRAKE_LEAST_SECONDS: Final = 5.0
 BRAKE_MOST_SECONDS: Final = 30.0
@@ -64,15 +66,15 @@ class HostGate:
     ) -> None:
         self._hosts = hosts
         self._longest_seconds = max(BRAKE_LEAST_SECONDS, min(BRAKE_MOST_SECONDS, longest_window_seconds))
-        self._spacing_ms = 1000 / rate_per_second
+        self._rate = rate_per_second
         self._now_ms = now_ms
         self._changed: dict[str, HostState] = {}
 
     def admits(self, host: str, *, partner_id: str, proven: bool) -> bool:
         """Tell whether one more may go now, and count it. `proven`: the lane's last answer was a success."""
         state = self._state(host)
-        tat_ms = max(state.tat_ms, self._now_ms - SLACK_MS)
-        if tat_ms > self._now_ms:
+        due = line(state.tat_ms, per_second=self._rate, slack_ms=SLACK_MS, now_ms=self._now_ms)
+        if not due.count:
             return False
         if host in self._hosts.braked and not proven:
             state = self._window(state)
@@ -80,7 +82,7 @@ class HostGate:
             if partner_id in state.probed:
                 return False
             state = replace(state, probed=state.probed | {partner_id})
-        self._changed[host] = replace(state, tat_ms=tat_ms + self._spacing_ms)
+        self._changed[host] = replace(state, tat_ms=due.after(1))
         return True
 
     def hold_ms(self, host: str, *, proven: bool) -> int:
@@ -90,7 +92,7 @@ class HostGate:
         # Several fit into the slack: come back when about half of them may go, not for each one.
         free_ms = state.window_ends_ms if braked else max(state.tat_ms, self._now_ms) + SLACK_MS / 2
         hold_ms = max(float(free_ms), state.line_ms)
-        self._changed[host] = replace(state, line_ms=hold_ms + self._spacing_ms)
+        self._changed[host] = replace(state, line_ms=hold_ms + 1000 / self._rate)
         return ceil(hold_ms)
 
     @property

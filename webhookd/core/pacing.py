@@ -11,11 +11,12 @@ Nothing here uses up attempts or picks deliveries: `delivery` judges, the store 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from math import ceil, floor
+from math import ceil
 from typing import Final, Literal
 
 from webhookd.core.answer import Answer
 from webhookd.core.delivery import OUR_FAULTS, asked_wait_seconds, error_code
+from webhookd.core.rate import line
 
 INITIAL_CAP: Final = 4
 BREAKER_FAILURES: Final = 10
@@ -211,19 +212,17 @@ def _closed(pace: Pace, now_ms: int) -> Pace:
 def rate_hold(tat_ms: float, *, rate_limit_per_second: float | None, wanted: int, now_ms: int) -> Grant:
     """Return how many of `wanted` attempts the endpoint's `rate_limit` (> 0) lets start now.
 
-    A generic cell rate algorithm (ITU-T I.371): `tat_ms` is the theoretical time of the next attempt, 0.0
-    for a lane never used. In any window of W ms at most `1 + (W + slack) / spacing` attempts start. Up
-    to ten a second the slack is nil and the limit exact; above, it is RATE_SLACK_MS, so that a turn that
-    comes late loses nothing and a fast lane is served by the handful instead of one by one.
+    `tat_ms` is the theoretical time of the next attempt, 0.0 for a lane never used. Up to ten a second the
+    slack (`rate.line`) is nil and the limit exact; above, it is RATE_SLACK_MS, so that a turn that comes
+    late loses nothing and a fast lane is served by the handful instead of one by one.
     """
     if rate_limit_per_second is None:
         return Grant(allowed=wanted, ready_ms=now_ms, tat_ms=tat_ms)
     spacing_ms = 1000 / rate_limit_per_second
     slack_ms = RATE_SLACK_MS if spacing_ms < RATE_EXACT_SPACING_MS else 0.0
-    earliest_ms = max(tat_ms, now_ms - slack_ms)
-    due = floor((now_ms - earliest_ms) / spacing_ms) + 1 if now_ms >= earliest_ms else 0
-    allowed = min(wanted, due)
-    tat_ms = earliest_ms + allowed * spacing_ms
+    due = line(tat_ms, per_second=rate_limit_per_second, slack_ms=slack_ms, now_ms=now_ms)
+    allowed = min(wanted, due.count)
+    tat_ms = due.after(allowed)
     if allowed == wanted:
         return Grant(allowed=allowed, ready_ms=max(now_ms, ceil(tat_ms)), tat_ms=tat_ms)
     # Several fit into the slack: come back when about half of them may go, not for each one.

@@ -1,7 +1,8 @@
 """Rates with bursts, by the generic cell rate algorithm (ITU-T I.371). Pure: time is an argument.
 
-What is kept of a bucket is one number, the theoretical arrival time: `full_ms` is when it is full again. A
-bucket that is full, or was never used, is one whose time has passed, so it need not be kept at all.
+What is kept is one number, the theoretical arrival time, in one of two readings. Of a bucket (`take`) it is
+`full_ms`, when it is full again. Of a line of starts (`line`) it is `next_ms`, when the next is due; that
+lies a burst but one earlier. What is full, or was never used, has its time behind it and need not be kept.
 """
 
 from dataclasses import dataclass
@@ -76,6 +77,32 @@ def spend(full_ms: float, rate: Rate, count: int, *, now_ms: float) -> float:
 def give_back(full_ms: float, rate: Rate, count: int) -> float:
     """Return the bucket with `count` tokens that were taken for nothing."""
     return full_ms - count * rate.spacing_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Starts that are `spacing_ms` apart: `count` of them are due, the first since `first_ms`."""
+
+    count: int
+    first_ms: float
+    spacing_ms: float
+
+    def after(self, taken: int) -> float:
+        """Return the `next_ms` once so many of them started."""
+        return self.first_ms + taken * self.spacing_ms
+
+
+def line(next_ms: float, *, per_second: float, slack_ms: float = 0.0, now_ms: float) -> Line:
+    """Return what may start now, at `per_second` (> 0). What is up to `slack_ms` late is made up for.
+
+    In any window of W ms at most `1 + (W + slack) / spacing` start.
+    """
+    spacing_ms = 1000 / per_second
+    first_ms = max(next_ms, now_ms - slack_ms)
+    count = floor((now_ms - first_ms) / spacing_ms) + 1 if now_ms >= first_ms else 0
+    if count and first_ms + count * spacing_ms <= now_ms:  # the division was rounded down
+        count += 1
+    return Line(count=count, first_ms=first_ms, spacing_ms=spacing_ms)
 
 
 def _left(full_ms: float, rate: Rate, *, now_ms: float) -> float:

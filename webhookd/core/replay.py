@@ -6,8 +6,9 @@ flow's; their JSON is `render`'s. No rows and no clock live here.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import floor
 from typing import Final
+
+from webhookd.core.rate import Line, line
 
 KINDS: Final = ("delivery", "task")
 DEFAULT_RATE_PER_SECOND: Final = 50.0
@@ -77,25 +78,7 @@ class Advanced:
     replayed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """`count` dead letters may go now; `after(n)` is when the next is due once `n` of them went."""
-
-    count: int
-    earliest_ms: float
-    spacing_ms: float
-
-    def after(self, taken: int) -> float:
-        """Return the `next_ms` for the replay's place."""
-        return self.earliest_ms + taken * self.spacing_ms
-
-
-def allowance(replay: Replay, *, now_ms: int) -> Allowance:
-    """Return how many dead letters the replay's rate lets go now (a generic cell rate algorithm)."""
-    spacing_ms = 1000 / replay.rate_per_second
+def allowance(replay: Replay, *, now_ms: int) -> Line:
+    """Return how many dead letters the replay's rate lets go now; `after` is for the replay's place."""
     next_ms = float(replay.created_ms) if replay.place is None else replay.place.next_ms
-    earliest_ms = max(next_ms, now_ms - SAVED_UP_MS)
-    count = floor((now_ms - earliest_ms) / spacing_ms) + 1 if now_ms >= earliest_ms else 0
-    if count and earliest_ms + count * spacing_ms <= now_ms:  # the division was rounded down
-        count += 1
-    return Allowance(count=count, earliest_ms=earliest_ms, spacing_ms=spacing_ms)
+    return line(next_ms, per_second=replay.rate_per_second, slack_ms=SAVED_UP_MS, now_ms=now_ms)

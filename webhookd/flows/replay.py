@@ -6,7 +6,8 @@ process that saw an older state. So a replay survives every restart, and needs n
 
 from typing import Final, Protocol
 
-from webhookd.core.replay import Advanced, Allowance, Replay, ReplayState, allowance
+from webhookd.core.rate import Line
+from webhookd.core.replay import Advanced, Replay, ReplayState, allowance
 
 BATCH: Final = 200
 """Dead letters a transaction puts back at most: its locks are held for some ten milliseconds."""
@@ -19,7 +20,7 @@ class ReplayStore(Protocol):
         """Return the replays that are under way, oldest first."""
         ...
 
-    async def advance(self, seen: Replay, allowed: Allowance, *, take: int, now_ms: int) -> Advanced | None:
+    async def advance(self, seen: Replay, allowed: Line, *, take: int, now_ms: int) -> Advanced | None:
         """Put the next `take` dead letters back to work; None where the replay is no longer as `seen`."""
         ...
 

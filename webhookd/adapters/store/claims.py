@@ -24,6 +24,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import Claim, ClaimTasks, TypeLimit
 from webhookd.core.fairness import Contender, deal
 from webhookd.core.model import Priority, TaskState
+from webhookd.core.rate import Line, line
 from webhookd.core.records import ClaimedTask
 
 PARTNERS_A_TURN = 64
@@ -83,21 +84,20 @@ class Claims:
             stored = tx.execute(select(type_rates).where(type_rates.c.type.in_(list(rated))))
             next_ms = {row.type: row.next_ms for row in stored}
             for name, limit in rated.items():
-                allowed = _tokens(limit, next_ms.get(name, 0.0), request.now_ms)
-                open_types[name] = min(open_types[name], allowed)
-                if allowed == 0:
-                    due = int(next_ms[name] + 1000.0 / (limit.rate_per_second or 1.0)) + 1
-                    again_ms = due if again_ms is None else min(again_ms, due)
+                due = _line(limit, next_ms.get(name, 0.0), request.now_ms)
+                open_types[name] = min(open_types[name], due.count)
+                if not due.count:
+                    due_ms = int(due.first_ms) + 1
+                    again_ms = due_ms if again_ms is None else min(again_ms, due_ms)
         return {name: room for name, room in open_types.items() if room > 0}, again_ms
 
     def _spend_rates(self, tx: Tx, request: ClaimTasks, claimed: list[ClaimedTask]) -> None:
         rated = {limit.type: limit for limit in request.limits if limit.rate_per_second}
         for name in sorted({task.type for task in claimed} & set(rated)):
             count = sum(task.type == name for task in claimed)
-            interval_ms, earliest_ms = _bucket(rated[name], request.now_ms)
             insert = upsert(tx.dialect)(type_rates)
             current = tx.execute(select(type_rates.c.next_ms).where(type_rates.c.type == name)).scalar()
-            next_ms = max(current or 0.0, earliest_ms) + count * interval_ms
+            next_ms = _line(rated[name], current or 0.0, request.now_ms).after(count - 1)
             tx.execute(
                 insert.on_conflict_do_update(
                     index_elements=[type_rates.c.type], set_={"next_ms": insert.excluded.next_ms}
@@ -236,14 +236,9 @@ def claimed_task(row: Row[Any], body: Row[Any], *, claimed_ms: int) -> ClaimedTa
     )
 
 
-def _bucket(limit: TypeLimit, now_ms: int) -> tuple[float, float]:
-    """Return the spacing, and how far back unused turns count: a second's worth, at least one."""
-    interval_ms = 1000.0 / (limit.rate_per_second or 1.0)
-    return interval_ms, now_ms - max(1000.0, interval_ms)
-
-
-def _tokens(limit: TypeLimit, next_ms: float, now_ms: int) -> int:
-    """Return how many may start now. `next_ms` is up to when the turns are spent."""
-    interval_ms, earliest_ms = _bucket(limit, now_ms)
-    unspent_ms = now_ms - max(next_ms, earliest_ms)
-    return max(0, int(unspent_ms / interval_ms + 1e-6))
+def _line(limit: TypeLimit, spent_ms: float, now_ms: int) -> Line:
+    """Return the starts that are due. Turns are spent up to `spent_ms`; unused ones count for a second."""
+    per_second = limit.rate_per_second or 1.0
+    spacing_ms = 1000 / per_second
+    slack_ms = max(0.0, 1000 - spacing_ms)
+    return line(spent_ms + spacing_ms, per_second=per_second, slack_ms=slack_ms, now_ms=now_ms)

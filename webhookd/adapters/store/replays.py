@@ -21,8 +21,9 @@ from webhookd.adapters.store.paging import read_page
 from webhookd.adapters.store.schema import partners, replays
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, QuotaExceeded
+from webhookd.core.rate import Line
 from webhookd.core.records import Page
-from webhookd.core.replay import Advanced, Allowance, DeadLetterFilter, Place, Replay, ReplayState
+from webhookd.core.replay import Advanced, DeadLetterFilter, Place, Replay, ReplayState
 
 MAX_RUNNING: Final = 10
 """Replays of one partner that are under way at a time."""
@@ -122,7 +123,7 @@ class ReplaySteps:
     def __init__(self, *, moves: DeadLetterMoves) -> None:
         self._moves = moves
 
-    def advance(self, tx: Tx, seen: Replay, allowed: Allowance, take: int, now_ms: int) -> Advanced | None:
+    def advance(self, tx: Tx, seen: Replay, allowed: Line, take: int, now_ms: int) -> Advanced | None:
         """Put the next `take` dead letters of the replay back to work.
 
         None where it is no longer as it was `seen`: another process has taken this step, or it is over.
@@ -179,7 +180,7 @@ class Replays:
         """Return the replays that are under way, oldest first."""
         return await self._db.read(running_replays)
 
-    async def advance(self, seen: Replay, allowed: Allowance, *, take: int, now_ms: int) -> Advanced | None:
+    async def advance(self, seen: Replay, allowed: Line, *, take: int, now_ms: int) -> Advanced | None:
         """Take one step; None where another process has, or the replay is over."""
         return await self._db.write(self._steps.advance, seen, allowed, take, now_ms)
 
