@@ -256,10 +256,24 @@ async def test_document_is_served_whole_to_anybody(face: Face) -> None:
     assert (await public.get("/openapi.json")).json()["servers"] == [{"url": "https://hooks.example"}]
 
 
-async def test_page_is_served_with_a_policy_that_allows_no_script(face: Face) -> None:
-    answer = await (await face.client(None)).get("/docs")
+async def test_page_and_its_files_are_served_with_a_policy_of_this_origin_only(face: Face) -> None:
+    nobody = await face.client(None)
+    answer = await nobody.get("/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none';")
-    assert "script-src" not in policy
-    assert "submitTask" in answer.text
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+    for name, kind in (
+        ("swagger-ui.css", "text/css"),
+        ("swagger-ui-bundle.js", "text/javascript"),
+        ("start.js", "text/javascript"),
+    ):
+        assert f'"docs/{name}' in answer.text
+        file = await nobody.get(f"/docs/{name}")
+        assert (file.status_code, file.headers["content-type"]) == (200, f"{kind}; charset=utf-8")
+        assert file.content
+        assert (await nobody.head(f"/docs/{name}")).content == b""
+    refused = await nobody.post("/docs/start.js")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    for unknown in ("swagger-ui.js", "..%2Fcore.py", "page.py"):
+        assert (await nobody.get(f"/docs/{unknown}")).json()["code"] == "not_found"

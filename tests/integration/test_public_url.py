@@ -69,6 +69,7 @@ async def test_description_is_of_the_public_url_and_its_page_finds_it_below_a_pr
     assert (await nobody.get("/openapi.json", headers=LIES)).json()["servers"] == [{"url": PUBLIC}]
     page = (await nobody.get("/docs", headers=LIES)).text
     assert '<a href="openapi.json">' in page  # relative to the page, wherever that is
+    assert 'src="docs/start.js' in page
     assert 'href="/' not in page
     assert "evil" not in page
 

@@ -30,6 +30,7 @@ from webhookd.api import (
 )
 from webhookd.api.api_route import AnyRoute
 from webhookd.api.auth import Authenticator
+from webhookd.api.description.page import file_routes
 from webhookd.api.description.serving import routes as describing
 from webhookd.api.edge import Edge
 from webhookd.api.parts import ApiParts
@@ -74,6 +75,7 @@ def create_app(
     routes: list[BaseRoute] = [
         *starlette_routes(ROUTES, parts, authenticator),
         *stream_routes(parts, authenticator),
+        *file_routes(),
         *more,
     ]
     return Edge(

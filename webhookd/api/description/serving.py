@@ -70,7 +70,7 @@ class Description:
                 answers={
                     200: Returned(
                         None,
-                        "A page without scripts.",
+                        "A page that reads it, with everything that can be tried.",
                         ("Cache-Control", "Content-Security-Policy"),
                         media="text/html",
                     )
@@ -109,7 +109,7 @@ class Description:
         return _Made(
             whole=(before, after),
             partners=(partners_before, partners_after),
-            page=page(document).encode(),
+            page=page().encode(),
         )
 
 
