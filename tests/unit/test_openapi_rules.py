@@ -58,6 +58,7 @@ def bodies(document: dict[str, Any]) -> set[str]:
         for item in document["paths"].values()
         for operation in item.values()
         for content in operation.get("requestBody", {}).get("content", {}).values()
+        if "$ref" in content["schema"]
     }
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.api.call import AnyCall
-from webhookd.api.wire import AdminListing, Body, Query
+from webhookd.api.wire import AdminListing, Create, Query
 from webhookd.core.fields import FileId, FileStateName, Timestamp
 from webhookd.core.file_links import DOWNLOAD_MS, KEY_PURPOSE, FileLinks, Link
 from webhookd.core.files import OCTETS, File, FileKind, FileState, content_type_fault, name_fault
@@ -43,30 +43,40 @@ class FileUpload(Query):
     """`POST /v1/files`: the file's name, which a form may bring itself."""
 
     name: FileName | None = None
+    """What the file is called; a form may say it itself."""
     partner: str | None = None
+    """For admins: whose it is, by the partner's id."""
 
 
 class FileListing(AdminListing):
     """`GET /v1/files`: `task` shows what that task takes and what it made."""
 
     task: str | None = Field(None, max_length=128)
+    """What this task takes and what it made, by the task's id."""
     kind: FileKind | None = None
+    """Of this kind only."""
 
 
 class LinkQuery(Query):
     """`token` is that of a link, in the place of a key."""
 
     token: str | None = Field(None, max_length=128)
+    """The token of a link, in the place of a key."""
 
 
-class FileCreate(Body):
-    """`POST /v1/files/uploads`: what is to come, `size` in bytes."""
+class FileCreate(Create):
+    """A file that is to come."""
 
     name: FileName
+    """What it is called."""
     content_type: Annotated[str, AfterValidator(_content_type)] = OCTETS
+    """What it holds, as a media type; `application/octet-stream` if left out."""
     size: int = Field(ge=0)
+    """How many bytes it has."""
     sha256: Annotated[str, AfterValidator(_sha256)] | None = None
+    """The SHA-256 of its bytes in hexadecimal; what comes is held against it."""
     partner: str | None = None
+    """For admins: whose it is, by the partner's id."""
 
 
 class FileReceiptDocument(TypedDict):
