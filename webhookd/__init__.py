@@ -6,11 +6,11 @@ The names below are loaded when they are first used: `webhookd.client` needs non
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from webhookd.taskset import Fail, Retry, TaskContext, TaskSet
+    from webhookd.taskset import Fail, File, Retry, TaskContext, TaskSet
 
 __version__ = "0.1.0"
 
-__all__ = ["Fail", "Retry", "TaskContext", "TaskSet"]
+__all__ = ["Fail", "File", "Retry", "TaskContext", "TaskSet"]
 
 
 def __getattr__(name: str) -> object:

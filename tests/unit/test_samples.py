@@ -9,18 +9,21 @@ import statistics
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from PIL import Image
 
-from webhookd import Fail, TaskContext
+from webhookd import Fail, File, TaskContext
 from webhookd.samples import tasks
 from webhookd.samples.csv_summary import Summary
+from webhookd.samples.csv_totals import Totals, TotalsInput
 from webhookd.samples.statement import Statement
-from webhookd.samples.thumbnail import Thumbnail
+from webhookd.samples.thumbnail import Thumbnail, ThumbnailInput
 
 RESULT_LIMIT_BYTES = 256 * 1024
 
@@ -47,6 +50,7 @@ def encoded(picture: Image.Image, file_format: str, **options: Any) -> str:
 
 
 def reopened(thumbnail: Thumbnail) -> Image.Image:
+    assert thumbnail.image_base64 is not None
     content = base64.b64decode(thumbnail.image_base64)
     assert thumbnail.size_bytes == len(content)
     picture = Image.open(io.BytesIO(content))
@@ -79,6 +83,7 @@ def test_all_types_of_the_contract_ship_on_their_queues() -> None:
         "report.statement": "reports",
         "image.thumbnail": "images",
         "csv.summary": "default",
+        "csv.totals": "default",
     }
     assert all(definition.description for definition in tasks)
 
@@ -137,6 +142,7 @@ def test_fail_fails_as_often_as_asked() -> None:
 def test_a_statement_needs_only_an_account() -> None:
     statement = run("report.statement", {"account": "A-1"})
     assert isinstance(statement, Statement)
+    assert statement.pdf_base64 is not None
     pdf = base64.b64decode(statement.pdf_base64)
     assert pdf.startswith(b"%PDF-1.")
     assert pdf.rstrip().endswith(b"%%EOF")
@@ -288,7 +294,7 @@ def test_what_is_no_picture_fails_for_good(content: bytes) -> None:
     ],
 )
 def test_a_wrong_thumbnail_is_refused_at_submission(raw: dict[str, Any], path: str) -> None:
-    assert paths("image.thumbnail", raw) == [path]
+    assert set(paths("image.thumbnail", raw)) == {path}
 
 
 def test_a_summary_counts_and_computes() -> None:
@@ -345,3 +351,66 @@ def test_a_bad_table_fails_for_good_and_says_where(table: str, message: str) -> 
         run("csv.summary", {"csv": table})
     assert caught.value.code == "bad_csv"
     assert message in caught.value.message
+
+
+def test_a_thumbnail_takes_a_file_and_attaches_one(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(base64.b64decode(png(300, 200)))
+    ctx = TaskContext()
+
+    made = tasks["image.thumbnail"].function(
+        ctx, ThumbnailInput(image=File.local(tmp_path / "photo.png"), width=30, height=30)
+    )
+
+    (attached,) = ctx.attached
+    assert (attached.name, attached.content_type) == ("thumbnail.png", "image/png")
+    with Image.open(attached.path) as picture:
+        assert picture.size == (made.width, made.height) == (30, 20)
+
+
+def test_a_statement_attaches_its_pdf() -> None:
+    ctx = TaskContext()
+    run("report.statement", {"account": "A-1"}, ctx)
+
+    (attached,) = ctx.attached
+    assert (attached.name, attached.content_type) == ("statement.pdf", "application/pdf")
+    assert page_count(Path(attached.path).read_bytes()) == 1
+
+
+def totals_of(path: Path, text: str, **options: Any) -> Totals:
+    path.write_text(text, encoding="utf-8-sig", newline="")
+    totals: Totals = tasks["csv.totals"].function(
+        TaskContext(), TotalsInput(table=File.local(path), **options)
+    )
+    return totals
+
+
+def test_a_file_s_columns_are_summed_up(tmp_path: Path) -> None:
+    totals = totals_of(tmp_path / "a.csv", 'n;t\r\n1;"x;y"\r\n\r\n2.5;\r\n-4;z\r\n', delimiter=";")
+
+    numbers, texts = totals.columns
+    assert totals.rows == 3
+    assert (numbers.count, numbers.numbers, numbers.min, numbers.max, numbers.sum) == (3, 3, -4, 2.5, -0.5)
+    assert (texts.name, texts.count, texts.empty, texts.numbers, texts.mean) == ("t", 2, 1, 0, None)
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1", 'a\n"x', "a,a\n", "a,\n"])
+def test_what_is_no_table_fails_with_a_reason(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Fail) as caught:
+        totals_of(tmp_path / "a.csv", text)
+    assert caught.value.code == "bad_csv"
+
+
+def test_a_long_table_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    with (tmp_path / "long.csv").open("w") as out:
+        out.write("id,amount\n")
+        out.writelines(f"{number},{number}.25\n" for number in range(100_000))
+    given = TotalsInput(table=File.local(tmp_path / "long.csv"))
+    tracemalloc.start()
+    try:
+        totals = tasks["csv.totals"].function(TaskContext(), given)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert totals.rows == 100_000
+    assert peak < 500_000

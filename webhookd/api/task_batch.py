@@ -20,6 +20,7 @@ from webhookd.api.call import Call
 from webhookd.api.idempotency_key import fingerprint, mark_replayed
 from webhookd.api.problems import MOST_FIELD_ERRORS, ProblemDocument, problem_document
 from webhookd.api.receipts import WrittenTask, shown_to
+from webhookd.api.task_files import file_errors, file_faults
 from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.wire import Create, NoQuery, parse_body
 from webhookd.core.errors import ClientError, FieldError, Invalid
@@ -82,6 +83,7 @@ async def submit_batch(call: Call[TaskBatchCreate, NoQuery]) -> Answer:
         _result(call, partner, body, unknown, index, trace=trace)
         async for index, body in letting_others(bodies)
     ]
+    results = await _with_files(call, partner, bodies, results)
     tasks = tuple(result for result in results if isinstance(result, NewTask))
     layout = _layout(call, results)
     if not tasks:
@@ -167,6 +169,25 @@ def _result(
         )
     except ClientError as error:
         return error
+
+
+async def _with_files(
+    call: Call[TaskBatchCreate, NoQuery],
+    partner: Partner,
+    bodies: list[TaskCreate | Invalid],
+    results: list[Result],
+) -> list[Result]:
+    """Refuse the tasks that name files which cannot be used."""
+    faults = await file_faults(call, partner.id, (one for one in results if isinstance(one, NewTask)))
+    if not faults:
+        return results
+    checked: list[Result] = []
+    for index, (body, result) in enumerate(zip(bodies, results, strict=True)):
+        errors = []
+        if isinstance(result, NewTask) and isinstance(body, TaskCreate):
+            errors = file_errors(body.input, result, faults, ("tasks", index))
+        checked.append(Invalid("The task is not valid.", errors=errors) if errors else result)
+    return checked
 
 
 def _layout(call: Call[TaskBatchCreate, NoQuery], results: list[Result]) -> list[dict[str, Any] | None]:

@@ -9,6 +9,7 @@ import orjson
 from pydantic import AfterValidator, Field
 
 from webhookd.adapters import entropy
+from webhookd.api.place import place_of
 from webhookd.api.wire import Create, Time, json_path
 from webhookd.core import ids
 from webhookd.core.egress import CallbackUrl, EgressPolicy, check_url
@@ -17,9 +18,11 @@ from webhookd.core.fields import DescribedAs, EventPattern, MetadataValue, Prior
 from webhookd.core.model import SUBSCRIBABLE_EVENTS, Priority, TaskState
 from webhookd.core.records import NewTask, Partner, Task
 from webhookd.core.routing import type_matches
+from webhookd.core.run_folder import Reference
 from webhookd.core.trace import TraceContext
 from webhookd.taskset import TaskSet
 from webhookd.taskset.definition import TaskDefinition
+from webhookd.taskset.file import may_name_files
 
 MAX_METADATA_KEYS: Final = 50
 MAX_METADATA_BYTES: Final = 16_384
@@ -85,6 +88,7 @@ def new_task(
     errors: list[FieldError] = []
     definition = task_types.get(body.type) if type_matches(partner.task_types, body.type) else None
     input_json = ""
+    files: list[Reference] = []
     if definition is None:
         message = _unknown_type(body.type, task_types, partner)
         errors.append(FieldError(path=json_path((*at, "type")), message=message))
@@ -98,12 +102,15 @@ def new_task(
             )
         else:
             errors += _input_errors(body, definition, at)
+            if not errors and may_name_files(input_json):
+                files = definition.files_named(body.input)
     metadata_json = orjson.dumps(body.metadata or {}).decode()
     errors += _metadata_errors(body, metadata_json, at)
     errors += _time_errors(body, now_ms, at)
     callback = None
     try:
         callback = _callback(body, egress, at)
+        _check_file_urls(body, files, egress, at)
     except UrlNotAllowed as error:
         if not errors:
             raise
@@ -133,6 +140,7 @@ def new_task(
         callback_origin=None if callback is None else callback.origin,
         endpoint_ids=None if body.endpoints is None else tuple(dict.fromkeys(body.endpoints)),
         events=tuple(dict.fromkeys(body.events or ())),
+        file_ids=tuple(one.file_id for one in files if one.file_id),
     )
 
 
@@ -230,6 +238,17 @@ def _callback(body: TaskCreate, egress: EgressPolicy, at: Steps) -> CallbackUrl 
     except UrlNotAllowed as error:
         path = json_path((*at, "callback_url"))
         raise UrlNotAllowed(error.detail, errors=[FieldError(path=path, message=error.detail)]) from None
+
+
+def _check_file_urls(body: TaskCreate, files: list[Reference], egress: EgressPolicy, at: Steps) -> None:
+    for one in files:
+        if not one.url:
+            continue
+        try:
+            _checked_url(one.url, egress)
+        except UrlNotAllowed as error:
+            path = json_path((*at, "input", *(place_of(body.input, one.value) or ())))
+            raise UrlNotAllowed(error.detail, errors=[FieldError(path=path, message=error.detail)]) from None
 
 
 # Pure, dear, and a partner's tasks mostly name the same few URLs. Refusals are not kept.

@@ -17,6 +17,7 @@ from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
 from webhookd.api.receipts import WrittenTask, shown_to
+from webhookd.api.task_files import file_errors, file_faults
 from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
@@ -58,6 +59,9 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
         unknown = await parts.store.db.read(unknown_endpoints, partner.id, task.endpoint_ids)
         if unknown:
             raise Invalid("The task is not valid.", errors=unknown_endpoint_errors(body, unknown))
+    faults = await file_faults(call, partner.id, [task])
+    if faults:
+        raise Invalid("The task is not valid.", errors=file_errors(body.input, task, faults))
     accepted = await parts.submit.submit(
         partner,
         Submission(

@@ -48,7 +48,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What a function may know of its run. `priority` as on the wire; `attempt` goes on over replays."""
+    """What a function may know of its run. `priority` as on the wire; `attempt` goes on over replays.
+
+    `folder` is where its files lie (`core.run_folder`); empty: a context makes one of its own.
+    """
 
     task_id: str
     attempt: int
@@ -59,6 +62,8 @@ class RunFacts:
     priority: str
     max_attempts: int
     last_attempt: bool
+    folder: str = ""
+    max_file_bytes: int = 104_857_600
 
 
 def facts_of(task: ClaimedTask) -> RunFacts:

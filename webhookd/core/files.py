@@ -76,6 +76,14 @@ class FileUsage:
     stored_bytes: int
 
 
+class FetchFailed(Exception):
+    """Raised where a URL gave no file. `code` as of an attempt: `blocked`, `dns`, `http_404`, …"""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def is_file_id(text: str) -> bool:
     """Whether this could be a file's id."""
     return _ID.fullmatch(text) is not None

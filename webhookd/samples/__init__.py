@@ -4,9 +4,9 @@ Models of how to write one, too. Libraries that take long to import are imported
 the API loads these modules for their schemas only.
 """
 
-from webhookd.samples import csv_summary, demo, statement, thumbnail
+from webhookd.samples import csv_summary, csv_totals, demo, statement, thumbnail
 from webhookd.taskset import TaskSet
 
-tasks = TaskSet.merge(demo.tasks, statement.tasks, thumbnail.tasks, csv_summary.tasks)
+tasks = TaskSet.merge(demo.tasks, statement.tasks, thumbnail.tasks, csv_summary.tasks, csv_totals.tasks)
 
 __all__ = ["tasks"]

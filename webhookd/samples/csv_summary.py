@@ -13,11 +13,11 @@ from webhookd.taskset import Fail, TaskContext, TaskSet
 
 tasks = TaskSet()
 
-_BAD = "bad_csv"
+BAD = "bad_csv"
 _MAX_COLUMNS = 500
 # Decimal numbers as spreadsheets write them; float() would take `nan`, `1_000` and Arabic digits too.
 # Two digits of exponent keep every sum finite.
-_NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
+NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 
 
 class CsvInput(BaseModel):
@@ -52,12 +52,12 @@ class Summary(BaseModel):
 def summary(ctx: TaskContext, data: CsvInput) -> Summary:
     """Count, and for numbers compute, what is in each column of a CSV table."""
     lines = _records(data)
-    header = _header(next(lines, (0, []))[1])
+    header = header_of(next(lines, (0, []))[1])
     fields: list[list[str]] = [[] for _ in header]
     rows = 0
     for line_number, record in lines:
         if len(record) != len(header):
-            raise Fail(_BAD, f"line {line_number} has {len(record)} fields, but the header has {len(header)}")
+            raise Fail(BAD, f"line {line_number} has {len(record)} fields, but the header has {len(header)}")
         for column, field in zip(fields, record, strict=True):
             column.append(field.strip())
         rows += 1
@@ -78,20 +78,20 @@ def _records(data: CsvInput) -> Iterator[tuple[int, list[str]]]:
             if record:
                 yield reader.line_num, record
     except csv.Error as error:
-        raise Fail(_BAD, f"line {reader.line_num}: {error}") from error
+        raise Fail(BAD, f"line {reader.line_num}: {error}") from error
 
 
-def _header(record: list[str]) -> list[str]:
+def header_of(record: list[str]) -> list[str]:
     names = [name.strip() for name in record]
     if not names:
-        raise Fail(_BAD, "there is no header line")
+        raise Fail(BAD, "there is no header line")
     if len(names) > _MAX_COLUMNS:
-        raise Fail(_BAD, f"there are {len(names)} columns, at most {_MAX_COLUMNS} are summed up")
+        raise Fail(BAD, f"there are {len(names)} columns, at most {_MAX_COLUMNS} are summed up")
     if not all(names):
-        raise Fail(_BAD, f"column {names.index('') + 1} has no name")
+        raise Fail(BAD, f"column {names.index('') + 1} has no name")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise Fail(_BAD, f"there are two columns named {twice!r}")
+        raise Fail(BAD, f"there are two columns named {twice!r}")
     return names
 
 
@@ -104,7 +104,7 @@ def _summed_up(name: str, fields: list[str]) -> Column:
         empty=len(fields) - len(present),
         distinct=len(set(present)),
     )
-    if not present or not all(_NUMBER.fullmatch(field) for field in present):
+    if not present or not all(NUMBER.fullmatch(field) for field in present):
         return column
     numbers = [float(field) for field in present]
     return column.model_copy(

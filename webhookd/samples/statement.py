@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 tasks = TaskSet()
 
+INLINE_BYTES = 65_536
 _COLUMNS = (
     (28, "L"),
     (122, "L"),
@@ -41,7 +42,7 @@ class StatementInput(BaseModel):
 
 
 class Statement(BaseModel):
-    """The PDF as base64, and what is true of its bytes."""
+    """What is true of the PDF, which is attached; while it is small, it is here in base64 too."""
 
     account: str
     period: str
@@ -51,7 +52,7 @@ class Statement(BaseModel):
     size_bytes: int
     sha256: str
     content_type: str = "application/pdf"
-    pdf_base64: str
+    pdf_base64: str | None
 
 
 @tasks.task("report.statement", queue="reports", timeout=300, max_attempts=3)
@@ -60,6 +61,7 @@ def statement(ctx: TaskContext, data: StatementInput) -> Statement:
     lines = _example_lines(data) if data.lines is None else data.lines
     balance = sum((line.amount for line in lines), Decimal("0.00"))
     pdf, pages = _pdf(ctx, data, lines, balance)
+    ctx.attach("statement.pdf", pdf, content_type="application/pdf")
     return Statement(
         account=data.account,
         period=data.period,
@@ -68,7 +70,7 @@ def statement(ctx: TaskContext, data: StatementInput) -> Statement:
         pages=pages,
         size_bytes=len(pdf),
         sha256=hashlib.sha256(pdf).hexdigest(),
-        pdf_base64=base64.b64encode(pdf).decode("ascii"),
+        pdf_base64=base64.b64encode(pdf).decode("ascii") if len(pdf) <= INLINE_BYTES else None,
     )
 
 

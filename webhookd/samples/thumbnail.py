@@ -3,11 +3,12 @@
 import base64
 import binascii
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from webhookd.taskset import Fail, TaskContext, TaskSet
+from webhookd.taskset import Fail, File, TaskContext, TaskSet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,6 +18,7 @@ tasks = TaskSet()
 # A few kilobytes of PNG can unfold to gigabytes. 40 megapixels are 160 MB as RGBA.
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 1_024
+INLINE_BYTES = 65_536
 _EXAMPLE_SIZE = (640, 480)
 
 
@@ -29,18 +31,19 @@ def _is_base64(text: str) -> str:
 
 
 class ThumbnailInput(BaseModel):
-    """`image` is a PNG or JPEG; without one, a made-up picture is used. The sides are upper limits."""
+    """`image` is a PNG or JPEG, as a file or, where it is small, in base64.
 
-    image: Annotated[str, AfterValidator(_is_base64)] | None = Field(
-        default=None, description="PNG or JPEG in base64", json_schema_extra={"contentEncoding": "base64"}
-    )
+    Without one, a made-up picture is used. The sides are upper limits.
+    """
+
+    image: File | Annotated[str, AfterValidator(_is_base64), Field(description="In base64")] | None = None
     width: int = Field(default=128, ge=1, le=MAX_SIDE)
     height: int = Field(default=128, ge=1, le=MAX_SIDE)
     format: Literal["png", "jpeg"] = "png"
 
 
 class Thumbnail(BaseModel):
-    """The picture as base64, its size, and that of the original, in pixels."""
+    """What is true of the picture, which is attached; while it is small, it is here in base64 too."""
 
     width: int
     height: int
@@ -48,7 +51,7 @@ class Thumbnail(BaseModel):
     source_height: int
     content_type: str
     size_bytes: int
-    image_base64: str
+    image_base64: str | None
 
 
 @tasks.task("image.thumbnail", queue="images", timeout=60)
@@ -56,7 +59,13 @@ def thumbnail(ctx: TaskContext, data: ThumbnailInput) -> Thumbnail:
     """Shrink a picture to fit into a box, keeping its proportions."""
     from PIL import ImageOps
 
-    picture = _example() if data.image is None else _opened(base64.b64decode(data.image))
+    match data.image:
+        case None:
+            picture = _example()
+        case File():
+            picture = _opened(data.image.path())
+        case str():
+            picture = _opened(io.BytesIO(base64.b64decode(data.image)))
     source_width, source_height = picture.size
     try:
         picture.thumbnail((data.width, data.height))
@@ -66,6 +75,7 @@ def thumbnail(ctx: TaskContext, data: ThumbnailInput) -> Thumbnail:
         raise Fail("invalid_image", f"the picture is damaged: {error}") from error
     ctx.raise_if_cancelled()
     encoded = _encoded(picture, data.format)
+    ctx.attach(f"thumbnail.{data.format}", encoded, content_type=f"image/{data.format}")
     return Thumbnail(
         width=picture.width,
         height=picture.height,
@@ -73,16 +83,16 @@ def thumbnail(ctx: TaskContext, data: ThumbnailInput) -> Thumbnail:
         source_height=source_height,
         content_type=f"image/{data.format}",
         size_bytes=len(encoded),
-        image_base64=base64.b64encode(encoded).decode("ascii"),
+        image_base64=base64.b64encode(encoded).decode("ascii") if len(encoded) <= INLINE_BYTES else None,
     )
 
 
-def _opened(content: bytes) -> "Image":
+def _opened(source: Path | io.BytesIO) -> "Image":
     """Read the header only: the size is known before any pixel is unpacked."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+        picture = Image.open(source, formats=("PNG", "JPEG"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large() from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:

@@ -6,11 +6,13 @@ Here is what an operator's module imports. Nothing here runs a function; `adapte
 from webhookd.taskset.context import Cancelled, Fail, Retry, TaskContext, TaskPartner
 from webhookd.taskset.declared import TaskSet
 from webhookd.taskset.definition import Isolation, TaskDefinition
+from webhookd.taskset.file import File
 from webhookd.taskset.loading import load_task_sets
 
 __all__ = [
     "Cancelled",
     "Fail",
+    "File",
     "Isolation",
     "Retry",
     "TaskContext",

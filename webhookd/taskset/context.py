@@ -5,16 +5,21 @@ operator's function is tested by calling it.
 """
 
 import math
+import tempfile
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from webhookd.core.outcome import clean_message
+from webhookd.core.run_folder import Attached
+from webhookd.taskset.attaching import Attachments, Data, TooMuchAttached, attached_in, forget
 
 PROGRESS_MESSAGE_CHARS: Final = 500
 
@@ -102,6 +107,8 @@ class TaskContext:
         state: Any = None,
         timeout_seconds: float = 300.0,
         on_progress: ProgressListener | None = None,
+        folder: Path | None = None,
+        max_file_bytes: int = 104_857_600,
     ) -> None:
         self.task_id = task_id
         self.type = type
@@ -116,6 +123,8 @@ class TaskContext:
         self.deadline = datetime.now(UTC) + timedelta(seconds=timeout_seconds)
         self._ends_at = time.monotonic() + timeout_seconds
         self._on_progress = on_progress
+        self._folder = folder
+        self._max_file_bytes = max_file_bytes
         self._cancelled = False
         self._percent: float | None = None
         self._message: str | None = None
@@ -126,6 +135,31 @@ class TaskContext:
         return structlog.get_logger("webhookd.task").bind(
             task_id=self.task_id, attempt=self.attempt, trace_id=self.trace_id
         )
+
+    @cached_property
+    def _attachments(self) -> Attachments:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="webhookd-run-"))
+            weakref.finalize(self, forget, self._folder)  # a context made by hand has nobody else to do it
+        return Attachments(self._folder, self._max_file_bytes)
+
+    def attach(self, name: str, data: Data, content_type: str | None = None) -> None:
+        """Keep a file as a result of the task: it is in the Task and its webhook once the task has ended.
+
+        `data` are bytes, a path, an open file or an iterable of bytes, read at once and held nowhere.
+        `content_type` is guessed from the name where it is left out. A file of the same name takes the
+        place of an earlier one, and what a run attaches that of what runs before it did. Ends the task
+        with `file_too_large` or `too_many_files`; raises ValueError for a name that is none.
+        """
+        try:
+            self._attachments.add(name, data, content_type)
+        except TooMuchAttached as error:
+            raise Fail(error.code, error.message) from None
+
+    @property
+    def attached(self) -> list[Attached]:
+        """What was attached so far, for tests of a function."""
+        return [] if self._folder is None else attached_in(self._folder)
 
     @property
     def remaining_seconds(self) -> float:

@@ -3,6 +3,7 @@
 The values were checked when the type was declared (`declared`); here they are only held and used.
 """
 
+import contextlib
 import copy
 import re
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from webhookd.core.errors import FieldError, Invalid
+from webhookd.core.run_folder import Reference
+from webhookd.taskset.file import InputFiles
 from webhookd.taskset.lifespan import Lifespan
 
 Isolation = Literal["thread", "process"]
@@ -69,18 +72,27 @@ class TaskDefinition:
             return list(error.errors)
         return []
 
-    def parse_input(self, raw: Any) -> Any:
+    def files_named(self, raw: Any) -> list[Reference]:
+        """Return the files that `raw` names, each once; none where it does not fit."""
+        files = InputFiles()
+        with contextlib.suppress(Invalid):
+            self.parse_input(raw, files=files)
+            return list(dict.fromkeys(files.named))
+        return []
+
+    def parse_input(self, raw: Any, *, files: InputFiles | None = None) -> Any:
         """Return what the function is given for `raw`: the dict itself, or the model.
 
         Raises Invalid with at most MAX_FIELD_ERRORS errors, their paths under `$.input`. Validation is
         pydantic's for JSON, so strict models take dates and decimals as text, as JSON has to send them.
+        `files` has the bytes of its files, and learns which it names.
         """
         if self.input_adapter is None:
             if isinstance(raw, dict):
                 return raw
             raise _invalid([FieldError(path="$.input", message="must be a JSON object")])
         try:
-            return self.input_adapter.validate_json(to_json(raw))
+            return self.input_adapter.validate_json(to_json(raw), context=files)
         except ValidationError as error:
             if error.error_count() > MOST_COMPLAINTS:
                 message = f"is wrong in {error.error_count():,} places"

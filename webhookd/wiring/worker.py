@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Literal
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Literal
 
 import webhookd
 from webhookd.adapters.broker.turns import TurnWorker
-from webhookd.adapters.entropy import chance, new_span_id
+from webhookd.adapters.entropy import chance, new_id, new_span_id
 from webhookd.adapters.files import open_bucket
+from webhookd.adapters.files.run_root import run_root
 from webhookd.adapters.log_facts import log_attempt, log_refused_addresses, log_run
 from webhookd.adapters.metrics import (
     count_attempt,
@@ -17,20 +19,26 @@ from webhookd.adapters.metrics import (
 )
 from webhookd.adapters.runner import Runner
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
+from webhookd.core import ids
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
 from webhookd.core.facts import AddressesRefused
+from webhookd.core.file_links import KEY_PURPOSE, FileLinks
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.deliver import DeliveryEngine
 from webhookd.flows.execute import Executor
+from webhookd.flows.execute.file_inputs import RunFiles
 from webhookd.flows.replay import ReplayFlow
 from webhookd.flows.sweep import Chore, Sweeper
 from webhookd.flows.sweep_files import FileSweeper
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.process import Process, background, broker_url, days_ms, running_process
+
+if TYPE_CHECKING:
+    from webhookd.adapters.files.fetching import Fetcher
 
 Role = Literal["tasks", "deliver"]
 
@@ -56,10 +64,15 @@ async def worker_process(
     """
     lost = asyncio.Event()
     detail = {"queues": list(queues), "slots": settings.worker_threads if role == "tasks" else 0}
-    async with running_process(settings, role, detail) as common:
+    async with running_process(settings, role, detail) as common, contextlib.AsyncExitStack() as owned:
         now_ms = common.store.clock.now_ms
         alarm = Alarm(lambda name: sweeper.ring() if name == SWEEP else common.ringer.ring(name), now_ms)
-        work = await _executor(common, alarm, queues, lost) if role == "tasks" else _engine(common, alarm)
+        work: Executor | DeliveryEngine
+        if role == "tasks":
+            files = await owned.enter_async_context(_run_files(common))
+            work = await _executor(common, alarm, queues, lost, files)
+        else:
+            work = _engine(common, alarm)
         sweeper = _sweeper(common, alarm)
         turns = TurnWorker(
             broker_url(settings),
@@ -85,7 +98,9 @@ async def worker_process(
                 alarm.close()
 
 
-async def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...], lost: asyncio.Event) -> Executor:
+async def _executor(
+    common: Process, alarm: Alarm, queues: tuple[str, ...], lost: asyncio.Event, files: RunFiles
+) -> Executor:
     settings = common.settings
     task_set = load_task_sets(settings.tasks)
     unknown = sorted(set(queues) - set(task_set.queues))
@@ -114,9 +129,58 @@ async def _executor(common: Process, alarm: Alarm, queues: tuple[str, ...], lost
         publish=common.signals.publish,
         now_ms=common.store.clock.now_ms,
         new_span_id=new_span_id,
+        files=files,
         on_start=common.tracing.on_run_start,
         listeners=(log_run(), count_run(common.metrics.tally), *common.tracing.on_run_end),
     )
+
+
+class _FetchWhenAsked:
+    """Fetches files by URL. What it takes is imported with the first one: aiohttp is 7 MB."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fetcher: Fetcher | None = None
+
+    def open(self, url: str) -> AbstractAsyncContextManager[tuple[str | None, AsyncIterator[bytes]]]:
+        """Open a URL, as `Fetcher.open` does."""
+        if self._fetcher is None:
+            from webhookd.adapters.files.fetching import Fetcher
+
+            self._fetcher = Fetcher(
+                EgressPolicy.parse(self._settings.egress_allow),
+                proxy_url=self._settings.egress_proxy or None,
+                user_agent=f"webhookd/{webhookd.__version__}",
+            )
+        return self._fetcher.open(url)
+
+    async def aclose(self) -> None:
+        """Drop what is open."""
+        if self._fetcher is not None:
+            await self._fetcher.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _run_files(common: Process) -> AsyncIterator[RunFiles]:
+    """Where runs have their files: a folder of this process, which goes with it."""
+    settings, vault = common.settings, common.vault
+    fetcher = _FetchWhenAsked(settings)
+    with run_root() as root:
+        try:
+            yield RunFiles(
+                rows=common.store.files,
+                store=open_bucket(settings.resolved_files_url),
+                fetch=fetcher,
+                links=FileLinks(lambda: vault.derived(KEY_PURPOSE)),
+                root=root,
+                max_bytes=settings.files_max_bytes,
+                max_stored_bytes=settings.partner_max_file_bytes,
+                keep_ms=days_ms(settings.retention_files_days),
+                now_ms=common.store.clock.now_ms,
+                new_id=lambda now_ms: new_id(ids.FILE, now_ms),
+            )
+        finally:
+            await fetcher.aclose()
 
 
 def _engine(common: Process, alarm: Alarm) -> DeliveryEngine:

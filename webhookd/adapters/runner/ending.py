@@ -34,6 +34,7 @@ from webhookd.core.outcome import (
 from webhookd.core.run_log import raised_from
 from webhookd.runtime.current_run import as_current
 from webhookd.taskset import Cancelled, Fail, Retry
+from webhookd.taskset.file import inputs_in
 
 CODE_CHARS: Final = 100
 
@@ -89,7 +90,7 @@ def _is_plain_exception(ending: Ending) -> bool:
 
 def _parsed_input(job: Job) -> Any:
     """Checked again here: the schema may have changed since the task was accepted."""
-    return job.definition.parse_input(job.raw_input)
+    return job.definition.parse_input(job.raw_input, files=inputs_in(job.facts.folder))
 
 
 def _returned(value: Any, max_result_bytes: int) -> Ending:

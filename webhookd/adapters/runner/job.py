@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -53,4 +54,6 @@ def context_of(
         state=state,
         timeout_seconds=timeout_seconds,
         on_progress=on_progress,
+        folder=Path(facts.folder) if facts.folder else None,
+        max_file_bytes=facts.max_file_bytes,
     )

@@ -17,6 +17,7 @@ from webhookd.core.fields import (
 )
 from webhookd.core.model import TaskState
 from webhookd.core.records import DeliveryCounts, Task
+from webhookd.core.render.file import FileDocument, file_document
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
@@ -105,6 +106,8 @@ class AnnouncedTaskDocument(TypedDict):
     """When its last try began; null before the first."""
     finished_at: Timestamp | None
     """When it ended; null until then."""
+    files: list[FileDocument]
+    """What its function attached; empty until it has ended."""
     links: TaskLinksDocument
     """Where to go from here."""
 
@@ -144,6 +147,7 @@ def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskD
         "expires_at": opt_rfc3339(task.expires_ms),
         "started_at": opt_rfc3339(task.started_ms),
         "finished_at": opt_rfc3339(task.finished_ms),
+        "files": [file_document(file, base_url=base_url) for file in task.files],
         "links": {
             "self": path,
             "events": f"{path}/events",

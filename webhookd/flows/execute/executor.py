@@ -9,18 +9,20 @@ slower tasks goes back unspent, so nobody else's worker idles for it.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import structlog
 
 from webhookd.core.errors import ServiceError
-from webhookd.core.execution import Claim, ClaimTasks, TypeLimit, facts_of
+from webhookd.core.execution import Claim, ClaimTasks, End, TypeLimit, facts_of
 from webhookd.core.facts import RunEnded, RunStarted
 from webhookd.core.outcome import Interrupted, Outcome
 from webhookd.core.records import ClaimedTask, TaskSignal
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.execute.claim_ahead import ClaimAhead
+from webhookd.flows.execute.file_inputs import RunFiles
 from webhookd.flows.execute.ports import Runs, Tasks
 from webhookd.flows.execute.run import Run, ending
 from webhookd.flows.execute.run_writer import RunWriter
@@ -28,6 +30,7 @@ from webhookd.flows.lease import Lease
 from webhookd.runtime.every import every
 from webhookd.runtime.outage import Outage
 from webhookd.taskset import TaskDefinition, TaskSet
+from webhookd.taskset.file import may_name_files
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,9 @@ CANCEL_POLL_SECONDS = 0.5
 WRITE_OFF_SECONDS = 10.0
 DOUBT_SECONDS = 5.0
 """How long after a claim without an answer its commit may still show."""
+
+
+_FINAL = (End.SUCCEEDED, End.FAILED, End.CANCELLED)
 
 
 class Executor:
@@ -58,12 +64,14 @@ class Executor:
         publish: Callable[[Sequence[TaskSignal]], None],
         now_ms: Callable[[], int],
         new_span_id: Callable[[], str],
+        files: RunFiles | None = None,
         on_start: Sequence[Callable[[RunStarted], None]] = (),
         listeners: Sequence[Callable[[RunEnded], None]] = (),
     ) -> None:
         self._tasks = tasks
         self._runner = runner
         self._task_set = task_set
+        self._files = files
         self._lease = lease
         self._alarm = alarm
         self._ring = ring
@@ -309,7 +317,14 @@ class Executor:
         task = run.task
         definition = self._task_set[task.type]
         try:
-            await self._writer.end(run, ending(run, definition, outcome, self._now_ms()))
+            end = ending(run, definition, outcome, self._now_ms())
+            if self._files is not None and end.end in _FINAL:
+                stored = await self._files.store(task)
+                if isinstance(stored, tuple):
+                    end = replace(end, files=stored)
+                else:
+                    end = ending(run, definition, stored, self._now_ms())
+            await self._writer.end(run, end)
         finally:
             if definition.concurrency is not None or isinstance(outcome, Interrupted):
                 self._ring(task.queue)
@@ -317,21 +332,13 @@ class Executor:
     async def _run(self, run: Run) -> None:
         task = run.task
         definition = self._task_set[task.type]
-        self._has_started(run)
         if self._on_start:
             run.span_id = self._new_span_id()
             fact = run.started()
             for tell in self._on_start:
                 tell(fact)
         try:
-            outcome = await self._runner.run(
-                definition,
-                orjson.loads(task.input_json),
-                facts=facts_of(task),
-                log=run.log,
-                cancel=run.cancel,
-                on_progress=lambda percent, message: self._writer.progress(run, percent, message),
-            )
+            outcome = await self._outcome(run, definition)
             self._ahead.ended(asyncio.get_running_loop().time())
             self._changed.set()
             # The runner frees the slot with the outcome; writing it may take as long as the store needs.
@@ -341,6 +348,29 @@ class Executor:
             # The lease was lost: others run this task now, and nothing here may be written.
             self._writer.lost(run)
             raise
+        finally:
+            if self._files is not None:
+                await self._files.clear(task)
+
+    async def _outcome(self, run: Run, definition: TaskDefinition) -> Outcome:
+        """Bring the files of the input, then call the function."""
+        task, raw_input, facts = run.task, orjson.loads(run.task.input_json), facts_of(run.task)
+        if self._files is not None:
+            facts = replace(facts, folder=str(self._files.folder(task)), max_file_bytes=self._files.max_bytes)
+            if may_name_files(task.input_json):
+                missing = await self._files.bring(task, definition.files_named(raw_input))
+                if missing is not None:
+                    self._has_started(run)
+                    return missing
+        self._has_started(run)
+        return await self._runner.run(
+            definition,
+            raw_input,
+            facts=facts,
+            log=run.log,
+            cancel=run.cancel,
+            on_progress=lambda percent, message: self._writer.progress(run, percent, message),
+        )
 
     def _drop_all(self) -> None:
         """The lease was lost: others run these tasks now, what they still do here counts for nothing."""
