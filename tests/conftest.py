@@ -13,12 +13,25 @@ import structlog
 from hypothesis import settings
 
 from tests.s3 import S3Server
-from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer, in_a_loop_of_its_own
+from tests.services import (
+    Databases,
+    PostgresServer,
+    ServiceMissing,
+    ValkeyServer,
+    folder_in_memory,
+    in_a_loop_of_its_own,
+)
 from webhookd.adapters.store.migrate import migrate
 from webhookd.core.errors import SettingsError
 
 settings.register_profile("webhookd", deadline=None)
 settings.load_profile("webhookd")
+
+
+def pytest_configure() -> None:
+    """Have `tmp_path` in memory where there is room, unless somebody has said where it is to be."""
+    if "TMPDIR" not in os.environ and (memory := folder_in_memory()):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)
 
 
 @pytest.fixture(autouse=True)
