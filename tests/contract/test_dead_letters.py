@@ -15,6 +15,7 @@ from tests.contract.seeds import (
     partner,
 )
 from webhookd.adapters.store.dead_letters import discard_dead_letter
+from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, GiveUp
 from webhookd.core.errors import Conflict, Invalid
@@ -155,7 +156,7 @@ async def test_a_discarded_letter_is_gone_and_its_row_stays(store: Store) -> Non
             await store.db.write(store.dead_letters.moves.replay, letter_id, owner, NOW + 3)
 
     assert await ids(store, None) == []
-    delivery, task = await store.deliveries.get(delivery_id, None), await store.tasks.get(task_id, None)
+    delivery, task = await store.read(get_delivery, delivery_id, None), await store.tasks.get(task_id, None)
     assert delivery is not None
     assert delivery.state is DeliveryState.DEAD
     assert task is not None

@@ -16,6 +16,9 @@ from tests.contract.seeds import (
 from webhookd.adapters.store.deliveries import (
     DeliveryFilter,
     cancel_delivery,
+    get_delivery,
+    get_history,
+    list_deliveries,
     replay_delivery,
 )
 from webhookd.adapters.store.store import Store
@@ -29,14 +32,13 @@ MINUTE = 60_000
 async def test_a_foreign_delivery_is_like_an_unknown_one(store: Store) -> None:
     target = await endpoint(store, await partner(store.db))
     delivery_id = await message_to(store, target)
-    deliveries = store.deliveries
 
-    assert await deliveries.get(delivery_id, "prt_other") is None
-    assert await deliveries.history(delivery_id, "prt_other") is None
+    assert await store.read(get_delivery, delivery_id, "prt_other") is None
+    assert await store.read(get_history, delivery_id, "prt_other") is None
     assert await store.db.write(cancel_delivery, delivery_id, "prt_other", NOW) is None
     assert await store.db.write(replay_delivery, delivery_id, "prt_other", NOW) is None
-    assert (await deliveries.page("prt_other", DeliveryFilter(), Page()))[0] == []
-    found = await deliveries.get(delivery_id, None)
+    assert (await store.read(list_deliveries, "prt_other", DeliveryFilter(), Page()))[0] == []
+    found = await store.read(get_delivery, delivery_id, None)
     assert found is not None
     assert found.state is DeliveryState.PENDING
 
@@ -49,7 +51,7 @@ async def test_the_history_has_every_attempt_and_the_body_that_was_signed(store:
         (delivery,) = await due(store, NOW + number * MINUTE)
         assert await answered(store, delivery, verdict, now_ms=NOW + number * MINUTE)
 
-    history = await store.deliveries.history(delivery_id, target.partner_id)
+    history = await store.read(get_history, delivery_id, target.partner_id)
 
     assert history is not None
     assert [(a.number, a.status, a.at_ms) for a in history.attempts] == [
@@ -65,12 +67,11 @@ async def test_the_history_has_every_attempt_and_the_body_that_was_signed(store:
 async def test_the_listing_pages_newest_first_without_gaps_or_repeats(store: Store) -> None:
     target = await endpoint(store, await partner(store.db))
     made = [await message_to(store, target, now_ms=NOW + n) for n in range(7)]
-    deliveries = store.deliveries
 
     seen: list[str] = []
     page = Page(limit=3)
     while True:
-        found, cursor = await deliveries.page(target.partner_id, DeliveryFilter(), page)
+        found, cursor = await store.read(list_deliveries, target.partner_id, DeliveryFilter(), page)
         seen += [delivery.id for delivery in found]
         if cursor is None:
             break
@@ -85,10 +86,10 @@ async def test_the_listing_is_narrowed_by_state_endpoint_and_time(store: Store) 
     early = await dead_delivery(store, one, now_ms=NOW)
     late = await message_to(store, one, now_ms=NOW + MINUTE)
     await message_to(store, other, now_ms=NOW + MINUTE)
-    deliveries = store.deliveries
 
     async def ids(**wanted: object) -> list[str]:
-        found, _ = await deliveries.page(owner, DeliveryFilter(endpoint_id=one.id, **wanted), Page())  # type: ignore[arg-type]  # the test's own words
+        wanted_here = DeliveryFilter(endpoint_id=one.id, **wanted)  # type: ignore[arg-type]  # the test's own words
+        found, _ = await store.read(list_deliveries, owner, wanted_here, Page())
         return [delivery.id for delivery in found]
 
     assert await ids() == [late, early]
@@ -123,7 +124,7 @@ async def test_a_delivery_cancelled_while_under_way_stays_cancelled_and_frees_it
     await answered(store, delivery, later(NOW + MINUTE), now_ms=NOW + 3)
 
     assert moved is not None
-    kept = await store.deliveries.get(first, None)
+    kept = await store.read(get_delivery, first, None)
     assert kept is not None
     assert (kept.state, kept.in_flight) == (DeliveryState.CANCELLED, False)
     assert [d.id for d in await due(store, NOW + 4)] == [second]
@@ -176,7 +177,7 @@ async def test_a_replay_goes_through_an_open_breaker_and_a_long_hold(store: Stor
     while deliveries := await due(store, NOW + 20):
         for delivery in deliveries:
             await answered(store, delivery, EXHAUSTED, now_ms=NOW + 20)
-    dead, _ = await store.deliveries.page(None, DeliveryFilter(state=DeliveryState.DEAD), Page())
+    dead, _ = await store.read(list_deliveries, None, DeliveryFilter(state=DeliveryState.DEAD), Page())
     assert len(dead) >= 10
 
     await store.db.write(replay_delivery, dead[0].id, None, NOW + 21)

@@ -5,7 +5,12 @@ import random
 from contextlib import suppress
 
 from tests.contract.seeds import NOW, answered, due, endpoint, later, message_to, partner
-from webhookd.adapters.store.deliveries import DeliveryFilter, cancel_delivery, replay_delivery
+from webhookd.adapters.store.deliveries import (
+    DeliveryFilter,
+    cancel_delivery,
+    list_deliveries,
+    replay_delivery,
+)
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict
@@ -35,7 +40,7 @@ async def switch(store: Store, targets: list[Endpoint], rounds: int, chance: ran
 
 async def meddle(store: Store, rounds: int, chance: random.Random) -> None:
     for n in range(rounds):
-        found, _ = await store.deliveries.page(None, DeliveryFilter(), Page(limit=20))
+        found, _ = await store.read(list_deliveries, None, DeliveryFilter(), Page(limit=20))
         if found:
             move = chance.choice((cancel_delivery, replay_delivery))
             await store.db.write(move, chance.choice(found).id, None, NOW + n)
@@ -65,7 +70,7 @@ async def test_everything_at_once_ends_where_it_belongs(store: Store) -> None:
             for delivery in sent:
                 await answered(store, delivery, Delivered(), now_ms=NOW + 100_000 + n * 60_000)
 
-    found, _ = await store.deliveries.page(None, DeliveryFilter(), Page(limit=500))
+    found, _ = await store.read(list_deliveries, None, DeliveryFilter(), Page(limit=500))
     assert len(found) >= 40
     assert {delivery.state.value for delivery in found} <= {"delivered", "cancelled"}
     assert not any(delivery.in_flight for delivery in found)

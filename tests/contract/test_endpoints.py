@@ -19,7 +19,7 @@ from tests.contract.seeds import (
 )
 from webhookd.adapters.store import secrets
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.deliveries import Deliveries, DeliveryFilter
+from webhookd.adapters.store.deliveries import DeliveryFilter, list_deliveries
 from webhookd.adapters.store.endpoint_settings import MAX_ENDPOINTS, change_endpoint, create_endpoint
 from webhookd.adapters.store.endpoint_states import settle
 from webhookd.adapters.store.endpoints import Endpoints
@@ -40,7 +40,7 @@ def known(store: Store) -> Endpoints:
 
 async def states_of(store: Store, target: Endpoint) -> list[str]:
     """The states of an endpoint's deliveries, oldest first."""
-    found, _ = await Deliveries(store.db).page(None, DeliveryFilter(endpoint_id=target.id), Page(limit=500))
+    found, _ = await store.read(list_deliveries, None, DeliveryFilter(endpoint_id=target.id), Page(limit=500))
     return [delivery.state.value for delivery in reversed(found)]
 
 

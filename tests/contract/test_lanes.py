@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, update
 from tests.contract.seeds import NOW, SESSION, endpoint, message_to, partner
 from tests.contract.sending import PAUSE_MS, answer, assert_in_flight_is_true, lane, row_of, turn
 from tests.contract.work import claim_one, deliveries_of, finish, session, submit, task_of
-from webhookd.adapters.store.deliveries import cancel_delivery
+from webhookd.adapters.store.deliveries import cancel_delivery, get_delivery, get_history
 from webhookd.adapters.store.schema import deliveries, lanes, messages, partners, secrets
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
@@ -476,7 +476,7 @@ async def test_our_own_fault_uses_up_no_attempt_and_leaves_the_lane_alone(store:
     (again,) = (await turn(store, NOW + PAUSE_MS)).deliveries
     assert again.attempt == 1
     await answer(store, again, 200, now_ms=NOW + PAUSE_MS)
-    history = await store.deliveries.history(delivery.id, None)
+    history = await store.read(get_history, delivery.id, None)
     assert history is not None
     assert [a.number for a in history.attempts] == [1]
 
@@ -600,7 +600,7 @@ async def test_in_flight_stays_true_through_cancel_crash_hand_back_and_heal(stor
     )
 
     await assert_in_flight_is_true(store)
-    found = await store.deliveries.get(cancelled.id, None)
+    found = await store.read(get_delivery, cancelled.id, None)
     assert found is not None
     assert found.state is DeliveryState.CANCELLED
     assert (await lane(store, target.id)).in_flight == 0

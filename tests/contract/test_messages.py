@@ -3,6 +3,7 @@
 import asyncio
 
 from tests.contract.seeds import NOW, ended_task, endpoint, message_to, partner
+from webhookd.adapters.store.messages import read_feed
 from webhookd.adapters.store.store import Store
 from webhookd.core.execution import End
 
@@ -12,7 +13,7 @@ async def test_the_feed_has_every_message_subscribed_to_or_not(store: Store) -> 
     await ended_task(store, owner, End.SUCCEEDED)
     await ended_task(store, owner, End.FAILED, now_ms=NOW + 1)
 
-    page = await store.messages.feed(owner, after_seq=0, limit=10)
+    page = await store.read(read_feed, owner, after_seq=0, limit=10)
 
     assert [(m.seq, m.event) for m in page.messages] == [(1, "task.succeeded"), (2, "task.failed")]
     assert page.last_seq == 2
@@ -25,7 +26,7 @@ async def test_the_feed_goes_on_after_a_number_in_pages(store: Store) -> None:
 
     seen: list[str] = []
     after_seq = 0
-    while (page := await store.messages.feed(target.partner_id, after_seq=after_seq, limit=2)).messages:
+    while (page := await store.read(read_feed, target.partner_id, after_seq=after_seq, limit=2)).messages:
         seen += [message.body for message in page.messages]
         after_seq = page.messages[-1].seq
 
@@ -37,7 +38,7 @@ async def test_a_feed_is_its_partners_own(store: Store) -> None:
     await message_to(store, target)
     other = await partner(store.db, "other")
 
-    page = await store.messages.feed(other, after_seq=0, limit=10)
+    page = await store.read(read_feed, other, after_seq=0, limit=10)
 
     assert (page.messages, page.last_seq) == ((), 0)
 
@@ -48,7 +49,7 @@ async def test_nothing_appears_before_a_number_already_read_while_many_write(sto
     writing = asyncio.gather(*(message_to(store, target, now_ms=NOW + n) for n in range(30)))
     while True:
         over = writing.done()
-        page = await store.messages.feed(target.partner_id, after_seq=seen[-1] if seen else 0, limit=7)
+        page = await store.read(read_feed, target.partner_id, after_seq=seen[-1] if seen else 0, limit=7)
         seen += [message.seq for message in page.messages]
         if over and not page.messages:
             break

@@ -5,6 +5,7 @@ from sqlalchemy import update
 
 from tests.contract.seeds import NOW, partner
 from tests.contract.work import submit, task_of
+from webhookd.adapters.store.messages import read_feed
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES
 from webhookd.adapters.store.schema import messages, task_bodies
 from webhookd.adapters.store.store import Store
@@ -63,9 +64,9 @@ async def test_page_of_the_pull_feed_ends_at_four_megabytes(store: Store) -> Non
     }
     rows = [{**row, "id": f"msg_{seq}", "seq": seq} for seq in range(1, 31)]
     await store.db.write(lambda tx: tx.execute(messages.insert(), rows))
-    first = await store.messages.feed(owner, after_seq=0, limit=500)
+    first = await store.read(read_feed, owner, after_seq=0, limit=500)
     assert sum(len(message.body) for message in first.messages) <= MAX_PAGE_BYTES
-    rest = await store.messages.feed(owner, after_seq=first.messages[-1].seq, limit=500)
+    rest = await store.read(read_feed, owner, after_seq=first.messages[-1].seq, limit=500)
     assert [m.seq for m in (*first.messages, *rest.messages)] == list(range(1, 31))
 
 

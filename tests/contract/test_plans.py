@@ -26,7 +26,7 @@ from sqlalchemy import (
 from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
 from tests.contract.sending import answer, turn
 from tests.contract.work import cancel, claim, claim_one, finish, submission_of, submit, task_of
-from webhookd.adapters.store.deliveries import DeliveryFilter
+from webhookd.adapters.store.deliveries import DeliveryFilter, list_deliveries
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
@@ -230,7 +230,7 @@ async def test_filters_of_listings_go_by_an_index_of_theirs(store: Store) -> Non
     looks: list[Callable[[], Awaitable[object]]] = [
         lambda: store.tasks.page(owner, TaskFilter(state=TaskState.CANCELLED), Page()),
         lambda: store.tasks.page(owner, TaskFilter(type="no.such"), Page()),
-        lambda: store.deliveries.page(owner, DeliveryFilter(state=DeliveryState.CANCELLED), Page()),
+        lambda: store.read(list_deliveries, owner, DeliveryFilter(state=DeliveryState.CANCELLED), Page()),
     ]
     for look in looks:
         plans = await store.db.read(_plans, await _statements(store, look))

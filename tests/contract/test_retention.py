@@ -19,6 +19,7 @@ from tests.contract.seeds import (
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store import audit, retention, schema, secrets
 from webhookd.adapters.store.dead_letters import discard_dead_letter
+from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
@@ -156,7 +157,7 @@ async def test_attempt_logs_go_before_their_deliveries(store: Store) -> None:
 
     assert await count(store, schema.attempts) == 0
     assert await store.dead_letters.get(letter_id, None) is not None
-    assert await store.deliveries.get(waiting, None) is not None
+    assert await store.read(get_delivery, waiting, None) is not None
 
 
 async def test_messages_without_a_task_go_with_their_deliveries(store: Store) -> None:
@@ -168,8 +169,8 @@ async def test_messages_without_a_task_go_with_their_deliveries(store: Store) ->
 
     await run(store, policy(tasks_ms=DAY))
 
-    assert await store.deliveries.get(delivery.id, None) is None
-    assert await store.deliveries.get(kept, None) is not None
+    assert await store.read(get_delivery, delivery.id, None) is None
+    assert await store.read(get_delivery, kept, None) is not None
     assert await count(store, schema.messages) == 1
 
 

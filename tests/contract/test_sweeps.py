@@ -24,6 +24,7 @@ from tests.contract.work import (
     submit,
     task_of,
 )
+from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.lanes.taking import UNDER_WAY_MOST_MS
 from webhookd.adapters.store.schema import depths, lanes
 from webhookd.adapters.store.store import Store
@@ -292,7 +293,7 @@ async def test_after_a_crash_a_closed_endpoints_deliveries_follow_their_endpoint
 
     await _crash(store, now_ms=NOW + SECOND)
 
-    found = [await store.deliveries.get(i, None) for i in (parked, dead)]
+    found = [await store.read(get_delivery, i, None) for i in (parked, dead)]
     assert [d and (d.state.value, d.dead_reason) for d in found] == [
         ("parked", None),
         ("dead", "endpoint_deleted"),

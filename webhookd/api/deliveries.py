@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from webhookd.adapters.store.deliveries import DeliveryFilter, MovedDelivery, cancel_delivery, replay_delivery
+from webhookd.adapters.store.deliveries import (
+    DeliveryFilter,
+    MovedDelivery,
+    cancel_delivery,
+    get_history,
+    list_deliveries,
+    replay_delivery,
+)
 from webhookd.adapters.store.traces import place_of_message
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
@@ -47,15 +54,15 @@ async def page(call: Call[None, DeliveryListing]) -> Answer:
     """`GET /v1/deliveries`."""
     query = call.query
     rows, cursor = await call.read(
-        call.parts.store.deliveries.page, call.narrowed(query.partner), query.wanted, query.page
+        call.parts.store.read, list_deliveries, call.narrowed(query.partner), query.wanted, query.page
     )
     return page_answer([delivery_document(row) for row in rows], cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/deliveries/{id}`: with every attempt."""
-    look, delivery_id = call.parts.store.deliveries.history, call.path_params["id"]
-    history = found(await call.read(look, delivery_id, call.caller.partner_id), "delivery")
+    read, delivery_id = call.parts.store.read, call.path_params["id"]
+    history = found(await call.read(read, get_history, delivery_id, call.caller.partner_id), "delivery")
     return json_answer(200, history_document(history))
 
 

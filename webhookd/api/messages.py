@@ -12,6 +12,7 @@ import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from webhookd.adapters.store.messages import read_feed
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call
@@ -62,12 +63,12 @@ class FeedPageDocument(TypedDict):
 
 async def feed(call: Call[None, FeedQuery]) -> Answer:
     """`GET /v1/messages`: at once where there are any after the cursor, else when some come or time is up."""
-    query, messages = call.query, call.parts.store.messages
+    query, read = call.query, call.parts.store.read
     partner_id = (await call.acting_partner(query.partner, place="query")).id
     after_seq, after_id = (0, "") if query.after is None else _read_cursor(query.after, partner_id)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(query.wait, call.parts.options.max_wait_seconds)
-    page = await call.read(messages.feed, partner_id, after_seq=after_seq, limit=query.limit)
+    page = await call.read(read, read_feed, partner_id, after_seq=after_seq, limit=query.limit)
     if after_seq > page.last_seq or page.after_id not in (None, after_id):
         raise _unknown_cursor()
     if not page.messages and query.wait:
@@ -80,7 +81,7 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
             watch.heed(partner_id)
             while not page.messages and (left := deadline - loop.time()) > 0 and not watch.ended:
                 await watch.pause(min(LOOK_EVERY_SECONDS, left))
-                page = await messages.feed(partner_id, after_seq=after_seq, limit=query.limit)
+                page = await read(read_feed, partner_id, after_seq=after_seq, limit=query.limit)
             refuse_revoked(watch)
     next_cursor = query.after or f"0.{partner_id}"
     if page.messages:

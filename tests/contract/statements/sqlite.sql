@@ -354,48 +354,6 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
     deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
     deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, endpoints.deleted_ms FROM deliveries LEFT OUTER
-    JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id =
-    deliveries.lane_id WHERE deliveries.id = ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, endpoints.deleted_ms FROM deliveries LEFT OUTER
-    JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id =
-    deliveries.lane_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, messages.body, endpoints.header_names FROM
-    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON
-    lanes.id = deliveries.lane_id LEFT OUTER JOIN messages ON messages.id = deliveries.message_id WHERE
-    deliveries.id = ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms, messages.body, endpoints.header_names FROM
-    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON
-    lanes.id = deliveries.lane_id LEFT OUTER JOIN messages ON messages.id = deliveries.message_id WHERE
-    deliveries.id = ? AND deliveries.partner_id = ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
     messages.body, messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state
     FROM deliveries JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS
     ids ON deliveries.id = ids.id JOIN messages ON messages.id = deliveries.message_id;
@@ -517,6 +475,16 @@ SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? EN
     END) AS dead, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS parked FROM deliveries WHERE
     deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY deliveries.task_id;
 
+SELECT endpoints.deleted_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.id = ?;
+
+SELECT endpoints.deleted_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.id = ? AND deliveries.partner_id = ?;
+
+SELECT messages.body, endpoints.header_names FROM deliveries LEFT OUTER JOIN messages ON messages.id =
+    deliveries.message_id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE
+    deliveries.id = ?;
+
 UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?, token=(deliveries.token + ?)
     FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE
     deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id;
@@ -605,7 +573,8 @@ UPDATE deliveries SET state=CASE WHEN (deliveries.state = ?) THEN outcomes.state
 UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
     ?) THEN ? END, dead_reason=?, discarded_ms=?, ended_ms=? FROM (SELECT json_extract(moves_rows.value,
     '$[0]') AS id, json_extract(moves_rows.value, '$[1]') AS state FROM json_each(?) AS moves_rows) AS moves
-    WHERE deliveries.id = moves.id AND deliveries.state IN (…) RETURNING id, state;
+    WHERE deliveries.id = moves.id AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.state = ?)
+    RETURNING id, state;
 
 WITH RECURSIVE hops(endpoint_id) AS (SELECT first_parked.endpoint_id AS endpoint_id FROM (SELECT
     deliveries.endpoint_id AS endpoint_id FROM deliveries WHERE deliveries.state = 'parked' ORDER BY
@@ -950,7 +919,15 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     excluded.ready_ms END;
 
 INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
-    heard, pace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+    heard, pace) SELECT made.id, made.partner_id, made.endpoint_id, made.fifo, made.ready_ms, made.hold_ms,
+    made.served_ms, made.in_flight, made.cap, made.slow, made.heard, made.pace FROM (SELECT
+    json_extract(made_rows.value, '$[0]') AS id, json_extract(made_rows.value, '$[1]') AS partner_id,
+    json_extract(made_rows.value, '$[2]') AS endpoint_id, json_extract(made_rows.value, '$[3]') AS fifo,
+    json_extract(made_rows.value, '$[4]') AS ready_ms, json_extract(made_rows.value, '$[5]') AS hold_ms,
+    json_extract(made_rows.value, '$[6]') AS served_ms, json_extract(made_rows.value, '$[7]') AS in_flight,
+    json_extract(made_rows.value, '$[8]') AS cap, json_extract(made_rows.value, '$[9]') AS slow,
+    json_extract(made_rows.value, '$[10]') AS heard, json_extract(made_rows.value, '$[11]') AS pace FROM
+    json_each(?) AS made_rows) AS made WHERE true ON CONFLICT DO NOTHING;
 
 SELECT lanes.endpoint_id FROM lanes JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS
     NOT NULL AND (endpoints.state = ? OR endpoints.deleted_ms IS NOT NULL) AND (EXISTS (SELECT deliveries.id
@@ -959,8 +936,6 @@ SELECT lanes.endpoint_id FROM lanes JOIN endpoints ON endpoints.id = lanes.endpo
 
 SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY
     lanes.id;
-
-SELECT lanes.id FROM lanes WHERE lanes.id IN (…) ORDER BY lanes.id;
 
 SELECT lanes.id, lanes.in_flight FROM lanes WHERE lanes.in_flight > ? ORDER BY lanes.id;
 
@@ -992,7 +967,8 @@ SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms
     anon_1.value FROM json_each(?) AS anon_1) AND (lanes.endpoint_id IS NULL OR endpoints.state = ? AND
     endpoints.deleted_ms IS NULL);
 
-SELECT lanes.id, lanes.ready_ms, lanes.pace FROM lanes WHERE lanes.id IN (…) ORDER BY lanes.id;
+SELECT lanes.id, lanes.ready_ms, lanes.pace FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) ORDER BY lanes.id;
 
 SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1
     FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL
@@ -1004,7 +980,11 @@ SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE la
     json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
     (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL);
 
-UPDATE lanes SET fifo=?, ready_ms=?, hold_ms=?, pace=? WHERE lanes.id = ?;
+UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace
+    FROM (SELECT json_extract(released_rows.value, '$[0]') AS id, json_extract(released_rows.value, '$[1]') AS
+    ready_ms, json_extract(released_rows.value, '$[2]') AS hold_ms, json_extract(released_rows.value, '$[3]')
+    AS pace, json_extract(released_rows.value, '$[4]') AS fifo FROM json_each(?) AS released_rows) AS released
+    WHERE lanes.id = released.id;
 
 UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > ?) THEN lanes.in_flight - ? ELSE ? END WHERE lanes.id
     = ?;
@@ -1577,6 +1557,16 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
     task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.id < ? ORDER BY tasks.id DESC LIMIT ?
     OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY
+    tasks.id DESC LIMIT ? OFFSET ?;
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,

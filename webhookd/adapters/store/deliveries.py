@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Integer, bindparam, func, select
 
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
-from webhookd.adapters.store.paging import first_id, read_newest, read_page
+from webhookd.adapters.store.paging import MAX_ROWS, first_id, take_newest, take_page
 from webhookd.adapters.store.replaying import replay_deliveries
-from webhookd.adapters.store.rows import delivery_from, names, select_deliveries
-from webhookd.adapters.store.rowset import among
+from webhookd.adapters.store.rows import DeliveryRow, delivery_from, names, select_deliveries
+from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
+from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
@@ -56,86 +56,148 @@ class MovedDelivery:
     endpoint_deleted: bool = False
 
 
-class Deliveries:
-    """Reading deliveries; moves are functions over a request's own connection."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def get(self, delivery_id: str, partner_id: str | None) -> Delivery | None:
-        """Return a delivery; None where it is unknown or another partner's."""
-        return await self._db.read(get_delivery, delivery_id, partner_id)
-
-    async def history(self, delivery_id: str, partner_id: str | None) -> DeliveryHistory | None:
-        """Return a delivery with its attempts; None as for `get`."""
-        return await self._db.read(get_history, delivery_id, partner_id)
-
-    async def page(
-        self, partner_id: str | None, wanted: DeliveryFilter, page: Page
-    ) -> tuple[list[Delivery], str | None]:
-        """Return a page, newest first, and the next cursor."""
-        return await self._db.read(list_deliveries, partner_id, wanted, page)
+_OWNED: Final = deliveries.c.partner_id == bindparam("partner_id")
+_ONE: Final = Listing(
+    DeliveryRow,
+    lambda _, given: narrowed(
+        select_deliveries().where(deliveries.c.id == bindparam("delivery_id")), given, partner_id=_OWNED
+    ),
+)
 
 
 def get_delivery(tx: Tx, delivery_id: str, partner_id: str | None) -> Delivery | None:
     """Return a delivery; None where it does not exist or is another partner's."""
-    row = tx.execute(_one(delivery_id, partner_id)).one_or_none()
+    row = tx.first(_ONE, delivery_id=delivery_id, partner_id=partner_id)
     return None if row is None else delivery_from(row)
+
+
+class _Attempt(NamedTuple):
+    delivery_id: str
+    number: int
+    at_ms: int
+    duration_us: int
+    dns_us: int | None
+    connect_us: int | None
+    tls_us: int | None
+    first_byte_us: int | None
+    status: int | None
+    error: str | None
+    headers: str
+    excerpt: str
+    resent: bool | None
+
+
+class _Signed(NamedTuple):
+    body: str | None
+    header_names: str | None
+
+
+class _Count(NamedTuple):
+    made: int
+
+
+_SIGNED: Final = Query(
+    _Signed,
+    lambda _: (
+        select(messages.c.body, endpoints.c.header_names)
+        .select_from(deliveries)
+        .outerjoin(messages, messages.c.id == deliveries.c.message_id)
+        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+        .where(deliveries.c.id == bindparam("delivery_id"))
+    ),
+)
+_OF_DELIVERY: Final = attempts.c.delivery_id == bindparam("delivery_id")
+_NEWEST: Final = Query(
+    _Attempt,
+    lambda _: select(attempts).where(_OF_DELIVERY).order_by(attempts.c.number.desc()).limit(MAX_ROWS + 1),
+)
+_COUNT: Final = Query(
+    _Count, lambda _: select(func.count().label("made")).select_from(attempts).where(_OF_DELIVERY)
+)
 
 
 def get_history(tx: Tx, delivery_id: str, partner_id: str | None) -> DeliveryHistory | None:
     """Return a delivery with its attempts, oldest first; None as for `get_delivery`."""
-    statement = (
-        _one(delivery_id, partner_id)
-        .add_columns(messages.c.body, endpoints.c.header_names)
-        .outerjoin(messages, messages.c.id == deliveries.c.message_id)
-    )
-    row = tx.execute(statement).one_or_none()
-    if row is None:
+    delivery = get_delivery(tx, delivery_id, partner_id)
+    if delivery is None:
         return None
-    of_delivery = attempts.c.delivery_id == delivery_id
-    newest_first = select(attempts).where(of_delivery).order_by(attempts.c.number.desc())
-    made, complete = read_newest(tx, newest_first)
-    count = select(func.count()).select_from(attempts).where(of_delivery)
+    (signed,) = tx.run(_SIGNED, delivery_id=delivery_id)
+    made, complete = take_newest(tx.stream(_NEWEST, delivery_id=delivery_id))
     return DeliveryHistory(
-        delivery=delivery_from(row),
+        delivery=delivery,
         attempts=tuple(_attempt_from(one) for one in made),
-        omitted=0 if complete else tx.execute(count).scalar_one() - len(made),
-        body=row.body or "",
-        header_names=names(row.header_names),
+        omitted=0 if complete else tx.run(_COUNT, delivery_id=delivery_id)[0].made - len(made),
+        body=signed.body or "",
+        header_names=names(signed.header_names),
     )
+
+
+_ATTEMPTS: Final = Query(
+    _Attempt,
+    lambda dialect: (
+        select(attempts)
+        .where(named(dialect, attempts.c.delivery_id, "ids"))
+        .order_by(attempts.c.at_ms, attempts.c.delivery_id, attempts.c.number)
+    ),
+)
 
 
 def list_attempts(tx: Tx, delivery_ids: Sequence[str]) -> list[Attempt]:
     """Return the attempts of these deliveries, in the order they were made."""
-    rows = tx.execute(
-        select(attempts)
-        .where(among(tx, attempts.c.delivery_id, delivery_ids))
-        .order_by(attempts.c.at_ms, attempts.c.delivery_id, attempts.c.number)
-    )
-    return [_attempt_from(row) for row in rows]
+    return [_attempt_from(row) for row in tx.run(_ATTEMPTS, ids=delivery_ids)]
+
+
+_PAGE: Final = Listing(
+    DeliveryRow,
+    lambda _, given: narrowed(
+        select_deliveries().order_by(deliveries.c.id.desc()).limit(bindparam("most", type_=Integer)),
+        given,
+        partner_id=_OWNED,
+        cursor=deliveries.c.id < bindparam("cursor"),
+        state=deliveries.c.state == bindparam("state"),
+        endpoint_id=deliveries.c.endpoint_id == bindparam("endpoint_id"),
+        task_id=deliveries.c.task_id == bindparam("task_id"),
+        since=deliveries.c.id >= bindparam("since"),
+        until=deliveries.c.id < bindparam("until"),
+    ),
+)
 
 
 def list_deliveries(
     tx: Tx, partner_id: str | None, wanted: DeliveryFilter, page: Page
 ) -> tuple[list[Delivery], str | None]:
     """Return a page of deliveries, newest first, and the cursor of the next page or None."""
-    statement = _owned(select_deliveries(), partner_id)
-    if page.cursor is not None:
-        statement = statement.where(deliveries.c.id < page.cursor)
-    if wanted.state is not None:
-        statement = statement.where(deliveries.c.state == wanted.state.value)
-    if wanted.endpoint_id is not None:
-        statement = statement.where(deliveries.c.endpoint_id == wanted.endpoint_id)
-    if wanted.task_id is not None:
-        statement = statement.where(deliveries.c.task_id == wanted.task_id)
-    if wanted.since_ms is not None:
-        statement = statement.where(deliveries.c.id >= first_id(ids.DELIVERY, wanted.since_ms))
-    if wanted.until_ms is not None:
-        statement = statement.where(deliveries.c.id < first_id(ids.DELIVERY, wanted.until_ms))
-    rows, more = read_page(tx, statement.order_by(deliveries.c.id.desc()), page.limit)
-    found = [delivery_from(row) for row in rows]
+    rows = tx.stream(
+        _PAGE,
+        partner_id=partner_id,
+        cursor=page.cursor,
+        state=wanted.state,
+        endpoint_id=wanted.endpoint_id,
+        task_id=wanted.task_id,
+        since=None if wanted.since_ms is None else first_id(ids.DELIVERY, wanted.since_ms),
+        until=None if wanted.until_ms is None else first_id(ids.DELIVERY, wanted.until_ms),
+        most=page.limit + 1,
+    )
+    shown, more = take_page(rows, page.limit)
+    found = [delivery_from(row) for row in shown]
     return found, found[-1].id if more else None
+
+
+_LOCK: Final = Listing(
+    DeliveryRow,
+    lambda _, given: narrowed(
+        select_deliveries().where(deliveries.c.id == bindparam("delivery_id")).with_for_update(of=deliveries),
+        given,
+        partner_id=_OWNED,
+    ),
+)
+_CANCEL: Final = Change(
+    lambda _: (
+        deliveries.update()
+        .where(deliveries.c.id == bindparam("delivery_id"))
+        .values(state=bindparam("state"), due_ms=None, ended_ms=bindparam("now_ms"))
+    )
+)
 
 
 def cancel_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: int) -> MovedDelivery | None:
@@ -143,58 +205,60 @@ def cancel_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: in
 
     One that is under way ends as cancelled too: what its receiver answers goes into its log only.
     """
-    row = _lock(tx, delivery_id, partner_id)
+    known = tx.first(_ONE, delivery_id=delivery_id, partner_id=partner_id)
+    if known is None:
+        return None
+    lock_lanes(tx, [known.lane_id])  # before the delivery, which is the order of the whole store
+    row = tx.first(_LOCK, delivery_id=delivery_id, partner_id=partner_id)
     if row is None:
         return None
     state = DeliveryState(row.state)
     if not DELIVERIES.allows(state, DeliveryMove.CANCEL):
         return MovedDelivery(delivery=delivery_from(row), changed=False)
-    tx.execute(
-        deliveries.update()
-        .where(deliveries.c.id == delivery_id)
-        .values(state=DELIVERIES.next(state, DeliveryMove.CANCEL).value, due_ms=None, ended_ms=now_ms)
-    )
-    if row.state == DeliveryState.PENDING.value:
+    after = DELIVERIES.next(state, DeliveryMove.CANCEL)
+    tx.run(_CANCEL, delivery_id=delivery_id, state=after, now_ms=now_ms)
+    if state is DeliveryState.PENDING:
         # In a fifo lane the next in line may have been waiting for this one.
         lanes_wake(tx, {row.lane_id: now_ms})
     return MovedDelivery(delivery=_again(tx, delivery_id), changed=True)
 
 
+class _Deleted(NamedTuple):
+    deleted_ms: int | None
+
+
+_DELETED: Final = Listing(
+    _Deleted,
+    lambda _, given: narrowed(
+        select(endpoints.c.deleted_ms)
+        .select_from(deliveries)
+        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+        .where(deliveries.c.id == bindparam("delivery_id")),
+        given,
+        partner_id=_OWNED,
+    ),
+)
+
+
 def replay_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: int) -> MovedDelivery | None:
     """Deliver again what has ended; what is still pending or parked stays. None: unknown or foreign."""
-    row = tx.execute(_one(delivery_id, partner_id).add_columns(endpoints.c.deleted_ms)).one_or_none()
-    if row is None:
+    endpoint = tx.first(_DELETED, delivery_id=delivery_id, partner_id=partner_id)
+    if endpoint is None:
         return None
     moved = replay_deliveries(tx, [delivery_id], now_ms=now_ms)
     return MovedDelivery(
         delivery=_again(tx, delivery_id),
         changed=delivery_id in moved,
-        endpoint_deleted=row.deleted_ms is not None,
+        endpoint_deleted=endpoint.deleted_ms is not None,
     )
 
 
 def _again(tx: Tx, delivery_id: str) -> Delivery:
-    return delivery_from(tx.execute(_one(delivery_id, None)).one())
+    (row,) = tx.run(_ONE, delivery_id=delivery_id)
+    return delivery_from(row)
 
 
-def _lock(tx: Tx, delivery_id: str, partner_id: str | None) -> Row[Any] | None:
-    """Lock a delivery after its lane, which is the order of the whole store."""
-    known = tx.execute(_one(delivery_id, partner_id)).one_or_none()
-    if known is None:
-        return None
-    lock_lanes(tx, [known.lane_id])
-    return tx.execute(_one(delivery_id, partner_id).with_for_update(of=deliveries)).one_or_none()
-
-
-def _one(delivery_id: str, partner_id: str | None) -> Select[Any]:
-    return _owned(select_deliveries().where(deliveries.c.id == delivery_id), partner_id)
-
-
-def _owned(statement: Select[Any], partner_id: str | None) -> Select[Any]:
-    return statement if partner_id is None else statement.where(deliveries.c.partner_id == partner_id)
-
-
-def _attempt_from(row: Row[Any]) -> Attempt:
+def _attempt_from(row: _Attempt) -> Attempt:
     headers: Iterable[Sequence[str]] = orjson.loads(row.headers)
     return Attempt(
         delivery_id=row.delivery_id,

@@ -5,13 +5,14 @@ commit order: a reader that has seen number N will never find a new one before i
 """
 
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Integer, bindparam, select
 
-from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.paging import read_page
-from webhookd.adapters.store.rows import message_from
+from webhookd.adapters.store.paging import take_page
+from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import feeds, messages
+from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import Message
 
@@ -28,29 +29,63 @@ class FeedPage:
     after_id: str | None
 
 
-class Messages:
-    """The pull feed."""
+class _Last(NamedTuple):
+    last_seq: int
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
-    async def feed(self, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
-        """Return the partner's next messages, oldest first."""
-        return await self._db.read(read_feed, partner_id, after_seq=after_seq, limit=limit)
+class _Message(NamedTuple):
+    id: str
+    partner_id: str
+    task_id: str | None
+    event: str
+    body: str
+    seq: int
+    trace_id: str
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    created_ms: int
+
+
+_LAST: Final = Query(
+    _Last, lambda _: select(feeds.c.last_seq).where(feeds.c.partner_id == bindparam("partner_id"))
+)
+_NEXT: Final = Query(
+    _Message,
+    lambda _: (
+        select(messages)
+        .where(messages.c.partner_id == bindparam("partner_id"), messages.c.seq > bindparam("after_seq"))
+        .order_by(messages.c.seq)
+        .limit(bindparam("most", type_=Integer))
+    ),
+)
+_AT: Final = Query(
+    Id,
+    lambda _: select(messages.c.id).where(
+        messages.c.partner_id == bindparam("partner_id"), messages.c.seq == bindparam("seq")
+    ),
+)
 
 
 def read_feed(tx: Tx, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
     """Return the partner's next messages, oldest first. A partner without any has `last_seq` 0."""
-    last_seq = tx.execute(select(feeds.c.last_seq).where(feeds.c.partner_id == partner_id)).scalar() or 0
-    statement = (
-        select(messages)
-        .where(messages.c.partner_id == partner_id, messages.c.seq > after_seq)
-        .order_by(messages.c.seq)
-    )
-    rows, _ = read_page(tx, statement, limit)
-    after = select(messages.c.id).where(messages.c.partner_id == partner_id, messages.c.seq == after_seq)
+    last = tx.first(_LAST, partner_id=partner_id)
+    rows, _ = take_page(tx.stream(_NEXT, partner_id=partner_id, after_seq=after_seq, most=limit + 1), limit)
+    after = tx.first(_AT, partner_id=partner_id, seq=after_seq) if after_seq else None
     return FeedPage(
-        messages=tuple(message_from(row) for row in rows),
-        last_seq=last_seq,
-        after_id=tx.execute(after).scalar() if after_seq else None,
+        messages=tuple(_message_from(row) for row in rows),
+        last_seq=0 if last is None else last.last_seq,
+        after_id=None if after is None else after.id,
+    )
+
+
+def _message_from(row: _Message) -> Message:
+    return Message(
+        id=row.id,
+        partner_id=row.partner_id,
+        task_id=row.task_id,
+        event=row.event,
+        body=row.body,
+        seq=row.seq,
+        created_ms=row.created_ms,
     )

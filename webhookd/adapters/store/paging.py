@@ -14,7 +14,7 @@ MAX_PAGE_BYTES: Final = 4_194_304
 ROW_BYTES: Final = 2_048
 """Added for the names, links and punctuation around what is stored."""
 READ_AHEAD: Final = 16
-_MAX_ROWS: Final = 20_000
+MAX_ROWS: Final = 20_000
 _ENTRY_BYTES: Final = 128
 """What an entry of a log or a timeline adds to what is stored."""
 RowT = TypeVar("RowT", bound=tuple[Any, ...])
@@ -46,14 +46,20 @@ def read_page(tx: Tx, statement: Select[Any], limit: int) -> tuple[list[Row[Any]
         return take_page((row for row in result), limit)
 
 
-def read_newest(tx: Tx, newest_first: Select[Any]) -> tuple[list[Row[Any]], bool]:
+def take_newest(rows: Generator[RowT, None, None]) -> tuple[list[RowT], bool]:
     """Return what belongs to one thing, oldest first, and whether that is all of it.
 
-    What cannot be paged is cut off: the oldest rows, before it is MAX_PAGE_BYTES.
+    `rows` are those of `Tx.stream`, newest first, up to one more than MAX_ROWS. What cannot be paged is cut
+    off: the oldest rows, before it is MAX_PAGE_BYTES.
     """
-    with tx.execute(newest_first.limit(_MAX_ROWS + 1), execution_options={"yield_per": READ_AHEAD}) as result:
-        rows, more = take_page((row for row in result), _MAX_ROWS, more_bytes=_ENTRY_BYTES)
-    return rows[::-1], not more
+    page, more = take_page(rows, MAX_ROWS, more_bytes=_ENTRY_BYTES)
+    return page[::-1], not more
+
+
+def read_newest(tx: Tx, newest_first: Select[Any]) -> tuple[list[Row[Any]], bool]:
+    """Do the same with a statement that is no constant yet."""
+    with tx.execute(newest_first.limit(MAX_ROWS + 1), execution_options={"yield_per": READ_AHEAD}) as result:
+        return take_newest(row for row in result)
 
 
 def row_bytes(row: Sequence[Any], *, more_bytes: int = ROW_BYTES) -> int:

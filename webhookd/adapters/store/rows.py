@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, case, func, select
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, task_bodies, tasks
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import DeliveryState, Priority, TaskState
-from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Message, Partner, Run, Task
+from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Partner, Run, Task
 
 
 class QueueRow(NamedTuple):
@@ -329,17 +329,4 @@ def delivery_from(row: DeliveryRow | Row[Any]) -> Delivery:
         created_ms=row.created_ms,
         delivered_ms=row.ended_ms if row.state == DeliveryState.DELIVERED else None,
         ended_ms=row.ended_ms,
-    )
-
-
-def message_from(row: Row[Any]) -> Message:
-    """Return the message of a whole row."""
-    return Message(
-        id=row.id,
-        partner_id=row.partner_id,
-        task_id=row.task_id,
-        event=row.event,
-        body=row.body,
-        seq=row.seq,
-        created_ms=row.created_ms,
     )

@@ -15,7 +15,6 @@ from webhookd.adapters.store.claims import Claims
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.dead_letters import DeadLetters
-from webhookd.adapters.store.deliveries import Deliveries
 from webhookd.adapters.store.endpoints import Endpoints
 from webhookd.adapters.store.file_sweeps import FileSweeps
 from webhookd.adapters.store.files import Files
@@ -23,7 +22,6 @@ from webhookd.adapters.store.held import held_deliveries, held_tasks
 from webhookd.adapters.store.idempotency import Idempotency
 from webhookd.adapters.store.lanes.claims import LaneClaims
 from webhookd.adapters.store.lanes.records import hand_back, record_attempts
-from webhookd.adapters.store.messages import Messages
 from webhookd.adapters.store.partners import Partners
 from webhookd.adapters.store.replays import Replays
 from webhookd.adapters.store.sealed import sealed_key_ids
@@ -222,10 +220,8 @@ class Store:
         self.tasks = TaskStore(db)
         self.lanes = LaneStore(db)
         self.endpoints = Endpoints(db)
-        self.deliveries = Deliveries(db)
         self.dead_letters = DeadLetters(db)
         self.replays = Replays(db, moves=self.dead_letters.moves)
-        self.messages = Messages(db)
         self.changes = Changes(db)
         self.traces = Traces(db)
         self.partners = Partners(db)

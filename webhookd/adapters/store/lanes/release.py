@@ -6,12 +6,14 @@ not under way. Whoever changes a delivery or an endpoint by hand calls `lock_lan
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, select, update
+from sqlalchemy import select
 
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE, pace_from_text, pace_to_text
-from webhookd.adapters.store.rowset import upsert
+from webhookd.adapters.store.rowset import Id, insert_rows, named, rowset
 from webhookd.adapters.store.schema import lanes
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.pacing import INITIAL_CAP, ready_ms, released
@@ -27,10 +29,68 @@ class LaneKey:
     fifo: bool
 
 
+_LOCK: Final = Query(
+    Id,
+    lambda dialect: (
+        select(lanes.c.id).where(named(dialect, lanes.c.id, "ids")).order_by(lanes.c.id).with_for_update()
+    ),
+)
+
+
 def lock_lanes(tx: Tx, lane_ids: Iterable[str]) -> None:
     """Lock these lanes' rows, in the order of their ids; lanes that do not exist are left out."""
-    wanted = select(lanes.c.id).where(lanes.c.id.in_(sorted(set(lane_ids))))
-    tx.execute(wanted.order_by(lanes.c.id).with_for_update()).all()
+    tx.run(_LOCK, ids=lane_ids)
+
+
+class _New(NamedTuple):
+    id: str
+    partner_id: str
+    endpoint_id: str | None
+    fifo: bool
+    ready_ms: int
+    hold_ms: int
+    served_ms: int
+    in_flight: int
+    cap: int
+    slow: bool
+    heard: bool
+    pace: str
+
+
+class _Known(NamedTuple):
+    id: str
+    ready_ms: int | None
+    pace: str
+
+
+class _Released(NamedTuple):
+    id: str
+    ready_ms: int
+    hold_ms: int
+    pace: str
+    fifo: bool
+
+
+def _release(dialect: str) -> Any:
+    released = rowset(dialect, "released", _Released).c
+    return (
+        lanes.update()
+        .where(lanes.c.id == released.id)
+        .values(ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace, fifo=released.fifo)
+    )
+
+
+_MAKE: Final = Change(lambda dialect: insert_rows(dialect, lanes, "made", _New).on_conflict_do_nothing())
+_LOCK_PACES: Final = Query(
+    _Known,
+    lambda dialect: (
+        select(lanes.c.id, lanes.c.ready_ms, lanes.c.pace)
+        .where(named(dialect, lanes.c.id, "ids"))
+        .order_by(lanes.c.id)
+        .with_for_update()
+    ),
+)
+_RELEASE: Final = Change(_release)
 
 
 def release_lanes(tx: Tx, keys: Sequence[LaneKey], *, now_ms: int, forget_rate: bool = False) -> None:
@@ -41,50 +101,37 @@ def release_lanes(tx: Tx, keys: Sequence[LaneKey], *, now_ms: int, forget_rate: 
     if not keys:
         return
     tx.wakes.ring(DELIVER_QUEUE)
-    missing = upsert(tx.dialect)(lanes).on_conflict_do_nothing()
-    tx.execute(missing, [_new_row(key, now_ms) for key in sorted(keys, key=lambda key: key.id)])
-    known = select(lanes.c.id, lanes.c.ready_ms, lanes.c.pace).where(lanes.c.id.in_([key.id for key in keys]))
+    tx.run(_MAKE, made=[_new(key, now_ms) for key in sorted(keys, key=lambda key: key.id)])
     fifo = {key.id: key.fifo for key in keys}
     changes = []
-    for row in tx.execute(known.order_by(lanes.c.id).with_for_update()):
+    for row in tx.run(_LOCK_PACES, ids=fifo):
         stored = pace_from_text(row.pace)
         pace = released(stored.pace, now_ms)
+        tat_ms = 0.0 if forget_rate else stored.tat_ms
         changes.append(
-            {
-                "lane_id": row.id,
-                "ready": now_ms if row.ready_ms is None else min(row.ready_ms, now_ms),
-                "hold": ready_ms(pace),
-                "text": pace_to_text(
-                    replace(stored, pace=pace, tat_ms=0.0 if forget_rate else stored.tat_ms)
-                ),
-                "is_fifo": fifo[row.id],
-            }
+            _Released(
+                id=row.id,
+                ready_ms=now_ms if row.ready_ms is None else min(row.ready_ms, now_ms),
+                hold_ms=ready_ms(pace),
+                pace=pace_to_text(replace(stored, pace=pace, tat_ms=tat_ms)),
+                fifo=fifo[row.id],
+            )
         )
-    tx.execute(
-        update(lanes)
-        .where(lanes.c.id == bindparam("lane_id", type_=Text))
-        .values(
-            ready_ms=bindparam("ready", type_=BigInteger),
-            hold_ms=bindparam("hold", type_=BigInteger),
-            pace=bindparam("text", type_=Text),
-            fifo=bindparam("is_fifo"),
-        ),
-        changes,
+    tx.run(_RELEASE, released=changes)
+
+
+def _new(key: LaneKey, now_ms: int) -> _New:
+    return _New(
+        id=key.id,
+        partner_id=key.partner_id,
+        endpoint_id=key.endpoint_id,
+        fifo=key.fifo,
+        ready_ms=now_ms,
+        hold_ms=0,
+        served_ms=0,
+        in_flight=0,
+        cap=INITIAL_CAP,
+        slow=False,
+        heard=False,
+        pace=INITIAL_PACE,
     )
-
-
-def _new_row(key: LaneKey, now_ms: int) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "partner_id": key.partner_id,
-        "endpoint_id": key.endpoint_id,
-        "fifo": key.fifo,
-        "ready_ms": now_ms,
-        "hold_ms": 0,
-        "served_ms": 0,
-        "in_flight": 0,
-        "cap": INITIAL_CAP,
-        "slow": False,
-        "heard": False,
-        "pace": INITIAL_PACE,
-    }
