@@ -18,9 +18,7 @@ from webhookd.adapters.vault import Vault, generate_key
 def sent() -> Iterator[Sent]:
     """What the store sends in these tests: compared with its pages, or written to them."""
     sent = Sent()
-    sent.listen()
     yield sent
-    sent.stop()
     if wanted := os.environ.get("WEBHOOKD_TEST_WRITE_STATEMENTS"):
         for dialect, texts in sent.texts.items():
             if texts:
@@ -29,8 +27,10 @@ def sent() -> Iterator[Sent]:
 
 @pytest.fixture(autouse=True)
 def statements_are_on_their_page(sent: Sent) -> Iterator[None]:
-    """Fail a test in which the store sends what nobody has read."""
+    """Fail a test in which the store sends what nobody has read; other folders' tests are not heard."""
+    sent.listen()
     yield
+    sent.stop()
     new = {dialect: texts for dialect, texts in sent.unknown.items() if texts}
     sent.unknown = {dialect: set() for dialect in DIALECTS}
     if new and not os.environ.get("WEBHOOKD_TEST_WRITE_STATEMENTS"):
