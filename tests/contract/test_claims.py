@@ -28,7 +28,7 @@ async def _suspects(store: Store, owner: str, count: int) -> list[str]:
     ids = await submit(store, *(task_of(owner) for _ in range(count)))
     await session(store, "ses_crashed", lease_until_ms=NOW)
     assert len((await claim(store, count, by="ses_crashed")).tasks) == count
-    assert (await store.sweeps.take_back(NOW)).more
+    assert await store.sweeps.rescue(NOW)
     return sorted(ids)
 
 
@@ -243,7 +243,7 @@ async def test_a_session_that_was_taken_back_claims_nothing(store: Store) -> Non
     owner = await partner(store.db)
     await submit(store, task_of(owner))
     await session(store, "ses_frozen", lease_until_ms=NOW)
-    await store.sweeps.take_back(NOW)
+    await store.sweeps.rescue(NOW)
 
     assert not (await claim(store, by="ses_frozen")).tasks
     assert len((await claim(store)).tasks) == 1
@@ -256,9 +256,9 @@ async def test_a_claim_races_its_own_sessions_end_without_leaving_orphans(store:
         await session(store, f"ses_{n}", lease_until_ms=NOW)
 
     claims = (claim(store, 1, by=f"ses_{n}") for n in range(20))
-    ends = (store.sweeps.take_back(NOW) for _ in range(20))
+    ends = (store.sweeps.rescue(NOW) for _ in range(20))
     await asyncio.gather(*claims, *ends)
-    while (await store.sweeps.take_back(NOW)).more:
+    while await store.sweeps.rescue(NOW):
         pass
 
     orphans = text(

@@ -346,7 +346,6 @@ def _writer(store: Store) -> RunWriter:
         tasks=store.tasks,
         lease=lease,
         alarm=Alarm(lambda _queue: None, lambda: NOW),
-        publish=lambda _signals: None,
         now_ms=lambda: NOW,
         listeners=(),
     )

@@ -475,7 +475,7 @@ async def test_an_answer_that_comes_after_the_lease_was_lost_is_not_recorded(rig
         await rig.store.db.write(
             lambda tx: tx.execute(sessions.update().where(sessions.c.id == old).values(lease_until_ms=1))
         )
-        await rig.store.sweeps.take_back(rig.store.clock.now_ms())
+        await rig.store.sweeps.rescue(rig.store.clock.now_ms())
         rig.far.gate.set()
         await until(lambda: rig.facts != [], what="the late answer")
         assert [fact.verdict for fact in rig.facts] == ["lost"]

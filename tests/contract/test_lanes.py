@@ -432,7 +432,7 @@ async def test_a_stale_record_changes_nothing(store: Store) -> None:
     await message_to(store, target)
     await session(store, "ses_frozen", lease_until_ms=NOW)
     (stale,) = (await turn(store, NOW, by="ses_frozen")).deliveries
-    await store.sweeps.take_back(NOW)
+    await store.sweeps.rescue(NOW)
     (current,) = (await turn(store, NOW)).deliveries
     before = await row_of(store, stale.id), await lane(store, target.id)
 
@@ -595,7 +595,7 @@ async def test_in_flight_stays_true_through_cancel_crash_hand_back_and_heal(stor
     await assert_in_flight_is_true(store)
     await asyncio.gather(
         store.lanes.hand_back(Handed(delivery=handed, session_id=SESSION, now_ms=NOW + 5)),
-        store.sweeps.take_back(NOW + 5),
+        store.sweeps.rescue(NOW + 5),
         answer(store, cancelled, 500, now_ms=NOW + 5),
     )
 

@@ -195,7 +195,8 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
             found[name] = scans
 
     new = [task_of(owner, now_ms=NOW + n) for n in range(4)]
-    await check("submit", lambda: store.tasks.submit(submission_of(*new, key="k")))
+    await store.tasks.submit(submission_of(*new, key="k"))
+    await check("submit again", lambda: store.tasks.submit(submission_of(*new, key="k")))
     await check("sweep.waiting", store.sweeps.waiting)
     await check("claim", lambda: claim(store, 2))
     await check("claim, idle", lambda: claim(store, 2, idle=True))
@@ -215,7 +216,7 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
     await check("fall_due", lambda: store.sweeps.fall_due(NOW))
     await check("expire", lambda: store.sweeps.expire(NOW))
     await store.sessions.end(SESSION)
-    await check("take_back", lambda: store.sweeps.take_back(NOW))
+    await check("rescue", lambda: store.sweeps.rescue(NOW))
     await check("depths", store.queues.depths)
     await check("dead letters", lambda: store.dead_letters.page(owner, DeadLetterFilter(), Page()))
     await check("all dead letters", lambda: store.dead_letters.page(None, DeadLetterFilter(), Page()))

@@ -191,7 +191,7 @@ class StoreMachine(RuleBasedStateMachine):
     def lose_lease(self, who: int, thaws: bool) -> None:
         process = self.processes[who % 2]
         self.run(self.store.sessions.end(process.session_id))
-        self.run(self._take_back())
+        self.run(self._rescue())
         if thaws:
             self.stale += [(process.session_id, task) for task in process.tasks]
             self.stale += [(process.session_id, delivery) for delivery in process.deliveries]
@@ -327,12 +327,12 @@ class StoreMachine(RuleBasedStateMachine):
     def _hit(self, delivery: DueDelivery) -> None:
         self.hits[delivery.id] += 1
 
-    async def _take_back(self) -> None:
-        while (await self.store.sweeps.take_back(self.now_ms)).more:
+    async def _rescue(self) -> None:
+        while await self.store.sweeps.rescue(self.now_ms):
             pass
 
     async def _sweep(self) -> None:
-        await self._take_back()
+        await self._rescue()
         await self.store.sweeps.fall_due(self.now_ms)
         await self.store.sweeps.expire(self.now_ms)
         await self.store.sweeps.overdue(self.now_ms)

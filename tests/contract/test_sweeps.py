@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from tests.contract.seeds import NOW, SESSION, answered, due, endpoint, message_to, partner
+from tests.contract.seeds import NOW, SESSION, Woken, answered, due, endpoint, message_to, partner
 from tests.contract.work import (
     FAR,
     assert_counters_are_true,
@@ -26,14 +26,14 @@ from tests.contract.work import (
 )
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.lanes.taking import UNDER_WAY_MOST_MS
+from webhookd.adapters.store.rescue import OVERDUE_MS
 from webhookd.adapters.store.schema import depths, lanes
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.taking_back import OVERDUE_MS
 from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
-from webhookd.core.model import TaskState
+from webhookd.core.model import DELIVER_QUEUE, TaskState
 
 INLINE: dict[str, Any] = {
     "callback_url": "https://partner.example/hooks",
@@ -42,28 +42,30 @@ INLINE: dict[str, Any] = {
 SECOND = 1_000
 
 
-async def _crash(store: Store, *, now_ms: int = NOW, by: str = SESSION) -> Any:
+async def _crash(store: Store, *, now_ms: int = NOW, by: str = SESSION) -> None:
     """This session's process ends without a word, and the sweep notices."""
     await store.sessions.end(by)
-    swept = await store.sweeps.take_back(now_ms)
+    assert await store.sweeps.rescue(now_ms)
     await session(store, by)
-    return swept
 
 
 async def _lane(store: Store, lane_id: str) -> Any:
     return await store.db.read(lambda tx: tx.execute(select(lanes).where(lanes.c.id == lane_id)).one())
 
 
-async def test_a_crash_alone_uses_up_an_attempt_until_the_task_is_a_dead_letter(store: Store) -> None:
+async def test_a_crash_alone_uses_up_an_attempt_until_the_task_is_a_dead_letter(
+    store: Store, woken: Woken
+) -> None:
     owner = await partner(store.db)
     (task_id,) = await submit(store, task_of(owner, max_attempts=3, **INLINE))
 
     for number in (1, 2, 3):
         task = await claim_one(store, idle=True)
         assert (task.attempt, task.suspect) == (number, number > 1)
-        swept = await _crash(store, now_ms=NOW + number)
-        assert [signal.task_id for signal in swept.signals] == [task_id]
-        assert swept.queues == {"default"}
+        woken.forget()
+        await _crash(store, now_ms=NOW + number)
+        assert [signal.task_id for signal in woken.told] == [task_id]
+        assert woken.rung == ["default" if number < 3 else DELIVER_QUEUE]
 
     dead = await look(store, task_id)
     assert (dead.state, dead.error_code, dead.attempts) == (TaskState.FAILED, "worker_crashed", 3)
@@ -99,7 +101,7 @@ async def test_the_one_task_that_overran_its_time_is_charged_and_those_beside_it
     await claim(store, 1, limits=(limit("short"),), now_ms=NOW + 30 * SECOND)
 
     await store.sessions.end(SESSION, overran_ms=NOW + 62 * SECOND)
-    await store.sweeps.take_back(NOW + 63 * SECOND)
+    await store.sweeps.rescue(NOW + 63 * SECOND)
 
     task = await look(store, late)
     assert (task.state, task.error_code, task.attempts) == (TaskState.FAILED, "timeout", 1)
@@ -119,14 +121,14 @@ async def test_where_several_overran_their_time_each_is_tried_again_alone(store:
     await claim(store, 2)
 
     await store.sessions.end(SESSION, overran_ms=NOW + 62 * SECOND)
-    await store.sweeps.take_back(NOW + 63 * SECOND)
+    await store.sweeps.rescue(NOW + 63 * SECOND)
 
     assert {(await look(store, one)).state for one in ids} == {TaskState.QUEUED}
     await session(store, SESSION)
     first = await claim_one(store, idle=True, now_ms=NOW + 70 * SECOND)
     assert first.suspect
     await store.sessions.end(SESSION, overran_ms=NOW + 132 * SECOND)
-    await store.sweeps.take_back(NOW + 133 * SECOND)
+    await store.sweeps.rescue(NOW + 133 * SECOND)
     assert ((await look(store, first.id)).state, (await look(store, first.id)).error_code) == (
         TaskState.FAILED,
         "timeout",
@@ -152,35 +154,36 @@ async def test_a_running_lease_is_left_alone(store: Store) -> None:
     await submit(store, task_of(owner))
     task = await claim_one(store)
 
-    assert not (await store.sweeps.take_back(NOW)).more
+    assert not await store.sweeps.rescue(NOW)
     assert not (await finish(store, task)).lost
 
 
 async def test_a_session_can_be_renewed_until_it_was_taken_back(store: Store) -> None:
     await session(store, "ses_late", lease_until_ms=NOW)
     assert await store.sessions.renew("ses_late", NOW + SECOND)
-    assert not (await store.sweeps.take_back(NOW)).more
-    assert (await store.sweeps.take_back(NOW + SECOND)).more
+    assert not await store.sweeps.rescue(NOW)
+    assert await store.sweeps.rescue(NOW + SECOND)
     assert not await store.sessions.renew("ses_late", FAR)
 
 
-async def test_two_sweeps_at_once_take_each_row_back_once(store: Store) -> None:
+async def test_two_sweeps_at_once_take_each_row_back_once(store: Store, woken: Woken) -> None:
     owner = await partner(store.db)
     await submit(store, *(task_of(owner) for _ in range(12)))
     for n in range(4):
         await session(store, f"ses_{n}", lease_until_ms=NOW)
         await claim(store, 3, by=f"ses_{n}")
 
-    swept = await asyncio.gather(*(store.sweeps.take_back(NOW) for _ in range(8)))
-    while (more := await store.sweeps.take_back(NOW)).more:
-        swept.append(more)
+    woken.forget()
+    await asyncio.gather(*(store.sweeps.rescue(NOW) for _ in range(8)))
+    while await store.sweeps.rescue(NOW):
+        pass
 
-    seen = [signal.task_id for one in swept for signal in one.signals]
+    seen = [signal.task_id for signal in woken.told]
     assert (len(seen), len(set(seen))) == (12, 12)
     await assert_counters_are_true(store)
 
 
-async def test_schedules_fall_due_in_time_and_not_before(store: Store) -> None:
+async def test_schedules_fall_due_in_time_and_not_before(store: Store, woken: Woken) -> None:
     owner = await partner(store.db)
     soon, later = await submit(
         store,
@@ -189,11 +192,14 @@ async def test_schedules_fall_due_in_time_and_not_before(store: Store) -> None:
     )
     assert (await store.sweeps.waiting()).next_task_ms == NOW + SECOND
 
-    assert not (await store.sweeps.fall_due(NOW + SECOND - 1)).signals
-    swept = await store.sweeps.fall_due(NOW + SECOND)
+    woken.forget()
+    await store.sweeps.fall_due(NOW + SECOND - 1)
+    assert woken == Woken()
 
-    assert [signal.task_id for signal in swept.signals] == [soon]
-    assert swept.queues == {"default"}
+    await store.sweeps.fall_due(NOW + SECOND)
+
+    assert [signal.task_id for signal in woken.told] == [soon]
+    assert woken.rung == ["default"]
     assert (await look(store, later)).state is TaskState.SCHEDULED
     waiting = await store.sweeps.waiting()
     assert waiting.queues == {"default"}
@@ -201,7 +207,7 @@ async def test_schedules_fall_due_in_time_and_not_before(store: Store) -> None:
     await assert_counters_are_true(store)
 
 
-async def test_what_did_not_start_in_time_expires_and_what_runs_does_not(store: Store) -> None:
+async def test_what_did_not_start_in_time_expires_and_what_runs_does_not(store: Store, woken: Woken) -> None:
     owner = await partner(store.db)
     running, queued, scheduled = await submit(
         store,
@@ -211,8 +217,11 @@ async def test_what_did_not_start_in_time_expires_and_what_runs_does_not(store: 
     )
     await claim(store, 1)
 
-    assert not (await store.sweeps.expire(NOW + SECOND - 1)).signals
-    assert len((await store.sweeps.expire(NOW + SECOND)).signals) == 2
+    woken.forget()
+    await store.sweeps.expire(NOW + SECOND - 1)
+    assert woken == Woken()
+    await store.sweeps.expire(NOW + SECOND)
+    assert {signal.task_id for signal in woken.told} == {queued, scheduled}
 
     for task_id in (queued, scheduled):
         task = await look(store, task_id)
@@ -223,14 +232,19 @@ async def test_what_did_not_start_in_time_expires_and_what_runs_does_not(store: 
     await assert_counters_are_true(store)
 
 
-async def test_a_claim_whose_answer_was_lost_is_taken_back_after_its_deadline(store: Store) -> None:
+async def test_a_claim_whose_answer_was_lost_is_taken_back_after_its_deadline(
+    store: Store, woken: Woken
+) -> None:
     owner = await partner(store.db)
     (task_id,) = await submit(store, task_of(owner, max_attempts=2))
     over_ms = NOW + 60_000 + OVERDUE_MS + 1
     await claim_one(store)
 
-    assert not (await store.sweeps.overdue(over_ms - 1)).signals
-    assert (await store.sweeps.overdue(over_ms)).queues == {"default"}
+    woken.forget()
+    await store.sweeps.overdue(over_ms - 1)
+    assert woken == Woken()
+    await store.sweeps.overdue(over_ms)
+    assert woken.rung == ["default"]
     task = await claim_one(store, now_ms=over_ms)
     assert (task.attempt, task.suspect) == (2, False)
     await store.sweeps.overdue(2 * over_ms - NOW)
@@ -240,14 +254,17 @@ async def test_a_claim_whose_answer_was_lost_is_taken_back_after_its_deadline(st
     await assert_counters_are_true(store)
 
 
-async def test_a_delivery_nobody_was_heard_of_is_sent_again(store: Store) -> None:
+async def test_a_delivery_nobody_was_heard_of_is_sent_again(store: Store, woken: Woken) -> None:
     target = await endpoint(store, await partner(store.db), ordering="fifo")
     delivery_id = await message_to(store, target)
     (lost,) = await due(store, NOW)
 
-    assert not (await store.sweeps.overdue(NOW + UNDER_WAY_MOST_MS)).queues
+    woken.forget()
+    await store.sweeps.overdue(NOW + UNDER_WAY_MOST_MS)
+    assert woken == Woken()
     late_ms = NOW + UNDER_WAY_MOST_MS + 1
-    assert (await store.sweeps.overdue(late_ms)).queues == {"deliver"}
+    await store.sweeps.overdue(late_ms)
+    assert woken.rung == [DELIVER_QUEUE]
 
     (again,) = await due(store, late_ms)
     assert (again.id, again.attempt) == (delivery_id, 2)
@@ -333,7 +350,7 @@ async def test_the_counters_of_ended_processes_are_folded_without_a_loss(
     await assert_counters_are_true(store)
 
 
-async def test_an_idle_sweep_finds_nothing(store: Store) -> None:
+async def test_an_idle_sweep_finds_nothing(store: Store, woken: Woken) -> None:
     waiting = await store.sweeps.waiting()
 
     assert (waiting.queues, waiting.next_task_ms, waiting.next_expiry_ms, waiting.next_lane_ms) == (
@@ -342,8 +359,9 @@ async def test_an_idle_sweep_finds_nothing(store: Store) -> None:
         None,
         None,
     )
-    for repair in (store.sweeps.take_back, store.sweeps.fall_due, store.sweeps.expire, store.sweeps.overdue):
-        assert not (await repair(NOW)).signals
+    for repair in (store.sweeps.rescue, store.sweeps.fall_due, store.sweeps.expire, store.sweeps.overdue):
+        assert not await repair(NOW)
+    assert woken == Woken()
 
 
 async def test_counters_stay_true_through_anything(store: Store) -> None:

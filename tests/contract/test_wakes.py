@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import select
 
 from tests.contract.seeds import Woken, dead_delivery, ended_task, endpoint, partner
-from tests.contract.work import cancel, claim_one, replay, submit, task_of
+from tests.contract.work import cancel, claim_one, finish, replay, submit, task_of
 from webhookd.adapters.store.counters import set_paused
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import End
+from webhookd.core.records import ClaimedTask
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -24,9 +25,14 @@ class Scene:
     store: Store
     partner_id: str
     ids: list[str] = field(default_factory=list)
+    claimed: list[ClaimedTask] = field(default_factory=list)
 
 
 Act = Callable[[Scene], Awaitable[object]]
+
+
+async def _nothing(_scene: Scene) -> None:
+    pass
 
 
 async def _waits(scene: Scene) -> None:
@@ -35,7 +41,7 @@ async def _waits(scene: Scene) -> None:
 
 async def _runs(scene: Scene) -> None:
     await _waits(scene)
-    await claim_one(scene.store)
+    scene.claimed.append(await claim_one(scene.store))
 
 
 async def _failed(scene: Scene) -> None:
@@ -49,6 +55,11 @@ async def _heard(scene: Scene) -> None:
 async def _waits_and_is_heard(scene: Scene) -> None:
     await _heard(scene)
     await _waits(scene)
+
+
+async def _runs_and_is_heard(scene: Scene) -> None:
+    await _heard(scene)
+    await _runs(scene)
 
 
 async def _cancelled(scene: Scene) -> None:
@@ -72,6 +83,18 @@ async def _replay_letter(scene: Scene) -> object:
     return await scene.store.write(scene.store.dead_letters.moves.replay, scene.ids[0], None, 0)
 
 
+async def _claim(scene: Scene) -> object:
+    return await claim_one(scene.store)
+
+
+async def _finish(scene: Scene) -> object:
+    return await finish(scene.store, scene.claimed[0])
+
+
+async def _hand_back(scene: Scene) -> object:
+    return await finish(scene.store, scene.claimed[0], End.HANDED_BACK)
+
+
 async def _pause(scene: Scene) -> object:
     return await scene.store.write(set_paused, "default", 1)
 
@@ -83,6 +106,11 @@ async def _resume(scene: Scene) -> object:
 @pytest.mark.parametrize(
     ("before", "write", "queues"),
     [
+        pytest.param(_nothing, _waits, {"default"}, id="submit"),
+        pytest.param(_waits, _claim, NOBODY, id="claim"),
+        pytest.param(_runs, _finish, NOBODY, id="finish, with nobody to tell"),
+        pytest.param(_runs_and_is_heard, _finish, {"deliver"}, id="finish"),
+        pytest.param(_runs, _hand_back, {"default"}, id="hand back"),
         pytest.param(_waits, _cancel, NOBODY, id="cancel what waits, with nobody to tell"),
         pytest.param(_waits_and_is_heard, _cancel, {"deliver"}, id="cancel what waits"),
         pytest.param(_runs, _cancel, NOBODY, id="ask what runs to stop"),

@@ -152,8 +152,6 @@ class Face:
             memory=self.store.idempotency,
             load=self.parts.load,
             rates=rates,
-            bell=self.bell,
-            announcer=self.signals,
             ceilings=self.parts.submit.ceilings,
         )
 
@@ -165,8 +163,6 @@ class Face:
             memory=self.store.idempotency,
             load=self.parts.load,
             rates=submit.rates,
-            bell=self.bell,
-            announcer=self.signals,
             ceilings=replace(submit.ceilings, **changes),
         )
         return {"submit": other}
@@ -215,8 +211,6 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
             memory=store.idempotency,
             load=load,
             rates=PartnerRates(rate=1_000, burst=5_000, writes=Rate(per_second=1_000, burst=5_000)),
-            bell=bell,
-            announcer=signals,
             ceilings=Ceilings(max_queued=1_000_000, partner_max_queued=100_000, min_free_disk_bytes=1_000),
         ),
         load=load,

@@ -19,11 +19,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.services import ValkeyServer, until
 from webhookd.adapters.signals import Signals
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.tx import Policy
+from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.asgi import Server
 from webhookd.core.execution import ClaimTasks, End, Progress, TaskEnd, TypeLimit
-from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.core.records import ClaimedTask
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.wiring.api import api_process
@@ -39,7 +39,6 @@ class Hand:
     """Runs tasks as a worker would, step by step. `tells`: whether signals are published."""
 
     store: Store
-    signals: Signals
     tells: bool = True
     claimed: dict[str, ClaimedTask] = field(default_factory=dict)
 
@@ -60,12 +59,11 @@ class Hand:
             assert claim.tasks, f"{task_id} is not there to be claimed"
             for task in claim.tasks:
                 self.claimed[task.id] = task
-                self._tell(TaskSignal(task_id=task.id, partner_id=task.partner_id, version=task.version))
 
     async def progress(self, task_id: str, percent: float) -> None:
         """Report progress: one version more."""
         task = self.claimed[task_id]
-        signal = await self.store.tasks.progress(
+        assert await self.store.tasks.progress(
             Progress(
                 task_id=task.id,
                 session_id=SESSION,
@@ -75,8 +73,6 @@ class Hand:
                 now_ms=self.store.clock.now_ms(),
             )
         )
-        assert signal is not None
-        self._tell(signal)
 
     async def finish(self, task_id: str, result: Any = None) -> None:
         """End the task as succeeded, starting it first where need be."""
@@ -92,12 +88,7 @@ class Hand:
                 result_json=json.dumps(result),
             )
         )
-        assert recorded.signal is not None
-        self._tell(recorded.signal)
-
-    def _tell(self, signal: TaskSignal) -> None:
-        if self.tells:
-            self.signals.publish([signal])
+        assert not recorded.lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +179,12 @@ async def live_api(
         server = Server(api, settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        store = await Store.open(database_url, Vault([encryption_key]), Policy(session_id=SESSION))
+
+        def wake(wakes: Wakes) -> None:
+            if hand.tells:
+                signals.publish(wakes.tasks)
+
+        store = await Store.open(database_url, Vault([encryption_key]), Policy(session_id=SESSION), wake=wake)
         stack.push_async_callback(store.close)
         now_ms = store.clock.now_ms()
         await store.sessions.begin(
@@ -203,13 +199,14 @@ async def live_api(
         signals = Signals(valkey.url)
         stack.push_async_callback(signals.aclose)
         await stack.enter_async_context(background(signals.listen()))
+        hand = Hand(store=store)
         clients = await stack.enter_async_context(AsyncExitStack())
         live = Live(
             url=url,
             watchers=api.watchers,
             server=server,
             serving=serving,
-            hand=Hand(store=store, signals=signals),
+            hand=hand,
             stack=clients,
         )
         await until(lambda: server.started, what="the server")

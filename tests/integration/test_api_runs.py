@@ -111,7 +111,7 @@ async def test_a_crash_is_a_run_with_its_worker(face: Face) -> None:
     task_id = (await partner.client.post("/v1/tasks", json={"type": "test.echo"})).json()["id"]
     await claim(face)
     await face.store.sessions.end(SESSION)
-    await face.store.sweeps.take_back(face.clock.now_ms())
+    await face.store.sweeps.rescue(face.clock.now_ms())
     [run] = (await face.admin.get(f"/v1/tasks/{task_id}/runs")).json()["data"]
     assert picked(run, "host", "pid", "outcome", "log") == ("worker-2", 4711, "crashed", [])
 

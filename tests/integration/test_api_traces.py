@@ -97,8 +97,6 @@ async def test_submission_of_unknown_outcome_is_told_too(sqlite_face: Face) -> N
         memory=sqlite_face.store.idempotency,
         load=parts.load,
         rates=parts.submit.rates,
-        bell=sqlite_face.bell,
-        announcer=sqlite_face.signals,
         ceilings=parts.submit.ceilings,
         listeners=(told.append,),
     )

@@ -117,7 +117,6 @@ async def worker(sqlite_face: Face, tmp_path: Path) -> AsyncIterator[Worker]:
         lease=lease,
         alarm=alarm,
         ring=lambda _: None,
-        publish=lambda _: None,
         now_ms=now_ms,
         new_span_id=lambda: "",
         files=RunFiles(

@@ -9,10 +9,10 @@ import pytest
 
 from tests.services import until
 from webhookd.core.errors import Unavailable
-from webhookd.core.records import TaskSignal
+from webhookd.core.submission import REST_SECONDS
 from webhookd.flows import sweep
 from webhookd.flows.alarm import Alarm
-from webhookd.flows.sweep import REST_SECONDS, STIRRED_SECONDS, Sweeper
+from webhookd.flows.sweep import STIRRED_SECONDS, Sweeper
 
 LEASE_SECONDS = 15.0
 
@@ -25,15 +25,6 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """What a repair changed."""
-
-    signals: tuple[TaskSignal, ...] = ()
-    queues: frozenset[str] = frozenset()
-    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,17 +61,19 @@ class Store:
             raise Unavailable("It is away.", retry_after_seconds=1)
         return self.found
 
-    async def take_back(self, _now_ms: int) -> Nothing:
+    async def rescue(self, _now_ms: int) -> bool:
         self.taken_back += 1
-        return Nothing()
+        return False
 
-    async def fall_due(self, _now_ms: int) -> Nothing:
-        return Nothing()
+    async def fall_due(self, _now_ms: int) -> bool:
+        return False
 
-    expire = overdue = fall_due
+    expire = fall_due
 
     async def heal(self, _now_ms: int) -> None:
         """Nothing is wrong."""
+
+    overdue = heal
 
 
 @pytest.fixture
@@ -102,7 +95,6 @@ def sweeper(store: Store) -> Sweeper:
         repairs=store,
         alarm=Alarm(ring, lambda: 0),
         ring=ring,
-        publish=lambda _signals: None,
         now_ms=lambda: 1,
         every_seconds=1.0,
         lease_seconds=LEASE_SECONDS,

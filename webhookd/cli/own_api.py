@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import httpx
@@ -22,7 +22,6 @@ from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
-from webhookd.core.records import TaskSignal
 from webhookd.flows.load import LoadGauge
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
@@ -66,16 +65,6 @@ class _InProcess(httpx.BaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
 
 
-class _Nobody:
-    """Nobody is woken or told; sweeps and watchers look for themselves."""
-
-    def ring(self, queue: str) -> None:
-        """Wake nobody."""
-
-    def publish(self, changes: Sequence[TaskSignal]) -> None:
-        """Tell nobody."""
-
-
 async def _no_look_at_broker() -> BrokerStatus:
     return BrokerStatus(ok=True)
 
@@ -85,7 +74,6 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
     task_set = load_task_sets(settings.tasks)
     vault = load_vault(settings)
     store = await open_store(settings, vault, _SESSION)
-    nobody = _Nobody()
     load = LoadGauge(
         store.queues,
         look_at_broker=_no_look_at_broker,
@@ -110,7 +98,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                 task_types=task_set,
                 egress=EgressPolicy.parse(settings.egress_allow),
                 vault=vault,
-                submit=submit_flow(settings, store, load, bell=nobody, announcer=nobody),
+                submit=submit_flow(settings, store, load),
                 load=load,
                 watchers=watchers,
                 key_quota=key_quota(settings, store),

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from webhookd.core.files import File
 from webhookd.core.outcome import Raised
-from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.core.records import ClaimedTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +122,9 @@ class TaskEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a written end led to. `lost`: another process holds the task now, nothing was written."""
+    """What became of an end. `lost`: another process holds the task now, nothing was written."""
 
     lost: bool
-    signal: TaskSignal | None = None
-    deliveries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

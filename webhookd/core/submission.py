@@ -1,8 +1,12 @@
 """What a submission is on its way to the store, and what comes back."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from webhookd.core.records import NewTask
+
+REST_SECONDS: Final = 5.0
+"""The pause between two sweeps where nothing goes on: what falls due sooner is to be rung for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""Letting tasks in: rate, quota and load first, then the store, then the bell.
+"""Letting tasks in: rate, quota and load first, then the store.
 
 A refusal for want of room is looked at twice: the figures may be some hundred milliseconds old, and a
 key that was used before is answered as before, however full the house is now.
@@ -18,11 +18,10 @@ from webhookd.core.errors import (
     Unavailable,
 )
 from webhookd.core.facts import TasksSubmitted
-from webhookd.core.records import LimitsInForce, Partner, TaskSignal
+from webhookd.core.records import LimitsInForce, Partner
 from webhookd.core.submission import Accepted, Submission
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import Bucket, PartnerRates
-from webhookd.flows.sweep import REST_SECONDS
 
 
 class Intake(Protocol):
@@ -49,22 +48,6 @@ class Memory(Protocol):
 
     async def find(self, owner: str, key: str, *, now_ms: int) -> KnownKey | None:
         """Return what a key stands for, if it is still remembered."""
-        ...
-
-
-class Bell(Protocol):
-    """Wakes workers."""
-
-    def ring(self, queue: str) -> None:
-        """Note that a queue may have work; returns at once, never raises."""
-        ...
-
-
-class Announcer(Protocol):
-    """Tells watchers."""
-
-    def publish(self, changes: Sequence[TaskSignal]) -> None:
-        """Note the changes; returns at once, never raises."""
         ...
 
 
@@ -98,8 +81,6 @@ class SubmitTasks:
         memory: Memory,
         load: LoadGauge,
         rates: PartnerRates,
-        bell: Bell,
-        announcer: Announcer,
         ceilings: Ceilings,
         listeners: Sequence[Callable[[TasksSubmitted], None]] = (),
     ) -> None:
@@ -107,8 +88,6 @@ class SubmitTasks:
         self._memory = memory
         self._load = load
         self.rates = rates
-        self._bell = bell
-        self._announcer = announcer
         self.ceilings = ceilings
         self._listeners = tuple(listeners)
 
@@ -164,10 +143,7 @@ class SubmitTasks:
                 return known
             raise _ERRORS[shed.full](_SENTENCES[shed.full], retry_after_seconds=shed.retry_seconds)
         with self._load.entering(partner.id, count):
-            accepted = await self._write(submission)
-        if not accepted.replayed:
-            self._wake(submission)
-        return accepted
+            return await self._write(submission)
 
     async def _write(self, submission: Submission) -> Accepted:
         if not self._listeners:
@@ -226,14 +202,3 @@ class SubmitTasks:
                 "This Idempotency-Key was used before with another request; use a new key for a new request."
             )
         return Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome)
-
-    def _wake(self, submission: Submission) -> None:
-        """Ring for what can run now, and for what falls due before a sweep at rest would learn of it."""
-        soon_ms = submission.now_ms + int(REST_SECONDS * 2_000)
-        for queue in {
-            task.queue for task in submission.tasks if not task.scheduled or task.due_ms <= soon_ms
-        }:
-            self._bell.ring(queue)
-        self._announcer.publish(
-            [TaskSignal(task_id=t.id, partner_id=t.partner_id, version=1) for t in submission.tasks]
-        )

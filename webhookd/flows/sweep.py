@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from webhookd.core.errors import ServiceError
-from webhookd.core.records import TaskSignal
+from webhookd.core.submission import REST_SECONDS
 from webhookd.flows.alarm import Alarm
 
 log = structlog.get_logger(__name__)
@@ -23,28 +23,7 @@ DELIVER_QUEUE = "deliver"
 HEAL_SECONDS = 30.0
 STIRRED_SECONDS: Final = 10.0
 """How long after the last sign of work it sweeps at its usual pace."""
-REST_SECONDS: Final = 5.0
-"""The pause between two sweeps where nothing goes on."""
 _STEPS_A_SWEEP = 20
-
-
-class Swept(Protocol):
-    """What one repair changed."""
-
-    @property
-    def signals(self) -> tuple[TaskSignal, ...]:
-        """The tasks with a new version."""
-        ...
-
-    @property
-    def queues(self) -> frozenset[str]:
-        """The queues to ring."""
-        ...
-
-    @property
-    def more(self) -> bool:
-        """Whether there is more of the same to do."""
-        ...
 
 
 class Waiting(Protocol):
@@ -77,25 +56,25 @@ class Waiting(Protocol):
 
 
 class Repairs(Protocol):
-    """The store's repairs, each one transaction of bounded size."""
+    """The store's repairs, each one transaction of bounded size. They tell whether there may be more."""
 
     async def waiting(self) -> Waiting:
         """Read what waits."""
         ...
 
-    async def take_back(self, now_ms: int) -> Swept:
+    async def rescue(self, now_ms: int) -> bool:
         """Take back what one ended process held."""
         ...
 
-    async def fall_due(self, now_ms: int) -> Swept:
+    async def fall_due(self, now_ms: int) -> bool:
         """Queue scheduled tasks whose time has come."""
         ...
 
-    async def expire(self, now_ms: int) -> Swept:
+    async def expire(self, now_ms: int) -> bool:
         """End tasks that did not start in time."""
         ...
 
-    async def overdue(self, now_ms: int) -> Swept:
+    async def overdue(self, now_ms: int) -> None:
         """Take back what its process has lost sight of."""
         ...
 
@@ -126,7 +105,6 @@ class Sweeper:
         repairs: Repairs,
         alarm: Alarm,
         ring: Callable[[str], None],
-        publish: Callable[[Sequence[TaskSignal]], None],
         now_ms: Callable[[], int],
         every_seconds: float,
         lease_seconds: float,
@@ -136,7 +114,6 @@ class Sweeper:
         self._repairs = repairs
         self._alarm = alarm
         self._ring = ring
-        self._publish = publish
         self._now_ms = now_ms
         self._every_seconds = every_seconds
         self._lease_seconds = lease_seconds
@@ -196,7 +173,7 @@ class Sweeper:
         now_ms = self._now_ms()
         leases_count = time.monotonic() >= self._leases_count_from
         for due_ms, repair in (
-            (waiting.next_lease_ms if leases_count else None, self._repairs.take_back),
+            (waiting.next_lease_ms if leases_count else None, self._repairs.rescue),
             (waiting.next_task_ms, self._repairs.fall_due),
             (waiting.next_expiry_ms, self._repairs.expire),
         ):
@@ -234,15 +211,9 @@ class Sweeper:
             self._leases_count_from = now + self._lease_seconds
         return waiting
 
-    async def _repeat(self, repair: Callable[[int], Awaitable[Swept]]) -> None:
+    async def _repeat(self, repair: Callable[[int], Awaitable[bool]]) -> None:
         for _ in range(_STEPS_A_SWEEP):
-            swept = await repair(self._now_ms())
-            self._publish(swept.signals)
-            for queue in swept.queues:
-                self._ring(queue)
-            if swept.signals:
-                self._ring(DELIVER_QUEUE)
-            if not swept.more:
+            if not await repair(self._now_ms()):
                 return
 
     async def _do_chores(self) -> bool:
@@ -256,6 +227,6 @@ class Sweeper:
         return any_more
 
     async def _heal(self) -> bool:
-        await self._repeat(self._repairs.overdue)
+        await self._repairs.overdue(self._now_ms())
         await self._repairs.heal(self._now_ms())
         return False

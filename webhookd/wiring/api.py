@@ -28,7 +28,7 @@ from webhookd.core.rate import Rate
 from webhookd.flows.key_quota import KeyQuota
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates, Shared
-from webhookd.flows.submit import Announcer, Bell, SubmitTasks
+from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.watch import Watchers
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
@@ -57,7 +57,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
         contextlib.AsyncExitStack() as stack,
     ):
         stack.push_async_callback(health.aclose)
-        store, ringer, signals, tracing = common.store, common.ringer, common.signals, common.tracing
+        store, signals, tracing = common.store, common.signals, common.tracing
         store.db.patience_seconds = PATIENCE_SECONDS
         await store.queues.ensure(task_set.queues)
         load = LoadGauge(
@@ -93,8 +93,6 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                 settings,
                 store,
                 load,
-                bell=ringer,
-                announcer=signals,
                 rates=rates,
                 listeners=tracing.on_submission,
             ),
@@ -159,8 +157,6 @@ def submit_flow(
     store: Store,
     load: LoadGauge,
     *,
-    bell: Bell,
-    announcer: Announcer,
     rates: PartnerRates | None = None,
     listeners: Sequence[Callable[[TasksSubmitted], None]] = (),
 ) -> SubmitTasks:
@@ -170,8 +166,6 @@ def submit_flow(
         memory=store.idempotency,
         load=load,
         rates=rates or partner_rates(settings),
-        bell=bell,
-        announcer=announcer,
         ceilings=Ceilings(
             max_queued=settings.max_queued,
             partner_max_queued=settings.partner_max_queued,

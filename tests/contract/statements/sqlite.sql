@@ -531,8 +531,16 @@ UPDATE deliveries SET state=?, due_ms=?, dead_reason=?, discarded_ms=CASE WHEN (
 UPDATE deliveries SET state=?, due_ms=?, ended_ms=? WHERE deliveries.id = ?;
 
 UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?
+    AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value
+    FROM json_each(?) AS anon_1) AND endpoints.state = ?);
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?
     AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (…) AND
     endpoints.state = ?);
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM
+    endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.state = ?);
 
 UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND
     deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM
@@ -547,7 +555,16 @@ UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_
 
 UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id =
     ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
+    endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NOT NULL);
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id =
+    ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
     endpoints.id IN (…) AND endpoints.deleted_ms IS NOT NULL);
+
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id
+    IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
+    endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    endpoints.deleted_ms IS NOT NULL);
 
 UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id
     IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
@@ -600,6 +617,10 @@ SELECT depths.partner_id, sum(depths.queued + depths.scheduled) AS waiting FROM 
     depths.partner_id;
 
 SELECT depths.queue, depths.partner_id, depths.shard, depths.scheduled, depths.queued, depths.running,
+    depths.finished FROM depths WHERE depths.shard != ? AND (depths.shard NOT IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1));
+
+SELECT depths.queue, depths.partner_id, depths.shard, depths.scheduled, depths.queued, depths.running,
     depths.finished FROM depths WHERE depths.shard != ? AND (depths.shard NOT IN (…));
 
 -- endpoints
@@ -622,6 +643,15 @@ SELECT count(*) AS count_1 FROM endpoints WHERE endpoints.partner_id = ? AND end
 
 SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
     endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL
+    OR endpoints.id IN (SELECT anon_2.value FROM json_each(?) AS anon_2);
 
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
     endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
@@ -861,6 +891,14 @@ INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) SE
     keys."key", keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT json_extract(keys_rows.value,
     '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key", json_extract(keys_rows.value,
     '$[2]') AS fingerprint, json_extract(keys_rows.value, '$[3]') AS outcome, json_extract(keys_rows.value,
+    '$[4]') AS created_ms FROM json_each(?) AS keys_rows) AS keys WHERE true ON CONFLICT (partner_id, "key")
+    DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome, sealed_by = ?, created_ms =
+    excluded.created_ms WHERE idempotency.created_ms < ? RETURNING partner_id, "key";
+
+INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) SELECT keys.partner_id,
+    keys."key", keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT json_extract(keys_rows.value,
+    '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key", json_extract(keys_rows.value,
+    '$[2]') AS fingerprint, json_extract(keys_rows.value, '$[3]') AS outcome, json_extract(keys_rows.value,
     '$[4]') AS created_ms FROM json_each(?) AS keys_rows) AS keys WHERE true ON CONFLICT DO NOTHING RETURNING
     partner_id, "key";
 
@@ -872,6 +910,13 @@ SELECT count(*) AS count_1 FROM idempotency WHERE idempotency.sealed_by IS NOT N
 
 SELECT idempotency.fingerprint, idempotency.outcome FROM idempotency WHERE idempotency.partner_id = ? AND
     idempotency."key" = ? AND idempotency.created_ms >= ?;
+
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome FROM
+    idempotency WHERE idempotency.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    idempotency."key" IN (SELECT anon_2.value FROM json_each(?) AS anon_2) AND (idempotency.partner_id,
+    idempotency."key") IN (SELECT keys.partner_id, keys."key" FROM (SELECT json_extract(keys_rows.value,
+    '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key" FROM json_each(?) AS keys_rows) AS
+    keys);
 
 SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
     idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE (idempotency.partner_id,
@@ -989,9 +1034,17 @@ UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=release
 UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > ?) THEN lanes.in_flight - ? ELSE ? END WHERE lanes.id
     = ?;
 
+UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE ?
+    END FROM (SELECT json_extract(fewer_rows.value, '$[0]') AS lane_id, json_extract(fewer_rows.value, '$[1]')
+    AS fewer FROM json_each(?) AS fewer_rows) AS fewer WHERE lanes.id = fewer.lane_id;
+
 UPDATE lanes SET ready_ms=? WHERE lanes.id = ?;
 
 UPDATE lanes SET ready_ms=?, in_flight=? WHERE lanes.id = ?;
+
+UPDATE lanes SET ready_ms=?, in_flight=true_counts.in_flight FROM (SELECT json_extract(true_counts_rows.value,
+    '$[0]') AS id, json_extract(true_counts_rows.value, '$[1]') AS in_flight FROM json_each(?) AS
+    true_counts_rows) AS true_counts WHERE lanes.id = true_counts.id;
 
 UPDATE lanes SET ready_ms=CASE WHEN (lanes.ready_ms < woken.due_ms) THEN lanes.ready_ms ELSE woken.due_ms END
     FROM (SELECT json_extract(woken_rows.value, '$[0]') AS id, json_extract(woken_rows.value, '$[1]') AS
@@ -1095,6 +1148,18 @@ SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, pa
     partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
     partners.id = ?;
 
+SELECT tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type, tasks.queue AS queue,
+    tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts, tasks.attempts_before AS
+    attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token, tasks.suspect AS suspect,
+    tasks.trace_id AS trace_id, tasks.created_ms AS created_ms, tasks.due_ms AS due_ms, tasks.started_ms AS
+    started_ms, (SELECT partners.name FROM partners WHERE partners.id = tasks.partner_id) AS partner_name,
+    task_bodies.input AS input, task_bodies.metadata AS metadata, task_bodies.events AS events,
+    task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS trace_flags,
+    task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR task_bodies.endpoint_ids
+    IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE endpoints.partner_id = tasks.partner_id
+    AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%')) AS listens FROM tasks JOIN
+    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.session_id = ? ORDER BY tasks.id;
+
 UPDATE partners SET name=? WHERE partners.id = ?;
 
 UPDATE partners SET task_types=? WHERE partners.id = ?;
@@ -1103,10 +1168,18 @@ UPDATE partners SET weight=?, rate_per_second=?, burst=?, suspended_ms=? WHERE p
 
 -- queues
 
+INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, rows.vtime FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS name, json_extract(rows_rows.value, '$[1]') AS paused_ms,
+    json_extract(rows_rows.value, '$[2]') AS vtime FROM json_each(?) AS rows_rows) AS rows WHERE true ON
+    CONFLICT DO NOTHING;
+
 INSERT INTO queues (name, paused_ms, vtime) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
 
 SELECT queues.name FROM queues WHERE queues.paused_ms IS NULL AND (EXISTS (SELECT tasks.id FROM tasks WHERE
     tasks.state = 'queued' AND tasks.queue = queues.name LIMIT ? OFFSET ?));
+
+SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
+    sessions.id = ?) AS holding ON true WHERE queues.name = ?;
 
 SELECT queues.paused_ms, queues.vtime FROM queues WHERE queues.name = ?;
 
@@ -1242,6 +1315,9 @@ SELECT sessions.id FROM sessions;
 
 SELECT sessions.id FROM sessions WHERE sessions.id = ?;
 
+SELECT sessions.id, sessions.host, sessions.pid, sessions.detail FROM sessions WHERE sessions.lease_until_ms
+    <= ? ORDER BY sessions.lease_until_ms LIMIT ? OFFSET ?;
+
 SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
     sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms <= ? ORDER BY sessions.lease_until_ms
     LIMIT ? OFFSET ?;
@@ -1292,6 +1368,13 @@ UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error
     FROM (SELECT json_extract(bodies_rows.value, '$[0]') AS task_id, json_extract(bodies_rows.value, '$[1]')
     AS result, json_extract(bodies_rows.value, '$[2]') AS error_code, json_extract(bodies_rows.value, '$[3]')
     AS error_message FROM json_each(?) AS bodies_rows) AS bodies WHERE task_bodies.task_id = bodies.task_id;
+
+UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
+    FROM (SELECT json_extract(bodies_rows.value, '$[0]') AS task_id, json_extract(bodies_rows.value, '$[1]')
+    AS result, json_extract(bodies_rows.value, '$[2]') AS error_code, json_extract(bodies_rows.value, '$[3]')
+    AS error_message FROM json_each(?) AS bodies_rows) AS bodies WHERE task_bodies.task_id = bodies.task_id
+    RETURNING task_id, metadata, callback_url, callback_origin, endpoint_ids, events, trace_parent_id,
+    trace_flags, trace_state, result, error_code, error_message, files;
 
 -- tasks
 
@@ -1644,6 +1727,9 @@ SELECT tasks.trace_id FROM tasks WHERE tasks.id = ?;
 
 SELECT tasks.trace_id FROM tasks WHERE tasks.id = ? AND tasks.partner_id = ?;
 
+SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) GROUP BY tasks.type;
+
 SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (…) GROUP BY
     tasks.type;
 
@@ -1651,6 +1737,24 @@ UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND 
 
 UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT NULL AND
     tasks.dead_ms < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?);
+
+UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
+    session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
+    progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
+    AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
+    '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
+    tasks.type = timeouts.type AND tasks.state = ? RETURNING id AS id, partner_id AS partner_id, type AS type,
+    queue AS queue, priority AS priority, version AS version, attempts AS attempts, attempts_before AS
+    attempts_before, max_attempts AS max_attempts, token AS token, suspect AS suspect, trace_id AS trace_id,
+    created_ms AS created_ms, due_ms AS due_ms, started_ms AS started_ms, (SELECT partners.name FROM partners
+    WHERE id = partner_id) AS partner_name, (SELECT task_bodies.input FROM task_bodies WHERE task_id = id) AS
+    input, (SELECT task_bodies.metadata FROM task_bodies WHERE task_id = id) AS metadata, (SELECT
+    task_bodies.events FROM task_bodies WHERE task_id = id) AS events, (SELECT task_bodies.trace_parent_id
+    FROM task_bodies WHERE task_id = id) AS trace_parent_id, (SELECT task_bodies.trace_flags FROM task_bodies
+    WHERE task_id = id) AS trace_flags, (SELECT task_bodies.trace_state FROM task_bodies WHERE task_id = id)
+    AS trace_state, (SELECT task_bodies.callback_url IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS
+    anon_1 FROM task_bodies WHERE task_id = id) AS addressed, EXISTS (SELECT * FROM endpoints WHERE partner_id
+    = partner_id AND deleted_ms IS NULL AND (events LIKE '%' || ? || '%')) AS listens;
 
 UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
     session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
@@ -1722,11 +1826,38 @@ WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_i
     OUTER JOIN partners ON partners.id = waiting.partner_id WHERE waiting.partner_id IS NOT NULL ORDER BY
     coalesce(shares.vtime, ?), waiting.partner_id LIMIT ? OFFSET ?;
 
+WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
+    = 'queued' AND tasks.queue = ? UNION ALL SELECT (SELECT min(tasks.partner_id) AS min_1 FROM tasks WHERE
+    tasks.state = 'queued' AND tasks.queue = ? AND tasks.partner_id > waiting.partner_id) AS anon_2 FROM
+    waiting WHERE waiting.partner_id IS NOT NULL), contenders AS (SELECT waiting.partner_id AS partner_id,
+    shares.vtime AS vtime, partners.weight AS weight FROM waiting LEFT OUTER JOIN shares ON shares.queue = ?
+    AND shares.partner_id = waiting.partner_id LEFT OUTER JOIN partners ON partners.id = waiting.partner_id
+    WHERE waiting.partner_id IS NOT NULL ORDER BY coalesce(shares.vtime, ?), waiting.partner_id LIMIT ? OFFSET
+    ?) SELECT contenders.partner_id, contenders.vtime, contenders.weight, (SELECT tasks.id FROM tasks WHERE
+    tasks.suspect AND tasks.state = 'queued' AND tasks.queue = ? AND tasks.type IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND (tasks.expires_ms IS NULL OR tasks.expires_ms > ?) ORDER BY tasks.id LIMIT ?
+    OFFSET ?) AS suspect_id, found.id, found.type FROM contenders LEFT OUTER JOIN tasks AS found ON found.id
+    IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.state = 'queued' AND
+    inner_tasks.queue = ? AND inner_tasks.partner_id = contenders.partner_id AND inner_tasks.suspect IS 0 AND
+    inner_tasks.type IN (SELECT anon_3.value FROM json_each(?) AS anon_3) AND (inner_tasks.expires_ms IS NULL
+    OR inner_tasks.expires_ms > ?) ORDER BY inner_tasks.priority, inner_tasks.id LIMIT (SELECT CASE WHEN
+    (count(*) = ?) THEN ? WHEN (((? * ? + count(*)) - ?) / count(*) + ? < ?) THEN ((? * ? + count(*)) - ?) /
+    count(*) + ? ELSE ? END AS anon_4 FROM contenders) OFFSET ?) ORDER BY contenders.partner_id,
+    found.priority, found.id;
+
 -- type_rates
+
+INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT
+    json_extract(rates_rows.value, '$[0]') AS type, json_extract(rates_rows.value, '$[1]') AS next_ms FROM
+    json_each(?) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO UPDATE SET next_ms =
+    excluded.next_ms;
 
 INSERT INTO type_rates (type, next_ms) VALUES (?, ?) ON CONFLICT (type) DO UPDATE SET next_ms =
     excluded.next_ms;
 
 SELECT type_rates.next_ms FROM type_rates WHERE type_rates.type = ?;
+
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
 
 SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (…);

@@ -6,14 +6,13 @@ into the empty one. SQLite has one writer at a time anyway and uses the empty sh
 """
 
 from collections import defaultdict
-from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Text, bindparam, func, select, text, tuple_
+from sqlalchemy import bindparam, func, select, text, tuple_
 
-from webhookd.adapters.store.rowset import insert_rows, pack, rowset
+from webhookd.adapters.store.rowset import insert_rows, named, rowset
 from webhookd.adapters.store.schema import depths, queues, tasks
-from webhookd.adapters.store.statement import Change
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import QueueDepth
 
@@ -46,8 +45,18 @@ def write_depths(tx: Tx) -> None:
         tx.run(_ADD, changes=[_Moved(queue, partner_id, tx.shard, *n) for queue, partner_id, n in moved])
 
 
-def read_depths(tx: Tx) -> list[QueueDepth]:
-    """Return every queue's figures. Costs a probe per queue, however long the queues are."""
+class _DepthRow(NamedTuple):
+    name: str
+    paused_ms: int | None
+    oldest: int | None
+    queue: str | None
+    scheduled: int | None
+    queued: int | None
+    running: int | None
+    finished: int | None
+
+
+def _all_depths(_dialect: str) -> Any:
     oldest = (
         select(func.min(tasks.c.due_ms))
         .where(text("tasks.state = 'queued'"), tasks.c.queue == queues.c.name)
@@ -64,11 +73,18 @@ def read_depths(tx: Tx) -> list[QueueDepth]:
         .group_by(depths.c.queue)
         .subquery()
     )
-    statement = (
+    return (
         select(queues.c.name, queues.c.paused_ms, oldest.label("oldest"), sums)
         .outerjoin_from(queues, sums, sums.c.queue == queues.c.name)
         .order_by(queues.c.name)
     )
+
+
+_DEPTHS: Final = Query(_DepthRow, _all_depths)
+
+
+def read_depths(tx: Tx) -> list[QueueDepth]:
+    """Return every queue's figures. Costs a probe per queue, however long the queues are."""
     return [
         QueueDepth(
             queue=row.name,
@@ -79,16 +95,26 @@ def read_depths(tx: Tx) -> list[QueueDepth]:
             oldest_queued_ms=row.oldest,
             paused=row.paused_ms is not None,
         )
-        for row in tx.execute(statement)
+        for row in tx.run(_DEPTHS)
     ]
+
+
+class _PartnerWaiting(NamedTuple):
+    partner_id: str
+    waiting: int
+
+
+_PARTNERS_WAITING: Final = Query(
+    _PartnerWaiting,
+    lambda _: select(
+        depths.c.partner_id, func.sum(depths.c.queued + depths.c.scheduled).label("waiting")
+    ).group_by(depths.c.partner_id),
+)
 
 
 def read_partner_queued(tx: Tx) -> dict[str, int]:
     """Return how many tasks of each partner wait (queued or scheduled)."""
-    statement = select(
-        depths.c.partner_id, func.sum(depths.c.queued + depths.c.scheduled).label("waiting")
-    ).group_by(depths.c.partner_id)
-    return {row.partner_id: int(row.waiting) for row in tx.execute(statement)}
+    return {row.partner_id: int(row.waiting) for row in tx.run(_PARTNERS_WAITING)}
 
 
 _SET_PAUSED: Final = Change(
@@ -105,29 +131,44 @@ def set_paused(tx: Tx, name: str, paused_ms: int | None) -> bool:
     return tx.run(_SET_PAUSED, queue=name, paused_ms=paused_ms) == 1
 
 
-def fold_shards(tx: Tx, live_shards: list[str]) -> None:
-    """Add the counters of ended processes to the empty shard."""
-    ended = select(depths).where(depths.c.shard != "", depths.c.shard.not_in(live_shards))
-    rows = tx.execute(ended.with_for_update()).all()
-    if not rows:
-        return
-    folded = [
-        (r.queue, r.partner_id, "", r.scheduled, r.queued, r.running, r.finished)
-        for r in sorted(rows, key=lambda r: (r.queue, r.partner_id))
-    ]
-    totals: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for queue, partner_id, shard, *values in folded:
-        totals[queue, partner_id, shard] = [
-            a + int(b) for a, b in zip(totals[queue, partner_id, shard], values, strict=True)
-        ]
-    tx.run(_ADD, changes=[_Moved(*key, *values) for key, values in totals.items()])
-    # Only the rows just read: a process that lost its lease may still add to its shard meanwhile.
-    folded_keys = pack((row.queue, row.partner_id, row.shard) for row in rows)
-    tx.execute(_forget(tx.dialect), {"keys": folded_keys})
+class _Shard(NamedTuple):
+    queue: str
+    partner_id: str
+    shard: str
 
 
-@cache
-def _forget(dialect: str) -> Any:
-    keys = rowset(dialect, "keys", {"queue": Text, "partner_id": Text, "shard": Text})
+def _ended_shards(dialect: str) -> Any:
+    live = named(dialect, depths.c.shard, "live")
+    return select(*(depths.c[name] for name in _Moved._fields)).where(depths.c.shard != "", ~live)
+
+
+_ENDED_SHARDS: Final = Query(_Moved, lambda dialect: _ended_shards(dialect).with_for_update())
+
+
+def _forgetting(dialect: str) -> Any:
+    keys = rowset(dialect, "keys", _Shard)
     mine = tuple_(depths.c.queue, depths.c.partner_id, depths.c.shard)
     return depths.delete().where(mine.in_(select(keys)))
+
+
+_FORGET: Final = Change(_forgetting)
+
+
+def fold_shards(tx: Tx, live_shards: list[str]) -> None:
+    """Add the counters of ended processes to the empty shard."""
+    rows = tx.run(_ENDED_SHARDS, live=live_shards)
+    if not rows:
+        return
+    totals: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for queue, partner_id, _, *values in rows:
+        totals[queue, partner_id] = [
+            a + int(b) for a, b in zip(totals[queue, partner_id], values, strict=True)
+        ]
+    tx.run(
+        _ADD,
+        changes=[
+            _Moved(queue, partner_id, "", *values) for (queue, partner_id), values in sorted(totals.items())
+        ],
+    )
+    # Only the rows just read: a process that lost its lease may still add to its shard meanwhile.
+    tx.run(_FORGET, keys=[_Shard(row.queue, row.partner_id, row.shard) for row in rows])

@@ -29,7 +29,7 @@ from webhookd.adapters.store.drivers.faults import (
     public_error,
     reason_of,
 )
-from webhookd.adapters.store.tx import Policy, Tx, Wakes
+from webhookd.adapters.store.tx import Known, Policy, Tx, Wakes
 from webhookd.core.errors import ServiceError, SettingsError, Unavailable
 
 P = ParamSpec("P")
@@ -95,6 +95,7 @@ class Database:
         self.figures = CommitFigures()
         self.patience_seconds: float | None = None
         self.write_error: str | None = None
+        self._known = Known()
         self._jobs: list[_Job] = []
         self._arrived = asyncio.Event()
         self._committer: asyncio.Task[None] | None = None
@@ -175,27 +176,28 @@ class Database:
         await self._driver.close()
 
     def _begin(self, conn: Connection) -> Tx:
-        return Tx(conn, now_ms=self.now_ms(), policy=self.policy)
+        return Tx(conn, now_ms=self.now_ms(), policy=self.policy, known=self._known)
 
     async def _tenaciously(self, work: Callable[[Tx], R]) -> R:
         """Run `work` in a transaction, with all that follows from it."""
 
-        def run(conn: Connection) -> tuple[R, Wakes]:
+        def run(conn: Connection) -> tuple[R, Tx]:
             tx = self._begin(conn)
             result = work(tx)
             write_depths(tx)
-            return result, tx.wakes
+            return result, tx
 
         for attempt in range(1, TRIES + 1):
             try:
-                result, wakes = await self._driver.write(run)
+                result, tx = await self._driver.write(run)
                 break
             except DBAPIError as error:
                 if attempt == TRIES or not is_worth_another_try(error):
                     raise
             await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
-        if wakes.queues or wakes.tasks:
-            self._wake(wakes)
+        self._known.learn(tx.made)
+        if tx.wakes.queues or tx.wakes.tasks:
+            self._wake(tx.wakes)
         return result
 
     async def _patiently(self, reading: Awaitable[R]) -> R:

@@ -5,22 +5,21 @@ a process that was frozen past its lease cannot overwrite what another one did s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Select
+from sqlalchemy import Select, Text, and_, case, func, literal
 
-from webhookd.adapters.store import end_statements as statements
 from webhookd.adapters.store.files import attach_results
 from webhookd.adapters.store.publish import NO_SPANS, announce_tasks
 from webhookd.adapters.store.rows import TaskRow, select_tasks, task_from
-from webhookd.adapters.store.rowset import Id, pack, rowset
-from webhookd.adapters.store.schema import tasks
-from webhookd.adapters.store.statement import Query
+from webhookd.adapters.store.rowset import Id, Int4, insert_rows, named_in, rowset
+from webhookd.adapters.store.schema import runs, task_bodies, tasks
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.model import TASK_DONE, TASKS, TaskMove, TaskState
-from webhookd.core.records import Run, Task, TaskSignal
+from webhookd.core.records import Run, Task
 
 _MOVES = {
     End.SUCCEEDED: TaskMove.SUCCEED,
@@ -31,95 +30,234 @@ _MOVES = {
 }
 
 
+class BodyIn(NamedTuple):
+    """What an end writes into a task's body."""
+
+    task_id: str
+    result: str | None
+    error_code: str | None
+    error_message: str | None
+
+
+class BodyRow(NamedTuple):
+    """What a TaskRow has of `task_bodies`."""
+
+    task_id: str
+    metadata: str
+    callback_url: str | None
+    callback_origin: str | None
+    endpoint_ids: str | None
+    events: str | None
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    result: str | None
+    error_code: str | None
+    error_message: str | None
+    files: str | None
+
+
+def _write_bodies(dialect: str) -> Any:
+    r = rowset(dialect, "bodies", BodyIn).c
+    return (
+        task_bodies.update()
+        .where(task_bodies.c.task_id == r.task_id)
+        .values(result=r.result, error_code=r.error_code, error_message=r.error_message)
+        .returning(*(task_bodies.c[name] for name in BodyRow._fields))
+    )
+
+
+_WRITE_BODIES: Final = Query(BodyRow, _write_bodies)
+
+
+def write_bodies(tx: Tx, ended: Iterable[BodyIn]) -> dict[str, BodyRow]:
+    """Write results and errors; return the bodies as they are then, by task."""
+    return {row.task_id: row for row in tx.run(_WRITE_BODIES, bodies=ended)}
+
+
+class _EndIn(NamedTuple):
+    id: str
+    session_id: str
+    token: Int4
+    state: str
+    now_ms: int
+    due_ms: int
+    attempts_back: Int4
+    finished_ms: int | None
+    dead_ms: int | None
+    dead_reason: str | None
+    progress_percent: float | None
+    progress_message: str | None
+
+
+class _EndedRow(NamedTuple):
+    """What a TaskRow has of `tasks`, and the token; what it has of `task_bodies` is a BodyRow."""
+
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    state: str
+    priority: int
+    version: int
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int
+    run_at_ms: int | None
+    expires_ms: int | None
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    cancel_requested_ms: int | None
+    progress_percent: float | None
+    progress_message: str | None
+    trace_id: str
+    token: int
+
+
+def _ending(dialect: str) -> Any:
+    """Write what became of tasks, where the fence still holds, and return them."""
+    r = rowset(dialect, "ends", _EndIn).c
+    # Somebody cancelled it meanwhile: it does not go back into the queue.
+    stopped = and_(tasks.c.cancel_requested_ms.is_not(None), r.finished_ms.is_(None))
+    return (
+        tasks.update()
+        .where(
+            tasks.c.id == r.id,
+            named_in(dialect, tasks.c.id, "ends"),
+            tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
+            tasks.c.token == r.token,
+            tasks.c.state == TaskState.RUNNING.value,
+        )
+        .values(
+            state=case((stopped, literal(TaskState.CANCELLED.value, Text)), else_=r.state),
+            version=tasks.c.version + 1,
+            attempts=tasks.c.attempts - r.attempts_back,
+            due_ms=r.due_ms,
+            finished_ms=case((stopped, r.now_ms), else_=r.finished_ms),
+            session_id=None,
+            deadline_ms=None,
+            # What was handed back did not run, so it is still to run alone.
+            suspect=and_(tasks.c.suspect, r.attempts_back == 1),
+            dead_ms=r.dead_ms,
+            dead_reason=r.dead_reason,
+            progress_percent=func.coalesce(r.progress_percent, tasks.c.progress_percent),
+            progress_message=func.coalesce(r.progress_message, tasks.c.progress_message),
+        )
+        .returning(*(tasks.c[name] for name in _EndedRow._fields))
+    )
+
+
+_END: Final = Query(_EndedRow, _ending)
+
+
 def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
     """Write the ends of tries. A try whose task was taken away is answered `lost`."""
-    now_ms = max(end.now_ms for end in ends)
-    written = {
-        (row.id, row.token): row
-        for row in tx.execute(statements.end(tx.dialect), {"ends": pack(map(_end_row, ends))})
-    }
+    written = {(row.id, row.token): row for row in tx.run(_END, ends=map(_end_in, ends))}
     kept = [end for end in ends if (end.task.id, end.task.token) in written]
     if not kept:
         return [Recorded(lost=True) for _ in ends]
-    write_bodies(tx, [(e.task.id, e.result_json, e.error_code, e.error_message) for e in kept])
-    write_runs(tx, [_run(end) for end in kept])
     attached = {end.task.id: end.files for end in kept if end.files and _state_after(end) in TASK_DONE}
     if attached:
         attach_results(tx, attached)
+    bodies = write_bodies(tx, [BodyIn(e.task.id, e.result_json, e.error_code, e.error_message) for e in kept])
+    write_runs(tx, map(_run, kept))
+    ended = []
     for end in kept:
         row = written[end.task.id, end.task.token]
-        tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, TaskState(row.state))
-    deliveries = announce_ended(
+        after = TaskState(row.state)
+        tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, after)
+        tx.wakes.changed(row.id, row.partner_id, row.version)
+        if after is TaskState.QUEUED:
+            tx.wakes.ring(row.queue)
+        if after in TASK_DONE:
+            ended.append(_task_of(row, bodies[row.id]))
+    _announce(
         tx,
-        [row.id for row in written.values() if row.state in TASK_DONE],
-        now_ms=now_ms,
+        ended,
+        now_ms=max(end.now_ms for end in ends),
         span_ids={end.task.id: end.span_id for end in kept},
     )
-    results: list[Recorded | Exception] = []
-    for end in ends:
-        if (end.task.id, end.task.token) not in written:
-            results.append(Recorded(lost=True))
-            continue
-        row = written[end.task.id, end.task.token]
-        signal = TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version)
-        results.append(Recorded(lost=False, signal=signal, deliveries=deliveries.get(row.id, 0)))
-    return results
+    return [Recorded(lost=(end.task.id, end.task.token) not in written) for end in ends]
 
 
-def announce_ended(
-    tx: Tx,
-    task_ids: Sequence[str],
-    *,
-    now_ms: int,
-    span_ids: Mapping[str, str] = NO_SPANS,
-) -> dict[str, int]:
-    """Announce tasks that have just reached a final state; return the sendable deliveries of each.
-
-    `span_ids` as in `announce_tasks`.
-    """
-    if not task_ids:
-        return {}
-    ended = read_tasks(tx, task_ids)
-    announced = announce_tasks(
-        tx,
-        [(task, f"task.{task.state.value}") for task in ended],
-        now_ms=now_ms,
-        span_ids=span_ids,
-    )
-    return {
-        task.id: len(a.delivery_ids) if a is not None and a.sendable else 0
-        for task, a in zip(ended, announced, strict=True)
-    }
+def _task_of(row: _EndedRow, body: BodyRow) -> Task:
+    values = {**row._asdict(), **body._asdict()}
+    return task_from(TaskRow(*(values[name] for name in TaskRow._fields)))
 
 
-def progress(tx: Tx, reports: Sequence[Progress]) -> list[TaskSignal | Exception | None]:
-    """Write the newest progress of running tasks and announce it. None: the task was taken away."""
-    newest = {(report.task_id, report.token): report for report in reports}
-    rows = {
-        (row.id, row.token): row
-        for row in tx.execute(
-            statements.progress(tx.dialect),
-            {
-                "reports": pack(
-                    (r.task_id, r.session_id, r.token, r.percent, r.message) for r in newest.values()
-                )
-            },
+def announce_ended(tx: Tx, task_ids: Sequence[str], *, now_ms: int) -> None:
+    """Announce tasks that have just reached a final state."""
+    if task_ids:
+        _announce(tx, read_tasks(tx, task_ids), now_ms=now_ms)
+
+
+def _announce(tx: Tx, ended: Sequence[Task], *, now_ms: int, span_ids: Mapping[str, str] = NO_SPANS) -> None:
+    happenings = [(task, f"task.{task.state.value}") for task in ended]
+    announce_tasks(tx, happenings, now_ms=now_ms, span_ids=span_ids)
+
+
+class _ReportIn(NamedTuple):
+    id: str
+    session_id: str
+    token: Int4
+    percent: float | None
+    message: str | None
+
+
+class _ReportedRow(NamedTuple):
+    id: str
+    token: int
+    partner_id: str
+    version: int
+
+
+def _reporting(dialect: str) -> Any:
+    """Write progress, where the fence still holds, and return the tasks."""
+    r = rowset(dialect, "reports", _ReportIn).c
+    return (
+        tasks.update()
+        .where(
+            tasks.c.id == r.id,
+            named_in(dialect, tasks.c.id, "reports"),
+            tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
+            tasks.c.token == r.token,
+            tasks.c.state == TaskState.RUNNING.value,
         )
-    }
+        .values(
+            version=tasks.c.version + 1,
+            progress_percent=func.coalesce(r.percent, tasks.c.progress_percent),
+            progress_message=r.message,
+        )
+        .returning(tasks.c.id, tasks.c.token, tasks.c.partner_id, tasks.c.version)
+    )
+
+
+_REPORT: Final = Query(_ReportedRow, _reporting)
+
+
+def progress(tx: Tx, reports: Sequence[Progress]) -> list[bool | Exception]:
+    """Write the newest progress of running tasks and announce it. False: the task was taken away."""
+    newest = {(report.task_id, report.token): report for report in reports}
+    rows = tx.run(
+        _REPORT,
+        reports=[
+            _ReportIn(report.task_id, report.session_id, report.token, report.percent, report.message)
+            for report in newest.values()
+        ],
+    )
     if rows:
-        moved = read_tasks(tx, [row.id for row in rows.values()])
+        for row in rows:
+            tx.wakes.changed(row.id, row.partner_id, row.version)
         announce_tasks(
             tx,
-            [(task, "task.progress") for task in moved],
-            now_ms=max(r.now_ms for r in reports),
+            [(task, "task.progress") for task in read_tasks(tx, [row.id for row in rows])],
+            now_ms=max(report.now_ms for report in reports),
             span_ids={report.task_id: report.span_id for report in newest.values()},
         )
-    return [
-        None
-        if (row := rows.get((report.task_id, report.token))) is None
-        else TaskSignal(task_id=row.id, partner_id=row.partner_id, version=row.version)
-        for report in reports
-    ]
+    held = {(row.id, row.token) for row in rows}
+    return [(report.task_id, report.token) in held for report in reports]
 
 
 def _tasks_by_id(dialect: str) -> Select[Any]:
@@ -137,34 +275,43 @@ def read_tasks(tx: Tx, task_ids: Iterable[str]) -> list[Task]:
     return [found[task_id] for task_id in wanted if task_id in found]
 
 
-def write_bodies(tx: Tx, rows: Sequence[tuple[str, str | None, str | None, str | None]]) -> None:
-    """Write `(task_id, result, error_code, error_message)`."""
-    tx.execute(statements.bodies(tx.dialect), {"bodies": pack(rows)})
+class _RunIn(NamedTuple):
+    task_id: str
+    token: int
+    attempt: int
+    started_ms: int
+    finished_ms: int
+    outcome: str
+    error_code: str | None
+    error_message: str | None
+    host: str | None
+    pid: int | None
+    log: str | None
+    raised: str | None
 
 
-def write_runs(tx: Tx, finished: Sequence[Run]) -> None:
+_INSERT_RUNS: Final = Change(lambda dialect: insert_rows(dialect, runs, "runs_in", _RunIn))
+
+
+def write_runs(tx: Tx, finished: Iterable[Run]) -> None:
     """Add runs to the tasks' histories."""
-    tx.execute(
-        statements.insert_runs(tx.dialect),
-        {
-            "runs_in": pack(
-                (
-                    run.task_id,
-                    run.token,
-                    run.attempt,
-                    run.started_ms,
-                    run.finished_ms,
-                    run.outcome,
-                    run.error_code,
-                    run.error_message,
-                    run.host,
-                    run.pid,
-                    orjson.dumps(run.log).decode() if run.log else None,
-                    None if run.raised is None else orjson.dumps(run.raised).decode(),
-                )
-                for run in finished
-            )
-        },
+    tx.run(_INSERT_RUNS, runs_in=map(_run_in, finished))
+
+
+def _run_in(run: Run) -> _RunIn:
+    return _RunIn(
+        task_id=run.task_id,
+        token=run.token,
+        attempt=run.attempt,
+        started_ms=run.started_ms,
+        finished_ms=run.finished_ms,
+        outcome=run.outcome,
+        error_code=run.error_code,
+        error_message=run.error_message,
+        host=run.host,
+        pid=run.pid,
+        log=orjson.dumps(run.log).decode() if run.log else None,
+        raised=None if run.raised is None else orjson.dumps(run.raised).decode(),
     )
 
 
@@ -189,20 +336,20 @@ def _state_after(end: TaskEnd) -> TaskState:
     return TASKS.next(TaskState.RUNNING, _MOVES[end.end])
 
 
-def _end_row(end: TaskEnd) -> tuple[object, ...]:
+def _end_in(end: TaskEnd) -> _EndIn:
     state = _state_after(end)
     dead = end.end is End.FAILED
-    return (
-        end.task.id,
-        end.session_id,
-        end.task.token,
-        state.value,
-        end.now_ms,
-        end.due_ms if end.due_ms is not None else end.task.due_ms,
-        1 if end.end is End.HANDED_BACK else 0,
-        end.now_ms if state in TASK_DONE else None,
-        end.now_ms if dead else None,
-        (end.reason or "task_failed") if dead else None,
-        end.progress_percent,
-        end.progress_message,
+    return _EndIn(
+        id=end.task.id,
+        session_id=end.session_id,
+        token=end.task.token,
+        state=state,
+        now_ms=end.now_ms,
+        due_ms=end.due_ms if end.due_ms is not None else end.task.due_ms,
+        attempts_back=1 if end.end is End.HANDED_BACK else 0,
+        finished_ms=end.now_ms if state in TASK_DONE else None,
+        dead_ms=end.now_ms if dead else None,
+        dead_reason=(end.reason or "task_failed") if dead else None,
+        progress_percent=end.progress_percent,
+        progress_message=end.progress_message,
     )

@@ -1,30 +1,38 @@
 """What a process holds, read again: for when the answer to a claim was lost with the connection.
 
 The claim may have been committed all the same. What it took is this process's then, and nobody else would
-touch it before its time is far over (`Sweeps.overdue`); so the process asks, and begins what it knew not of.
+touch it before its time is far over (`rescue_overdue`); so the process asks, and begins what it knew not of.
 """
 
 from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from webhookd.adapters.store.claims import claimed_task, read_bodies
+from webhookd.adapters.store.claims import TakenRow, claimed_task, taken_columns
 from webhookd.adapters.store.lanes.taking import due_delivery, with_messages
 from webhookd.adapters.store.lanes.targets import targets_of
 from webhookd.adapters.store.rowset import Id
-from webhookd.adapters.store.schema import deliveries, tasks
+from webhookd.adapters.store.schema import deliveries, task_bodies, tasks
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import DueDelivery
 from webhookd.core.model import DeliveryState
 from webhookd.core.records import ClaimedTask
 
+_HELD_TASKS: Final = Query(
+    TakenRow,
+    lambda _: (
+        select(*taken_columns())
+        .join_from(tasks, task_bodies, task_bodies.c.task_id == tasks.c.id)
+        .where(tasks.c.session_id == bindparam("session_id"))
+        .order_by(tasks.c.id)
+    ),
+)
+
 
 def held_tasks(tx: Tx, session_id: str) -> list[ClaimedTask]:
     """Return every task the session holds, as its claim returned it."""
-    rows = tx.execute(select(tasks).where(tasks.c.session_id == session_id).order_by(tasks.c.id)).all()
-    bodies = read_bodies(tx, rows)
-    return [claimed_task(row, bodies[row.id], claimed_ms=row.started_ms) for row in rows]
+    return [claimed_task(row) for row in tx.run(_HELD_TASKS, session_id=session_id)]
 
 
 _HELD: Final = Query(

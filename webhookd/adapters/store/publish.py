@@ -6,21 +6,23 @@ commit: feed order is commit order, and no message can appear before one already
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, case, literal, or_, select, text
 
 from webhookd.adapters.entropy import new_id, new_trace
-from webhookd.adapters.store import publish_statements as statements
+from webhookd.adapters.store.lanes.rows import INITIAL_PACE
 from webhookd.adapters.store.rows import names
-from webhookd.adapters.store.rowset import among, pack
-from webhookd.adapters.store.schema import endpoints
+from webhookd.adapters.store.rowset import insert_rows, named, rowset, upsert
+from webhookd.adapters.store.schema import deliveries, endpoints, feeds, lanes, messages
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.model import DELIVER_QUEUE, TRANSIENT_EVENTS, DeliveryState, subscribes
+from webhookd.core.pacing import INITIAL_CAP
 from webhookd.core.records import Task
 from webhookd.core.render import announced_task_document, event_body
 from webhookd.core.routing import Recipient, Subscriber, recipients, to_endpoint
@@ -100,6 +102,37 @@ def announce_tasks(
     return [None if a is None else next(written) for a in announcements]
 
 
+class SubscriberRow(NamedTuple):
+    """What routing reads of a row of `endpoints`."""
+
+    id: str
+    partner_id: str
+    events: str
+    task_types: str
+    state: str
+    deleted_ms: int | None
+    ordering: str
+    retry_max_attempts: int | None
+
+
+_SELECT_SUBSCRIBERS: Final = select(*(endpoints.c[name] for name in SubscriberRow._fields))
+_OTHERS: Final = Query(
+    SubscriberRow,
+    lambda _: _SELECT_SUBSCRIBERS.where(
+        endpoints.c.partner_id == bindparam("partner_id"), endpoints.c.deleted_ms.is_(None)
+    ),
+)
+_SUBSCRIBERS: Final = Query(
+    SubscriberRow,
+    lambda dialect: _SELECT_SUBSCRIBERS.where(
+        or_(
+            named(dialect, endpoints.c.partner_id, "partners") & endpoints.c.deleted_ms.is_(None),
+            named(dialect, endpoints.c.id, "ids"),
+        )
+    ),
+)
+
+
 def announce_to_others(
     tx: Tx,
     *,
@@ -110,12 +143,9 @@ def announce_to_others(
     now_ms: int,
 ) -> Announced | None:
     """Tell the partner's other endpoints that name an operational event. None where nobody does."""
-    rows = tx.execute(
-        select(endpoints).where(endpoints.c.partner_id == partner_id, endpoints.c.deleted_ms.is_(None))
-    )
     told = tuple(
         to_endpoint(subscriber)
-        for subscriber in (subscriber_from(tx, row) for row in rows)
+        for subscriber in (subscriber_from(tx, row) for row in tx.run(_OTHERS, partner_id=partner_id))
         if subscriber.endpoint_id != but_endpoint_id and subscribes(subscriber.events, event)
     )
     if not told:
@@ -125,58 +155,8 @@ def announce_to_others(
     return announce(tx, [announcement], now_ms=now_ms)[0]
 
 
-def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> list[Announced]:
-    """Write messages, deliveries and wake their lanes."""
-    if not announcements:
-        return []
-    _wake_lanes(tx, announcements, now_ms)
-    feed = _take_feed_numbers(tx, [a.partner_id for a in announcements])
-    # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.
-    wanted = sum(len(a.recipients) for a in announcements)
-    fresh_ids = iter(sorted(new_id(ids.DELIVERY, now_ms) for _ in range(wanted)))
-    message_rows: list[tuple[object, ...]] = []
-    delivery_rows: list[tuple[object, ...]] = []
-    announced: list[Announced] = []
-    for announcement in announcements:
-        message_id = new_id(ids.MESSAGE, now_ms)
-        message_rows.append(
-            (
-                message_id,
-                announcement.partner_id,
-                announcement.task_id,
-                announcement.event,
-                announcement.body,
-                next(feed[announcement.partner_id]),
-                announcement.trace_id or new_trace().trace_id,
-                announcement.trace_parent_id,
-                announcement.trace_flags,
-                announcement.trace_state,
-                now_ms,
-            )
-        )
-        delivery_ids = []
-        for recipient in announcement.recipients:
-            delivery_id = next(fresh_ids)
-            delivery_ids.append(delivery_id)
-            delivery_rows.append(_delivery_row(delivery_id, message_id, announcement, recipient, now_ms))
-        announced.append(
-            Announced(
-                message_id=message_id,
-                delivery_ids=tuple(delivery_ids),
-                sendable=any(r.state is DeliveryState.PENDING for r in announcement.recipients),
-            )
-        )
-    dialect = tx.dialect
-    if any(one.sendable for one in announced):
-        tx.wakes.ring(DELIVER_QUEUE)
-    tx.execute(statements.insert_messages(dialect), {"rows": pack(message_rows)})
-    if delivery_rows:
-        tx.execute(statements.insert_deliveries(dialect), {"rows": pack(delivery_rows)})
-    return announced
-
-
 def subscriber_from(tx: Tx, row: Any) -> Subscriber:
-    """Return the part of an endpoint row that routing needs."""
+    """Return the part of an endpoint that routing needs, of a SubscriberRow or a whole row."""
     return Subscriber(
         endpoint_id=row.id,
         partner_id=row.partner_id,
@@ -192,88 +172,224 @@ def subscriber_from(tx: Tx, row: Any) -> Subscriber:
 def _subscribers(tx: Tx, happenings: Sequence[tuple[Task, str]]) -> dict[str, list[Subscriber]]:
     """Read the endpoints the tasks may go to; a task with only a callback needs none."""
     open_partners = {t.partner_id for t, _ in happenings if t.callback_url is None and t.endpoint_ids is None}
-    named = {endpoint_id for t, _ in happenings for endpoint_id in t.endpoint_ids or ()}
-    if not open_partners and not named:
+    chosen = {endpoint_id for t, _ in happenings for endpoint_id in t.endpoint_ids or ()}
+    if not open_partners and not chosen:
         return {}
-    rows = tx.execute(
-        select(endpoints).where(
-            or_(
-                (among(tx, endpoints.c.partner_id, open_partners)) & endpoints.c.deleted_ms.is_(None),
-                among(tx, endpoints.c.id, named),
-            )
-        )
-    )
     found: defaultdict[str, list[Subscriber]] = defaultdict(list)
-    for row in rows:
+    for row in tx.run(_SUBSCRIBERS, partners=open_partners, ids=chosen):
         found[row.partner_id].append(subscriber_from(tx, row))
     return found
 
 
-def partners_listening(tx: Tx, partner_ids: set[str], event: str) -> set[str]:
-    """Return which of the partners have an endpoint that names `event`."""
-    rows = tx.execute(
+class _PartnerId(NamedTuple):
+    partner_id: str
+
+
+_LISTENING: Final = Query(
+    _PartnerId,
+    lambda dialect: (
         select(endpoints.c.partner_id)
         .where(
-            among(tx, endpoints.c.partner_id, partner_ids),
+            named(dialect, endpoints.c.partner_id, "partners"),
             endpoints.c.deleted_ms.is_(None),
-            endpoints.c.events.contains(f'"{event}"'),
+            endpoints.c.events.contains(bindparam("event", type_=Text)),
         )
         .distinct()
+    ),
+)
+
+
+def partners_listening(tx: Tx, partner_ids: Collection[str], event: str) -> set[str]:
+    """Return which of the partners have an endpoint that names `event`."""
+    return {row.partner_id for row in tx.run(_LISTENING, partners=partner_ids, event=f'"{event}"')}
+
+
+class _MessageIn(NamedTuple):
+    id: str
+    partner_id: str
+    task_id: str | None
+    event: str
+    body: str
+    seq: int
+    trace_id: str
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    created_ms: int
+
+
+class _DeliveryIn(NamedTuple):
+    id: str
+    message_id: str
+    partner_id: str
+    task_id: str | None
+    task_type: str | None
+    endpoint_id: str | None
+    lane_id: str
+    url: str | None
+    event: str
+    state: str
+    once: bool
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int | None
+    token: int
+    dead_reason: str | None
+    created_ms: int
+    ended_ms: int | None
+
+
+_INSERT_MESSAGES: Final = Change(lambda dialect: insert_rows(dialect, messages, "rows", _MessageIn))
+_INSERT_DELIVERIES: Final = Change(lambda dialect: insert_rows(dialect, deliveries, "rows", _DeliveryIn))
+
+
+def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> list[Announced]:
+    """Write messages, deliveries and wake their lanes."""
+    if not announcements:
+        return []
+    _wake_lanes(tx, announcements, now_ms)
+    feed = _take_feed_numbers(tx, [a.partner_id for a in announcements])
+    # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.
+    wanted = sum(len(a.recipients) for a in announcements)
+    fresh_ids = iter(sorted(new_id(ids.DELIVERY, now_ms) for _ in range(wanted)))
+    messages_in: list[_MessageIn] = []
+    deliveries_in: list[_DeliveryIn] = []
+    announced: list[Announced] = []
+    for announcement in announcements:
+        message = _message_in(announcement, next(feed[announcement.partner_id]), now_ms)
+        made = [
+            _delivery_in(next(fresh_ids), message.id, announcement, recipient, now_ms)
+            for recipient in announcement.recipients
+        ]
+        messages_in.append(message)
+        deliveries_in += made
+        announced.append(
+            Announced(
+                message_id=message.id,
+                delivery_ids=tuple(delivery.id for delivery in made),
+                sendable=any(r.state is DeliveryState.PENDING for r in announcement.recipients),
+            )
+        )
+    if any(one.sendable for one in announced):
+        tx.wakes.ring(DELIVER_QUEUE)
+    tx.run(_INSERT_MESSAGES, rows=messages_in)
+    if deliveries_in:
+        tx.run(_INSERT_DELIVERIES, rows=deliveries_in)
+    return announced
+
+
+def _message_in(announcement: Announcement, seq: int, now_ms: int) -> _MessageIn:
+    return _MessageIn(
+        id=new_id(ids.MESSAGE, now_ms),
+        partner_id=announcement.partner_id,
+        task_id=announcement.task_id,
+        event=announcement.event,
+        body=announcement.body,
+        seq=seq,
+        trace_id=announcement.trace_id or new_trace().trace_id,
+        trace_parent_id=announcement.trace_parent_id,
+        trace_flags=announcement.trace_flags,
+        trace_state=announcement.trace_state,
+        created_ms=now_ms,
     )
-    return {row.partner_id for row in rows}
 
 
-def _delivery_row(
+def _delivery_in(
     delivery_id: str, message_id: str, announcement: Announcement, recipient: Recipient, now_ms: int
-) -> tuple[object, ...]:
+) -> _DeliveryIn:
     once = announcement.event in TRANSIENT_EVENTS
-    return (
-        delivery_id,
-        message_id,
-        announcement.partner_id,
-        announcement.task_id,
-        announcement.task_type,
-        recipient.endpoint_id,
-        recipient.lane_id,
-        recipient.url,
-        announcement.event,
-        recipient.state.value,
-        once,
-        0,
-        0,
-        1 if once else recipient.max_attempts,
-        now_ms if recipient.state is DeliveryState.PENDING else None,
-        0,
-        recipient.dead_reason,
-        now_ms,
-        now_ms if recipient.state in _ENDED else None,
+    return _DeliveryIn(
+        id=delivery_id,
+        message_id=message_id,
+        partner_id=announcement.partner_id,
+        task_id=announcement.task_id,
+        task_type=announcement.task_type,
+        endpoint_id=recipient.endpoint_id,
+        lane_id=recipient.lane_id,
+        url=recipient.url,
+        event=announcement.event,
+        state=recipient.state,
+        once=once,
+        attempts=0,
+        attempts_before=0,
+        max_attempts=1 if once else recipient.max_attempts,
+        due_ms=now_ms if recipient.state is DeliveryState.PENDING else None,
+        token=0,
+        dead_reason=recipient.dead_reason,
+        created_ms=now_ms,
+        ended_ms=now_ms if recipient.state in _ENDED else None,
     )
+
+
+class _LaneIn(NamedTuple):
+    id: str
+    partner_id: str
+    endpoint_id: str | None
+    fifo: bool
+    ready_ms: int
+
+
+def _upsert_lanes(dialect: str) -> Any:
+    """Make the lanes that are not there yet, and let the others be looked at in time."""
+    rows = rowset(dialect, "lanes_in", _LaneIn)
+    fixed: dict[str, Any] = {
+        "hold_ms": literal(0, BigInteger),
+        "served_ms": literal(0, BigInteger),
+        "in_flight": literal(0, Integer),
+        "cap": literal(INITIAL_CAP, Integer),
+        "slow": literal(value=False, type_=Boolean),
+        "heard": literal(value=False, type_=Boolean),
+        "pace": literal(INITIAL_PACE, Text),
+    }
+    insert = upsert(dialect)(lanes).from_select(
+        [*rows.c.keys(), *fixed], select(rows, *fixed.values()).where(text("true"))
+    )
+    sooner = case(
+        (lanes.c.ready_ms < insert.excluded.ready_ms, lanes.c.ready_ms), else_=insert.excluded.ready_ms
+    )
+    return insert.on_conflict_do_update(
+        index_elements=[lanes.c.id], set_={"ready_ms": sooner, "fifo": insert.excluded.fifo}
+    )
+
+
+_UPSERT_LANES: Final = Change(_upsert_lanes)
 
 
 def _wake_lanes(tx: Tx, announcements: Sequence[Announcement], now_ms: int) -> None:
-    rows: dict[str, tuple[object, ...]] = {}
-    for announcement in announcements:
-        for recipient in announcement.recipients:
-            if recipient.state is DeliveryState.PENDING:
-                rows[recipient.lane_id] = (
-                    recipient.lane_id,
-                    announcement.partner_id,
-                    recipient.endpoint_id,
-                    recipient.fifo,
-                    now_ms,
-                )
-    if rows:
-        tx.execute(
-            statements.upsert_lanes(tx.dialect),
-            {"lanes_in": pack(rows[lane_id] for lane_id in sorted(rows))},
+    rows = {
+        recipient.lane_id: _LaneIn(
+            recipient.lane_id, announcement.partner_id, recipient.endpoint_id, recipient.fifo, now_ms
         )
+        for announcement in announcements
+        for recipient in announcement.recipients
+        if recipient.state is DeliveryState.PENDING
+    }
+    if rows:
+        tx.run(_UPSERT_LANES, lanes_in=[rows[lane_id] for lane_id in sorted(rows)])
 
 
-def _take_feed_numbers(tx: Tx, partner_ids: Iterable[str]) -> dict[str, Any]:
+class _Feed(NamedTuple):
+    partner_id: str
+    last_seq: int
+
+
+def _take_feed(dialect: str) -> Any:
+    """Take the next numbers of partners' feeds and return the last of each."""
+    insert = insert_rows(dialect, feeds, "takers", _Feed)
+    return insert.on_conflict_do_update(
+        index_elements=[feeds.c.partner_id], set_={"last_seq": feeds.c.last_seq + insert.excluded.last_seq}
+    ).returning(feeds.c.partner_id, feeds.c.last_seq)
+
+
+_TAKE_FEED: Final = Query(_Feed, _take_feed)
+
+
+def _take_feed_numbers(tx: Tx, partner_ids: Iterable[str]) -> dict[str, Iterator[int]]:
     counts: defaultdict[str, int] = defaultdict(int)
     for partner_id in partner_ids:
         counts[partner_id] += 1
-    taken = tx.execute(statements.take_feed(tx.dialect), {"takers": pack(sorted(counts.items()))})
+    taken = tx.run(_TAKE_FEED, takers=[_Feed(*taker) for taker in sorted(counts.items())])
     return {
         row.partner_id: iter(range(row.last_seq - counts[row.partner_id] + 1, row.last_seq + 1))
         for row in taken

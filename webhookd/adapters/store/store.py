@@ -7,11 +7,10 @@ themselves are in the modules beside this one.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from webhookd.adapters.store import counters, ends, sessions, tasks
+from webhookd.adapters.store import claims, counters, ends, rescue, sessions, submit, sweeps, tasks
 from webhookd.adapters.store.api_keys import Keys
 from webhookd.adapters.store.audit import Audit
 from webhookd.adapters.store.changes import Changes
-from webhookd.adapters.store.claims import Claims
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.dead_letters import DeadLetters
@@ -25,9 +24,8 @@ from webhookd.adapters.store.lanes.records import hand_back, record_attempts
 from webhookd.adapters.store.partners import Partners
 from webhookd.adapters.store.replays import Replays
 from webhookd.adapters.store.sealed import sealed_key_ids
-from webhookd.adapters.store.submit import Intake, ensure_queues
-from webhookd.adapters.store.sweeps import Sweeps, Waiting
-from webhookd.adapters.store.taking_back import Swept, TakingBack
+from webhookd.adapters.store.submit import ensure_queues
+from webhookd.adapters.store.sweeps import Waiting
 from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.vault import Vault
@@ -41,7 +39,7 @@ from webhookd.core.dispatch import (
 )
 from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
 from webhookd.core.listing import TaskFilter
-from webhookd.core.records import ClaimedTask, Page, QueueDepth, Run, Task, TaskSignal
+from webhookd.core.records import ClaimedTask, Page, QueueDepth, Run, Task
 from webhookd.core.submission import Accepted, Submission
 
 
@@ -50,18 +48,14 @@ class TaskStore:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._intake = Intake().accept
-        self._claim = Claims().claim
-        self._record = ends.record
-        self._progress = ends.progress
 
     async def submit(self, submission: Submission) -> Accepted:
         """Write a submission. Raises IdempotencyMismatch, Unavailable."""
-        return await self._db.grouped(self._intake, submission)
+        return await self._db.grouped(submit.accept, submission)
 
     async def claim(self, request: ClaimTasks) -> Claim:
         """Claim tasks for free slots."""
-        return await self._db.grouped(self._claim, request)
+        return await self._db.grouped(claims.claim, request)
 
     async def held(self, session_id: str) -> list[ClaimedTask]:
         """Return what this process holds, whether or not it knows."""
@@ -69,11 +63,11 @@ class TaskStore:
 
     async def record(self, end: TaskEnd) -> Recorded:
         """Write the end of a try."""
-        return await self._db.grouped(self._record, end)
+        return await self._db.grouped(ends.record, end)
 
-    async def progress(self, report: Progress) -> TaskSignal | None:
-        """Write progress. None: the task was taken away."""
-        return await self._db.grouped(self._progress, report)
+    async def progress(self, report: Progress) -> bool:
+        """Write progress. False: the task was taken away."""
+        return await self._db.grouped(ends.progress, report)
 
     async def get(self, task_id: str, partner_id: str | None) -> Task | None:
         """Return a task, or None where it is unknown or another partner's."""
@@ -173,36 +167,34 @@ class SessionStore:
 
 
 class SweepStore:
-    """Repairs."""
+    """Repairs. Each tells whether there may be more of the same to do."""
 
-    def __init__(self, db: Database, sweeps: Sweeps, taking_back: TakingBack) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._sweeps = sweeps
-        self._taking_back = taking_back
 
-    async def take_back(self, now_ms: int) -> Swept:
+    async def rescue(self, now_ms: int) -> bool:
         """Take back what one ended process held."""
-        return await self._db.write(self._taking_back.take_back, now_ms)
+        return await self._db.write(rescue.rescue, now_ms)
 
-    async def fall_due(self, now_ms: int) -> Swept:
+    async def fall_due(self, now_ms: int) -> bool:
         """Queue scheduled tasks whose time has come."""
-        return await self._db.write(self._sweeps.fall_due, now_ms)
+        return await self._db.write(sweeps.fall_due, now_ms)
 
-    async def expire(self, now_ms: int) -> Swept:
+    async def expire(self, now_ms: int) -> bool:
         """End tasks that did not start in time."""
-        return await self._db.write(self._sweeps.expire, now_ms)
+        return await self._db.write(sweeps.expire, now_ms)
 
-    async def overdue(self, now_ms: int) -> Swept:
+    async def overdue(self, now_ms: int) -> None:
         """Take back what its process has lost sight of."""
-        return await self._db.write(self._taking_back.overdue, now_ms)
+        await self._db.write(rescue.rescue_overdue, now_ms)
 
     async def heal(self, now_ms: int) -> None:
         """Heal counters."""
-        await self._db.write(self._sweeps.heal, now_ms)
+        await self._db.write(sweeps.heal, now_ms)
 
     async def waiting(self) -> Waiting:
         """Read what waits."""
-        return await self._db.read(self._sweeps.waiting)
+        return await self._db.read(sweeps.waiting)
 
 
 class Store:
@@ -232,7 +224,7 @@ class Store:
         self.idempotency = Idempotency(db, vault, keep_ms=options.idempotency_keep_ms)
         self.queues = QueueStore(db)
         self.sessions = SessionStore(db)
-        self.sweeps = SweepStore(db, Sweeps(), TakingBack())
+        self.sweeps = SweepStore(db)
 
     @classmethod
     async def open(

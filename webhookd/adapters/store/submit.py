@@ -3,174 +3,100 @@
 A payload is one request (a single task or a batch), accepted whole or not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import select, tuple_
+from sqlalchemy import BigInteger, bindparam, select, tuple_
 
 from webhookd.adapters.store.files import use_files
 from webhookd.adapters.store.rows import names_json
-from webhookd.adapters.store.rowset import insert_rows, pack, upsert
+from webhookd.adapters.store.rowset import insert_rows, named, rowset
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import IdempotencyMismatch
 from webhookd.core.model import TaskState
 from webhookd.core.records import NewTask
-from webhookd.core.submission import Accepted, Submission
-
-_TASK_COLUMNS = (
-    "id",
-    "partner_id",
-    "type",
-    "queue",
-    "state",
-    "priority",
-    "version",
-    "attempts",
-    "attempts_before",
-    "max_attempts",
-    "due_ms",
-    "run_at_ms",
-    "expires_ms",
-    "created_ms",
-    "token",
-    "suspect",
-    "trace_id",
-)
-_BODY_COLUMNS = (
-    "task_id",
-    "input",
-    "metadata",
-    "callback_url",
-    "callback_origin",
-    "endpoint_ids",
-    "events",
-    "trace_parent_id",
-    "trace_flags",
-    "trace_state",
-)
+from webhookd.core.submission import REST_SECONDS, Accepted, Submission
 
 
-class Intake:
-    """The grouped write that accepts submissions: pass `accept` to `Database.grouped`."""
-
-    def __init__(self) -> None:
-        self._known_queues: set[str] = set()
-
-    def accept(self, tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
-        """Insert every submission whose key is new; answer the others from what their key stands for."""
-        earlier = self._claim_keys(tx, submissions)
-        results: list[Accepted | Exception] = []
-        fresh: list[NewTask] = []
-        for submission in submissions:
-            key = (submission.partner_id, submission.key) if submission.key is not None else None
-            known = earlier.get(key) if key is not None else None
-            if known is None:
-                fresh.extend(submission.tasks)
-                results.append(Accepted(task_ids=tuple(task.id for task in submission.tasks), replayed=False))
-            elif known.fingerprint != submission.fingerprint:
-                results.append(
-                    IdempotencyMismatch(
-                        "This Idempotency-Key was used before with another request; "
-                        "use a new key for a new request."
-                    )
-                )
-            elif known.owner is submission:
-                fresh.extend(submission.tasks)
-                results.append(Accepted(task_ids=known.task_ids, replayed=False))
-            else:
-                results.append(Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome))
-        if fresh:
-            self._insert(tx, fresh)
-        return results
-
-    def _claim_keys(self, tx: Tx, submissions: Sequence[Submission]) -> dict[tuple[str, str], "_Known"]:
-        keyed = [s for s in submissions if s.key is not None]
-        if not keyed:
-            return {}
-        keyed.sort(key=lambda s: (s.partner_id, s.key or ""))
-        now_ms = keyed[0].now_ms
-        pairs = [(s.partner_id, s.key) for s in keyed]
-        wanted = tuple_(idempotency.c.partner_id, idempotency.c.key).in_(pairs)
-        forgotten_ms = now_ms - tx.policy.idempotency_keep_ms
-        tx.execute(idempotency.delete().where(wanted, idempotency.c.created_ms < forgotten_ms))
-        known: dict[tuple[str, str], _Known] = {}
-        owners: dict[tuple[str, str], Submission] = {}
-        for submission in keyed:
-            owners.setdefault((submission.partner_id, submission.key or ""), submission)
-        inserted = tx.execute(
-            _insert_keys(tx.dialect),
-            {
-                "keys": pack(
-                    (partner_id, key, owner.fingerprint, _outcome(owner), owner.now_ms)
-                    for (partner_id, key), owner in owners.items()
-                )
-            },
-        )
-        won = {(row.partner_id, row.key) for row in inserted}
-        for row in tx.execute(select(idempotency).where(wanted)):
-            pair = (row.partner_id, row.key)
-            outcome = orjson.loads(row.outcome)
-            known[pair] = _Known(
-                fingerprint=row.fingerprint,
-                task_ids=tuple(outcome.get("tasks", ())),
-                outcome=row.outcome,
-                owner=owners[pair] if pair in won else None,
-            )
-        return known
-
-    def _insert(self, tx: Tx, fresh: list[NewTask]) -> None:
-        dialect = tx.dialect
-        unknown = {task.queue for task in fresh} - self._known_queues
-        if unknown:
-            ensure_queues(tx, sorted(unknown))
-            self._known_queues |= unknown
-        task_rows = []
-        body_rows = []
-        for task in fresh:
-            state = TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
-            tx.depths.move(task.queue, task.partner_id, None, state)
-            task_rows.append(
-                (
-                    task.id,
-                    task.partner_id,
-                    task.type,
-                    task.queue,
-                    state.value,
-                    int(task.priority),
-                    1,
-                    0,
-                    0,
-                    task.max_attempts,
-                    task.due_ms,
-                    task.run_at_ms,
-                    task.expires_ms,
-                    task.created_ms,
-                    0,
-                    False,
-                    task.trace_id,
+def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
+    """Insert every submission whose key is new; answer the others from what their key stands for."""
+    earlier = _claim_keys(tx, submissions)
+    results: list[Accepted | Exception] = []
+    fresh: list[NewTask] = []
+    for submission in submissions:
+        key = submission.key
+        known = None if key is None else earlier.get(_Key(submission.partner_id, key))
+        if known is None:
+            fresh.extend(submission.tasks)
+            results.append(Accepted(task_ids=tuple(task.id for task in submission.tasks), replayed=False))
+        elif known.fingerprint != submission.fingerprint:
+            results.append(
+                IdempotencyMismatch(
+                    "This Idempotency-Key was used before with another request; "
+                    "use a new key for a new request."
                 )
             )
-            body_rows.append(
-                (
-                    task.id,
-                    task.input_json,
-                    task.metadata_json,
-                    task.callback_url,
-                    task.callback_origin,
-                    None if task.endpoint_ids is None else orjson.dumps(task.endpoint_ids).decode(),
-                    names_json(task.events),
-                    task.trace_parent_id,
-                    task.trace_flags,
-                    task.trace_state,
-                )
-            )
-        tx.execute(_insert_tasks(dialect), {"rows": pack(task_rows)})
-        tx.execute(_insert_bodies(dialect), {"rows": pack(body_rows)})
-        use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
+        elif known.owner is submission:
+            fresh.extend(submission.tasks)
+            results.append(Accepted(task_ids=known.task_ids, replayed=False))
+        else:
+            results.append(Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome))
+    if fresh:
+        _insert(tx, fresh)
+    return results
+
+
+class _Key(NamedTuple):
+    partner_id: str
+    key: str
+
+
+class _NewKey(NamedTuple):
+    partner_id: str
+    key: str
+    fingerprint: str
+    outcome: str
+    created_ms: int
+
+
+class _KeyRow(NamedTuple):
+    partner_id: str
+    key: str
+    fingerprint: str
+    outcome: str
+
+
+def _take_keys(dialect: str) -> Any:
+    insert = insert_rows(dialect, idempotency, "keys", _NewKey)
+    # A key that is kept no longer is as good as a new one.
+    return insert.on_conflict_do_update(
+        index_elements=[idempotency.c.partner_id, idempotency.c.key],
+        set_={
+            "fingerprint": insert.excluded.fingerprint,
+            "outcome": insert.excluded.outcome,
+            "sealed_by": None,
+            "created_ms": insert.excluded.created_ms,
+        },
+        where=idempotency.c.created_ms < bindparam("forgotten_ms", type_=BigInteger),
+    ).returning(idempotency.c.partner_id, idempotency.c.key)
+
+
+def _keys(dialect: str) -> Any:
+    wanted = rowset(dialect, "keys", _Key)
+    return select(*(idempotency.c[name] for name in _KeyRow._fields)).where(
+        # By the index: a row of two is not found in a list by it on PostgreSQL.
+        named(dialect, idempotency.c.partner_id, "partners"),
+        named(dialect, idempotency.c.key, "names"),
+        tuple_(idempotency.c.partner_id, idempotency.c.key).in_(select(wanted)),
+    )
+
+
+_TAKE_KEYS: Final = Query(_Key, _take_keys)
+_KEYS: Final = Query(_KeyRow, _keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,34 +107,156 @@ class _Known:
     owner: Submission | None
 
 
+def _claim_keys(tx: Tx, submissions: Sequence[Submission]) -> dict[_Key, _Known]:
+    owners: dict[_Key, Submission] = {}
+    for submission in submissions:
+        if submission.key is not None:
+            owners.setdefault(_Key(submission.partner_id, submission.key), submission)
+    if not owners:
+        return {}
+    wanted = [
+        _NewKey(*key, owner.fingerprint, _outcome(owner), owner.now_ms)
+        for key, owner in sorted(owners.items(), key=lambda item: item[0])
+    ]
+    forgotten_ms = min(key.created_ms for key in wanted) - tx.policy.idempotency_keep_ms
+    won = set(tx.run(_TAKE_KEYS, keys=wanted, forgotten_ms=forgotten_ms))
+    known = {
+        key: _Known(
+            fingerprint=owners[key].fingerprint,
+            task_ids=tuple(task.id for task in owners[key].tasks),
+            outcome=_outcome(owners[key]),
+            owner=owners[key],
+        )
+        for key in won
+    }
+    lost = owners.keys() - won
+    if lost:
+        found = tx.run(
+            _KEYS, keys=lost, partners=[key.partner_id for key in lost], names=[key.key for key in lost]
+        )
+        for row in found:
+            known[_Key(row.partner_id, row.key)] = _Known(
+                fingerprint=row.fingerprint,
+                task_ids=tuple(orjson.loads(row.outcome).get("tasks", ())),
+                outcome=row.outcome,
+                owner=None,
+            )
+    return known
+
+
 def _outcome(submission: Submission) -> str:
     return orjson.dumps(
         {"tasks": [task.id for task in submission.tasks], "layout": submission.layout}
     ).decode()
 
 
-def ensure_queues(tx: Tx, names: Sequence[str]) -> None:
-    """Make sure these queues have a row."""
-    insert = upsert(tx.dialect)(queues).on_conflict_do_nothing()
-    tx.execute(insert, [{"name": name, "paused_ms": None, "vtime": 0.0} for name in names])
+class _TaskIn(NamedTuple):
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    state: str
+    priority: int
+    version: int
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int
+    run_at_ms: int | None
+    expires_ms: int | None
+    created_ms: int
+    token: int
+    suspect: bool
+    trace_id: str
 
 
-@cache
-def _insert_keys(dialect: str) -> Any:
-    return (
-        insert_rows(
-            dialect, idempotency, "keys", ("partner_id", "key", "fingerprint", "outcome", "created_ms")
-        )
-        .on_conflict_do_nothing()
-        .returning(idempotency.c.partner_id, idempotency.c.key)
+class _BodyIn(NamedTuple):
+    task_id: str
+    input: str
+    metadata: str
+    callback_url: str | None
+    callback_origin: str | None
+    endpoint_ids: str | None
+    events: str | None
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+
+
+_INSERT_TASKS: Final = Change(lambda dialect: insert_rows(dialect, tasks, "rows", _TaskIn))
+_INSERT_BODIES: Final = Change(lambda dialect: insert_rows(dialect, task_bodies, "rows", _BodyIn))
+
+
+def _insert(tx: Tx, fresh: list[NewTask]) -> None:
+    unknown = {task.queue for task in fresh} - tx.known.queues
+    if unknown:
+        ensure_queues(tx, unknown)
+    tx.run(_INSERT_TASKS, rows=map(_task_in, fresh))
+    tx.run(_INSERT_BODIES, rows=map(_body_in, fresh))
+    use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
+    soon_ms = tx.now_ms + int(REST_SECONDS * 2_000)
+    for task in fresh:
+        tx.depths.move(task.queue, task.partner_id, None, _state(task))
+        tx.wakes.changed(task.id, task.partner_id, 1)
+        if not task.scheduled or task.due_ms <= soon_ms:
+            # Also what falls due before a sweep at rest would learn of it.
+            tx.wakes.ring(task.queue)
+
+
+def _state(task: NewTask) -> TaskState:
+    return TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
+
+
+def _task_in(task: NewTask) -> _TaskIn:
+    return _TaskIn(
+        id=task.id,
+        partner_id=task.partner_id,
+        type=task.type,
+        queue=task.queue,
+        state=_state(task),
+        priority=task.priority,
+        version=1,
+        attempts=0,
+        attempts_before=0,
+        max_attempts=task.max_attempts,
+        due_ms=task.due_ms,
+        run_at_ms=task.run_at_ms,
+        expires_ms=task.expires_ms,
+        created_ms=task.created_ms,
+        token=0,
+        suspect=False,
+        trace_id=task.trace_id,
     )
 
 
-@cache
-def _insert_tasks(dialect: str) -> Any:
-    return insert_rows(dialect, tasks, "rows", _TASK_COLUMNS)
+def _body_in(task: NewTask) -> _BodyIn:
+    return _BodyIn(
+        task_id=task.id,
+        input=task.input_json,
+        metadata=task.metadata_json,
+        callback_url=task.callback_url,
+        callback_origin=task.callback_origin,
+        endpoint_ids=None if task.endpoint_ids is None else orjson.dumps(task.endpoint_ids).decode(),
+        events=names_json(task.events),
+        trace_parent_id=task.trace_parent_id,
+        trace_flags=task.trace_flags,
+        trace_state=task.trace_state,
+    )
 
 
-@cache
-def _insert_bodies(dialect: str) -> Any:
-    return insert_rows(dialect, task_bodies, "rows", _BODY_COLUMNS)
+class _QueueIn(NamedTuple):
+    name: str
+    paused_ms: int | None
+    vtime: float
+
+
+_ENSURE_QUEUES: Final = Change(
+    lambda dialect: insert_rows(dialect, queues, "rows", _QueueIn).on_conflict_do_nothing()
+)
+
+
+def ensure_queues(tx: Tx, names: Iterable[str]) -> None:
+    """Make sure these queues have a row."""
+    wanted = sorted(names)
+    tx.run(_ENSURE_QUEUES, rows=[_QueueIn(name, None, 0.0) for name in wanted])
+    tx.made.queues.update(wanted)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Integer, Select, bindparam, select
 
-from webhookd.adapters.store.ends import announce_ended, read_tasks, write_bodies
+from webhookd.adapters.store.ends import BodyIn, announce_ended, read_tasks, write_bodies
 from webhookd.adapters.store.files import attach_results
 from webhookd.adapters.store.paging import first_id, take_page
 from webhookd.adapters.store.rows import (
@@ -205,7 +205,7 @@ def replay_task(tx: Tx, task_id: str, partner_id: str | None) -> Task | None:
     before, version = TaskState(row.state), row.version + 1
     after = TASKS.next(before, TaskMove.REPLAY)
     tx.run(_REPLAY, task_id=task_id, state=after, version=version, attempts=row.attempts, now_ms=tx.now_ms)
-    write_bodies(tx, [(task_id, None, None, None)])
+    write_bodies(tx, [BodyIn(task_id, None, None, None)])
     attach_results(tx, {task_id: ()})
     tx.depths.move(row.queue, row.partner_id, before, after)
     tx.wakes.ring(row.queue)

@@ -73,6 +73,18 @@ class Wakes:
 
 
 @dataclass(slots=True)
+class Known:
+    """What this process has seen committed in its database and need not ask for again."""
+
+    queues: set[str] = field(default_factory=set)
+    """Queues that have their row; none ever loses it."""
+
+    def learn(self, more: "Known") -> None:
+        """Add what a transaction has made, now that it is committed."""
+        self.queues |= more.queues
+
+
+@dataclass(slots=True)
 class Tx:
     """One transaction: the way to the database, its time, the store's policy, and what is to follow."""
 
@@ -82,6 +94,9 @@ class Tx:
     policy: Policy
     depths: Depths = field(default_factory=Depths)
     wakes: Wakes = field(default_factory=Wakes)
+    known: Known = field(default_factory=Known)
+    made: Known = field(default_factory=Known)
+    """What this transaction adds to `known` once it is committed."""
 
     @property
     def dialect(self) -> str:

@@ -19,7 +19,7 @@ from webhookd.core.errors import ServiceError
 from webhookd.core.execution import Claim, ClaimTasks, End, TypeLimit, facts_of
 from webhookd.core.facts import RunEnded, RunStarted
 from webhookd.core.outcome import Interrupted, Outcome
-from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.core.records import ClaimedTask
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.execute.claim_ahead import ClaimAhead
 from webhookd.flows.execute.file_inputs import RunFiles
@@ -61,7 +61,6 @@ class Executor:
         lease: Lease,
         alarm: Alarm,
         ring: Callable[[str], None],
-        publish: Callable[[Sequence[TaskSignal]], None],
         now_ms: Callable[[], int],
         new_span_id: Callable[[], str],
         files: RunFiles | None = None,
@@ -75,7 +74,6 @@ class Executor:
         self._lease = lease
         self._alarm = alarm
         self._ring = ring
-        self._publish = publish
         self._now_ms = now_ms
         self._new_span_id = new_span_id
         self._on_start = tuple(on_start)
@@ -83,7 +81,6 @@ class Executor:
             tasks=tasks,
             lease=lease,
             alarm=alarm,
-            publish=publish,
             now_ms=now_ms,
             listeners=listeners,
         )
@@ -212,9 +209,6 @@ class Executor:
         for task in claim.tasks:
             self._take(task)
         self._alone = claim.suspect_waits or any(task.suspect for task in claim.tasks)
-        self._publish(
-            [TaskSignal(task_id=t.id, partner_id=t.partner_id, version=t.version) for t in claim.tasks]
-        )
         return claim
 
     async def _find_unknown(self, doubt_ends: float) -> bool:
@@ -326,7 +320,7 @@ class Executor:
                     end = ending(run, definition, stored, self._now_ms())
             await self._writer.end(run, end)
         finally:
-            if definition.concurrency is not None or isinstance(outcome, Interrupted):
+            if definition.concurrency is not None:
                 self._ring(task.queue)
 
     async def _run(self, run: Run) -> None:

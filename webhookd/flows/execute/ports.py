@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, RunFacts, TaskEnd
 from webhookd.core.outcome import Outcome
-from webhookd.core.records import ClaimedTask, TaskSignal
+from webhookd.core.records import ClaimedTask
 from webhookd.core.run_log import RunLog
 from webhookd.taskset import TaskDefinition
 
@@ -26,8 +26,8 @@ class Tasks(Protocol):
         """Write the end of a try."""
         ...
 
-    async def progress(self, report: Progress) -> TaskSignal | None:
-        """Write progress; None: the task was taken away."""
+    async def progress(self, report: Progress) -> bool:
+        """Write progress; False: the task was taken away."""
         ...
 
     async def cancel_requests(self, session_id: str) -> list[str]:

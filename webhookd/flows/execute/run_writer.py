@@ -11,7 +11,6 @@ import structlog
 from webhookd.core.errors import Overloaded, ServiceError, StoreFault, Unavailable
 from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.facts import RunEnded
-from webhookd.core.records import TaskSignal
 from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.execute.ports import Tasks
 from webhookd.flows.execute.run import Run
@@ -24,7 +23,7 @@ NOT_RECORDED: Final = "end_not_recorded"
 
 
 class RunWriter:
-    """Writes, and tells everybody whom it concerns: watchers, deliver workers, the alarm, listeners."""
+    """Writes, and tells everybody whom it concerns: the alarm and listeners."""
 
     def __init__(
         self,
@@ -32,14 +31,12 @@ class RunWriter:
         tasks: Tasks,
         lease: Lease,
         alarm: Alarm,
-        publish: Callable[[Sequence[TaskSignal]], None],
         now_ms: Callable[[], int],
         listeners: Sequence[Callable[[RunEnded], None]],
     ) -> None:
         self._tasks = tasks
         self._lease = lease
         self._alarm = alarm
-        self._publish = publish
         self._now_ms = now_ms
         self._listeners = tuple(listeners)
         self._writing: set[asyncio.Task[None]] = set()
@@ -71,8 +68,6 @@ class RunWriter:
             tell=lambda why: log.warning("task_end_not_written", task=end.task.id, reason=why),
         )
         recorded = written or Recorded(lost=True)
-        if recorded.signal is not None:
-            self._publish([recorded.signal])
         if end.due_ms is not None and end.end is End.RETRY:
             self._alarm.at(SWEEP, end.due_ms)
         outcome = "lost" if recorded.lost else end.end.value
@@ -108,10 +103,8 @@ class RunWriter:
                     now_ms=self._now_ms(),
                     span_id=run.span_id,
                 )
-                signal = await self._tasks.progress(report)
-                if signal is None:
+                if not await self._tasks.progress(report):
                     return
-                self._publish([signal])
         except Exception as error:  # noqa: BLE001 - it is only progress; the next report may do
             log.info("progress_not_written", task=run.task.id, reason=_reason(error))
         finally:
