@@ -70,6 +70,7 @@ class Server(uvicorn.Server):
         self._leaving = api.leaving
         self._drain_seconds = settings.drain_seconds
         self._told_at = float("-inf")
+        self._ending = asyncio.Event()
 
     def stop(self) -> None:
         """Serve on for `drain_seconds`, not ready any more; then close the listener and finish what is under
@@ -88,7 +89,13 @@ class Server(uvicorn.Server):
 
     def _end(self) -> None:
         self._leaving.begun = self.should_exit = True
+        self._ending.set()
         self._watchers.drain()
+
+    async def main_loop(self) -> None:
+        """Wait for the end. uvicorn's own looks ten times a second, for headers that we do not send."""
+        await self.on_tick(0)
+        await self._ending.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -332,9 +332,15 @@ async def test_stopped_worker_takes_no_permit(valkey: ValkeyServer, ringer: Ring
 async def test_permit_whose_turn_never_began_is_given_back(valkey: ValkeyServer) -> None:
     broker = PermitBroker(valkey.url, namespace="webhookd", timeout_seconds=2)
     consumer = broker.consume("default")
-    taken = next(consumer)  # the first look
+    look = next(consumer)  # the first, for which nobody rang
+    assert look is not None
+    consumer.ack(look)
+    with valkey.client() as client:
+        client.rpush("webhookd:default", PERMIT)
+    taken = next(consumer)
     assert taken is not None
-    consumer.requeue([taken])
+    assert waiting(valkey, "default") == 0
+    consumer.requeue([look, taken])
     assert waiting(valkey, "default") == 1
     broker.close()
 

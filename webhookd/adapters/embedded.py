@@ -205,6 +205,7 @@ class EmbeddedValkey:
             "auto-aof-rewrite-min-size": "16mb",
             "maxmemory": self._max_memory_bytes,
             "maxmemory-policy": "noeviction",
+            "hz": 2,  # its own upkeep, ten times a second as it comes, is most of what it does at rest
         }
         if self._port:
             return settings | {"bind": "127.0.0.1", "port": self._port, "requirepass": self._password}

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 _READY_SECONDS: Final = 60.0
 _DEATHS_TOO_MANY: Final = 5
-_BROKER_LOOK_SECONDS: Final = 0.25
+_BROKER_LOOK_SECONDS: Final = 0.5
 _BROKER_PAUSE_SECONDS: Final = 2.0
 
 

@@ -165,7 +165,9 @@ class PermitConsumer(Consumer):
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back permits whose turn never began, when the worker stops; best effort."""
         try:
-            for _ in messages:
-                self._broker.client.rpush(self._keys[0], PERMIT)
+            for message in messages:
+                _, rung = message.args
+                if rung:
+                    self._broker.client.rpush(self._keys[0], PERMIT)
         except redis.RedisError as error:
             self._broker.outage.noticed(error)

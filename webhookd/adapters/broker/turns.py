@@ -10,15 +10,15 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from dramatiq import Actor, Worker
+from dramatiq import Actor, MessageProxy, Worker
 
-from webhookd.adapters.broker.permits import PermitBroker, actor_for, check_queue_name
+from webhookd.adapters.broker.permits import PermitBroker, actor_for, check_queue_name, permit
 from webhookd.core.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 2.5  # a BLPOP waits 1 s by itself
-_IDLE_MS = 200  # how long a thread without a turn takes to notice that it shall stop
+_IDLE_MS = 60_000  # how long a thread without a turn sleeps; it is woken to stop
 
 
 class TurnWorker:
@@ -73,6 +73,10 @@ class TurnWorker:
         Returns when the threads have ended, at most some 3 s after the last turn. Call it on `loop`.
         """
         self._broker.closing.set()
+        for worker in self._worker.workers:
+            worker.stop()
+        for queue, consumer in self._worker.consumers.items():
+            consumer.handle_message(MessageProxy(permit(queue, rung=False)))
         cancel = self._loop.call_later(timeout_seconds, self._cancel_turns)
         # A thread of its own: the turns that must end may have filled the loop's usual one.
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turns-stop")
@@ -85,6 +89,8 @@ class TurnWorker:
 
     def _turn(self, queue: str, rung: bool) -> None:
         """The body of both actors, in a thread of Dramatiq's; catches everything."""
+        if not rung and self._broker.closing.is_set():  # only woken, to stop
+            return
         turn = self._await_turn(queue, rung=rung)
         try:
             future = self._turns[queue] = asyncio.run_coroutine_threadsafe(turn, self._loop)
