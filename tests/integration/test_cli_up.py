@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -374,6 +375,9 @@ def test_parts_started_one_by_one_make_a_service(tmp_path: Path, valkey_url: str
         WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own",
         WEBHOOKD_ENCRYPTION_KEYS="q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
     )
+    # Only workers have the operator's code; the API knows its types by what they publish.
+    with_code = {**env, "WEBHOOKD_TASKS": "webhookd.samples:tasks,ledger:tasks"}
+    (tmp_path / "ledger.py").write_text(LEDGER)
     unready = run_here("worker", cwd=tmp_path, env=env)
     assert unready.exit_code == 1
     assert "webhookd migrate" in unready.stderr
@@ -382,7 +386,7 @@ def test_parts_started_one_by_one_make_a_service(tmp_path: Path, valkey_url: str
     assert "already" in run_here("migrate", cwd=tmp_path, env=env).stdout
     with (
         started("api", "--port", str(port), cwd=tmp_path, env=env) as api,
-        started("worker", "--queues", "default", "--threads", "2", cwd=tmp_path, env=env) as worker,
+        started("worker", "--queues", "default", "--threads", "2", cwd=tmp_path, env=with_code) as worker,
         started("worker", "--queues", "deliver", cwd=tmp_path, env=env) as deliver,
     ):
         worker.wait_for("worker_ready")
@@ -396,10 +400,75 @@ def test_parts_started_one_by_one_make_a_service(tmp_path: Path, valkey_url: str
             reports = partner.post("/v1/tasks", json=other).json()
             eventually(lambda: partner.get(f"/v1/tasks/{default['id']}").json()["done"], "the task's end")
             assert partner.get(f"/v1/tasks/{reports['id']}").json()["state"] == "queued"
+            _books(partner)
+        assert str(api.pid) not in (tmp_path / "imported").read_text().split()
         assert not any("role=deliver" in line for line in worker.err)
         for command in (api, worker, deliver):
             command.send(signal.SIGTERM)
         assert [command.wait() for command in (api, worker, deliver)] == [0, 0, 0]
+
+
+LEDGER = """
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from pydantic import BaseModel, field_validator
+from webhookd import TaskContext, TaskSet
+
+with Path("imported").open("a") as file:
+    file.write(f"{os.getpid()} ")
+
+@asynccontextmanager
+async def lifespan():
+    yield {"pid": os.getpid()}
+
+tasks = TaskSet(lifespan=lifespan)
+
+class Entry(BaseModel):
+    account: str
+    cents: int
+
+    @field_validator("account")
+    @classmethod
+    def known(cls, account):
+        if not account.startswith("A-"):
+            raise ValueError("is no account of ours")
+        return account
+
+@tasks.task("ledger.book")
+def book(ctx: TaskContext, entry: Entry) -> dict:
+    return {"account": entry.account, "same": ctx.state["pid"] == os.getpid()}
+
+@tasks.task("ledger.sum", isolation="process")
+def add(ctx: TaskContext, entry: Entry) -> dict:
+    return {"for": ctx.partner.name, "same": ctx.state["pid"] == os.getpid()}
+"""
+
+
+def _books(partner: httpx.Client) -> None:
+    """Submit tasks of types that the API has no code of."""
+
+    def known() -> bool:
+        types = partner.get("/v1/task-types").json()["data"]
+        return {"ledger.book", "ledger.sum"} <= {one["type"] for one in types}
+
+    def ended(name: str, **given: object) -> dict[str, Any]:
+        answer = partner.post("/v1/tasks", json={"type": name, "input": given})
+        assert answer.status_code == 202, answer.text
+        path = f"/v1/tasks/{answer.json()['id']}"
+        eventually(lambda: partner.get(path).json()["done"], name)
+        task: dict[str, Any] = partner.get(path).json()
+        return task
+
+    eventually(known, "the published types")
+    refused = partner.post("/v1/tasks", json={"type": "ledger.book", "input": {"account": "A-1"}})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "$.input.cents")
+    booked = ended("ledger.book", account="A-1", cents=5)
+    assert booked["result"] == {"account": "A-1", "same": True}
+    assert ended("ledger.sum", account="A-1", cents=5)["result"] == {"for": "acme", "same": True}
+    late = ended("ledger.book", account="B-1", cents=5)
+    assert (late["state"], late["error"]["code"]) == ("failed", "invalid_input")
+    assert "is no account of ours" in late["error"]["message"]
 
 
 def _answers(api: httpx.Client) -> bool:

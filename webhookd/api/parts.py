@@ -20,7 +20,7 @@ from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.turns import Turns
 from webhookd.flows.watch import Watchers
-from webhookd.taskset import TaskSet
+from webhookd.taskset.known import TaskTypes
 
 READS_AT_ONCE: Final = 3
 """Fewer than a database's driver has readers: the service keeps some to itself."""
@@ -72,7 +72,7 @@ class ApiParts:
 
     options: ApiOptions
     store: Store
-    task_types: TaskSet
+    task_types: TaskTypes
     egress: EgressPolicy
     vault: Vault
     submit: SubmitTasks

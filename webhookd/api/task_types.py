@@ -10,7 +10,7 @@ from webhookd.api.call import Call
 from webhookd.api.wire import Listing
 from webhookd.core.fields import Count
 from webhookd.core.routing import type_matches
-from webhookd.taskset.definition import TaskDefinition
+from webhookd.taskset.known import TaskType
 
 
 class TaskTypeDocument(TypedDict):
@@ -30,7 +30,7 @@ class TaskTypeDocument(TypedDict):
     """The JSON Schema (2020-12) of its `input`."""
 
 
-def task_type_document(definition: TaskDefinition) -> TaskTypeDocument:
+def task_type_document(definition: TaskType) -> TaskTypeDocument:
     """Return the type as the API shows it."""
     return {
         "type": definition.type,

@@ -20,9 +20,8 @@ from webhookd.core.records import NewTask, Partner, Task
 from webhookd.core.routing import type_matches
 from webhookd.core.run_folder import Reference
 from webhookd.core.trace import TraceContext
-from webhookd.taskset import TaskSet
-from webhookd.taskset.definition import TaskDefinition
 from webhookd.taskset.file import may_name_files
+from webhookd.taskset.known import TaskType, TaskTypes
 
 MAX_METADATA_KEYS: Final = 50
 MAX_METADATA_BYTES: Final = 16_384
@@ -74,7 +73,7 @@ def new_task(
     body: TaskCreate,
     *,
     partner: Partner,
-    task_types: TaskSet,
+    task_types: TaskTypes,
     egress: EgressPolicy,
     trace: TraceContext,
     now_ms: int,
@@ -189,7 +188,7 @@ def unknown_endpoint_errors(body: TaskCreate, unknown: frozenset[str], at: Steps
     ]
 
 
-def _unknown_type(name: str, task_types: TaskSet, partner: Partner) -> str:
+def _unknown_type(name: str, task_types: TaskTypes, partner: Partner) -> str:
     known = sorted(one.type for one in task_types if type_matches(partner.task_types, one.type))
     near = get_close_matches(name[:100], known, n=3)
     asked = f" (did you mean {' or '.join(near)}?)" if near else ""
@@ -197,7 +196,7 @@ def _unknown_type(name: str, task_types: TaskSet, partner: Partner) -> str:
     return f"is not a task type here{asked}{told}"
 
 
-def _input_errors(body: TaskCreate, definition: TaskDefinition, at: Steps) -> Iterator[FieldError]:
+def _input_errors(body: TaskCreate, definition: TaskType, at: Steps) -> Iterator[FieldError]:
     root = json_path(at)
     for error in definition.validate_input(body.input):
         yield FieldError(path=root + error.path.removeprefix("$"), message=error.message)

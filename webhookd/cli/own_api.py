@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Final
 
 import httpx
@@ -17,17 +18,20 @@ from starlette.types import ASGIApp
 
 from webhookd.adapters.broker.health import BrokerStatus
 from webhookd.adapters.files import open_bucket
+from webhookd.adapters.store.task_types import read_types
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
+from webhookd.flows.known_types import KnownTypes
 from webhookd.flows.load import LoadGauge
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.api import key_quota, new_watchers, submit_flow
 from webhookd.wiring.process import days_ms, load_vault, open_store, require_database
 
+SAMPLES: Final = "webhookd.samples:tasks"
 _SESSION: Final = "ses_cli"
 """Only named, never begun: this process claims nothing."""
 
@@ -71,9 +75,10 @@ async def _no_look_at_broker() -> BrokerStatus:
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
-    task_set = load_task_sets(settings.tasks)
     vault = load_vault(settings)
     store = await open_store(settings, vault, _SESSION)
+    # No operator's code is run by a command that looks at rows: what workers have published is known.
+    types = KnownTypes(load_task_sets(SAMPLES), partial(store.db.read, read_types))
     load = LoadGauge(
         store.queues,
         look_at_broker=_no_look_at_broker,
@@ -84,6 +89,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
     watching = asyncio.create_task(watchers.run())
     try:
         await load.refresh()
+        await types.refresh()
         yield create_app(
             ApiParts(
                 options=ApiOptions(
@@ -95,7 +101,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                     files_keep_ms=days_ms(settings.retention_files_days),
                 ),
                 store=store,
-                task_types=task_set,
+                task_types=types,
                 egress=EgressPolicy.parse(settings.egress_allow),
                 vault=vault,
                 submit=submit_flow(settings, store, load),

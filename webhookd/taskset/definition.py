@@ -109,16 +109,16 @@ def _invalid(errors: list[FieldError]) -> Invalid:
 
 def _field_error(raw: Any, detail: ErrorDetails) -> FieldError:
     absent = detail["type"] == "missing"
-    return FieldError(path="$.input" + _path(raw, detail["loc"], absent=absent), message=detail["msg"])
+    return FieldError(path=path_in_input(raw, detail["loc"], absent=absent), message=detail["msg"])
 
 
-def _path(raw: Any, steps: tuple[int | str, ...], *, absent: bool) -> str:
-    """The steps that really exist in `raw`, as JSONPath (RFC 9535).
+def path_in_input(raw: Any, steps: tuple[int | str, ...], *, absent: bool) -> str:
+    """The steps that really exist in `raw`, the input, as JSONPath (RFC 9535); `absent`: but for the last.
 
     pydantic puts more than fields into a location (the member of a union it tried, `[key]` for the key
     of a dict): such a step leads nowhere in the caller's document and is left out.
     """
-    path, here = "", raw
+    path, here = "$.input", raw
     for position, step in enumerate(steps):
         is_missing_field = absent and position == len(steps) - 1
         if isinstance(step, int) and isinstance(here, list) and step < len(here):

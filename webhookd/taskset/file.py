@@ -19,10 +19,12 @@ from webhookd.core.files import OCTETS, is_file_id
 from webhookd.core.run_folder import INPUTS, Brought, Reference
 
 _URL: Final = re.compile(r"https?://[\x21-\x7e]+")
+FILE_PATTERN: Final = "^file_[0-9a-hjkmnp-tv-z]{26}$"
+"""In a JSON Schema the mark of a field that takes a file."""
 _SCHEMA: Final[dict[str, Any]] = {
     "description": 'A file: its id, or `{"url": "https://…"}` to fetch it from there.',
     "anyOf": [
-        {"type": "string", "pattern": "^file_[0-9a-hjkmnp-tv-z]{26}$"},
+        {"type": "string", "pattern": FILE_PATTERN},
         {
             "type": "object",
             "properties": {"url": {"type": "string", "format": "uri", "maxLength": MAX_URL_LENGTH}},

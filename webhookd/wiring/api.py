@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -15,6 +16,7 @@ from webhookd.adapters.log_facts import log_request
 from webhookd.adapters.metrics import bucket_figures, count_request
 from webhookd.adapters.store.key_use import key_use
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.task_types import read_types
 from webhookd.api.app import create_app
 from webhookd.api.client_address import parse_proxies
 from webhookd.api.parts import ApiOptions, ApiParts, Leaving
@@ -26,6 +28,7 @@ from webhookd.core.facts import TasksSubmitted
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.rate import Rate
 from webhookd.flows.key_quota import KeyQuota
+from webhookd.flows.known_types import KnownTypes
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates, Shared
 from webhookd.flows.submit import SubmitTasks
@@ -50,8 +53,8 @@ class ApiProcess:
 @contextlib.asynccontextmanager
 async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
     """Build the API on real parts; what it needs in the background runs as long as the context."""
-    task_set = load_task_sets(settings.tasks)
-    health = BrokerHealth(broker_url(settings), queues=(*task_set.queues, DELIVER_QUEUE))
+    own_types = load_task_sets(settings.tasks)
+    health = BrokerHealth(broker_url(settings), queues=(*own_types.queues, DELIVER_QUEUE))
     async with (
         running_process(settings, "api", {"host": settings.host, "port": settings.port}) as common,
         contextlib.AsyncExitStack() as stack,
@@ -59,7 +62,9 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
         stack.push_async_callback(health.aclose)
         store, signals, tracing = common.store, common.signals, common.tracing
         store.db.patience_seconds = PATIENCE_SECONDS
-        await store.queues.ensure(task_set.queues)
+        types = KnownTypes(own_types, partial(store.db.read, read_types))
+        await types.refresh()
+        await store.queues.ensure(types.queues)
         load = LoadGauge(
             store.queues,
             look_at_broker=health.check,
@@ -67,7 +72,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             monotonic=time.monotonic,
         )
         watchers = new_watchers(settings, store, make_known=signals.watch)
-        for work in (load.run(), watchers.run(), signals.listen(watchers.hear)):
+        for work in (load.run(), types.run(), watchers.run(), signals.listen(watchers.hear)):
             await stack.enter_async_context(background(work))
         buckets = SharedBuckets(broker_url(settings))
         stack.push_async_callback(buckets.aclose)
@@ -86,7 +91,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                 files_keep_ms=days_ms(settings.retention_files_days),
             ),
             store=store,
-            task_types=task_set,
+            task_types=types,
             egress=EgressPolicy.parse(settings.egress_allow),
             vault=common.vault,
             submit=submit_flow(

@@ -19,6 +19,7 @@ from webhookd.adapters.metrics import (
 )
 from webhookd.adapters.runner import Runner
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
+from webhookd.adapters.store.task_types import publish_types
 from webhookd.core import ids
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
@@ -35,6 +36,7 @@ from webhookd.flows.sweep import Chore, Sweeper
 from webhookd.flows.sweep_files import FileSweeper
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
+from webhookd.taskset.known import published
 from webhookd.wiring.process import Process, background, broker_url, days_ms, running_process
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ async def _executor(
             f"--queues: no task type uses the queue {unknown[0]!r}; "
             f"the queues of WEBHOOKD_TASKS are {', '.join(task_set.queues)}."
         )
+    await common.store.db.write(publish_types, settings.tasks, [published(one) for one in task_set])
     runner = Runner(
         slots=settings.worker_threads,
         task_spec=settings.tasks,

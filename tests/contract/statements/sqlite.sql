@@ -1376,6 +1376,18 @@ UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error
     RETURNING task_id, metadata, callback_url, callback_origin, endpoint_ids, events, trace_parent_id,
     trace_flags, trace_state, result, error_code, error_message, files;
 
+-- task_types
+
+DELETE FROM task_types WHERE task_types.type = ?;
+
+INSERT INTO task_types (type, source, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+SELECT task_types.type, task_types.document FROM task_types ORDER BY task_types.type;
+
+SELECT task_types.type, task_types.source, task_types.document FROM task_types ORDER BY task_types.type;
+
+UPDATE task_types SET source=?, document=? WHERE task_types.type = ?;
+
 -- tasks
 
 DELETE FROM tasks WHERE tasks.id IN (…);

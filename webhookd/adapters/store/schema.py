@@ -421,6 +421,14 @@ audit = Table(
     Column("detail", Text, nullable=False),
 )
 
+task_types = Table(
+    "task_types",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
 installation = Table(
     "installation",
     metadata,
