@@ -77,4 +77,4 @@ docs: $(VENV)/.dev ## write the generated pages of docs/reference
 	$(BIN)/python -m tests.generate_docs
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

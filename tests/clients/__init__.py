@@ -1,0 +1,1 @@
+"""Clients that other people's generators make from our description, as an integrator makes them."""
