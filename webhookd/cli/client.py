@@ -7,7 +7,7 @@ run in this process (`own_api`). What the answers look like on a screen is `scre
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -126,16 +126,36 @@ class Api:
 
         Raises Refused for every status that is not 2xx, Unavailable where nobody answers.
         """
-        given = {name: _word(value) for name, value in (query or {}).items() if value is not None}
-        try:
+        with self._reached():
             answer = self._http.request(
                 method,
                 path,
-                params=given,
+                params=_given(query),
                 json=body,
                 headers=headers,
                 timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS),
             )
+        return self._document(answer)
+
+    def send(self, path: str, query: Query, content: BinaryIO, *, content_type: str) -> Any:
+        """POST the bytes of a file as they are read; raises as `call`."""
+        headers = {"Content-Type": content_type}
+        with self._reached():
+            answer = self._http.post(path, params=_given(query), content=content, headers=headers)
+        return self._document(answer)
+
+    def fetch(self, path: str, out: BinaryIO) -> None:
+        """GET bytes and write them out as they come, from an object store where we are sent on to one."""
+        with self._reached(), self._http.stream("GET", path, follow_redirects=True) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise self._refusal(answer)
+            out.writelines(answer.iter_bytes())
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.ConnectError:
             raise Unavailable(
                 f"No webhookd answers at {self._where}; start one with `webhookd up`, or set WEBHOOKD_URL."
@@ -144,6 +164,8 @@ class Api:
             raise Unavailable(f"The webhookd at {self._where} did not answer in time.") from None
         except httpx.TransportError as error:
             raise Unavailable(f"The connection to {self._where} broke: {error}.") from None
+
+    def _document(self, answer: httpx.Response) -> Any:
         if not answer.is_success:
             raise self._refusal(answer)
         if not answer.content:
@@ -197,6 +219,10 @@ class Api:
             f"{self._where} answered {answer.status_code}, not as webhookd does; is WEBHOOKD_URL right?",
             http_status=answer.status_code,
         )
+
+
+def _given(query: Query | None) -> dict[str, str]:
+    return {name: _word(value) for name, value in (query or {}).items() if value is not None}
 
 
 def _word(value: object) -> str:

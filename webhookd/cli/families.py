@@ -42,6 +42,7 @@ FAMILIES: Final = (
     Family(name="partners", module="partners", panel=CALL, summary="Make and list partners."),
     Family(name="keys", module="keys", panel=CALL, summary="Make, list and revoke partners' keys."),
     Family(name="tasks", module="tasks", panel=CALL, summary="Submit, watch, list and cancel tasks."),
+    Family(name="files", module="files", panel=CALL, summary="Upload, download, list and delete files."),
     Family(
         name="endpoints", module="endpoints", panel=CALL, summary="Register and look after callback URLs."
     ),

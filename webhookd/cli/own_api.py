@@ -61,6 +61,7 @@ class _InProcess(httpx.BaseTransport):
         self._key = key
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()  # a file that is sent is whole here: the application reads without waiting for it
         request.headers["Authorization"] = f"Bearer {self._key}"
         return self._runner.run(self._answer(request))
 

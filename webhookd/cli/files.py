@@ -1,0 +1,119 @@
+"""`webhookd files`: inputs and results that are too big for JSON, up and down."""
+
+import mimetypes
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.options import Cursor, Json, Limit, Partner
+from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, when
+from webhookd.core.files import OCTETS
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=f"Upload, look at, download and delete files. {THE_RULE}"
+)
+
+_File = Annotated[str, typer.Argument(metavar="ID", help="The file (file_…).")]
+
+
+class Kind(StrEnum):
+    """Who made it."""
+
+    INPUT = "input"
+    RESULT = "result"
+
+
+@app.command("upload")
+def upload(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="The file to send.", exists=True, dir_okay=False, readable=True),
+    ],
+    *,
+    name: Annotated[str | None, typer.Option(help="What to call it; its own name if left out.")] = None,
+    content_type: Annotated[
+        str | None, typer.Option("--type", help="Its media type; guessed from its name if left out.")
+    ] = None,
+    partner: Partner = None,
+    json_output: Json = False,
+) -> None:
+    """Send a file; the id that comes back is what a task's input names."""
+    kind = content_type or mimetypes.guess_type(source.name)[0] or OCTETS
+    with open_api() as api, source.open("rb") as opened:
+        query = {"name": name or source.name, "partner": api.partner_id(partner)}
+        document = api.send(path("files"), query, opened, content_type=kind)
+    _show(document, json_output=json_output)
+
+
+@app.command("get")
+def get(file: _File, *, json_output: Json = False) -> None:
+    """Show a file, with a new link to download it without a key."""
+    with open_api() as api:
+        document = api.get(path("files", file))
+    _show(document, json_output=json_output)
+
+
+@app.command("list")
+def list_(
+    *,
+    task: Annotated[str | None, typer.Option(help="What this task takes and what it made.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only inputs, or only results.")] = None,
+    partner: Partner = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json_output: Json = False,
+) -> None:
+    """List files, the latest first."""
+    with open_api() as api:
+        query = {"task": task, "kind": kind, "partner": api.partner_id(partner)}
+        document = api.listing(path("files"), query, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("id"),
+            column("name"),
+            Column(title="bytes", show=lambda row: f"{row['size']:,}"),
+            column("kind"),
+            column("state"),
+            Column(title="made", show=lambda row: when(row["created_at"])),
+        ),
+        json_output=json_output,
+        none="No files.",
+    )
+
+
+@app.command("download")
+def download(
+    file: _File,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to; its own name here if left out.")
+    ] = None,
+) -> None:
+    """Fetch a file's bytes. A file that is there is not written over, unless --output names it."""
+    with open_api() as api:
+        target = output or Path(str(api.get(path("files", file))["name"]))
+        with target.open("wb" if output else "xb") as out:
+            api.fetch(path("files", file, "content"), out)
+    print(f"Wrote {target}.")
+
+
+@app.command("delete")
+def delete(file: _File, *, json_output: Json = False) -> None:
+    """Delete a file that no task needs any more."""
+    with open_api() as api:
+        api.call("DELETE", path("files", file))
+    if json_output:
+        print_json({"id": file, "deleted": True})
+    else:
+        print(f"Deleted {file}.")
+
+
+def _show(document: dict[str, object], *, json_output: bool) -> None:
+    if json_output:
+        print_json(document)
+    else:
+        print_facts(document)
