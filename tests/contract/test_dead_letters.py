@@ -14,7 +14,12 @@ from tests.contract.seeds import (
     message_to,
     partner,
 )
-from webhookd.adapters.store.dead_letters import discard_dead_letter
+from webhookd.adapters.store.dead_letters import (
+    discard_dead_letter,
+    get_dead_letter,
+    list_dead_letters,
+    replay_dead_letter,
+)
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, GiveUp
@@ -28,7 +33,7 @@ ANY = DeadLetterFilter()
 
 
 async def ids(store: Store, partner_id: str | None, **wanted: object) -> list[str]:
-    found, _ = await store.dead_letters.page(partner_id, DeadLetterFilter(**wanted), Page())  # type: ignore[arg-type]  # the test's own words
+    found, _ = await store.read(list_dead_letters, partner_id, DeadLetterFilter(**wanted), Page())  # type: ignore[arg-type]  # the test's own words
     return [letter.id for letter in found]
 
 
@@ -43,7 +48,7 @@ async def test_deliveries_and_tasks_are_listed_together_newest_first(store: Stor
     seen: list[str] = []
     page = Page(limit=3)
     while True:
-        found, cursor = await store.dead_letters.page(owner, ANY, page)
+        found, cursor = await store.read(list_dead_letters, owner, ANY, page)
         seen += [letter.id for letter in found]
         if cursor is None:
             break
@@ -61,7 +66,7 @@ async def test_letters_of_one_millisecond_are_neither_skipped_nor_repeated(store
     seen: list[str] = []
     page = Page(limit=1)
     while True:
-        found, cursor = await store.dead_letters.page(owner, ANY, page)
+        found, cursor = await store.read(list_dead_letters, owner, ANY, page)
         seen += [letter.id for letter in found]
         if cursor is None:
             break
@@ -76,8 +81,8 @@ async def test_a_letter_says_what_died_and_why(store: Store) -> None:
     delivery_id = await dead_delivery(store, target)
     task_id = await ended_task(store, owner, End.FAILED)
 
-    delivery = await store.dead_letters.get(delivery_id, owner)
-    task = await store.dead_letters.get(task_id, owner)
+    delivery = await store.read(get_dead_letter, delivery_id, owner)
+    task = await store.read(get_dead_letter, task_id, owner)
 
     assert delivery is not None
     assert (delivery.kind, delivery.reason, delivery.endpoint_id) == ("delivery", "exhausted", target.id)
@@ -111,15 +116,15 @@ async def test_partners_see_only_their_own_and_an_admin_sees_all(store: Store) -
 
     assert await ids(store, owner) == [letter_id]
     assert sorted(await ids(store, None)) == sorted([letter_id, task_id])
-    assert await store.dead_letters.get(task_id, owner) is None
+    assert await store.read(get_dead_letter, task_id, owner) is None
     assert not await store.db.write(discard_dead_letter, task_id, owner, NOW)
-    assert await store.db.write(store.dead_letters.moves.replay, task_id, owner, NOW) is None
+    assert await store.db.write(replay_dead_letter, task_id, owner, NOW) is None
 
 
 @pytest.mark.parametrize("cursor", ["x", "12", "12.", ".dlv_1", "9999999999999999.dlv_1", "\u0661.dlv_1"])
 async def test_a_cursor_of_another_listing_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(Invalid):
-        await store.dead_letters.page(None, ANY, Page(cursor=cursor))
+        await store.read(list_dead_letters, None, ANY, Page(cursor=cursor))
 
 
 async def test_what_was_delivered_is_no_dead_letter(store: Store) -> None:
@@ -130,7 +135,7 @@ async def test_what_was_delivered_is_no_dead_letter(store: Store) -> None:
 
     assert await ids(store, None) == []
     with pytest.raises(Conflict):
-        await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW)
+        await store.db.write(replay_dead_letter, delivery_id, None, NOW)
 
 
 async def test_a_transient_event_that_failed_is_no_dead_letter(store: Store) -> None:
@@ -153,7 +158,7 @@ async def test_a_discarded_letter_is_gone_and_its_row_stays(store: Store) -> Non
         assert await store.db.write(discard_dead_letter, letter_id, owner, NOW + 1)
         assert not await store.db.write(discard_dead_letter, letter_id, owner, NOW + 2)
         with pytest.raises(Conflict):
-            await store.db.write(store.dead_letters.moves.replay, letter_id, owner, NOW + 3)
+            await store.db.write(replay_dead_letter, letter_id, owner, NOW + 3)
 
     assert await ids(store, None) == []
     delivery, task = await store.read(get_delivery, delivery_id, None), await store.tasks.get(task_id, None)
@@ -167,19 +172,19 @@ async def test_a_replayed_delivery_is_due_at_once_and_no_letter_any_more(store: 
     target = await endpoint(store, await partner(store.db))
     delivery_id = await dead_delivery(store, target)
 
-    replayed = await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW + 1)
+    replayed = await store.db.write(replay_dead_letter, delivery_id, None, NOW + 1)
 
     assert replayed == 1
     assert await ids(store, None) == []
     assert [d.id for d in await due(store, NOW + 1)] == [delivery_id]
     with pytest.raises(Conflict):
-        await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW + 2)
+        await store.db.write(replay_dead_letter, delivery_id, None, NOW + 2)
 
 
 async def test_a_replayed_task_runs_again_with_fresh_attempts_and_a_new_message(store: Store) -> None:
     owner = await partner(store.db)
     task_id = await ended_task(store, owner, End.FAILED)
-    replayed = await store.db.write(store.dead_letters.moves.replay, task_id, owner, NOW + 1)
+    replayed = await store.db.write(replay_dead_letter, task_id, owner, NOW + 1)
 
     assert replayed == 1
     task = await store.tasks.get(task_id, None)
@@ -195,6 +200,6 @@ async def test_a_letter_to_a_deleted_endpoint_cannot_be_replayed(store: Store) -
     await store.db.write(store.endpoints.states.delete, target.id, None, NOW)
 
     with pytest.raises(Conflict, match="deleted"):
-        await store.db.write(store.dead_letters.moves.replay, delivery_id, None, NOW + 1)
+        await store.db.write(replay_dead_letter, delivery_id, None, NOW + 1)
 
     assert await ids(store, None) == [delivery_id]

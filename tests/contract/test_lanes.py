@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select, update
 from tests.contract.seeds import NOW, SESSION, endpoint, message_to, partner
 from tests.contract.sending import PAUSE_MS, answer, assert_in_flight_is_true, lane, row_of, turn
 from tests.contract.work import claim_one, deliveries_of, finish, session, submit, task_of
+from webhookd.adapters.store.dead_letters import get_dead_letter
 from webhookd.adapters.store.deliveries import cancel_delivery, get_delivery, get_history
 from webhookd.adapters.store.schema import deliveries, lanes, messages, partners, secrets
 from webhookd.adapters.store.store import Store
@@ -143,7 +144,7 @@ async def test_a_transient_event_is_sent_once_and_is_never_a_dead_letter(store: 
 
     row = await row_of(store, delivery_id)
     assert (row.state, row.discarded_ms) == ("dead", NOW)
-    assert await store.dead_letters.get(delivery_id, None) is None
+    assert await store.read(get_dead_letter, delivery_id, None) is None
     assert await _events(store, target.partner_id) == ["task.progress"]
 
 

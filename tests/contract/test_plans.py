@@ -26,6 +26,7 @@ from sqlalchemy import (
 from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
 from tests.contract.sending import answer, turn
 from tests.contract.work import cancel, claim, claim_one, finish, submission_of, submit, task_of
+from webhookd.adapters.store.dead_letters import list_dead_letters
 from webhookd.adapters.store.deliveries import DeliveryFilter, list_deliveries
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.store import Store
@@ -218,8 +219,8 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
     await store.sessions.end(SESSION)
     await check("rescue", lambda: store.sweeps.rescue(NOW))
     await check("depths", store.queues.depths)
-    await check("dead letters", lambda: store.dead_letters.page(owner, DeadLetterFilter(), Page()))
-    await check("all dead letters", lambda: store.dead_letters.page(None, DeadLetterFilter(), Page()))
+    await check("dead letters", lambda: store.read(list_dead_letters, owner, DeadLetterFilter(), Page()))
+    await check("all dead letters", lambda: store.read(list_dead_letters, None, DeadLetterFilter(), Page()))
     await check("settle strays", lambda: store.endpoints.settle_strays(NOW))
 
     assert not found, "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)

@@ -17,13 +17,21 @@ from tests.contract.seeds import (
     partner,
 )
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.replays import cancel_replay, create_replay
+from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
+from webhookd.adapters.store.replays import (
+    cancel_replay,
+    count_matches,
+    create_replay,
+    get_replay,
+    list_replays,
+)
 from webhookd.adapters.store.store import Store
 from webhookd.core import ids
 from webhookd.core.errors import Conflict
 from webhookd.core.execution import End
+from webhookd.core.model import ReplayState
 from webhookd.core.records import Page
-from webhookd.core.replay import DeadLetterFilter, Replay, ReplayState, allowance
+from webhookd.core.replay import DeadLetterFilter, Replay, allowance
 from webhookd.flows.replay import ReplayFlow
 
 LATER = NOW + 60_000
@@ -50,12 +58,12 @@ async def asked(store: Store, partner_id: str | None = None, **settings: object)
         finished_ms=None,
     )
     wanted = replace(plain, **settings)  # type: ignore[arg-type]  # names checked by dataclasses.replace
-    counted = replace(wanted, matched=await store.replays.count(wanted))
+    counted = replace(wanted, matched=await store.read(count_matches, wanted))
     return await store.db.write(create_replay, counted)
 
 
 async def letters(store: Store) -> list[str]:
-    found, _ = await store.dead_letters.page(None, DeadLetterFilter(), Page(limit=500))
+    found, _ = await store.read(list_dead_letters, None, DeadLetterFilter(), Page(limit=500))
     return [letter.id for letter in found]
 
 
@@ -86,7 +94,7 @@ async def test_a_replay_puts_deliveries_and_tasks_back_to_work_and_wakes_their_w
     woken.forget()
     assert await flow.step(LATER + 1_000) == 2
 
-    done = await store.replays.get(replay.id, owner)
+    done = await store.read(get_replay, replay.id, owner)
     assert done is not None
     assert (done.state, done.replayed, done.finished_ms) == (ReplayState.DONE, 2, LATER + 1_000)
     assert await letters(store) == []
@@ -106,7 +114,7 @@ async def test_a_replay_keeps_to_its_filter_and_its_partner(store: Store, flow: 
     await flow.step(LATER + 1_000)
 
     assert replay.matched == 1
-    left = [await store.dead_letters.get(letter_id, None) for letter_id in await letters(store)]
+    left = [await store.read(get_dead_letter, letter_id, None) for letter_id in await letters(store)]
     assert sorted(letter.endpoint_id or "" for letter in left if letter) == sorted([unwanted.id, foreign.id])
 
 
@@ -119,7 +127,7 @@ async def test_a_replay_goes_oldest_first_at_its_rate(store: Store, flow: Replay
 
     assert counts == [1, 0, 1, 0, 1]
     assert sorted(await letters(store)) == made[3:]
-    now = await store.replays.get(replay.id, None)
+    now = await store.read(get_replay, replay.id, None)
     assert now is not None
     assert (now.replayed, now.state) == (3, ReplayState.RUNNING)
 
@@ -147,7 +155,7 @@ async def test_what_dies_again_is_not_replayed_in_a_circle(store: Store, flow: R
             await answered(store, delivery, EXHAUSTED, now_ms=now_ms + 1)
         now_ms += 1_000
 
-    done = await store.replays.get(replay.id, None)
+    done = await store.read(get_replay, replay.id, None)
     assert done is not None
     assert (done.state, done.replayed) == (ReplayState.DONE, 1)
     assert len(await letters(store)) == 1
@@ -177,9 +185,9 @@ async def test_a_finished_replay_cannot_be_cancelled_and_a_foreign_one_is_unknow
     with pytest.raises(Conflict):
         await store.db.write(cancel_replay, replay.id, "prt_owner", LATER)
     assert await store.db.write(cancel_replay, replay.id, "prt_other", LATER) is None
-    assert await store.replays.get(replay.id, "prt_other") is None
-    assert (await store.replays.page("prt_other", Page()))[0] == []
-    assert (await store.replays.page("prt_owner", Page()))[0] == [replay]
+    assert await store.read(get_replay, replay.id, "prt_other") is None
+    assert (await store.read(list_replays, "prt_other", Page()))[0] == []
+    assert (await store.read(list_replays, "prt_owner", Page()))[0] == [replay]
 
 
 async def test_two_processes_on_one_replay_replay_each_letter_once(store: Store, flow: ReplayFlow) -> None:
@@ -196,7 +204,7 @@ async def test_two_processes_on_one_replay_replay_each_letter_once(store: Store,
         both = await asyncio.gather(flow.step(LATER + ms), twin.step(LATER + ms))
         counts = [a + b for a, b in zip(counts, both, strict=True)]
 
-    done = await store.replays.get(replay.id, None)
+    done = await store.read(get_replay, replay.id, None)
     assert done is not None
     assert (done.replayed, done.state) == (32, ReplayState.DONE)
     assert sum(counts) == 32

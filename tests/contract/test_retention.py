@@ -18,7 +18,7 @@ from tests.contract.seeds import (
 )
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store import audit, retention, schema, secrets
-from webhookd.adapters.store.dead_letters import discard_dead_letter
+from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.adapters.store.store import Store
@@ -96,7 +96,7 @@ async def test_everything_stays_where_nothing_is_set(store: Store) -> None:
 
     await run(store, KEEP_ALL)
 
-    assert await store.dead_letters.get(letter_id, None) is not None
+    assert await store.read(get_dead_letter, letter_id, None) is not None
     assert await count(store, schema.attempts) == 2
 
 
@@ -120,7 +120,7 @@ async def test_a_task_whose_delivery_is_a_dead_letter_stays_until_somebody_acts(
 
     for delivery in await due(store, NOW):
         await answered(store, delivery, EXHAUSTED, now_ms=NOW)
-    (letter,), _ = await store.dead_letters.page(None, DeadLetterFilter(), Page())
+    (letter,), _ = await store.read(list_dead_letters, None, DeadLetterFilter(), Page())
 
     await run(store, policy(tasks_ms=DAY))
     assert await store.tasks.get(task_id, None) is not None
@@ -136,9 +136,9 @@ async def test_dead_letters_go_after_their_own_time_and_then_their_rows_with_the
     await dead_delivery(store, await endpoint(store, owner))
 
     await run(store, policy(dead_letters_ms=20 * DAY))
-    assert len((await store.dead_letters.page(None, DeadLetterFilter(), Page()))[0]) == 2
+    assert len((await store.read(list_dead_letters, None, DeadLetterFilter(), Page()))[0]) == 2
     await run(store, policy(dead_letters_ms=2 * DAY))
-    assert (await store.dead_letters.page(None, DeadLetterFilter(), Page()))[0] == []
+    assert (await store.read(list_dead_letters, None, DeadLetterFilter(), Page()))[0] == []
     assert await count(store, schema.tasks) == 1
 
     await run(store, policy(tasks_ms=2 * DAY))
@@ -156,7 +156,7 @@ async def test_attempt_logs_go_before_their_deliveries(store: Store) -> None:
     await run(store, policy(attempts_ms=DAY))
 
     assert await count(store, schema.attempts) == 0
-    assert await store.dead_letters.get(letter_id, None) is not None
+    assert await store.read(get_dead_letter, letter_id, None) is not None
     assert await store.read(get_delivery, waiting, None) is not None
 
 

@@ -24,6 +24,7 @@ from tests.contract.work import (
     submit,
     task_of,
 )
+from webhookd.adapters.store.dead_letters import get_dead_letter
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.lanes.taking import UNDER_WAY_MOST_MS
 from webhookd.adapters.store.rescue import OVERDUE_MS
@@ -70,7 +71,7 @@ async def test_a_crash_alone_uses_up_an_attempt_until_the_task_is_a_dead_letter(
     dead = await look(store, task_id)
     assert (dead.state, dead.error_code, dead.attempts) == (TaskState.FAILED, "worker_crashed", 3)
     assert await events_of(store, task_id) == ["task.failed"]
-    letter = await store.dead_letters.get(task_id, owner)
+    letter = await store.read(get_dead_letter, task_id, owner)
     assert letter is not None
     assert (letter.kind, letter.reason) == ("task", "worker_crashed")
     assert [run.outcome for run in await store.tasks.runs(task_id)] == ["crashed"] * 3
@@ -295,7 +296,7 @@ async def test_what_is_only_sent_once_is_not_sent_again_after_a_crash(store: Sto
     await _crash(store, now_ms=NOW + SECOND)
 
     assert await due(store, NOW + SECOND) == []
-    assert await store.dead_letters.get(delivery_id, None) is None
+    assert await store.read(get_dead_letter, delivery_id, None) is None
     assert (await _lane(store, target.id)).in_flight == 0
 
 

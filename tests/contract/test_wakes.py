@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import select
 
-from tests.contract.seeds import Woken, dead_delivery, ended_task, endpoint, partner
+from tests.contract.seeds import NOW, Woken, dead_delivery, ended_task, endpoint, message_to, partner
 from tests.contract.work import cancel, claim_one, finish, replay, submit, task_of
 from webhookd.adapters.store.counters import set_paused
+from webhookd.adapters.store.dead_letters import replay_dead_letter
+from webhookd.adapters.store.deliveries import cancel_delivery, replay_delivery
+from webhookd.adapters.store.replays import create_replay
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
+from webhookd.core import ids
 from webhookd.core.execution import End
+from webhookd.core.model import ReplayState
 from webhookd.core.records import ClaimedTask
+from webhookd.core.replay import DeadLetterFilter, Replay
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -80,7 +86,36 @@ async def _replay(scene: Scene) -> object:
 
 
 async def _replay_letter(scene: Scene) -> object:
-    return await scene.store.write(scene.store.dead_letters.moves.replay, scene.ids[0], None, 0)
+    return await scene.store.write(replay_dead_letter, scene.ids[0], None, 0)
+
+
+async def _replay_delivery(scene: Scene) -> object:
+    return await scene.store.write(replay_delivery, scene.ids[0], None, NOW)
+
+
+async def _cancel_delivery(scene: Scene) -> object:
+    return await scene.store.write(cancel_delivery, scene.ids[0], None, NOW)
+
+
+async def _waiting_delivery(scene: Scene) -> None:
+    scene.ids.append(await message_to(scene.store, await endpoint(scene.store, scene.partner_id)))
+
+
+async def _replay_many(scene: Scene) -> object:
+    asked = Replay(
+        id=ids.make_id(ids.REPLAY, now_ms=NOW, entropy=bytes(10)),
+        partner_id=scene.partner_id,
+        filter=DeadLetterFilter(),
+        dry_run=False,
+        rate_per_second=1.0,
+        state=ReplayState.RUNNING,
+        matched=1,
+        replayed=0,
+        place=None,
+        created_ms=NOW,
+        finished_ms=None,
+    )
+    return await scene.store.write(create_replay, asked)
 
 
 async def _claim(scene: Scene) -> object:
@@ -119,6 +154,11 @@ async def _resume(scene: Scene) -> object:
         pytest.param(_waits, _replay, NOBODY, id="replay what is not dead"),
         pytest.param(_failed, _replay_letter, {"default"}, id="replay a dead letter: a task"),
         pytest.param(_dead_delivery, _replay_letter, {"deliver"}, id="replay a dead letter: a delivery"),
+        pytest.param(_dead_delivery, _replay_delivery, {"deliver"}, id="replay a delivery"),
+        pytest.param(_waiting_delivery, _replay_delivery, NOBODY, id="replay a delivery that waits"),
+        pytest.param(_waiting_delivery, _cancel_delivery, {"deliver"}, id="cancel a delivery"),
+        pytest.param(_dead_delivery, _cancel_delivery, NOBODY, id="cancel a delivery that is dead"),
+        pytest.param(_dead_delivery, _replay_many, {"deliver"}, id="ask for a replay of many"),
         pytest.param(_waits, _pause, NOBODY, id="pause a queue"),
         pytest.param(_waits, _resume, {"default"}, id="resume a queue"),
     ],

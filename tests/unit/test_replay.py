@@ -6,16 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webhookd.core.model import ReplayState
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import dead_letter_document, replay_document
-from webhookd.core.replay import (
-    SAVED_UP_MS,
-    DeadLetterFilter,
-    Place,
-    Replay,
-    ReplayState,
-    allowance,
-)
+from webhookd.core.replay import SAVED_UP_MS, DeadLetterFilter, Place, Replay, allowance
 
 NOW = 1_790_000_000_000
 

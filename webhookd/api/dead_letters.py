@@ -5,7 +5,12 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter
+from webhookd.adapters.store.dead_letters import (
+    discard_dead_letter,
+    get_dead_letter,
+    list_dead_letters,
+    replay_dead_letter,
+)
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.tasks import get_task
 from webhookd.adapters.store.traces import place_of_message
@@ -70,25 +75,24 @@ async def page(call: Call[None, DeadLetterListing]) -> Answer:
     """`GET /v1/dead-letters`."""
     query = call.query
     rows, cursor = await call.read(
-        call.parts.store.dead_letters.page, call.narrowed(query.partner), query.wanted, query.page
+        call.parts.store.read, list_dead_letters, call.narrowed(query.partner), query.wanted, query.page
     )
     return page_answer([dead_letter_document(row) for row in rows], cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/dead-letters/{id}`."""
-    look, letter_id = call.parts.store.dead_letters.get, call.path_params["id"]
-    letter = found(await call.read(look, letter_id, call.caller.partner_id), "dead letter")
+    read, letter_id = call.parts.store.read, call.path_params["id"]
+    letter = found(await call.read(read, get_dead_letter, letter_id, call.caller.partner_id), "dead letter")
     return json_answer(200, dead_letter_document(letter))
 
 
 async def replay(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/dead-letters/{id}/replay`: the Delivery or the Task as it is now."""
     letter_id, partner_id = call.path_params["id"], call.caller.partner_id
-    moves = call.parts.store.dead_letters.moves
 
     def effect(tx: Tx) -> Answer:
-        found(moves.replay(tx, letter_id, partner_id, call.now_ms), "dead letter")
+        found(replay_dead_letter(tx, letter_id, partner_id, call.now_ms), "dead letter")
         return _back_at_work(call, tx, letter_id)
 
     return answer_to(call.caller, await call.once(effect))

@@ -6,7 +6,13 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.replays import cancel_replay, create_replay
+from webhookd.adapters.store.replays import (
+    cancel_replay,
+    count_matches,
+    create_replay,
+    get_replay,
+    list_replays,
+)
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
@@ -15,15 +21,9 @@ from webhookd.api.call import Call, found
 from webhookd.api.wire import AdminListing, Create, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.fields import DeadLetterKind, DeadReason, DescribedAs
-from webhookd.core.model import DELIVER_QUEUE
+from webhookd.core.model import ReplayState
 from webhookd.core.render import ReplayDocument, replay_document
-from webhookd.core.replay import (
-    DEFAULT_RATE_PER_SECOND,
-    HIGHEST_RATE_PER_SECOND,
-    DeadLetterFilter,
-    Replay,
-    ReplayState,
-)
+from webhookd.core.replay import DEFAULT_RATE_PER_SECOND, HIGHEST_RATE_PER_SECOND, DeadLetterFilter, Replay
 
 
 class ReplayFilter(Create):
@@ -92,11 +92,10 @@ async def create(call: Call[ReplayCreate, NoQuery]) -> Answer:
         finished_ms=None,
     )
     # Counted before the transaction, in which everybody else would wait for the end of the counting.
-    counted = replace(asked, matched=await call.read(call.parts.store.replays.count, asked))
+    counted = replace(asked, matched=await call.read(call.parts.store.read, count_matches, asked))
 
     def effect(tx: Tx) -> Answer:
         replay = create_replay(tx, counted)
-        tx.wakes.ring(DELIVER_QUEUE)  # whoever hears it sweeps, and takes the first step
         detail = {"matched": replay.matched, "dry_run": replay.dry_run}
         call.audit(tx, "replay.create", replay.id, partner_id=partner_id, detail=detail)
         return json_answer(202, replay_document(replay), call.located(f"/v1/replays/{replay.id}"))
@@ -107,15 +106,15 @@ async def create(call: Call[ReplayCreate, NoQuery]) -> Answer:
 async def page(call: Call[None, AdminListing]) -> Answer:
     """`GET /v1/replays`."""
     rows, cursor = await call.read(
-        call.parts.store.replays.page, call.narrowed(call.query.partner), call.query.page
+        call.parts.store.read, list_replays, call.narrowed(call.query.partner), call.query.page
     )
     return page_answer([replay_document(row) for row in rows], cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/replays/{id}`: how far it has come."""
-    look, replay_id = call.parts.store.replays.get, call.path_params["id"]
-    replay = found(await call.read(look, replay_id, call.caller.partner_id), "replay")
+    read, replay_id = call.parts.store.read, call.path_params["id"]
+    replay = found(await call.read(read, get_replay, replay_id, call.caller.partner_id), "replay")
     return json_answer(200, replay_document(replay))
 
 

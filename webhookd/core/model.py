@@ -66,6 +66,21 @@ class DeliveryMove(StrEnum):
     REPLAY = "replay"
 
 
+class ReplayState(StrEnum):
+    """Where a replay of many dead letters is in its life."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class ReplayMove(StrEnum):
+    """What can happen to a replay."""
+
+    FINISH = "finish"
+    CANCEL = "cancel"
+
+
 class Priority(IntEnum):
     """Order among one partner's queued tasks; the smaller number goes first, as an index sorts."""
 
@@ -136,6 +151,13 @@ DELIVERIES: Final[Machine[DeliveryState, DeliveryMove]] = Machine(
         (DeliveryState.DELIVERED, DeliveryMove.REPLAY): DeliveryState.PENDING,
         (DeliveryState.DEAD, DeliveryMove.REPLAY): DeliveryState.PENDING,
         (DeliveryState.CANCELLED, DeliveryMove.REPLAY): DeliveryState.PENDING,
+    }
+)
+
+REPLAYS: Final[Machine[ReplayState, ReplayMove]] = Machine(
+    {
+        (ReplayState.RUNNING, ReplayMove.FINISH): ReplayState.DONE,
+        (ReplayState.RUNNING, ReplayMove.CANCEL): ReplayState.CANCELLED,
     }
 )
 

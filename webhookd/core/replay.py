@@ -5,9 +5,9 @@ flow's; their JSON is `render`'s. No rows and no clock live here.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from webhookd.core.model import ReplayState
 from webhookd.core.rate import Line, line
 
 KINDS: Final = ("delivery", "task")
@@ -16,14 +16,6 @@ HIGHEST_RATE_PER_SECOND: Final = 1000.0
 
 SAVED_UP_MS: Final = 1000.0
 """How much of its rate a replay may catch up on: after an outage it goes on at its pace, not in one burst."""
-
-
-class ReplayState(StrEnum):
-    """Where a replay is in its life."""
-
-    RUNNING = "running"
-    DONE = "done"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ process that saw an older state. So a replay survives every restart, and needs n
 
 from typing import Final, Protocol
 
+from webhookd.core.model import ReplayState
 from webhookd.core.rate import Line
-from webhookd.core.replay import Advanced, Replay, ReplayState, allowance
+from webhookd.core.replay import Advanced, Replay, allowance
 
 BATCH: Final = 200
 """Dead letters a transaction puts back at most: its locks are held for some ten milliseconds."""

@@ -490,10 +490,10 @@ UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?
     deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id;
 
 UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL;
+    deliveries.discarded_ms IS NULL AND deliveries.partner_id = ? RETURNING id;
 
 UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL AND deliveries.partner_id = ?;
+    deliveries.discarded_ms IS NULL RETURNING id;
 
 UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
     deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.ended_ms < ? ORDER BY
@@ -1745,7 +1745,8 @@ SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL A
 SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (…) GROUP BY
     tasks.type;
 
-UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND tasks.partner_id = ?;
+UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? RETURNING
+    id;
 
 UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT NULL AND
     tasks.dead_ms < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?);

@@ -4,16 +4,17 @@ They are no table of their own: a dead letter is a dead delivery nobody discarde
 a time of death. So nothing can be in one place and not in the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Generic, NamedTuple
 
-from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy import Integer, Select, bindparam, func, or_, select, text
 
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES, row_bytes
 from webhookd.adapters.store.replaying import replay_deliveries
+from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
+from webhookd.adapters.store.statement import Listing, RowT, narrowed
 from webhookd.adapters.store.tasks import replay_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
@@ -21,8 +22,8 @@ from webhookd.core.errors import Conflict, Invalid
 from webhookd.core.records import DeadLetter, Page
 from webhookd.core.replay import DeadLetterFilter
 
-_DEAD_DELIVERY = text("deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL")
-_DEAD_TASK = text("tasks.dead_ms IS NOT NULL")
+_DEAD_DELIVERY: Final = text("deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL")
+_DEAD_TASK: Final = text("tasks.dead_ms IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,122 @@ class Bounds:
     before: tuple[int, str] | None = None
     oldest_first: bool = False
     replayable: bool = False
+
+
+class _Delivery(NamedTuple):
+    id: str
+    partner_id: str
+    at_ms: int
+    dead_reason: str | None
+    task_id: str | None
+    type: str | None
+    endpoint_id: str | None
+    url: str | None
+    event: str
+    last_error: str | None
+
+
+class _Task(NamedTuple):
+    id: str
+    partner_id: str
+    at_ms: int
+    dead_reason: str | None
+    task_id: str
+    type: str
+    error_code: str | None
+    error_message: str | None
+
+
+class _Count(NamedTuple):
+    count_1: int
+
+
+_Build = Callable[[frozenset[str]], Select[Any]]
+
+
+class _Half(Generic[RowT]):
+    """The statements over the deliveries, or over the tasks; `at` is the time of death, `key` the id."""
+
+    def __init__(self, row: type[RowT], dead: _Build, *, at: Any, key: Any) -> None:
+        self.newest = Listing(row, lambda _, given: _limited(dead(given), at.desc(), key.desc()))
+        self.oldest = Listing(row, lambda _, given: _limited(dead(given), at, key))
+        self.one = Listing(row, lambda _, given: dead(given).where(key == bindparam("letter_id")))
+        self.count = Listing(_Count, lambda _, given: dead(given).with_only_columns(func.count()))
+
+
+def _limited(statement: Select[Any], *order: Any) -> Select[Any]:
+    return statement.order_by(*order).limit(bindparam("most", type_=Integer))
+
+
+def _dead_deliveries(given: frozenset[str]) -> Select[Any]:
+    at, key = deliveries.c.ended_ms, deliveries.c.id
+    statement = (
+        select(
+            deliveries.c.id,
+            deliveries.c.partner_id,
+            deliveries.c.ended_ms.label("at_ms"),
+            deliveries.c.dead_reason,
+            deliveries.c.task_id,
+            deliveries.c.task_type.label("type"),
+            deliveries.c.endpoint_id,
+            func.coalesce(deliveries.c.url, endpoints.c.url).label("url"),
+            deliveries.c.event,
+            deliveries.c.last_error,
+        )
+        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+        .where(_DEAD_DELIVERY)
+    )
+    return narrowed(
+        statement,
+        given,
+        replayable=endpoints.c.deleted_ms.is_(None),
+        endpoint_id=deliveries.c.endpoint_id == bindparam("endpoint_id"),
+        partner_id=deliveries.c.partner_id == bindparam("partner_id"),
+        type=deliveries.c.task_type == bindparam("type"),
+        reason=deliveries.c.dead_reason == bindparam("reason"),
+        **_between(at, key),
+    )
+
+
+def _dead_tasks(given: frozenset[str]) -> Select[Any]:
+    at, key = tasks.c.dead_ms, tasks.c.id
+    statement = (
+        select(
+            tasks.c.id,
+            tasks.c.partner_id,
+            tasks.c.dead_ms.label("at_ms"),
+            tasks.c.dead_reason,
+            tasks.c.id.label("task_id"),
+            tasks.c.type,
+            task_bodies.c.error_code,
+            task_bodies.c.error_message,
+        )
+        .outerjoin(task_bodies, task_bodies.c.task_id == tasks.c.id)
+        .where(_DEAD_TASK)
+    )
+    return narrowed(
+        statement,
+        given,
+        partner_id=tasks.c.partner_id == bindparam("partner_id"),
+        type=tasks.c.type == bindparam("type"),
+        reason=tasks.c.dead_reason == bindparam("reason"),
+        **_between(at, key),
+    )
+
+
+def _between(at: Any, key: Any) -> dict[str, Any]:
+    return {
+        "since_ms": at >= bindparam("since_ms"),
+        "until_ms": at < bindparam("until_ms"),
+        "after_ms": (at >= bindparam("after_ms"))
+        & or_(at > bindparam("after_ms"), key > bindparam("after_id")),
+        "before_ms": (at <= bindparam("before_ms"))
+        & or_(at < bindparam("before_ms"), key < bindparam("before_id")),
+    }
+
+
+_DELIVERIES: Final = _Half(_Delivery, _dead_deliveries, at=deliveries.c.ended_ms, key=deliveries.c.id)
+_TASKS: Final = _Half(_Task, _dead_tasks, at=tasks.c.dead_ms, key=tasks.c.id)
 
 
 def list_dead_letters(
@@ -65,224 +182,178 @@ def read_dead_letters(
     tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, bounds: Bounds, *, limit: int
 ) -> list[DeadLetter]:
     """Return up to `limit` dead letters within the bounds, deliveries and tasks merged by time of death."""
+    after_ms, after_id = bounds.after or (None, None)
+    before_ms, before_id = bounds.before or (None, None)
+    given = {
+        "after_ms": after_ms,
+        "after_id": after_id,
+        "before_ms": before_ms,
+        "before_id": before_id,
+        "most": limit,
+        **_given(partner_id, wanted),
+    }
     found: list[DeadLetter] = []
-    for at, key, statement in _halves(partner_id, wanted, replayable=bounds.replayable):
-        order = (at, key) if bounds.oldest_first else (at.desc(), key.desc())
-        limited = _bounded(statement, at, key, bounds).order_by(*order).limit(limit)
-        found.extend(_letter_from(row) for row in tx.execute(limited))
+    if _wants_deliveries(wanted):
+        line = _DELIVERIES.oldest if bounds.oldest_first else _DELIVERIES.newest
+        rows = tx.run(line, replayable=bounds.replayable or None, endpoint_id=wanted.endpoint_id, **given)
+        found += map(_letter_from_delivery, rows)
+    if _wants_tasks(wanted):
+        line_of_tasks = _TASKS.oldest if bounds.oldest_first else _TASKS.newest
+        found += map(_letter_from_task, tx.run(line_of_tasks, **given))
     found.sort(key=lambda letter: (letter.at_ms, letter.id), reverse=not bounds.oldest_first)
     return found[:limit]
 
 
 def count_replayable(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter) -> int:
     """Return how many dead letters match and could be replayed."""
-    return sum(
-        tx.execute(statement.with_only_columns(func.count())).scalar_one()
-        for _, _, statement in _halves(partner_id, wanted, replayable=True)
-    )
+    given, found = _given(partner_id, wanted), 0
+    if _wants_deliveries(wanted):
+        (counted,) = tx.run(_DELIVERIES.count, replayable=True, endpoint_id=wanted.endpoint_id, **given)
+        found += counted.count_1
+    if _wants_tasks(wanted):
+        (counted,) = tx.run(_TASKS.count, **given)
+        found += counted.count_1
+    return found
+
+
+def _given(partner_id: str | None, wanted: DeadLetterFilter) -> dict[str, Any]:
+    return {
+        "partner_id": partner_id,
+        "type": wanted.type,
+        "reason": wanted.reason,
+        "since_ms": wanted.since_ms,
+        "until_ms": wanted.until_ms,
+    }
+
+
+def _wants_deliveries(wanted: DeadLetterFilter) -> bool:
+    return wanted.kind in (None, "delivery")
+
+
+def _wants_tasks(wanted: DeadLetterFilter) -> bool:
+    return wanted.kind in (None, "task") and wanted.endpoint_id is None
 
 
 def get_dead_letter(tx: Tx, letter_id: str, partner_id: str | None) -> DeadLetter | None:
     """Return a dead letter by the delivery's or task's id; None: unknown, foreign, or not dead (any more)."""
-    for _, key, statement in _halves(partner_id, DeadLetterFilter(), replayable=False):
-        row = tx.execute(statement.where(key == letter_id)).one_or_none()
-        if row is not None:
-            return _letter_from(row)
-    return None
+    delivery = tx.first(_DELIVERIES.one, letter_id=letter_id, partner_id=partner_id)
+    if delivery is not None:
+        return _letter_from_delivery(delivery)
+    task = tx.first(_TASKS.one, letter_id=letter_id, partner_id=partner_id)
+    return None if task is None else _letter_from_task(task)
+
+
+def _discard_task(given: frozenset[str]) -> Any:
+    statement = tasks.update().where(tasks.c.id == bindparam("letter_id"), _DEAD_TASK).values(dead_ms=None)
+    if "partner_id" in given:
+        statement = statement.where(tasks.c.partner_id == bindparam("partner_id"))
+    return statement.returning(tasks.c.id)
+
+
+def _discard_delivery(given: frozenset[str]) -> Any:
+    statement = (
+        deliveries.update()
+        .where(deliveries.c.id == bindparam("letter_id"), _DEAD_DELIVERY)
+        .values(discarded_ms=bindparam("now_ms"))
+    )
+    if "partner_id" in given:
+        statement = statement.where(deliveries.c.partner_id == bindparam("partner_id"))
+    return statement.returning(deliveries.c.id)
+
+
+_DISCARD_TASK: Final = Listing(Id, lambda _, given: _discard_task(given))
+_DISCARD_DELIVERY: Final = Listing(Id, lambda _, given: _discard_delivery(given))
 
 
 def discard_dead_letter(tx: Tx, letter_id: str, partner_id: str | None, now_ms: int) -> bool:
     """Strike a dead letter off; the delivery or task stays as it ended. False: unknown, foreign, not dead."""
-    if letter_id.startswith(ids.TASK + "_"):
-        statement = tasks.update().where(tasks.c.id == letter_id, _DEAD_TASK).values(dead_ms=None)
-        owner = tasks.c.partner_id
-    else:
-        statement = (
-            deliveries.update()
-            .where(deliveries.c.id == letter_id, _DEAD_DELIVERY)
-            .values(discarded_ms=now_ms)
-        )
-        owner = deliveries.c.partner_id
-    if partner_id is not None:
-        statement = statement.where(owner == partner_id)
-    return bool(tx.execute(statement).rowcount)
+    if _is_task(letter_id):
+        return bool(tx.run(_DISCARD_TASK, letter_id=letter_id, partner_id=partner_id))
+    return bool(tx.run(_DISCARD_DELIVERY, letter_id=letter_id, partner_id=partner_id, now_ms=now_ms))
 
 
-class DeadLetterMoves:
-    """Replays of dead letters; functions for `Database.write`."""
+def replay_dead_letter(tx: Tx, letter_id: str, partner_id: str | None, now_ms: int) -> int | None:
+    """Put one dead letter back to work; return how many went: one. None: unknown or foreign.
 
-    def replay(self, tx: Tx, letter_id: str, partner_id: str | None, now_ms: int) -> int | None:
-        """Put one dead letter back to work; return how many went: one. None: unknown or foreign.
-
-        Raises Conflict where it is not dead (any more), or its endpoint is deleted.
-        """
-        letter = get_dead_letter(tx, letter_id, partner_id)
-        if letter is None:
-            if _exists(tx, letter_id, partner_id):
-                raise Conflict("It is not a dead letter (any more): it was replayed or discarded.")
-            return None
-        replayed = self.replay_all(tx, [letter], now_ms=now_ms)
-        if not replayed:
-            raise Conflict("Its endpoint is deleted, or somebody else has replayed it just now.")
-        return replayed
-
-    def replay_all(self, tx: Tx, letters: Sequence[DeadLetter], *, now_ms: int) -> int:
-        """Put dead letters back to work and return how many went; those not dead any more are left alone."""
-        states = replay_deliveries(tx, [x.id for x in letters if x.kind == "delivery"], now_ms=now_ms)
-        moved = [
-            task
-            for letter in sorted(letters, key=lambda letter: letter.id)
-            if letter.kind == "task" and (task := replay_task(tx, letter.id, letter.partner_id)) is not None
-        ]
-        return len(states) + len(moved)
+    Raises Conflict where it is not dead (any more), or its endpoint is deleted.
+    """
+    letter = get_dead_letter(tx, letter_id, partner_id)
+    if letter is None:
+        if _exists(tx, letter_id, partner_id):
+            raise Conflict("It is not a dead letter (any more): it was replayed or discarded.")
+        return None
+    replayed = replay_dead_letters(tx, [letter], now_ms=now_ms)
+    if not replayed:
+        raise Conflict("Its endpoint is deleted, or somebody else has replayed it just now.")
+    return replayed
 
 
-class DeadLetters:
-    """Reading dead letters; `moves` puts them back to work."""
+def replay_dead_letters(tx: Tx, letters: Sequence[DeadLetter], *, now_ms: int) -> int:
+    """Put dead letters back to work and return how many went; those not dead any more are left alone."""
+    states = replay_deliveries(tx, [x.id for x in letters if x.kind == "delivery"], now_ms=now_ms)
+    moved = [
+        task
+        for letter in sorted(letters, key=lambda letter: letter.id)
+        if letter.kind == "task" and (task := replay_task(tx, letter.id, letter.partner_id)) is not None
+    ]
+    return len(states) + len(moved)
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self.moves = DeadLetterMoves()
 
-    async def get(self, letter_id: str, partner_id: str | None) -> DeadLetter | None:
-        """Return a dead letter; None where it is unknown, another partner's or not dead."""
-        return await self._db.read(get_dead_letter, letter_id, partner_id)
+def _named(table: Any) -> Listing[Id]:
+    return Listing(
+        Id,
+        lambda _, given: narrowed(
+            select(table.c.id).where(table.c.id == bindparam("letter_id")),
+            given,
+            partner_id=table.c.partner_id == bindparam("partner_id"),
+        ),
+    )
 
-    async def page(
-        self, partner_id: str | None, wanted: DeadLetterFilter, page: Page
-    ) -> tuple[list[DeadLetter], str | None]:
-        """Return a page, newest first, and the next cursor. Raises Invalid for a foreign cursor."""
-        return await self._db.read(list_dead_letters, partner_id, wanted, page)
+
+_TASK: Final = _named(tasks)
+_DELIVERY: Final = _named(deliveries)
 
 
 def _exists(tx: Tx, letter_id: str, partner_id: str | None) -> bool:
-    table: Any = tasks if letter_id.startswith(ids.TASK + "_") else deliveries
-    statement = select(table.c.id).where(table.c.id == letter_id)
-    if partner_id is not None:
-        statement = statement.where(table.c.partner_id == partner_id)
-    return tx.execute(statement).one_or_none() is not None
+    there = _TASK if _is_task(letter_id) else _DELIVERY
+    return bool(tx.run(there, letter_id=letter_id, partner_id=partner_id))
 
 
-def _halves(
-    partner_id: str | None, wanted: DeadLetterFilter, *, replayable: bool
-) -> list[tuple[Any, Any, Select[Any]]]:
-    """Return `(time of death, id, SELECT)` of the deliveries and of the tasks, as far as they are wanted."""
-    halves: list[tuple[Any, Any, Select[Any]]] = []
-    if wanted.kind in (None, "delivery"):
-        statement = _deliveries()
-        if replayable:
-            statement = statement.where(endpoints.c.deleted_ms.is_(None))
-        if wanted.endpoint_id is not None:
-            statement = statement.where(deliveries.c.endpoint_id == wanted.endpoint_id)
-        matching = _matching(
-            statement,
-            wanted,
-            partner=(deliveries.c.partner_id, partner_id),
-            type_=deliveries.c.task_type,
-            reason=deliveries.c.dead_reason,
-            at=deliveries.c.ended_ms,
-        )
-        halves.append((deliveries.c.ended_ms, deliveries.c.id, matching))
-    if wanted.kind in (None, "task") and wanted.endpoint_id is None:
-        matching = _matching(
-            _tasks(),
-            wanted,
-            partner=(tasks.c.partner_id, partner_id),
-            type_=tasks.c.type,
-            reason=tasks.c.dead_reason,
-            at=tasks.c.dead_ms,
-        )
-        halves.append((tasks.c.dead_ms, tasks.c.id, matching))
-    return halves
+def _is_task(letter_id: str) -> bool:
+    return letter_id.startswith(ids.TASK + "_")
 
 
-def _matching(
-    statement: Select[Any],
-    wanted: DeadLetterFilter,
-    *,
-    partner: tuple[Any, str | None],
-    type_: Any,
-    reason: Any,
-    at: Any,
-) -> Select[Any]:
-    equal = (partner, (type_, wanted.type), (reason, wanted.reason))
-    for column, value in equal:
-        if value is not None:
-            statement = statement.where(column == value)
-    if wanted.since_ms is not None:
-        statement = statement.where(at >= wanted.since_ms)
-    if wanted.until_ms is not None:
-        statement = statement.where(at < wanted.until_ms)
-    return statement
-
-
-def _bounded(statement: Select[Any], at: Any, key: Any, bounds: Bounds) -> Select[Any]:
-    if bounds.after is not None:
-        at_ms, letter_id = bounds.after
-        statement = statement.where(at >= at_ms, or_(at > at_ms, key > letter_id))
-    if bounds.before is not None:
-        at_ms, letter_id = bounds.before
-        statement = statement.where(at <= at_ms, or_(at < at_ms, key < letter_id))
-    return statement
-
-
-def _deliveries() -> Select[Any]:
-    return (
-        select(
-            deliveries.c.id,
-            deliveries.c.partner_id,
-            deliveries.c.ended_ms.label("at_ms"),
-            deliveries.c.dead_reason,
-            deliveries.c.task_id,
-            deliveries.c.task_type.label("type"),
-            deliveries.c.endpoint_id,
-            func.coalesce(deliveries.c.url, endpoints.c.url).label("url"),
-            deliveries.c.event,
-            deliveries.c.last_error,
-        )
-        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-        .where(_DEAD_DELIVERY)
-    )
-
-
-def _tasks() -> Select[Any]:
-    return (
-        select(
-            tasks.c.id,
-            tasks.c.partner_id,
-            tasks.c.dead_ms.label("at_ms"),
-            tasks.c.dead_reason,
-            tasks.c.id.label("task_id"),
-            tasks.c.type,
-            task_bodies.c.error_code,
-            task_bodies.c.error_message,
-        )
-        .outerjoin(task_bodies, task_bodies.c.task_id == tasks.c.id)
-        .where(_DEAD_TASK)
-    )
-
-
-def _letter_from(row: Any) -> DeadLetter:
-    is_task = row.id == row.task_id
+def _letter_from_delivery(row: _Delivery) -> DeadLetter:
     return DeadLetter(
         id=row.id,
-        kind="task" if is_task else "delivery",
+        kind="delivery",
         partner_id=row.partner_id,
         reason=row.dead_reason or "unknown",
         at_ms=row.at_ms,
         task_id=row.task_id,
-        endpoint_id=None if is_task else row.endpoint_id,
-        url=None if is_task else row.url,
-        event=None if is_task else row.event,
+        endpoint_id=row.endpoint_id,
+        url=row.url,
+        event=row.event,
         type=row.type,
-        last_error=_task_error(row) if is_task else row.last_error,
+        last_error=row.last_error,
     )
 
 
-def _task_error(row: Any) -> str | None:
-    if row.error_code is None:
-        return None
-    return f"{row.error_code}: {row.error_message}" if row.error_message else str(row.error_code)
+def _letter_from_task(row: _Task) -> DeadLetter:
+    error = row.error_code
+    return DeadLetter(
+        id=row.id,
+        kind="task",
+        partner_id=row.partner_id,
+        reason=row.dead_reason or "unknown",
+        at_ms=row.at_ms,
+        task_id=row.task_id,
+        endpoint_id=None,
+        url=None,
+        event=None,
+        type=row.type,
+        last_error=f"{error}: {row.error_message}" if error is not None and row.error_message else error,
+    )
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:

@@ -13,7 +13,6 @@ from webhookd.adapters.store.audit import Audit
 from webhookd.adapters.store.changes import Changes
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.dead_letters import DeadLetters
 from webhookd.adapters.store.endpoints import Endpoints
 from webhookd.adapters.store.file_sweeps import FileSweeps
 from webhookd.adapters.store.files import Files
@@ -212,8 +211,7 @@ class Store:
         self.tasks = TaskStore(db)
         self.lanes = LaneStore(db)
         self.endpoints = Endpoints(db)
-        self.dead_letters = DeadLetters(db)
-        self.replays = Replays(db, moves=self.dead_letters.moves)
+        self.replays = Replays(db)
         self.changes = Changes(db)
         self.traces = Traces(db)
         self.partners = Partners(db)

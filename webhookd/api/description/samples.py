@@ -19,7 +19,7 @@ from webhookd.api.example_ids import (
 )
 from webhookd.core.file_links import DOWNLOAD_MS
 from webhookd.core.files import File, FileKind, FileState
-from webhookd.core.model import SCOPES, DeliveryState, Priority, TaskState
+from webhookd.core.model import SCOPES, DeliveryState, Priority, ReplayState, TaskState
 from webhookd.core.outcome import ERROR, PRIVATE, Raised
 from webhookd.core.records import (
     ApiKey,
@@ -37,7 +37,7 @@ from webhookd.core.records import (
     Task,
 )
 from webhookd.core.render import announced_task_document, event_body
-from webhookd.core.replay import DeadLetterFilter, Replay, ReplayState
+from webhookd.core.replay import DeadLetterFilter, Replay
 from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
 from webhookd.core.times import parse_rfc3339
 

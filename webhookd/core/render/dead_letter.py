@@ -14,8 +14,9 @@ from webhookd.core.fields import (
     TaskId,
     Timestamp,
 )
+from webhookd.core.model import ReplayState
 from webhookd.core.records import DeadLetter
-from webhookd.core.replay import DeadLetterFilter, Replay, ReplayState
+from webhookd.core.replay import DeadLetterFilter, Replay
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
