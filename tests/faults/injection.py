@@ -78,17 +78,28 @@ def _change_constants() -> None:
 
 
 def _hurt_store(folder: Path) -> None:
+    from webhookd.adapters.broker.ringer import Ringer
     from webhookd.adapters.store.store import LaneStore, SessionStore, TaskStore
     from webhookd.core.errors import Unavailable
 
     submit, record, renew = TaskStore.submit, LaneStore.record, SessionStore.renew
+    ring, submitting = Ringer.ring, 0
 
     @functools.wraps(submit)
-    async def submit_and_die(self: Any, submission: Any) -> Any:
-        accepted = await submit(self, submission)
-        if _struck(folder / "kill-after-submit"):
+    async def note_and_submit(self: Any, submission: Any) -> Any:
+        nonlocal submitting
+        submitting += 1
+        try:
+            return await submit(self, submission)
+        finally:
+            submitting -= 1
+
+    @functools.wraps(ring)
+    def ring_or_die(self: Any, queue: str) -> None:
+        """The store rings for a submission as soon as it is committed."""
+        if submitting and _struck(folder / "kill-after-submit"):
             _die()
-        return accepted
+        ring(self, queue)
 
     @functools.wraps(record)
     async def die_unrecorded(self: Any, done: Any) -> Any:
@@ -102,7 +113,8 @@ def _hurt_store(folder: Path) -> None:
             raise Unavailable("The test lets no renewal through.")
         return await renew(self, session_id, lease_until_ms)
 
-    _patch(TaskStore, "submit", submit_and_die)
+    _patch(TaskStore, "submit", note_and_submit)
+    _patch(Ringer, "ring", ring_or_die)
     _patch(LaneStore, "record", die_unrecorded)
     _patch(SessionStore, "renew", renew_unless_cut_off)
 
