@@ -313,7 +313,7 @@ async def test_a_test_goes_to_this_endpoint_whatever_it_subscribes_to(store: Sto
 
     (sent,) = await due(store, NOW)
     assert (sent.id, sent.event, sent.once) == (delivery_id, "webhookd.test", False)
-    assert orjson.loads(sent.body)["data"]["endpoint_id"] == target.id
+    assert orjson.loads(sent.body)["data"]["id"] == target.id
     assert await states_of(store, other) == []
 
 
