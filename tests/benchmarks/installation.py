@@ -82,7 +82,7 @@ class Installation:
         own = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
         return int(own.split()[1]) / 1_024
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 120) -> None:
         """Wait until the API answers."""
         wait_for(lambda: _answers(f"{self.api_url}/healthz"), seconds, "the API")
 
