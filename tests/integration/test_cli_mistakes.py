@@ -13,6 +13,7 @@ import pytest
 
 from tests.command_line import WEBHOOKD, Command, Ended, environment, run_here, started, url_of
 from webhookd import asgi, cli, worker
+from webhookd.adapters.vault import generate_key
 
 SERVING: dict[str, Callable[[], int]] = {
     "up": lambda: cli.main(["up"]),
@@ -91,6 +92,21 @@ def test_every_process_checks_every_setting_at_its_start(
     }
     assert "WEBHOOKD_EGRESS_PROXY" in told(SERVING[command], settings)
     assert not list(tmp_path.rglob("*.db")), "it began before it had looked"
+
+
+@pytest.mark.parametrize("command", [name for name in SERVING if name != "up"])
+def test_process_whose_database_is_away_at_its_start_ends_and_says_so(
+    told: Tell, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["webhookd.worker", "deliver"])
+    settings = {
+        "WEBHOOKD_DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/webhookd",
+        "WEBHOOKD_BROKER_URL": "redis://127.0.0.1:1/0",
+        "WEBHOOKD_ENCRYPTION_KEYS": generate_key(),
+    }
+    said = told(SERVING[command], settings)
+    assert "WEBHOOKD_DATABASE_URL: cannot " in said
+    assert "127.0.0.1:1" in said
 
 
 def test_doctor_finds_a_value_that_no_process_takes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from tenacity import RetryCallState, wait_exponential
+from tenacity import wait_exponential
 
 RETRY_AFTER_CAP_SECONDS: Final = 24 * 3600.0
 """The longest wait a receiver can ask for (contract: 24 h)."""
@@ -21,14 +21,11 @@ ENDPOINT_FLOOR_SECONDS: Final = 1.0
 _LONGEST_COUNT: Final = 9
 
 
-class _Try(RetryCallState):
-    """Tenacity's view of a failed try, without the clock reading of its own constructor.
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """All that a wait strategy of tenacity looks at; its own state of a try reads a clock when it is made."""
 
-    A wait strategy looks at nothing but the number.
-    """
-
-    def __init__(self, attempt_number: int) -> None:
-        self.attempt_number = attempt_number
+    attempt_number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +59,8 @@ class RetryPolicy:
         `chance` is in [0, 1): 0 is the shortest pause, 0.5 the exact one.
         """
         wait = wait_exponential(multiplier=self.base_seconds, exp_base=self.factor, max=self.cap_seconds)
-        return wait(_Try(attempt)) * (1 + self.jitter * (2 * chance - 1))
+        pause_seconds = wait(_Failed(attempt))  # type: ignore[arg-type]  # it takes what has a number
+        return pause_seconds * (1 + self.jitter * (2 * chance - 1))
 
 
 DELIVERY_RETRY: Final = RetryPolicy(max_attempts=14, base_seconds=5, factor=4, cap_seconds=12 * 3600)
