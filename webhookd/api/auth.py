@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import LRUCache
+
 from webhookd.adapters.store.api_keys import Credential
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import Network, client_address
@@ -55,7 +57,7 @@ class Authenticator:
         self._admin_key_hash = admin_key_hash
         self._trusted_proxies = trusted_proxies
         self._now_ms = now_ms
-        self._seen: dict[bytes, _Seen] = {}
+        self._seen: LRUCache[bytes, _Seen] = LRUCache(_MOST_KEYS)
         self._lookups: dict[bytes, asyncio.Task[_Seen | None]] = {}
         self._brake = GuessBrake(now_ms)
 
@@ -121,8 +123,5 @@ class Authenticator:
             key=credential.key,
             checked_ms=now_ms,
         )
-        self._seen.pop(presented.hash, None)
         self._seen[presented.hash] = seen
-        if len(self._seen) > _MOST_KEYS:
-            del self._seen[next(iter(self._seen))]
         return seen

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from cachetools import LRUCache
+
 from webhookd.core.errors import RateLimited, WebhookdError
 from webhookd.core.rate import UNUSED, Rate, give_back, take
 
@@ -40,7 +42,7 @@ class GuessBrake:
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._full_ms: dict[str, float] = {}
+        self._full_ms: LRUCache[str, float] = LRUCache(_MAX_ADDRESSES)
         self._checked: dict[str, _Checked] = {}
 
     @asynccontextmanager
@@ -79,7 +81,4 @@ class GuessBrake:
                     retry_after_seconds=taken.retry_seconds or taken.full_seconds,
                 )
             await checked.ended.wait()
-        self._full_ms.pop(address, None)
         self._full_ms[address] = taken.full_ms
-        if len(self._full_ms) > _MAX_ADDRESSES:
-            del self._full_ms[next(iter(self._full_ms))]

@@ -8,6 +8,7 @@ import time
 from typing import Annotated, Any, Final
 
 import typer
+from cachetools import LRUCache
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
@@ -73,7 +74,7 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bodies: dict[str, int] = {}
+        self._bodies: LRUCache[str, int] = LRUCache(_SHOWN_IDS)
 
     def show(self, hit: Hit) -> None:
         """Print the block."""
@@ -106,8 +107,6 @@ class Display:
             return "none"
         before, now = self._bodies.get(hit.webhook_id), hash(hit.body)
         self._bodies[hit.webhook_id] = now
-        if len(self._bodies) > _SHOWN_IDS:
-            del self._bodies[next(iter(self._bodies))]
         if before is None:
             return ""
         return "  (again, the same bytes)" if before == now else "  (again, but OTHER bytes)"

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
+from cachetools import LRUCache
+
 from webhookd.core.rate import UNUSED, Rate, Taken, spend, take
 from webhookd.core.records import Partner
 
@@ -75,7 +77,7 @@ class PartnerRates:
         self._writes = writes
         self._shared = shared
         self._now_ms = now_ms
-        self._views: dict[tuple[Bucket, str], _View] = {}
+        self._views: LRUCache[tuple[Bucket, str], _View] = LRUCache(_MAX_BUCKETS)
         self._telling: asyncio.Task[None] | None = None
 
     def rate(self, bucket: Bucket, partner: Partner) -> Rate:
@@ -120,8 +122,6 @@ class PartnerRates:
         view = self._views.get(place)
         if view is None:
             view = self._views[place] = _View(rate=rate, share=rate.burst // SHARES)
-            if len(self._views) > _MAX_BUCKETS:
-                del self._views[next(iter(self._views))]
         elif view.rate != rate:
             view.rate, view.share = rate, 0
         return view

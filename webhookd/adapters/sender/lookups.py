@@ -22,6 +22,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from cachetools import LRUCache
+
 Resolve = Callable[[str], Sequence[str]]
 """A blocking look-up: a host name to numeric addresses; raises OSError when there are none."""
 
@@ -55,7 +57,7 @@ class Lookups:
         # Names waiting for a thread, oldest first; dicts because their waiters may leave.
         self._friends: dict[str, None] = {}
         self._strangers: dict[str, None] = {}
-        self._answered: dict[str, None] = {}
+        self._answered: LRUCache[str, None] = LRUCache(_REMEMBERED_NAMES)
 
     async def addresses(self, host: str) -> Sequence[str]:
         """Return the numeric addresses of a host name.
@@ -138,7 +140,4 @@ class Lookups:
                 waiter.set_result(outcome)
 
     def _remember(self, host: str) -> None:
-        self._answered.pop(host, None)
         self._answered[host] = None
-        if len(self._answered) > _REMEMBERED_NAMES:
-            del self._answered[next(iter(self._answered))]

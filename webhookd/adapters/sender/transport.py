@@ -16,6 +16,7 @@ import aiohttp
 import httpx
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
+from cachetools import LRUCache
 from yarl import URL
 
 from webhookd.adapters.sender.connector import GuardedConnector
@@ -78,7 +79,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._connector = connector
         self._policy = policy
         self._proxy = proxy
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._routes: LRUCache[tuple[str, str], Route] = LRUCache(_REMEMBERED_ROUTES)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; return once the head of the response is in.
@@ -131,10 +132,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     def _route(self, url: str, owner: str) -> Route:
         route = self._routes.get((url, owner))
         if route is None:
-            route = self._plan(url, owner)
-            if len(self._routes) >= _REMEMBERED_ROUTES:
-                del self._routes[next(iter(self._routes))]
-            self._routes[url, owner] = route
+            route = self._routes[url, owner] = self._plan(url, owner)
         return route
 
     def _plan(self, url: str, owner: str) -> Route:

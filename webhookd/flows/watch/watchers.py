@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final, Protocol, TypeVar
 
 import structlog
+from cachetools import LRUCache
 
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import Task, TaskSignal
@@ -83,7 +84,7 @@ class Watchers:
         self._followers: dict[str | None, set[Watch]] = {}
         self._heeding: dict[str, set[Watch]] = {}
         self._by_key: dict[str, set[Watch]] = {}
-        self._recent: dict[str, int] = {}
+        self._recent: LRUCache[str, int] = LRUCache(MOST_RECENT)
         self._unread: dict[str, None] = {}
         self._work = asyncio.Event()
         self._shelf = Shelf()
@@ -256,10 +257,7 @@ class Watchers:
             for partner_id in (task.partner_id, None):
                 for watch in self._followers.get(partner_id, ()):
                     watch.notice(task.id, task.version, news=task.version > heard)
-            self._recent.pop(task.id, None)
             self._recent[task.id] = max(task.version, heard)
-            if len(self._recent) > MOST_RECENT:
-                del self._recent[next(iter(self._recent))]
 
     async def _compare(self) -> None:
         self._make_known(
