@@ -4,7 +4,7 @@ import pytest
 
 from tests.integration.api_face import Face
 from webhookd.adapters.store import sessions
-from webhookd.api.queues import MOST_WORKERS, desired_workers
+from webhookd.core.scaling import MOST_WORKERS, desired_workers
 
 
 async def test_queues_show_depth_age_and_workers_wanted(face: Face) -> None:

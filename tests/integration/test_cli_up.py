@@ -227,7 +227,7 @@ def test_output_that_nobody_reads_holds_up_neither_callers_nor_the_stop(tmp_path
 @pytest.mark.slow
 def test_workers_are_added_while_tasks_wait_and_retired_after_a_calm_while(tmp_path: Path) -> None:
     # The calm is shorter than in real life, and nothing else is changed.
-    calm = {"FAULT_CONSTANTS": json.dumps({"webhookd.cli.scaling.CALM_SECONDS": 1})}
+    calm = {"FAULT_CONSTANTS": json.dumps({"webhookd.core.scaling.CALM_SECONDS": 1})}
     env = environment(WEBHOOKD_WORKER_THREADS="1", **injected(tmp_path), **calm)
     arguments = ("up", "--dev", "--port", "0", "--data-dir", "data", "--workers", "1..2")
     with started(*arguments, cwd=tmp_path, env=env) as up:

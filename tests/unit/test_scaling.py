@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from webhookd.cli.scaling import CALM_SECONDS, LOOK_SECONDS, STUCK_SECONDS, Autoscaler, Reading, WorkerRange
+from webhookd.core.scaling import CALM_SECONDS, LOOK_SECONDS, STUCK_SECONDS, Autoscaler, Reading, WorkerRange
 
 CALM = Reading(
     at_seconds=0.0, waiting=0, oldest_seconds=0.0, running=0, processes=1, slots=8, ended_per_second=0.0

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from math import ceil
 from typing import Final
 
 from typing_extensions import TypedDict
@@ -17,10 +16,7 @@ from webhookd.api.wire import Listing, NoBody, NoQuery
 from webhookd.core.errors import NotFound
 from webhookd.core.fields import Count
 from webhookd.core.records import QueueDepth
-
-TARGET_WAIT_SECONDS: Final = 10.0
-"""The wait that `desired_workers` aims at."""
-MOST_WORKERS: Final = 1_000
+from webhookd.core.scaling import desired_workers, wait_seconds
 
 
 class QueueDocument(TypedDict):
@@ -107,7 +103,6 @@ def queue_document(
 ) -> QueueDocument:
     """Return the Queue of the API; `slots` are those of each worker process of the queue."""
     oldest_ms = 0 if depth.oldest_queued_ms is None else max(0, now_ms - depth.oldest_queued_ms)
-    drain_seconds = depth.queued / ended_per_second if depth.queued and ended_per_second else None
     return {
         "name": depth.queue,
         "paused": depth.paused,
@@ -117,7 +112,7 @@ def queue_document(
         "finished": depth.finished,
         "oldest_age_seconds": round(oldest_ms / 1000, 3),
         "rate_per_second": round(ended_per_second, 3),
-        "drain_seconds": drain_seconds if depth.queued else 0.0,
+        "drain_seconds": wait_seconds(depth.queued, ended_per_second) if depth.queued else 0.0,
         "desired_workers": desired_workers(
             queued=0 if depth.paused else depth.queued,
             running=depth.running,
@@ -126,22 +121,6 @@ def queue_document(
             slots=sum(slots),
         ),
     }
-
-
-def desired_workers(*, queued: int, running: int, ended_per_second: float, workers: int, slots: int) -> int:
-    """Return how many worker processes, as fast as those there, would empty it in TARGET_WAIT_SECONDS.
-
-    Never fewer than it takes to hold what runs, or a long task would be stopped with its worker, wait, bring
-    a worker up and be stopped again. One where something waits and no rate is known yet; none where nothing
-    is left. `slots` are the tasks that all `workers` together run at a time.
-    """
-    busy = ceil(running * workers / slots) if slots else 0
-    if not queued:
-        return max(busy, min(workers, 1) if ended_per_second else 0)
-    if not ended_per_second or not workers:
-        return max(1, workers)
-    wanted = ceil(queued / TARGET_WAIT_SECONDS / (ended_per_second / workers))
-    return min(MOST_WORKERS, max(1, busy, wanted))
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

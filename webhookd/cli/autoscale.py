@@ -10,8 +10,8 @@ import structlog
 
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.supervisor import ChildSpec, Supervisor
-from webhookd.cli.scaling import LOOK_SECONDS, Autoscaler, Reading, WorkerRange
 from webhookd.core.records import QueueDepth
+from webhookd.core.scaling import LOOK_SECONDS, Autoscaler, Reading, WorkerRange
 from webhookd.runtime.every import every
 from webhookd.runtime.outage import Outage
 

@@ -21,11 +21,11 @@ from rich.console import Console
 
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
-from webhookd.cli.scaling import WorkerRange
 from webhookd.cli.service import running_service
 from webhookd.cli.signals import StopSignals
 from webhookd.cli.story import STEPS, Stage
 from webhookd.core.errors import WebhookdError
+from webhookd.core.scaling import WorkerRange
 from webhookd.wiring.checked import checked_settings
 
 app = typer.Typer(add_completion=False)

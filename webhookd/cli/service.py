@@ -24,8 +24,8 @@ from webhookd.adapters.vault import Vault
 from webhookd.cli.autoscale import autoscale
 from webhookd.cli.data_dir import make_encryption_key
 from webhookd.cli.processes import api_process, deliver_process, end_sessions, log_child, tasks_process
-from webhookd.cli.scaling import WorkerRange
 from webhookd.core.errors import SettingsError, Unavailable
+from webhookd.core.scaling import WorkerRange
 from webhookd.runtime.every import every
 from webhookd.runtime.outage import Outage
 from webhookd.settings import Settings

@@ -14,9 +14,9 @@ from webhookd.adapters.store.drivers import shown
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
 from webhookd.cli.first_keys import DevPartner, dev_partner, first_admin_key
-from webhookd.cli.scaling import WorkerRange
 from webhookd.cli.service import Service, running_service
 from webhookd.cli.signals import StopSignals
+from webhookd.core.scaling import WorkerRange
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.checked import checked_settings

@@ -9,6 +9,8 @@ from enum import Enum
 from math import ceil
 from typing import Final
 
+from webhookd.core.scaling import wait_seconds
+
 LONGEST_RETRY_SECONDS: Final = 3_600.0
 UNKNOWN_DRAIN_SECONDS: Final = 30.0
 """What to say where nothing has ended lately, so that no estimate can be made."""
@@ -91,6 +93,7 @@ def admit(load: Load, ceilings: Ceilings, *, count: int) -> Admit | Shed:
 
 def drain_seconds(count: int, ended_per_second: float) -> float:
     """Return how long `count` tasks take to end at this rate: whole seconds from 1 to an hour."""
-    if ended_per_second <= 0:
+    wait = wait_seconds(count, ended_per_second)
+    if wait is None:
         return UNKNOWN_DRAIN_SECONDS
-    return min(LONGEST_RETRY_SECONDS, max(1.0, float(ceil(count / ended_per_second))))
+    return min(LONGEST_RETRY_SECONDS, max(1.0, float(ceil(wait))))

@@ -1,7 +1,9 @@
-"""How many task workers this machine should run: decided from readings, without clocks or processes.
+"""How long what waits will wait, and how many workers there should be: decided from figures.
 
-Up at once, where every slot is busy and the estimated wait is long; down only after a calm while.
-Carrying it out is `service`'s business.
+`wait_seconds` is the one estimate; callers are told it, and both answers about workers go by it.
+`desired_workers` is for autoscalers elsewhere, about one queue. `Autoscaler` is for this machine: up at
+once, where every slot is busy and the wait is long; down only after a calm while. Carrying it out is
+`cli.autoscale`'s business.
 """
 
 import re
@@ -12,10 +14,42 @@ from typing import Final
 LOOK_SECONDS: Final = 2.0
 TARGET_WAIT_SECONDS: Final = 10.0
 """An estimated wait longer than this asks for more workers."""
+MOST_WORKERS: Final = 1_000
 STUCK_SECONDS: Final = 2.0
 """Where nothing has ended yet, so that nothing can be estimated: this long a wait asks for more."""
 CALM_SECONDS: Final = 30.0
 """Fewer workers must have been enough for so long before one goes."""
+
+
+def wait_seconds(count: int, ended_per_second: float) -> float | None:
+    """Return how long so many tasks take to end at this rate; None where no rate is known."""
+    return count / ended_per_second if ended_per_second > 0 else None
+
+
+def desired_workers(*, queued: int, running: int, ended_per_second: float, workers: int, slots: int) -> int:
+    """Return how many worker processes, as fast as those there, would empty it in TARGET_WAIT_SECONDS.
+
+    Never fewer than it takes to hold what runs, or a long task would be stopped with its worker, wait, bring
+    a worker up and be stopped again. One where something waits and no rate is known yet; none where nothing
+    is left. `slots` are the tasks that all `workers` together run at a time.
+    """
+    busy = _holding(running, workers=workers, slots=slots)
+    wait = wait_seconds(queued, ended_per_second)
+    if not queued:
+        return busy if wait is None else max(busy, min(workers, 1))
+    if wait is None or not workers:
+        return max(1, workers)
+    return min(MOST_WORKERS, max(1, busy, _emptying(wait, workers=workers)))
+
+
+def _holding(running: int, *, workers: int, slots: int) -> int:
+    """Return how many workers have as many slots."""
+    return ceil(running * workers / slots) if slots else 0
+
+
+def _emptying(wait: float, *, workers: int) -> int:
+    """Return how many workers bring the wait down to TARGET_WAIT_SECONDS."""
+    return ceil(workers * wait / TARGET_WAIT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +117,12 @@ def _needed(reading: Reading) -> int:
     """Return how many processes, everywhere, would do."""
     if not reading.processes or not reading.slots:
         return 0
-    busy = ceil(reading.running * reading.processes / reading.slots)
+    busy = _holding(reading.running, workers=reading.processes, slots=reading.slots)
     if not reading.waiting:
         return busy
     if reading.running < reading.slots:
         return min(reading.processes, busy + 1)  # what waits is about to be claimed, or held by a limit
-    if not reading.ended_per_second:
+    wait = wait_seconds(reading.waiting, reading.ended_per_second)
+    if wait is None:
         return reading.processes * (2 if reading.oldest_seconds >= STUCK_SECONDS else 1)
-    wait_seconds = reading.waiting / reading.ended_per_second
-    if wait_seconds <= TARGET_WAIT_SECONDS:
-        return reading.processes
-    return ceil(reading.processes * wait_seconds / TARGET_WAIT_SECONDS)
+    return max(reading.processes, _emptying(wait, workers=reading.processes))
