@@ -208,6 +208,7 @@ async def test_dead_letters_of_both_kinds_can_be_read_replayed_and_discarded(fac
     assert (only["url"], only["event"], only["endpoint_id"]) == (URL, "task.succeeded", target.id)
 
     face.bell.rung.clear()
+    face.signals.published.clear()
     replayed = await partner.client.post(
         f"/v1/dead-letters/{task_id}/replay", headers={"Idempotency-Key": "k"}
     )
