@@ -122,7 +122,14 @@ async def test_several_keys_live_at_once_each_with_its_scopes(face: Face) -> Non
     assert key["expires_at"] == "2099-01-01T00:00:00.000Z"
     assert (await (await face.client(key["key"])).get("/v1/partner")).json()["id"] == partner.id
     everything = (await face.admin.post(path)).json()
-    assert everything["scopes"] == ["tasks:write", "tasks:read", "endpoints:write", "deliveries:replay"]
+    assert everything["scopes"] == [
+        "tasks:write",
+        "tasks:read",
+        "files:write",
+        "files:read",
+        "endpoints:write",
+        "deliveries:replay",
+    ]
 
     listed = (await face.admin.get(path)).json()["data"]
     assert len(listed) == 3

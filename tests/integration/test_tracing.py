@@ -252,7 +252,7 @@ def test_every_try_of_a_function_is_below_the_submission(told: Told) -> None:
     assert [run.attributes["webhookd.task.attempt"] for run in runs] == [1, 2, 3]
     assert [(run.status, run.description) for run in runs] == [
         (ERROR, "retry"),
-        (ERROR, "exception"),
+        (ERROR, "error"),
         (UNSET, ""),
     ]
     assert [client.parent_id for client in told.spans("retry", "CLIENT")] == [runs[2].span_id]
