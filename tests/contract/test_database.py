@@ -5,13 +5,28 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from tests.services import Databases, PostgresServer
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, SettingsError, Unavailable
 
@@ -213,6 +228,39 @@ async def test_a_caller_waits_only_so_long_for_a_reading(database: Database) -> 
     over.set()
     database.patience_seconds = 30  # the next one may need a new connection
     assert await database.read(_all) == []
+
+
+class _Slept(NamedTuple):
+    slept: str
+
+
+_SLEEP: Final = Query(
+    _Slept,
+    lambda _: select(cast(func.pg_sleep(bindparam("seconds", type_=Float)), Text).label("slept")),
+)
+
+
+async def test_a_statement_without_an_answer_is_an_outage(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookd.adapters.store.drivers.server._COMMAND_SECONDS", 0.5)
+    database = await Database.open(postgres_url)
+    with pytest.raises(Unavailable):
+        await database.read(lambda tx: tx.run(_SLEEP, seconds=60.0))
+    with pytest.raises(Unavailable):
+        await database.write(lambda tx: tx.run(_SLEEP, seconds=60.0))
+    await database.close()
+
+
+async def test_an_answer_nobody_awaits_is_not_taken_for_another_statements(postgres_url: str) -> None:
+    database = await Database.open(postgres_url)
+    given_up = asyncio.ensure_future(database.read(lambda tx: tx.run(_SLEEP, seconds=60.0)))
+    await asyncio.sleep(0.1)
+    given_up.cancel()
+    await asyncio.wait({given_up})
+    for _ in range(3):
+        assert len(await database.read(lambda tx: tx.run(_SLEEP, seconds=0.0))) == 1
+    await database.close()
 
 
 async def test_a_full_sqlite_file_is_an_outage_and_leaves_no_partial_rows(tmp_path: Path) -> None:

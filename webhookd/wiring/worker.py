@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Literal
@@ -64,6 +65,9 @@ async def worker_process(
     The event is set once a function does not stop: the process must be replaced, so that its slot comes back.
     Then what else runs is handed back at the end of the context without further patience.
     """
+    if role == "deliver":
+        # Before the lease begins: it takes the loop for a second or more, in which nothing is renewed.
+        importlib.import_module("webhookd.adapters.sender")
     lost = asyncio.Event()
     detail = {"queues": list(queues), "slots": settings.worker_threads if role == "tasks" else 0}
     async with running_process(settings, role, detail) as common, contextlib.AsyncExitStack() as owned:

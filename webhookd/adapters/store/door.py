@@ -41,7 +41,10 @@ def _send(conn: Connection, compiled: Compiled, given: Mapping[str, Any]) -> tup
                 hear(conn, cursor, text, values, None, False)
         cursor.execute(text, values)
         return (cursor.fetchall() if compiled.columns else []), cursor.rowcount
-    except Exception as error:  # noqa: BLE001 - it raises what this error means, and lets go of a dead session
-        conn._handle_dbapi_exception(error, text, values, cursor, None)
+    except BaseException as error:  # noqa: BLE001 - it raises what this means, and lets go of a dead session
+        # Not the driver's own (a wait that took too long, or was given up): raised as it is, not as the
+        # statement's fault. The session goes with a wait given up, whose answer is still to come.
+        of_driver = isinstance(error, conn.dialect.loaded_dbapi.Error)
+        conn._handle_dbapi_exception(error, text if of_driver else None, values, cursor, None)
     finally:
         cursor.close()
