@@ -571,6 +571,10 @@ async def test_a_blocking_async_function_does_not_block_the_worker() -> None:
 
 
 @interrupts_a_blocked_thread
+@pytest.mark.filterwarnings(
+    # An interruption may strike while the interpreter runs a finaliser, which drops what is raised there.
+    r"ignore:(?s)Exception ignored.*taskset\.context\.Cancelled:pytest.PytestUnraisableExceptionWarning"
+)
 async def test_an_interruption_never_strikes_the_next_call(runner: Runner) -> None:
     """Time limits fall just when functions end, over and over, on threads that go on to other calls."""
 

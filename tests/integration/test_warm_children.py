@@ -19,6 +19,8 @@ import pytest_asyncio
 from tests.integration.test_runner import Call, eventually, is_alive, running
 from webhookd import TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
+from webhookd.adapters.runner.warm_child import WarmChild
+from webhookd.adapters.runner.wire import ChildSettings
 from webhookd.core.errors import SettingsError
 from webhookd.core.outcome import (
     CancelledByRequest,
@@ -142,6 +144,14 @@ async def test_a_child_that_dies_idle_costs_no_run(runner: Runner) -> None:
     os.kill(before["pid"], signal.SIGKILL)
     await eventually(lambda: not is_alive(before["pid"]))
     assert (await told(runner, "child.tell"))["pid"] != before["pid"]
+
+
+async def test_what_a_dead_child_did_not_hear_does_not_stop_its_end() -> None:
+    child = WarmChild(ChildSettings(task_spec=TASK_SPEC, log_format="text", log_level="info"))
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it was killed
+    child.say(b"[]\n")
+    assert child.end() == "its process was killed by SIGKILL"
 
 
 async def test_a_child_is_replaced_after_its_time_limit(runner: Runner) -> None:

@@ -81,7 +81,10 @@ class WarmChild:
         with self._lock:
             self._is_over = True
         with self._process:
-            return _in_words(self._process.wait())
+            return_code = self._process.wait()
+            with contextlib.suppress(BrokenPipeError):  # what it did not hear may still be in the buffer
+                cast("IO[bytes]", self._process.stdin).close()
+        return _in_words(return_code)
 
     def leave(self) -> None:
         """Let it leave its lifespans, if it ever came so far, and end it."""
