@@ -309,7 +309,7 @@ def test_watching_a_task_that_fails_is_exit_code_1(shell: Shell) -> None:
 
 def test_watching_on_a_terminal_shows_a_bar(service: Service) -> None:
     with client(service.url, service.partner["key"]) as partner:
-        task = partner.post("/v1/tasks", json={"type": "demo.sleep", "input": {"seconds": 2}}).json()
+        task = partner.post("/v1/tasks", json={"type": "demo.sleep", "input": {"seconds": 5}}).json()
     env = {**environment(WEBHOOKD_URL=service.url, WEBHOOKD_KEY=service.partner["key"]), "TERM": "xterm"}
     pid, terminal = pty.fork()
     if pid == 0:
