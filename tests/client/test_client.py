@@ -185,12 +185,11 @@ def test_a_listing_goes_on_to_its_last_page(client: Client) -> None:
             httpx.Response(200, json={"data": [ENDED], "next_cursor": None}),
         ]
     )
-    found = list(client.list("tasks", state="queued", metadata={"order": "42"}))
+    found = list(client.list("tasks", state="queued"))
     assert [task.version for task in found] == [1, 3]
     assert dict(route.calls.last.request.url.params) == {
         "limit": "500",
         "state": "queued",
-        "metadata.order": "42",
         "cursor": "c1",
     }
 
@@ -201,29 +200,6 @@ def test_an_id_cannot_leave_its_place_in_the_path(client: Client) -> None:
     with pytest.raises(NotFound):
         client.get("../../admin?x=1")
     assert route.calls.last.request.url.raw_path == b"/base/v1/tasks/..%2F..%2Fadmin%3Fx%3D1"
-
-
-@respx.mock
-def test_a_large_batch_goes_in_chunks_and_is_closed(client: Client) -> None:
-    made = {"id": "batch_1", "state": "open"}
-    first = respx.post(f"{URL}/v1/batches").respond(202, json=made)
-    more = respx.post(f"{URL}/v1/batches/batch_1/tasks").respond(202, json={})
-    close = respx.post(f"{URL}/v1/batches/batch_1/close").respond(200, json={**made, "state": "running"})
-    batch = client.batch(({"input": {"n": n}} for n in range(2_500)), defaults={"type": "demo.echo"})
-    assert batch.state == "running"
-    assert json.loads(first.calls.last.request.content)["open"] is True
-    assert [len(json.loads(call.request.content)["tasks"]) for call in more.calls] == [1_000, 500]
-    assert close.call_count == 1
-
-
-@respx.mock
-def test_a_small_batch_is_one_request(client: Client) -> None:
-    route = respx.post(f"{URL}/v1/batches").respond(202, json={"id": "batch_1", "state": "running"})
-    client.batch([{"type": "demo.echo"}], callback_url="https://partner.example/hooks")
-    assert json.loads(route.calls.last.request.content) == {
-        "tasks": [{"type": "demo.echo"}],
-        "callback_url": "https://partner.example/hooks",
-    }
 
 
 def _open_again(path: Path) -> bytes | Path:
@@ -279,6 +255,11 @@ def test_the_key_is_not_taken_to_the_object_store(client: Client) -> None:
     store = respx.get("https://bucket.example/x").respond(200, content=b"bytes")
     assert client.read_file("file_1") == b"bytes"
     assert "authorization" not in store.calls.last.request.headers
+
+
+def test_a_replay_of_everything_must_be_said(client: Client) -> None:
+    with pytest.raises(ClientError, match="all=True"):
+        client.replay(dry_run=True)
 
 
 def test_a_client_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,17 +54,6 @@ class Task(Document):
     finished_at: str | None
 
 
-class Batch(Document):
-    """Many tasks with one callback. `counts` has `total` and one figure a state."""
-
-    id: str
-    state: str
-    counts: Document
-    metadata: Document
-    created_at: str
-    completed_at: str | None
-
-
 class File(Document):
     """A file. `download_url` needs no key until `download_expires_at`."""
 
@@ -104,7 +93,7 @@ class Replay(Document):
 
 
 class Event(Document):
-    """What a webhook's body says: `data` is the Task, the Batch, the Endpoint or the Delivery."""
+    """What a webhook's body says: `data` is the Task, the Endpoint or the Delivery."""
 
     type: str
     timestamp: str

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import httpx
 
-from webhookd.client.calls import anything, batches, dead_letters, endpoints, files, tasks
+from webhookd.client.calls import anything, dead_letters, endpoints, files, tasks
 from webhookd.client.doing import Awaiting, Blocking
 from webhookd.client.errors import ClientError
 from webhookd.client.sending import Patience
@@ -86,16 +86,13 @@ class Endpoints(_Part):
     enable = _does(endpoints.enable)
     disable = _does(endpoints.disable)
     test = _does(endpoints.send_test)
-    retry = _does(endpoints.retry)
     rotate_secret = _does(endpoints.rotate_secret)
-    stats = _does(endpoints.stats)
 
 
 class DeadLetters(_Part):
     """What ran out of attempts."""
 
     list = _yields(dead_letters.list_all)
-    summary = _does(dead_letters.summary)
     replay = _does(dead_letters.replay_one)
     discard = _does(dead_letters.discard)
 
@@ -112,10 +109,6 @@ class Client(_Part):
     wait = _does(tasks.wait)
     watch = _yields(tasks.watch)
     cancel = _does(tasks.cancel)
-    rerun = _does(tasks.rerun)
-    batch = _does(batches.submit)
-    get_batch = _does(batches.get)
-    wait_batch = _does(batches.wait)
     upload = _does(files.upload)
     download = _does(files.download)
     get_file = _does(files.get)
@@ -162,16 +155,13 @@ class AsyncEndpoints(_AsyncPart):
     enable = _awaits(endpoints.enable)
     disable = _awaits(endpoints.disable)
     test = _awaits(endpoints.send_test)
-    retry = _awaits(endpoints.retry)
     rotate_secret = _awaits(endpoints.rotate_secret)
-    stats = _awaits(endpoints.stats)
 
 
 class AsyncDeadLetters(_AsyncPart):
     """What ran out of attempts."""
 
     list = _streams(dead_letters.list_all)
-    summary = _awaits(dead_letters.summary)
     replay = _awaits(dead_letters.replay_one)
     discard = _awaits(dead_letters.discard)
 
@@ -184,10 +174,6 @@ class AsyncClient(_AsyncPart):
     wait = _awaits(tasks.wait)
     watch = _streams(tasks.watch)
     cancel = _awaits(tasks.cancel)
-    rerun = _awaits(tasks.rerun)
-    batch = _awaits(batches.submit)
-    get_batch = _awaits(batches.get)
-    wait_batch = _awaits(batches.wait)
     upload = _awaits(files.upload)
     download = _awaits(files.download)
     get_file = _awaits(files.get)

@@ -6,12 +6,11 @@ from typing import Any, Final
 import httpx
 
 from webhookd.client.calls.asking import listed, new_key, path_of
-from webhookd.client.documents import Batch, Delivery, Document, Endpoint, File, Replay, Task
+from webhookd.client.documents import Delivery, Document, Endpoint, File, Replay, Task
 from webhookd.client.steps import Call, Request, Stream
 
 _KINDS: Final[Mapping[str, type[Document]]] = {
     "tasks": Task,
-    "batches": Batch,
     "files": File,
     "endpoints": Endpoint,
     "deliveries": Delivery,
@@ -20,9 +19,9 @@ _KINDS: Final[Mapping[str, type[Document]]] = {
 
 
 def list_all(what: str, **filters: Any) -> Stream[Document]:
-    """Iterate over a whole listing, page by page: `"tasks"`, `"deliveries"`, `"batches/batch_…/tasks"`, …
+    """Iterate over a whole listing, page by page: `"tasks"`, `"deliveries"`, `"dead-letters"`, …
 
-    Filters are the API's query parameters; `metadata={"order": "42"}` asks for `metadata.order=42`.
+    Filters are the API's query parameters.
     """
     return listed(_KINDS.get(what, Document), path_of(*what.replace("_", "-").split("/")), filters)
 

@@ -4,18 +4,13 @@ from typing import Any
 
 from webhookd.client.calls.asking import given, id_of, listed, path_of, posting, reading
 from webhookd.client.documents import Document, Replay
+from webhookd.client.errors import ClientError
 from webhookd.client.steps import Call, Request, Stream
 
 
 def list_all(**filters: Any) -> Stream[Document]:
     """Iterate over the dead letters that the filters match."""
     return listed(Document, "v1/dead-letters", filters)
-
-
-def summary(*group_by: str, **filters: Any) -> Call[Document]:
-    """Return counts by `endpoint`, `error`, `type`, `reason` or `hour`, with the same filters."""
-    query = {**filters, "group_by": ",".join(group_by) or None}
-    return Document.of((yield reading("v1/dead-letters/summary", query)))
 
 
 def replay_one(letter: str | Document) -> Call[Document]:
@@ -30,23 +25,18 @@ def discard(letter: str | Document) -> Call[None]:
 
 def replay(
     *,
-    all: bool = False,  # noqa: A002 - the API's own name
+    all: bool = False,  # noqa: A002 - the word for it
     dry_run: bool = False,
     rate_per_second: float | None = None,
-    reason: str | None = None,
     **filter: Any,  # noqa: A002
 ) -> Call[Replay]:
     """Replay every dead letter that the filter matches, paced; `dry_run=True` only counts them.
 
-    Without any filter `all=True` is needed. `state="pending"` sends now what waits for its next try.
+    Raises ClientError for no filter without `all=True`: that would be everything there is.
     """
-    body = given(
-        filter=filter,
-        all=all or None,
-        dry_run=dry_run or None,
-        rate_per_second=rate_per_second,
-        reason=reason,
-    )
+    if not filter and not all:
+        raise ClientError("A replay without a filter takes everything: give a filter, or all=True.")
+    body = given(filter=filter, dry_run=dry_run or None, rate_per_second=rate_per_second)
     return Replay.of((yield posting("v1/replays", body)))
 
 

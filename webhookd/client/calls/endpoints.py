@@ -43,26 +43,12 @@ def disable(endpoint: str | Endpoint) -> Call[Endpoint]:
     return Endpoint.of((yield posting(path_of("endpoints", id_of(endpoint), "disable"))))
 
 
-def send_test(endpoint: str | Endpoint, *, wait_seconds: int | None = None) -> Call[Delivery]:
-    """Send a `webhookd.test` message once; with `wait_seconds` the answer holds the attempt."""
-    path = path_of("endpoints", id_of(endpoint), "test")
-    headers = {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
-    return Delivery.of((yield posting(path, headers=headers, wait_seconds=wait_seconds or 0)))
+def send_test(endpoint: str | Endpoint) -> Call[Delivery]:
+    """Send a `webhookd.test` message, whatever the endpoint subscribes to."""
+    return Delivery.of((yield posting(path_of("endpoints", id_of(endpoint), "test"))))
 
 
-def retry(endpoint: str | Endpoint) -> Call[Document]:
-    """Make all pending deliveries of an endpoint due now; `due` says how many."""
-    return Document.of((yield posting(path_of("endpoints", id_of(endpoint), "retry"))))
-
-
-def rotate_secret(
-    endpoint: str | Endpoint, *, overlap_seconds: float | None = None, secret: str | None = None
-) -> Call[Document]:
-    """Make a new signing secret, or bring one; both sign until the overlap ends. 0 cuts the old ones off."""
-    body = given(overlap_seconds=overlap_seconds, secret=secret)
+def rotate_secret(endpoint: str | Endpoint, *, overlap_seconds: float | None = None) -> Call[Document]:
+    """Make a new signing secret; both sign until the overlap ends. 0 cuts the old ones off."""
+    body = given(overlap_seconds=overlap_seconds)
     return Document.of((yield posting(path_of("endpoints", id_of(endpoint), "rotate-secret"), body)))
-
-
-def stats(endpoint: str | Endpoint, *, window: str | None = None) -> Call[Document]:
-    """Return an endpoint's figures over `1h`, `24h` or `7d`."""
-    return Document.of((yield reading(path_of("endpoints", id_of(endpoint), "stats"), {"window": window})))

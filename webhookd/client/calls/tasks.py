@@ -93,8 +93,3 @@ def watch(task: str | Task) -> Stream[Task]:
 def cancel(task: str | Task) -> Call[Task]:
     """Cancel a task: a waiting one at once; a running function is told. Return the task after the call."""
     return Task.of((yield posting(path_of("tasks", id_of(task), "cancel"))))
-
-
-def rerun(task: str | Task) -> Call[Task]:
-    """Submit an ended task once more and return the new one."""
-    return Task.of((yield posting(path_of("tasks", id_of(task), "rerun"))))
