@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,12 @@ settings.load_profile("webhookd")
 
 
 def pytest_configure() -> None:
-    """Have `tmp_path` in memory where there is room, unless somebody has said where it is to be."""
+    """Have `tmp_path` in memory where there is room, unless somebody has said where it is to be.
+
+    And let commands be interrupted: what a shell runs in the background ignores Ctrl-C, and so would they.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and (memory := folder_in_memory()):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)
 
