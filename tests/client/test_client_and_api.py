@@ -52,7 +52,7 @@ SAID: dict[str, Callable[[], Any]] = {
     "endpoints.delete": lambda: endpoints.delete("ep_1"),
     "endpoints.enable": lambda: endpoints.enable("ep_1"),
     "endpoints.disable": lambda: endpoints.disable("ep_1"),
-    "endpoints.test": lambda: endpoints.send_test("ep_1"),
+    "endpoints.test": lambda: endpoints.send_test("ep_1", wait_seconds=5),
     "endpoints.rotate_secret": lambda: endpoints.rotate_secret("ep_1", overlap_seconds=60),
     "dead_letters.list": lambda: dead_letters.list_all(kind="task", reason="exhausted"),
     "dead_letters.replay": lambda: dead_letters.replay_one("dlv_1"),

@@ -19,7 +19,8 @@ from tests.contract.seeds import (
 )
 from webhookd.adapters.store import secrets
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.deliveries import DeliveryFilter, list_deliveries
+from webhookd.adapters.store.dead_letters import list_dead_letters
+from webhookd.adapters.store.deliveries import DeliveryFilter, get_delivery, list_deliveries
 from webhookd.adapters.store.endpoint_settings import MAX_ENDPOINTS, change_endpoint, create_endpoint
 from webhookd.adapters.store.endpoint_states import settle
 from webhookd.adapters.store.endpoints import Endpoints
@@ -29,6 +30,7 @@ from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.pacing import breaker_state
 from webhookd.core.records import Endpoint, Page
+from webhookd.core.replay import DeadLetterFilter
 
 MINUTE = 60_000
 
@@ -312,9 +314,28 @@ async def test_a_test_goes_to_this_endpoint_whatever_it_subscribes_to(store: Sto
     delivery_id = await store.db.write(known.states.send_test, target.id, owner, NOW)
 
     (sent,) = await due(store, NOW)
-    assert (sent.id, sent.event, sent.once) == (delivery_id, "webhookd.test", False)
+    assert (sent.id, sent.event, sent.once) == (delivery_id, "webhookd.test", True)
     assert orjson.loads(sent.body)["data"]["id"] == target.id
     assert await states_of(store, other) == []
+
+
+async def test_a_test_that_fails_is_neither_sent_again_nor_a_dead_letter(
+    store: Store, known: Endpoints
+) -> None:
+    owner = await partner(store.db)
+    target = await endpoint(store, owner)
+    delivery_id = await store.db.write(known.states.send_test, target.id, owner, NOW)
+
+    (sent,) = await due(store, NOW)
+    assert await answered(store, sent, later(NOW + 5_000), now_ms=NOW)
+
+    assert await states_of(store, target) == ["dead"]
+    assert await due(store, NOW + 86_400_000) == []
+    letters, _ = await store.read(list_dead_letters, owner, DeadLetterFilter(), Page())
+    assert letters == []
+    delivery = await store.read(get_delivery, delivery_id, owner)
+    assert delivery is not None
+    assert (delivery.max_attempts, delivery.attempts_left) == (1, 0)
 
 
 async def test_a_disabled_endpoint_takes_no_test(store: Store, known: Endpoints) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.contract.seeds import EXHAUSTED, answered, due, ended_task, message_to
+from tests.contract.seeds import EXHAUSTED, answered, due, ended_task, later, message_to
 from tests.integration.api_face import Face, PartnerFace
 from webhookd.adapters.store.endpoint_settings import PacedEndpoint
 from webhookd.core.delivery import Delivered, Verdict
@@ -74,8 +74,58 @@ async def test_a_long_body_is_not_repeated_in_every_attempt(face: Face) -> None:
 
     delivery = (await partner.client.get(f"/v1/deliveries/{delivery_id}")).json()
 
-    assert delivery["attempts_log"][0]["curl"].endswith(f"@{delivery['message_id']}.json")
+    fetched, chosen, sent = delivery["attempts_log"][0]["curl"].split(" | ")
+    assert shlex.split(fetched)[-1] == f"$WEBHOOKD_URL/v1/messages/{delivery['message_id']}"
+    assert chosen == "jq -j .body"
+    assert shlex.split(sent)[-2:] == ["--data-binary", "@-"]
+    message = (await partner.client.get(f"/v1/messages/{delivery['message_id']}")).json()
+    assert message["body"] == body
     assert delivery["delivered_at"] is not None
+
+
+async def test_a_message_has_the_exact_text_that_is_signed_beside_what_it_says(face: Face) -> None:
+    partner = await face.partner()
+    body = '{"type":"task.succeeded","timestamp":"2026-11-24T06:00:00.000Z","data":{"n":1.10,"s":"\\u00e9é"}}'
+    target = await endpoint(face, partner)
+    delivery_id = await message_to(face.store, target, now_ms=face.clock.now_ms(), body=body)
+    delivery = (await partner.client.get(f"/v1/deliveries/{delivery_id}")).json()
+    path = f"/v1/messages/{delivery['message_id']}"
+
+    message = (await partner.client.get(path)).json()
+
+    assert message == {"id": delivery["message_id"], "task_id": None, "body": body, **orjson.loads(body)}
+    assert (await face.admin.get(path)).json() == message
+    stranger = await face.partner()
+    foreign, unknown = await stranger.client.get(path), await partner.client.get("/v1/messages/msg_nope")
+    assert (foreign.status_code, unknown.status_code) == (404, 404)
+    assert foreign.json()["detail"] == unknown.json()["detail"]
+
+
+async def test_a_delivery_tells_what_is_under_way_and_what_is_left_of_its_budget(face: Face) -> None:
+    partner = await face.partner()
+    target = await endpoint(face, partner, retry={"max_attempts": 2})
+    delivery_id = await message_to(face.store, target, now_ms=face.clock.now_ms())
+    names = ("state", "in_flight", "attempts", "attempts_left", "max_attempts")
+
+    async def told() -> tuple[list[Any], str | None]:
+        shown = (await partner.client.get(f"/v1/deliveries/{delivery_id}")).json()
+        return [shown[name] for name in names], shown["next_attempt_at"]
+
+    made, due_at = await told()
+    assert (made, due_at is None) == (["pending", False, 0, 2, 2], False)
+
+    (delivery,) = await due(face.store, face.clock.now_ms())
+    assert await told() == (["pending", True, 1, 1, 2], None)
+
+    assert await answered(face.store, delivery, EXHAUSTED, now_ms=face.clock.now_ms())
+    assert await told() == (["dead", False, 1, 1, 2], None)
+
+    await partner.client.post(f"/v1/deliveries/{delivery_id}/replay")
+    replayed, due_at = await told()
+    assert (replayed, due_at is None) == (["pending", False, 1, 2, 2], False)
+    await tried(face, delivery_id, later(face.clock.now_ms() + 60_000))
+    again, due_at = await told()
+    assert (again, due_at is None) == (["pending", False, 2, 1, 2], False)
 
 
 async def test_the_listing_takes_every_filter_and_pages(face: Face) -> None:

@@ -1,5 +1,6 @@
 """Endpoints over HTTP."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -7,10 +8,12 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from tests.contract.seeds import due
+from tests.contract.seeds import answered, due, later
 from tests.integration.api_face import Face, PartnerFace
 from webhookd.adapters.store import schema, secrets
 from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD
+from webhookd.core.delivery import Delivered
+from webhookd.core.dispatch import DueDelivery
 from webhookd.core.signing import SigningKey, signature_header
 
 URL = "https://hooks.partner.example/in"
@@ -375,6 +378,67 @@ async def test_a_test_is_accepted_and_due_at_once(face: Face) -> None:
     assert answer.headers["location"] == f"/v1/deliveries/{delivery['id']}"
     assert "deliver" in face.bell.rung
     assert [sent.id for sent in await due(face.store, face.clock.now_ms())] == [delivery["id"]]
+
+
+async def test_a_test_waited_for_answers_with_the_attempt_and_what_came_back(face: Face) -> None:
+    partner = await face.partner()
+    path = f"/v1/endpoints/{(await made(partner))['id']}/test"
+    waiting = asyncio.create_task(partner.client.post(path, headers={"Prefer": "wait=30"}))
+    sent: list[DueDelivery] = []
+    while not sent:
+        await asyncio.sleep(0.01)
+        sent = await due(face.store, face.clock.now_ms())
+    assert await answered(face.store, sent[0], later(0), now_ms=face.clock.now_ms())
+
+    answer = await waiting
+
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=30")
+    tested = answer.json()
+    assert (tested["id"], tested["state"]) == (sent[0].id, "dead")
+    assert tested["attempts_log"] == [tested["attempt"]]
+    assert (tested["attempt"]["status"], tested["attempt"]["response"]["body"]) == (500, "no")
+
+
+async def test_a_test_not_answered_in_time_is_a_delivery_under_way(face: Face) -> None:
+    partner = await face.partner()
+    path = f"/v1/endpoints/{(await made(partner))['id']}/test"
+
+    answer = await partner.client.post(path, headers={"Prefer": "wait=0"})
+
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=0")
+    assert answer.json()["state"] == "pending"
+    assert answer.headers["location"].endswith(answer.json()["id"])
+
+
+async def test_a_test_repeated_with_its_key_is_one_message(face: Face) -> None:
+    partner = await face.partner()
+    path = f"/v1/endpoints/{(await made(partner))['id']}/test"
+    headers = {"Idempotency-Key": "once", "Prefer": "wait=0"}
+
+    first, second = [await partner.client.post(path, headers=headers) for _ in range(2)]
+
+    assert first.json()["id"] == second.json()["id"]
+    (delivery,) = await due(face.store, face.clock.now_ms())
+    assert await answered(face.store, delivery, Delivered(), now_ms=face.clock.now_ms())
+    ended = await partner.client.post(path, headers={**headers, "Prefer": "wait=5"})
+    assert (ended.status_code, ended.headers["idempotency-replayed"]) == (200, "true")
+    assert ended.json()["state"] == "delivered"
+
+
+async def test_a_key_that_may_not_read_is_told_no_more_of_a_test_than_its_end(face: Face) -> None:
+    partner = await face.partner()
+    key = await face.admin.post(f"/v1/partners/{partner.id}/keys", json={"scopes": ["endpoints:write"]})
+    writer = await face.client(key.json()["key"])
+    path = f"/v1/endpoints/{(await made(partner))['id']}/test"
+    headers = {"Idempotency-Key": "once", "Prefer": "wait=5"}
+    await writer.post(path, headers={**headers, "Prefer": "wait=0"})
+    (delivery,) = await due(face.store, face.clock.now_ms())
+    assert await answered(face.store, delivery, Delivered(), now_ms=face.clock.now_ms())
+
+    answer = await writer.post(path, headers=headers)
+
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"id", "message_id", "task_id", "endpoint_id", "state"}
 
 
 async def test_disabling_and_enabling_are_idempotent_and_move_deliveries(face: Face) -> None:

@@ -98,13 +98,16 @@ def test_only_a_pending_delivery_has_a_next_attempt() -> None:
     fields: dict[str, Any] = {
         "id": "dlv_1", "message_id": "msg_1", "partner_id": "prt_1", "task_id": None, "task_type": None,
         "endpoint_id": "ep_1", "lane_id": "ep_1", "url": "https://x.example", "event": "task.failed",
-        "attempts": 1, "max_attempts": 14, "due_ms": NOW, "in_flight": False, "last_status": 500,
+        "attempts": 4, "attempts_in_budget": 2, "max_attempts": 14, "due_ms": NOW, "last_status": 500,
         "last_error": "http_500", "dead_reason": None, "created_ms": NOW,
         "delivered_ms": None, "ended_ms": None,
     }  # fmt: skip
 
-    pending = delivery_document(Delivery(state=DeliveryState.PENDING, **fields))
-    dead = delivery_document(Delivery(state=DeliveryState.DEAD, **fields))
+    pending = delivery_document(Delivery(state=DeliveryState.PENDING, in_flight=False, **fields))
+    under_way = delivery_document(Delivery(state=DeliveryState.PENDING, in_flight=True, **fields))
+    dead = delivery_document(Delivery(state=DeliveryState.DEAD, in_flight=False, **fields))
 
-    assert (pending["next_attempt_at"], dead["next_attempt_at"]) == (AT, None)
+    assert [one["next_attempt_at"] for one in (pending, under_way, dead)] == [AT, None, None]
+    assert [one["in_flight"] for one in (pending, under_way, dead)] == [False, True, False]
+    assert (pending["attempts"], pending["attempts_left"], pending["max_attempts"]) == (4, 12, 14)
     assert (pending["state"], pending["last_status"], pending["created_at"]) == ("pending", 500, AT)

@@ -31,6 +31,7 @@ DELIVERY = Delivery(
     event="task.succeeded",
     state=DeliveryState.PENDING,
     attempts=0,
+    attempts_in_budget=0,
     max_attempts=14,
     due_ms=NOW + 9_000,
     in_flight=False,

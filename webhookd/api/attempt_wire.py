@@ -15,7 +15,7 @@ from webhookd.core.render import DeliveryDocument, delivery_document
 from webhookd.core.times import to_rfc3339
 
 LONGEST_INLINE_BODY: Final = 8_192
-"""A longer body is read from a file named after its message: fourteen attempts would repeat it in full."""
+"""A longer body is fetched by the line itself: fourteen attempts would repeat it in full."""
 
 
 class AttemptPartsDocument(TypedDict):
@@ -60,7 +60,7 @@ class AttemptDocument(TypedDict):
     response: AttemptResponseDocument | None
     """What the receiver answered; null where it did not."""
     curl: str
-    """A shell line that repeats it, once the signature is put in."""
+    """A shell line that repeats it, once the signature is put in; a long body it fetches with your key."""
 
 
 class DeliveryHistoryDocument(DeliveryDocument):
@@ -72,14 +72,16 @@ class DeliveryHistoryDocument(DeliveryDocument):
     """How many of the oldest are left out, because the log would be over 4 MiB."""
 
 
-def history_document(history: DeliveryHistory) -> DeliveryHistoryDocument:
+def history_document(history: DeliveryHistory, *, base_url: str) -> DeliveryHistoryDocument:
     """Return the Delivery with its `attempts_log`: the newest attempts that there is room for."""
-    log = fitting(attempt_document(attempt, history) for attempt in reversed(history.attempts))
+    log = fitting(
+        attempt_document(attempt, history, base_url=base_url) for attempt in reversed(history.attempts)
+    )
     omitted = history.omitted + len(history.attempts) - len(log)
     return {**delivery_document(history.delivery), "attempts_log": log[::-1], "attempts_omitted": omitted}
 
 
-def attempt_document(attempt: Attempt, history: DeliveryHistory) -> AttemptDocument:
+def attempt_document(attempt: Attempt, history: DeliveryHistory, *, base_url: str) -> AttemptDocument:
     """Return one attempt. `response` is null where there was none; a header sent twice is joined."""
     headers: dict[str, str] = {}
     for name, value in attempt.headers:
@@ -98,12 +100,16 @@ def attempt_document(attempt: Attempt, history: DeliveryHistory) -> AttemptDocum
         "error": attempt.error,
         "resent": attempt.resent,
         "response": None if attempt.status is None else {"headers": headers, "body": attempt.excerpt},
-        "curl": curl_line(attempt, history),
+        "curl": curl_line(attempt, history, base_url=base_url),
     }
 
 
-def curl_line(attempt: Attempt, history: DeliveryHistory) -> str:
-    """Return a shell line that sends the same again, without secrets: put the signature in yourself."""
+def curl_line(attempt: Attempt, history: DeliveryHistory, *, base_url: str) -> str:
+    """Return a shell line that sends the same again, without secrets: put the signature in yourself.
+
+    A long body comes from `GET /v1/messages/{id}` with the key in WEBHOOKD_KEY, at `base_url`; where that is
+    not known, at WEBHOOKD_URL.
+    """
     delivery = history.delivery
     headers = {
         "content-type": "application/json",
@@ -114,13 +120,18 @@ def curl_line(attempt: Attempt, history: DeliveryHistory) -> str:
         "webhook-attempt": str(attempt.number),
         **dict.fromkeys(history.header_names, "***"),
     }
-    body = history.body
-    if len(body) > LONGEST_INLINE_BODY:
-        body = f"@{delivery.message_id}.json"
     words = ["curl", "-X", "POST", delivery.url]
     for name, value in headers.items():
         words += ["-H", f"{name}: {value}"]
-    return shlex.join([*words, "--data-binary", body])
+    words.append("--data-binary")
+    if len(history.body) <= LONGEST_INLINE_BODY:
+        return shlex.join([*words, history.body])
+    where = shlex.quote(base_url) if base_url else '"$WEBHOOKD_URL"'
+    fetched = (
+        f'curl -sS -H "Authorization: Bearer $WEBHOOKD_KEY" {where}/v1/messages/{delivery.message_id}'
+        " | jq -j .body"
+    )
+    return f"{fetched} | {shlex.join([*words, '@-'])}"
 
 
 def _ms(us: int | None) -> float | None:

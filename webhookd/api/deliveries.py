@@ -63,7 +63,7 @@ async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/deliveries/{id}`: with every attempt."""
     read, delivery_id = call.parts.store.read, call.path_params["id"]
     history = found(await call.read(read, get_history, delivery_id, call.caller.partner_id), "delivery")
-    return json_answer(200, history_document(history))
+    return json_answer(200, history_document(history, base_url=call.parts.options.base_url))
 
 
 async def replay(call: Call[NoBody, NoQuery]) -> Answer:

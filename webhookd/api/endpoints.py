@@ -8,7 +8,6 @@ import orjson
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import secrets
-from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.endpoint_settings import (
     HEADERS_FIELD,
     PacedEndpoint,
@@ -38,14 +37,13 @@ from webhookd.api.endpoint_wire import (
     new_endpoint,
     with_settings,
 )
-from webhookd.api.receipts import WrittenDelivery, answer_to
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.egress import check_url
 from webhookd.core.errors import Conflict, FieldError, UrlNotAllowed
 from webhookd.core.pacing import breaker_state
 from webhookd.core.records import Endpoint
-from webhookd.core.render import EndpointDocument, delivery_document, endpoint_document
+from webhookd.core.render import EndpointDocument, endpoint_document
 from webhookd.core.times import to_rfc3339
 
 Move = Callable[[EndpointStates, Tx, str, str | None, int], Settled | None]
@@ -153,22 +151,6 @@ async def rotate_secret(call: Call[EndpointSecretCreate, NoQuery]) -> Answer:
         return json_answer(200, document)
 
     return await call.once(effect)
-
-
-async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
-    """`POST /v1/endpoints/{id}/test`: the delivery that was made."""
-    endpoint_id, partner_id = call.path_params["id"], call.caller.partner_id
-    states = call.parts.store.endpoints.states
-
-    def effect(tx: Tx) -> Answer:
-        delivery_id = found(
-            states.send_test(tx, endpoint_id, partner_id, call.now_ms, trace=call.trace), "endpoint"
-        )
-        delivery = found(get_delivery(tx, delivery_id, None), "delivery")
-        call.audit(tx, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
-        return json_answer(202, delivery_document(delivery), call.located(f"/v1/deliveries/{delivery_id}"))
-
-    return answer_to(call.caller, await call.once(effect))
 
 
 async def _move(call: AnyCall, name: str, move: Move) -> Answer:
@@ -303,22 +285,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         body=EndpointSecretCreate,
         may_be_empty=True,
         answers={200: Returned(EndpointRotatedDocument, "The new secret, shown this once.")},
-        conflicts=True,
-    ),
-    ApiRoute(
-        method="POST",
-        path=_ONE + "/test",
-        path_example=example_ids.ENDPOINT_ID,
-        handler=send_test,
-        id="testEndpoint",
-        tag="Endpoints",
-        summary="Send a test message",
-        access=_WRITE,
-        query=NoQuery,
-        body=NoBody,
-        may_be_empty=True,
-        sends=True,
-        answers={202: Returned(WrittenDelivery, "The delivery under way.", ("Location",))},
         conflicts=True,
     ),
     ApiRoute(

@@ -1,4 +1,4 @@
-"""The pull feed: for a receiver that was away, every message of the partner in an order that never changes.
+"""Messages: one with its exact bytes, and all of a partner, in an order that never changes: the pull feed.
 
 A cursor is `<feed number>.<partner>.<message>`, to be handed back, not to be read. Every page has one, also
 the last and an empty one, so that a reader always knows where to go on. The message is in it because after a
@@ -12,13 +12,14 @@ import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.messages import read_feed
-from webhookd.api.answers import Answer, page_answer
+from webhookd.adapters.store.messages import get_message, read_feed
+from webhookd.api import example_ids
+from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
-from webhookd.api.call import Call
+from webhookd.api.call import Call, found
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
-from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, Query, unknown_or_wrong
-from webhookd.core.fields import EventName, MessageId, Timestamp
+from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, NoQuery, Query, unknown_or_wrong
+from webhookd.core.fields import EventName, MessageId, TaskId, Timestamp
 from webhookd.core.records import Message
 
 LOOK_EVERY_SECONDS: Final = 1.0
@@ -52,6 +53,15 @@ class FeedMessageDocument(TypedDict):
     """What it is about: a Task, an Endpoint or a Delivery, by its type."""
 
 
+class MessageDocument(FeedMessageDocument):
+    """A message with what is signed."""
+
+    task_id: TaskId | None
+    """The task it is about; null where it is about an endpoint or a delivery."""
+    body: str
+    """The exact text that is sent and signed, as `id.timestamp.body`; the rest is read from it."""
+
+
 class FeedPageDocument(TypedDict):
     """Messages after a cursor, the oldest first."""
 
@@ -59,6 +69,13 @@ class FeedPageDocument(TypedDict):
     """The messages; there may be none."""
     next_cursor: str
     """The `after` of the next call, on every page."""
+
+
+async def show(call: Call[None, NoQuery]) -> Answer:
+    """`GET /v1/messages/{id}`."""
+    read, message_id = call.parts.store.read, call.path_params["id"]
+    message = found(await call.read(read, get_message, message_id, call.caller.partner_id), "message")
+    return json_answer(200, whole_message_document(message))
 
 
 async def feed(call: Call[None, FeedQuery]) -> Answer:
@@ -89,6 +106,12 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
     return page_answer([message_document(message) for message in page.messages], next_cursor)
 
 
+def whole_message_document(message: Message) -> Any:
+    """Return the message as the feed has it, with its task and the text itself."""
+    told = {"id": message.id, "task_id": message.task_id, "body": message.body}
+    return orjson.Fragment(orjson.dumps(told)[:-1] + b"," + message.body[1:].encode())
+
+
 def message_document(message: Message) -> Any:
     """The message's id in front of the very text that was signed."""
     return orjson.Fragment(f'{{"id":"{message.id}",{message.body[1:]}')
@@ -117,5 +140,17 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         access="tasks:read",
         query=FeedQuery,
         answers=shows(FeedPageDocument),
+    ),
+    ApiRoute(
+        method="GET",
+        path="/v1/messages/{id}",
+        path_example=example_ids.MESSAGE_ID,
+        handler=show,
+        id="getMessage",
+        tag="Messages",
+        summary="Look at a message and the exact text that is signed",
+        access="tasks:read",
+        query=NoQuery,
+        answers=shows(MessageDocument),
     ),
 )

@@ -1,21 +1,18 @@
 """`webhookd deliveries`: messages on their way, and every attempt at them."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
+from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
 from webhookd.cli.screen import (
     Column,
     column,
-    console,
-    duration,
     print_facts,
     print_json,
     print_listing,
-    printable,
     state,
     tell,
     when,
@@ -27,8 +24,6 @@ app = typer.Typer(
 )
 
 _Delivery = Annotated[str, typer.Argument(metavar="DELIVERY_ID", help="The delivery's id (dlv_…).")]
-_PARTS: Final = {"dns": "dns_ms", "connect": "connect_ms", "tls": "tls_ms", "first byte": "first_byte_ms"}
-_SHOWN_CHARS: Final = 300
 
 
 @app.command("list")
@@ -55,11 +50,12 @@ def list_(
             column("id"),
             Column(title="state", show=lambda row: state(row["state"])),
             column("event"),
-            Column(title="attempts", show=lambda row: f"{row['attempts']}/{row['max_attempts']}", right=True),
+            column("attempts"),
+            Column(title="left", show=lambda row: str(row["attempts_left"]), right=True),
             Column(title="last", show=lambda row: row["last_status"] and str(row["last_status"])),
             Column(title="error", show=lambda row: row["dead_reason"] or row["last_error"]),
             Column(title="created", show=lambda row: when(row["created_at"])),
-            Column(title="next attempt", show=lambda row: when(row["next_attempt_at"])),
+            Column(title="next attempt", show=_next_attempt),
             column("url"),
         ),
         json_output=json_output,
@@ -77,7 +73,7 @@ def get(delivery: _Delivery, *, json_output: Json = False) -> None:
         if omitted := document["attempts_omitted"]:
             tell(f"The {omitted} oldest attempts are not shown.")
         for attempt in document["attempts_log"]:
-            _show_attempt(attempt)
+            print_attempt(attempt)
 
 
 @app.command("replay")
@@ -110,40 +106,14 @@ def _show(delivery: dict[str, Any], *, json_output: bool) -> None:
             "task": delivery["task_id"],
             "endpoint": delivery["endpoint_id"],
             "url": delivery["url"],
-            "attempts": f"{delivery['attempts']} of {delivery['max_attempts']}",
+            "attempts": f"{delivery['attempts']}, {delivery['attempts_left']} left",
             "last": delivery["last_error"] or (delivery["last_status"] and str(delivery["last_status"])),
-            "next attempt": when(delivery["next_attempt_at"]),
+            "next attempt": _next_attempt(delivery),
             "created": when(delivery["created_at"]),
             "delivered": when(delivery["delivered_at"]),
         }
     )
 
 
-def _show_attempt(attempt: dict[str, Any]) -> None:
-    status, parts = attempt["status"], attempt["parts"]
-    fine = attempt["error"] is None
-    timing = ", ".join(
-        f"{name} {duration(parts[field])}" for name, field in _PARTS.items() if parts[field] is not None
-    )
-    lines = [
-        Text.assemble(
-            "\n",
-            (f"attempt {attempt['number']}", "bold"),
-            f"  {when(attempt['at'])}  ",
-            (printable(str(status or attempt["error"])), "green" if fine else "red"),
-            f"  {duration(attempt['duration_ms'])}",
-            (f"  ({timing})" if timing else "", "dim"),
-        )
-    ]
-    if attempt["resent"]:
-        lines.append(Text("  sent twice: the receiver had closed a kept connection", "dim"))
-    if status is not None and attempt["error"]:
-        lines.append(Text(f"  {printable(attempt['error'])}", "red"))
-    if attempt["response"] is not None and attempt["response"]["body"]:
-        body = attempt["response"]["body"]
-        cut = "…" if len(body) > _SHOWN_CHARS else ""
-        lines.append(Text(f"  {printable(body[:_SHOWN_CHARS])}{cut}", "dim"))
-    lines.append(Text(f"  {printable(attempt['curl'])}"))
-    out = console()
-    for line in lines:
-        out.print(line, soft_wrap=True)
+def _next_attempt(delivery: dict[str, Any]) -> str | None:
+    return "under way" if delivery["in_flight"] else when(delivery["next_attempt_at"])

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, span_ms
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
@@ -210,15 +211,24 @@ def rotate_secret(
 
 
 @app.command("test")
-def send_test(endpoint: _Endpoint, *, json_output: Json = False) -> None:
-    """Send it a `webhookd.test` message, whatever it subscribes to."""
+def send_test(
+    endpoint: _Endpoint,
+    *,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for what comes back.")] = 0,
+    json_output: Json = False,
+) -> None:
+    """Send it a `webhookd.test` message once, whatever it subscribes to."""
+    headers = {"Prefer": f"wait={wait}"} if wait else None
     with open_api() as api:
-        delivery = api.post(path("endpoints", endpoint, "test"))
+        delivery = api.call("POST", path("endpoints", endpoint, "test"), headers=headers, wait_seconds=wait)
     if json_output:
         print_json(delivery)
         return
     print_facts({name: delivery[name] for name in ("id", "message_id", "event", "url", "state")})
-    tell(f"See what came of it: webhookd deliveries get {delivery['id']}")
+    if attempt := delivery.get("attempt"):
+        print_attempt(attempt)
+    else:
+        tell(f"See what came of it: webhookd deliveries get {delivery['id']}")
 
 
 @app.command("enable")

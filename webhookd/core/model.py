@@ -174,6 +174,9 @@ OPERATIONAL_EVENTS: Final = ("endpoint.disabled", "delivery.dead")
 
 TEST_EVENT: Final = "webhookd.test"
 
+SENT_ONCE: Final = (*TRANSIENT_EVENTS, TEST_EVENT)
+"""Whose deliveries have one attempt and are never dead letters."""
+
 SUBSCRIBABLE_EVENTS: Final = ("task.*", *FINAL_EVENTS, *TRANSIENT_EVENTS, *OPERATIONAL_EVENTS)
 
 SCOPES: Final = (

@@ -237,7 +237,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One message on its way to one endpoint, or to a task's own callback URL (`endpoint_id` None)."""
+    """One message on its way to one endpoint, or to a task's own callback URL (`endpoint_id` None).
+
+    `attempts` are all ever made, one under way too; `attempts_in_budget` those since it was made or last
+    replayed, which is what `max_attempts` bounds. While it is `in_flight`, `due_ms` is the end of a lease.
+    """
 
     id: str
     message_id: str
@@ -250,6 +254,7 @@ class Delivery:
     event: str
     state: DeliveryState
     attempts: int
+    attempts_in_budget: int
     max_attempts: int
     due_ms: int | None
     in_flight: bool
@@ -259,6 +264,17 @@ class Delivery:
     created_ms: int
     delivered_ms: int | None
     ended_ms: int | None
+
+    @property
+    def attempts_left(self) -> int:
+        """How many of the present budget are left."""
+        return max(0, self.max_attempts - self.attempts_in_budget)
+
+    @property
+    def next_attempt_ms(self) -> int | None:
+        """When the next attempt is due; None where none is, or one is under way."""
+        waits = self.state is DeliveryState.PENDING and not self.in_flight
+        return self.due_ms if waits else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

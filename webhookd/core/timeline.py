@@ -11,7 +11,7 @@ from webhookd.core.model import TASK_DONE, DeliveryState, TaskState
 from webhookd.core.records import Delivery, Run, Task
 from webhookd.core.render.task import TaskErrorDocument
 from webhookd.core.timeline_entry import Entry, EntryDetail, in_order
-from webhookd.core.times import to_rfc3339
+from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +129,7 @@ def _delivery_entries(delivery: Delivery, last_ms: int) -> Iterator[Entry]:
             "url": delivery.url,
             "event": delivery.event,
             "state": delivery.state,
-            "next_attempt_at": None
-            if delivery.state is not DeliveryState.PENDING or delivery.due_ms is None
-            else to_rfc3339(delivery.due_ms),
+            "next_attempt_at": opt_rfc3339(delivery.next_attempt_ms),
         },
     )
     if delivery.state is DeliveryState.PARKED:

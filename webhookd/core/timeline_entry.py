@@ -75,7 +75,7 @@ class EntryDetail(TypedDict, total=False):
     state: DeliveryState
     """With `delivery.created`: how the delivery stands now."""
     next_attempt_at: Timestamp | None
-    """With `delivery.created`: when its next attempt is due; null where none is."""
+    """With `delivery.created`: when its next attempt is due; null where none is, or one is under way."""
     reason: DeadReason
     """With `delivery.dead`: why it was given up."""
     status: int | None

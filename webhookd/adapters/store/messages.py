@@ -1,4 +1,4 @@
-"""The pull feed: every message of a partner, in the order of its feed numbers.
+"""Messages: one by its id, and the pull feed, which is all of a partner in the order of its feed numbers.
 
 A partner's feed row stays locked from the number's taking to the commit (`publish`), so feed order is
 commit order: a reader that has seen number N will never find a new one before it.
@@ -12,7 +12,7 @@ from sqlalchemy import Integer, bindparam, select
 from webhookd.adapters.store.paging import take_page
 from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import feeds, messages
-from webhookd.adapters.store.statement import Query
+from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import Message
 
@@ -77,6 +77,22 @@ def read_feed(tx: Tx, partner_id: str, *, after_seq: int, limit: int) -> FeedPag
         last_seq=0 if last is None else last.last_seq,
         after_id=None if after is None else after.id,
     )
+
+
+_ONE: Final = Listing(
+    _Message,
+    lambda _, given: narrowed(
+        select(messages).where(messages.c.id == bindparam("message_id")),
+        given,
+        partner_id=messages.c.partner_id == bindparam("partner_id"),
+    ),
+)
+
+
+def get_message(tx: Tx, message_id: str, partner_id: str | None) -> Message | None:
+    """Return a message; None where it does not exist or is another partner's."""
+    row = tx.first(_ONE, message_id=message_id, partner_id=partner_id)
+    return None if row is None else _message_from(row)
 
 
 def _message_from(row: _Message) -> Message:

@@ -21,7 +21,7 @@ from webhookd.adapters.store.schema import deliveries, endpoints, feeds, lanes, 
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.model import DELIVER_QUEUE, TRANSIENT_EVENTS, DeliveryState, subscribes
+from webhookd.core.model import DELIVER_QUEUE, SENT_ONCE, TRANSIENT_EVENTS, DeliveryState, subscribes
 from webhookd.core.pacing import INITIAL_CAP
 from webhookd.core.records import Task
 from webhookd.core.render import announced_task_document, event_body
@@ -298,7 +298,7 @@ def _message_in(announcement: Announcement, seq: int, now_ms: int) -> _MessageIn
 def _delivery_in(
     delivery_id: str, message_id: str, announcement: Announcement, recipient: Recipient, now_ms: int
 ) -> _DeliveryIn:
-    once = announcement.event in TRANSIENT_EVENTS
+    once = announcement.event in SENT_ONCE
     return _DeliveryIn(
         id=delivery_id,
         message_id=message_id,

@@ -320,6 +320,7 @@ def delivery_from(row: DeliveryRow | Row[Any]) -> Delivery:
         event=row.event,
         state=DeliveryState(row.state),
         attempts=row.attempts,
+        attempts_in_budget=row.attempts - row.attempts_before,
         max_attempts=row.max_attempts,
         due_ms=row.next_ms,
         in_flight=row.session_id is not None,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from webhookd.api import file_wire, health, partner_wire, receipts, task_batch, timeline
+from webhookd.api import endpoint_trial, file_wire, health, partner_wire, receipts, task_batch, timeline
 from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
 from webhookd.api.audit import AuditEntryDocument, audit_document
 from webhookd.api.caller import Caller
@@ -20,7 +20,12 @@ from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithS
 from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
 from webhookd.api.example_ids import TRACE_ID
 from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, key_document
-from webhookd.api.messages import FeedPageDocument, message_document
+from webhookd.api.messages import (
+    FeedPageDocument,
+    MessageDocument,
+    message_document,
+    whole_message_document,
+)
 from webhookd.api.problems import ProblemDocument, problem_document
 from webhookd.api.queues import QueueDocument, QueuePauseDocument, queue_document
 from webhookd.api.replays import ReplayCreate
@@ -94,6 +99,7 @@ def _answers() -> Mapping[Any, Any]:
     problem = problem_document(Invalid("The task is not valid.", errors=[missing]), trace_id=TRACE_ID)
     waiting = replace(samples.DELIVERY, state=DeliveryState.PENDING, delivered_ms=None)
     secret = {"secret": samples.SECRET_TEXT}
+    tested = endpoint_trial.tested_document(samples.TESTED, base_url="")
     rotated = {**secret, "previous_expires_at": samples.OVERLAP_ENDS}
     return {
         ProblemDocument: problem,
@@ -126,10 +132,13 @@ def _answers() -> Mapping[Any, Any]:
         DeliveryDocument: delivery,
         receipts.WrittenDelivery: delivery,
         receipts.DeliveryReceiptDocument: receipts.shown_to(_MAY_NOT_READ, delivery),
-        DeliveryHistoryDocument: history_document(samples.HISTORY),
+        DeliveryHistoryDocument: history_document(samples.HISTORY, base_url=""),
+        endpoint_trial.EndpointTestedDocument: tested,
+        endpoint_trial.WrittenTest: tested,
         DeadLetterDocument: dead_letter_document(samples.DEAD_LETTER),
         BackAtWork: delivery_document(waiting),
         ReplayDocument: replay_document(samples.REPLAY),
+        MessageDocument: whole_message_document(samples.MESSAGE),
         FeedPageDocument: {
             "data": [message_document(samples.MESSAGE)],
             "next_cursor": samples.FEED_CURSOR,

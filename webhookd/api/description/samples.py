@@ -1,5 +1,6 @@
 """Sample records: one story from submission to delivery, out of which examples are rendered."""
 
+from dataclasses import replace
 from typing import Final
 
 from webhookd.adapters.store.audit import AuditEntry
@@ -19,7 +20,7 @@ from webhookd.api.example_ids import (
 )
 from webhookd.core.file_links import DOWNLOAD_MS
 from webhookd.core.files import File, FileKind, FileState
-from webhookd.core.model import SCOPES, DeliveryState, Priority, ReplayState, TaskState
+from webhookd.core.model import SCOPES, TEST_EVENT, DeliveryState, Priority, ReplayState, TaskState
 from webhookd.core.outcome import ERROR, PRIVATE, Raised
 from webhookd.core.records import (
     ApiKey,
@@ -36,7 +37,7 @@ from webhookd.core.records import (
     Run,
     Task,
 )
-from webhookd.core.render import announced_task_document, event_body
+from webhookd.core.render import announced_task_document, event_body, tested_endpoint_document
 from webhookd.core.replay import DeadLetterFilter, Replay
 from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
 from webhookd.core.times import parse_rfc3339
@@ -111,6 +112,7 @@ DELIVERY: Final = Delivery(
     event="task.succeeded",
     state=DeliveryState.DELIVERED,
     attempts=1,
+    attempts_in_budget=1,
     max_attempts=14,
     due_ms=None,
     in_flight=False,
@@ -146,6 +148,14 @@ MESSAGE: Final = Message(
 )
 FEED_CURSOR: Final = f"{MESSAGE.seq}.{PARTNER_ID}.{MESSAGE_ID}"
 HISTORY: Final = DeliveryHistory(delivery=DELIVERY, attempts=(ATTEMPT,), body=MESSAGE.body, header_names=())
+TESTED: Final = DeliveryHistory(
+    delivery=replace(
+        DELIVERY, task_id=None, task_type=None, endpoint_id=ENDPOINT_ID, event=TEST_EVENT, max_attempts=1
+    ),
+    attempts=(ATTEMPT,),
+    body=event_body(TEST_EVENT, timestamp_ms=ENDED_MS, data=tested_endpoint_document(ENDPOINT_ID)),
+    header_names=(),
+)
 LIFE: Final = History(
     task=TASK,
     runs=(RUN,),

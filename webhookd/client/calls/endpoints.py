@@ -43,9 +43,14 @@ def disable(endpoint: str | Endpoint) -> Call[Endpoint]:
     return Endpoint.of((yield posting(path_of("endpoints", id_of(endpoint), "disable"))))
 
 
-def send_test(endpoint: str | Endpoint) -> Call[Delivery]:
-    """Send a `webhookd.test` message, whatever the endpoint subscribes to."""
-    return Delivery.of((yield posting(path_of("endpoints", id_of(endpoint), "test"))))
+def send_test(endpoint: str | Endpoint, *, wait_seconds: int | None = None) -> Call[Delivery]:
+    """Send a `webhookd.test` message once, whatever the endpoint subscribes to.
+
+    With `wait_seconds` the answer has the `attempt` and what came back, unless that takes longer.
+    """
+    path = path_of("endpoints", id_of(endpoint), "test")
+    headers = {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
+    return Delivery.of((yield posting(path, headers=headers, wait_seconds=wait_seconds or 0)))
 
 
 def rotate_secret(endpoint: str | Endpoint, *, overlap_seconds: float | None = None) -> Call[Document]:

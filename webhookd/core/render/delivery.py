@@ -36,11 +36,15 @@ class DeliveryDocument(TypedDict):
     state: DeliveryState
     """Where it is in its life."""
     attempts: Count
-    """How many attempts were made."""
+    """How many attempts were ever made, over all replays; one under way counts."""
+    attempts_left: Count
+    """How many are left of the present budget: of `max_attempts`, afresh with each replay."""
     max_attempts: Count
-    """How many there are before it is dead."""
+    """How many a budget has: after so many failures it is dead."""
+    in_flight: bool
+    """Whether an attempt is under way."""
     next_attempt_at: Timestamp | None
-    """When the next attempt is due; null where none is."""
+    """When the next attempt is due; null where none is, and while one is under way."""
     last_status: int | None
     """The HTTP status of the last answer; null where there was none."""
     last_error: AttemptError | None
@@ -64,8 +68,10 @@ def delivery_document(delivery: Delivery) -> DeliveryDocument:
         "event": delivery.event,
         "state": delivery.state,
         "attempts": delivery.attempts,
+        "attempts_left": delivery.attempts_left,
         "max_attempts": delivery.max_attempts,
-        "next_attempt_at": opt_rfc3339(delivery.due_ms) if delivery.state == "pending" else None,
+        "in_flight": delivery.in_flight,
+        "next_attempt_at": opt_rfc3339(delivery.next_attempt_ms),
         "last_status": delivery.last_status,
         "last_error": delivery.last_error,
         "dead_reason": delivery.dead_reason,
