@@ -1,6 +1,7 @@
 """Endpoints over HTTP."""
 
 import asyncio
+import base64
 import re
 from typing import Any
 
@@ -284,6 +285,57 @@ async def test_a_repeated_creation_with_its_key_is_one_endpoint_with_one_secret(
     assert second.headers["idempotency-replayed"] == "true"
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
     assert len((await partner.client.get("/v1/endpoints")).json()["data"]) == 1
+
+
+def own_secret(length: int, prefix: str = "whsec_") -> str:
+    return prefix + base64.b64encode(bytes(length)).decode()
+
+
+@pytest.mark.parametrize("length", [24, 64])
+async def test_a_secret_can_be_brought_at_the_making_and_at_a_rotation(face: Face, length: int) -> None:
+    partner = await face.partner()
+    first, second = own_secret(length), own_secret(32)
+
+    document = await made(partner, secret=first, signature=["v1", "v1a"])
+    path = f"/v1/endpoints/{document['id']}"
+    rotated = await partner.client.post(path + "/rotate-secret", json={"secret": second})
+
+    assert document["secret"] == first
+    assert document["public_key"].startswith("whpk_")
+    assert (rotated.status_code, rotated.json()["secret"]) == (200, second)
+    shared = [text for text in await live(face, partner, document["id"]) if text.startswith("whsec_")]
+    assert shared == [second, first]
+    assert "secret" not in (await partner.client.get(path)).json()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        own_secret(23),
+        own_secret(65),
+        own_secret(64, "whsk_"),
+        own_secret(32, ""),
+        "whsec_",
+        "whsec_nobase64!",
+        "whsec_" + "A" * 1_000,
+        17,
+        None,
+    ],
+)
+async def test_a_brought_secret_that_is_none_is_refused_and_not_repeated(
+    sqlite_face: Face, secret: object
+) -> None:
+    partner = await sqlite_face.partner()
+    path = f"/v1/endpoints/{(await made(partner))['id']}/rotate-secret"
+
+    for answer in (
+        await partner.client.post("/v1/endpoints", json={"url": URL, "secret": secret}),
+        await partner.client.post(path, json={"secret": secret}),
+        await partner.client.post("/v1/partner/rotate-secret", json={"secret": secret}),
+    ):
+        assert answer.status_code == 422
+        assert [one["path"] for one in answer.json()["errors"]] == ["$.secret"]
+        assert not isinstance(secret, str) or len(secret) < 10 or secret not in answer.text
 
 
 async def test_after_a_rotation_both_secrets_sign_until_the_overlap_ends(face: Face) -> None:

@@ -1,11 +1,13 @@
 """Partners, keys and the audit log over HTTP."""
 
+import base64
 from typing import Any
 
 import pytest
 
 from tests.integration.api_face import Face
 from webhookd.adapters.store import secrets
+from webhookd.core.model import SCOPES, USUAL_SCOPES
 
 
 async def opened(face: Face, partner_id: str) -> list[str]:
@@ -155,6 +157,72 @@ async def test_wrong_key_is_refused(sqlite_face: Face, body: dict[str, Any], pat
     answer = await sqlite_face.admin.post(f"/v1/partners/{partner.id}/keys", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["path"] == path
+
+
+async def test_a_partner_makes_keys_of_its_own_with_no_more_than_its_key_has(face: Face) -> None:
+    partner, stranger = await face.partner(), await face.partner()
+    assert (await partner.client.post("/v1/keys")).status_code == 403, "only where it was asked for"
+    path = f"/v1/partners/{partner.id}/keys"
+    made = await face.admin.post(path, json={"name": "ops", "scopes": ["keys:write", "tasks:read"]})
+    manager = await face.client(made.json()["key"])
+
+    reader = await manager.post("/v1/keys", json={"name": "reader", "scopes": ["tasks:read"]})
+    usual = await manager.post("/v1/keys", json={"name": "usual"})
+    more = await manager.post("/v1/keys", json={"scopes": ["tasks:read", "endpoints:write"]})
+
+    assert (reader.status_code, reader.json()["scopes"]) == (201, ["tasks:read"])
+    assert usual.json()["scopes"] == ["tasks:read"], "the usual ones, as far as this key has them"
+    assert (more.status_code, more.json()["code"]) == (403, "forbidden")
+    assert "endpoints:write" in more.json()["detail"]
+    its = await face.client(reader.json()["key"])
+    assert (await its.get("/v1/partner")).json()["scopes"] == ["tasks:read"]
+    assert (await its.get("/v1/keys")).status_code == 403
+    listed = (await manager.get("/v1/keys")).json()["data"]
+    assert [one["name"] for one in listed] == ["usual", "reader", "ops", "first"]
+    (foreign,) = (await face.admin.get("/v1/keys", params={"partner": stranger.id})).json()["data"]
+    assert (await manager.delete(f"/v1/keys/{foreign['id']}")).status_code == 404
+    assert (await manager.delete(f"/v1/keys/{reader.json()['id']}")).status_code == 204
+
+
+async def test_an_admin_makes_a_key_for_a_partner_it_names(face: Face) -> None:
+    partner = await face.partner()
+    assert (await face.admin.post("/v1/keys")).json()["errors"][0]["path"] == "$.partner"
+    made = await face.admin.post("/v1/keys", json={"partner": partner.id, "scopes": ["keys:write"]})
+    assert (made.status_code, made.json()["partner"]) == (201, partner.id)
+    alone = await face.client(made.json()["key"])
+    assert (await alone.post("/v1/keys")).json()["errors"][0]["path"] == "$.scopes"
+    assert len((await face.admin.get("/v1/keys")).json()["data"]) == 2
+
+
+async def test_a_partner_sees_its_limits_what_it_uses_and_what_its_key_may(face: Face) -> None:
+    partner = await face.partner(limits={"max_queued": 9})
+    await partner.client.post("/v1/tasks", json={"type": "test.echo"})
+    await partner.client.post("/v1/tasks", json={"type": "test.echo", "run_at": "2099-01-01T00:00:00Z"})
+    await partner.client.post("/v1/endpoints", json={"url": "https://hooks.partner.example/in"})
+    await partner.client.post("/v1/files?name=a", content=b"12345")
+
+    seen = (await partner.client.get("/v1/partner")).json()
+
+    assert (seen["id"], seen["limits"]["max_queued"]) == (partner.id, 9)
+    assert seen["use"] == {
+        "queued": 2, "stored_files": 1, "stored_bytes": 5, "endpoints": 1, "keys": 1, "replays": 0
+    }  # fmt: skip
+    assert seen["quotas"] == {
+        "stored_bytes": 10_737_418_240, "endpoints": 1_000, "keys": 100, "replays": 10
+    }  # fmt: skip
+    assert seen["scopes"] == list(USUAL_SCOPES)
+    as_admin = (await face.admin.get("/v1/partner", params={"partner": partner.id})).json()
+    assert as_admin == {**seen, "scopes": list(SCOPES)}
+
+
+async def test_a_secret_that_is_brought_signs_from_then_on(face: Face) -> None:
+    partner = await face.partner()
+    brought = "whsec_" + base64.b64encode(bytes(range(24))).decode()
+
+    answer = await partner.client.post("/v1/partner/rotate-secret", json={"secret": brought})
+
+    assert (answer.status_code, answer.json()["secret"]) == (200, brought)
+    assert (await opened(face, partner.id))[0] == brought
 
 
 async def test_keys_of_nobody_are_not_found(face: Face) -> None:

@@ -1,4 +1,4 @@
-"""Signing secrets of an endpoint on their way into the store: made, sealed, and shown once or never.
+"""Signing secrets of an endpoint on their way into the store: made or brought, sealed, shown once or never.
 
 A v1 secret is shared with the receiver, so its text is shown at its making. The private half of a v1a key
 is shown to nobody; its public half stands in the Endpoint.
@@ -43,9 +43,9 @@ class NewSecrets:
         self.shown = ""
         self.public_key: str | None = endpoint.public_key
 
-    def make(self, call: AnyCall, scheme: str) -> None:
-        """Make and seal the secret of one scheme."""
-        text = entropy.new_signing_secret(scheme)
+    def make(self, call: AnyCall, scheme: str, brought: str | None = None) -> None:
+        """Make and seal the secret of one scheme, or seal the one that was brought."""
+        text = brought or entropy.new_signing_secret(scheme)
         self._sealed[scheme] = call.parts.vault.seal(
             text.encode(),
             partner=self._endpoint.partner_id,
@@ -70,11 +70,13 @@ class NewSecrets:
             )
 
 
-def new_secrets(call: AnyCall, endpoint: Endpoint, schemes: tuple[str, ...]) -> NewSecrets:
-    """Return a fresh secret for each scheme, sealed and not yet written."""
+def new_secrets(
+    call: AnyCall, endpoint: Endpoint, schemes: tuple[str, ...], *, brought: str | None = None
+) -> NewSecrets:
+    """Return a fresh secret for each scheme, sealed and not yet written. `brought` is the one of v1."""
     made = NewSecrets(endpoint, call.now_ms)
     for scheme in schemes:
-        made.make(call, scheme)
+        made.make(call, scheme, brought if scheme == "v1" else None)
     return made
 
 

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from webhookd.api.wire import Body, Change, Create
+from webhookd.core.errors import Invalid
 from webhookd.core.fields import DescribedAs, EventPattern, Ordering, SignatureScheme
 from webhookd.core.model import SUBSCRIBABLE_EVENTS
 from webhookd.core.records import Endpoint
+from webhookd.core.signing import SigningKey
 
 MASK: Final = "***"
 """What stands for the value of a header in answers; sent back in a PATCH it keeps the value."""
@@ -48,6 +50,20 @@ _OURS: Final = frozenset(
     }
 )
 _OUR_PREFIXES: Final = ("webhook-", "proxy-")
+
+
+def _own_secret(text: str) -> str:
+    try:
+        key = SigningKey.parse(text)
+    except Invalid as wrong:
+        raise ValueError(wrong.detail) from None
+    if key.version != "v1":
+        raise ValueError("must start with whsec_: the key pair of v1a is always made here")
+    return text
+
+
+OwnSecret = Annotated[str, Field(max_length=200), AfterValidator(_own_secret)]
+"""`whsec_` and the base64 of 24 to 64 bytes."""
 
 
 def type_patterns(patterns: list[str]) -> list[str]:
@@ -133,6 +149,8 @@ class EndpointCreate(EndpointSettings, Create):
     """Where its webhooks go: `https`, up to 2,048 characters."""
     retry: EndpointRetryCreate | None = None
     """Its own retry schedule; the service's by default."""
+    secret: OwnSecret | None = None
+    """A secret you bring: `whsec_` and the base64 of 24 to 64 bytes; one is made if left out."""
     partner: str | None = None
     """For admins: whose it is, by the partner's id."""
 
@@ -149,6 +167,8 @@ class EndpointSecretCreate(Create):
 
     overlap_seconds: float = Field(86_400.0, ge=0, le=LONGEST_OVERLAP_SECONDS, allow_inf_nan=False)
     """How long the old secrets go on signing beside the new one; a day if left out, 0 after a leak."""
+    secret: OwnSecret | None = None
+    """A secret you bring: `whsec_` and the base64 of 24 to 64 bytes; one is made if left out."""
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

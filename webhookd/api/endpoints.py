@@ -55,7 +55,7 @@ async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
     endpoint_id = entropy.new_id(ids.ENDPOINT, call.now_ms)
     plain = new_endpoint(endpoint_id, partner.id, url=_checked_url(call, call.body.url), now_ms=call.now_ms)
     endpoint = _with_headers(call, with_settings(plain, call.body), call.body)
-    made = new_secrets(call, endpoint, endpoint.signature)
+    made = new_secrets(call, endpoint, endpoint.signature, brought=call.body.secret)
     endpoint = replace(endpoint, public_key=made.public_key)
 
     def effect(tx: Tx) -> Answer:
@@ -129,7 +129,7 @@ async def rotate_secret(call: Call[EndpointSecretCreate, NoQuery]) -> Answer:
             tx, endpoint.partner_id, endpoint_id, now_ms=call.now_ms, overlap_ms=overlap_ms
         ):
             raise Conflict("Too many secrets sign for this endpoint; wait until an overlap ends.")
-        made = new_secrets(call, endpoint, endpoint.signature)
+        made = new_secrets(call, endpoint, endpoint.signature, brought=call.body.secret)
         made.add(tx)
         row = found(
             change_endpoint(

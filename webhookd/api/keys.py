@@ -1,24 +1,32 @@
-"""API keys, for admins: several live ones a partner, each with its scopes and perhaps an end."""
+"""API keys of partners: several live ones each, with their scopes and perhaps an end.
 
+Admins make them for anybody; a partner's key with the scope `keys:write` makes more of its partner's.
+"""
+
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.api_keys import add_key, revoke_key
+from webhookd.adapters.store.api_keys import add_key, read_key, read_partners_keys, revoke_key
 from webhookd.adapters.store.partners import read_partner
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
-from webhookd.api.call import Call, found
-from webhookd.api.wire import Create, Listing, NoQuery, Time, unknown_or_wrong
+from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.wire import AdminListing, Create, Listing, NoQuery, Time, unknown_or_wrong
 from webhookd.core.api_keys import PARTNER_PREFIX
+from webhookd.core.errors import Forbidden, NotFound
 from webhookd.core.fields import DescribedAs, Scope, ScopeName, Timestamp
-from webhookd.core.model import SCOPES
+from webhookd.core.model import SCOPES, USUAL_SCOPES
 from webhookd.core.records import ApiKey
 from webhookd.core.times import opt_rfc3339, to_rfc3339
+
+KEYS: Final = "keys:write"
+"""The scope a partner manages its own keys with."""
 
 
 def _known_scope(scope: str) -> str:
@@ -33,11 +41,18 @@ class KeyCreate(Create):
     name: str = Field("", max_length=100)
     """What it is called; nothing if left out."""
     scopes: list[Annotated[str, AfterValidator(_known_scope), DescribedAs(Scope)]] = Field(
-        list(SCOPES), min_length=1
+        list(USUAL_SCOPES), min_length=1
     )
-    """What it may do; everything if left out."""
+    """What it may do; everything but `keys:write` if left out, and no more than the key that makes it."""
     expires_at: Time | None = None
     """When it expires; never if left out."""
+
+
+class OwnKeyCreate(KeyCreate):
+    """A key of the caller's own partner to be made."""
+
+    partner: str | None = None
+    """For admins: whose key, by the partner's id."""
 
 
 class KeyDocument(TypedDict):
@@ -68,7 +83,25 @@ class KeyWithTextDocument(KeyDocument):
 
 async def create_key(call: Call[KeyCreate, NoQuery]) -> Answer:
     """`POST /v1/partners/{id}/keys`: the key, shown this once."""
-    body, partner_id = call.body, call.path_params["id"]
+    return await _create(call, call.path_params["id"], call.body.scopes)
+
+
+async def create_own_key(call: Call[OwnKeyCreate, NoQuery]) -> Answer:
+    """`POST /v1/keys`: the key, shown this once. Raises Forbidden for a scope that the caller lacks."""
+    partner = await call.acting_partner(call.body.partner)
+    wanted = call.body.scopes
+    if "scopes" not in call.body.model_fields_set:
+        wanted = [scope for scope in wanted if call.caller.may(scope)]
+    lacking = [scope for scope in wanted if not call.caller.may(scope)]
+    if lacking:
+        raise Forbidden(f"The key lacks {', '.join(lacking)} itself, so it can give no other key that.")
+    if not wanted:
+        raise unknown_or_wrong("body", "scopes", "is required with a key that has only keys:write")
+    return await _create(call, partner.id, wanted)
+
+
+async def _create(call: AnyCall, partner_id: str, scopes: Sequence[str]) -> Answer:
+    body = call.body
     if body.expires_at is not None and body.expires_at <= call.now_ms:
         raise unknown_or_wrong("body", "expires_at", "has passed")
     made = entropy.new_api_key(PARTNER_PREFIX, call.now_ms)
@@ -76,7 +109,7 @@ async def create_key(call: Call[KeyCreate, NoQuery]) -> Answer:
         id=made.id,
         partner_id=partner_id,
         name=body.name,
-        scopes=tuple(dict.fromkeys(body.scopes)),
+        scopes=tuple(dict.fromkeys(scopes)),
         secret_hash=made.hash,
         created_ms=call.now_ms,
         expires_ms=body.expires_at,
@@ -86,7 +119,8 @@ async def create_key(call: Call[KeyCreate, NoQuery]) -> Answer:
     def effect(tx: Tx) -> Answer:
         found(read_partner(tx, partner_id), "partner")
         add_key(tx, key)
-        call.audit(tx, "key.create", key.id, partner_id=partner_id, detail={"scopes": list(key.scopes)})
+        detail = {"name": key.name, "scopes": list(key.scopes)}
+        call.audit(tx, "key.create", key.id, partner_id=partner_id, detail=detail)
         document: KeyWithTextDocument = {**key_document(key), "key": made.text}
         return json_answer(201, document)
 
@@ -101,12 +135,23 @@ async def list_keys(call: Call[None, Listing]) -> Answer:
     return page_answer([key_document(key) for key in keys], cursor)
 
 
+async def list_own_keys(call: Call[None, AdminListing]) -> Answer:
+    """`GET /v1/keys`: revoked and expired ones too; an admin sees those of all partners."""
+    keys, cursor = await call.read(
+        call.parts.store.read, read_partners_keys, call.narrowed(call.query.partner), call.query.page
+    )
+    return page_answer([key_document(key) for key in keys], cursor)
+
+
 async def delete_key(call: Call[None, NoQuery]) -> Answer:
     """`DELETE /v1/keys/{id}`: revokes it for good, everywhere within a few seconds."""
     key_id = call.path_params["id"]
 
     def effect(tx: Tx) -> Answer:
-        key = found(revoke_key(tx, key_id, now_ms=call.now_ms), "key")
+        key = found(read_key(tx, key_id), "key")
+        if not call.caller.is_admin and key.partner_id != call.caller.partner_id:
+            raise NotFound("There is no such key.")
+        revoke_key(tx, key_id, now_ms=call.now_ms)
         call.audit(tx, "key.revoke", key_id, partner_id=key.partner_id)
         return Answer(status=204)
 
@@ -154,6 +199,30 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         answers=lists(KeyDocument),
     ),
     ApiRoute(
+        method="POST",
+        path="/v1/keys",
+        handler=create_own_key,
+        id="createOwnKey",
+        tag="Partners",
+        summary="Make an API key of your own, with no more scopes than this one",
+        access=KEYS,
+        query=NoQuery,
+        body=OwnKeyCreate,
+        may_be_empty=True,
+        answers={201: Returned(KeyWithTextDocument, "The key, shown this once.")},
+    ),
+    ApiRoute(
+        method="GET",
+        path="/v1/keys",
+        handler=list_own_keys,
+        id="listOwnKeys",
+        tag="Partners",
+        summary="List your keys, revoked and expired ones too",
+        access=KEYS,
+        query=AdminListing,
+        answers=lists(KeyDocument),
+    ),
+    ApiRoute(
         method="DELETE",
         path="/v1/keys/{id}",
         path_example=example_ids.KEY_ID,
@@ -161,7 +230,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         id="revokeKey",
         tag="Partners",
         summary="Revoke a key for good",
-        access=ADMIN,
+        access=KEYS,
         query=NoQuery,
         answers=removes(),
     ),

@@ -1,13 +1,19 @@
 """What partners look like on the wire: the bodies that make and change them, and the documents of answers."""
 
+from collections.abc import Collection
 from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 from typing_extensions import TypedDict
 
+from webhookd.adapters.store.api_keys import MAX_KEYS
+from webhookd.adapters.store.endpoint_settings import MAX_ENDPOINTS
+from webhookd.adapters.store.partner_use import PartnerUse
+from webhookd.adapters.store.replays import MAX_RUNNING
 from webhookd.api.endpoint_wire import MAX_TYPE_PATTERNS, EndpointSecretCreate, type_patterns
 from webhookd.api.wire import Change, Create, Query
-from webhookd.core.fields import Count, PartnerId, Timestamp
+from webhookd.core.fields import Count, PartnerId, ScopeName, Timestamp
+from webhookd.core.model import SCOPES
 from webhookd.core.records import LimitsInForce, Partner
 from webhookd.core.times import to_rfc3339
 
@@ -108,6 +114,36 @@ class PartnerLimitsDocument(TypedDict):
     """How many of its tasks may wait."""
 
 
+class PartnerQuotasDocument(TypedDict):
+    """What a partner may have at most, besides what waits; the same for all."""
+
+    stored_bytes: Count
+    """How many bytes of files."""
+    endpoints: Count
+    """How many endpoints."""
+    keys: Count
+    """How many good keys."""
+    replays: Count
+    """How many running replays."""
+
+
+class PartnerUseDocument(TypedDict):
+    """What a partner has now."""
+
+    queued: Count
+    """How many of its tasks wait, scheduled ones too."""
+    stored_files: Count
+    """How many files of it are kept."""
+    stored_bytes: Count
+    """How many bytes they have."""
+    endpoints: Count
+    """How many endpoints it has."""
+    keys: Count
+    """How many good keys it has."""
+    replays: Count
+    """How many replays of it are running."""
+
+
 class PartnerDocument(TypedDict):
     """Who submits tasks."""
 
@@ -125,6 +161,17 @@ class PartnerDocument(TypedDict):
     """The task types it may submit, or prefixes of some; empty for all."""
     created_at: Timestamp
     """When it was made."""
+
+
+class OwnPartnerDocument(PartnerDocument):
+    """A partner as it sees itself."""
+
+    quotas: PartnerQuotasDocument
+    """What it may have at most."""
+    use: PartnerUseDocument
+    """What it has now of that."""
+    scopes: list[ScopeName]
+    """What the key that asks may do; everything with an admin's."""
 
 
 class PartnerWithSecretsDocument(PartnerDocument):
@@ -161,4 +208,28 @@ def partner_document(partner: Partner, limits: LimitsInForce) -> PartnerDocument
         "suspended": partner.suspended,
         "task_types": list(partner.task_types),
         "created_at": to_rfc3339(partner.created_ms),
+    }
+
+
+def own_partner_document(
+    partner: PartnerDocument, use: PartnerUse, scopes: Collection[str], *, max_stored_bytes: int
+) -> OwnPartnerDocument:
+    """Return the Partner as it sees itself."""
+    return {
+        **partner,
+        "quotas": {
+            "stored_bytes": max_stored_bytes,
+            "endpoints": MAX_ENDPOINTS,
+            "keys": MAX_KEYS,
+            "replays": MAX_RUNNING,
+        },
+        "use": {
+            "queued": use.queued,
+            "stored_files": use.stored_files,
+            "stored_bytes": use.stored_bytes,
+            "endpoints": use.endpoints,
+            "keys": use.keys,
+            "replays": use.replays,
+        },
+        "scopes": [scope for scope in SCOPES if scope in scopes],
     }

@@ -4,6 +4,7 @@ from typing import Final
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, secrets
+from webhookd.adapters.store.partner_use import read_use
 from webhookd.adapters.store.partners import add_partner, change_partner, lock_partner
 from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.tx import Tx
@@ -13,19 +14,21 @@ from webhookd.api.api_route import ADMIN, ANY_KEY, AnyRoute, ApiRoute, Returned,
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.partner_wire import (
     OnePartner,
+    OwnPartnerDocument,
     PartnerChange,
     PartnerCreate,
     PartnerDocument,
     PartnerRotatedDocument,
     PartnerSecretCreate,
     PartnerWithSecretsDocument,
+    own_partner_document,
     partner_document,
 )
 from webhookd.api.wire import Listing, NoQuery
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.errors import Conflict
-from webhookd.core.model import SCOPES
+from webhookd.core.model import SCOPES, USUAL_SCOPES
 from webhookd.core.records import ApiKey, Limits, Partner
 from webhookd.core.times import to_rfc3339
 
@@ -56,7 +59,7 @@ async def create_partner(call: Call[PartnerCreate, NoQuery]) -> Answer:
                 id=key.id,
                 partner_id=partner.id,
                 name="first",
-                scopes=SCOPES,
+                scopes=USUAL_SCOPES,
                 secret_hash=key.hash,
                 created_ms=call.now_ms,
                 expires_ms=None,
@@ -111,13 +114,18 @@ async def patch_partner(call: Call[PartnerChange, NoQuery]) -> Answer:
 async def show_own_partner(call: Call[None, OnePartner]) -> Answer:
     """`GET /v1/partner`."""
     partner = await call.acting_partner(call.query.partner, place="query")
-    return json_answer(200, _document(call, partner))
+    use = await call.read(call.parts.store.read, read_use, partner.id)
+    scopes = SCOPES if call.caller.is_admin else call.caller.scopes
+    most = call.parts.options.partner_max_file_bytes
+    return json_answer(
+        200, own_partner_document(_document(call, partner), use, scopes, max_stored_bytes=most)
+    )
 
 
 async def rotate_secret(call: Call[PartnerSecretCreate, NoQuery]) -> Answer:
     """`POST /v1/partner/rotate-secret`: the new secret, shown this once."""
     partner = await call.acting_partner(call.body.partner)
-    secret = entropy.new_signing_secret(SECRET_SCHEME)
+    secret = call.body.secret or entropy.new_signing_secret(SECRET_SCHEME)
     sealed = call.parts.vault.seal(
         secret.encode(), partner=partner.id, endpoint=None, field=secrets.SECRET_FIELD
     )
@@ -202,10 +210,10 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         handler=show_own_partner,
         id="getOwnPartner",
         tag="Partners",
-        summary="Look at the partner this key belongs to",
+        summary="Look at the partner this key belongs to: limits, use, and what the key may do",
         access=ANY_KEY,
         query=OnePartner,
-        answers=shows(PartnerDocument),
+        answers=shows(OwnPartnerDocument),
     ),
     ApiRoute(
         method="POST",

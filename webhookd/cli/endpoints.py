@@ -7,7 +7,7 @@ import typer
 
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, span_ms
+from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, secret_text, span_ms
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
 
 app = typer.Typer(
@@ -67,6 +67,14 @@ _Cap = Annotated[float | None, typer.Option("--retry-cap", metavar="SECONDS", he
 _Signature = Annotated[
     list[Scheme] | None, typer.Option("--signature", help="v1, or v1 and v1a: give it again for both.")
 ]
+_Secret = Annotated[
+    str | None,
+    typer.Option(
+        parser=secret_text,
+        metavar="@FILE",
+        help="A secret you bring (whsec_…), in a file, or - for stdin; one is made if left out.",
+    ),
+]
 
 
 @app.command("create")
@@ -85,6 +93,7 @@ def create(
     factor: _Factor = None,
     cap: _Cap = None,
     signature: _Signature = None,
+    secret: _Secret = None,
     partner: Partner = None,
     json_output: Json = False,
 ) -> None:
@@ -100,6 +109,7 @@ def create(
         ordering=ordering,
         retry=_retry(max_attempts, base, factor, cap),
         signature=signature,
+        secret=secret,
     )
     with open_api() as api:
         if partner is not None:
@@ -201,10 +211,11 @@ def rotate_secret(
     overlap: Annotated[
         str, typer.Option(metavar="SPAN", help="How long the old secret signs beside the new: 0s, 12h, 7d.")
     ] = "1d",
+    secret: _Secret = None,
     json_output: Json = False,
 ) -> None:
-    """Make a new secret, shown this once."""
-    body = {"overlap_seconds": span_ms(overlap) / 1000}
+    """Make a new secret, shown this once, or bring one."""
+    body = given(overlap_seconds=span_ms(overlap) / 1000, secret=secret)
     with open_api() as api:
         document = api.post(path("endpoints", endpoint, "rotate-secret"), body)
     _show(document, json_output=json_output)

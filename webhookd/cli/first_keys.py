@@ -20,7 +20,7 @@ from webhookd.adapters.vault import Vault
 from webhookd.cli.data_dir import write_private
 from webhookd.core import ids
 from webhookd.core.api_keys import ADMIN_PREFIX, PARTNER_PREFIX, NewKey, matches, parse
-from webhookd.core.model import SCOPES
+from webhookd.core.model import USUAL_SCOPES
 from webhookd.core.records import ApiKey, Limits, Page, Partner
 
 DEV_FILE: Final = "dev.json"
@@ -92,7 +92,7 @@ def _add_key(tx: Tx, prefix: str, partner_id: str | None, now_ms: int) -> NewKey
             id=key.id,
             partner_id=partner_id,
             name="first",
-            scopes=SCOPES,
+            scopes=USUAL_SCOPES,
             secret_hash=key.hash,
             created_ms=now_ms,
             expires_ms=None,

@@ -4,29 +4,34 @@ from typing import Annotated
 
 import typer
 
-from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.client import THE_RULE, Api, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, future, given
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, tell, when
+from webhookd.core.model import SCOPES
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help=f"Make, list and revoke partners' keys. {THE_RULE} The key must be an admin's.",
+    help=f"Make, list and revoke partners' keys. {THE_RULE} The key must be an admin's, or have the scope "
+    "keys:write, for one's own.",
 )
 
-_Partner = Annotated[str, typer.Argument(metavar="PARTNER", help="The partner, by id or name.")]
+_Partner = Annotated[
+    str | None,
+    typer.Argument(metavar="PARTNER", help="The partner, by id or name; left out with a partner's own key."),
+]
 
 
 @app.command("create")
 def create(
-    partner: _Partner,
+    partner: _Partner = None,
     *,
     name: Annotated[str | None, typer.Option(help="What it is for.")] = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What it may do: tasks:write, tasks:read, endpoints:write, deliveries:replay. May be given "
-            "again; every scope if left out."
+            help=f"What it may do: {', '.join(SCOPES)}. May be given again; every scope but keys:write if left "
+            "out."
         ),
     ] = None,
     expires_at: Annotated[
@@ -37,10 +42,7 @@ def create(
 ) -> None:
     """Make a further key, which is shown this once; the others stay good."""
     with open_api() as api:
-        made = api.post(
-            path("partners", api.partner_id(partner) or "", "keys"),
-            given(name=name, scopes=scope, expires_at=expires_at),
-        )
+        made = api.post(_keys_of(api, partner), given(name=name, scopes=scope, expires_at=expires_at))
     if json_output:
         print_json(made)
         return
@@ -49,11 +51,12 @@ def create(
 
 
 @app.command("list")
-def list_(partner: _Partner, *, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False) -> None:
+def list_(
+    partner: _Partner = None, *, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False
+) -> None:
     """List a partner's keys, newest first; revoked and expired ones too."""
     with open_api() as api:
-        keys = path("partners", api.partner_id(partner) or "", "keys")
-        document = api.listing(keys, {}, limit=limit, cursor=cursor)
+        document = api.listing(_keys_of(api, partner), {}, limit=limit, cursor=cursor)
     print_listing(
         document,
         (
@@ -82,3 +85,7 @@ def revoke(
         print_json({"id": key, "revoked": True})
     else:
         print(f"Revoked {key}.")
+
+
+def _keys_of(api: Api, partner: str | None) -> str:
+    return path("keys") if partner is None else path("partners", api.partner_id(partner) or "", "keys")

@@ -67,6 +67,18 @@ def json_value(text: str) -> Any:
         raise typer.BadParameter(f"{place} is not JSON: {reason}") from None
 
 
+def secret_text(text: str) -> str:
+    """Return a secret that is given as `@file` or `-` for stdin, so that no history keeps it. Raises BadParameter."""
+    if text == "-":
+        return sys.stdin.readline().strip()
+    if not text.startswith("@"):
+        raise typer.BadParameter("give it as @file, or - for stdin: a shell keeps what is typed")
+    try:
+        return Path(text[1:]).read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {text[1:]}: {error.strerror}") from None
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number of JSON")
 

@@ -179,7 +179,7 @@ SENT_ONCE: Final = (*TRANSIENT_EVENTS, TEST_EVENT)
 
 SUBSCRIBABLE_EVENTS: Final = ("task.*", *FINAL_EVENTS, *TRANSIENT_EVENTS, *OPERATIONAL_EVENTS)
 
-SCOPES: Final = (
+USUAL_SCOPES: Final = (
     "tasks:write",
     "tasks:read",
     "files:write",
@@ -187,6 +187,9 @@ SCOPES: Final = (
     "endpoints:write",
     "deliveries:replay",
 )
+"""What a key may do unless its maker says otherwise."""
+
+SCOPES: Final = (*USUAL_SCOPES, "keys:write")
 
 
 def subscribes(patterns: tuple[str, ...], event: str) -> bool:

@@ -1,19 +1,45 @@
 """API keys at rest: hashes, scopes, expiry and revocation. The texts of keys are kept nowhere."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Integer, Row, bindparam, func, or_, select
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.paging import read_page
+from webhookd.adapters.store.paging import read_page, take_page
 from webhookd.adapters.store.partners import read_partner
 from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.schema import api_keys, partners
+from webhookd.adapters.store.statement import Listing, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
 from webhookd.core.records import ApiKey, Page, Partner
+
+
+class _Key(NamedTuple):
+    id: str
+    partner_id: str | None
+    name: str
+    scopes: str
+    secret_hash: str
+    created_ms: int
+    expires_ms: int | None
+    revoked_ms: int | None
+
+
+_OF_PARTNERS: Final = Listing(
+    _Key,
+    lambda _, given: narrowed(
+        select(api_keys)
+        .where(api_keys.c.partner_id.is_not(None))
+        .order_by(api_keys.c.id.desc())
+        .limit(bindparam("most", type_=Integer)),
+        given,
+        partner_id=api_keys.c.partner_id == bindparam("partner_id"),
+        cursor=api_keys.c.id < bindparam("cursor"),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +118,15 @@ def read_keys(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[ApiKey],
     return found, found[-1].id if more else None
 
 
+def read_partners_keys(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
+    """Return the keys of a partner (None: of all partners), newest first, and the cursor of the next page."""
+    rows, more = take_page(
+        tx.stream(_OF_PARTNERS, partner_id=partner_id, cursor=page.cursor, most=page.limit + 1), page.limit
+    )
+    found = [_key_from(row) for row in rows]
+    return found, found[-1].id if more else None
+
+
 def revoke_key(tx: Tx, key_id: str, *, now_ms: int) -> ApiKey | None:
     """Revoke a key for good; None where there is none. Revoking twice keeps the first time."""
     tx.execute(
@@ -102,7 +137,7 @@ def revoke_key(tx: Tx, key_id: str, *, now_ms: int) -> ApiKey | None:
     return read_key(tx, key_id)
 
 
-def _key_from(row: Row[Any]) -> ApiKey:
+def _key_from(row: _Key | Row[Any]) -> ApiKey:
     return ApiKey(
         id=row.id,
         partner_id=row.partner_id,

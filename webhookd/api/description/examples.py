@@ -19,7 +19,7 @@ from webhookd.api.description import samples
 from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithSecretDocument
 from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
 from webhookd.api.example_ids import TRACE_ID
-from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, key_document
+from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, OwnKeyCreate, key_document
 from webhookd.api.messages import (
     FeedPageDocument,
     MessageDocument,
@@ -35,7 +35,7 @@ from webhookd.api.task_wire import TaskCreate
 from webhookd.api.wire import NoBody
 from webhookd.api.workers import WorkerDocument, worker_document
 from webhookd.core.errors import FieldError, Invalid
-from webhookd.core.model import DeliveryState
+from webhookd.core.model import SCOPES, DeliveryState
 from webhookd.core.render import (
     DeadLetterDocument,
     DeliveryDocument,
@@ -71,6 +71,7 @@ SENT: Final[Mapping[Any, Any]] = {
     partner_wire.PartnerChange: {"suspended": True},
     partner_wire.PartnerSecretCreate: {"overlap_seconds": 86_400},
     KeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
+    OwnKeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
     file_wire.FileCreate: {"name": "photo.jpg", "content_type": "image/jpeg", "size": 20_971_520},
     ReplayCreate: {
         "filter": {"reason": "exhausted", "since": "2026-11-24T00:00:00Z"},
@@ -144,6 +145,9 @@ def _answers() -> Mapping[Any, Any]:
             "next_cursor": samples.FEED_CURSOR,
         },
         partner_wire.PartnerDocument: partner,
+        partner_wire.OwnPartnerDocument: partner_wire.own_partner_document(
+            partner, samples.USE, SCOPES, max_stored_bytes=10_737_418_240
+        ),
         partner_wire.PartnerWithSecretsDocument: {**partner, "key": samples.KEY_TEXT, **secret},
         partner_wire.PartnerRotatedDocument: {"id": partner["id"], **rotated},
         KeyDocument: key,

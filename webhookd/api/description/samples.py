@@ -5,6 +5,7 @@ from typing import Final
 
 from webhookd.adapters.store.audit import AuditEntry
 from webhookd.adapters.store.deliveries import DeliveryHistory
+from webhookd.adapters.store.partner_use import PartnerUse
 from webhookd.adapters.store.traces import Trace
 from webhookd.adapters.store.workers import HeldTask, Worker
 from webhookd.api.example_ids import (
@@ -20,7 +21,7 @@ from webhookd.api.example_ids import (
 )
 from webhookd.core.file_links import DOWNLOAD_MS
 from webhookd.core.files import File, FileKind, FileState
-from webhookd.core.model import SCOPES, TEST_EVENT, DeliveryState, Priority, ReplayState, TaskState
+from webhookd.core.model import TEST_EVENT, USUAL_SCOPES, DeliveryState, Priority, ReplayState, TaskState
 from webhookd.core.outcome import ERROR, PRIVATE, Raised
 from webhookd.core.records import (
     ApiKey,
@@ -249,11 +250,14 @@ PARTNER: Final = Partner(
     id=PARTNER_ID, name="acme", weight=1, limits=Limits(), suspended=False, created_ms=CREATED_MS
 )
 LIMITS: Final = LimitsInForce(rate_per_second=1_000.0, burst=5_000, max_queued=100_000)
+USE: Final = PartnerUse(
+    queued=120, stored_files=41, stored_bytes=18_204_417, endpoints=2, keys=3, replays=0
+)
 API_KEY: Final = ApiKey(
     id=KEY_ID,
     partner_id=PARTNER_ID,
     name="first",
-    scopes=SCOPES,
+    scopes=USUAL_SCOPES,
     secret_hash=b"",
     created_ms=CREATED_MS,
     expires_ms=None,

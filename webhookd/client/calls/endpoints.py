@@ -53,7 +53,9 @@ def send_test(endpoint: str | Endpoint, *, wait_seconds: int | None = None) -> C
     return Delivery.of((yield posting(path, headers=headers, wait_seconds=wait_seconds or 0)))
 
 
-def rotate_secret(endpoint: str | Endpoint, *, overlap_seconds: float | None = None) -> Call[Document]:
-    """Make a new signing secret; both sign until the overlap ends. 0 cuts the old ones off."""
-    body = given(overlap_seconds=overlap_seconds)
+def rotate_secret(
+    endpoint: str | Endpoint, *, overlap_seconds: float | None = None, secret: str | None = None
+) -> Call[Document]:
+    """Make a new signing secret, or bring one; both sign until the overlap ends. 0 cuts the old ones off."""
+    body = given(overlap_seconds=overlap_seconds, secret=secret)
     return Document.of((yield posting(path_of("endpoints", id_of(endpoint), "rotate-secret"), body)))
