@@ -327,13 +327,14 @@ async def test_a_test_that_fails_is_neither_sent_again_nor_a_dead_letter(
     delivery_id = await store.db.write(known.states.send_test, target.id, owner, NOW)
 
     (sent,) = await due(store, NOW)
+    assert sent.id == delivery_id
     assert await answered(store, sent, later(NOW + 5_000), now_ms=NOW)
 
     assert await states_of(store, target) == ["dead"]
     assert await due(store, NOW + 86_400_000) == []
     letters, _ = await store.read(list_dead_letters, owner, DeadLetterFilter(), Page())
     assert letters == []
-    delivery = await store.read(get_delivery, delivery_id, owner)
+    delivery = await store.read(get_delivery, sent.id, owner)
     assert delivery is not None
     assert (delivery.max_attempts, delivery.attempts_left) == (1, 0)
 

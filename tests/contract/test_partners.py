@@ -237,24 +237,49 @@ async def test_kept_answer_is_sealed(store: Store) -> None:
     assert "planted" not in outcome
 
 
-async def test_audit_is_paged_newest_first_and_by_partner(store: Store) -> None:
-    def write(tx: Tx, partner_id: str | None, now_ms: int) -> None:
+async def test_audit_is_paged_newest_first_and_found_by_each_filter(store: Store) -> None:
+    def write(tx: Tx, actor: str, action: str, partner_id: str | None, now_ms: int) -> None:
         audit.add(
             tx,
-            actor="operator",
-            action="partner.change",
-            target="prt_x",
+            actor=actor,
+            key_id=f"key_{actor}" if "@" not in actor else None,
+            address="192.0.2.7",
+            action=action,
+            target=f"{action} of {partner_id}",
             partner_id=partner_id,
             now_ms=now_ms,
             detail={"weight": 2},
         )
 
-    for number, partner_id in enumerate(["prt_1", None, "prt_2", "prt_1"]):
-        await store.db.write(write, partner_id, NOW + number)
-    entries, cursor = await store.audit.list(None, Page(limit=3))
-    rest, end = await store.audit.list(None, Page(limit=3, cursor=cursor))
-    assert [entry.at_ms - NOW for entry in entries + rest] == [3, 2, 1, 0]
-    assert end is None
-    assert entries[0].detail == {"weight": 2}
-    own, _ = await store.audit.list("prt_1", Page())
-    assert [entry.at_ms - NOW for entry in own] == [3, 0]
+    acts = [
+        ("alice", "partner.change", "prt_1"),
+        ("bob", "partner.change", None),
+        ("alice", "queue.pause", "prt_2"),
+        ("operator@here", "queue.pause", "prt_1"),
+    ]
+    for number, act in enumerate(acts):
+        await store.db.write(write, *act, NOW + number * 1_000)
+
+    async def found(page: Page | None = None, **wanted: Any) -> tuple[list[int], str | None]:
+        entries, cursor = await store.read(audit.list_entries, audit.AuditFilter(**wanted), page or Page())
+        return [(entry.at_ms - NOW) // 1_000 for entry in entries], cursor
+
+    first, cursor = await found(Page(limit=3))
+    rest, end = await found(Page(limit=3, cursor=cursor))
+    assert (first, rest, end) == ([3, 2, 1], [0], None)
+    for wanted, numbers in (
+        ({"partner_id": "prt_1"}, [3, 0]),
+        ({"actor": "alice"}, [2, 0]),
+        ({"actor": "key_bob"}, [1]),
+        ({"actor": "operator@here"}, [3]),
+        ({"actor": "operator"}, []),
+        ({"action": "queue.pause", "partner_id": "prt_2"}, [2]),
+        ({"target": "partner.change of None"}, [1]),
+        ({"since_ms": NOW + 1_000, "until_ms": NOW + 3_000}, [2, 1]),
+    ):
+        assert await found(**wanted) == (numbers, None), wanted
+    entries, _ = await store.read(audit.list_entries, audit.AuditFilter(), Page(limit=2))
+    assert [(one.key_id, one.address, one.detail) for one in entries] == [
+        (None, "192.0.2.7", {"weight": 2}),
+        ("key_alice", "192.0.2.7", {"weight": 2}),
+    ]

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from tests.contract.seeds import answered, due, later
+from tests.contract.seeds import answered, due, later, message_to
 from tests.integration.api_face import Face, PartnerFace
 from webhookd.adapters.store import schema, secrets
 from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD
@@ -518,7 +518,9 @@ async def test_a_deleted_endpoint_is_gone_and_its_deliveries_are_dead_letters(fa
     partner = await face.partner()
     document = await made(partner)
     path = f"/v1/endpoints/{document['id']}"
-    delivery = (await partner.client.post(path + "/test")).json()
+    found = await face.store.endpoints.get(document["id"], None)
+    assert found is not None
+    delivery_id = await message_to(face.store, found.endpoint, now_ms=face.clock.now_ms())
 
     answer = await partner.client.delete(path)
 
@@ -526,9 +528,9 @@ async def test_a_deleted_endpoint_is_gone_and_its_deliveries_are_dead_letters(fa
     assert (await partner.client.get(path)).status_code == 404
     assert (await partner.client.delete(path)).status_code == 404
     letters = (await partner.client.get("/v1/dead-letters")).json()["data"]
-    assert [(letter["id"], letter["reason"]) for letter in letters] == [(delivery["id"], "endpoint_deleted")]
-    assert (await partner.client.post(f"/v1/dead-letters/{delivery['id']}/replay")).status_code == 409
-    assert (await partner.client.post(f"/v1/deliveries/{delivery['id']}/replay")).status_code == 409
+    assert [(letter["id"], letter["reason"]) for letter in letters] == [(delivery_id, "endpoint_deleted")]
+    assert (await partner.client.post(f"/v1/dead-letters/{delivery_id}/replay")).status_code == 409
+    assert (await partner.client.post(f"/v1/deliveries/{delivery_id}/replay")).status_code == 409
 
 
 async def test_an_admin_names_the_partner_and_narrows_by_it(face: Face) -> None:

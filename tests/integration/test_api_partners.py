@@ -1,13 +1,16 @@
 """Partners, keys and the audit log over HTTP."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.integration.api_face import Face
+from tests.integration.api_face import ADMIN_KEY, Face
 from webhookd.adapters.store import secrets
+from webhookd.api.client_address import parse_proxies
 from webhookd.core.model import SCOPES, USUAL_SCOPES
+from webhookd.core.times import to_rfc3339
 
 
 async def opened(face: Face, partner_id: str) -> list[str]:
@@ -36,9 +39,9 @@ async def test_new_partner_is_shown_its_key_and_secret_once(face: Face) -> None:
     assert shown == {name: value for name, value in made.items() if name not in ("key", "secret")}
     listed = (await face.admin.get("/v1/partners")).json()
     assert listed == {"data": [shown], "next_cursor": None}
-    own = await (await face.client(made["key"])).get("/v1/partner")
-    assert own.json() == shown
-    assert (await face.admin.get(f"/v1/partner?partner={made['id']}")).json() == shown
+    own = (await (await face.client(made["key"])).get("/v1/partner")).json()
+    assert {name: own[name] for name in shown} == shown
+    assert (await face.admin.get(f"/v1/partner?partner={made['id']}")).json()["id"] == made["id"]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,8 @@ async def test_an_admin_makes_a_key_for_a_partner_it_names(face: Face) -> None:
 async def test_a_partner_sees_its_limits_what_it_uses_and_what_its_key_may(face: Face) -> None:
     partner = await face.partner(limits={"max_queued": 9})
     await partner.client.post("/v1/tasks", json={"type": "test.echo"})
-    await partner.client.post("/v1/tasks", json={"type": "test.echo", "run_at": "2099-01-01T00:00:00Z"})
+    soon = to_rfc3339(face.clock.now_ms() + 3_600_000)
+    await partner.client.post("/v1/tasks", json={"type": "test.echo", "run_at": soon})
     await partner.client.post("/v1/endpoints", json={"url": "https://hooks.partner.example/in"})
     await partner.client.post("/v1/files?name=a", content=b"12345")
 
@@ -259,8 +263,10 @@ async def test_changes_are_in_the_audit_log_without_secrets(face: Face) -> None:
         "partner.change",
         "partner.create",
     ]
-    assert [entry["actor"] for entry in entries[1:]] == ["operator", "operator"]
-    assert entries[0]["actor"].startswith("key_")
+    assert [entry["actor"] for entry in entries[1:]] == ["operator@192.0.2.7"] * 2
+    assert [entry["key"] for entry in entries[1:]] == [None] * 2
+    assert (entries[0]["actor"], entries[0]["key"][:4]) == ("first", "key_")
+    assert {entry["address"] for entry in entries} == {"192.0.2.7"}
     assert entries[1]["detail"] == {"suspended": False}
     assert {entry["target"] for entry in entries} == {partner.id}
     everything = (await face.admin.get("/v1/audit?limit=2")).json()
@@ -312,3 +318,60 @@ async def test_a_partner_submits_and_sees_the_types_it_may_and_no_others(face: F
         assert (await face.admin.patch(path, json={"task_types": wrong})).status_code == 422
     everything = (await face.admin.get("/v1/task-types")).json()["data"]
     assert [one["type"] for one in everything] == ["test.echo", "test.order"]
+
+
+async def test_admin_keys_have_names_that_the_audit_log_shows(face: Face) -> None:
+    made = await face.admin.post(
+        "/v1/admin-keys", json={"name": "alice", "expires_at": "2099-01-01T00:00:00Z"}
+    )
+    assert made.status_code == 201
+    key = made.json()
+    assert key["key"].startswith("wha_")
+    assert (key["name"], key["expires_at"]) == ("alice", "2099-01-01T00:00:00.000Z")
+    alice = await face.client(key["key"])
+
+    partner = (await alice.post("/v1/partners", json={"name": "made-by-alice"})).json()
+
+    (entry,) = (await alice.get("/v1/audit", params={"actor": "alice"})).json()["data"]
+    assert (entry["action"], entry["target"], entry["key"]) == ("partner.create", partner["id"], key["id"])
+    assert (await face.admin.get("/v1/audit", params={"actor": key["id"]})).json()["data"] == [entry]
+    by_target = (await alice.get("/v1/audit", params={"target": key["id"]})).json()["data"]
+    assert [(one["action"], one["actor"]) for one in by_target] == [
+        ("admin-key.create", "operator@192.0.2.7")
+    ]
+    listed = (await alice.get("/v1/admin-keys")).json()["data"]
+    assert [(one["id"], one["name"], one["revoked_at"]) for one in listed] == [(key["id"], "alice", None)]
+    assert key["key"] not in str(listed)
+    assert (await face.admin.delete(f"/v1/admin-keys/{key['id']}")).status_code == 204
+    face.clock.ahead_ms += 10_000
+    assert (await alice.get("/v1/audit")).status_code == 401
+
+
+async def test_admin_keys_are_for_admins_and_are_no_partners_keys(face: Face) -> None:
+    partner = await face.partner()
+    (key,) = (await face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
+    assert (await partner.client.post("/v1/admin-keys", json={"name": "me"})).status_code == 403
+    assert (await partner.client.get("/v1/admin-keys")).status_code == 403
+    assert (await face.admin.delete(f"/v1/admin-keys/{key['id']}")).status_code == 404
+    assert (await face.admin.delete("/v1/admin-keys/key_unknown")).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["", " alice", "al\nice", "operator@db1", "key_1", "x" * 101, None, 7])
+async def test_a_key_cannot_be_named_so_that_the_audit_log_would_mislead(
+    sqlite_face: Face, name: object
+) -> None:
+    partner = await sqlite_face.partner()
+    answers = [await sqlite_face.admin.post("/v1/admin-keys", json={"name": name})]
+    if name != "":
+        answers.append(await sqlite_face.admin.post(f"/v1/partners/{partner.id}/keys", json={"name": name}))
+    for answer in answers:
+        assert answer.status_code == 422
+        assert [one["path"] for one in answer.json()["errors"]] == ["$.name"]
+
+
+async def test_the_audit_log_has_the_address_that_a_trusted_proxy_names(face: Face) -> None:
+    proxied = replace(face.parts.options, trusted_proxies=parse_proxies(["192.0.2.0/24"]))
+    admin = await face.client(ADMIN_KEY, options=proxied)
+    await admin.post("/v1/admin-keys", json={"name": "bob"}, headers={"X-Forwarded-For": "2001:db8::17"})
+    (entry,) = (await face.admin.get("/v1/audit?action=admin-key.create")).json()["data"]
+    assert (entry["actor"], entry["address"]) == ("operator@2001:db8::17", "2001:db8::17")

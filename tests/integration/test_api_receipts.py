@@ -97,7 +97,7 @@ async def test_cancels_are_in_the_audit_log_by_the_name_of_the_key(face: Face) -
     sent = (await client.post(f"/v1/endpoints/{target.id}/test")).json()
     assert (await client.post(f"/v1/deliveries/{sent['id']}/cancel")).status_code == 202
     entries = (await face.admin.get(f"/v1/audit?partner={partner.id}")).json()["data"]
-    by_key = [(one["action"], one["target"]) for one in entries if one["actor_name"] == "night shift"]
+    by_key = [(one["action"], one["target"]) for one in entries if one["actor"] == "night shift"]
     assert by_key == [
         ("delivery.cancel", sent["id"]),
         ("endpoint.test", target.id),

@@ -251,6 +251,21 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, service: Service) -> Non
     assert "nobody" in shell.refused("keys", "create", "nobody")
 
 
+def test_admins_keys_are_made_and_the_audit_shows_their_names(shell: Shell, service: Service) -> None:
+    name = unique("admin")
+    made = shell.json("admin-keys", "create", name)
+    with client(service.url, made["key"]) as its:
+        assert its.get("/v1/admin-keys").status_code == 200
+        assert its.post("/v1/queues/default/resume").status_code == 200
+    (entry,) = shell.json("audit", "--actor", name)["data"]
+    assert (entry["action"], entry["target"], entry["address"]) == ("queue.resume", "default", "127.0.0.1")
+    (creation,) = shell.json("audit", "--target", made["id"], "--since", "1h")["data"]
+    assert creation["actor"].startswith("operator@")
+    assert name in shell.text("audit", "--action", "queue.resume")
+    assert made["id"] in [one["id"] for one in shell.json("admin-keys", "list")["data"]]
+    assert shell.json("admin-keys", "revoke", made["id"]) == {"id": made["id"], "revoked": True}
+
+
 # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -90,7 +90,7 @@ async def test_every_answer_is_as_described(face: Face) -> None:
     await tasks(face, client)
     await files(client)
     await deliveries_and_dead_letters(face, client)
-    await endpoints(client)
+    await endpoints(face, client)
     await partners_and_keys(admin, client, partner.id)
     await operations(face, admin, client)
     promised = {(method, path, status) for (method, path), row in ROWS.items() for status in row.answers}
@@ -177,11 +177,12 @@ async def deliveries_and_dead_letters(face: Face, client: httpx.AsyncClient) -> 
     assert (await client.post(f"/v1/deliveries/{ids[0]}/cancel")).status_code == 409
     await client.get(f"/v1/deliveries/{ids[0]}")
     await client.get("/v1/deliveries?state=delivered")
-    await client.get("/v1/messages")
+    (first, *_) = (await client.get("/v1/messages")).json()["data"]
+    await client.get(f"/v1/messages/{first['id']}")
     await client.delete(f"/v1/endpoints/{made['id']}")
 
 
-async def endpoints(client: httpx.AsyncClient) -> None:
+async def endpoints(face: Face, client: httpx.AsyncClient) -> None:
     made = (
         await client.post(
             "/v1/endpoints",
@@ -199,7 +200,9 @@ async def endpoints(client: httpx.AsyncClient) -> None:
     await client.get("/v1/endpoints")
     await client.patch(path, json={"description": "new", "max_concurrency": 2})
     await client.post(f"{path}/rotate-secret", json={"overlap_seconds": 60})
-    await client.post(f"{path}/test")
+    await client.post(f"{path}/test", headers={"Idempotency-Key": "one-test"})
+    await sent(face, Delivered())
+    await client.post(f"{path}/test", headers={"Idempotency-Key": "one-test", "Prefer": "wait=5"})
     await client.post(f"{path}/disable")
     await client.post(f"{path}/test")
     await client.post(f"{path}/enable")
@@ -219,6 +222,8 @@ async def partners_and_keys(admin: httpx.AsyncClient, client: httpx.AsyncClient,
         )
     ).json()
     await admin.get(f"/v1/partners/{partner_id}/keys")
+    await admin.post("/v1/keys", json={"partner": partner_id})
+    await admin.get("/v1/keys")
     await admin.delete(f"/v1/keys/{key['id']}")
     await client.get("/v1/partners")
 
@@ -228,7 +233,10 @@ async def operations(face: Face, admin: httpx.AsyncClient, client: httpx.AsyncCl
     await admin.post("/v1/queues/default/pause")
     await admin.post("/v1/queues/default/resume")
     await admin.get("/v1/workers")
-    await admin.get("/v1/audit")
+    await admin.get("/v1/audit", params={"target": "default", "since": "2026-01-01T00:00:00Z"})
+    made = (await admin.post("/v1/admin-keys", json={"name": "alice"})).json()
+    await admin.get("/v1/admin-keys")
+    await admin.delete(f"/v1/admin-keys/{made['id']}")
     await admin.get("/v1/workers")
     await client.get("/healthz")
     await client.get("/readyz")

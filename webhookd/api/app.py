@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhookd.adapters.entropy import new_trace
 from webhookd.api import (
+    admin_keys,
     audit,
     dead_letters,
     deliveries,
@@ -56,6 +57,7 @@ _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *messages.ROUTES,
     *partners.ROUTES,
     *keys.ROUTES,
+    *admin_keys.ROUTES,
     *queues.ROUTES,
     *workers.ROUTES,
     *audit.ROUTES,

@@ -16,7 +16,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from webhookd.adapters.store.api_keys import Credential
-from webhookd.api.caller import Caller
+from webhookd.api.caller import OPERATOR, Caller
 from webhookd.api.client_address import Network, client_address
 from webhookd.api.guess_brake import GuessBrake
 from webhookd.core import api_keys
@@ -25,9 +25,6 @@ from webhookd.core.model import SCOPES
 from webhookd.core.records import ApiKey
 
 RECHECK_SECONDS: Final = 3.0
-OPERATOR: Final = "operator"
-"""The key id of WEBHOOKD_ADMIN_KEY in the audit log; it has no row."""
-
 _MOST_KEYS: Final = 10_000
 
 
@@ -119,6 +116,7 @@ class Authenticator:
                 key_id=credential.key.id,
                 partner=credential.partner,
                 scopes=frozenset(credential.key.scopes),
+                key_name=credential.key.name,
             ),
             key=credential.key,
             checked_ms=now_ms,

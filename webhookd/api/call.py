@@ -11,7 +11,7 @@ from webhookd.adapters.store.drivers.reading import until_reads_end
 from webhookd.adapters.store.idempotency import KeyedRequest
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer
-from webhookd.api.caller import Caller
+from webhookd.api.caller import OPERATOR, Caller
 from webhookd.api.idempotency_key import fingerprint, freeze, thaw
 from webhookd.api.parts import ApiParts
 from webhookd.api.wire import unknown_or_wrong
@@ -35,7 +35,8 @@ class Call(Generic[B, Q]):
     """A request that was let in and is well-formed. `json` is the parsed body, None where it was empty.
 
     `receive` tells a handler that holds the request when the client has gone. `trace` is the request's place
-    in its trace; `links` takes places in other traces that the call puts something in motion at.
+    in its trace; `links` takes places in other traces that the call puts something in motion at. `address` is
+    the caller's, None where there is none (a unix socket).
     """
 
     parts: ApiParts
@@ -54,6 +55,7 @@ class Call(Generic[B, Q]):
     links: list[TraceContext]
     now_ms: int
     receive: Receive
+    address: str | None = None
 
     def header(self, name: bytes) -> str | None:
         """Return a request header (`name` in lower case); of repeated ones the values joined by commas."""
@@ -142,6 +144,13 @@ class Call(Generic[B, Q]):
         kept = await self.parts.store.idempotency.once(request, lambda tx: freeze(effect(tx)))
         return thaw(kept.answer, replayed=kept.replayed)
 
+    @property
+    def actor(self) -> str:
+        """Who calls, as the audit log names it: the key's name, its id where it has none, `operator@host`."""
+        if self.caller.key_id == OPERATOR:
+            return f"{OPERATOR}@{self.parts.options.operator_host or self.address or 'unknown'}"
+        return self.caller.key_name or self.caller.key_id
+
     def audit(
         self,
         tx: Tx,
@@ -151,10 +160,15 @@ class Call(Generic[B, Q]):
         partner_id: str | None,
         detail: dict[str, Any] | None = None,
     ) -> None:
-        """Add an entry to the audit log in the transaction of `tx`. No secrets, no URLs in `detail`."""
+        """Add an entry to the audit log in the transaction of `tx`. No secrets, no URLs in `detail`.
+
+        A `reason` in `detail` is shown as why it was done.
+        """
         audit.add(
             tx,
-            actor=self.caller.key_id,
+            actor=self.actor,
+            key_id=None if self.caller.key_id == OPERATOR else self.caller.key_id,
+            address=None if self.parts.options.operator_host else self.address,
             action=action,
             target=target,
             partner_id=partner_id,

@@ -1,17 +1,22 @@
 """Who calls."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from webhookd.core.records import Partner
+
+OPERATOR: Final = "operator"
+"""The key id of WEBHOOKD_ADMIN_KEY, which has no row, and of commands on this machine's own database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A key that was let in. `partner` None is an admin; `key_id` names the key in the audit log."""
+    """A key that was let in. `partner` None is an admin; `key_name` is what the audit log calls it."""
 
     key_id: str
     partner: Partner | None
     scopes: frozenset[str]
+    key_name: str = ""
 
     @property
     def is_admin(self) -> bool:

@@ -1,4 +1,4 @@
-"""Whose address a request came from, for the brake on guessing keys.
+"""Whose address a request came from, for the brake on guessing keys and for the audit log.
 
 Only proxies the operator trusts are believed. Of what they say the address is the last one that no trusted
 proxy has; at a hop that says none, the one after it, which a trusted proxy has, is the best that is known.
@@ -34,6 +34,18 @@ def parse_proxies(entries: Sequence[str]) -> tuple[Network, ...]:
 
 def client_address(peer: str | None, headers: Mapping[bytes, bytes], trusted: Sequence[Network]) -> str:
     """Return the caller's address, or network for IPv6; UNKNOWN where there is none (a unix socket)."""
+    address = caller_address(peer, headers, trusted)
+    if address is None:
+        return UNKNOWN
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, _IPV6_PREFIX), strict=False))
+    return str(address)
+
+
+def caller_address(
+    peer: str | None, headers: Mapping[bytes, bytes], trusted: Sequence[Network]
+) -> Address | None:
+    """Return the caller's address; None where there is none (a unix socket)."""
     address = None if peer is None else parse_address(peer)
     if address is not None and _is_trusted(address, trusted):
         if (header := headers.get(b"x-forwarded-for")) is not None:
@@ -46,11 +58,7 @@ def client_address(peer: str | None, headers: Mapping[bytes, bytes], trusted: Se
             address = hop
             if not _is_trusted(address, trusted):
                 break
-    if address is None:
-        return UNKNOWN
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, _IPV6_PREFIX), strict=False))
-    return str(address)
+    return address
 
 
 def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:

@@ -1,4 +1,4 @@
-"""Testing an endpoint: one message to it alone, sent once; with `Prefer: wait` the answer says what came back."""
+"""Testing an endpoint: one message to it alone, sent once; with a wait the answer has what came of it."""
 
 import asyncio
 from dataclasses import replace
@@ -36,8 +36,8 @@ class EndpointTestedDocument(DeliveryHistoryDocument):
     """Its one attempt and what came back; null where none was made, as to an endpoint that was disabled."""
 
 
-WrittenTest = TypeAliasType(
-    "WrittenTest",
+TestOutcome = TypeAliasType(
+    "TestOutcome",
     Annotated[
         EndpointTestedDocument | DeliveryReceiptDocument,
         Field(description="What came of the test; to a key without `tasks:read` ids and state only."),
@@ -122,7 +122,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         answers={
             202: Returned(WrittenDelivery, "The delivery under way.", ("Location",), ("Preference-Applied",)),
             200: Returned(
-                WrittenTest,
+                TestOutcome,
                 "With `Prefer: wait=N`: the attempt and what came back in time.",
                 ("Preference-Applied",),
             ),

@@ -17,7 +17,9 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
 from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.caller import OPERATOR
 from webhookd.api.wire import AdminListing, Create, Listing, NoQuery, Time, unknown_or_wrong
+from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.errors import Forbidden, NotFound
 from webhookd.core.fields import DescribedAs, Scope, ScopeName, Timestamp
@@ -35,10 +37,22 @@ def _known_scope(scope: str) -> str:
     return scope
 
 
+def _key_name(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("must be printable characters, without spaces around")
+    if name.startswith((f"{OPERATOR}@", f"{ids.KEY}_")):
+        raise ValueError(f"must not begin with {OPERATOR}@ or {ids.KEY}_, which name others in the audit log")
+    return name
+
+
+KeyName = Annotated[str, Field(max_length=100), AfterValidator(_key_name)]
+"""What a key is called, in the audit log too."""
+
+
 class KeyCreate(Create):
     """A key to be made."""
 
-    name: str = Field("", max_length=100)
+    name: KeyName = ""
     """What it is called; nothing if left out."""
     scopes: list[Annotated[str, AfterValidator(_known_scope), DescribedAs(Scope)]] = Field(
         list(USUAL_SCOPES), min_length=1

@@ -38,7 +38,10 @@ Listener = Callable[[RequestFacts], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiOptions:
-    """Policies of the HTTP face, from the settings. Sizes in bytes."""
+    """Policies of the HTTP face, from the settings. Sizes in bytes.
+
+    `operator_host` is the machine whose operator calls in this very process; empty over the network.
+    """
 
     base_url: str = ""
     admin_key_hash: bytes | None = None
@@ -51,6 +54,7 @@ class ApiOptions:
     files_max_bytes: int = 104_857_600
     partner_max_file_bytes: int = 10_737_418_240
     files_keep_ms: int | None = None
+    operator_host: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,7 +4,7 @@ The order of checks is the same everywhere: method, key, scope, rate, query, Ide
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from starlette.routing import Route
@@ -16,6 +16,7 @@ from webhookd.api.auth import Authenticator
 from webhookd.api.body import read_json
 from webhookd.api.call import ADMIN_OWNER, Call
 from webhookd.api.caller import Caller
+from webhookd.api.client_address import Network, caller_address
 from webhookd.api.edge import Exchange, exchange_of
 from webhookd.api.idempotency_key import HEADER, parse_key
 from webhookd.api.parts import ApiParts
@@ -137,6 +138,7 @@ class Resource:
                 links=exchange.links,
                 now_ms=now_ms,
                 receive=receive,
+                address=_address(scope, exchange.headers, parts.options.trusted_proxies),
             )
         )
 
@@ -153,6 +155,12 @@ class Resource:
         if row.access not in (ADMIN, ANY_KEY) and not caller.may(row.access):
             raise Forbidden(f"The key lacks the scope {row.access}.")
         return caller
+
+
+def _address(scope: Scope, headers: Mapping[bytes, bytes], trusted: Sequence[Network]) -> str | None:
+    client = scope.get("client")
+    found = caller_address(client[0] if client else None, headers, trusted)
+    return None if found is None else str(found)
 
 
 def _has_token(query: bytes) -> bool:

@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from webhookd.adapters.store.api_keys import Credential
-from webhookd.api.auth import OPERATOR
 from webhookd.api.call import AnyCall, found
+from webhookd.api.caller import OPERATOR
 from webhookd.api.wire import Query
 from webhookd.core.errors import Unauthenticated
 from webhookd.core.records import Task

@@ -41,6 +41,7 @@ FAMILIES: Final = (
     ),
     Family(name="partners", module="partners", panel=CALL, summary="Make and list partners."),
     Family(name="keys", module="keys", panel=CALL, summary="Make, list and revoke partners' keys."),
+    Family(name="admin-keys", module="admin_keys", panel=CALL, summary="Make, list and revoke admins' keys."),
     Family(name="tasks", module="tasks", panel=CALL, summary="Submit, watch, list and cancel tasks."),
     Family(name="files", module="files", panel=CALL, summary="Upload, download, list and delete files."),
     Family(
@@ -58,6 +59,7 @@ FAMILIES: Final = (
     Family(name="replay", module="replay", panel=CALL, summary="Replay many dead letters at once, paced."),
     Family(name="queues", module="queues", panel=CALL, summary="Show the depths of queues; pause, resume."),
     Family(name="workers", module="workers", panel=CALL, summary="Show which process runs what."),
+    Family(name="audit", module="audit", panel=CALL, summary="Show who changed what, and why."),
     Family(name="trace", module="trace", panel=CALL, summary="Show the whole life of any one id."),
     Family(name="doctor", module="doctor", panel=MEND, summary="Find what is wrong, and how to mend it."),
     Family(

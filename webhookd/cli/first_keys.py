@@ -4,6 +4,7 @@ Written straight to the store, because there is no key yet to ask the API with.
 """
 
 import json
+import socket
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault
+from webhookd.api.caller import OPERATOR
 from webhookd.cli.data_dir import write_private
 from webhookd.core import ids
 from webhookd.core.api_keys import ADMIN_PREFIX, PARTNER_PREFIX, NewKey, matches, parse
@@ -26,7 +28,6 @@ from webhookd.core.records import ApiKey, Limits, Page, Partner
 DEV_FILE: Final = "dev.json"
 DEV_PARTNER: Final = "dev"
 
-_ACTOR: Final = "up"
 _SCHEME: Final = "v1"
 
 
@@ -47,7 +48,7 @@ async def first_admin_key(store: Store) -> str | None:
         if any(key.revoked_ms is None and (key.expires_ms or now_ms + 1) > now_ms for key in keys):
             return None
         made = _add_key(tx, ADMIN_PREFIX, None, now_ms)
-        audit.add(tx, actor=_ACTOR, action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
+        audit.add(tx, actor=_actor(), action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
         return made.text
 
     return await store.db.write(make, store.clock.now_ms())
@@ -80,8 +81,14 @@ def _make_dev(tx: Tx, vault: Vault, now_ms: int) -> DevPartner:
     newest = secrets.live(tx, partner_id, [None], now_ms=now_ms)[0]
     opened = vault.open(newest.sealed, partner=partner_id, endpoint=None, field=secrets.SECRET_FIELD)
     key = _add_key(tx, PARTNER_PREFIX, partner_id, now_ms)
-    audit.add(tx, actor=_ACTOR, action="partner.dev", target=partner_id, partner_id=partner_id, now_ms=now_ms)
+    audit.add(
+        tx, actor=_actor(), action="partner.dev", target=partner_id, partner_id=partner_id, now_ms=now_ms
+    )
     return DevPartner(id=partner_id, key=key.text, secret=opened.decode())
+
+
+def _actor() -> str:
+    return f"{OPERATOR}@{socket.gethostname()}"
 
 
 def _add_key(tx: Tx, prefix: str, partner_id: str | None, now_ms: int) -> NewKey:

@@ -30,8 +30,7 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"What it may do: {', '.join(SCOPES)}. May be given again; every scope but keys:write if left "
-            "out."
+            help=f"What it may do: {', '.join(SCOPES)}. May be given again; all but keys:write if left out."
         ),
     ] = None,
     expires_at: Annotated[

@@ -68,7 +68,7 @@ def json_value(text: str) -> Any:
 
 
 def secret_text(text: str) -> str:
-    """Return a secret that is given as `@file` or `-` for stdin, so that no history keeps it. Raises BadParameter."""
+    """Return a secret given as `@file`, or `-` for stdin: no history keeps it. Raises BadParameter."""
     if text == "-":
         return sys.stdin.readline().strip()
     if not text.startswith("@"):

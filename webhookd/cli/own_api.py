@@ -1,13 +1,14 @@
 """The API of this machine's installation, run inside the command: for its operator, who needs no key.
 
 Whoever can read the settings and the data dir could do all of this on the database anyway; this way it goes
-through the same checks and the same audit log (as `operator`). No broker is rung: the workers' sweep finds
-what there is to do within a second.
+through the same checks and the same audit log (as `operator@host`). No broker is rung: the workers' sweep
+finds what there is to do within a second.
 """
 
 import asyncio
 import contextlib
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -100,6 +101,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
                     files_max_bytes=settings.files_max_bytes,
                     partner_max_file_bytes=settings.partner_max_file_bytes,
                     files_keep_ms=days_ms(settings.retention_files_days),
+                    operator_host=socket.gethostname(),
                 ),
                 store=store,
                 task_types=types,

@@ -76,6 +76,9 @@ DELETE FROM audit WHERE audit.id IN (SELECT audit.id FROM audit WHERE audit.id <
 
 INSERT INTO audit (id, at_ms, actor, action, target, partner_id, detail) VALUES (?, ?, ?, ?, ?, ?, ?);
 
+INSERT INTO audit (id, at_ms, actor, action, target, partner_id, detail, key_id, address) VALUES (?, ?, ?, ?,
+    ?, ?, ?, ?, ?);
+
 SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
     api_keys.name FROM audit LEFT OUTER JOIN api_keys ON api_keys.id = audit.actor ORDER BY audit.id DESC
     LIMIT ? OFFSET ?;
@@ -87,6 +90,32 @@ SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.par
 SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
     api_keys.name FROM audit LEFT OUTER JOIN api_keys ON api_keys.id = audit.actor WHERE audit.partner_id = ?
     ORDER BY audit.id DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit ORDER BY audit.id DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit WHERE audit.action = ? AND audit.partner_id = ? ORDER BY audit.id
+    DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit WHERE audit.actor = ? ORDER BY audit.id DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit WHERE audit.id < ? ORDER BY audit.id DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit WHERE audit.id >= ? AND audit.id < ? ORDER BY audit.id DESC LIMIT ?
+    OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit WHERE audit.key_id = ? ORDER BY audit.id DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit WHERE audit.partner_id = ? ORDER BY audit.id DESC LIMIT ? OFFSET ?;
+
+SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
+    audit.key_id, audit.address FROM audit WHERE audit.target = ? ORDER BY audit.id DESC LIMIT ? OFFSET ?;
 
 -- deliveries
 

@@ -33,7 +33,7 @@ class _Use(NamedTuple):
 
 
 def _use(_dialect: str) -> Any:
-    partner_id = bindparam("partner_id")
+    partner_id: Any = bindparam("partner_id")
 
     def one(column: Any, *conditions: Any) -> Any:
         return select(column).where(*conditions).scalar_subquery()

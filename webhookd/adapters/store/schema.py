@@ -419,6 +419,12 @@ audit = Table(
     Column("target", Text, nullable=False),
     Column("partner_id", Text),
     Column("detail", Text, nullable=False),
+    Column("key_id", Text),
+    Column("address", Text),
+    Index("ix_audit_partner", "partner_id", "id"),
+    Index("ix_audit_actor", "actor", "id"),
+    Index("ix_audit_action", "action", "id"),
+    Index("ix_audit_target", "target", "id"),
 )
 
 task_types = Table(

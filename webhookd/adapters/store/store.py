@@ -9,7 +9,6 @@ from typing import Any
 
 from webhookd.adapters.store import claims, counters, ends, rescue, sessions, submit, sweeps, tasks
 from webhookd.adapters.store.api_keys import Keys
-from webhookd.adapters.store.audit import Audit
 from webhookd.adapters.store.changes import Changes
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
@@ -216,7 +215,6 @@ class Store:
         self.traces = Traces(db)
         self.partners = Partners(db)
         self.keys = Keys(db)
-        self.audit = Audit(db)
         self.files = Files(db)
         self.file_sweeps = FileSweeps(db)
         self.idempotency = Idempotency(db, vault, keep_ms=options.idempotency_keep_ms)

@@ -11,6 +11,12 @@ from typing import Any, Final
 import orjson
 
 from webhookd.api import endpoint_trial, file_wire, health, partner_wire, receipts, task_batch, timeline
+from webhookd.api.admin_keys import (
+    AdminKeyCreate,
+    AdminKeyDocument,
+    AdminKeyWithTextDocument,
+    admin_key_document,
+)
 from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
 from webhookd.api.audit import AuditEntryDocument, audit_document
 from webhookd.api.caller import Caller
@@ -71,6 +77,7 @@ SENT: Final[Mapping[Any, Any]] = {
     partner_wire.PartnerChange: {"suspended": True},
     partner_wire.PartnerSecretCreate: {"overlap_seconds": 86_400},
     KeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
+    AdminKeyCreate: {"name": "alice"},
     OwnKeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
     file_wire.FileCreate: {"name": "photo.jpg", "content_type": "image/jpeg", "size": 20_971_520},
     ReplayCreate: {
@@ -96,6 +103,7 @@ def _answers() -> Mapping[Any, Any]:
     file = file_document(samples.FILE)
     partner = partner_wire.partner_document(samples.PARTNER, samples.LIMITS)
     key = key_document(samples.API_KEY)
+    admin_key = admin_key_document(replace(samples.API_KEY, partner_id=None, name="alice"))
     missing = FieldError(path="$.input.account", message="is required")
     problem = problem_document(Invalid("The task is not valid.", errors=[missing]), trace_id=TRACE_ID)
     waiting = replace(samples.DELIVERY, state=DeliveryState.PENDING, delivered_ms=None)
@@ -135,7 +143,7 @@ def _answers() -> Mapping[Any, Any]:
         receipts.DeliveryReceiptDocument: receipts.shown_to(_MAY_NOT_READ, delivery),
         DeliveryHistoryDocument: history_document(samples.HISTORY, base_url=""),
         endpoint_trial.EndpointTestedDocument: tested,
-        endpoint_trial.WrittenTest: tested,
+        endpoint_trial.TestOutcome: tested,
         DeadLetterDocument: dead_letter_document(samples.DEAD_LETTER),
         BackAtWork: delivery_document(waiting),
         ReplayDocument: replay_document(samples.REPLAY),
@@ -151,6 +159,8 @@ def _answers() -> Mapping[Any, Any]:
         partner_wire.PartnerWithSecretsDocument: {**partner, "key": samples.KEY_TEXT, **secret},
         partner_wire.PartnerRotatedDocument: {"id": partner["id"], **rotated},
         KeyDocument: key,
+        AdminKeyDocument: admin_key,
+        AdminKeyWithTextDocument: {**admin_key, "key": samples.ADMIN_KEY_TEXT},
         KeyWithTextDocument: {**key, "key": samples.KEY_TEXT},
         QueueDocument: queue_document(
             samples.QUEUE, slots=(8,), ended_per_second=31.5, now_ms=samples.CREATED_MS + 4_200

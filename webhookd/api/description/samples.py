@@ -56,6 +56,7 @@ URL: Final = "https://partner.example/hooks"
 
 # Neither opens anything: the texts are too short to be a key or a secret.
 KEY_TEXT: Final = "whk_…"
+ADMIN_KEY_TEXT: Final = "wha_…"
 SECRET_TEXT: Final = "whsec_…"
 
 TASK: Final = Task(
@@ -250,9 +251,7 @@ PARTNER: Final = Partner(
     id=PARTNER_ID, name="acme", weight=1, limits=Limits(), suspended=False, created_ms=CREATED_MS
 )
 LIMITS: Final = LimitsInForce(rate_per_second=1_000.0, burst=5_000, max_queued=100_000)
-USE: Final = PartnerUse(
-    queued=120, stored_files=41, stored_bytes=18_204_417, endpoints=2, keys=3, replays=0
-)
+USE: Final = PartnerUse(queued=120, stored_files=41, stored_bytes=18_204_417, endpoints=2, keys=3, replays=0)
 API_KEY: Final = ApiKey(
     id=KEY_ID,
     partner_id=PARTNER_ID,
@@ -275,8 +274,9 @@ QUEUE: Final = QueueDepth(
 AUDIT_ENTRY: Final = AuditEntry(
     id="aud_01kats8w3zk2m4n6p8q0r2s4t6",
     at_ms=CREATED_MS,
-    actor=KEY_ID,
-    actor_name="operations",
+    actor="alice",
+    key_id=KEY_ID,
+    address="192.0.2.7",
     action="partner.create",
     target=PARTNER_ID,
     partner_id=PARTNER_ID,
