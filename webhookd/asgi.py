@@ -1,5 +1,8 @@
 """The API as a process: `python -m webhookd.asgi`, on uvicorn. SIGTERM drains and exits with 0."""
 
+import webhookd.runtime.lean_imports  # noqa: F401 - before whatever logs
+
+# isort: split
 import asyncio
 import contextlib
 import signal

@@ -3,6 +3,9 @@
 Operators' code and delivery never share a process, so a busy function cannot slow deliveries down.
 """
 
+import webhookd.runtime.lean_imports  # noqa: F401 - before whatever logs
+
+# isort: split
 import argparse
 import asyncio
 import logging

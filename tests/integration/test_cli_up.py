@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,23 @@ def test_killed_up_leaves_nothing_running_and_starts_again(tmp_path: Path) -> No
         url_of(up)
         up.send(signal.SIGTERM)
         assert up.wait() == 0
+
+
+@linux_only
+@pytest.mark.parametrize("moment", ["preparing", "becoming the host", "starting"])
+def test_signal_during_the_start_ends_it_in_order(tmp_path: Path, moment: str) -> None:
+    came: dict[str, Callable[[], bool]] = {
+        "preparing": (tmp_path / "data" / "webhookd.db").exists,
+        "becoming the host": lambda: "webhookd.cli.hosting" in command_line(up.pid),
+        "starting": lambda: any("webhookd.worker" in command_line(pid) for pid in descendants(up.pid)),
+    }
+    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+        eventually(came[moment], moment)
+        below = descendants(up.pid)
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0, up.everything()
+        assert up.err[-1] == "webhookd: stopped"
+        wait_until_gone(below)
 
 
 @linux_only
@@ -335,6 +352,7 @@ def test_process_that_cannot_start_stops_everything(tmp_path: Path) -> None:
     assert ended.exit_code == 1
     assert "no GPU here" in ended.stderr
     assert "tasks-1" in ended.stderr.splitlines()[-1]
+    assert "the admin key is wha_" in ended.stderr, "it is kept nowhere, and no next start makes another"
     assert ended.stdout == ""
 
 

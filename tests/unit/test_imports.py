@@ -6,10 +6,16 @@ import sys
 import pytest
 
 _NEVER = {
-    "webhookd.worker": ("aiohttp", "asyncpg", "starlette", "uvicorn", "sqlalchemy.orm", "alembic", "httpx"),
-    "webhookd.asgi": ("aiohttp", "asyncpg", "dramatiq", "sqlalchemy.orm", "alembic", "httpx"),
+    "webhookd.worker": ("aiohttp", "asyncpg", "starlette", "uvicorn", "sqlalchemy.orm", "alembic", "rich"),
+    "webhookd.asgi": ("aiohttp", "asyncpg", "dramatiq", "sqlalchemy.orm", "alembic", "httpx", "rich"),
+    "webhookd.cli.hosting": ("sqlalchemy", "pydantic", "redis", "httpx", "typer", "rich", "cryptography"),
     "webhookd.cli.up": ("aiohttp", "asyncpg", "dramatiq", "sqlalchemy.orm", "starlette", "uvicorn"),
 }
+
+
+def test_functions_of_operators_may_use_rich() -> None:
+    script = "import webhookd.runtime.lean_imports; import rich.console; rich.console.Console"
+    assert subprocess.run([sys.executable, "-c", script], check=True).returncode == 0
 
 
 @pytest.mark.parametrize("process", _NEVER)

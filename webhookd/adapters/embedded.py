@@ -24,8 +24,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-import redis
-
 from webhookd.adapters.deathwatch import watched
 from webhookd.core.errors import SettingsError, Unavailable
 
@@ -33,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 _DEFAULT_MAX_MEMORY_BYTES = 256 * 1024 * 1024  # a permit takes some 400 bytes; this is room enough
 _START_SECONDS = 5.0
+_REPLY_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _LOG_BYTES = 1024 * 1024  # a longer log is set aside at the next start
 _PREDECESSOR_SECONDS = 2.0  # how long a killed predecessor may take to be gone
@@ -184,14 +183,41 @@ class EmbeddedValkey:
                 start_new_session=True,
                 pass_fds=(lock,),
             )
-        with closing(redis.Redis.from_url(self._url, socket_timeout=0.5, protocol=2)) as client:
-            if _answers(client, self._process):
-                return None
+        if self._answers(self._process):
+            return None
         if self._process.poll() is None:
             self.kill()
             return f"no answer within {_START_SECONDS:.0f} s"
         lines = self.log_path.read_bytes()[log_start:].decode(errors="replace").splitlines()
         return next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether it answers PING before it ends or 5 s pass; loading its file counts as a sign of life."""
+        give_up_at = time.monotonic() + _START_SECONDS
+        while time.monotonic() < give_up_at and process.poll() is None:
+            reply = self._ping()
+            if reply == b"+PONG":
+                return True
+            if reply.startswith(b"-LOADING"):
+                give_up_at = time.monotonic() + _START_SECONDS
+            time.sleep(0.01)
+        return False
+
+    def _ping(self) -> bytes:
+        """Return the reply to one PING; nothing where there is none. Without a client: those are 12 MB."""
+        asked = f"AUTH {self._password}\r\nPING\r\n" if self._port else "PING\r\n"
+        family, address = (
+            (socket.AF_INET, ("127.0.0.1", self._port))
+            if self._port
+            else (socket.AF_UNIX, str(self._socket_path))
+        )
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as connection, suppress(OSError):
+            connection.settimeout(_REPLY_SECONDS)
+            connection.connect(address)
+            connection.sendall(asked.encode())
+            with connection.makefile("rb") as replies:
+                return [replies.readline() for _ in asked.splitlines()][-1].strip()
+        return b""
 
     def _settings(self) -> dict[str, str | int]:
         # The server runs in the folder, so the paths are relative and need no quoting.
@@ -281,19 +307,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _answers(client: redis.Redis, process: subprocess.Popen[bytes]) -> bool:
-    """Whether it answers PING before it ends or 5 s pass; loading its file counts as a sign of life."""
-    give_up_at = time.monotonic() + _START_SECONDS
-    while time.monotonic() < give_up_at and process.poll() is None:
-        try:
-            client.ping()
-        except redis.BusyLoadingError:
-            give_up_at = time.monotonic() + _START_SECONDS
-        except redis.RedisError:
-            pass  # not listening yet
-        else:
-            return True
-        time.sleep(0.01)
-    return False

@@ -96,6 +96,13 @@ class Heartbeat:
         beats: int = _BEATS.unpack_from(self._page, _BEATS_AT)[0]
         return beats
 
+    @property
+    def session_id(self) -> str:
+        """The session under which the process holds tasks; empty where it holds none."""
+        (text,) = _SESSION.unpack_from(self._page, _SESSION_AT)
+        name: bytes = text.rstrip(b"\0")
+        return name.decode()
+
     def overrun(self, now: float) -> bool:
         """Whether a running function has had more than its time."""
         (at,) = _LIMIT.unpack_from(self._page, _LIMIT_AT)
@@ -107,11 +114,10 @@ class Heartbeat:
 
     def left(self, now: float) -> Left | None:
         """Return what the dead process left, and forget it; None where it had given up its session."""
-        (text,) = _SESSION.unpack_from(self._page, _SESSION_AT)
+        session_id = self.session_id
         (overran,) = _OVERRAN.unpack_from(self._page, _OVERRAN_AT)
         _SESSION.pack_into(self._page, _SESSION_AT, b"")
         _OVERRAN.pack_into(self._page, _OVERRAN_AT, 0.0)
-        session_id = text.rstrip(b"\0").decode()
         if not session_id:
             return None
         return Left(session_id=session_id, overran_seconds_ago=now - overran if overran else None)

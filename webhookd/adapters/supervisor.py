@@ -110,6 +110,11 @@ class Supervisor:
         """The processes alive now, by name."""
         return {name: child.pid for name, child in self._children.items() if child.pid is not None}
 
+    @property
+    def begun(self) -> set[str]:
+        """The names of the processes that have begun their sessions."""
+        return {name for name, child in self._children.items() if child.has_begun}
+
     def add(self, spec: ChildSpec) -> None:
         """Start one more child now, or at `run()` if that has not begun.
 
@@ -192,6 +197,10 @@ class _Child:
         self._frozen = False
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self._keep_running(), name=f"child {spec.name}")
+
+    @property
+    def has_begun(self) -> bool:
+        return self.pid is not None and self._heartbeat is not None and bool(self._heartbeat.session_id)
 
     async def stop(self) -> None:
         """Ask the process to end, wait, and kill its group if it does not."""

@@ -22,8 +22,8 @@ _OURS: Final = re.compile(r"webhookd\.db.*|encryption\.keys.*|dev\.json.*|up\.lo
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Hold the data dir for this process; it is made (0700) where it is missing.
+def claimed(folder: Path) -> Iterator[int]:
+    """Hold the data dir for this process; it is made (0700) where it is missing. Yields the locked file.
 
     The kernel gives the lock up with the process, however it ends. Raises SettingsError, naming the
     process, where another one has it.
@@ -47,7 +47,7 @@ def claimed(folder: Path) -> Iterator[None]:
             ) from None
         os.truncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield lock
     finally:
         os.close(lock)
 

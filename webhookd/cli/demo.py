@@ -21,7 +21,8 @@ from rich.console import Console
 
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
-from webhookd.cli.service import running_service
+from webhookd.cli.hosting import hosted
+from webhookd.cli.preparation import prepared
 from webhookd.cli.signals import StopSignals
 from webhookd.cli.story import STEPS, Stage
 from webhookd.core.errors import WebhookdError
@@ -95,11 +96,13 @@ async def _tell(console: Console) -> None:
     with StopSignals() as signals, claimed(settings.data_dir):
         try:
             with console.status("starting a broker, a database, an API and two workers"):
-                service = running_service(settings, workers, on_supervisor=signals.supervises)
+                async with prepared(settings) as made:
+                    plan = made.plan("demo", workers, said="", unsaid="", lock=None)
                 async with contextlib.AsyncExitStack() as stack:
-                    up = await stack.enter_async_context(service)
-                    stage = await stack.enter_async_context(Stage.on(up))
-                    _say(console, "a broker, a database, an API and two workers are up", started, [up.url])
+                    service = hosted(plan, open_store=made.reopened, on_supervisor=signals.supervises)
+                    supervisor = await stack.enter_async_context(service)
+                    stage = await stack.enter_async_context(Stage.on(made, supervisor))
+                    _say(console, "a broker, a database, an API and two workers are up", started, [made.url])
                     for step in STEPS:
                         before = time.monotonic()
                         lines = await step.play(stage)

@@ -4,27 +4,23 @@ At the end the API goes first, so that nothing new comes in; then the task worke
 still become deliveries; then the deliver workers. The embedded broker, which is none of these, goes last.
 """
 
-import os
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
-from webhookd.adapters.heartbeat import Left
-from webhookd.adapters.store.store import Store
-from webhookd.adapters.supervisor import ChildEvent, ChildFact, ChildSpec
-from webhookd.core.errors import ServiceError
+from webhookd.adapters.supervisor import ChildSpec
 from webhookd.settings import Settings, environment_name
-
-log = structlog.get_logger(__name__)
 
 _API_STAGE, _TASKS_STAGE, _DELIVER_STAGE = 3, 2, 1
 # What the command line, or `up` itself, may have decided: the children's own look must give the same.
 _DECIDED: Final = ("data_dir", "broker_url", "host", "port", "egress_allow", "worker_threads")
 _GRACE_SECONDS: Final = 10.0
 """How much longer than its own deadline a process may take to end before it is killed."""
+
+
+def decided_environment(settings: Settings) -> dict[str, str]:
+    """Return the settings of the processes that their environment might not have."""
+    return {environment_name(field): str(getattr(settings, field)) for field in _DECIDED}
 
 
 def api_process(settings: Settings) -> ChildSpec:
@@ -49,43 +45,10 @@ def deliver_process(number: int, settings: Settings) -> ChildSpec:
 
 
 def _spec(name: str, arguments: tuple[str, ...], settings: Settings, stage: int) -> ChildSpec:
-    decided = {environment_name(field): str(getattr(settings, field)) for field in _DECIDED}
     return ChildSpec(
         name=name,
         argv=(sys.executable, *arguments),
-        env={**os.environ, **decided},
         stop_seconds=settings.shutdown_seconds + _GRACE_SECONDS,
         lease_seconds=settings.lease_seconds,
         stage=stage,
     )
-
-
-def log_child(event: ChildEvent) -> None:
-    """Log what happened to a child."""
-    if event.fact is ChildFact.FROZEN:
-        log.error("process_frozen", name=event.name, pid=event.pid, silent_seconds=event.silent_seconds)
-    elif event.fact is ChildFact.DIED:
-        log.warning(
-            "process_died",
-            name=event.name,
-            pid=event.pid,
-            exit_code=event.exit_code,
-            again_in_seconds=event.pause_seconds,
-        )
-    else:
-        log.debug("process", fact=event.fact, name=event.name, pid=event.pid, exit_code=event.exit_code)
-
-
-def end_sessions(store: Store) -> Callable[[Left], Awaitable[None]]:
-    """Return what gives up the session of a dead process, so that what it held is taken back at once."""
-
-    async def end(left: Left) -> None:
-        try:
-            await store.clock.sync()
-            ago = left.overran_seconds_ago
-            overran_ms = None if ago is None else store.clock.now_ms() - int(ago * 1000)
-            await store.sessions.end(left.session_id, overran_ms=overran_ms)
-        except ServiceError as error:
-            log.info("session_not_ended", session=left.session_id, reason=error.detail)
-
-    return end

@@ -19,8 +19,9 @@ from typing import Any, Final, Self, TypeVar
 
 import httpx
 
+from webhookd.adapters.supervisor import Supervisor
+from webhookd.cli.preparation import Prepared
 from webhookd.cli.receiver import Hit, Receiver, Reply, bind, receiving
-from webhookd.cli.service import Service
 from webhookd.core.errors import WebhookdError
 
 T = TypeVar("T")
@@ -39,19 +40,19 @@ class StoryBroken(WebhookdError):
 class Stage:
     """A running service, an admin and a partner of it."""
 
-    service: Service
+    supervisor: Supervisor
     admin: httpx.AsyncClient
     partner: httpx.AsyncClient
     secret: str
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def on(cls, service: Service) -> AsyncIterator[Self]:
+    async def on(cls, made: Prepared, supervisor: Supervisor) -> AsyncIterator[Self]:
         """Make the partner, as an admin does."""
-        async with _client(service.url, service.settings.admin_key) as admin:
-            made = await _ask(admin, "POST", "/v1/partners", {"name": "demo"}, status=201)
-            async with _client(service.url, made["key"]) as partner:
-                yield cls(service=service, admin=admin, partner=partner, secret=made["secret"])
+        async with _client(made.url, made.settings.admin_key) as admin:
+            new = await _ask(admin, "POST", "/v1/partners", {"name": "demo"}, status=201)
+            async with _client(made.url, new["key"]) as partner:
+                yield cls(supervisor=supervisor, admin=admin, partner=partner, secret=new["secret"])
 
     async def submit(self, body: dict[str, Any]) -> dict[str, Any]:
         """Submit a task; return it."""
@@ -174,11 +175,11 @@ async def kill(stage: Stage) -> list[str]:
 
     await _eventually(lambda: state("running"), "the task's start")
     started = time.monotonic()
-    pid = stage.service.supervisor.pids["tasks-1"]
+    pid = stage.supervisor.pids["tasks-1"]
     os.killpg(pid, signal.SIGKILL)
     done = await _eventually(lambda: state("succeeded"), "the task's end")
     _require(done["attempts"] == 2, f"it took {done['attempts']} attempts")
-    successor = stage.service.supervisor.pids["tasks-1"]
+    successor = stage.supervisor.pids["tasks-1"]
     return [
         f"{task['id']} runs in process {pid}; kill -9",
         f"{time.monotonic() - started:.1f} s later: succeeded, attempt 2, in process {successor}",

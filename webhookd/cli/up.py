@@ -2,19 +2,18 @@
 
 import asyncio
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
 
-from webhookd.adapters.log_writer import LogWriter
 from webhookd.adapters.store.drivers import shown
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
 from webhookd.cli.first_keys import DevPartner, dev_partner, first_admin_key
-from webhookd.cli.service import Service, running_service
+from webhookd.cli.plan import Plan, become_host, hold_signals
+from webhookd.cli.preparation import Prepared, prepared
 from webhookd.cli.signals import StopSignals
 from webhookd.core.scaling import WorkerRange
 from webhookd.settings import Settings
@@ -25,6 +24,7 @@ app = typer.Typer(add_completion=False)
 
 LOOPBACK: Final = "127.0.0.0/8,::1/128"
 _LISTEN_PORT: Final = 9000
+_ONCE: Final = "shown this once: keep it"
 
 
 def _workers(text: str) -> WorkerRange:
@@ -63,44 +63,52 @@ def up(
         allowed = ",".join(filter(None, (settings.egress_allow, LOOPBACK)))
         settings = settings.model_copy(update={"egress_allow": allowed})
     configure_logging(log_format=settings.log_format, level=settings.log_level, process="up")
-    with claimed(settings.data_dir):
-        asyncio.run(_serve(settings, bounds, dev=dev))
+    with claimed(settings.data_dir) as lock:
+        plan = asyncio.run(_prepare(settings, bounds, dev=dev, lock=lock))
+        if plan is not None:
+            become_host(plan)
 
 
-async def _serve(settings: Settings, bounds: WorkerRange, *, dev: bool) -> None:
+async def _prepare(settings: Settings, bounds: WorkerRange, *, dev: bool, lock: int) -> Plan | None:
+    """Return what is to be kept running; None where a signal has ended it."""
+    unsaid = ""
     with StopSignals() as signals:
         try:
-            async with running_service(settings, bounds, on_supervisor=signals.supervises) as service:
-                # Its reader may stall like any other, and must not keep us from hearing a signal.
-                LogWriter(sys.stdout).put(f"{await _what_is_where(service, dev=dev)}\n".encode())
-                await asyncio.Event().wait()
+            async with prepared(settings) as made:
+                key = "" if settings.admin_key else await first_admin_key(made.store)
+                unsaid = f"webhookd: the admin key is {key}  ({_ONCE})" if key else ""
+                said = await _what_is_where(made, key, dev=dev)
+            await hold_signals()
         except asyncio.CancelledError:
             if not signals.came:
                 raise
-        signals.say("webhookd: stopped")
+            for sentence in filter(None, (unsaid, "webhookd: stopped")):
+                signals.say(sentence)
+            return None
+    return made.plan("up", bounds, said=said, unsaid=unsaid, lock=lock)
 
 
-async def _what_is_where(service: Service, *, dev: bool) -> str:
-    settings, store = service.settings, service.store
-    lines = [f"webhookd is up at {service.url}", ""]
+async def _what_is_where(made: Prepared, admin_key: str | None, *, dev: bool) -> str:
+    settings = made.settings
+    lines = [f"webhookd is up at {made.url}", ""]
     facts = {
-        "docs": f"{service.url}/docs",
+        "docs": f"{made.url}/docs",
         "data dir": str(settings.data_dir),
-        "database": shown(store.db.url),
-        "broker": f"embedded Valkey, {settings.data_dir / 'broker'}"
-        if service.broker is not None
-        else _without_password(settings.broker_url),
+        "database": shown(made.store.db.url),
+        "broker": _without_password(settings.broker_url)
+        if settings.broker_url
+        else f"embedded Valkey, {settings.data_dir / 'broker'}",
         "task sets": settings.tasks,
     }
     if settings.admin_key:
         facts["admin key"] = "the one in WEBHOOKD_ADMIN_KEY"
-    elif made := await first_admin_key(store):
-        facts["admin key"] = f"{made}  (shown this once: keep it)"
+    elif admin_key:
+        facts["admin key"] = f"{admin_key}  ({_ONCE})"
     lines += [f"  {name:<12} {value}" for name, value in facts.items()]
     if dev:
-        partner = await dev_partner(store, service.vault, settings.data_dir)
-        lines += ["", *_calls_to_try(service.url, partner, settings)]
-    return "\n".join(lines) + "\n"
+        partner = await dev_partner(made.store, made.vault, settings.data_dir)
+        lines += ["", *_calls_to_try(made.url, partner, settings)]
+    return "\n".join(lines) + "\n\n"
 
 
 def _without_password(url: str) -> str:

@@ -6,9 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
-from webhookd.adapters.supervisor import ChildSpec, Supervisor
+from webhookd.adapters.supervisor import ChildSpec
 from webhookd.adapters.telemetry import configure_logging
-from webhookd.cli.processes import deliver_process, end_sessions, log_child, tasks_process
+from webhookd.cli.plan import Plan, become_host, hold_signals
+from webhookd.cli.processes import decided_environment, deliver_process, tasks_process
 from webhookd.cli.signals import StopSignals
 from webhookd.core.errors import SettingsError
 from webhookd.core.model import DELIVER_QUEUE
@@ -46,7 +47,16 @@ def worker(
     for name in chosen:
         if name not in known:
             raise SettingsError(f"--queues: there is no queue {name!r}; there are {', '.join(known)}.")
-    asyncio.run(_supervise(settings, _processes(settings, chosen or known, processes)))
+    specs = _processes(settings, chosen or known, processes)
+    plan = Plan(
+        name="worker",
+        processes=tuple(specs),
+        environment=decided_environment(settings),
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+    )
+    if asyncio.run(_can_start(settings)):
+        become_host(plan)
 
 
 def _processes(settings: Settings, queues: tuple[str, ...], count: int) -> Iterable[ChildSpec]:
@@ -57,16 +67,15 @@ def _processes(settings: Settings, queues: tuple[str, ...], count: int) -> Itera
     return [*specs, deliver_process(1, settings)] if DELIVER_QUEUE in queues else specs
 
 
-async def _supervise(settings: Settings, specs: Iterable[ChildSpec]) -> None:
-    store = await open_store(settings, load_vault(settings), "ses_worker")
-    try:
-        supervisor = Supervisor(specs, on_event=log_child, on_left=end_sessions(store))
-        with StopSignals() as signals:
-            signals.supervises(supervisor)
-            try:
-                await supervisor.run()
-            except asyncio.CancelledError:
-                if not signals.came:
-                    raise
-    finally:
-        await store.close()
+async def _can_start(settings: Settings) -> bool:
+    """See that the processes can open the store. False: a signal has ended it."""
+    with StopSignals() as signals:
+        try:
+            store = await open_store(settings, load_vault(settings), "ses_worker")
+            await store.close()
+            await hold_signals()
+        except asyncio.CancelledError:
+            if not signals.came:
+                raise
+            return False
+    return True
