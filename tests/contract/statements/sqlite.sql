@@ -516,7 +516,14 @@ SELECT messages.body, endpoints.header_names FROM deliveries LEFT OUTER JOIN mes
 
 UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?, token=(deliveries.token + ?)
     FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE
-    deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id;
+    deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id,
+    message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event, state, once, attempts,
+    attempts_before, max_attempts, due_ms, session_id, token, last_status, last_error, dead_reason,
+    discarded_ms, created_ms, ended_ms, (SELECT messages.body FROM messages WHERE id = message_id) AS body,
+    (SELECT messages.trace_id FROM messages WHERE id = message_id) AS trace_id, (SELECT
+    messages.trace_parent_id FROM messages WHERE id = message_id) AS trace_parent_id, (SELECT
+    messages.trace_flags FROM messages WHERE id = message_id) AS trace_flags, (SELECT messages.trace_state
+    FROM messages WHERE id = message_id) AS trace_state;
 
 UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
     deliveries.discarded_ms IS NULL AND deliveries.partner_id = ? RETURNING id;
@@ -1003,6 +1010,21 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     json_extract(made_rows.value, '$[10]') AS heard, json_extract(made_rows.value, '$[11]') AS pace FROM
     json_each(?) AS made_rows) AS made WHERE true ON CONFLICT DO NOTHING;
 
+SELECT asked.next_ms, secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM (SELECT CASE WHEN ? THEN (SELECT min(CASE WHEN (lanes.hold_ms
+    > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1 FROM lanes LEFT OUTER JOIN
+    endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL AND lanes.in_flight <
+    lanes.cap AND (lanes.slow IS 0 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT full_slow.id FROM (SELECT
+    json_extract(full_slow_rows.value, '$[0]') AS id FROM json_each(?) AS full_slow_rows) AS full_slow))) AND
+    (lanes.heard IS 1 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT full_unheard.id FROM (SELECT
+    json_extract(full_unheard_rows.value, '$[0]') AS id FROM json_each(?) AS full_unheard_rows) AS
+    full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT json_extract(full_rows.value,
+    '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR
+    endpoints.state = ? AND endpoints.deleted_ms IS NULL)) ELSE NULL END AS next_ms) AS asked LEFT OUTER JOIN
+    secrets ON (secrets.expires_ms IS NULL OR secrets.expires_ms > ?) AND (secrets.endpoint_id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) OR secrets.endpoint_id IS NULL AND secrets.partner_id IN (SELECT
+    anon_2.value FROM json_each(?) AS anon_2)) ORDER BY secrets.created_ms DESC, secrets.id DESC;
+
 SELECT lanes.endpoint_id FROM lanes JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS
     NOT NULL AND (endpoints.state = ? OR endpoints.deleted_ms IS NOT NULL) AND (EXISTS (SELECT deliveries.id
     FROM deliveries WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
@@ -1019,19 +1041,6 @@ SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms
     endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT
     json_extract(lane_ids_rows.value, '$[0]') AS id FROM json_each(?) AS lane_ids_rows) AS lane_ids ON
     lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id ORDER BY lanes.id;
-
-SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
-    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, partners.weight,
-    endpoints.url, endpoints.headers_sealed, endpoints.rate_limit, endpoints.max_concurrency,
-    endpoints.retry_max_attempts, endpoints.retry_base_seconds, endpoints.retry_factor,
-    endpoints.retry_cap_seconds FROM lanes LEFT OUTER JOIN partners ON partners.id = lanes.partner_id LEFT
-    OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms <= ? AND lanes.hold_ms <= ?
-    AND lanes.in_flight < lanes.cap AND lanes.slow = ? AND (lanes.heard = 1 OR ? = 1 AND (lanes.partner_id NOT
-    IN (SELECT full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM
-    json_each(?) AS full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM
-    (SELECT json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
-    (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL) ORDER BY
-    lanes.served_ms, lanes.id LIMIT ? OFFSET ?;
 
 SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
     lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, partners.weight,
@@ -1053,6 +1062,17 @@ SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE la
     full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
     json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
     (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL);
+
+SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1
+    FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL
+    AND lanes.in_flight < lanes.cap AND (lanes.slow IS 0 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT
+    full_slow.id FROM (SELECT json_extract(full_slow_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_slow_rows) AS full_slow))) AND (lanes.heard IS 1 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT
+    full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
+    json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
+    (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL) AND (EXISTS (SELECT *
+    FROM sessions WHERE sessions.id = ?));
 
 UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace
     FROM (SELECT json_extract(released_rows.value, '$[0]') AS id, json_extract(released_rows.value, '$[1]') AS
@@ -1295,12 +1315,6 @@ SELECT DISTINCT substr(secrets.sealed, ?, ?) AS substr_1 FROM secrets WHERE secr
 SELECT count(*) AS count_1 FROM secrets WHERE substr(secrets.sealed, ?, ?) != ?;
 
 SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE (secrets.expires_ms IS NULL OR
-    secrets.expires_ms > ?) AND (secrets.endpoint_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) OR
-    secrets.endpoint_id IS NULL AND secrets.partner_id IN (SELECT anon_2.value FROM json_each(?) AS anon_2))
-    ORDER BY secrets.created_ms DESC, secrets.id DESC;
-
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
     secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND (secrets.endpoint_id
     IN (SELECT anon_1.value FROM json_each(?) AS anon_1) OR secrets.endpoint_id IS NULL) AND
     (secrets.expires_ms IS NULL OR secrets.expires_ms > ?) ORDER BY secrets.created_ms DESC, secrets.id DESC;
@@ -1342,8 +1356,6 @@ SELECT count(*) AS count_1 FROM sessions WHERE sessions.kind = ? AND sessions.le
 
 SELECT sessions.id FROM sessions;
 
-SELECT sessions.id FROM sessions WHERE sessions.id = ?;
-
 SELECT sessions.id, sessions.host, sessions.pid, sessions.detail FROM sessions WHERE sessions.lease_until_ms
     <= ? ORDER BY sessions.lease_until_ms LIMIT ? OFFSET ?;
 
@@ -1354,6 +1366,46 @@ SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail,
 UPDATE sessions SET detail=?, lease_until_ms=? WHERE sessions.id = ?;
 
 UPDATE sessions SET lease_until_ms=? WHERE sessions.id = ?;
+
+WITH holding AS (SELECT sessions.id AS id FROM sessions WHERE sessions.id = ?) SELECT quick_lanes.id,
+    quick_lanes.partner_id, quick_lanes.endpoint_id, quick_lanes.fifo, quick_lanes.ready_ms,
+    quick_lanes.hold_ms, quick_lanes.served_ms, quick_lanes.in_flight, quick_lanes.cap, quick_lanes.slow,
+    quick_lanes.heard, quick_lanes.pace, quick_lanes.weight, quick_lanes.url, quick_lanes.headers_sealed,
+    quick_lanes.rate_limit, quick_lanes.max_concurrency, quick_lanes.retry_max_attempts,
+    quick_lanes.retry_base_seconds, quick_lanes.retry_factor, quick_lanes.retry_cap_seconds FROM (SELECT
+    lanes.id AS id, lanes.partner_id AS partner_id, lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo,
+    lanes.ready_ms AS ready_ms, lanes.hold_ms AS hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS
+    in_flight, lanes.cap AS cap, lanes.slow AS slow, lanes.heard AS heard, lanes.pace AS pace, partners.weight
+    AS weight, endpoints.url AS url, endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS
+    rate_limit, endpoints.max_concurrency AS max_concurrency, endpoints.retry_max_attempts AS
+    retry_max_attempts, endpoints.retry_base_seconds AS retry_base_seconds, endpoints.retry_factor AS
+    retry_factor, endpoints.retry_cap_seconds AS retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER
+    JOIN partners ON partners.id = lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id =
+    lanes.endpoint_id WHERE lanes.ready_ms <= ? AND lanes.hold_ms <= ? AND lanes.in_flight < lanes.cap AND
+    lanes.slow IS 0 AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT json_extract(full_rows.value,
+    '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR
+    endpoints.state = ? AND endpoints.deleted_ms IS NULL) AND (lanes.heard = 1 OR ? = 1 AND (lanes.partner_id
+    NOT IN (SELECT full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM
+    json_each(?) AS full_unheard_rows) AS full_unheard))) ORDER BY lanes.served_ms, lanes.id LIMIT ? OFFSET ?)
+    AS quick_lanes UNION ALL SELECT slow_lanes.id, slow_lanes.partner_id, slow_lanes.endpoint_id,
+    slow_lanes.fifo, slow_lanes.ready_ms, slow_lanes.hold_ms, slow_lanes.served_ms, slow_lanes.in_flight,
+    slow_lanes.cap, slow_lanes.slow, slow_lanes.heard, slow_lanes.pace, slow_lanes.weight, slow_lanes.url,
+    slow_lanes.headers_sealed, slow_lanes.rate_limit, slow_lanes.max_concurrency,
+    slow_lanes.retry_max_attempts, slow_lanes.retry_base_seconds, slow_lanes.retry_factor,
+    slow_lanes.retry_cap_seconds FROM (SELECT lanes.id AS id, lanes.partner_id AS partner_id,
+    lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo, lanes.ready_ms AS ready_ms, lanes.hold_ms AS
+    hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS in_flight, lanes.cap AS cap, lanes.slow AS slow,
+    lanes.heard AS heard, lanes.pace AS pace, partners.weight AS weight, endpoints.url AS url,
+    endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS rate_limit, endpoints.max_concurrency
+    AS max_concurrency, endpoints.retry_max_attempts AS retry_max_attempts, endpoints.retry_base_seconds AS
+    retry_base_seconds, endpoints.retry_factor AS retry_factor, endpoints.retry_cap_seconds AS
+    retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER JOIN partners ON partners.id =
+    lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms <= ?
+    AND lanes.hold_ms <= ? AND lanes.in_flight < lanes.cap AND lanes.slow IS 1 AND (lanes.partner_id NOT IN
+    (SELECT full_slow.id FROM (SELECT json_extract(full_slow_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_slow_rows) AS full_slow)) AND (lanes.endpoint_id IS NULL OR endpoints.state = ? AND
+    endpoints.deleted_ms IS NULL) ORDER BY lanes.served_ms, lanes.id LIMIT ? OFFSET ?) AS slow_lanes ORDER BY
+    slow, served_ms, id;
 
 -- shares
 

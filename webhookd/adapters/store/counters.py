@@ -42,7 +42,7 @@ def write_depths(tx: Tx) -> None:
     """Add what a transaction moved to the counters."""
     moved = tx.depths.changes()
     if moved:
-        tx.run(_ADD, changes=[_Moved(queue, partner_id, tx.shard, *n) for queue, partner_id, n in moved])
+        tx.later(_ADD, changes=[_Moved(queue, partner_id, tx.shard, *n) for queue, partner_id, n in moved])
 
 
 class _DepthRow(NamedTuple):

@@ -185,6 +185,7 @@ class Database:
             tx = self._begin(conn)
             result = work(tx)
             write_depths(tx)
+            tx.end()
             return result, tx
 
         for attempt in range(1, TRIES + 1):

@@ -162,7 +162,6 @@ def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
     if attached:
         attach_results(tx, attached)
     bodies = write_bodies(tx, [BodyIn(e.task.id, e.result_json, e.error_code, e.error_message) for e in kept])
-    write_runs(tx, map(_run, kept))
     ended = []
     for end in kept:
         row = written[end.task.id, end.task.token]
@@ -179,6 +178,7 @@ def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
         now_ms=max(end.now_ms for end in ends),
         span_ids={end.task.id: end.span_id for end in kept},
     )
+    write_runs(tx, map(_run, kept))
     return [Recorded(lost=(end.task.id, end.task.token) not in written) for end in ends]
 
 
@@ -295,7 +295,7 @@ _INSERT_RUNS: Final = Change(lambda dialect: insert_rows(dialect, runs, "runs_in
 
 def write_runs(tx: Tx, finished: Iterable[Run]) -> None:
     """Add runs to the tasks' histories."""
-    tx.run(_INSERT_RUNS, runs_in=map(_run_in, finished))
+    tx.later(_INSERT_RUNS, runs_in=map(_run_in, finished))
 
 
 def _run_in(run: Run) -> _RunIn:

@@ -273,9 +273,9 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
         )
     if any(one.sendable for one in announced):
         tx.wakes.ring(DELIVER_QUEUE)
-    tx.run(_INSERT_MESSAGES, rows=messages_in)
+    tx.later(_INSERT_MESSAGES, rows=messages_in)
     if deliveries_in:
-        tx.run(_INSERT_DELIVERIES, rows=deliveries_in)
+        tx.later(_INSERT_DELIVERIES, rows=deliveries_in)
     return announced
 
 

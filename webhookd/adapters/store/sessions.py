@@ -4,11 +4,10 @@ A process renews one row instead of every task and delivery it works on. When th
 sweep takes back all it held (`sweeps.py`); a process that finds its row gone starts a new session.
 """
 
-from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import func, select
 
 from webhookd.adapters.store.schema import sessions
 from webhookd.adapters.store.tx import Tx
@@ -39,21 +38,6 @@ def begin_session(
             lease_until_ms=lease_until_ms,
         )
     )
-
-
-def hold_session(tx: Tx, session_id: str) -> bool:
-    """Keep a session from being taken back until this transaction ends. False: it was, claim nothing for it.
-
-    Without this a claim that commits after the sweep's look would leave rows with a holder nobody watches.
-    A renewal does not wait for it (FOR KEY SHARE).
-    """
-    return tx.execute(_hold(), {"session": session_id}).first() is not None
-
-
-@cache
-def _hold() -> Any:
-    wanted = sessions.c.id == bindparam("session", type_=Text)
-    return select(sessions.c.id).where(wanted).with_for_update(read=True, key_share=True)
 
 
 def renew_session(tx: Tx, session_id: str, lease_until_ms: int) -> bool:

@@ -191,8 +191,8 @@ def _insert(tx: Tx, fresh: list[NewTask]) -> None:
     unknown = {task.queue for task in fresh} - tx.known.queues
     if unknown:
         ensure_queues(tx, unknown)
-    tx.run(_INSERT_TASKS, rows=map(_task_in, fresh))
-    tx.run(_INSERT_BODIES, rows=map(_body_in, fresh))
+    tx.later(_INSERT_TASKS, rows=map(_task_in, fresh))
+    tx.later(_INSERT_BODIES, rows=map(_body_in, fresh))
     use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
     soon_ms = tx.now_ms + int(REST_SECONDS * 2_000)
     for task in fresh:

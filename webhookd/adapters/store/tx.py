@@ -97,6 +97,7 @@ class Tx:
     known: Known = field(default_factory=Known)
     made: Known = field(default_factory=Known)
     """What this transaction adds to `known` once it is committed."""
+    _later: list[door.Bound] = field(default_factory=list)
 
     @property
     def dialect(self) -> str:
@@ -117,10 +118,42 @@ class Tx:
 
         A parameter that takes many (`rowset.rows`, `rowset.named`) is given any iterable of them.
         """
+        self.flush()
         compiled = statement.compiled(self.conn.dialect, given)
+        sent = door.bound(self.conn, compiled, given)
         if isinstance(statement, Change):
-            return door.change(self.conn, compiled, given)
-        return list(map(statement.make, door.rows(self.conn, compiled, given)))
+            return door.change(self.conn, sent)
+        return list(map(statement.make, door.rows(self.conn, compiled, sent)))
+
+    def later(self, statement: Change, /, **given: Any) -> None:
+        """Send a change before the next statement, or the COMMIT, at the latest.
+
+        PostgreSQL gets all that are to be sent then in one round trip, so they must need nothing of each
+        other: new rows in different tables.
+        """
+        compiled = statement.compiled(self.conn.dialect, given)
+        self._later.append(door.bound(self.conn, compiled, given))
+        if self.dialect == "sqlite":  # there is nothing to be saved
+            self.flush()
+
+    def run_with_later(self, statement: Query[RowT], /, **given: Any) -> list[RowT]:
+        """Run a query that needs nothing of what is to be sent later, in the same round trip."""
+        compiled = statement.compiled(self.conn.dialect, given)
+        waiting, self._later = self._later, []
+        sent = door.together([*waiting, door.bound(self.conn, compiled, given)])
+        return list(map(statement.make, door.rows(self.conn, compiled, sent)))
+
+    def flush(self) -> None:
+        """Send what was to be sent later."""
+        if self._later:
+            waiting, self._later = self._later, []
+            door.change(self.conn, door.together(waiting))
+
+    def end(self) -> None:
+        """Send what is left, just before COMMIT. A transaction of one statement commits with it."""
+        if self._later:
+            waiting, self._later = self._later, []
+            door.change_and_commit(self.conn, door.together(waiting))
 
     def first(self, statement: Query[RowT], /, **given: Any) -> RowT | None:
         """Return the first row of a query, None where there is none."""
@@ -129,9 +162,11 @@ class Tx:
 
     def stream(self, statement: Query[RowT], /, **given: Any) -> Generator[RowT, None, None]:
         """Yield the rows of a query, read a few at a time: for `paging.take_page`, which closes it."""
+        self.flush()
         compiled = statement.compiled(self.conn.dialect, given)
         yield from map(statement.make, door.stream(self.conn, compiled, given))
 
     def execute(self, statement: Executable, parameters: Any = None, **options: Any) -> CursorResult[Any]:
         """Run what is no constant yet."""
+        self.flush()
         return self.conn.execute(statement, parameters, **options)

@@ -29,10 +29,10 @@ from webhookd.adapters.store.lanes.rows import (
     pace_to_text,
 )
 from webhookd.adapters.store.lanes.taking import WaitingRow, due_delivery, due_in_lanes, take
-from webhookd.adapters.store.lanes.targets import read_targets
+from webhookd.adapters.store.lanes.targets import targets_and_next
 from webhookd.adapters.store.rowset import Int4, rowset
 from webhookd.adapters.store.schema import lanes
-from webhookd.adapters.store.sessions import hold_session, live_processes
+from webhookd.adapters.store.sessions import live_processes
 from webhookd.adapters.store.statement import Change
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import ClaimDeliveries, Turn
@@ -61,12 +61,10 @@ class LaneClaims:
         nothing = Turn(
             clock=request.clock, partner_vtimes=request.partner_vtimes, host_states=request.hosts.states
         )
-        if not hold_session(tx, request.session_id):
-            return nothing
         shares = Shares(request)
         picked = pick_lanes(tx, request, shares.taken)
         if not picked:
-            return replace(nothing, again_ms=next_ready(tx, shares.taken))
+            return replace(nothing, again_ms=next_ready(tx, shares.taken, request.session_id))
         paces = {row.id: pace_from_text(row.pace) for row in picked}
         default = tx.policy.lane_concurrency
         ceilings = {
@@ -94,12 +92,13 @@ class LaneClaims:
             counts=counts,
             holds={lane_id: door.hold_ms(lane_id) for lane_id in sorted(door.refused)},
         )
-        targets = read_targets(tx, request.now_ms, [row for row in picked if row.id in counts])
-        vtimes = {**request.partner_vtimes, **dealt.vtimes}
         more = len(dealt.items) >= request.free or len(picked) >= lanes_a_turn(request)
+        served = [row for row in picked if row.id in counts]
+        targets, next_ms = targets_and_next(tx, request.now_ms, served, None if more else shares.taken)
+        vtimes = {**request.partner_vtimes, **dealt.vtimes}
         return Turn(
             deliveries=tuple(due_delivery(row, targets[row.lane_id]) for row in taken),
-            again_ms=request.now_ms if more else next_ready(tx, shares.taken),
+            again_ms=request.now_ms if more else next_ms,
             clock=dealt.clock,
             partner_vtimes={p: v for p, v in vtimes.items() if v > dealt.clock},
             host_states=gate.states,

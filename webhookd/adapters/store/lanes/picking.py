@@ -2,11 +2,23 @@
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Boolean, Integer, and_, bindparam, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    column,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from webhookd.adapters.store.lanes.rows import LanePace, Taken, open_lane
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, rowset
-from webhookd.adapters.store.schema import endpoints, lanes, partners
+from webhookd.adapters.store.schema import endpoints, lanes, partners, sessions
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import ClaimDeliveries
@@ -42,10 +54,10 @@ class PickedLane(NamedTuple):
     retry_cap_seconds: float | None
 
 
-def _pick(dialect: str) -> Any:
+def _ready(dialect: str, holding: Any, *, slow: bool) -> Any:
     """Lock the lanes that are ready, those served longest ago first, but for full partners' lanes."""
-    full, full_unheard = (rowset(dialect, name, Id) for name in ("full", "full_unheard"))
     now = bindparam("now", type_=BigInteger)
+    full = rowset(dialect, "full_slow" if slow else "full", Id)
     statement = (
         select(
             lanes,
@@ -59,27 +71,46 @@ def _pick(dialect: str) -> Any:
             endpoints.c.retry_factor,
             endpoints.c.retry_cap_seconds,
         )
+        .join_from(lanes, holding, literal_column("true"))
         .outerjoin(partners, partners.c.id == lanes.c.partner_id)
         .outerjoin(endpoints, endpoints.c.id == lanes.c.endpoint_id)
         .where(
             lanes.c.ready_ms <= now,
             lanes.c.hold_ms <= now,
             lanes.c.in_flight < lanes.c.cap,
-            lanes.c.slow == bindparam("slow", type_=Boolean),
-            or_(
-                lanes.c.heard,
-                and_(
-                    bindparam("unheard_too", type_=Boolean),
-                    lanes.c.partner_id.not_in(select(full_unheard.c.id)),
-                ),
-            ),
+            lanes.c.slow.is_(slow),
             lanes.c.partner_id.not_in(select(full.c.id)),
             open_lane(),
         )
         .order_by(lanes.c.served_ms, lanes.c.id)
-        .limit(bindparam("most", type_=Integer))
+        .limit(bindparam("most_slow" if slow else "most", type_=Integer))
     )
-    return statement.with_for_update(of=lanes, skip_locked=True) if dialect == POSTGRESQL else statement
+    if not slow:
+        full_unheard = rowset(dialect, "full_unheard", Id)
+        others = and_(
+            bindparam("unheard_too", type_=Boolean), lanes.c.partner_id.not_in(select(full_unheard.c.id))
+        )
+        statement = statement.where(or_(lanes.c.heard, others))
+    if dialect == POSTGRESQL:
+        statement = statement.with_for_update(of=lanes, skip_locked=True)
+    return select(statement.subquery("slow_lanes" if slow else "quick_lanes"))
+
+
+def _pick(dialect: str) -> Any:
+    """The lanes of a turn, the slow ones last. None where the session that claims is gone.
+
+    A session that is held is not taken back until this transaction ends: a claim that commits after the
+    sweep's look would leave rows with a holder nobody watches. A renewal does not wait for it (FOR KEY
+    SHARE).
+    """
+    holding = (
+        select(sessions.c.id)
+        .where(sessions.c.id == bindparam("session", type_=Text))
+        .with_for_update(read=True, key_share=True)
+        .cte("holding")
+    )
+    both = union_all(*(_ready(dialect, holding, slow=slow) for slow in (False, True)))
+    return both.order_by(*(column(name) for name in ("slow", "served_ms", "id")))
 
 
 _PICK: Final = Query(PickedLane, _pick)
@@ -87,26 +118,17 @@ _PICK: Final = Query(PickedLane, _pick)
 
 def pick_lanes(tx: Tx, request: ClaimDeliveries, taken: Taken) -> list[PickedLane]:
     """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
-    picked = tx.run(
+    return tx.run(
         _PICK,
+        session=request.session_id,
         now=request.now_ms,
-        slow=False,
         unheard_too=not taken.unheard,
         full=map(Id, taken.full),
         full_unheard=map(Id, taken.full_unheard),
+        full_slow=map(Id, taken.full | taken.full_slow),
         most=lanes_a_turn(request),
+        most_slow=0 if taken.slow else request.slow_free,
     )
-    if not taken.slow:
-        picked += tx.run(
-            _PICK,
-            now=request.now_ms,
-            slow=True,
-            unheard_too=True,
-            full=map(Id, taken.full | taken.full_slow),
-            full_unheard=(),
-            most=request.slow_free,
-        )
-    return picked
 
 
 def lanes_a_turn(request: ClaimDeliveries) -> int:

@@ -40,8 +40,8 @@ def record_attempts(tx: Tx, done: Sequence[AttemptDone]) -> list[AttemptRecorded
     kept = write_outcomes(tx, [change.row for change in changes])
     held = [(one, change) for one, change in zip(done, changes, strict=True) if _fence(one) in kept]
     told = [one for one, _ in held]
-    _log_attempts(tx, told)
     write_health(tx, told, locked, disabled)
+    _log_attempts(tx, told)
     wake_ms = settle_lanes(tx, told, locked)
     if held:
         _tell_of_dead(tx, held)
@@ -89,7 +89,7 @@ def _log_attempts(tx: Tx, done: Sequence[AttemptDone]) -> None:
     # What did not count keeps its number for the next try, which is the one the partner sees.
     counted = [one.attempt for one in done if not isinstance(one.verdict, NotCounted)]
     if counted:
-        tx.run(
+        tx.later(
             _LOG_ATTEMPTS,
             attempts_in=[
                 _Attempt(

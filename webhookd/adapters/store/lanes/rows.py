@@ -5,10 +5,10 @@ from itertools import starmap
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Boolean, and_, bindparam, case, func, or_, select, text
+from sqlalchemy import Boolean, Text, and_, bindparam, case, exists, func, or_, select, text
 
 from webhookd.adapters.store.rowset import Id, rowset
-from webhookd.adapters.store.schema import deliveries, endpoints, lanes
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes, sessions
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DELIVER_QUEUE
@@ -112,7 +112,11 @@ class Taken:
     full_unheard: frozenset[str] = frozenset()
 
 
-def _next_ready(dialect: str) -> Any:
+def first_ready(dialect: str) -> Any:
+    """Return the query of when the next lane may be served: NULL where nothing waits.
+
+    Its parameters are `waking`.
+    """
     later = case((lanes.c.hold_ms > lanes.c.ready_ms, lanes.c.hold_ms), else_=lanes.c.ready_ms)
     full, full_slow, full_unheard = (
         select(rowset(dialect, name, Id).c.id) for name in ("full", "full_slow", "full_unheard")
@@ -132,21 +136,37 @@ def _next_ready(dialect: str) -> Any:
     )
 
 
+def waking(taken: Taken) -> dict[str, Any]:
+    """Return the parameters of `first_ready`."""
+    return {
+        "slow_too": not taken.slow,
+        "unheard_too": not taken.unheard,
+        "full": map(Id, taken.full),
+        "full_slow": map(Id, taken.full_slow),
+        "full_unheard": map(Id, taken.full_unheard),
+    }
+
+
 class _NextReady(NamedTuple):
     min_1: int | None
 
 
-_NEXT_READY: Final = Query(_NextReady, _next_ready)
+_NEXT_READY: Final = Query(_NextReady, first_ready)
+_NEXT_READY_FOR: Final = Query(
+    _NextReady,
+    lambda dialect: first_ready(dialect).where(
+        exists().where(sessions.c.id == bindparam("session", type_=Text))
+    ),
+)
 
 
-def next_ready(tx: Tx, taken: Taken) -> int | None:
-    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
-    (found,) = tx.run(
-        _NEXT_READY,
-        slow_too=not taken.slow,
-        unheard_too=not taken.unheard,
-        full=map(Id, taken.full),
-        full_slow=map(Id, taken.full_slow),
-        full_unheard=map(Id, taken.full_unheard),
-    )
+def next_ready(tx: Tx, taken: Taken, session_id: str | None = None) -> int | None:
+    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record.
+
+    With a session: None where that is gone, which claims nothing however much waits.
+    """
+    if session_id is None:
+        (found,) = tx.run(_NEXT_READY, **waking(taken))
+    else:
+        (found,) = tx.run(_NEXT_READY_FOR, session=session_id, **waking(taken))
     return found.min_1

@@ -161,4 +161,4 @@ _FREE: Final = Query(_Looked, _free)
 
 
 def _settle(tx: Tx, settled: Sequence[_Settled]) -> list[_Looked]:
-    return tx.run(_FREE, settled=settled) if settled else []
+    return tx.run_with_later(_FREE, settled=settled) if settled else []

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, func, select, text
 
 from webhookd.adapters.store.lanes.picking import PickedLane
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, first_of_each, rowset
@@ -156,22 +156,25 @@ def _take(dialect: str) -> Any:
 
 
 def _take_with_messages(dialect: str) -> Any:
-    return _take(dialect).where(messages.c.id == deliveries.c.message_id).returning(deliveries, *_SENT)
+    taking = _take(dialect)
+    if dialect == POSTGRESQL:
+        return taking.where(messages.c.id == deliveries.c.message_id).returning(deliveries, *_SENT)
+    return taking.returning(deliveries, *map(_in_its_place, _SENT))
 
 
-_TAKE: Final = Query(Id, lambda dialect: _take(dialect).returning(deliveries.c.id))
+def _in_its_place(sent: ColumnElement[Any]) -> Any:
+    """Return a value of the message for RETURNING on SQLite, which knows no other table there."""
+    found = select(sent).where(messages.c.id == deliveries.c.message_id).correlate(deliveries)
+    return found.scalar_subquery().label(sent.key)
+
+
 _TAKE_WITH_MESSAGES: Final = Query(SentRow, _take_with_messages)
 
 
 def take(tx: Tx, request: ClaimDeliveries, chosen: Iterable[str]) -> list[SentRow]:
-    """Take deliveries for the session of a claim, and return what is sent.
-
-    PostgreSQL returns it with the taking; SQLite's RETURNING sees one table.
-    """
+    """Take deliveries for the session of a claim, and return what is sent."""
     ids, due_ms = map(Id, chosen), request.now_ms + UNDER_WAY_MOST_MS
-    if tx.dialect == POSTGRESQL:
-        return tx.run(_TAKE_WITH_MESSAGES, ids=ids, session=request.session_id, due=due_ms)
-    return with_messages(tx, tx.run(_TAKE, ids=ids, session=request.session_id, due=due_ms))
+    return tx.run(_TAKE_WITH_MESSAGES, ids=ids, session=request.session_id, due=due_ms)
 
 
 def _with_messages(dialect: str) -> Any:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import BigInteger, bindparam, or_, select
+from sqlalchemy import BigInteger, Boolean, and_, bindparam, case, literal_column, or_, select, type_coerce
 
 from webhookd.adapters.store.lanes.picking import PickedLane
-from webhookd.adapters.store.lanes.rows import open_lane
+from webhookd.adapters.store.lanes.rows import Taken, first_ready, open_lane, waking
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import endpoints, lanes, partners, secrets
 from webhookd.adapters.store.statement import Query
@@ -41,12 +41,15 @@ _Lane: TypeAlias = PickedLane | _OpenLane
 
 
 class _Secret(NamedTuple):
-    id: str
-    partner_id: str
+    """A secret that signs, and when the next lane may be served. Without one: None but for that."""
+
+    next_ms: int | None
+    id: str | None
+    partner_id: str | None
     endpoint_id: str | None
-    scheme: str
-    sealed: str
-    created_ms: int
+    scheme: str | None
+    sealed: str | None
+    created_ms: int | None
     expires_ms: int | None
 
 
@@ -74,20 +77,26 @@ _OPEN: Final = Query(_OpenLane, _open)
 def targets_of(tx: Tx, now_ms: int, lane_ids: Iterable[str]) -> dict[str, LaneTarget]:
     """Read how to send to each of these lanes that may be sent to at all."""
     served: list[_OpenLane] = tx.run(_OPEN, ids=lane_ids)
-    return read_targets(tx, now_ms, served)
+    return targets_and_next(tx, now_ms, served, None)[0] if served else {}
 
 
 def _signing_now(dialect: str) -> Any:
-    """Return the secrets that sign now, the newest first."""
+    """The secrets that sign now, the newest first; and when the next lane may be served, if that is asked."""
+    next_ms = case(
+        (bindparam("next_too", type_=Boolean), first_ready(dialect).scalar_subquery()),
+        else_=literal_column("NULL"),
+    )
+    asked = select(type_coerce(next_ms, BigInteger).label("next_ms")).subquery("asked")
+    signing = and_(
+        or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > bindparam("now", type_=BigInteger)),
+        or_(
+            named(dialect, secrets.c.endpoint_id, "endpoint_ids"),
+            secrets.c.endpoint_id.is_(None) & named(dialect, secrets.c.partner_id, "inline_partners"),
+        ),
+    )
     return (
-        select(secrets)
-        .where(
-            or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > bindparam("now", type_=BigInteger)),
-            or_(
-                named(dialect, secrets.c.endpoint_id, "endpoint_ids"),
-                secrets.c.endpoint_id.is_(None) & named(dialect, secrets.c.partner_id, "inline_partners"),
-            ),
-        )
+        select(asked.c.next_ms, secrets)
+        .select_from(asked.outerjoin(secrets, signing))
         .order_by(secrets.c.created_ms.desc(), secrets.c.id.desc())
     )
 
@@ -95,20 +104,29 @@ def _signing_now(dialect: str) -> Any:
 _SIGNING_NOW: Final = Query(_Secret, _signing_now)
 
 
-def read_targets(tx: Tx, now_ms: int, served: Sequence[_Lane]) -> dict[str, LaneTarget]:
-    """Read how to send to each lane: URL, headers, retry settings and every secret that signs now."""
-    if not served:
-        return {}
+def targets_and_next(
+    tx: Tx, now_ms: int, served: Sequence[_Lane], taken: Taken | None
+) -> tuple[dict[str, LaneTarget], int | None]:
+    """Read how to send to each lane: URL, headers, retry settings and every secret that signs now.
+
+    With `taken`, also when the next lane may be served (`next_ready`).
+    """
     rows = tx.run(
         _SIGNING_NOW,
         now=now_ms,
         endpoint_ids=[row.endpoint_id for row in served if row.endpoint_id is not None],
         inline_partners=[row.partner_id for row in served if row.endpoint_id is None],
+        next_too=taken is not None,
+        **waking(taken or Taken()),
     )
     found: dict[str, list[SealedSecret]] = {}
     for row in rows:
-        found.setdefault(row.endpoint_id or row.partner_id, []).append(SealedSecret(**row._asdict()))
-    return {row.id: _target(row, found) for row in served}
+        if row.id is not None:
+            sealed = SealedSecret(
+                **{name: value for name, value in row._asdict().items() if name != "next_ms"}
+            )
+            found.setdefault(sealed.endpoint_id or sealed.partner_id, []).append(sealed)
+    return {row.id: _target(row, found) for row in served}, rows[0].next_ms
 
 
 def _target(row: _Lane, found: dict[str, list[SealedSecret]]) -> LaneTarget:
