@@ -41,6 +41,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "port",
         "public_url",
         "trusted_proxies",
+        "portal_frame_ancestors",
     ),
     "Keys": ("admin_key", "encryption_keys"),
     "Tasks": ("tasks", "worker_threads"),

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         "description are made with it, and with nothing else: no header of a request changes them. "
         "Empty: they are paths.",
     )
+    portal_frame_ancestors: str = Field(
+        "",
+        description="Origins whose pages may show `/portal/` in a frame, separated by spaces, such as "
+        "`https://app.example.com`. They must be of the same site as the service, since its cookies are "
+        "`SameSite=Strict`. Empty: none.",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Comma-separated addresses or networks of proxies. Of a request that comes from one of "
@@ -269,6 +275,13 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https:// (OTLP over HTTP, most often port 4318)")
         return value
+
+    @field_validator("portal_frame_ancestors")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        if not all(re.fullmatch(r"https?://[A-Za-z0-9.*-]+(?::[0-9]{1,5})?", one) for one in value.split()):
+            raise ValueError("must be origins such as https://app.example.com, separated by spaces")
+        return " ".join(value.split())
 
     @field_validator("public_url")
     @classmethod

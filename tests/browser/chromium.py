@@ -97,6 +97,68 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.tell("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def named(self, role: str, name: str) -> list[int]:
+        """Return the elements that have this role and exactly this accessible name, if shown."""
+        root = self.tell("DOM.getDocument", depth=0)["root"]["nodeId"]
+        found = self.tell("Accessibility.queryAXTree", nodeId=root, role=role, accessibleName=name)["nodes"]
+        return [node["backendDOMNodeId"] for node in found if not node["ignored"]]
+
+    def see(self, role: str, name: str) -> int:
+        """Wait for such an element and return the last of them: a dialog's stands behind the page's."""
+        found: list[int] = []
+
+        def is_there() -> bool:
+            with suppress(AssertionError):  # the page is just being replaced
+                found[:] = self.named(role, name)
+            return bool(found)
+
+        self.browser.wait_until(is_there, what=f"the {role} {name!r}")
+        return found[-1]
+
+    def press(self, role: str, name: str) -> None:
+        """Click with the mouse on an element by its role and name."""
+        node = self.see(role, name)
+        self.tell("DOM.scrollIntoViewIfNeeded", backendNodeId=node)
+        quad = self.tell("DOM.getContentQuads", backendNodeId=node)["quads"][0]
+        x, y = sum(quad[0::2]) / 4, sum(quad[1::2]) / 4
+        for kind in ("mousePressed", "mouseReleased"):
+            self.tell("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def fill(self, role: str, name: str, text: str) -> None:
+        """Write into a field, in place of what is there."""
+        self.tell("DOM.focus", backendNodeId=self.see(role, name))
+        self.evaluate("document.activeElement.select?.()")
+        self.tell("Input.insertText", text=text)
+
+    def key(self, name: str, code: int, text: str = "") -> None:
+        """Press a key of the keyboard."""
+        for kind in ("keyDown", "keyUp"):
+            self.tell(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=name,
+                code=name,
+                windowsVirtualKeyCode=code,
+                **({"text": text} if text and kind == "keyDown" else {}),
+            )
+
+    def wait_for(self, expression: str) -> None:
+        """Wait until a JavaScript expression is true, over navigations."""
+
+        def holds() -> bool:
+            with suppress(AssertionError):
+                return bool(self.evaluate(expression))
+            return False
+
+        self.browser.wait_until(holds, what=expression)
+
+    def heading(self, text: str) -> None:
+        """Wait for a page by its one heading."""
+        self.wait_for(
+            "document.readyState === 'complete' && document.querySelectorAll('h1').length === 1 && "
+            f"document.querySelector('h1').textContent === {json.dumps(text)}"
+        )
+
     def tell(self, method: str, **params: Any) -> Any:
         """Send a command to this tab and return its result."""
         return self.browser.tell(method, session=self.session, **params)
@@ -134,9 +196,14 @@ class Browser:
         self._pages: dict[str, Page] = {}
         self._results: dict[int, Any] = {}
 
-    def page(self) -> Page:
-        """A new, empty tab."""
-        target = self.tell("Target.createTarget", url="about:blank")["targetId"]
+    def page(self, *, alone: bool = False) -> Page:
+        """A new, empty tab; `alone` it has cookies of its own."""
+        where = (
+            {"browserContextId": self.tell("Target.createBrowserContext")["browserContextId"]}
+            if alone
+            else {}
+        )
+        target = self.tell("Target.createTarget", url="about:blank", **where)["targetId"]
         session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = self._pages[session] = Page(self, session)
         for domain in ("Page", "Network", "Log", "Runtime", "Audits"):

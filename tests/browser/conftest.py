@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.chromium import Browser, BrowserMissing, Page, find, running
+from tests.browser.scene import ADMIN_KEY, Partner, Receiver, Service, new_partner, receiving
 from tests.command_line import environment, started
 
 
@@ -29,10 +30,36 @@ def page(browser: Browser) -> Page:
 
 
 @pytest.fixture(scope="session")
-def service_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a `webhookd up` answers."""
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A `webhookd up` that retries quickly and may call this machine."""
     folder = tmp_path_factory.mktemp("service")
-    with started("up", "--port", "0", cwd=folder, env=environment()) as up:
-        yield up.wait_for("webhookd is up at").split()[-1]
+    settings = {
+        "WEBHOOKD_ADMIN_KEY": ADMIN_KEY,
+        "WEBHOOKD_RETRY_BASE_SECONDS": "0.05",
+        "WEBHOOKD_RETRY_CAP_SECONDS": "0.1",
+        "WEBHOOKD_RETRY_MAX_ATTEMPTS": "2",
+    }
+    with started("up", "--dev", "--port", "0", cwd=folder, env=environment(**settings)) as up:
+        url = up.wait_for("webhookd is up at").split()[-1]
+        yield Service(url=url, link=up.wait_for("log in once").split()[-1])
         up.send(15)
         assert up.wait() == 0
+
+
+@pytest.fixture(scope="session")
+def service_url(service: Service) -> str:
+    """Where it answers."""
+    return service.url
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of the test's own."""
+    with receiving() as opened:
+        yield opened
+
+
+@pytest.fixture
+def partner(service: Service) -> Partner:
+    """A partner of the test's own."""
+    return new_partner(service)

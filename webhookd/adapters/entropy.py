@@ -3,6 +3,7 @@
 What is made of it (ids, keys, secrets, traces) is decided in `core`; only the bytes are read here.
 """
 
+import base64
 import os
 import random
 
@@ -22,6 +23,11 @@ def new_api_key(prefix: str, now_ms: int) -> api_keys.NewKey:
 def new_signing_secret(version: str) -> str:
     """Return the text of a fresh signing secret: `whsec_…` for v1, `whsk_…` for v1a."""
     return signing.generate(version, entropy=os.urandom(signing.SECRET_ENTROPY_BYTES))
+
+
+def new_page_token() -> str:
+    """Return 256 random bits for a cookie, a link or a form of the pages."""
+    return base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
 
 
 def new_trace() -> trace.TraceContext:

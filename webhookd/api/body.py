@@ -33,7 +33,7 @@ async def read_json(
     many wait for theirs).
     """
     try:
-        body = await _read(receive, headers, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
+        body = await read_bytes(receive, headers, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
     except TooLarge:
         _refuse_other_media(headers)  # what is taken at no size is told so
         raise
@@ -67,9 +67,10 @@ def _is_json(content_type: bytes) -> bool:
     )
 
 
-async def _read(
+async def read_bytes(
     receive: Receive, headers: Mapping[bytes, bytes], *, max_bytes: int, timeout_seconds: float
 ) -> bytes:
+    """Return the whole body. Raises TooLarge, RequestTimeout, ClientDisconnect."""
     declared = headers.get(b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(max_bytes)

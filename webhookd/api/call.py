@@ -164,6 +164,8 @@ class Call(Generic[B, Q]):
 
         A `reason` in `detail` is shown as why it was done.
         """
+        if self.caller.via:
+            detail = {**(detail or {}), "via": self.caller.via}
         audit.add(
             tx,
             actor=self.actor,

@@ -11,12 +11,16 @@ OPERATOR: Final = "operator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A key that was let in. `partner` None is an admin; `key_name` is what the audit log calls it."""
+    """A key that was let in. `partner` None is an admin; `key_name` is what the audit log calls it.
+
+    `via` says how its bearer came in where that was not by showing the key: the audit log notes it.
+    """
 
     key_id: str
     partner: Partner | None
     scopes: frozenset[str]
     key_name: str = ""
+    via: str = ""
 
     @property
     def is_admin(self) -> bool:

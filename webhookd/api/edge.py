@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhookd.adapters import entropy
 from webhookd.api.answers import Headers, unstored
+from webhookd.api.caller import Caller
 from webhookd.api.parts import Leaving, Listener
 from webhookd.api.problems import problem_answer, public
 from webhookd.core import trace
@@ -37,11 +38,13 @@ class Exchange:
 
     `trace` is this request's own place, and `caller_span_id` what is above it (empty: nothing); `route`,
     `path` and `links` as in RequestFacts. `keyed`: a key was asked for, so that no cache may keep the answer.
+    `caller` is who was let in already (`inside`), so that no key is asked for.
     """
 
     trace: TraceContext
     caller_span_id: str
     headers: dict[bytes, bytes]
+    caller: Caller | None = None
     route: str | None = None
     path: str | None = None
     links: list[TraceContext] = field(default_factory=list)

@@ -146,8 +146,10 @@ class Resource:
         if row.access == OPEN or (row.by_link and _has_token(scope["query_string"])):
             return NOBODY
         exchange.keyed = True
-        client = scope.get("client")
-        caller = await self._authenticator.caller(exchange.headers, client[0] if client else None)
+        caller = exchange.caller
+        if caller is None:
+            client = scope.get("client")
+            caller = await self._authenticator.caller(exchange.headers, client[0] if client else None)
         exchange.actor = caller.partner_id or "admin"
         exchange.partner = caller.partner
         if row.access == ADMIN and not caller.is_admin:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, audit, secrets
+from webhookd.adapters.store.page_sessions import Kind, PageSession, add_page_session, hashed
 from webhookd.adapters.store.partners import add_partner
 from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.store import Store
@@ -21,12 +22,13 @@ from webhookd.adapters.vault import Vault
 from webhookd.api.caller import OPERATOR
 from webhookd.cli.data_dir import write_private
 from webhookd.core import ids
-from webhookd.core.api_keys import ADMIN_PREFIX, PARTNER_PREFIX, NewKey, matches, parse
+from webhookd.core.api_keys import ADMIN_PREFIX, PARTNER_PREFIX, NewKey, matches, operator_mark, parse
 from webhookd.core.model import USUAL_SCOPES
 from webhookd.core.records import ApiKey, Limits, Page, Partner
 
 DEV_FILE: Final = "dev.json"
 DEV_PARTNER: Final = "dev"
+DEV_LINK_MS: Final = 3_600_000
 
 _SCHEME: Final = "v1"
 
@@ -50,6 +52,33 @@ async def first_admin_key(store: Store) -> str | None:
         made = _add_key(tx, ADMIN_PREFIX, None, now_ms)
         audit.add(tx, actor=_actor(), action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
         return made.text
+
+    return await store.db.write(make, store.clock.now_ms())
+
+
+async def dev_link(store: Store, admin_key_hash: bytes | None) -> str | None:
+    """Make a link that logs an admin in once, within an hour; return its token, None where no key is good."""
+    token = entropy.new_page_token()
+
+    def make(tx: Tx, now_ms: int) -> str | None:
+        key_id = OPERATOR
+        if admin_key_hash is None:
+            keys, _ = api_keys.read_keys(tx, None, Page(limit=500))
+            good = [one.id for one in keys if api_keys.Credential(key=one, partner=None).is_good(now_ms)]
+            if not good:
+                return None
+            key_id = good[0]
+        link = PageSession(
+            id=hashed(token),
+            kind=Kind.LINK,
+            key_id=key_id,
+            key_mark=operator_mark(admin_key_hash),
+            partner_id=None,
+            created_ms=now_ms,
+            expires_ms=now_ms + DEV_LINK_MS,
+        )
+        add_page_session(tx, link)
+        return token
 
     return await store.db.write(make, store.clock.now_ms())
 

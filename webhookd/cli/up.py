@@ -11,10 +11,11 @@ import typer
 from webhookd.adapters.store.drivers import shown
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
-from webhookd.cli.first_keys import DevPartner, dev_partner, first_admin_key
+from webhookd.cli.first_keys import DevPartner, dev_link, dev_partner, first_admin_key
 from webhookd.cli.plan import Plan, become_host, hold_signals
 from webhookd.cli.preparation import Prepared, prepared
 from webhookd.cli.signals import StopSignals
+from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.scaling import WorkerRange
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
@@ -93,6 +94,7 @@ async def _what_is_where(made: Prepared, admin_key: str | None, *, dev: bool) ->
     lines = [f"webhookd is up at {made.url}", ""]
     facts = {
         "docs": f"{made.url}/docs",
+        "pages": f"{made.url}/admin/",
         "data dir": str(settings.data_dir),
         "database": shown(made.store.db.url),
         "broker": _without_password(settings.broker_url)
@@ -106,6 +108,9 @@ async def _what_is_where(made: Prepared, admin_key: str | None, *, dev: bool) ->
         facts["admin key"] = f"{admin_key}  ({_ONCE})"
     lines += [f"  {name:<12} {value}" for name, value in facts.items()]
     if dev:
+        admin_key_hash = operator_key_hash(settings.admin_key) if settings.admin_key else None
+        if token := await dev_link(made.store, admin_key_hash):
+            lines.append(f"  {'log in once':<12} {made.url}/admin/enter?token={token}")
         partner = await dev_partner(made.store, made.vault, settings.data_dir)
         lines += ["", *_calls_to_try(made.url, partner, settings)]
     return "\n".join(lines) + "\n\n"

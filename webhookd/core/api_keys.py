@@ -85,6 +85,11 @@ def operator_key_hash(text: str) -> bytes:
     return hash_text(text)
 
 
+def operator_mark(key_hash: bytes | None) -> str:
+    """Return what tells one operator's key from the next, for sessions that end with it."""
+    return "" if key_hash is None else hashlib.sha256(b"pages" + key_hash).hexdigest()
+
+
 def _base62(number: int) -> str:
     digits = []
     for _ in range(_SECRET_LENGTH):

@@ -17,7 +17,7 @@ from webhookd.adapters.metrics import bucket_figures, count_request
 from webhookd.adapters.store.key_use import key_use
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.task_types import read_types
-from webhookd.api.app import create_app
+from webhookd.api.app import create_app, make_authenticator
 from webhookd.api.client_address import parse_proxies
 from webhookd.api.parts import ApiOptions, ApiParts, Leaving
 from webhookd.api.watch import key_review
@@ -33,6 +33,7 @@ from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates, Shared
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.watch import Watchers
+from webhookd.pages.table import page_routes
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.wiring.process import background, broker_url, days_ms, free_disk, running_process
@@ -111,7 +112,16 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             new_trace=tracing.new_trace,
             new_span_id=None if tracing.spans is None else new_span_id,
         )
-        yield ApiProcess(app=create_app(parts), watchers=watchers, leaving=parts.leaving)
+        yield ApiProcess(
+            app=with_pages(parts, settings.portal_frame_ancestors), watchers=watchers, leaving=parts.leaving
+        )
+
+
+def with_pages(parts: ApiParts, portal_ancestors: str = "") -> ASGIApp:
+    """Return the API with the pages beside it."""
+    authenticator = make_authenticator(parts)
+    pages = page_routes(parts, authenticator, portal_ancestors=portal_ancestors)
+    return create_app(parts, authenticator=authenticator, more=pages)
 
 
 def new_watchers(

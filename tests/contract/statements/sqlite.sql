@@ -1178,6 +1178,20 @@ SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = 
 SELECT messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM messages
     WHERE messages.id = ?;
 
+-- page_sessions
+
+DELETE FROM page_sessions WHERE page_sessions.id = ?;
+
+DELETE FROM page_sessions WHERE page_sessions.id IN (SELECT page_sessions.id FROM page_sessions WHERE
+    page_sessions.expires_ms <= ? ORDER BY page_sessions.expires_ms LIMIT ? OFFSET ?);
+
+INSERT INTO page_sessions (id, kind, key_id, key_mark, partner_id, created_ms, expires_ms) VALUES (?, ?, ?, ?,
+    ?, ?, ?);
+
+SELECT page_sessions.id, page_sessions.kind, page_sessions.key_id, page_sessions.key_mark,
+    page_sessions.partner_id, page_sessions.created_ms, page_sessions.expires_ms FROM page_sessions WHERE
+    page_sessions.id = ? AND page_sessions.kind = ?;
+
 -- partners
 
 INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms,

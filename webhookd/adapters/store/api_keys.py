@@ -49,6 +49,10 @@ class Credential:
     key: ApiKey
     partner: Partner | None
 
+    def is_good(self, now_ms: int) -> bool:
+        """Whether the key is neither revoked nor expired."""
+        return self.key.revoked_ms is None and (self.key.expires_ms is None or now_ms < self.key.expires_ms)
+
 
 MAX_KEYS: Final = 100
 """Keys of one partner that are neither revoked nor expired."""

@@ -354,6 +354,19 @@ sessions = Table(
     Column("lease_until_ms", BigInteger, nullable=False, index=True),
 )
 
+page_sessions = Table(
+    "page_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("key_mark", Text, nullable=False),
+    Column("partner_id", Text),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("ix_page_sessions_expiry", "expires_ms"),
+)
+
 files = Table(
     "files",
     metadata,

@@ -10,7 +10,16 @@ from typing import Any, Final
 
 import orjson
 
-from webhookd.api import endpoint_trial, file_wire, health, partner_wire, receipts, task_batch, timeline
+from webhookd.api import (
+    endpoint_trial,
+    file_wire,
+    health,
+    partner_wire,
+    portal_links,
+    receipts,
+    task_batch,
+    timeline,
+)
 from webhookd.api.admin_keys import (
     AdminKeyCreate,
     AdminKeyDocument,
@@ -79,6 +88,7 @@ SENT: Final[Mapping[Any, Any]] = {
     KeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
     AdminKeyCreate: {"name": "alice"},
     OwnKeyCreate: {"name": "ci", "scopes": ["tasks:write", "tasks:read"]},
+    portal_links.PortalLinkCreate: {"expires_in": 600},
     file_wire.FileCreate: {"name": "photo.jpg", "content_type": "image/jpeg", "size": 20_971_520},
     ReplayCreate: {
         "filter": {"reason": "exhausted", "since": "2026-11-24T00:00:00Z"},
@@ -162,6 +172,10 @@ def _answers() -> Mapping[Any, Any]:
         AdminKeyDocument: admin_key,
         AdminKeyWithTextDocument: {**admin_key, "key": samples.ADMIN_KEY_TEXT},
         KeyWithTextDocument: {**key, "key": samples.KEY_TEXT},
+        portal_links.PortalLinkDocument: {
+            "url": "https://webhookd.example/portal/enter?token=…",
+            "expires_at": samples.UPLOAD_ENDS,
+        },
         QueueDocument: queue_document(
             samples.QUEUE, slots=(8,), ended_per_second=31.5, now_ms=samples.CREATED_MS + 4_200
         ),

@@ -1,0 +1,137 @@
+"""What the browser tests play in: a service, partners with calls of their own, receivers that fail."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+import httpx
+
+from tests.browser.chromium import PATIENCE_SECONDS, Page
+
+ADMIN_KEY: Final = "an-admin-key-of-the-browser-tests"
+_NUMBERS: Final = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A running installation; `link` logs an admin in once."""
+
+    url: str
+    link: str
+
+    def call(self, method: str, path: str, *, key: str = ADMIN_KEY, body: Any = None) -> Any:
+        """Call the API and return its document. Raises for what is no success."""
+        answer = httpx.request(
+            method,
+            self.url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {key}"},
+            trust_env=False,
+            timeout=60,
+        )
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partner:
+    """A partner with its key."""
+
+    service: Service
+    id: str
+    name: str
+    key: str
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the API as this partner."""
+        return self.service.call(method, path, key=self.key, body=body)
+
+    def endpoint(self, url: str, **more: Any) -> str:
+        """Register an endpoint; return its id."""
+        return str(self.call("POST", "/v1/endpoints", {"url": url, **more})["id"])
+
+    def echo(self, endpoint_id: str | None = None, **more: Any) -> str:
+        """Have something done that ends at once; return the task's id."""
+        named = {} if endpoint_id is None else {"endpoints": [endpoint_id]}
+        body = {"type": "demo.echo", "input": {"n": 1}, **named, **more}
+        return str(self.call("POST", "/v1/tasks", body)["id"])
+
+    def dead_letters(self, count: int, **query: str) -> list[dict[str, Any]]:
+        """Wait until there are so many; return them."""
+        path = f"/v1/dead-letters?{httpx.QueryParams(query)}"
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            found: list[dict[str, Any]] = self.call("GET", path)["data"]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < give_up_at, f"only {len(found)} dead letters"
+            time.sleep(0.05)
+
+
+def new_partner(service: Service, **more: Any) -> Partner:
+    """Make a partner."""
+    name = f"partner {next(_NUMBERS)}"
+    made = service.call("POST", "/v1/partners", body={"name": name, **more})
+    return Partner(service=service, id=made["id"], name=name, key=made["key"])
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A receiver; `status` is what it answers by path, 200 where nothing is said."""
+
+    url: str
+    status: dict[str, int] = field(default_factory=dict)
+    bodies: dict[str, str] = field(default_factory=dict)
+    hits: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """Run a receiver on this machine."""
+    told = Receiver("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            told.hits.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            said = told.bodies.get(self.path, "").encode()
+            self.send_response(told.status.get(self.path, 200))
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    told.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield told
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def log_in(
+    page: Page, service: Service, key: str = ADMIN_KEY, *, side: str = "admin", path: str = ""
+) -> None:
+    """Log in by the form."""
+    page.go(f"{service.url}/{side}/{path}")
+    page.heading("Log in")
+    page.fill("textbox", "Key", key)
+    page.press("button", "Log in")
+    page.wait_for("document.querySelector('nav') !== null")
+
+
+def complaints(page: Page) -> list[str]:
+    """What went wrong in the page: its console, its policy. The browser's hints about forms are not that."""
+    return [one for one in page.complaints if not one.startswith("issue") or "SecurityPolicy" in one]

@@ -1,0 +1,124 @@
+"""The admin's minute in a real browser: what died, why, and back on its way."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.chromium import Browser, Page
+from tests.browser.scene import Partner, Receiver, Service, complaints, log_in
+
+
+@pytest.fixture(scope="module")
+def admin(browser: Browser, service: Service) -> Iterator[Page]:
+    """A tab in which an admin is logged in."""
+    page = browser.page()
+    page.resize(1280, 900)
+    log_in(page, service)
+    yield page
+    assert complaints(page) == []
+
+
+def test_link_of_up_logs_an_admin_in_once(browser: Browser, service: Service) -> None:
+    page = browser.page(alone=True)
+    page.go(service.link)
+    page.wait_for("document.querySelector('nav') !== null")
+    again = browser.page(alone=True)
+    again.go(service.link)
+    again.heading("This link is used or over")
+
+
+def test_dead_letter_is_found_by_its_endpoint_replayed_and_seen_delivered(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.status = {"/a": 500, "/b": 503}
+    a, b = partner.endpoint(f"{receiver.url}/a"), partner.endpoint(f"{receiver.url}/b")
+    for endpoint in (a, a, b):
+        partner.echo(endpoint)
+    partner.dead_letters(3)
+    admin.go(f"{service.url}/admin/dead-letters?endpoint={b}")
+    admin.heading("Dead letters")
+    assert admin.evaluate("document.querySelectorAll('tbody tr').length") == 1
+    assert "http_503" in admin.evaluate("document.querySelector('tbody').textContent")
+    receiver.status = {}
+    [letter] = partner.dead_letters(1, endpoint=b)
+    admin.press("checkbox", f"Select {letter['id']}")
+    admin.press("button", "Replay")
+    admin.see("dialog", "Replay")
+    admin.press("button", "Replay")
+    admin.heading("Delivery")
+    admin.wait_for("document.querySelector('#live .state').textContent === 'delivered'")
+
+
+def test_all_that_match_are_replayed_after_a_dry_run(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.status = {"/": 500}
+    endpoint = partner.endpoint(receiver.url)
+    for _ in range(3):
+        partner.echo(endpoint)
+    partner.dead_letters(3)
+    receiver.status = {}
+    admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
+    admin.press("button", "Replay")
+    admin.see("dialog", "Replay")
+    assert "3 deliveries" in admin.evaluate("document.querySelector('dialog').textContent")
+    admin.press("button", "Replay")
+    admin.heading("Replay")
+    admin.wait_for("document.querySelector('#live .state').textContent === 'done'")
+    assert partner.call("GET", "/v1/dead-letters")["data"] == []
+
+
+def test_closing_a_dialog_does_nothing_and_gives_the_focus_back(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.status = {"/": 500}
+    endpoint = partner.endpoint(receiver.url)
+    partner.echo(endpoint)
+    partner.dead_letters(1)
+    admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
+    admin.press("button", "Replay")
+    admin.see("dialog", "Replay")
+    admin.key("Escape", 27)
+    admin.wait_for("document.querySelector('dialog') === null")
+    assert admin.evaluate("document.activeElement.textContent") == "Replay"
+    assert len(partner.dead_letters(1)) == 1
+
+
+def test_selected_dead_letters_are_discarded(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.status = {"/": 500}
+    endpoint = partner.endpoint(receiver.url)
+    for _ in range(2):
+        partner.echo(endpoint)
+    [kept, gone] = partner.dead_letters(2)
+    admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
+    admin.press("checkbox", f"Select {gone['id']}")
+    admin.press("button", "Discard")
+    admin.see("dialog", "Discard")
+    admin.press("button", "Discard")
+    admin.wait_for("document.querySelector('[role=status]') !== null")
+    assert partner.call("GET", "/v1/dead-letters")["data"] == [kept]
+
+
+def test_all_of_it_works_without_a_script(
+    browser: Browser, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.status = {"/": 500}
+    endpoint = partner.endpoint(receiver.url)
+    partner.echo(endpoint)
+    partner.dead_letters(1)
+    receiver.status = {}
+    page = browser.page(alone=True)
+    page.tell("Emulation.setScriptExecutionDisabled", value=True)
+    page.go(f"{service.url}/admin/log-in?next=dead-letters?endpoint={endpoint}")
+    page.fill("textbox", "Key", "an-admin-key-of-the-browser-tests")
+    page.press("button", "Log in")
+    page.see("heading", "Dead letters")
+    page.press("button", "Replay")
+    page.see("heading", "Replay")
+    page.press("button", "Replay")
+    page.see("button", "Log out")
+    page.browser.wait_until(
+        lambda: partner.call("GET", "/v1/deliveries?state=delivered")["data"], what="the delivery"
+    )

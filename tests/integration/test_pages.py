@@ -1,0 +1,353 @@
+"""The machine below the pages, in process: sessions, forms, policies, and what pages make of the API."""
+
+import re
+from dataclasses import replace
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.api_face import ADMIN_KEY, Face
+from webhookd.wiring.api import with_pages
+
+ORIGIN = "http://webhookd.test"
+HTML = {"Accept": "text/html"}
+
+
+class Person:
+    """Somebody at a browser: keeps cookies, fills in what a form carries."""
+
+    def __init__(self, client: httpx.AsyncClient, side: str = "admin") -> None:
+        self.client = client
+        self.side = side
+
+    async def open(self, path: str) -> httpx.Response:
+        return await self.client.get(f"/{self.side}/{path}", headers=HTML)
+
+    async def send(
+        self, path: str, fields: dict[str, Any], *, seen: str, origin: str | None = ORIGIN
+    ) -> httpx.Response:
+        page = (await self.open(seen)).text
+        hidden = {
+            name: unescape(re.search(rf'name="{name}" value="([^"]*)"', page)[1])  # type: ignore[index]  # it is there
+            for name in ("form_token", "once")
+        }
+        headers = {} if origin is None else {"Origin": origin}
+        return await self.client.post(f"/{self.side}/{path}", data={**hidden, **fields}, headers=headers)
+
+    async def log_in(self, key: str) -> httpx.Response:
+        return await self.send("log-in", {"key": key}, seen="log-in")
+
+
+async def person(face: Face, side: str = "admin", **options: Any) -> Person:
+    parts = replace(face.parts, options=replace(face.parts.options, **options))
+    transport = httpx.ASGITransport(with_pages(parts), client=("192.0.2.7", 4711))
+    scheme = "https" if options.get("base_url", "").startswith("https") else "http"
+    client = httpx.AsyncClient(transport=transport, base_url=f"{scheme}://webhookd.test")
+    return Person(await face.stack.enter_async_context(client), side)
+
+
+@pytest.fixture
+async def admin(sqlite_face: Face) -> Person:
+    """An admin who is logged in."""
+    someone = await person(sqlite_face)
+    assert (await someone.log_in(ADMIN_KEY)).status_code == 303
+    return someone
+
+
+async def dead_letter(face: Face, partner: Any, **more: Any) -> str:
+    """The id of a delivery that is dead."""
+    made = await partner.client.post(
+        "/v1/tasks", json={"type": "test.echo", "callback_url": "https://partner.example/hook", **more}
+    )
+    task_id = made.json()["id"]
+    await partner.client.post(f"/v1/tasks/{task_id}/cancel")
+    [delivery] = (await partner.client.get(f"/v1/deliveries?task={task_id}")).json()["data"]
+
+    def die(tx: Any) -> None:
+        tx.conn.exec_driver_sql(
+            "UPDATE deliveries SET state = 'dead', dead_reason = 'exhausted', due_ms = NULL, "
+            "last_error = 'http_500', last_status = 500, ended_ms = created_ms WHERE id = ?",
+            (delivery["id"],),
+        )
+
+    await face.store.write(die)
+    return str(delivery["id"])
+
+
+async def test_whoever_is_not_logged_in_is_led_to_the_form_and_then_on(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face)
+    led = await someone.open("dead-letters?kind=task")
+    assert (led.status_code, led.headers["location"]) == (
+        303,
+        "../admin/log-in?next=dead-letters%3Fkind%3Dtask",
+    )
+    form = (await someone.open("log-in?next=dead-letters%3Fkind%3Dtask")).text
+    assert form.count('type="password"') == 1
+    answer = await someone.send(
+        "log-in",
+        {"key": ADMIN_KEY, "next": "dead-letters?kind=task"},
+        seen="log-in",
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "../admin/dead-letters?kind=task")
+    assert (await someone.open("dead-letters?kind=task")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "after", ["//evil.example", "https://evil.example", "/..//evil", "../portal/", "x\\y"]
+)
+async def test_logging_in_leads_nowhere_else(sqlite_face: Face, after: str) -> None:
+    someone = await person(sqlite_face)
+    answer = await someone.send("log-in", {"key": ADMIN_KEY, "next": after}, seen="log-in")
+    assert answer.headers["location"] == "../admin/"
+
+
+async def test_session_cookie_is_kept_from_scripts_and_other_sites(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face, base_url="https://webhookd.test")
+    answer = await someone.send("log-in", {"key": ADMIN_KEY}, seen="log-in", origin="https://webhookd.test")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("webhookd_admin=")
+    assert {"Path=/", "Max-Age=43200", "HttpOnly", "SameSite=Strict", "Secure"} <= set(cookie.split("; "))
+
+
+async def test_cookie_that_was_there_before_is_never_taken_over(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face)
+    someone.client.cookies.set("webhookd_admin", "chosen-by-somebody-else")
+    answer = await someone.log_in(ADMIN_KEY)
+    assert "chosen-by-somebody-else" not in answer.headers["set-cookie"]
+    assert (await someone.open("dead-letters")).status_code == 200
+
+
+async def test_wrong_key_is_told_without_a_session(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face)
+    answer = await someone.log_in("wha_wrong")
+    assert answer.status_code == 422
+    assert "wrong, expired or revoked" in answer.text
+    assert "webhookd_admin" not in someone.client.cookies
+
+
+async def test_session_ends_with_its_key(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    assert (await someone.open("dead-letters")).status_code == 200
+    [key] = (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
+    await sqlite_face.admin.delete(f"/v1/keys/{key['id']}")
+    assert (await someone.open("dead-letters")).status_code == 303
+
+
+async def test_session_of_a_suspended_partner_is_refused(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    await sqlite_face.admin.patch(f"/v1/partners/{partner.id}", json={"suspended": True})
+    answer = await someone.open("dead-letters")
+    assert answer.status_code == 403
+    assert "suspended" in answer.text
+
+
+async def test_session_of_the_operators_key_ends_when_that_is_another(
+    sqlite_face: Face, admin: Person
+) -> None:
+    other = await person(sqlite_face, admin_key_hash=b"another")
+    other.client.cookies = admin.client.cookies
+    assert (await other.open("dead-letters")).status_code == 303
+
+
+async def test_session_ends_after_twelve_hours(sqlite_face: Face, admin: Person) -> None:
+    sqlite_face.clock.ahead_ms = 12 * 3_600_000 + 1
+    assert (await admin.open("dead-letters")).status_code == 303
+
+
+async def test_logging_out_ends_the_session_itself(sqlite_face: Face, admin: Person) -> None:
+    kept = admin.client.cookies["webhookd_admin"]
+    answer = await admin.send("log-out", {}, seen="dead-letters")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    admin.client.cookies.set("webhookd_admin", kept, domain="webhookd.test")
+    assert (await admin.open("dead-letters")).status_code == 303
+
+
+async def test_a_partners_session_is_none_of_an_admin(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face)
+    answer = await someone.log_in(partner.key)
+    assert answer.headers["location"] == "../portal/"
+    token = someone.client.cookies["webhookd_portal"]
+    someone.client.cookies.set("webhookd_admin", token)
+    assert (await someone.open("dead-letters")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "https://evil.example", "http://webhookd.test.evil.example"]
+)
+async def test_form_of_another_site_is_refused(admin: Person, origin: str | None) -> None:
+    answer = await admin.send("log-out", {}, seen="dead-letters", origin=origin)
+    assert answer.status_code == 403
+    assert (await admin.open("dead-letters")).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "0" * 64, "ü"])
+async def test_form_without_its_token_is_refused(admin: Person, token: str) -> None:
+    answer = await admin.send("log-out", {"form_token": token}, seen="dead-letters")
+    assert answer.status_code == 403
+    assert (await admin.open("dead-letters")).status_code == 200
+
+
+async def test_logging_in_needs_a_form_of_ours_too(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face)
+    bare = await someone.client.post("/admin/log-in", data={"key": ADMIN_KEY}, headers={"Origin": ORIGIN})
+    foreign = await someone.send("log-in", {"key": ADMIN_KEY}, seen="log-in", origin="https://evil.example")
+    assert (bare.status_code, foreign.status_code) == (403, 403)
+
+
+async def test_form_without_a_session_does_nothing(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face)
+    answer = await someone.client.post("/admin/dead-letters/discard", headers={"Origin": ORIGIN})
+    assert answer.status_code == 303
+
+
+async def test_nothing_inline_runs_and_nobody_frames_an_admins_page(admin: Person) -> None:
+    answer = await admin.open("dead-letters")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert not re.search(r"<script(?! src=)|<style| style=| on[a-z]+=", answer.text)
+
+
+async def test_portal_may_be_framed_by_whom_the_operator_names(sqlite_face: Face) -> None:
+    transport = httpx.ASGITransport(with_pages(sqlite_face.parts, "https://app.example"))
+    client = await sqlite_face.stack.enter_async_context(
+        httpx.AsyncClient(transport=transport, base_url=ORIGIN)
+    )
+    portal, own = await client.get("/portal/log-in"), await client.get("/admin/log-in")
+    assert "frame-ancestors 'self' https://app.example" in portal.headers["content-security-policy"]
+    assert "x-frame-options" not in portal.headers
+    assert "frame-ancestors 'none'" in own.headers["content-security-policy"]
+
+
+async def test_link_lets_one_person_in_once_and_only_to_its_partner(sqlite_face: Face) -> None:
+    mine, other = await sqlite_face.partner(), await sqlite_face.partner()
+    foreign = await dead_letter(sqlite_face, other)
+    own = await dead_letter(sqlite_face, mine)
+    made = await sqlite_face.admin.post(f"/v1/partners/{mine.id}/portal-link")
+    assert made.status_code == 201
+    path = made.json()["url"]
+    someone = await person(sqlite_face, "portal")
+    answer = await someone.client.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "../portal/")
+    shown = (await someone.open("dead-letters")).text
+    assert own in shown
+    assert foreign not in shown
+    assert (await someone.open(f"deliveries/{foreign}")).status_code == 404
+    again = await (await person(sqlite_face, "portal")).client.get(path)
+    assert again.status_code == 410
+
+
+async def test_link_is_over_after_its_time(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    made = (await partner.client.post("/v1/portal-link", json={"expires_in": 60})).json()
+    sqlite_face.clock.ahead_ms = 60_001
+    answer = await (await person(sqlite_face, "portal")).client.get(made["url"])
+    assert answer.status_code == 410
+
+
+async def test_link_ends_with_the_key_that_made_it(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    made = (await partner.client.post("/v1/portal-link")).json()
+    [key] = (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
+    await sqlite_face.admin.delete(f"/v1/keys/{key['id']}")
+    answer = await (await person(sqlite_face, "portal")).client.get(made["url"])
+    assert answer.status_code == 410
+
+
+async def test_link_followed_from_another_site_goes_on_by_a_page_of_ours(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    made = (await partner.client.post("/v1/portal-link")).json()
+    someone = await person(sqlite_face, "portal")
+    answer = await someone.client.get(made["url"], headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 200
+    assert 'http-equiv="refresh"' in answer.text
+    assert (await someone.open("dead-letters")).status_code == 200
+
+
+async def test_audit_names_the_key_and_that_it_was_by_a_link(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    letter = await dead_letter(sqlite_face, partner)
+    made = (await partner.client.post("/v1/portal-link")).json()
+    someone = await person(sqlite_face, "portal")
+    await someone.client.get(made["url"])
+    answer = await someone.send("dead-letters/replay", {"id": letter, "go": "yes"}, seen="dead-letters")
+    assert answer.headers["location"].startswith(f"../../portal/deliveries/{letter}")
+    entries = (await sqlite_face.admin.get(f"/v1/audit?partner={partner.id}")).json()["data"]
+    [entry] = [one for one in entries if one["action"] == "dead-letter.replay"]
+    [key] = (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
+    assert (entry["actor"], entry["detail"]["via"]) == (key["id"], "link")
+
+
+async def test_key_without_the_scope_is_refused_on_a_page_as_on_the_api(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    letter = await dead_letter(sqlite_face, partner)
+    body = {"scopes": ["tasks:read"]}
+    made = (await sqlite_face.admin.post(f"/v1/partners/{partner.id}/keys", json=body)).json()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(made["key"])
+    answer = await someone.send("dead-letters/replay", {"id": letter, "go": "yes"}, seen="dead-letters")
+    assert answer.status_code == 403
+    assert "deliveries:replay" in answer.text
+
+
+async def test_form_sent_twice_does_its_work_once(sqlite_face: Face, admin: Person) -> None:
+    await dead_letter(sqlite_face, await sqlite_face.partner())
+    fields = {"go": "yes", "kind_to_replay": "delivery", "once": "the-same"}
+    first = await admin.send("dead-letters/replay", fields, seen="dead-letters")
+    second = await admin.send("dead-letters/replay", fields, seen="dead-letters")
+    assert first.headers["location"] == second.headers["location"]
+    replays = (await sqlite_face.admin.get("/v1/replays")).json()["data"]
+    assert len([one for one in replays if not one["dry_run"]]) == 1
+
+
+async def test_what_partners_write_stays_text(sqlite_face: Face, admin: Person) -> None:
+    script = "<script>alert(1)</script>"
+    partner = await sqlite_face.partner()
+    letter = await dead_letter(
+        sqlite_face, partner, callback_url="https://partner.example/%22%3E?q='><img/src=x>"
+    )
+
+    def hurt(tx: Any) -> None:
+        tx.conn.exec_driver_sql(
+            "UPDATE deliveries SET last_error = ?, url = ? WHERE id = ?",
+            (script, f"https://x.example/{script}", letter),
+        )
+
+    await sqlite_face.store.write(hurt)
+    for path in ("dead-letters", f"dead-letters?endpoint={script}", f"deliveries/{letter}", "deliveries"):
+        text = (await admin.open(path)).text
+        assert script not in text, path
+
+
+async def test_people_are_led_to_the_pages_and_programs_to_the_description(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face)
+    people = await someone.client.get("/", headers=HTML)
+    programs = await someone.client.get("/", headers={"Accept": "application/json"})
+    assert (people.headers["location"], programs.headers["location"]) == ("admin/", "openapi.json")
+
+
+async def test_unknown_pages_and_methods_are_told_as_pages(admin: Person) -> None:
+    missing = await admin.open("nowhere/at/all")
+    assert missing.status_code == 404
+    assert "<h1>" in missing.text
+    wrong = await admin.client.delete("/admin/dead-letters")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_static_files_are_cached_for_good_under_their_mark(sqlite_face: Face) -> None:
+    someone = await person(sqlite_face)
+    page = (await someone.open("log-in")).text
+    for link in re.findall(r'(?:href|src)="\.\./(pages/[^"]+)"', page):
+        answer = await someone.client.get(f"/{link}")
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]

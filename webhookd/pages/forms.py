@@ -1,0 +1,69 @@
+"""What a form sends: `application/x-www-form-urlencoded`, small, each name perhaps several times."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive
+
+from webhookd.api.body import read_bytes
+from webhookd.core.errors import Invalid, UnsupportedMediaType
+
+MAX_FORM_BYTES: Final = 262_144
+MAX_FIELDS: Final = 2_000
+READ_SECONDS: Final = 30.0
+_MEDIA: Final = b"application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form, in their order."""
+
+    fields: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def one(self, name: str) -> str:
+        """Return a field without the blanks around it; empty where it is not there."""
+        return self.fields.get(name, [""])[-1].strip()
+
+    def all(self, name: str) -> list[str]:
+        """Return each value of a field."""
+        return self.fields.get(name, [])
+
+    def number(self, name: str) -> float | None:
+        """Return a field as a number; None where it is empty. Raises Invalid."""
+        text = self.one(name)
+        if not text:
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            raise Invalid(f"'{name.replace('_', ' ')}' must be a number.") from None
+
+    def whole(self, name: str) -> int | None:
+        """Return a field as a whole number; None where it is empty. Raises Invalid."""
+        number = self.number(name)
+        if number is None:
+            return None
+        if not number.is_integer():
+            raise Invalid(f"'{name.replace('_', ' ')}' must be a whole number.")
+        return int(number)
+
+
+async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Form:
+    """Read a form. Raises UnsupportedMediaType, TooLarge, Invalid, RequestTimeout."""
+    if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != _MEDIA:
+        raise UnsupportedMediaType("A form is sent as application/x-www-form-urlencoded.")
+    raw = await read_bytes(receive, headers, max_bytes=MAX_FORM_BYTES, timeout_seconds=READ_SECONDS)
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+        )
+    except ValueError:
+        raise Invalid("The form is not valid: it must be percent-encoded UTF-8.") from None
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if "\0" in value:
+            raise Invalid("A form's fields must not contain NUL.")
+        fields.setdefault(name, []).append(value)
+    return Form(fields)

@@ -1,0 +1,46 @@
+"""A row a page: where it is, on which side, what shows it, and what its forms do."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from webhookd.api.answers import Answer
+
+if TYPE_CHECKING:
+    from webhookd.pages.visit import Visit
+
+ADMIN: Final = "admin"
+PORTAL: Final = "portal"
+BOTH: Final = (ADMIN, PORTAL)
+
+Handler = Callable[["Visit"], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a method of a path below `/admin/` or `/portal/` does. `name` puts it into the navigation.
+
+    `below` is the path of the page in the navigation that this one belongs to.
+    """
+
+    path: str
+    handler: Handler
+    method: str = "GET"
+    name: str = ""
+    below: str = ""
+    sides: tuple[str, ...] = BOTH
+
+    @property
+    def home(self) -> str:
+        """The path that is marked in the navigation while this page is shown."""
+        return self.below or self.path
+
+
+def shows(path: str, handler: Handler, **more: object) -> Row:
+    """Return the row of a page."""
+    return Row(path=path, handler=handler, **more)  # type: ignore[arg-type]  # the names are Row's
+
+
+def does(path: str, handler: Handler, **more: object) -> Row:
+    """Return the row of what a form does."""
+    return Row(path=path, handler=handler, method="POST", **more)  # type: ignore[arg-type]  # the same

@@ -1,0 +1,315 @@
+"""The machine below the pages: sessions, forms that only our own pages can send, policies, errors as pages.
+
+The order of checks is the same everywhere: method, session, side, origin, form token, handler. Nothing that a
+page shows is markup unless `shown` or a template wrote it, and the policy lets no inline script or style run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from webhookd.adapters.entropy import new_page_token
+from webhookd.api.answers import Answer, Reply
+from webhookd.api.auth import Authenticator
+from webhookd.api.edge import Exchange, exchange_of
+from webhookd.api.inside import Asker, Inside
+from webhookd.api.parts import ApiParts
+from webhookd.api.problems import WrongMethod, retry_after
+from webhookd.api.routes import NOBODY
+from webhookd.core.errors import Forbidden, NotFound, WebhookdError
+from webhookd.pages import origin, shown, static_files
+from webhookd.pages.forms import Form, read_form
+from webhookd.pages.live import NOTHING_LIVE, Live, is_wanted
+from webhookd.pages.notices import NOTICE, NOTICES
+from webhookd.pages.rows import ADMIN, BOTH, PORTAL, Row
+from webhookd.pages.sessions import (
+    SESSION_MS,
+    Session,
+    Sessions,
+    cookie,
+    cookies,
+    form_token,
+    is_form_token,
+)
+from webhookd.pages.templates import environment
+from webhookd.pages.visit import Visit, redirect
+
+HTML: Final = "text/html; charset=utf-8"
+LOG_IN: Final = "log-in"
+FORM_COOKIE: Final = "webhookd_form"
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors {}"
+)
+_MENDS: Final = {
+    401: "Log in again.",
+    403: "Ask whoever gave you the key for one with more rights.",
+    404: "It may have been removed, or belong to somebody else. Look for it in its list.",
+    409: "Look at its present state and choose what fits.",
+    422: "Correct what is named here and send it again.",
+    429: "Wait a moment, then do it again.",
+    503: "The service is busy or a part of it is away. Nothing was done; try again in a moment.",
+}
+
+
+class Site:
+    """The pages of both sides."""
+
+    def __init__(
+        self,
+        parts: ApiParts,
+        authenticator: Authenticator,
+        inside: Inside,
+        *,
+        rows: Sequence[Row],
+        open_rows: Sequence[Row],
+        portal_ancestors: str = "",
+    ) -> None:
+        self.parts = parts
+        self.authenticator = authenticator
+        self.inside = inside
+        self.sessions = Sessions(parts.store, parts.options.admin_key_hash)
+        self._rows = rows
+        self._open = open_rows
+        self._ancestors = {
+            ADMIN: "'none'",
+            PORTAL: f"'self' {portal_ancestors}" if portal_ancestors else "'none'",
+        }
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of every page, on each side that has it."""
+        found: list[BaseRoute] = []
+        for side in BOTH:
+            places: dict[str, dict[str, Row]] = {}
+            for row in (*self._open, *self._rows):
+                if side in row.sides:
+                    places.setdefault(row.path, {})[row.method] = row
+            found += [
+                Route(f"/{side}/{path}", _Place(self, side, f"/{side}/{path}", places[path]))
+                for path in sorted(places, key=lambda path: "{" in path)
+            ]
+            found.append(Route(f"/{side}", _Place(self, side, f"/{side}", {})))
+            found.append(Route(f"/{side}/{{rest:path}}", _Place(self, side, f"/{side}/…", {})))
+        return [*found, *static_files.static_routes()]
+
+    def navigation(self, side: str) -> list[Row]:
+        """Return the pages that stand in the navigation of a side."""
+        return [row for row in self._rows if row.name and side in row.sides]
+
+    def is_open(self, row: Row) -> bool:
+        """Whether a page is for those who are not logged in."""
+        return row in self._open
+
+    def rendered(self, visit: Visit, template: str, *, title: str, status: int, **values: Any) -> Answer:
+        """Return a page in its frame."""
+        found = environment().get_template(template)
+        context = self.context(visit, title=title, **values)
+        context["p"] = environment().get_template("parts.html").make_module(context)
+        if visit.live:
+            block = found.blocks.get("live")
+            if block is None:
+                return NOTHING_LIVE
+            text = "".join(block(found.new_context(context)))
+        else:
+            text = found.render(context)
+        return Answer(status=status, body=text.encode(), content_type=HTML)
+
+    def context(self, visit: Visit, *, title: str, **values: Any) -> dict[str, Any]:
+        """Return what a template may use."""
+        here = visit.row.home if visit.row is not None else None
+        return {
+            "title": title,
+            "visit": visit,
+            "side": visit.side,
+            "root": visit.root,
+            "home": visit.home,
+            "mark": static_files.mark(),
+            "navigation": self.navigation(visit.side) if visit.session else [],
+            "here": here,
+            "form_token": visit.form_token,
+            "once": visit.once,
+            "who": who(visit.session),
+            "notice": NOTICES.get(visit.query.get(NOTICE, ""), ""),
+            "when": lambda at: shown.when(at, visit.now_ms),
+            "href": href,
+            **values,
+        }
+
+    def policies(self, side: str) -> dict[str, str]:
+        """Return the headers of every answer of a side."""
+        ancestors = self._ancestors[side]
+        return {
+            "Content-Security-Policy": _POLICY.format(ancestors),
+            "Referrer-Policy": "same-origin",
+            "Cache-Control": "no-store",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            **({"X-Frame-Options": "DENY"} if ancestors == "'none'" else {}),
+        }
+
+
+class _Place:
+    """One path of the pages, as an ASGI application."""
+
+    def __init__(self, site: Site, side: str, path: str, rows: Mapping[str, Row]) -> None:
+        self._site = site
+        self._side = side
+        self._path = path
+        self._rows = rows
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        exchange = exchange_of(scope)
+        exchange.route = self._path
+        visit = self._visit(scope, exchange)
+        answer: Reply
+        try:
+            answer = await self._answer(visit, scope, receive)
+        except WebhookdError as error:
+            exchange.error_code = error.code
+            answer = refusal(visit, error, exchange.trace.trace_id)
+        policies = self._site.policies(self._side)
+        more = exchange.more_headers
+        if isinstance(answer, Answer):
+            answer = replace(answer, headers={**policies, **answer.headers})
+        else:
+            more = [*more, *((name.lower().encode(), value.encode()) for name, value in policies.items())]
+        await answer.send_to(send, more_headers=more, head=scope["method"] == "HEAD")
+
+    def _visit(self, scope: Scope, exchange: Exchange) -> Visit:
+        site, client = self._site, scope.get("client")
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200)
+        headers = exchange.headers
+        return Visit(
+            site=site,
+            side=self._side,
+            row=None,
+            path=scope["path"],
+            params=scope["path_params"],
+            query=dict(query),
+            form=Form(),
+            asker=_asker(exchange, client, None),
+            session=None,
+            form_token="",
+            now_ms=site.parts.now_ms(),
+            secure=site.parts.options.base_url.startswith("https:") or scope.get("scheme") == "https",
+            once=new_page_token(),
+            live=scope["method"] == "GET" and is_wanted(headers.get(b"accept", b"")),
+            headers=headers,
+            peer=client[0] if client else None,
+        )
+
+    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Reply:
+        site, method = self._site, scope["method"]
+        if self._path == f"/{self._side}":
+            return redirect(f"{self._side}/")
+        row = self._rows.get("GET" if method == "HEAD" else method)
+        if row is None and self._rows:
+            raise WrongMethod(", ".join(sorted({*self._rows, *(("HEAD",) if "GET" in self._rows else ())})))
+        visit.row = row
+        kept = cookies(visit.headers)
+        if row is not None and site.is_open(row):
+            token = kept.get(FORM_COOKIE, "") or new_page_token()
+            answer = await self._served(visit, row, receive, method, token)
+            if kept.get(FORM_COOKIE):
+                return answer
+            set_cookie = cookie(FORM_COOKIE, token, path="/", secure=visit.secure, seconds=3_600)
+            return replace(answer, headers={"Set-Cookie": set_cookie, **answer.headers})
+        session = await site.sessions.find(kept.get(cookie_name(self._side), ""), visit.now_ms)
+        if (session is None or session.side != self._side) and visit.live:
+            return NOTHING_LIVE
+        if session is None or session.side != self._side:
+            after = visit.path.removeprefix(f"/{self._side}/") if method in ("GET", "HEAD") else ""
+            if after and visit.query:
+                after += "?" + urlencode(visit.query)
+            return visit.goes(LOG_IN, query={"next": after} if after else None)
+        self._let_in(visit, session, scope)
+        if row is None:
+            raise NotFound("There is no such page.")
+        answer = await self._served(visit, row, receive, method, session.token)
+        return self._followed(visit, row, session, answer, receive) if visit.live else answer
+
+    def _followed(self, visit: Visit, row: Row, session: Session, first: Answer, receive: Receive) -> Reply:
+        """Return the stream of a page's live part; what it shows is made anew with what may be seen then."""
+        site = self._site
+        if first.status != 200:
+            return NOTHING_LIVE
+
+        async def look() -> bytes | None:
+            now_ms = site.parts.now_ms()
+            good = await site.sessions.find(session.token, now_ms)
+            if good is None:
+                return None
+            again = replace(visit, now_ms=now_ms, session=good)
+            again.asker = replace(visit.asker, caller=good.caller)
+            return (await row.handler(again)).body
+
+        return Live(first.body, look=look, leaving=lambda: site.parts.leaving.begun, receive=receive)
+
+    def _let_in(self, visit: Visit, session: Session, scope: Scope) -> None:
+        exchange = exchange_of(scope)
+        exchange.actor = session.caller.partner_id or ADMIN
+        visit.session = session
+        visit.form_token = form_token(session.token)
+        visit.asker = _asker(exchange, scope.get("client"), session)
+
+    async def _served(self, visit: Visit, row: Row, receive: Receive, method: str, token: str) -> Answer:
+        visit.form_token = form_token(token)
+        if method == "POST":
+            if not origin.is_ours(visit.headers, self._site.parts.options.base_url):
+                raise Forbidden("This form was not sent by a page of this service.")
+            visit.form = await read_form(receive, visit.headers)
+            if not is_form_token(visit.form.one("form_token"), token):
+                raise Forbidden("The form is no longer good: open the page again and send it from there.")
+        return await row.handler(visit)
+
+
+def _asker(exchange: Exchange, client: Any, session: Session | None) -> Asker:
+    caller = NOBODY if session is None else session.caller
+    return Asker(caller=caller, client=client, headers=exchange.headers, trace=exchange.trace)
+
+
+def cookie_name(side: str) -> str:
+    """Return the name of a side's cookie: an admin may look into a portal without being logged out."""
+    return f"webhookd_{side}"
+
+
+def session_cookie(side: str, token: str, *, secure: bool) -> str:
+    """Return the `Set-Cookie` of a session; an empty token removes it."""
+    seconds = SESSION_MS // 1000 if token else 0
+    return cookie(cookie_name(side), token, path="/", secure=secure, seconds=seconds)
+
+
+def refusal(visit: Visit, error: WebhookdError, trace_id: str) -> Answer:
+    """Return an error as a page that says how to mend it."""
+    answer = visit.page(
+        "error.html",
+        title=error.title,
+        status=error.status,
+        error=error,
+        mend=_MENDS.get(error.status, "Try again; the trace id finds it in the logs."),
+        trace_id=trace_id,
+    )
+    headers = dict(answer.headers)
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = retry_after(error.retry_after_seconds)
+    if isinstance(error, WrongMethod):
+        headers["Allow"] = error.allow
+    return replace(answer, headers=headers)
+
+
+def who(session: Session | None) -> str:
+    """Return what stands beside the button that logs out."""
+    if session is None:
+        return ""
+    partner = session.caller.partner
+    return "Admin" if partner is None else partner.name
+
+
+def href(path: str, **query: str | int | None) -> str:
+    """Return a link with a query, without what has no value."""
+    asked = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "")}
+    return f"{path}?{urlencode(asked)}" if asked else path

@@ -1,0 +1,66 @@
+"""Every page, in the order of the navigation."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from webhookd.api.answers import Answer
+from webhookd.api.app import ROUTES
+from webhookd.api.auth import Authenticator
+from webhookd.api.edge import exchange_of
+from webhookd.api.inside import Inside
+from webhookd.api.parts import ApiParts
+from webhookd.api.problems import WrongMethod
+from webhookd.api.routes import starlette_routes
+from webhookd.pages import dead_letters, deliveries, log_in, replays
+from webhookd.pages.rows import PORTAL, Row, shows
+from webhookd.pages.sessions import cookies
+from webhookd.pages.site import Site, cookie_name
+from webhookd.pages.visit import Visit, redirect
+
+FIRST: Final = "dead-letters"
+
+
+async def _first(visit: Visit) -> Answer:
+    return visit.goes(FIRST)
+
+
+ROWS: Final[Sequence[Row]] = (
+    shows("", _first),
+    *deliveries.ROWS,
+    *dead_letters.ROWS,
+    *replays.ROWS,
+    *log_in.ROWS,
+)
+
+
+def page_routes(
+    parts: ApiParts, authenticator: Authenticator, *, portal_ancestors: str = ""
+) -> list[BaseRoute]:
+    """Return the routes of the pages, for `create_app`."""
+    site = Site(
+        parts,
+        authenticator,
+        Inside(starlette_routes(ROUTES, parts, authenticator)),
+        rows=ROWS,
+        open_rows=log_in.OPEN_ROWS,
+        portal_ancestors=portal_ancestors,
+    )
+    return [Route("/", _Root()), *site.routes()]
+
+
+class _Root:
+    """`/`: people are led to the pages, programs to the description."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
+        exchange = exchange_of(scope)
+        exchange.route = "/"
+        if scope["method"] not in ("GET", "HEAD"):
+            raise WrongMethod("GET, HEAD")
+        answer = redirect("openapi.json", {"Vary": "Accept"})
+        if b"text/html" in exchange.headers.get(b"accept", b""):
+            side = PORTAL if cookie_name(PORTAL) in cookies(exchange.headers) else "admin"
+            answer = redirect(f"{side}/", {"Vary": "Accept"})
+        await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")

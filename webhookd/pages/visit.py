@@ -1,0 +1,107 @@
+"""One request for a page, as the page's module sees it: who asks, what was asked, and the API from within."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import orjson
+
+from webhookd.api.answers import Answer
+from webhookd.api.inside import Asker, Said
+from webhookd.pages.forms import Form
+from webhookd.pages.notices import NOTICE
+from webhookd.pages.rows import ADMIN, Row
+from webhookd.pages.sessions import Session
+
+if TYPE_CHECKING:
+    from webhookd.pages.site import Site
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """A page that is asked for. `query` and `form` are what came, `params` what stands in its path."""
+
+    site: "Site"
+    side: str
+    row: Row | None
+    path: str
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    form: Form
+    asker: Asker
+    session: Session | None
+    form_token: str
+    now_ms: int
+    secure: bool
+    headers: Mapping[bytes, bytes]
+    peer: str | None
+    once: str
+    """What the forms of this page are told apart by from those of the same page shown another time."""
+    live: bool = False
+    """Whether only the live part of the page is wanted."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this is an admin's page."""
+        return self.side == ADMIN
+
+    @property
+    def root(self) -> str:
+        """The way from this page to where the service's paths begin, below whatever prefix of a proxy."""
+        return "../" * (self.path.count("/") - 1)
+
+    @property
+    def home(self) -> str:
+        """The way from this page to where the pages of its side begin."""
+        return f"{self.root}{self.side}/"
+
+    async def get(self, path: str, **query: str | int | None) -> Any:
+        """Return what the API shows there. Raises as the call refuses."""
+        return await self.look(path, {name: value for name, value in query.items() if value is not None})
+
+    async def look(self, path: str, query: Mapping[str, str | int]) -> Any:
+        """The same for names that Python cannot spell."""
+        said = await self.site.inside.ask("GET", path, self.asker, query=query)
+        return said.document
+
+    async def do(self, method: str, path: str, body: Any = None, *, prefer: str = "") -> Said:
+        """Have the API do something, once however often this form is sent. Raises as the call refuses."""
+        headers = {"Prefer": prefer} if prefer else {}
+        if method == "POST":
+            body = {} if body is None else body
+            headers["Idempotency-Key"] = _key(self.form.one("once"), path, body)
+        return await self.site.inside.ask(method, path, self.asker, body=body, headers=headers)
+
+    def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Answer:
+        """Return a page."""
+        return self.site.rendered(self, template, title=title, status=status, **values)
+
+    def goes(self, path: str, *, notice: str = "", query: Mapping[str, str] | None = None) -> Answer:
+        """Return the way to a page of this side, after a form has done its work."""
+        asked = dict(query or {})
+        if notice:
+            asked[NOTICE] = notice
+        return redirect(f"{self.home}{path}{'?' + urlencode(asked) if asked else ''}")
+
+    def filters(self, names: Sequence[str]) -> "Filters":
+        """Return those parameters of the URL that have a value."""
+        return Filters({name: self.query[name] for name in names if self.query.get(name)})
+
+
+class Filters(dict[str, str]):
+    """A page's filters; one that is not set is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def _key(once: str, path: str, body: Any) -> str:
+    """Return the Idempotency-Key of an order: one page may give several, each of them once."""
+    return hashlib.sha256(orjson.dumps([once, path, body])).hexdigest()[:40]
+
+
+def redirect(location: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return the way to another page, to be asked for with GET."""
+    return Answer(status=303, headers={"Location": location, **(headers or {})})
