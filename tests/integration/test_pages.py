@@ -285,7 +285,7 @@ async def test_audit_names_the_key_and_that_it_was_by_a_link(sqlite_face: Face) 
     entries = (await sqlite_face.admin.get(f"/v1/audit?partner={partner.id}")).json()["data"]
     [entry] = [one for one in entries if one["action"] == "dead-letter.replay"]
     [key] = (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
-    assert (entry["actor"], entry["detail"]["via"]) == (key["id"], "link")
+    assert (entry["actor"], entry["detail"]["via"]) == (key["name"], "link")
 
 
 async def test_key_without_the_scope_is_refused_on_a_page_as_on_the_api(sqlite_face: Face) -> None:
