@@ -18,11 +18,17 @@ import typer.main
 from webhookd.cli.families import FAMILIES
 from webhookd.core.model import (
     DELIVERIES,
+    ENDPOINTS,
+    REPLAYS,
     TASK_DONE,
     TASKS,
     DeliveryMove,
     DeliveryState,
+    EndpointMove,
+    EndpointState,
     Machine,
+    ReplayMove,
+    ReplayState,
     TaskMove,
     TaskState,
 )
@@ -127,6 +133,28 @@ DELIVERY_MOVES: Final[Mapping[DeliveryMove, str]] = {
 }
 
 
+ENDPOINT_STATES: Final[Mapping[EndpointState, str]] = {
+    EndpointState.ENABLED: "messages go out to it",
+    EndpointState.DISABLED: "what is for it is parked; `disabled_reason` says why",
+}
+
+ENDPOINT_MOVES: Final[Mapping[EndpointMove, str]] = {
+    EndpointMove.DISABLE: "somebody disabled it, it answered 410, or it has failed for days on end",
+    EndpointMove.ENABLE: "somebody enabled it: what was parked is sent",
+    EndpointMove.DELETE: "`DELETE /v1/endpoints/{id}`: what waits for it ends dead",
+}
+
+REPLAY_STATES: Final[Mapping[ReplayState, str]] = {
+    ReplayState.RUNNING: "goes through the dead letters that its filter names, at its rate",
+    ReplayState.DONE: "has gone through all of them",
+    ReplayState.CANCELLED: "somebody stopped it; what it had replayed stays so",
+}
+
+REPLAY_MOVES: Final[Mapping[ReplayMove, str]] = {
+    ReplayMove.FINISH: "no dead letter is left that its filter names",
+    ReplayMove.CANCEL: "`POST /v1/replays/{id}/cancel`",
+}
+
 _ABOUT_SETTINGS: Final = """\
 Settings are environment variables, or lines of a file `.env` in the directory `webhookd` is started in; the
 environment wins over the file, and an option of the command line over both. Every process reads them once,
@@ -137,8 +165,8 @@ All processes of an installation need the same values of the sections *Keys* and
 `WEBHOOKD_DATABASE_URL` and `WEBHOOKD_BROKER_URL`."""
 
 _ABOUT_STATES: Final = """\
-Tasks and deliveries move only as these tables say; a move that is not there is refused with `409`, or cannot
-happen at all."""
+Tasks, deliveries, endpoints and replays move only as these tables say; a move that is not there is refused
+with `409`, or cannot happen at all."""
 
 _ABOUT_COMMANDS: Final = """\
 `webhookd COMMAND --help` says the same in the terminal. Exit codes: 0 fine, 1 failed, 2 wrong use, 130
@@ -213,6 +241,14 @@ def states_page() -> str:
         ),
         _table(("state", "means"), ((f"`{state}`", DELIVERY_STATES[state]) for state in DeliveryState)),
         _table(("move", "when"), ((f"`{move}`", DELIVERY_MOVES[move]) for move in DeliveryMove)),
+        "## Endpoints",
+        _diagram(ENDPOINTS, starts=(("enabled", "create"),), ends=()),
+        _table(("state", "means"), ((f"`{state}`", ENDPOINT_STATES[state]) for state in EndpointState)),
+        _table(("move", "when"), ((f"`{move}`", ENDPOINT_MOVES[move]) for move in EndpointMove)),
+        "## Replays",
+        _diagram(REPLAYS, starts=(("running", "replay"),), ends=("done", "cancelled")),
+        _table(("state", "means"), ((f"`{state}`", REPLAY_STATES[state]) for state in ReplayState)),
+        _table(("move", "when"), ((f"`{move}`", REPLAY_MOVES[move]) for move in ReplayMove)),
     ]
     return "\n\n".join(parts) + "\n"
 

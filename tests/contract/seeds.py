@@ -15,7 +15,7 @@ from webhookd.core.answer import Answer, Timing
 from webhookd.core.delivery import Delivered, GiveUp, RetryAt, Verdict
 from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery
 from webhookd.core.execution import ClaimTasks, End, TaskEnd, TypeLimit
-from webhookd.core.model import Priority
+from webhookd.core.model import EndpointState, Priority
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt, Endpoint, NewTask, TaskSignal
 from webhookd.core.routing import Subscriber, to_endpoint
@@ -74,7 +74,7 @@ def endpoint_of(partner_id: str, **settings: object) -> Endpoint:
         retry_cap_seconds=None,
         signature=("v1",),
         public_key=None,
-        state="enabled",
+        state=EndpointState.ENABLED,
         disabled_reason=None,
         failing_since_ms=None,
         created_ms=NOW,

@@ -28,6 +28,7 @@ from webhookd.adapters.store.schema import deliveries, endpoints, lanes, message
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict, QuotaExceeded
+from webhookd.core.model import EndpointState
 from webhookd.core.pacing import breaker_state
 from webhookd.core.records import Endpoint, Page
 from webhookd.core.replay import DeadLetterFilter
@@ -120,7 +121,12 @@ async def test_a_change_keeps_id_partner_and_state(store: Store, known: Endpoint
 
     def wild(before: Endpoint) -> Endpoint:
         return replace(
-            before, id="ep_x", partner_id="prt_x", state="disabled", created_ms=1, description="new"
+            before,
+            id="ep_x",
+            partner_id="prt_x",
+            state=EndpointState.DISABLED,
+            created_ms=1,
+            description="new",
         )
 
     changed = await store.db.write(change_endpoint, target.id, None, wild, NOW + 5)

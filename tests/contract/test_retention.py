@@ -17,9 +17,10 @@ from tests.contract.seeds import (
     partner,
 )
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store import audit, retention, schema, secrets
+from webhookd.adapters.store import audit, schema, secrets
 from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries import get_delivery
+from webhookd.adapters.store.paging import first_id
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
@@ -40,9 +41,9 @@ def policy(**kept: int) -> RetentionPolicy:
     return replace(KEEP_ALL, **kept)
 
 
-async def run(store: Store, kept: RetentionPolicy, now_ms: int = LATER) -> None:
+async def run(store: Store, kept: RetentionPolicy, now_ms: int = LATER, **options: int) -> None:
     """Step until there is nothing more to look at."""
-    walker = Retention(store.db, kept)
+    walker = Retention(store.db, kept, **options)
     while await walker.step(now_ms):
         pass
 
@@ -217,23 +218,20 @@ async def test_secrets_go_when_their_overlap_is_over(store: Store) -> None:
     assert await count(store, schema.secrets) == 1
 
 
-async def test_rows_that_must_stay_do_not_hold_up_those_behind_them(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "ROWS_A_STEP", 2)
+async def test_rows_that_must_stay_do_not_hold_up_those_behind_them(store: Store) -> None:
     owner = await partner(store.db)
     kept = [await ended_task(store, owner, End.FAILED, now_ms=NOW + n) for n in range(5)]
     gone = [await ended_task(store, owner, End.SUCCEEDED, now_ms=NOW + 10 + n) for n in range(5)]
 
-    await run(store, policy(tasks_ms=DAY))
+    await run(store, policy(tasks_ms=DAY), rows_a_step=2)
 
     assert [task.id for task in await store.tasks.get_many(kept + gone)] == kept
 
 
 async def test_the_id_of_a_time_comes_before_every_id_made_then(store: Store) -> None:
-    boundary = retention._first_id(ids.TASK, NOW)
+    boundary = first_id(ids.TASK, NOW)
 
-    assert all(boundary <= new_id(ids.TASK, NOW) < retention._first_id(ids.TASK, NOW + 1) for _ in range(50))
+    assert all(boundary <= new_id(ids.TASK, NOW) < first_id(ids.TASK, NOW + 1) for _ in range(50))
 
 
 async def test_replays_that_are_over_go_by_their_age_and_those_under_way_stay(store: Store) -> None:

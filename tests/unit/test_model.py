@@ -8,15 +8,21 @@ import pytest
 from webhookd.core.errors import IllegalTransition
 from webhookd.core.model import (
     DELIVERIES,
+    ENDPOINTS,
     FINAL_EVENTS,
     OPERATIONAL_EVENTS,
+    REPLAYS,
     TASK_DONE,
     TASKS,
     TRANSIENT_EVENTS,
     DeliveryMove,
     DeliveryState,
+    EndpointMove,
+    EndpointState,
     Machine,
     Priority,
+    ReplayMove,
+    ReplayState,
     TaskMove,
     TaskState,
     subscribes,
@@ -25,10 +31,13 @@ from webhookd.core.model import (
 MACHINES: list[tuple[Machine[Any, Any], type[StrEnum], type[StrEnum]]] = [
     (TASKS, TaskState, TaskMove),
     (DELIVERIES, DeliveryState, DeliveryMove),
+    (ENDPOINTS, EndpointState, EndpointMove),
+    (REPLAYS, ReplayState, ReplayMove),
 ]
+IDS = ["tasks", "deliveries", "endpoints", "replays"]
 
 
-@pytest.mark.parametrize(("machine", "states", "moves"), MACHINES, ids=["tasks", "deliveries"])
+@pytest.mark.parametrize(("machine", "states", "moves"), MACHINES, ids=IDS)
 def test_a_move_is_in_the_table_or_raises(
     machine: Machine[Any, Any], states: type[StrEnum], moves: type[StrEnum]
 ) -> None:
@@ -43,7 +52,7 @@ def test_a_move_is_in_the_table_or_raises(
                     machine.next(state, move)
 
 
-@pytest.mark.parametrize(("machine", "states", "moves"), MACHINES, ids=["tasks", "deliveries"])
+@pytest.mark.parametrize(("machine", "states", "moves"), MACHINES, ids=IDS)
 def test_every_state_and_move_is_used(
     machine: Machine[Any, Any], states: type[StrEnum], moves: type[StrEnum]
 ) -> None:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, field_validator
 from webhookd.api.wire import Body, Change, Create
 from webhookd.core.errors import Invalid
 from webhookd.core.fields import DescribedAs, EventPattern, Ordering, SignatureScheme
-from webhookd.core.model import SUBSCRIBABLE_EVENTS
+from webhookd.core.model import SUBSCRIBABLE_EVENTS, EndpointState
 from webhookd.core.records import Endpoint
 from webhookd.core.signing import SigningKey
 
@@ -241,7 +241,7 @@ def new_endpoint(endpoint_id: str, partner_id: str, *, url: str, now_ms: int) ->
         retry_cap_seconds=None,
         signature=("v1",),
         public_key=None,
-        state="enabled",
+        state=EndpointState.ENABLED,
         disabled_reason=None,
         failing_since_ms=None,
         created_ms=now_ms,

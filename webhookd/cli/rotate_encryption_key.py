@@ -1,6 +1,6 @@
 """`webhookd rotate-encryption-key`: every stored secret sealed again with the newest key of the ring.
 
-A row at a time by compare-and-set (`adapters.store.sealed`), so it may be broken off, repeated, and run
+A row at a time by compare-and-set (`adapters.store.resealing`), so it may be broken off, repeated, and run
 while the service does. The ring is a setting, or, on a single machine, the file that `up` keeps.
 """
 
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from webhookd.adapters.keys_file import KeysFile
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.sealed import KeyUse, Resealing, Step, Unreadable
+from webhookd.adapters.store.resealing import KeyUse, Resealing, Step, Unreadable
 from webhookd.adapters.store.sessions import live_sessions
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.cli.data_dir import keys_claimed, write_keys

@@ -22,6 +22,7 @@ from webhookd.core.model import (
     TEST_EVENT,
     TRANSIENT_EVENTS,
 )
+from webhookd.core.model import EndpointState as States
 
 KNOWN_VALUES: Final = "x-extensible-enum"
 """The keyword for a list that is open: generators take the field for text, readers see the values."""
@@ -117,7 +118,10 @@ SubscribedEvent = TypeAliasType(
 )
 EndpointState = TypeAliasType(
     "EndpointState",
-    Annotated[str, one_of("Whether deliveries go out or are parked.", ("enabled", "disabled"))],
+    Annotated[
+        str,
+        one_of("Whether deliveries go out or are parked.", tuple(state.value for state in States)),
+    ],
 )
 DisabledReason = TypeAliasType(
     "DisabledReason",

@@ -1,4 +1,4 @@
-"""The states of tasks, deliveries and replays, and the moves between them.
+"""The states of tasks, deliveries, endpoints and replays, and the moves between them.
 
 Each machine is one table: `(state, move) -> state`. What is not in the table cannot happen;
 the store derives its `WHERE state IN (...)` guards from the same tables (`sources`), and the
@@ -81,6 +81,21 @@ class ReplayMove(StrEnum):
     CANCEL = "cancel"
 
 
+class EndpointState(StrEnum):
+    """Whether deliveries go out to an endpoint, or are parked."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class EndpointMove(StrEnum):
+    """What can happen to an endpoint."""
+
+    DISABLE = "disable"
+    ENABLE = "enable"
+    DELETE = "delete"
+
+
 class Priority(IntEnum):
     """Order among one partner's queued tasks; the smaller number goes first, as an index sorts."""
 
@@ -160,6 +175,16 @@ REPLAYS: Final[Machine[ReplayState, ReplayMove]] = Machine(
         (ReplayState.RUNNING, ReplayMove.CANCEL): ReplayState.CANCELLED,
     }
 )
+
+ENDPOINTS: Final[Machine[EndpointState, EndpointMove]] = Machine(
+    {
+        (EndpointState.ENABLED, EndpointMove.DISABLE): EndpointState.DISABLED,
+        (EndpointState.ENABLED, EndpointMove.DELETE): EndpointState.DISABLED,
+        (EndpointState.DISABLED, EndpointMove.ENABLE): EndpointState.ENABLED,
+        (EndpointState.DISABLED, EndpointMove.DELETE): EndpointState.DISABLED,
+    }
+)
+"""A deleted endpoint is a disabled one that nobody sees or enables any more (`deleted_ms`)."""
 
 TASK_DONE: Final = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED})
 

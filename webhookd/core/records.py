@@ -7,7 +7,7 @@ bytes a partner sent and the bytes we sign are never re-encoded on the way.
 from dataclasses import dataclass, field
 
 from webhookd.core.files import File
-from webhookd.core.model import DeliveryState, Priority, TaskState
+from webhookd.core.model import DeliveryState, EndpointState, Priority, TaskState
 from webhookd.core.outcome import Raised
 
 
@@ -77,7 +77,7 @@ class Endpoint:
     retry_cap_seconds: float | None
     signature: tuple[str, ...]
     public_key: str | None
-    state: str
+    state: EndpointState
     disabled_reason: str | None
     failing_since_ms: int | None
     created_ms: int

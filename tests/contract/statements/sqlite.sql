@@ -27,8 +27,16 @@ UPDATE api_keys SET revoked_ms=? WHERE api_keys.id = ? AND api_keys.revoked_ms I
 
 -- attempts
 
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1));
+
 DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
     deliveries.message_id IN (…));
+
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1));
 
 DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
     deliveries.task_id IN (…));
@@ -119,7 +127,11 @@ SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.par
 
 -- deliveries
 
+DELETE FROM deliveries WHERE deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
 DELETE FROM deliveries WHERE deliveries.message_id IN (…);
+
+DELETE FROM deliveries WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
 DELETE FROM deliveries WHERE deliveries.task_id IN (…);
 
@@ -140,9 +152,18 @@ INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint
     created_ms, json_extract(rows_rows.value, '$[18]') AS ended_ms FROM json_each(?) AS rows_rows) AS rows
     WHERE true;
 
+SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR
+    deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND
+    deliveries.discarded_ms IS NULL);
+
 SELECT DISTINCT deliveries.message_id AS owner FROM deliveries WHERE deliveries.message_id IN (…) AND
     (deliveries.state IN (…) OR deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR
     deliveries.state = ? AND deliveries.discarded_ms IS NULL);
+
+SELECT DISTINCT deliveries.task_id AS id FROM deliveries WHERE deliveries.task_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.session_id IS NOT
+    NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND deliveries.discarded_ms IS NULL);
 
 SELECT DISTINCT deliveries.task_id AS owner FROM deliveries WHERE deliveries.task_id IN (…) AND
     (deliveries.state IN (…) OR deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR
@@ -262,6 +283,17 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
     endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
     deliveries.message_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
+    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
+    deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY deliveries.id DESC
+    LIMIT ? OFFSET ?;
 
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
@@ -666,8 +698,16 @@ INSERT INTO endpoints (id, partner_id, url, description, events, task_types, hea
     retry_cap_seconds, signature, public_key, state, disabled_reason, failing_since_ms, created_ms,
     updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+INSERT INTO endpoints (id, partner_id, url, description, events, task_types, headers_sealed, header_names,
+    rate_limit, max_concurrency, ordering, retry_max_attempts, retry_base_seconds, retry_factor,
+    retry_cap_seconds, signature, public_key, state, disabled_reason, failing_since_ms, created_ms,
+    updated_ms, deleted_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id IN (SELECT anon_1.value FROM
     json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%');
+
+SELECT DISTINCT substr(endpoints.headers_sealed, ?, ?) AS key_id FROM endpoints WHERE endpoints.headers_sealed
+    IS NOT NULL;
 
 SELECT DISTINCT substr(endpoints.headers_sealed, ?, ?) AS substr_1 FROM endpoints WHERE
     endpoints.headers_sealed IS NOT NULL;
@@ -676,6 +716,11 @@ SELECT count(*) AS count_1 FROM endpoints WHERE endpoints.headers_sealed IS NOT 
     substr(endpoints.headers_sealed, ?, ?) != ?;
 
 SELECT count(*) AS count_1 FROM endpoints WHERE endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
+
+SELECT count(*) AS n FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
+    substr(endpoints.headers_sealed, ?, ?) != ?;
+
+SELECT count(*) AS n FROM endpoints WHERE endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
 
 SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
     endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
@@ -688,6 +733,38 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_type
     endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
     endpoints.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL
     OR endpoints.id IN (SELECT anon_2.value FROM json_each(?) AS anon_2);
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
+    endpoints.id = ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
+    endpoints.partner_id = ? AND endpoints.id < ? ORDER BY endpoints.id DESC LIMIT ? OFFSET ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
+    endpoints.partner_id = ? AND endpoints.id = ?;
+
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
+    endpoints.partner_id = ? ORDER BY endpoints.id DESC LIMIT ? OFFSET ?;
 
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
     endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
@@ -826,8 +903,14 @@ INSERT INTO file_usage (partner_id, stored_files, stored_bytes) VALUES (?, ?, ?)
     UPDATE SET stored_files = (file_usage.stored_files + ?), stored_bytes = (file_usage.stored_bytes + ?)
     RETURNING stored_bytes;
 
+INSERT INTO file_usage (partner_id, stored_files, stored_bytes) VALUES (?, ?, ?) ON CONFLICT (partner_id) DO
+    UPDATE SET stored_files = (file_usage.stored_files + excluded.stored_files), stored_bytes =
+    (file_usage.stored_bytes + excluded.stored_bytes) RETURNING stored_bytes;
+
 SELECT file_usage.partner_id, file_usage.stored_files, file_usage.stored_bytes FROM file_usage WHERE
     file_usage.partner_id = ?;
+
+SELECT file_usage.stored_files, file_usage.stored_bytes FROM file_usage WHERE file_usage.partner_id = ?;
 
 -- file_uses
 
@@ -835,10 +918,24 @@ DELETE FROM file_uses WHERE file_uses.file_id IN (SELECT anon_1.value FROM json_
 
 DELETE FROM file_uses WHERE file_uses.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
+INSERT INTO file_uses (file_id, task_id) SELECT uses.file_id, uses.task_id FROM (SELECT
+    json_extract(uses_rows.value, '$[0]') AS file_id, json_extract(uses_rows.value, '$[1]') AS task_id FROM
+    json_each(?) AS uses_rows) AS uses WHERE true ON CONFLICT DO NOTHING;
+
 INSERT INTO file_uses (file_id, task_id) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+SELECT DISTINCT file_uses.file_id AS id FROM file_uses JOIN tasks ON tasks.id = file_uses.task_id WHERE
+    file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND tasks.state != ? AND
+    tasks.state != ? AND tasks.state != ? AND tasks.state != ?;
 
 SELECT DISTINCT file_uses.file_id FROM file_uses JOIN tasks ON tasks.id = file_uses.task_id WHERE
     file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND (tasks.state NOT IN (…));
+
+SELECT file_uses.file_id AS id FROM file_uses WHERE file_uses.file_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
+
+SELECT file_uses.file_id AS id FROM file_uses WHERE file_uses.task_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
 
 SELECT file_uses.file_id FROM file_uses WHERE file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS
     anon_1);
@@ -849,6 +946,18 @@ SELECT file_uses.file_id FROM file_uses WHERE file_uses.task_id IN (SELECT anon_
 -- files
 
 DELETE FROM files WHERE files.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind, "key", task_id, created_ms,
+    expires_ms, upload_until_ms) SELECT added.id, added.partner_id, added.name, added.content_type,
+    added.size, added.sha256, added.state, added.kind, added."key", added.task_id, added.created_ms,
+    added.expires_ms, added.upload_until_ms FROM (SELECT json_extract(added_rows.value, '$[0]') AS id,
+    json_extract(added_rows.value, '$[1]') AS partner_id, json_extract(added_rows.value, '$[2]') AS name,
+    json_extract(added_rows.value, '$[3]') AS content_type, json_extract(added_rows.value, '$[4]') AS size,
+    json_extract(added_rows.value, '$[5]') AS sha256, json_extract(added_rows.value, '$[6]') AS state,
+    json_extract(added_rows.value, '$[7]') AS kind, json_extract(added_rows.value, '$[8]') AS "key",
+    json_extract(added_rows.value, '$[9]') AS task_id, json_extract(added_rows.value, '$[10]') AS created_ms,
+    json_extract(added_rows.value, '$[11]') AS expires_ms, json_extract(added_rows.value, '$[12]') AS
+    upload_until_ms FROM json_each(?) AS added_rows) AS added WHERE true;
 
 INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind, "key", task_id, created_ms,
     expires_ms, upload_until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -944,6 +1053,9 @@ INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) VA
 SELECT count(*) AS count_1 FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND idempotency.created_ms
     >= ? AND idempotency.sealed_by != ?;
 
+SELECT count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND idempotency.created_ms >= ?
+    AND idempotency.sealed_by != ?;
+
 SELECT idempotency.fingerprint, idempotency.outcome FROM idempotency WHERE idempotency.partner_id = ? AND
     idempotency."key" = ? AND idempotency.created_ms >= ?;
 
@@ -963,6 +1075,10 @@ SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idemp
     idempotency."key" = ?;
 
 SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = ? AND
+    idempotency."key" = ? AND idempotency.created_ms >= ?;
+
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
     idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
     idempotency.created_ms >= ? AND idempotency.sealed_by = ? AND (idempotency.created_ms,
     idempotency.partner_id, idempotency."key") > (?, ?, ?) ORDER BY idempotency.created_ms,
@@ -977,6 +1093,12 @@ SELECT idempotency.sealed_by AS key_id, count(*) AS n FROM idempotency WHERE ide
     AND idempotency.created_ms >= ? AND idempotency.sealed_by != ? GROUP BY idempotency.sealed_by;
 
 SELECT max(idempotency.created_ms) AS max_1 FROM idempotency WHERE idempotency.sealed_by = ?;
+
+SELECT max(idempotency.created_ms) AS ms FROM idempotency WHERE idempotency.sealed_by = ?;
+
+SELECT min(idempotency.sealed_by) AS key_id FROM idempotency;
+
+SELECT min(idempotency.sealed_by) AS key_id FROM idempotency WHERE idempotency.sealed_by > ?;
 
 SELECT min(idempotency.sealed_by) AS min_1 FROM idempotency;
 
@@ -1034,6 +1156,8 @@ SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each
     lanes.id;
 
 SELECT lanes.id, lanes.in_flight FROM lanes WHERE lanes.in_flight > ? ORDER BY lanes.id;
+
+SELECT lanes.id, lanes.pace FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
 SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
     lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, endpoints.state AS
@@ -1125,9 +1249,13 @@ UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM 
 
 -- messages
 
+DELETE FROM messages WHERE messages.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
 DELETE FROM messages WHERE messages.id IN (SELECT messages.id FROM messages WHERE messages.task_id IN (…));
 
 DELETE FROM messages WHERE messages.id IN (…);
+
+DELETE FROM messages WHERE messages.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
 INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
     trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
@@ -1154,6 +1282,9 @@ SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM m
 
 SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id = ?
     ORDER BY messages.id DESC LIMIT ? OFFSET ?;
+
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id IN
+    (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id DESC LIMIT ? OFFSET ?;
 
 SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
     IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id;
@@ -1280,6 +1411,8 @@ UPDATE replays SET state=?, replayed=?, position=?, finished_ms=? WHERE replays.
 
 -- runs
 
+DELETE FROM runs WHERE runs.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
 DELETE FROM runs WHERE runs.task_id IN (…);
 
 INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message) SELECT
@@ -1324,9 +1457,13 @@ DELETE FROM secrets WHERE secrets.id IN (SELECT secrets.id FROM secrets WHERE se
 INSERT INTO secrets (id, partner_id, endpoint_id, scheme, sealed, created_ms, expires_ms) VALUES (?, ?, ?, ?,
     ?, ?, ?);
 
+SELECT DISTINCT substr(secrets.sealed, ?, ?) AS key_id FROM secrets WHERE secrets.sealed IS NOT NULL;
+
 SELECT DISTINCT substr(secrets.sealed, ?, ?) AS substr_1 FROM secrets WHERE secrets.sealed IS NOT NULL;
 
 SELECT count(*) AS count_1 FROM secrets WHERE substr(secrets.sealed, ?, ?) != ?;
+
+SELECT count(*) AS n FROM secrets WHERE substr(secrets.sealed, ?, ?) != ?;
 
 SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
     secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND (secrets.endpoint_id
@@ -1352,6 +1489,9 @@ SELECT substr(secrets.sealed, ?, ?) AS key_id, count(*) AS n FROM secrets WHERE 
 UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
     secrets.expires_ms IS NULL;
 
+UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
+    secrets.expires_ms IS NULL AND secrets.scheme = ?;
+
 UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS NULL AND
     secrets.expires_ms IS NULL;
 
@@ -1367,6 +1507,8 @@ DELETE FROM sessions WHERE sessions.id = ?;
 INSERT INTO sessions (id, kind, host, pid, detail, started_ms, lease_until_ms) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 SELECT count(*) AS count_1 FROM sessions WHERE sessions.kind = ? AND sessions.lease_until_ms > ?;
+
+SELECT count(*) AS n FROM sessions WHERE sessions.kind = ? AND sessions.lease_until_ms > ?;
 
 SELECT sessions.id FROM sessions;
 
@@ -1430,6 +1572,8 @@ INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partne
 
 -- task_bodies
 
+DELETE FROM task_bodies WHERE task_bodies.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
 DELETE FROM task_bodies WHERE task_bodies.task_id IN (…);
 
 INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin, endpoint_ids, events,
@@ -1484,6 +1628,8 @@ SELECT task_types.type, task_types.source, task_types.document FROM task_types O
 UPDATE task_types SET source=?, document=? WHERE task_types.type = ?;
 
 -- tasks
+
+DELETE FROM tasks WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
 DELETE FROM tasks WHERE tasks.id IN (…);
 
@@ -1826,6 +1972,10 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 
 SELECT tasks.id, tasks.state, tasks.finished_ms, tasks.dead_ms FROM tasks WHERE tasks.id > ? AND tasks.id < ?
     ORDER BY tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.trace_id FROM tasks WHERE tasks.id = ?;
+
+SELECT tasks.id, tasks.trace_id FROM tasks WHERE tasks.id = ? AND tasks.partner_id = ?;
 
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM
     json_each(?) AS ids_rows) AS ids ON tasks.id = ids.id;

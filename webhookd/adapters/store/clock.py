@@ -6,10 +6,12 @@ its clock is the machine's.
 """
 
 import time
+from typing import Final, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Float, column, text
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 
 
@@ -34,6 +36,18 @@ class StoreClock:
         self._offset_seconds = seconds - (started + time.monotonic()) / 2
 
 
+class _Clock(NamedTuple):
+    seconds: float
+
+
+_CLOCK: Final = Query(
+    _Clock,
+    lambda _: text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS float8)").columns(
+        column("seconds", Float)
+    ),
+)
+
+
 def read_clock(tx: Tx) -> float:
     """Return the Unix seconds of PostgreSQL's clock."""
-    return float(tx.execute(text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")).scalar_one())
+    return tx.one(_CLOCK).seconds

@@ -3,11 +3,12 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import text
+from sqlalchemy import Text, column, text
 
+from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 
 _LOOK_SECONDS: Final = 3.0
@@ -31,10 +32,23 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
 """Where locks, shared memory or fsync are not what SQLite needs (sqlite.org/wal.html, section 1)."""
 
 
+class _Setting(NamedTuple):
+    name: str
+    value: str
+
+
+_PROMISED: Final = Query(
+    _Setting,
+    lambda _: text(
+        "SELECT name, current_setting(name) FROM pg_settings WHERE name IN"
+        " ('fsync', 'full_page_writes', 'synchronous_commit', 'server_version')"
+    ).columns(column("name", Text), column("value", Text)),
+)
+
+
 def postgres_settings(tx: Tx) -> dict[str, str]:
     """Return those settings of this connection that a promise hangs on, by name."""
-    names = ("fsync", "full_page_writes", "synchronous_commit", "server_version")
-    return {name: str(tx.execute(text(f"SHOW {name}")).scalar_one()) for name in names}
+    return {row.name: row.value for row in tx.run(_PROMISED)}
 
 
 def sqlite_journal_mode(path: Path) -> str:

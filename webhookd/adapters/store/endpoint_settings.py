@@ -3,18 +3,20 @@
 Turning them on and off, deleting them and what that does to their deliveries is `endpoint_states`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Integer, Select, bindparam, func, select
 
+from webhookd.adapters.store.endpoint_rows import SETTINGS, EndpointRow, endpoint_from, row_of, settings_of
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
 from webhookd.adapters.store.lanes.rows import pace_from_text
-from webhookd.adapters.store.paging import read_page
-from webhookd.adapters.store.rows import endpoint_from, names_json
-from webhookd.adapters.store.rowset import among
-from webhookd.adapters.store.schema import endpoints, lanes, partners
+from webhookd.adapters.store.paging import take_page
+from webhookd.adapters.store.partners import lock_partner
+from webhookd.adapters.store.rowset import Id, named
+from webhookd.adapters.store.schema import endpoints, lanes
+from webhookd.adapters.store.statement import Change, Count, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
 from webhookd.core.pacing import Pace
@@ -39,61 +41,94 @@ class PacedEndpoint:
     pace: Pace | None
 
 
+_COUNT: Final = Query(
+    Count,
+    lambda _: (
+        select(func.count().label("n"))
+        .select_from(endpoints)
+        .where(endpoints.c.partner_id == bindparam("partner_id"), endpoints.c.deleted_ms.is_(None))
+    ),
+)
+_CREATE: Final = Change(lambda _: endpoints.insert())
+
+
 def create_endpoint(tx: Tx, endpoint: Endpoint) -> None:
     """Write a new endpoint. Raises QuotaExceeded where the partner has MAX_ENDPOINTS already."""
     # The partner's row stands for its endpoints, so that two creations at once are counted one by one.
-    tx.execute(select(partners.c.id).where(partners.c.id == endpoint.partner_id).with_for_update()).all()
-    count = tx.execute(
-        select(func.count())
-        .select_from(endpoints)
-        .where(endpoints.c.partner_id == endpoint.partner_id, endpoints.c.deleted_ms.is_(None))
-    ).scalar_one()
-    if count >= MAX_ENDPOINTS:
+    lock_partner(tx, endpoint.partner_id)
+    if tx.one(_COUNT, partner_id=endpoint.partner_id).n >= MAX_ENDPOINTS:
         raise QuotaExceeded(
             f"A partner can have {MAX_ENDPOINTS:,} endpoints; delete one first.",
             retry_after_seconds=QUOTA_RETRY_SECONDS,
         )
-    tx.execute(
-        endpoints.insert(),
-        {
-            "id": endpoint.id,
-            "partner_id": endpoint.partner_id,
-            "state": endpoint.state,
-            "disabled_reason": endpoint.disabled_reason,
-            "failing_since_ms": None,
-            "created_ms": endpoint.created_ms,
-            **_settings(endpoint),
-        },
-    )
+    tx.run(_CREATE, **row_of(endpoint)._asdict())
+
+
+def _owned(given: frozenset[str]) -> Select[Any]:
+    there = select(endpoints).where(endpoints.c.deleted_ms.is_(None))
+    return narrowed(there, given, partner_id=endpoints.c.partner_id == bindparam("partner_id"))
+
+
+_MINE: Final = endpoints.c.id == bindparam("endpoint_id")
+_ONE: Final = Listing(EndpointRow, lambda _, given: _owned(given).where(_MINE))
+_PAGE: Final = Listing(
+    EndpointRow,
+    lambda _, given: narrowed(
+        _owned(given).order_by(endpoints.c.id.desc()).limit(bindparam("most", type_=Integer)),
+        given,
+        cursor=endpoints.c.id < bindparam("cursor"),
+    ),
+)
 
 
 def get_endpoint(tx: Tx, endpoint_id: str, partner_id: str | None) -> PacedEndpoint | None:
     """Return an endpoint; None where it does not exist, is deleted or is another partner's."""
-    row = tx.execute(_paced(endpoint_id, partner_id)).one_or_none()
-    return None if row is None else _paced_from(row)
+    row = tx.first(_ONE, endpoint_id=endpoint_id, partner_id=partner_id)
+    return None if row is None else _paced(tx, [row])[0]
 
 
 def list_endpoints(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[PacedEndpoint], str | None]:
     """Return a page of endpoints, newest first, and the cursor of the next page or None."""
-    statement = _owned(_select_paced(), partner_id).order_by(endpoints.c.id.desc())
-    if page.cursor is not None:
-        statement = statement.where(endpoints.c.id < page.cursor)
-    rows, more = read_page(tx, statement, page.limit)
-    shown = [_paced_from(row) for row in rows]
-    return shown, shown[-1].endpoint.id if more else None
+    rows = tx.stream(_PAGE, partner_id=partner_id, cursor=page.cursor, most=page.limit + 1)
+    shown, more = take_page(rows, page.limit)
+    return _paced(tx, shown), shown[-1].id if more else None
+
+
+class _LanePace(NamedTuple):
+    id: str
+    pace: str
+
+
+_PACES: Final = Query(
+    _LanePace, lambda dialect: select(lanes.c.id, lanes.c.pace).where(named(dialect, lanes.c.id, "ids"))
+)
+
+
+def _paced(tx: Tx, rows: Sequence[EndpointRow]) -> list[PacedEndpoint]:
+    stored = tx.run(_PACES, ids=[row.id for row in rows])
+    paces = {row.id: pace_from_text(row.pace).pace for row in stored}
+    return [PacedEndpoint(endpoint=endpoint_from(row), pace=paces.get(row.id)) for row in rows]
+
+
+_KNOWN: Final = Query(
+    Id,
+    lambda dialect: select(endpoints.c.id).where(
+        named(dialect, endpoints.c.id, "ids"),
+        endpoints.c.partner_id == bindparam("partner_id"),
+        endpoints.c.deleted_ms.is_(None),
+    ),
+)
 
 
 def unknown_endpoints(tx: Tx, partner_id: str, endpoint_ids: Iterable[str]) -> frozenset[str]:
     """Return those of the ids that name no endpoint of this partner; there may be tens of thousands."""
     wanted = frozenset(endpoint_ids)
-    known = tx.execute(
-        select(endpoints.c.id).where(
-            among(tx, endpoints.c.id, wanted),
-            endpoints.c.partner_id == partner_id,
-            endpoints.c.deleted_ms.is_(None),
-        )
-    )
-    return wanted - {row.id for row in known}
+    return wanted - {row.id for row in tx.run(_KNOWN, ids=wanted, partner_id=partner_id)}
+
+
+_CHANGE: Final = Change(
+    lambda _: endpoints.update().where(_MINE).values({name: bindparam(name) for name in SETTINGS})
+)
 
 
 def change_endpoint(
@@ -111,21 +146,19 @@ def change_endpoint(
     if before is None:
         return None
     after = change(before)
-    tx.execute(
-        endpoints.update()
-        .where(endpoints.c.id == endpoint_id)
-        .values(**{**_settings(after), "updated_ms": now_ms})
-    )
+    tx.run(_CHANGE, endpoint_id=endpoint_id, **{**settings_of(after), "updated_ms": now_ms})
     if any(getattr(before, name) != getattr(after, name) for name in _PACED):
         release_lanes(tx, [lane_of(after)], now_ms=now_ms, forget_rate=before.rate_limit != after.rate_limit)
     return get_endpoint(tx, endpoint_id, partner_id)
 
 
+_LOCK: Final = Listing(EndpointRow, lambda _, given: _owned(given).where(_MINE).with_for_update())
+
+
 def lock_endpoint(tx: Tx, endpoint_id: str, partner_id: str | None) -> Endpoint | None:
     """Lock an endpoint after its lane, which is the order of the whole store. None as for `get_endpoint`."""
     lock_lanes(tx, [endpoint_id])
-    statement = select(endpoints).where(endpoints.c.id == endpoint_id, endpoints.c.deleted_ms.is_(None))
-    row = tx.execute(_owned(statement, partner_id).with_for_update()).one_or_none()
+    row = tx.first(_LOCK, endpoint_id=endpoint_id, partner_id=partner_id)
     return None if row is None else endpoint_from(row)
 
 
@@ -137,45 +170,3 @@ def lane_of(endpoint: Endpoint) -> LaneKey:
         endpoint_id=endpoint.id,
         fifo=endpoint.ordering == "fifo",
     )
-
-
-def _settings(endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "url": endpoint.url,
-        "description": endpoint.description,
-        "events": names_json(endpoint.events) or "[]",
-        "task_types": names_json(endpoint.task_types) or "[]",
-        "headers_sealed": endpoint.headers_sealed,
-        "header_names": names_json(endpoint.header_names),
-        "rate_limit": endpoint.rate_limit,
-        "max_concurrency": endpoint.max_concurrency,
-        "ordering": endpoint.ordering,
-        "retry_max_attempts": endpoint.retry_max_attempts,
-        "retry_base_seconds": endpoint.retry_base_seconds,
-        "retry_factor": endpoint.retry_factor,
-        "retry_cap_seconds": endpoint.retry_cap_seconds,
-        "signature": names_json(endpoint.signature) or "[]",
-        "public_key": endpoint.public_key,
-        "updated_ms": endpoint.updated_ms,
-    }
-
-
-def _select_paced() -> Select[Any]:
-    return (
-        select(endpoints, lanes.c.pace)
-        .outerjoin(lanes, lanes.c.id == endpoints.c.id)
-        .where(endpoints.c.deleted_ms.is_(None))
-    )
-
-
-def _paced(endpoint_id: str, partner_id: str | None) -> Select[Any]:
-    return _owned(_select_paced().where(endpoints.c.id == endpoint_id), partner_id)
-
-
-def _paced_from(row: Row[Any]) -> PacedEndpoint:
-    pace = None if row.pace is None else pace_from_text(row.pace).pace
-    return PacedEndpoint(endpoint=endpoint_from(row), pace=pace)
-
-
-def _owned(statement: Select[Any], partner_id: str | None) -> Select[Any]:
-    return statement if partner_id is None else statement.where(endpoints.c.partner_id == partner_id)

@@ -6,18 +6,27 @@ way are left to the record of their attempt.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, case, or_, select, text
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, case, or_, select, text
 
+from webhookd.adapters.store.endpoint_rows import EndpointRow, endpoint_from
 from webhookd.adapters.store.endpoint_settings import lane_of, lock_endpoint
 from webhookd.adapters.store.lanes.release import lock_lanes, release_lanes
 from webhookd.adapters.store.publish import Announcement, announce, announce_to_others, subscriber_from
-from webhookd.adapters.store.rows import endpoint_from
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, secrets
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict
-from webhookd.core.model import DELIVERIES, TEST_EVENT, DeliveryMove, DeliveryState
+from webhookd.core.model import (
+    DELIVERIES,
+    ENDPOINTS,
+    TEST_EVENT,
+    DeliveryMove,
+    DeliveryState,
+    EndpointMove,
+    EndpointState,
+)
 from webhookd.core.render import endpoint_document, event_body, tested_endpoint_document
 from webhookd.core.routing import to_endpoint
 from webhookd.core.trace import TraceContext
@@ -38,6 +47,45 @@ class Settled:
     woken: bool = False
 
 
+_OF_ENDPOINT: Final = endpoints.c.id == bindparam("endpoint_id")
+_ONE: Final = Query(EndpointRow, lambda _: select(endpoints).where(_OF_ENDPOINT))
+_DISABLE: Final = Change(
+    lambda _: (
+        endpoints.update()
+        .where(_OF_ENDPOINT)
+        .values(state=bindparam("state"), disabled_reason=REQUESTED, updated_ms=bindparam("now_ms"))
+    )
+)
+_ENABLE: Final = Change(
+    lambda _: (
+        endpoints.update()
+        .where(_OF_ENDPOINT)
+        .values(
+            state=bindparam("state"),
+            disabled_reason=None,
+            failing_since_ms=None,
+            updated_ms=bindparam("now_ms"),
+        )
+    )
+)
+_DELETE: Final = Change(
+    lambda _: (
+        endpoints.update()
+        .where(_OF_ENDPOINT)
+        .values(
+            state=bindparam("state"),
+            disabled_reason="deleted",
+            deleted_ms=bindparam("now_ms"),
+            updated_ms=bindparam("now_ms"),
+            headers_sealed=None,
+        )
+    )
+)
+_DELETE_SECRETS: Final = Change(
+    lambda _: secrets.delete().where(secrets.c.endpoint_id == bindparam("endpoint_id"))
+)
+
+
 class EndpointStates:
     """Moves of endpoints; functions for `Database.write`."""
 
@@ -46,8 +94,9 @@ class EndpointStates:
         endpoint = lock_endpoint(tx, endpoint_id, partner_id)
         if endpoint is None:
             return None
-        if endpoint.state == "enabled":
-            _write(tx, endpoint_id, state="disabled", disabled_reason=REQUESTED, updated_ms=now_ms)
+        if ENDPOINTS.allows(endpoint.state, EndpointMove.DISABLE):
+            after = ENDPOINTS.next(endpoint.state, EndpointMove.DISABLE)
+            tx.run(_DISABLE, endpoint_id=endpoint_id, state=after, now_ms=now_ms)
             changed = lock_endpoint(tx, endpoint_id, partner_id)
             if changed is not None:
                 announce_to_others(
@@ -65,15 +114,9 @@ class EndpointStates:
         endpoint = lock_endpoint(tx, endpoint_id, partner_id)
         if endpoint is None:
             return None
-        if endpoint.state != "enabled":
-            _write(
-                tx,
-                endpoint_id,
-                state="enabled",
-                disabled_reason=None,
-                failing_since_ms=None,
-                updated_ms=now_ms,
-            )
+        if ENDPOINTS.allows(endpoint.state, EndpointMove.ENABLE):
+            after = ENDPOINTS.next(endpoint.state, EndpointMove.ENABLE)
+            tx.run(_ENABLE, endpoint_id=endpoint_id, state=after, now_ms=now_ms)
         release_lanes(tx, [lane_of(endpoint)], now_ms=now_ms)
         return settle(tx, endpoint_id, now_ms)
 
@@ -83,16 +126,9 @@ class EndpointStates:
         if endpoint is None:
             return None
         # Disabled too, because that is what the claim of deliveries looks at.
-        _write(
-            tx,
-            endpoint_id,
-            state="disabled",
-            disabled_reason="deleted",
-            deleted_ms=now_ms,
-            updated_ms=now_ms,
-            headers_sealed=None,
-        )
-        tx.execute(secrets.delete().where(secrets.c.endpoint_id == endpoint_id))
+        after = ENDPOINTS.next(endpoint.state, EndpointMove.DELETE)
+        tx.run(_DELETE, endpoint_id=endpoint_id, state=after, now_ms=now_ms)
+        tx.run(_DELETE_SECRETS, endpoint_id=endpoint_id)
         return settle(tx, endpoint_id, now_ms)
 
     def send_test(
@@ -111,9 +147,9 @@ class EndpointStates:
         endpoint = lock_endpoint(tx, endpoint_id, partner_id)
         if endpoint is None:
             return None
-        if endpoint.state != "enabled":
+        if endpoint.state is not EndpointState.ENABLED:
             raise Conflict("The endpoint is disabled, so a test would only be parked; enable it first.")
-        row = tx.execute(select(endpoints).where(endpoints.c.id == endpoint_id)).one()
+        row = tx.one(_ONE, endpoint_id=endpoint_id)
         data = tested_endpoint_document(endpoint_id)
         announcement = Announcement(
             partner_id=endpoint.partner_id,
@@ -134,52 +170,80 @@ class EndpointStates:
         return announced.delivery_ids[0]
 
 
+_STATE_NOW: Final = Query(EndpointRow, lambda _: select(endpoints).where(_OF_ENDPOINT).with_for_update())
+
+
 def settle(tx: Tx, endpoint_id: str, now_ms: int, *, limit: int = ROWS_A_STEP) -> Settled:
     """Move up to `limit` of an endpoint's deliveries to where its state wants them.
 
     Enabled: parked ones become pending, due now. Disabled: waiting ones are parked. Deleted: both end dead.
     """
     lock_lanes(tx, [endpoint_id])
-    row = tx.execute(select(endpoints).where(endpoints.c.id == endpoint_id).with_for_update()).one_or_none()
+    row = tx.first(_STATE_NOW, endpoint_id=endpoint_id)
     if row is None:
         return Settled()
-    if row.deleted_ms is not None or row.state == "disabled":
+    if row.deleted_ms is not None or row.state == EndpointState.DISABLED:
         return Settled(more=_close(tx, row, now_ms, limit))
-    values = {"state": DELIVERIES.next(DeliveryState.PARKED, DeliveryMove.RELEASE).value, "due_ms": now_ms}
-    moved = _move(tx, _PARKED, endpoint_id, values, limit)
+    moved = tx.run(_RELEASE, owner=endpoint_id, now_ms=now_ms, most=limit)
     if moved:
         release_lanes(tx, [lane_of(endpoint_from(row))], now_ms=now_ms)
     return Settled(more=moved == limit, woken=moved > 0)
 
 
-def _close(tx: Tx, row: Row[Any], now_ms: int, limit: int) -> bool:
+def _move(which: Any, owner: ColumnElement[str], values: dict[str, Any]) -> Change:
+    chosen = (
+        select(deliveries.c.id)
+        .where(which, owner == bindparam("owner"))
+        .limit(bindparam("most", type_=Integer))
+    )
+    return Change(lambda _: deliveries.update().where(deliveries.c.id.in_(chosen), which).values(**values))
+
+
+_NOW: Final = bindparam("now_ms", type_=BigInteger)
+_DEAD: Final = {
+    "state": DELIVERIES.next(DeliveryState.PARKED, DeliveryMove.GIVE_UP).value,
+    "dead_reason": "endpoint_deleted",
+    "due_ms": None,
+    "ended_ms": _NOW,
+    # What is only sent once is never a dead letter.
+    "discarded_ms": case((deliveries.c.once.is_(True), _NOW), else_=None),
+}
+_RELEASE: Final = _move(
+    _PARKED,
+    deliveries.c.endpoint_id,
+    {"state": DELIVERIES.next(DeliveryState.PARKED, DeliveryMove.RELEASE).value, "due_ms": _NOW},
+)
+_PARK: Final = _move(
+    _WAITING,
+    deliveries.c.lane_id,
+    {"state": DELIVERIES.next(DeliveryState.PENDING, DeliveryMove.PARK).value, "due_ms": None},
+)
+_END_WAITING: Final = _move(_WAITING, deliveries.c.lane_id, _DEAD)
+_END_PARKED: Final = _move(_PARKED, deliveries.c.endpoint_id, _DEAD)
+_STOP_LANE: Final = Change(
+    lambda _: lanes.update().where(lanes.c.id == bindparam("lane_id")).values(ready_ms=None)
+)
+
+
+def _close(tx: Tx, row: EndpointRow, now_ms: int, limit: int) -> bool:
     """Move what waits for a disabled or deleted endpoint out of its lane. True while there is more."""
     if row.deleted_ms is None:
-        parked = {"state": DELIVERIES.next(DeliveryState.PENDING, DeliveryMove.PARK).value, "due_ms": None}
-        moved = _move(tx, _WAITING, row.id, parked, limit)
+        moved = tx.run(_PARK, owner=row.id, most=limit)
     else:
-        dead = {
-            "state": DELIVERIES.next(DeliveryState.PARKED, DeliveryMove.GIVE_UP).value,
-            "dead_reason": "endpoint_deleted",
-            "due_ms": None,
-            "ended_ms": now_ms,
-            # What is only sent once is never a dead letter.
-            "discarded_ms": case((deliveries.c.once.is_(True), now_ms), else_=None),
-        }
-        moved = _move(tx, _WAITING, row.id, dead, limit)
-        moved += _move(tx, _PARKED, row.id, dead, limit - moved)
+        moved = tx.run(_END_WAITING, owner=row.id, now_ms=now_ms, most=limit)
+        moved += tx.run(_END_PARKED, owner=row.id, now_ms=now_ms, most=limit - moved)
     if moved < limit:
-        tx.execute(lanes.update().where(lanes.c.id == row.id).values(ready_ms=None))
+        tx.run(_STOP_LANE, lane_id=row.id)
     return moved == limit
 
 
-def stray_endpoints(tx: Tx) -> list[str]:
-    """Return endpoints with deliveries that are not where the endpoint's state wants them; for the sweep.
+class _Stray(NamedTuple):
+    endpoint_id: str
 
-    Costs a probe for every ready lane and for every endpoint with parked deliveries.
-    """
-    closed = or_(endpoints.c.state == "disabled", endpoints.c.deleted_ms.is_not(None))
-    waiting = (
+
+def _waiting_for_closed(_dialect: str) -> Select[Any]:
+    closed = or_(endpoints.c.state == EndpointState.DISABLED.value, endpoints.c.deleted_ms.is_not(None))
+    return (
         select(lanes.c.endpoint_id)
         .join(endpoints, endpoints.c.id == lanes.c.endpoint_id)
         .where(
@@ -192,6 +256,9 @@ def stray_endpoints(tx: Tx) -> list[str]:
             .exists(),
         )
     )
+
+
+def _parked_for_open(_dialect: str) -> Select[Any]:
     first = (
         select(deliveries.c.endpoint_id)
         .where(_PARKED)
@@ -209,19 +276,16 @@ def stray_endpoints(tx: Tx) -> list[str]:
         .scalar_subquery()
     )
     hops = hops.union_all(select(onward).where(hops.c.endpoint_id.is_not(None)))
-    parked = (
-        select(hops.c.endpoint_id)
-        .join(endpoints, endpoints.c.id == hops.c.endpoint_id)
-        .where(or_(endpoints.c.state == "enabled", endpoints.c.deleted_ms.is_not(None)))
-    )
-    return sorted({row.endpoint_id for query in (waiting, parked) for row in tx.execute(query)})
+    wanting = or_(endpoints.c.state == EndpointState.ENABLED.value, endpoints.c.deleted_ms.is_not(None))
+    return select(hops.c.endpoint_id).join(endpoints, endpoints.c.id == hops.c.endpoint_id).where(wanting)
 
 
-def _move(tx: Tx, which: Any, endpoint_id: str, values: dict[str, Any], limit: int) -> int:
-    owner = deliveries.c.lane_id if which is _WAITING else deliveries.c.endpoint_id
-    chosen = select(deliveries.c.id).where(which, owner == endpoint_id).limit(limit)
-    return tx.execute(deliveries.update().where(deliveries.c.id.in_(chosen), which).values(**values)).rowcount
+_STRAYS: Final = (Query(_Stray, _waiting_for_closed), Query(_Stray, _parked_for_open))
 
 
-def _write(tx: Tx, endpoint_id: str, **values: Any) -> None:
-    tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(**values))
+def stray_endpoints(tx: Tx) -> list[str]:
+    """Return endpoints with deliveries that are not where the endpoint's state wants them; for the sweep.
+
+    Costs a probe for every ready lane and for every endpoint with parked deliveries.
+    """
+    return sorted({row.endpoint_id for statement in _STRAYS for row in tx.run(statement)})

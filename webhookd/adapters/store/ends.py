@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Select, Text, and_, case, func, literal
 
-from webhookd.adapters.store.files import attach_results
 from webhookd.adapters.store.publish import NO_SPANS, announce_tasks
 from webhookd.adapters.store.rows import TaskRow, select_tasks, task_from
 from webhookd.adapters.store.rowset import Id, Int4, insert_rows, named_in, rowset
 from webhookd.adapters.store.schema import runs, task_bodies, tasks
 from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.task_files import attach_results
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.model import TASK_DONE, TASKS, TaskMove, TaskState

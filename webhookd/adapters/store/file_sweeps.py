@@ -1,17 +1,35 @@
 """What the sweep of files asks the rows: which are past their time, and which keys a row still names."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, bindparam, or_, select
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.files import drop_files, needed
-from webhookd.adapters.store.rowset import among
+from webhookd.adapters.store.file_rows import FileRow, drop_files
+from webhookd.adapters.store.rowset import Id, named
 from webhookd.adapters.store.schema import file_uses, files
+from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.task_files import needed
 from webhookd.adapters.store.tx import Tx
 
 ROWS_A_STEP: Final = 200
+
+
+def _some(late: ColumnElement[bool]) -> Query[FileRow]:
+    return Query(
+        FileRow,
+        lambda _: select(files).where(late).limit(ROWS_A_STEP).with_for_update(skip_locked=True),
+    )
+
+
+_OVER: Final = _some(files.c.expires_ms <= bindparam("before_ms"))
+_ABANDONED: Final = _some(files.c.upload_until_ms <= bindparam("before_ms"))
+_COME_AGAIN: Final = Change(
+    lambda dialect: (
+        files.update().where(named(dialect, files.c.id, "ids")).values(expires_ms=bindparam("expires_ms"))
+    )
+)
 
 
 def drop_late_files(tx: Tx, now_ms: int, grace_ms: int) -> list[str]:
@@ -20,25 +38,38 @@ def drop_late_files(tx: Tx, now_ms: int, grace_ms: int) -> list[str]:
     A file that a task which has not ended needs stays until it has. `grace_ms` is how long after its
     deadline an upload that had begun in time may still end.
     """
-    over = files.c.expires_ms <= now_ms
-    abandoned = files.c.upload_until_ms <= now_ms - grace_ms
     keys: list[str] = []
-    for condition in (over, abandoned):
-        rows = tx.execute(
-            select(files).where(condition).limit(ROWS_A_STEP).with_for_update(skip_locked=True)
-        ).all()
+    for statement, before_ms in ((_OVER, now_ms), (_ABANDONED, now_ms - grace_ms)):
+        rows = tx.run(statement, before_ms=before_ms)
         spared = needed(tx, [row.id for row in rows])
         late = [row for row in rows if row.id not in spared]
         drop_files(tx, late)
         keys += [row.key for row in late]
         if spared:
-            _come_again(tx, spared, now_ms + grace_ms)
+            # Look at these later, or they would stand in the way of those after them.
+            tx.run(_COME_AGAIN, ids=spared, expires_ms=now_ms + grace_ms)
     return keys
 
 
-def _come_again(tx: Tx, file_ids: Iterable[str], at_ms: int) -> None:
-    """Look at these later, or they would stand in the way of those after them."""
-    tx.execute(files.update().where(among(tx, files.c.id, file_ids)).values(expires_ms=at_ms))
+_TAKEN: Final = Query(
+    Id,
+    lambda dialect: select(file_uses.c.file_id.label("id")).where(
+        named(dialect, file_uses.c.task_id, "tasks")
+    ),
+)
+_STILL_USED: Final = Query(
+    Id,
+    lambda dialect: select(file_uses.c.file_id.label("id")).where(named(dialect, file_uses.c.file_id, "ids")),
+)
+_DROP_USES: Final = Change(
+    lambda dialect: file_uses.delete().where(named(dialect, file_uses.c.task_id, "tasks"))
+)
+_GOING: Final = Query(
+    FileRow,
+    lambda dialect: select(files).where(
+        or_(named(dialect, files.c.task_id, "tasks"), named(dialect, files.c.id, "ids"))
+    ),
+)
 
 
 def drop_with_tasks(tx: Tx, task_ids: Sequence[str]) -> None:
@@ -46,19 +77,23 @@ def drop_with_tasks(tx: Tx, task_ids: Sequence[str]) -> None:
 
     The sweep removes the bytes, which nothing names any more.
     """
-    of_tasks = among(tx, file_uses.c.task_id, task_ids)
-    taken = set(tx.execute(select(file_uses.c.file_id).where(of_tasks)).scalars())
-    tx.execute(file_uses.delete().where(of_tasks))
+    taken = {row.id for row in tx.run(_TAKEN, tasks=task_ids)}
+    tx.run(_DROP_USES, tasks=task_ids)
     if taken:
-        others = select(file_uses.c.file_id).where(among(tx, file_uses.c.file_id, taken))
-        taken -= set(tx.execute(others).scalars())
-    going = or_(among(tx, files.c.task_id, task_ids), among(tx, files.c.id, taken))
-    drop_files(tx, tx.execute(select(files).where(going)).all())
+        taken -= {row.id for row in tx.run(_STILL_USED, ids=taken)}
+    drop_files(tx, tx.run(_GOING, tasks=task_ids, ids=taken))
+
+
+class _Key(NamedTuple):
+    key: str
+
+
+_KEYS: Final = Query(_Key, lambda dialect: select(files.c.key).where(named(dialect, files.c.id, "ids")))
 
 
 def named_keys(tx: Tx, file_ids: Iterable[str]) -> set[str]:
     """Return the keys that the rows of these ids name."""
-    return set(tx.execute(select(files.c.key).where(among(tx, files.c.id, file_ids))).scalars())
+    return {row.key for row in tx.run(_KEYS, ids=file_ids)}
 
 
 class FileSweeps:

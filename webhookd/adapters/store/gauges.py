@@ -1,11 +1,13 @@
 """Figures for metrics that no counter keeps, each counted through an index and only up to MOST."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import and_, func, select, text
+from sqlalchemy import Select, and_, func, select, text
 
 from webhookd.adapters.store.schema import deliveries, lanes, tasks
+from webhookd.adapters.store.statement import Count, Query
 from webhookd.adapters.store.tx import Tx
 
 MOST: Final = 10_000
@@ -24,15 +26,20 @@ class Gauges:
     open_breakers: int
 
 
+def up_to_most(rows: Callable[[], Select[Any]]) -> Query[Count]:
+    """Return the query that counts the rows of a select, and stops at MOST."""
+    return Query(Count, lambda _: select(func.count().label("n")).select_from(rows().limit(MOST).subquery()))
+
+
+DEAD_DELIVERIES: Final = up_to_most(lambda: select(deliveries.c.id).where(DEAD_DELIVERY))
+DEAD_TASKS: Final = up_to_most(lambda: select(tasks.c.id).where(DEAD_TASK))
+_OPEN_BREAKERS: Final = up_to_most(lambda: select(lanes.c.id).where(BREAKER_OPEN))
+
+
 def read_gauges(tx: Tx) -> Gauges:
     """Return the figures."""
     return Gauges(
-        dead_deliveries=up_to_most(tx, select(deliveries.c.id).where(DEAD_DELIVERY)),
-        dead_tasks=up_to_most(tx, select(tasks.c.id).where(DEAD_TASK)),
-        open_breakers=up_to_most(tx, select(lanes.c.id).where(BREAKER_OPEN)),
+        dead_deliveries=tx.one(DEAD_DELIVERIES).n,
+        dead_tasks=tx.one(DEAD_TASKS).n,
+        open_breakers=tx.one(_OPEN_BREAKERS).n,
     )
-
-
-def up_to_most(tx: Tx, rows: Any) -> int:
-    """Count the rows of a select, and stop at MOST."""
-    return int(tx.execute(select(func.count()).select_from(rows.limit(MOST).subquery())).scalar_one())

@@ -7,13 +7,15 @@ PostgreSQL on the unique row. What is kept of the answer is sealed, because it m
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import and_, bindparam, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import idempotency
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault, key_id
 from webhookd.core.errors import IdempotencyMismatch
@@ -49,6 +51,53 @@ class KnownKey:
     outcome: str
 
 
+class KeyRow(NamedTuple):
+    """A row of `idempotency`."""
+
+    partner_id: str
+    key: str
+    fingerprint: str
+    outcome: str
+    sealed_by: str | None
+    created_ms: int
+
+
+class _Claimed(NamedTuple):
+    key: str
+
+
+_MINE: Final = and_(idempotency.c.partner_id == bindparam("owner"), idempotency.c.key == bindparam("of_key"))
+_FORGET: Final = Change(
+    lambda _: idempotency.delete().where(_MINE, idempotency.c.created_ms < bindparam("before_ms"))
+)
+_CLAIM: Final = Query(
+    _Claimed,
+    lambda dialect: (
+        upsert(dialect)(idempotency)
+        .values(
+            partner_id=bindparam("partner_id"),
+            key=bindparam("key"),
+            fingerprint=bindparam("fingerprint"),
+            outcome="{}",
+            created_ms=bindparam("created_ms"),
+        )
+        .on_conflict_do_nothing()
+        .returning(idempotency.c.key)
+    ),
+)
+_KEPT: Final = Query(KeyRow, lambda _: select(idempotency).where(_MINE))
+_KEEP: Final = Change(
+    lambda _: (
+        idempotency.update()
+        .where(_MINE)
+        .values(outcome=bindparam("outcome"), sealed_by=bindparam("sealed_by"))
+    )
+)
+_REMEMBERED: Final = Query(
+    KeyRow, lambda _: select(idempotency).where(_MINE, idempotency.c.created_ms >= bindparam("since_ms"))
+)
+
+
 class Idempotency:
     """Runs effects once per key. `keep_ms` is how long a key is remembered."""
 
@@ -72,32 +121,24 @@ class Idempotency:
         return await self._db.read(self._find, owner, key, now_ms)
 
     def _once(self, tx: Tx, request: KeyedRequest, effect: Effect) -> Kept:
-        mine = (idempotency.c.partner_id == request.owner) & (idempotency.c.key == request.key)
-        tx.execute(
-            idempotency.delete().where(mine, idempotency.c.created_ms < request.now_ms - self._keep_ms)
+        mine = {"owner": request.owner, "of_key": request.key}
+        tx.run(_FORGET, **mine, before_ms=request.now_ms - self._keep_ms)
+        claimed = tx.run(
+            _CLAIM,
+            partner_id=request.owner,
+            key=request.key,
+            fingerprint=request.fingerprint,
+            created_ms=request.now_ms,
         )
-        claimed = tx.execute(
-            upsert(tx.dialect)(idempotency)
-            .values(
-                partner_id=request.owner,
-                key=request.key,
-                fingerprint=request.fingerprint,
-                outcome="{}",
-                created_ms=request.now_ms,
-            )
-            .on_conflict_do_nothing()
-            .returning(idempotency.c.key)
-        ).first()
-        if claimed is None:
-            row = tx.execute(select(idempotency).where(mine)).one()
-            return Kept(answer=self._answer_of(row, request), replayed=True)
+        if not claimed:
+            return Kept(answer=self._answer_of(tx.one(_KEPT, **mine), request), replayed=True)
         answer = effect(tx)
         field = answer_field(request.key)
         sealed = self._vault.seal(answer, partner=request.owner, endpoint=None, field=field)
-        tx.execute(idempotency.update().where(mine).values(answer_columns(sealed)))
+        tx.run(_KEEP, **mine, **answer_columns(sealed))
         return Kept(answer=answer, replayed=False)
 
-    def _answer_of(self, row: Row[tuple[object, ...]], request: KeyedRequest) -> bytes:
+    def _answer_of(self, row: KeyRow, request: KeyedRequest) -> bytes:
         if row.fingerprint != request.fingerprint:
             raise IdempotencyMismatch(
                 "This Idempotency-Key was used before with another request; use a new key for a new request."
@@ -106,13 +147,7 @@ class Idempotency:
         return self._vault.open(sealed, partner=request.owner, endpoint=None, field=answer_field(request.key))
 
     def _find(self, tx: Tx, owner: str, key: str, now_ms: int) -> KnownKey | None:
-        row = tx.execute(
-            select(idempotency.c.fingerprint, idempotency.c.outcome).where(
-                idempotency.c.partner_id == owner,
-                idempotency.c.key == key,
-                idempotency.c.created_ms >= now_ms - self._keep_ms,
-            )
-        ).first()
+        row = tx.first(_REMEMBERED, owner=owner, of_key=key, since_ms=now_ms - self._keep_ms)
         if row is None:
             return None
         task_ids = tuple(orjson.loads(row.outcome).get("tasks", ()))

@@ -1,40 +1,81 @@
 """Partners: who submits tasks, under which limits."""
 
 from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Integer, Update, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.paging import read_page
-from webhookd.adapters.store.rows import names_json, partner_from
+from webhookd.adapters.store.paging import take_page
+from webhookd.adapters.store.rows import names, names_json
+from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import partners
+from webhookd.adapters.store.statement import Amendment, Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, FieldError
-from webhookd.core.records import Page, Partner
+from webhookd.core.records import Limits, Page, Partner
 
 CHANGEABLE = frozenset(
     {"name", "weight", "rate_per_second", "burst", "max_queued", "suspended_ms", "task_types"}
 )
 
 
+class PartnerRow(NamedTuple):
+    """A row of `partners`."""
+
+    id: str
+    name: str
+    weight: int
+    rate_per_second: float | None
+    burst: int | None
+    max_queued: int | None
+    suspended_ms: int | None
+    created_ms: int
+    task_types: str | None
+
+
+def partner_from(row: PartnerRow) -> Partner:
+    """Return the partner of a row."""
+    return Partner(
+        id=row.id,
+        name=row.name,
+        weight=row.weight,
+        limits=Limits(rate_per_second=row.rate_per_second, burst=row.burst, max_queued=row.max_queued),
+        suspended=row.suspended_ms is not None,
+        created_ms=row.created_ms,
+        task_types=names(row.task_types),
+    )
+
+
+_ADD: Final = Change(lambda _: partners.insert())
+
+
 def add_partner(tx: Tx, partner: Partner) -> None:
     """Add a partner. Raises Conflict where the name is taken."""
-    values = {
-        "id": partner.id,
-        "name": partner.name,
-        "weight": partner.weight,
-        "rate_per_second": partner.limits.rate_per_second,
-        "burst": partner.limits.burst,
-        "max_queued": partner.limits.max_queued,
-        "suspended_ms": partner.created_ms if partner.suspended else None,
-        "created_ms": partner.created_ms,
-        "task_types": names_json(partner.task_types),
-    }
+    row = PartnerRow(
+        id=partner.id,
+        name=partner.name,
+        weight=partner.weight,
+        rate_per_second=partner.limits.rate_per_second,
+        burst=partner.limits.burst,
+        max_queued=partner.limits.max_queued,
+        suspended_ms=partner.created_ms if partner.suspended else None,
+        created_ms=partner.created_ms,
+        task_types=names_json(partner.task_types),
+    )
     try:
-        tx.execute(partners.insert().values(values))
+        tx.run(_ADD, **row._asdict())
     except IntegrityError:
         raise _name_taken(partner.name) from None
+
+
+def _amended(_dialect: str, given: frozenset[str]) -> Update:
+    values: dict[str, Any] = {name: bindparam(name) for name in given & CHANGEABLE}
+    return partners.update().where(partners.c.id == bindparam("partner_id")).values(values)
+
+
+_AMEND: Final = Amendment(_amended)
 
 
 def change_partner(tx: Tx, partner_id: str, changes: Mapping[str, object]) -> Partner | None:
@@ -44,29 +85,42 @@ def change_partner(tx: Tx, partner_id: str, changes: Mapping[str, object]) -> Pa
         raise ValueError(f"a partner's {sorted(unknown)} cannot be changed")
     if changes:
         try:
-            tx.execute(partners.update().where(partners.c.id == partner_id).values(**changes))
+            tx.run(_AMEND, partner_id=partner_id, **changes)
         except IntegrityError:
             raise _name_taken(str(changes.get("name"))) from None
     return read_partner(tx, partner_id)
 
 
+_ONE: Final = Query(PartnerRow, lambda _: select(partners).where(partners.c.id == bindparam("partner_id")))
+_LOCK: Final = Query(
+    Id, lambda _: select(partners.c.id).where(partners.c.id == bindparam("partner_id")).with_for_update()
+)
+
+
 def read_partner(tx: Tx, partner_id: str) -> Partner | None:
     """Return one partner."""
-    row = tx.execute(select(partners).where(partners.c.id == partner_id)).first()
+    row = tx.first(_ONE, partner_id=partner_id)
     return None if row is None else partner_from(row)
 
 
 def lock_partner(tx: Tx, partner_id: str) -> None:
     """Hold the partner's row until the commit, so that what is decided by it is decided one by one."""
-    tx.execute(select(partners.c.id).where(partners.c.id == partner_id).with_for_update())
+    tx.run(_LOCK, partner_id=partner_id)
+
+
+_PAGE: Final = Listing(
+    PartnerRow,
+    lambda _, given: narrowed(
+        select(partners).order_by(partners.c.id.desc()).limit(bindparam("most", type_=Integer)),
+        given,
+        cursor=partners.c.id < bindparam("cursor"),
+    ),
+)
 
 
 def read_partners(tx: Tx, page: Page) -> tuple[list[Partner], str | None]:
     """Return partners, newest first, and the cursor of the next page."""
-    statement = select(partners).order_by(partners.c.id.desc())
-    if page.cursor is not None:
-        statement = statement.where(partners.c.id < page.cursor)
-    rows, more = read_page(tx, statement, page.limit)
+    rows, more = take_page(tx.stream(_PAGE, cursor=page.cursor, most=page.limit + 1), page.limit)
     found = [partner_from(row) for row in rows]
     return found, found[-1].id if more else None
 

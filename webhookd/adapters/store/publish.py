@@ -21,7 +21,14 @@ from webhookd.adapters.store.schema import deliveries, endpoints, feeds, lanes, 
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.model import DELIVER_QUEUE, SENT_ONCE, TRANSIENT_EVENTS, DeliveryState, subscribes
+from webhookd.core.model import (
+    DELIVER_QUEUE,
+    SENT_ONCE,
+    TRANSIENT_EVENTS,
+    DeliveryState,
+    EndpointState,
+    subscribes,
+)
 from webhookd.core.pacing import INITIAL_CAP
 from webhookd.core.records import Task
 from webhookd.core.render import announced_task_document, event_body
@@ -162,7 +169,7 @@ def subscriber_from(tx: Tx, row: Any) -> Subscriber:
         partner_id=row.partner_id,
         events=names(row.events),
         task_types=names(row.task_types),
-        enabled=row.state == "enabled",
+        enabled=row.state == EndpointState.ENABLED,
         deleted=row.deleted_ms is not None,
         fifo=row.ordering == "fifo",
         max_attempts=row.retry_max_attempts or tx.policy.default_max_attempts,

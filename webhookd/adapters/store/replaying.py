@@ -15,7 +15,7 @@ from webhookd.adapters.store.rowset import Id, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
+from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState, EndpointState
 
 
 class _Known(NamedTuple):
@@ -89,7 +89,9 @@ def replay_deliveries(tx: Tx, delivery_ids: Sequence[str], *, now_ms: int) -> di
     open_rows = [row for row in tx.run(_KNOWN, ids=ids) if row.deleted_ms is None]
     pending = DELIVERIES.next(DeliveryState.DEAD, DeliveryMove.REPLAY)
     parked = DELIVERIES.next(pending, DeliveryMove.PARK)
-    wanted = {row.id: parked if row.endpoint_state == "disabled" else pending for row in open_rows}
+    wanted = {
+        row.id: parked if row.endpoint_state == EndpointState.DISABLED else pending for row in open_rows
+    }
     moves = [_Moved(delivery_id, state.value) for delivery_id, state in sorted(wanted.items())]
     states = {row.id: row.state for row in tx.run(_REPLAY, moves=moves, now=now_ms)}
     woken = {

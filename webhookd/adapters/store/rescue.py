@@ -14,7 +14,7 @@ from webhookd.adapters.store.schema import deliveries, endpoints, lanes, session
 from webhookd.adapters.store.sessions import overran_ms
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.model import TASKS, DeliveryState, TaskMove, TaskState
+from webhookd.core.model import TASKS, DeliveryState, EndpointState, TaskMove, TaskState
 from webhookd.core.records import Run
 
 ROWS_A_SWEEP = 500
@@ -272,7 +272,7 @@ class _Deliveries:
             )
         )
         self.of_disabled = Change(
-            lambda dialect: of_endpoints(dialect, endpoints.c.state == "disabled").values(
+            lambda dialect: of_endpoints(dialect, endpoints.c.state == EndpointState.DISABLED.value).values(
                 session_id=None, due_ms=None, state=DeliveryState.PARKED.value
             )
         )

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, case, func, select
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, task_bodies, tasks
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import DeliveryState, Priority, TaskState
-from webhookd.core.records import Delivery, DeliveryCounts, Endpoint, Limits, Partner, Run, Task
+from webhookd.core.records import Delivery, DeliveryCounts, Run, Task
 
 
 class QueueRow(NamedTuple):
@@ -122,34 +122,6 @@ class DeliveryRow(NamedTuple):
     next_ms: int | None
 
 
-class EndpointRow(NamedTuple):
-    """A row of `endpoints`."""
-
-    id: str
-    partner_id: str
-    url: str
-    description: str
-    events: str
-    task_types: str
-    headers_sealed: str | None
-    header_names: str | None
-    rate_limit: float | None
-    max_concurrency: int | None
-    ordering: str
-    retry_max_attempts: int | None
-    retry_base_seconds: float | None
-    retry_factor: float | None
-    retry_cap_seconds: float | None
-    signature: str
-    public_key: str | None
-    state: str
-    disabled_reason: str | None
-    failing_since_ms: int | None
-    created_ms: int
-    updated_ms: int
-    deleted_ms: int | None
-
-
 class CountsRow(NamedTuple):
     """A row of `select_counts`."""
 
@@ -248,47 +220,6 @@ def counts_from(row: CountsRow) -> DeliveryCounts:
     """Return the counts of a row of `select_counts`."""
     return DeliveryCounts(
         pending=int(row.pending), delivered=int(row.delivered), dead=int(row.dead), parked=int(row.parked)
-    )
-
-
-def partner_from(row: Row[Any]) -> Partner:
-    """Return the partner of a whole row."""
-    return Partner(
-        id=row.id,
-        name=row.name,
-        weight=row.weight,
-        limits=Limits(rate_per_second=row.rate_per_second, burst=row.burst, max_queued=row.max_queued),
-        suspended=row.suspended_ms is not None,
-        created_ms=row.created_ms,
-        task_types=names(row.task_types),
-    )
-
-
-def endpoint_from(row: EndpointRow | Row[Any]) -> Endpoint:
-    """Return the endpoint of a whole row."""
-    return Endpoint(
-        id=row.id,
-        partner_id=row.partner_id,
-        url=row.url,
-        description=row.description,
-        events=names(row.events),
-        task_types=names(row.task_types),
-        headers_sealed=row.headers_sealed,
-        header_names=names(row.header_names),
-        rate_limit=row.rate_limit,
-        max_concurrency=row.max_concurrency,
-        ordering=row.ordering,
-        retry_max_attempts=row.retry_max_attempts,
-        retry_base_seconds=row.retry_base_seconds,
-        retry_factor=row.retry_factor,
-        retry_cap_seconds=row.retry_cap_seconds,
-        signature=names(row.signature),
-        public_key=row.public_key,
-        state=row.state,
-        disabled_reason=row.disabled_reason,
-        failing_since_ms=row.failing_since_ms,
-        created_ms=row.created_ms,
-        updated_ms=row.updated_ms,
     )
 
 

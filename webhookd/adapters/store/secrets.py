@@ -5,13 +5,14 @@ an endpoint has no `expires_ms`; the ones a rotation has replaced sign until the
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.rowset import among
+from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import secrets
+from webhookd.adapters.store.statement import Change, Listing
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.records import SealedSecret
@@ -24,6 +25,21 @@ MOST_LIVE: Final = 50
 into the headers a receiver takes."""
 
 
+class SecretRow(NamedTuple):
+    """A row of `secrets`."""
+
+    id: str
+    partner_id: str
+    endpoint_id: str | None
+    scheme: str
+    sealed: str
+    created_ms: int
+    expires_ms: int | None
+
+
+_ADD: Final = Change(lambda _: secrets.insert())
+
+
 def add(
     tx: Tx,
     partner_id: str,
@@ -34,7 +50,7 @@ def add(
     created_ms: int,
 ) -> SealedSecret:
     """Add a current secret. `endpoint_id` None makes it the partner's own; `scheme` is `v1` or `v1a`."""
-    secret = SealedSecret(
+    row = SecretRow(
         id=new_id(ids.SECRET, created_ms),
         partner_id=partner_id,
         endpoint_id=endpoint_id,
@@ -43,18 +59,24 @@ def add(
         created_ms=created_ms,
         expires_ms=None,
     )
-    tx.execute(
-        secrets.insert().values(
-            id=secret.id,
-            partner_id=partner_id,
-            endpoint_id=endpoint_id,
-            scheme=scheme,
-            sealed=sealed,
-            created_ms=created_ms,
-            expires_ms=None,
-        )
-    )
-    return secret
+    tx.run(_ADD, **row._asdict())
+    return _secret(row)
+
+
+_WHOSE: Final = and_(
+    secrets.c.partner_id == bindparam("partner"),
+    secrets.c.endpoint_id.is_not_distinct_from(bindparam("endpoint")),
+)
+
+
+def _expire(*which: Any) -> Change:
+    return Change(lambda _: secrets.update().where(_WHOSE, *which).values(expires_ms=bindparam("expires_ms")))
+
+
+_EXPIRE_CURRENT: Final = _expire(secrets.c.expires_ms.is_(None))
+_EXPIRE_SCHEME: Final = _expire(secrets.c.expires_ms.is_(None), secrets.c.scheme == bindparam("of_scheme"))
+_LIVE_AT: Final = or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > bindparam("now_ms"))
+_EXPIRE_ALL: Final = _expire(_LIVE_AT)
 
 
 def expire_current(
@@ -64,24 +86,16 @@ def expire_current(
 
     Those that expire already are left as they are: a rotation never prolongs an older secret.
     """
-    statement = secrets.update().where(
-        secrets.c.partner_id == partner_id,
-        secrets.c.endpoint_id.is_not_distinct_from(endpoint_id),
-        secrets.c.expires_ms.is_(None),
+    if scheme is None:
+        return tx.run(_EXPIRE_CURRENT, partner=partner_id, endpoint=endpoint_id, expires_ms=expires_ms)
+    return tx.run(
+        _EXPIRE_SCHEME, partner=partner_id, endpoint=endpoint_id, expires_ms=expires_ms, of_scheme=scheme
     )
-    if scheme is not None:
-        statement = statement.where(secrets.c.scheme == scheme)
-    return tx.execute(statement.values(expires_ms=expires_ms)).rowcount
 
 
 def expire_all(tx: Tx, partner_id: str, endpoint_id: str | None, *, now_ms: int) -> int:
     """Let every secret sign no more, those of earlier overlaps too; return how many still did."""
-    statement = secrets.update().where(
-        secrets.c.partner_id == partner_id,
-        secrets.c.endpoint_id.is_not_distinct_from(endpoint_id),
-        or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > now_ms),
-    )
-    return tx.execute(statement.values(expires_ms=now_ms)).rowcount
+    return tx.run(_EXPIRE_ALL, partner=partner_id, endpoint=endpoint_id, now_ms=now_ms, expires_ms=now_ms)
 
 
 def make_way(tx: Tx, partner_id: str, endpoint_id: str | None, *, now_ms: int, overlap_ms: int) -> bool:
@@ -98,23 +112,32 @@ def make_way(tx: Tx, partner_id: str, endpoint_id: str | None, *, now_ms: int, o
     return True
 
 
+def _live(dialect: str, given: frozenset[str]) -> Any:
+    chosen = named(dialect, secrets.c.endpoint_id, "endpoints")
+    if "own" in given:
+        chosen = or_(chosen, secrets.c.endpoint_id.is_(None))
+    return (
+        select(secrets)
+        .where(secrets.c.partner_id == bindparam("partner"), chosen, _LIVE_AT)
+        .order_by(secrets.c.created_ms.desc(), secrets.c.id.desc())
+    )
+
+
+_LIVE: Final = Listing(SecretRow, _live)
+
+
 def live(tx: Tx, partner_id: str, endpoint_ids: Iterable[str | None], *, now_ms: int) -> list[SealedSecret]:
     """Return what signs at `now_ms` for these endpoints (None: the partner's own), newest first."""
     wanted = set(endpoint_ids)
-    chosen: ColumnElement[bool] = among(tx, secrets.c.endpoint_id, [one for one in wanted if one is not None])
-    if None in wanted:
-        chosen = or_(chosen, secrets.c.endpoint_id.is_(None))
-    statement = (
-        select(secrets)
-        .where(
-            secrets.c.partner_id == partner_id,
-            chosen,
-            or_(secrets.c.expires_ms.is_(None), secrets.c.expires_ms > now_ms),
-        )
-        .order_by(secrets.c.created_ms.desc(), secrets.c.id.desc())
+    rows = tx.run(
+        _LIVE,
+        partner=partner_id,
+        endpoints=wanted - {None},
+        own=True if None in wanted else None,
+        now_ms=now_ms,
     )
-    return [_secret(row) for row in tx.execute(statement)]
+    return [_secret(row) for row in rows]
 
 
-def _secret(row: Row[tuple[object, ...]]) -> SealedSecret:
-    return SealedSecret(**row._mapping)
+def _secret(row: SecretRow) -> SealedSecret:
+    return SealedSecret(**row._asdict())

@@ -14,7 +14,7 @@ column's type means (a boolean is a number on SQLite) is taken from the schema.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Dialect, Executable, Float, Select
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -75,7 +75,7 @@ class _Statement:
             found = self._compiled[key] = self._compile(dialect, self._build(*key))
         return found
 
-    def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:  # noqa: ARG002 - Listing's needs it
+    def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:  # noqa: ARG002 - others' need it
         return _ALL
 
     def _compile(self, dialect: Dialect, element: Executable) -> Compiled:
@@ -89,6 +89,21 @@ class Change(_Statement):
 
     def __init__(self, build: Build) -> None:
         super().__init__(lambda dialect, _: build(dialect))
+
+
+class Amendment(Change):
+    """A change of those columns whose values are given; what is made of each combination is kept.
+
+    `build` is told the names that are given, with those of the condition.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, build: BuildListing) -> None:
+        _Statement.__init__(self, build)
+
+    def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:
+        return frozenset(given)
 
 
 class Query(_Statement, Generic[RowT]):
@@ -106,6 +121,12 @@ class Query(_Statement, Generic[RowT]):
         if compiled.columns != self._row._fields:
             raise TypeError(f"{self._row} has {self._row._fields}, its statement {compiled.columns}")
         return compiled
+
+
+class Count(NamedTuple):
+    """A row that says how many there are."""
+
+    n: int
 
 
 class Listing(Query[RowT]):

@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import BigInteger, bindparam, select, tuple_
 
-from webhookd.adapters.store.files import use_files
 from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.rowset import insert_rows, named, rowset
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
 from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.task_files import use_files
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import IdempotencyMismatch
 from webhookd.core.model import TaskState

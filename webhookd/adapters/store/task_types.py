@@ -2,48 +2,57 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
-from webhookd.adapters.store.rowset import POSTGRESQL
+from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import task_types
+from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.taskset.known import PublishedType
 
 
+class _Type(NamedTuple):
+    type: str
+    source: str
+    document: str
+
+
+_ALL: Final = Query(_Type, lambda _: select(task_types).order_by(task_types.c.type))
+_DELETE: Final = Change(lambda _: task_types.delete().where(task_types.c.type == bindparam("type")))
+_INSERT: Final = Change(lambda dialect: upsert(dialect)(task_types).on_conflict_do_nothing())
+_UPDATE: Final = Change(
+    lambda _: (
+        task_types.update()
+        .where(task_types.c.type == bindparam("name"))
+        .values(source=bindparam("source"), document=bindparam("document"))
+    )
+)
+
+
 def publish_types(tx: Tx, source: str, types: Sequence[PublishedType]) -> None:
     """Make these the types of `source`, a WEBHOOKD_TASKS; those it had besides are gone."""
-    before = {row.type: row for row in tx.execute(select(task_types).order_by(task_types.c.type))}
-    wanted = {one.type: orjson.dumps(_document(one)).decode() for one in types}
+    before = {row.type: row for row in tx.run(_ALL)}
+    wanted = {one.type: _Type(one.type, source, orjson.dumps(_document(one)).decode()) for one in types}
     for name, row in before.items():
         if row.source == source and name not in wanted:
-            tx.execute(task_types.delete().where(task_types.c.type == name))
-    for name, document in sorted(wanted.items()):
+            tx.run(_DELETE, type=name)
+    for name, row in sorted(wanted.items()):
         known = before.get(name)
         if known is None:
-            _insert(tx, {"type": name, "source": source, "document": document})
-        elif (known.source, known.document) != (source, document):
-            values = {"source": source, "document": document}
-            tx.execute(task_types.update().where(task_types.c.type == name).values(**values))
+            tx.run(_INSERT, **row._asdict())  # unless another worker has just done so
+        elif known != row:
+            tx.run(_UPDATE, name=name, source=source, document=row.document)
 
 
 def read_types(tx: Tx) -> list[PublishedType]:
     """Return all types that are published, by name."""
-    rows = tx.execute(select(task_types.c.type, task_types.c.document).order_by(task_types.c.type))
-    return [PublishedType(type=row.type, **orjson.loads(row.document)) for row in rows]
+    return [PublishedType(type=row.type, **orjson.loads(row.document)) for row in tx.run(_ALL)]
 
 
 def _document(one: PublishedType) -> dict[str, Any]:
     fields = asdict(one)
     del fields["type"]
     return fields
-
-
-def _insert(tx: Tx, values: dict[str, Any]) -> None:
-    """Add a row, unless another worker has just done so."""
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    insert = postgresql.insert if tx.conn.dialect.name == POSTGRESQL else sqlite.insert
-    tx.execute(insert(task_types).values(**values).on_conflict_do_nothing())

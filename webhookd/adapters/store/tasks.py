@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Integer, Select, bindparam, select
 
 from webhookd.adapters.store.ends import BodyIn, announce_ended, read_tasks, write_bodies
-from webhookd.adapters.store.files import attach_results
 from webhookd.adapters.store.paging import first_id, take_page
 from webhookd.adapters.store.rows import (
     CountsRow,
@@ -23,6 +22,7 @@ from webhookd.adapters.store.rows import (
 from webhookd.adapters.store.rowset import Id, named, rowset
 from webhookd.adapters.store.schema import deliveries, runs, tasks
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
+from webhookd.adapters.store.task_files import attach_results
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.listing import TaskFilter

@@ -7,20 +7,27 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, null, select
+from sqlalchemy import Select, bindparam, null, select
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.paging import read_newest
-from webhookd.adapters.store.rows import TaskRow, delivery_from, select_deliveries, select_tasks, task_from
-from webhookd.adapters.store.rowset import among
-from webhookd.adapters.store.runs import RUN_COLUMNS
-from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, task_bodies, tasks
+from webhookd.adapters.store.paging import MAX_ROWS, take_newest
+from webhookd.adapters.store.rows import (
+    RunRow,
+    TaskRow,
+    run_from,
+    select_tasks,
+    task_from,
+)
+from webhookd.adapters.store.rowset import Id, named
+from webhookd.adapters.store.schema import deliveries, messages, runs, task_bodies, tasks
+from webhookd.adapters.store.sendings import OF_MESSAGES, OF_TASKS
+from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.records import Run, Task
-from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
+from webhookd.core.records import Task
+from webhookd.core.timeline import History, Sendings
 from webhookd.core.trace import TraceContext
 
 MOST_TASKS: Final = 100
@@ -59,12 +66,24 @@ class Traces:
         return await self._db.read(read_trace, any_id, partner_id)
 
 
+class _Place(NamedTuple):
+    trace_id: str
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+
+
+_PLACE: Final = Query(
+    _Place,
+    lambda _: select(*(messages.c[name] for name in _Place._fields)).where(
+        messages.c.id == bindparam("message_id")
+    ),
+)
+
+
 def place_of_message(tx: Tx, message_id: str) -> TraceContext:
     """Return the place in its trace that the attempts at a message are below."""
-    of_message = select(
-        messages.c.trace_id, messages.c.trace_parent_id, messages.c.trace_flags, messages.c.trace_state
-    )
-    row = tx.execute(of_message.where(messages.c.id == message_id)).one()
+    row = tx.one(_PLACE, message_id=message_id)
     return TraceContext(
         trace_id=row.trace_id,
         parent_id=row.trace_parent_id,
@@ -73,9 +92,63 @@ def place_of_message(tx: Tx, message_id: str) -> TraceContext:
     )
 
 
+class _Task(NamedTuple):
+    id: str
+    trace_id: str
+
+
+class _Message(NamedTuple):
+    id: str
+    trace_id: str
+    task_id: str | None
+
+
+def _owned(statement: Select[Any], table: Any, given: frozenset[str]) -> Select[Any]:
+    return narrowed(statement, given, partner_id=table.c.partner_id == bindparam("partner_id"))
+
+
+_TASK: Final = Listing(
+    _Task,
+    lambda _, given: _owned(
+        select(tasks.c.id, tasks.c.trace_id).where(tasks.c.id == bindparam("task_id")), tasks, given
+    ),
+)
+_MESSAGE: Final = Listing(
+    _Message,
+    lambda _, given: _owned(
+        select(messages.c.id, messages.c.trace_id, messages.c.task_id).where(
+            messages.c.id == bindparam("message_id")
+        ),
+        messages,
+        given,
+    ),
+)
+_MESSAGE_OF_DELIVERY: Final = Listing(
+    _Message,
+    lambda _, given: _owned(
+        select(messages.c.id, messages.c.trace_id, messages.c.task_id)
+        .join(deliveries, deliveries.c.message_id == messages.c.id)
+        .where(deliveries.c.id == bindparam("delivery_id")),
+        messages,
+        given,
+    ),
+)
+_TASKS_OF_TRACE: Final = Listing(
+    Id,
+    lambda _, given: _owned(
+        select(tasks.c.id)
+        .where(tasks.c.trace_id == bindparam("trace_id"))
+        .order_by(tasks.c.id)
+        .limit(MOST_TASKS + 1),
+        tasks,
+        given,
+    ),
+)
+
+
 def read_history(tx: Tx, task_id: str, partner_id: str | None) -> History | None:
     """Return a task's history; None where it does not exist or is another partner's."""
-    found = tx.execute(_owned(select(tasks.c.id).where(tasks.c.id == task_id), tasks, partner_id)).first()
+    found = tx.first(_TASK, task_id=task_id, partner_id=partner_id)
     return None if found is None else _histories(tx, [task_id])[0]
 
 
@@ -85,32 +158,27 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
     message_id: str | None = None
     kind = any_id.partition("_")[0]
     if kind == ids.TASK:
-        by_id = select(tasks.c.trace_id).where(tasks.c.id == any_id)
-        trace_id = tx.execute(_owned(by_id, tasks, partner_id)).scalar()
+        task = tx.first(_TASK, task_id=any_id, partner_id=partner_id)
+        trace_id = None if task is None else task.trace_id
     elif kind in (ids.MESSAGE, ids.DELIVERY):
-        of_message = select(messages.c.id, messages.c.trace_id, messages.c.task_id)
-        if kind == ids.MESSAGE:
-            of_message = of_message.where(messages.c.id == any_id)
-        else:
-            joined = deliveries.c.message_id == messages.c.id
-            of_message = of_message.join(deliveries, joined).where(deliveries.c.id == any_id)
-        row = tx.execute(_owned(of_message, messages, partner_id)).first()
+        row = (
+            tx.first(_MESSAGE, message_id=any_id, partner_id=partner_id)
+            if kind == ids.MESSAGE
+            else tx.first(_MESSAGE_OF_DELIVERY, delivery_id=any_id, partner_id=partner_id)
+        )
         trace_id = None if row is None else row.trace_id
         message_id = None if row is None or row.task_id is not None else row.id
     elif not _TRACE_ID.fullmatch(any_id):
         return None
     if trace_id is None:
         return None
-    of_trace = select(tasks.c.id).where(tasks.c.trace_id == trace_id).order_by(tasks.c.id)
-    task_ids = list(tx.execute(_owned(of_trace, tasks, partner_id).limit(MOST_TASKS + 1)).scalars())
+    task_ids = [row.id for row in tx.run(_TASKS_OF_TRACE, trace_id=trace_id, partner_id=partner_id)]
     if not task_ids and message_id is None:
         return None
     histories = _histories(tx, task_ids[:MOST_TASKS])
     apart, complete = Sendings(), True
     if message_id is not None:
-        apart, complete = _sendings(
-            tx, lambda table: (table.c.id if table is messages else table.c.message_id) == message_id
-        )
+        apart, complete = OF_MESSAGES.read(tx, [message_id])
     return Trace(
         trace_id=trace_id,
         histories=tuple(histories),
@@ -119,15 +187,24 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
     )
 
 
+_RUNS: Final = Query(
+    RunRow,
+    lambda dialect: (
+        select(*(runs.c[name] for name in RunRow._fields))
+        .where(named(dialect, runs.c.task_id, "ids"))
+        .order_by(runs.c.token.desc())
+        .limit(MAX_ROWS + 1)
+    ),
+)
+
+
 def _histories(tx: Tx, task_ids: Sequence[str]) -> list[History]:
     if not task_ids:
         return []
-    run_rows, all_runs = read_newest(
-        tx, select(*RUN_COLUMNS).where(among(tx, runs.c.task_id, task_ids)).order_by(runs.c.token.desc())
-    )
-    sendings, complete = _sendings(tx, lambda table: among(tx, table.c.task_id, task_ids))
+    run_rows, all_runs = take_newest(tx.stream(_RUNS, ids=task_ids))
+    sendings, complete = OF_TASKS.read(tx, task_ids)
     made = _by(sendings.attempts, lambda attempt: attempt.delivery_id)
-    task_runs = _by([_run_from(row) for row in run_rows], lambda run: run.task_id)
+    task_runs = _by([run_from(row) for row in run_rows], lambda run: run.task_id)
     task_messages = _by(sendings.messages, lambda message: message.task_id)
     task_deliveries = _by(sendings.deliveries, lambda delivery: delivery.task_id)
     return [
@@ -145,45 +222,18 @@ def _histories(tx: Tx, task_ids: Sequence[str]) -> list[History]:
     ]
 
 
-def _tasks(tx: Tx, task_ids: Sequence[str]) -> list[Task]:
-    """Read tasks without their results, which a timeline does not show."""
-    whole = select_tasks().where(among(tx, tasks.c.id, task_ids)).order_by(tasks.c.id)
+def _without_results(dialect: str) -> Select[Any]:
+    """Select tasks without their results, which a timeline does not show."""
+    whole = select_tasks().where(named(dialect, tasks.c.id, "ids")).order_by(tasks.c.id)
     columns = [null().label(c.name) if c is task_bodies.c.result else c for c in whole.selected_columns]
-    return [task_from(TaskRow._make(row)) for row in tx.execute(whole.with_only_columns(*columns))]
+    return whole.with_only_columns(*columns)
 
 
-def _sendings(tx: Tx, of: Callable[[Any], ColumnElement[bool]]) -> tuple[Sendings, bool]:
-    """Read what was sent; `of` chooses by the columns that messages and deliveries have in common."""
-    columns = (messages.c.id, messages.c.task_id, messages.c.event, messages.c.created_ms)
-    message_rows, all_messages = read_newest(
-        tx, select(*columns).where(of(messages)).order_by(messages.c.id.desc())
-    )
-    delivery_rows, all_deliveries = read_newest(
-        tx, select_deliveries().where(of(deliveries)).order_by(deliveries.c.id.desc())
-    )
-    made, all_attempts = _attempts(tx, [row.id for row in delivery_rows])
-    sendings = Sendings(
-        messages=[_message_from(row) for row in message_rows],
-        deliveries=[delivery_from(row) for row in delivery_rows],
-        attempts=made,
-    )
-    return sendings, all_messages and all_deliveries and all_attempts
+_TASKS: Final = Query(TaskRow, _without_results)
 
 
-def _attempts(tx: Tx, delivery_ids: Sequence[str]) -> tuple[list[AttemptMade], bool]:
-    columns = [column for column in attempts.c if column.name not in ("headers", "excerpt")]
-    statement = select(*columns).where(among(tx, attempts.c.delivery_id, delivery_ids))
-    newest_first = (attempts.c.at_ms.desc(), attempts.c.delivery_id.desc(), attempts.c.number.desc())
-    rows, complete = read_newest(tx, statement.order_by(*newest_first))
-    return [AttemptMade(**{**row._mapping, "resent": bool(row.resent)}) for row in rows], complete
-
-
-def _message_from(row: Row[Any]) -> MessageMade:
-    return MessageMade(id=row.id, task_id=row.task_id, event=row.event, created_ms=row.created_ms)
-
-
-def _run_from(row: Row[Any]) -> Run:
-    return Run(**row._mapping)
+def _tasks(tx: Tx, task_ids: Sequence[str]) -> list[Task]:
+    return [task_from(row) for row in tx.run(_TASKS, ids=task_ids)]
 
 
 def _by(things: Sequence[T], key: Callable[[T], str | None]) -> dict[str | None, list[T]]:
@@ -191,7 +241,3 @@ def _by(things: Sequence[T], key: Callable[[T], str | None]) -> dict[str | None,
     for thing in things:
         grouped[key(thing)].append(thing)
     return grouped
-
-
-def _owned(statement: Select[Any], table: Any, partner_id: str | None) -> Select[Any]:
-    return statement if partner_id is None else statement.where(table.c.partner_id == partner_id)

@@ -160,6 +160,11 @@ class Tx:
         found = self.run(statement, **given)
         return found[0] if found else None
 
+    def one(self, statement: Query[RowT], /, **given: Any) -> RowT:
+        """Return the row of a query that answers exactly one, as a count does."""
+        [found] = self.run(statement, **given)
+        return found
+
     def stream(self, statement: Query[RowT], /, **given: Any) -> Generator[RowT, None, None]:
         """Yield the rows of a query, read a few at a time: for `paging.take_page`, which closes it."""
         self.flush()

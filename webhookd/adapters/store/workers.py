@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import Integer, bindparam, func, select
 
-from webhookd.adapters.store.rowset import among
+from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import deliveries, partners, sessions, tasks
+from webhookd.adapters.store.sessions import SessionRow
+from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import Page
 
@@ -46,21 +48,41 @@ class Worker:
     in_flight: int
 
 
+_LIVE: Final = Listing(
+    SessionRow,
+    lambda _, given: narrowed(
+        select(sessions)
+        .where(sessions.c.lease_until_ms > bindparam("now_ms"))
+        .order_by(sessions.c.id)
+        .limit(bindparam("most", type_=Integer)),
+        given,
+        cursor=sessions.c.id > bindparam("cursor"),
+    ),
+)
+
+
+class _InFlight(NamedTuple):
+    session_id: str
+    n: int
+
+
+_IN_FLIGHT: Final = Query(
+    _InFlight,
+    lambda dialect: (
+        select(deliveries.c.session_id, func.count().label("n"))
+        .where(named(dialect, deliveries.c.session_id, "sessions"))
+        .group_by(deliveries.c.session_id)
+    ),
+)
+
+
 def read_workers(tx: Tx, now_ms: int, page: Page) -> tuple[list[Worker], str | None]:
     """Return a page of the live processes, the longest-lived first, and the next cursor."""
-    live = select(sessions).where(sessions.c.lease_until_ms > now_ms).order_by(sessions.c.id)
-    if page.cursor is not None:
-        live = live.where(sessions.c.id > page.cursor)
-    found = tx.execute(live.limit(page.limit + 1)).all()
+    found = tx.run(_LIVE, now_ms=now_ms, cursor=page.cursor, most=page.limit + 1)
     shown = found[: page.limit]
     ids = [row.id for row in shown]
     held = _held(tx, ids)
-    sending = tx.execute(
-        select(deliveries.c.session_id, func.count().label("n"))
-        .where(among(tx, deliveries.c.session_id, ids))
-        .group_by(deliveries.c.session_id)
-    ).all()
-    in_flight = {row.session_id: row.n for row in sending}
+    in_flight = {row.session_id: row.n for row in tx.run(_IN_FLIGHT, sessions=ids)}
     workers = []
     for row in shown:
         detail: dict[str, Any] = orjson.loads(row.detail)
@@ -81,8 +103,21 @@ def read_workers(tx: Tx, now_ms: int, page: Page) -> tuple[list[Worker], str | N
     return workers, shown[-1].id if len(found) > page.limit else None
 
 
-def _held(tx: Tx, session_ids: list[str]) -> dict[str, list[HeldTask]]:
-    rows = tx.execute(
+class _Held(NamedTuple):
+    session_id: str
+    id: str
+    type: str
+    partner_id: str
+    name: str | None
+    attempts: int
+    started_ms: int
+    deadline_ms: int
+    cancel_requested_ms: int | None
+
+
+_HELD: Final = Query(
+    _Held,
+    lambda dialect: (
         select(
             tasks.c.session_id,
             tasks.c.id,
@@ -95,11 +130,15 @@ def _held(tx: Tx, session_ids: list[str]) -> dict[str, list[HeldTask]]:
             tasks.c.cancel_requested_ms,
         )
         .outerjoin(partners, partners.c.id == tasks.c.partner_id)
-        .where(among(tx, tasks.c.session_id, session_ids))
+        .where(named(dialect, tasks.c.session_id, "sessions"))
         .order_by(tasks.c.started_ms, tasks.c.id)
-    )
+    ),
+)
+
+
+def _held(tx: Tx, session_ids: list[str]) -> dict[str, list[HeldTask]]:
     held: dict[str, list[HeldTask]] = defaultdict(list)
-    for row in rows:
+    for row in tx.run(_HELD, sessions=session_ids):
         if len(held[row.session_id]) < MOST_SHOWN:
             held[row.session_id].append(
                 HeldTask(

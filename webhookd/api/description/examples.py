@@ -50,7 +50,7 @@ from webhookd.api.task_wire import TaskCreate
 from webhookd.api.wire import NoBody
 from webhookd.api.workers import WorkerDocument, worker_document
 from webhookd.core.errors import FieldError, Invalid
-from webhookd.core.model import SCOPES, DeliveryState
+from webhookd.core.model import SCOPES, DeliveryState, EndpointState
 from webhookd.core.render import (
     DeadLetterDocument,
     DeliveryDocument,
@@ -205,7 +205,7 @@ def _health() -> Mapping[Any, Any]:
 
 
 def _webhooks() -> Mapping[Any, Any]:
-    disabled = replace(samples.ENDPOINT, state="disabled", disabled_reason="gone")
+    disabled = replace(samples.ENDPOINT, state=EndpointState.DISABLED, disabled_reason="gone")
     dead = replace(
         samples.DELIVERY,
         state=DeliveryState.DEAD,

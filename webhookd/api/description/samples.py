@@ -21,7 +21,15 @@ from webhookd.api.example_ids import (
 )
 from webhookd.core.file_links import DOWNLOAD_MS
 from webhookd.core.files import File, FileKind, FileState
-from webhookd.core.model import TEST_EVENT, USUAL_SCOPES, DeliveryState, Priority, ReplayState, TaskState
+from webhookd.core.model import (
+    TEST_EVENT,
+    USUAL_SCOPES,
+    DeliveryState,
+    EndpointState,
+    Priority,
+    ReplayState,
+    TaskState,
+)
 from webhookd.core.outcome import ERROR, PRIVATE, Raised
 from webhookd.core.records import (
     ApiKey,
@@ -201,7 +209,7 @@ ENDPOINT: Final = Endpoint(
     retry_cap_seconds=None,
     signature=("v1",),
     public_key=None,
-    state="enabled",
+    state=EndpointState.ENABLED,
     disabled_reason=None,
     failing_since_ms=None,
     created_ms=CREATED_MS,

@@ -13,7 +13,7 @@ from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt
 from webhookd.core.dispatch import AttemptDone, Handed
-from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
+from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState, EndpointState
 
 
 class OutcomeRow(NamedTuple):
@@ -92,7 +92,7 @@ def _standing(lane: LockedLane | None, disabled: Mapping[str, str]) -> tuple[Del
     state = DeliveryState.PENDING
     if lane is not None and lane.endpoint_deleted_ms is not None:
         return DELIVERIES.next(state, DeliveryMove.GIVE_UP), "endpoint_deleted"
-    if lane is not None and (lane.endpoint_state == "disabled" or lane.id in disabled):
+    if lane is not None and (lane.endpoint_state == EndpointState.DISABLED or lane.id in disabled):
         return DELIVERIES.next(state, DeliveryMove.PARK), None
     return state, None
 

@@ -12,7 +12,14 @@ from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import Delivered, GiveUp
 from webhookd.core.dispatch import AttemptDone
-from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
+from webhookd.core.model import (
+    DELIVERIES,
+    ENDPOINTS,
+    DeliveryMove,
+    DeliveryState,
+    EndpointMove,
+    EndpointState,
+)
 from webhookd.core.pacing import Kind
 
 
@@ -45,7 +52,7 @@ def _reasons(tx: Tx, done: Sequence[AttemptDone], locked: LockedLanes) -> dict[s
     reasons: dict[str, str] = {}
     for one in done:
         lane = locked.get(one.delivery.target.lane_id)
-        if lane is None or lane.endpoint_id is None or lane.endpoint_state != "enabled":
+        if lane is None or lane.endpoint_id is None or lane.endpoint_state != EndpointState.ENABLED:
             continue
         if isinstance(one.verdict, GiveUp) and one.verdict.disable_endpoint:
             reasons[lane.id] = "gone"
@@ -96,7 +103,11 @@ _DISABLE: Final = Change(
     lambda _: (
         endpoints.update()
         .where(endpoints.c.id == bindparam("endpoint_id"))
-        .values(state="disabled", disabled_reason=bindparam("reason"), updated_ms=bindparam("now_ms"))
+        .values(
+            state=ENDPOINTS.next(EndpointState.ENABLED, EndpointMove.DISABLE).value,
+            disabled_reason=bindparam("reason"),
+            updated_ms=bindparam("now_ms"),
+        )
     )
 )
 _PARK: Final = Change(

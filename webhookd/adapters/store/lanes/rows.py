@@ -11,7 +11,7 @@ from webhookd.adapters.store.rowset import Id, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, sessions
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.model import DELIVER_QUEUE
+from webhookd.core.model import DELIVER_QUEUE, EndpointState
 from webhookd.core.pacing import Pace
 
 _PACE_FIELDS: Final = dict.fromkeys(field.name for field in fields(Pace)).keys()
@@ -97,7 +97,7 @@ def open_lane() -> Any:
 
     Disabling and deleting settle what waits; this holds back whatever was on its way in meanwhile.
     """
-    alive = and_(endpoints.c.state == "enabled", endpoints.c.deleted_ms.is_(None))
+    alive = and_(endpoints.c.state == EndpointState.ENABLED.value, endpoints.c.deleted_ms.is_(None))
     return or_(lanes.c.endpoint_id.is_(None), alive)
 
 

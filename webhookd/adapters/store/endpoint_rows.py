@@ -1,0 +1,106 @@
+"""The rows of endpoints, and the endpoints they stand for."""
+
+from typing import Any, Final, NamedTuple
+
+from webhookd.adapters.store.rows import names, names_json
+from webhookd.core.model import EndpointState
+from webhookd.core.records import Endpoint
+
+
+class EndpointRow(NamedTuple):
+    """A row of `endpoints`."""
+
+    id: str
+    partner_id: str
+    url: str
+    description: str
+    events: str
+    task_types: str
+    headers_sealed: str | None
+    header_names: str | None
+    rate_limit: float | None
+    max_concurrency: int | None
+    ordering: str
+    retry_max_attempts: int | None
+    retry_base_seconds: float | None
+    retry_factor: float | None
+    retry_cap_seconds: float | None
+    signature: str
+    public_key: str | None
+    state: str
+    disabled_reason: str | None
+    failing_since_ms: int | None
+    created_ms: int
+    updated_ms: int
+    deleted_ms: int | None
+
+
+def endpoint_from(row: EndpointRow) -> Endpoint:
+    """Return the endpoint of a whole row."""
+    return Endpoint(
+        id=row.id,
+        partner_id=row.partner_id,
+        url=row.url,
+        description=row.description,
+        events=names(row.events),
+        task_types=names(row.task_types),
+        headers_sealed=row.headers_sealed,
+        header_names=names(row.header_names),
+        rate_limit=row.rate_limit,
+        max_concurrency=row.max_concurrency,
+        ordering=row.ordering,
+        retry_max_attempts=row.retry_max_attempts,
+        retry_base_seconds=row.retry_base_seconds,
+        retry_factor=row.retry_factor,
+        retry_cap_seconds=row.retry_cap_seconds,
+        signature=names(row.signature),
+        public_key=row.public_key,
+        state=EndpointState(row.state),
+        disabled_reason=row.disabled_reason,
+        failing_since_ms=row.failing_since_ms,
+        created_ms=row.created_ms,
+        updated_ms=row.updated_ms,
+    )
+
+
+_NOT_SET: Final = frozenset(
+    {"id", "partner_id", "state", "disabled_reason", "failing_since_ms", "created_ms", "deleted_ms"}
+)
+SETTINGS: Final = tuple(name for name in EndpointRow._fields if name not in _NOT_SET)
+"""The columns that people set, and when they did."""
+
+
+def settings_of(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the values of SETTINGS."""
+    return {
+        "url": endpoint.url,
+        "description": endpoint.description,
+        "events": names_json(endpoint.events) or "[]",
+        "task_types": names_json(endpoint.task_types) or "[]",
+        "headers_sealed": endpoint.headers_sealed,
+        "header_names": names_json(endpoint.header_names),
+        "rate_limit": endpoint.rate_limit,
+        "max_concurrency": endpoint.max_concurrency,
+        "ordering": endpoint.ordering,
+        "retry_max_attempts": endpoint.retry_max_attempts,
+        "retry_base_seconds": endpoint.retry_base_seconds,
+        "retry_factor": endpoint.retry_factor,
+        "retry_cap_seconds": endpoint.retry_cap_seconds,
+        "signature": names_json(endpoint.signature) or "[]",
+        "public_key": endpoint.public_key,
+        "updated_ms": endpoint.updated_ms,
+    }
+
+
+def row_of(endpoint: Endpoint) -> EndpointRow:
+    """Return the row of a new endpoint."""
+    return EndpointRow(
+        id=endpoint.id,
+        partner_id=endpoint.partner_id,
+        state=endpoint.state,
+        disabled_reason=endpoint.disabled_reason,
+        failing_since_ms=None,
+        created_ms=endpoint.created_ms,
+        deleted_ms=None,
+        **settings_of(endpoint),
+    )
