@@ -50,8 +50,7 @@ class Claim:
 class RunFacts:
     """What a function may know of its run. `priority` as on the wire; `attempt` goes on over replays.
 
-    `folder` is where its files lie (`core.run_folder`); empty: a context makes one of its own. `brought`
-    says that those of its input are there.
+    `folder` is where its files lie (`core.run_folder`); empty: a context makes one of its own.
     """
 
     task_id: str
@@ -64,7 +63,6 @@ class RunFacts:
     max_attempts: int
     last_attempt: bool
     folder: str = ""
-    brought: bool = False
     max_file_bytes: int = 104_857_600
 
 

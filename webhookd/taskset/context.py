@@ -107,7 +107,6 @@ class TaskContext:
         state: Any = None,
         timeout_seconds: float = 300.0,
         on_progress: ProgressListener | None = None,
-        on_attach: Callable[[], None] | None = None,
         folder: Path | None = None,
         max_file_bytes: int = 104_857_600,
     ) -> None:
@@ -124,7 +123,6 @@ class TaskContext:
         self.deadline = datetime.now(UTC) + timedelta(seconds=timeout_seconds)
         self._ends_at = time.monotonic() + timeout_seconds
         self._on_progress = on_progress
-        self._on_attach = on_attach
         self._folder = folder
         self._max_file_bytes = max_file_bytes
         self._cancelled = False
@@ -153,8 +151,6 @@ class TaskContext:
         place of an earlier one, and what a run attaches that of what runs before it did. Ends the task
         with `file_too_large` or `too_many_files`; raises ValueError for a name that is none.
         """
-        if self._on_attach is not None:
-            self._on_attach()
         try:
             self._attachments.add(name, data, content_type)
         except TooMuchAttached as error:

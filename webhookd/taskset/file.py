@@ -123,10 +123,12 @@ class InputFiles:
     brought: dict[str, Brought] = field(default_factory=dict)
 
 
-def inputs_in(folder: str) -> InputFiles:
-    """Return what was brought into the folder of a run. Raises FileNotFoundError where nothing was."""
-    listed = json.loads((Path(folder) / INPUTS).read_text())
-    brought = {text: Brought(**one) for text, one in listed.items()}
+def inputs_in(folder: str) -> InputFiles | None:
+    """Return what was brought into the folder of a run; None where nothing was."""
+    listed = Path(folder) / INPUTS
+    if not folder or not listed.exists():
+        return None
+    brought = {text: Brought(**one) for text, one in json.loads(listed.read_text()).items()}
     return InputFiles(brought=brought)
 
 

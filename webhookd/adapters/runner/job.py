@@ -38,7 +38,6 @@ def context_of(
     *,
     timeout_seconds: float,
     on_progress: Callable[[float | None, str | None], None],
-    on_attach: Callable[[], None] | None = None,
     state: Any = None,
 ) -> TaskContext:
     """Return what the function is given first."""
@@ -55,7 +54,6 @@ def context_of(
         state=state,
         timeout_seconds=timeout_seconds,
         on_progress=on_progress,
-        on_attach=on_attach,
         folder=Path(facts.folder) if facts.folder else None,
         max_file_bytes=facts.max_file_bytes,
     )

@@ -121,14 +121,12 @@ class Runner:
         log: RunLog,
         cancel: asyncio.Event,
         on_progress: Listener,
-        on_attach: Callable[[], None] | None = None,
     ) -> Outcome:
         """Call the function once and return how it ended; never raises for what it does.
 
         The time limit is the definition's, on the monotonic clock from now. Setting `cancel` tells the
         function. `log` gets the lines it logs. `on_progress` is called on this loop, at most once per
-        progress interval and never after the outcome; `on_attach`, on any thread, before the function first
-        attaches a file, unless it runs in a child. If the awaiting task is cancelled, the function is
+        progress interval and never after the outcome. If the awaiting task is cancelled, the function is
         interrupted.
         `free_slots` says how much to claim; what has been claimed is run even where that was too much.
         """
@@ -141,7 +139,6 @@ class Runner:
             facts,
             timeout_seconds=definition.timeout_seconds,
             on_progress=progress.report,
-            on_attach=on_attach,
             state=self._states.get(definition.lifespan),
         )
         job = Job(

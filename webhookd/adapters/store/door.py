@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from webhookd.adapters.store.drivers import asyncpg_cursor
 from webhookd.adapters.store.statement import Compiled
 
 READ_AHEAD = 16
@@ -85,8 +86,11 @@ def _text_of_all(texts: tuple[tuple[str, int], ...]) -> str:
 
 
 def _send(conn: Connection, sent: Bound, *, answers: bool) -> tuple[list[Any], int]:
-    cursor: Any = conn.connection.cursor()
+    on_postgresql = conn.dialect.name == "postgresql"
+    cursor: Any = None if on_postgresql else conn.connection.cursor()
     try:
+        if on_postgresql:
+            return asyncpg_cursor.send(conn.connection.dbapi_connection, *sent)
         cursor.execute(*sent)
         return (cursor.fetchall() if answers else []), cursor.rowcount
     except BaseException as error:  # noqa: BLE001 - it raises what this means, and lets go of a dead session
@@ -95,4 +99,5 @@ def _send(conn: Connection, sent: Bound, *, answers: bool) -> tuple[list[Any], i
         of_driver = isinstance(error, conn.dialect.loaded_dbapi.Error)
         conn._handle_dbapi_exception(error, sent.text if of_driver else None, sent.values, cursor, None)
     finally:
-        cursor.close()
+        if cursor is not None:
+            cursor.close()

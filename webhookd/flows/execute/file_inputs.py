@@ -124,13 +124,15 @@ class RunFiles:
         self._now_ms = now_ms
         self._new_id = new_id
 
-    def folder(self, task: ClaimedTask) -> str:
+    def folder(self, task: ClaimedTask) -> Path:
         """Return the folder of this run; it is made where it is needed."""
-        return f"{self._root}/{task.id}.{task.token}"
+        return self._root / f"{task.id}.{task.token}"
 
     async def bring(self, task: ClaimedTask, named: Iterable[Reference]) -> Outcome | None:
         """Put what the input names into the folder. Returns what the run has come to where it cannot be."""
         wanted = {one.text: one for one in named}
+        if not wanted:
+            return None
         try:
             brought = await self._brought(task, wanted)
         except FetchFailed as error:
@@ -146,14 +148,14 @@ class RunFiles:
             log.warning("file_not_brought", task=task.id, reason=str(error))
             return RetryLater(code=UNFETCHED, message="A file of the input could not be read just now.")
         inputs = json.dumps({text: asdict(one) for text, one in brought.items()})
-        await asyncio.to_thread((Path(self.folder(task)) / INPUTS).write_text, inputs)
+        await asyncio.to_thread((self.folder(task) / INPUTS).write_text, inputs)
         return None
 
     async def _brought(self, task: ClaimedTask, wanted: dict[str, Reference]) -> dict[str, Brought]:
         rows = await self._rows.get_many(
             [one.file_id for one in wanted.values() if one.file_id], task.partner_id
         )
-        folder = Path(self.folder(task))
+        folder = self.folder(task)
         await asyncio.to_thread(lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True))
         brought = {}
         for number, (text, reference) in enumerate(wanted.items()):
@@ -173,7 +175,9 @@ class RunFiles:
 
     async def store(self, task: ClaimedTask) -> tuple[File, ...] | Outcome:
         """Store what the function attached; return it, or what the run has come to where it cannot be."""
-        attached = await asyncio.to_thread(attached_in, Path(self.folder(task)))
+        if not self.folder(task).exists():  # as of most: a thread for each would cost more than this look
+            return ()
+        attached = await asyncio.to_thread(attached_in, self.folder(task))
         if not attached:
             return ()
         try:
@@ -219,7 +223,8 @@ class RunFiles:
 
     async def clear(self, task: ClaimedTask) -> None:
         """Remove the folder of this run."""
-        await asyncio.to_thread(forget, Path(self.folder(task)))
+        if self.folder(task).exists():
+            await asyncio.to_thread(forget, self.folder(task))
 
 
 async def _written(path: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> tuple[int, str]:

@@ -52,12 +52,8 @@ class Runs(Protocol):
         log: RunLog,
         cancel: asyncio.Event,
         on_progress: Callable[[float | None, str | None], None],
-        on_attach: Callable[[], None],
     ) -> Outcome:
-        """Run one call and return how it ended; `log` gets what it logs.
-
-        `on_attach` hears of a file before it is attached, but not of a child's.
-        """
+        """Run one call and return how it ended; `log` gets what it logs."""
         ...
 
     async def stop(self, grace_seconds: float) -> None:

@@ -25,10 +25,7 @@ LONGEST_RETRY_SECONDS = 3_600.0
 
 @dataclass(slots=True)
 class Run:
-    """A claimed task in this process: what is known of its try, and the asyncio task that works on it.
-
-    `may_have_files`: its folder is worth a look. (A look for each run cost 6 % of a worker's time.)
-    """
+    """A claimed task in this process: what is known of its try, and the asyncio task that works on it."""
 
     task: ClaimedTask
     session_id: str
@@ -43,13 +40,8 @@ class Run:
     unwritten: bool = False
     writing: bool = False
     starting: bool = False
-    may_have_files: bool = False
     span_id: str = ""
     work: asyncio.Task[None] | None = None
-
-    def has_files(self) -> None:
-        """Note that its folder is worth a look, from any thread."""
-        self.may_have_files = True
 
     def started(self) -> RunStarted:
         """Return the fact that it begins."""

@@ -1,15 +1,16 @@
-"""PostgreSQL: asyncpg through SQLAlchemy's bridge."""
+"""PostgreSQL: asyncpg through SQLAlchemy's bridge, one greenlet a transaction."""
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from webhookd.adapters.store.drivers.faults import environment_sentence, reason_of
 from webhookd.adapters.store.drivers.server import Server, pool_of
@@ -37,12 +38,10 @@ class PostgresDriver:
         self._writers = pool_of(url, server, most=6) if writes_apart else self._readers
 
     async def read(self, work: Callable[[Connection], R]) -> R:
-        async with _connect(self._readers) as conn:
-            await conn.begin()
-            return await conn.run_sync(work)
+        return await greenlet_spawn(_read, self._readers.sync_engine, work)
 
     async def write(self, work: Callable[[Connection], R]) -> R:
-        writing = self._write(work)
+        writing = greenlet_spawn(_write, self._writers.sync_engine, work)
         return await (writing if self._thread is None else self._thread.run(writing))
 
     async def close(self) -> None:
@@ -50,10 +49,6 @@ class PostgresDriver:
             await self._thread.run(_end(self._writers))
             await self._thread.close()
         await self._readers.dispose()
-
-    async def _write(self, work: Callable[[Connection], R]) -> R:
-        async with _connect(self._writers) as conn, conn.begin():
-            return await conn.run_sync(work)
 
 
 class _LoopThread:
@@ -85,11 +80,22 @@ async def _end(engine: AsyncEngine) -> None:
     await asyncio.sleep(0)  # they let go of their sockets in the loop's next round
 
 
-@contextlib.asynccontextmanager
-async def _connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with contextlib.AsyncExitStack() as stack:
+def _read(engine: Engine, work: Callable[[Connection], R]) -> R:
+    with _connected(engine) as conn:
+        conn.begin()
+        return work(conn)
+
+
+def _write(engine: Engine, work: Callable[[Connection], R]) -> R:
+    with _connected(engine) as conn, conn.begin():
+        return work(conn)
+
+
+@contextlib.contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    with contextlib.ExitStack() as stack:
         try:
-            conn = await stack.enter_async_context(engine.connect())
+            conn = stack.enter_context(engine.connect())
         except DBAPIError as error:
             # Starting up, too many clients, a changed password: no statement of ours is to blame.
             raise Unavailable(
