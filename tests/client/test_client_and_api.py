@@ -54,6 +54,7 @@ SAID: dict[str, Callable[[], Any]] = {
     "endpoints.disable": lambda: endpoints.disable("ep_1"),
     "endpoints.test": lambda: endpoints.send_test("ep_1", wait_seconds=5),
     "endpoints.rotate_secret": lambda: endpoints.rotate_secret("ep_1", overlap_seconds=60, secret="whsec_"),
+    "endpoints.stats": lambda: endpoints.stats("ep_1", window="7d"),
     "dead_letters.list": lambda: dead_letters.list_all(kind="task", reason="exhausted"),
     "dead_letters.replay": lambda: dead_letters.replay_one("dlv_1"),
     "dead_letters.discard": lambda: dead_letters.discard("dlv_1"),

@@ -561,3 +561,38 @@ async def test_the_acts_are_in_the_audit_log_without_secrets(face: Face) -> None
     assert actions == ["endpoint.delete", "endpoint.rotate-secret", "endpoint.change", "endpoint.create"]
     assert "planted-secret" not in log.text
     assert document["secret"] not in log.text
+
+
+async def test_the_stats_tell_how_an_endpoint_does(face: Face) -> None:
+    partner = await face.partner()
+    document = await made(partner)
+    path = f"/v1/endpoints/{document['id']}"
+    empty = (await partner.client.get(path + "/stats")).json()
+    assert (empty["window"], empty["attempts"], empty["p50_ms"]) == ("24h", 0, None)
+    assert (empty["failed"], empty["last_success_at"], len(empty["series"])) == ({}, None, 96)
+    found = await face.store.endpoints.get(document["id"], None)
+    assert found is not None
+    for verdict in (Delivered(), later(face.clock.now_ms() + 60_000)):
+        await message_to(face.store, found.endpoint, now_ms=face.clock.now_ms())
+        (delivery,) = await due(face.store, face.clock.now_ms())
+        assert await answered(face.store, delivery, verdict, now_ms=face.clock.now_ms())
+
+    for window, steps in (("1h", 60), ("24h", 96), ("7d", 168)):
+        stats = (await partner.client.get(path + "/stats", params={"window": window})).json()
+        assert (stats["attempts"], stats["delivered"], stats["failed"]) == (2, 1, {"http_500": 1})
+        assert stats["p95_ms"] == pytest.approx(5, rel=0.2)
+        assert (stats["pending"], stats["parked"], stats["dead"], stats["breaker"]) == (1, 0, 0, "closed")
+        assert stats["failing_since"] is not None
+        assert stats["last_success_at"] is not None
+        assert len(stats["series"]) == steps
+        assert sum(step["attempts"] for step in stats["series"]) == 2
+        assert stats["since"] == stats["series"][0]["at"]
+
+
+async def test_stats_are_the_owners_and_of_known_windows(face: Face) -> None:
+    partner, stranger = await face.partner(), await face.partner()
+    path = f"/v1/endpoints/{(await made(partner))['id']}/stats"
+    assert (await stranger.client.get(path)).status_code == 404
+    assert (await face.admin.get(path)).status_code == 200
+    refused = await partner.client.get(path, params={"window": "2h"})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "$.window")

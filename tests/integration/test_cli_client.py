@@ -193,9 +193,16 @@ def unique(name: str) -> str:
 def dead_delivery(shell: Shell, service: Service) -> tuple[str, str]:
     """The ids of an endpoint that fails and of a delivery that died there."""
     endpoint = shell.json("endpoints", "create", f"{service.hooks.url}/fail", "--partner", "acme")
-    delivery = shell.json("endpoints", "test", endpoint["id"])
+    return endpoint["id"], died_at(shell, endpoint["id"])
+
+
+def died_at(shell: Shell, endpoint_id: str) -> str:
+    """The id of one more delivery that died at an endpoint that fails."""
+    options = ("--partner", "acme", "--endpoint", endpoint_id, "--wait", "30")
+    task = shell.json("tasks", "submit", "demo.echo", *options)
+    (delivery,) = shell.json("deliveries", "list", "--task", task["id"])["data"]
     ended_delivery(shell, delivery["id"], "dead")
-    return endpoint["id"], delivery["id"]
+    return str(delivery["id"])
 
 
 # ── partners and keys ───────────────────────────────────────────────────────────────────────────────────────
@@ -385,6 +392,10 @@ def test_endpoint_goes_through_its_life(shell: Shell, service: Service) -> None:
     delivery = shell.json("endpoints", "test", name)
     assert ended_delivery(shell, delivery["id"], "delivered")["event"] == "webhookd.test"
     assert "deliveries get" in shell.run("endpoints", "test", name).stderr
+    assert shell.json("endpoints", "test", name, "--wait", "20")["attempt"]["status"] == 200
+    assert "attempt 1" in shell.text("endpoints", "test", name, "--wait", "20")
+    assert shell.json("endpoints", "stats", name, "--window", "1h")["delivered"] >= 2
+    assert "delivered" in shell.text("endpoints", "stats", name)
     assert shell.json("endpoints", "delete", name) == {"id": name, "deleted": True}
     assert shell.refused("endpoints", "get", name)
 
@@ -464,7 +475,7 @@ def test_replay_of_everything_must_be_asked_for(shell: Shell) -> None:
 def test_interrupted_look_at_a_replay_says_how_to_go_on(over_http: Shell, service: Service) -> None:
     endpoint, _ = dead_delivery(over_http, service)
     for _ in range(2):
-        ended_delivery(over_http, over_http.json("endpoints", "test", endpoint)["id"], "dead")
+        died_at(over_http, endpoint)
     env = environment(WEBHOOKD_URL=service.url, WEBHOOKD_KEY=ADMIN_KEY)
     slow = ("replay", "--endpoint", endpoint, "--rate", "0.05")
     with started(*slow, cwd=service.folder, env=env) as command:
@@ -561,7 +572,8 @@ def test_refusal_is_one_line_and_exit_code_1(arguments: tuple[str, ...], shell: 
         ("endpoints", "create", "https://x.example/", "--header", "no-colon"),
         ("endpoints", "rotate-secret", "ep_1", "--overlap", "long"),
         ("trace",),
-        ("keys", "create"),
+        ("keys", "revoke"),
+        ("endpoints", "create", "https://x.example/", "--secret", "whsec_typed"),
     ],
 )
 def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], over_http: Shell) -> None:

@@ -198,6 +198,7 @@ async def endpoints(face: Face, client: httpx.AsyncClient) -> None:
     path = f"/v1/endpoints/{made['id']}"
     await client.get(path)
     await client.get("/v1/endpoints")
+    await client.get(f"{path}/stats?window=1h")
     await client.patch(path, json={"description": "new", "max_concurrency": 2})
     await client.post(f"{path}/rotate-secret", json={"overlap_seconds": 60})
     await client.post(f"{path}/test", headers={"Idempotency-Key": "one-test"})

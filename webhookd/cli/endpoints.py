@@ -8,7 +8,17 @@ import typer
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, secret_text, span_ms
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
+from webhookd.cli.screen import (
+    Column,
+    column,
+    duration,
+    print_facts,
+    print_json,
+    print_listing,
+    state,
+    tell,
+    when,
+)
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=f"Register and look after callback URLs. {THE_RULE}"
@@ -27,6 +37,14 @@ class Scheme(StrEnum):
 
     V1 = "v1"
     V1A = "v1a"
+
+
+class Window(StrEnum):
+    """The time until now that figures are of."""
+
+    HOUR = "1h"
+    DAY = "24h"
+    WEEK = "7d"
 
 
 class Resettable(StrEnum):
@@ -240,6 +258,38 @@ def send_test(
         print_attempt(attempt)
     else:
         tell(f"See what came of it: webhookd deliveries get {delivery['id']}")
+
+
+@app.command("stats")
+def stats(
+    endpoint: _Endpoint,
+    *,
+    window: Annotated[Window, typer.Option(help="The time until now that the figures are of.")] = Window.DAY,
+    json_output: Json = False,
+) -> None:
+    """Show how it does: attempts, errors, times of answers, what waits."""
+    with open_api() as api:
+        document = api.get(path("endpoints", endpoint, "stats"), {"window": window})
+    if json_output:
+        print_json(document)
+        return
+    times = {name: document[f"{name}_ms"] for name in ("p50", "p95")}
+    print_facts(
+        {
+            "state": state(document["state"]),
+            "breaker": document["breaker"],
+            "failing since": when(document["failing_since"]),
+            "last success": when(document["last_success_at"]),
+            "since": when(document["since"]),
+            "attempts": document["attempts"],
+            "delivered": document["delivered"],
+            **{f"failed: {error}": count for error, count in document["failed"].items()},
+            **{name: None if ms is None else duration(ms) for name, ms in times.items()},
+            "pending": document["pending"],
+            "parked": document["parked"],
+            "dead": document["dead"],
+        }
+    )
 
 
 @app.command("enable")

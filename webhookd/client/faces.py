@@ -87,6 +87,7 @@ class Endpoints(_Part):
     disable = _does(endpoints.disable)
     test = _does(endpoints.send_test)
     rotate_secret = _does(endpoints.rotate_secret)
+    stats = _does(endpoints.stats)
 
 
 class DeadLetters(_Part):
@@ -156,6 +157,7 @@ class AsyncEndpoints(_AsyncPart):
     disable = _awaits(endpoints.disable)
     test = _awaits(endpoints.send_test)
     rotate_secret = _awaits(endpoints.rotate_secret)
+    stats = _awaits(endpoints.stats)
 
 
 class AsyncDeadLetters(_AsyncPart):

@@ -13,6 +13,7 @@ from pydantic_core.core_schema import CoreSchema, definition_reference_schema, d
 from typing_extensions import TypeAliasType
 
 from webhookd.core.answer import ErrorCode
+from webhookd.core.endpoint_stats import WINDOWS
 from webhookd.core.files import FileKind, FileState
 from webhookd.core.model import (
     FINAL_EVENTS,
@@ -137,6 +138,10 @@ Ordering = TypeAliasType(
 SignatureScheme = TypeAliasType(
     "SignatureScheme",
     Annotated[str, one_of("`v1` is HMAC-SHA256, `v1a` is Ed25519.", ("v1", "v1a"))],
+)
+StatsWindow = TypeAliasType(
+    "StatsWindow",
+    Annotated[str, one_of("A time until now: the last hour, day or week.", WINDOWS)],
 )
 BreakerState = TypeAliasType(
     "BreakerState",

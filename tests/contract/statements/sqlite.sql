@@ -152,6 +152,13 @@ INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint
     created_ms, json_extract(rows_rows.value, '$[18]') AS ended_ms FROM json_each(?) AS rows_rows) AS rows
     WHERE true;
 
+SELECT (SELECT count(*) AS count_1 FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state =
+    'pending' AND deliveries.lane_id = ? LIMIT ? OFFSET ?) AS anon_1) AS pending, (SELECT count(*) AS count_2
+    FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'parked' AND
+    deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_2) AS parked, (SELECT count(*) AS count_3 FROM
+    (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_3) AS dead;
+
 SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id IN (SELECT
     anon_1.value FROM json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR
     deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND
@@ -691,6 +698,26 @@ SELECT depths.queue, depths.partner_id, depths.shard, depths.scheduled, depths.q
 SELECT depths.queue, depths.partner_id, depths.shard, depths.scheduled, depths.queued, depths.running,
     depths.finished FROM depths WHERE depths.shard != ? AND (depths.shard NOT IN (…));
 
+-- endpoint_spans
+
+DELETE FROM endpoint_spans WHERE (endpoint_spans.endpoint_id, endpoint_spans.length_ms, endpoint_spans.at_ms)
+    IN (SELECT endpoint_spans.endpoint_id, endpoint_spans.length_ms, endpoint_spans.at_ms FROM endpoint_spans
+    WHERE endpoint_spans.length_ms = ? AND endpoint_spans.at_ms < ? ORDER BY endpoint_spans.at_ms LIMIT ?
+    OFFSET ?);
+
+INSERT INTO endpoint_spans (endpoint_id, length_ms, at_ms, attempts, delivered, errors, times) SELECT
+    spans.endpoint_id, spans.length_ms, spans.at_ms, spans.attempts, spans.delivered, spans.errors,
+    spans.times FROM (SELECT json_extract(spans_rows.value, '$[0]') AS endpoint_id,
+    json_extract(spans_rows.value, '$[1]') AS length_ms, json_extract(spans_rows.value, '$[2]') AS at_ms,
+    json_extract(spans_rows.value, '$[3]') AS attempts, json_extract(spans_rows.value, '$[4]') AS delivered,
+    json_extract(spans_rows.value, '$[5]') AS errors, json_extract(spans_rows.value, '$[6]') AS times FROM
+    json_each(?) AS spans_rows) AS spans WHERE true ON CONFLICT DO NOTHING;
+
+SELECT endpoint_spans.endpoint_id, endpoint_spans.length_ms, endpoint_spans.at_ms, endpoint_spans.attempts,
+    endpoint_spans.delivered, endpoint_spans.errors, endpoint_spans.times FROM endpoint_spans WHERE
+    endpoint_spans.endpoint_id = ? AND endpoint_spans.length_ms = ? AND endpoint_spans.at_ms >= ? ORDER BY
+    endpoint_spans.at_ms;
+
 -- endpoints
 
 INSERT INTO endpoints (id, partner_id, url, description, events, task_types, headers_sealed, header_names,
@@ -1176,6 +1203,8 @@ SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms
 
 SELECT lanes.id, lanes.ready_ms, lanes.pace FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM
     json_each(?) AS anon_1) ORDER BY lanes.id;
+
+SELECT lanes.pace FROM lanes WHERE lanes.id = ?;
 
 SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1
     FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL

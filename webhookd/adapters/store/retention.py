@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.endpoint_spans import drop_spans
 from webhookd.adapters.store.retention_steps import (
     drop_audit,
     drop_dead_letters,
@@ -59,6 +60,7 @@ class Retention:
         full = [
             await self._db.write(drop_idempotency_keys, most, now_ms - policy.idempotency_ms),
             await self._db.write(drop_secrets, most, now_ms),
+            await self._db.write(drop_spans, most, now_ms),
         ]
         if policy.audit_ms is not None:
             full.append(await self._db.write(drop_audit, most, now_ms - policy.audit_ms))

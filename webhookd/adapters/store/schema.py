@@ -264,6 +264,13 @@ deliveries = Table(
         "id",
         where="state = 'dead' AND discarded_ms IS NULL",
     ),
+    _partial(
+        "ix_deliveries_dead_endpoint",
+        "endpoint_id",
+        "ended_ms",
+        "id",
+        where="state = 'dead' AND discarded_ms IS NULL",
+    ),
     Index("ix_deliveries_task", "task_id"),
     Index("ix_deliveries_partner", "partner_id", "id"),
     Index("ix_deliveries_partner_state", "partner_id", "state", "id"),
@@ -305,6 +312,19 @@ lanes = Table(
     Column("pace", Text, nullable=False),
     _partial("ix_lanes_ready", "ready_ms", where="ready_ms IS NOT NULL"),
     Index("ix_lanes_endpoint", "endpoint_id"),
+)
+
+endpoint_spans = Table(
+    "endpoint_spans",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("length_ms", Integer, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("errors", Text, nullable=False),
+    Column("times", Text, nullable=False),
+    Index("ix_endpoint_spans_age", "length_ms", "at_ms"),
 )
 
 queues = Table(

@@ -32,6 +32,7 @@ from webhookd.api.caller import Caller
 from webhookd.api.dead_letters import BackAtWork
 from webhookd.api.description import samples
 from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithSecretDocument
+from webhookd.api.endpoint_stats import EndpointStatsDocument, stats_document
 from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
 from webhookd.api.example_ids import TRACE_ID
 from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, OwnKeyCreate, key_document
@@ -148,6 +149,7 @@ def _answers() -> Mapping[Any, Any]:
         EndpointDocument: endpoint,
         EndpointWithSecretDocument: {**endpoint, **secret},
         EndpointRotatedDocument: {**endpoint, **rotated},
+        EndpointStatsDocument: stats_document(samples.STATS, "24h", now_ms=samples.DELIVERED_MS),
         DeliveryDocument: delivery,
         receipts.WrittenDelivery: delivery,
         receipts.DeliveryReceiptDocument: receipts.shown_to(_MAY_NOT_READ, delivery),

@@ -5,6 +5,7 @@ from typing import Final
 
 from webhookd.adapters.store.audit import AuditEntry
 from webhookd.adapters.store.deliveries import DeliveryHistory
+from webhookd.adapters.store.endpoint_stats import EndpointStats
 from webhookd.adapters.store.partner_use import PartnerUse
 from webhookd.adapters.store.traces import Trace
 from webhookd.adapters.store.workers import HeldTask, Worker
@@ -19,6 +20,7 @@ from webhookd.api.example_ids import (
     TASK_ID,
     TRACE_ID,
 )
+from webhookd.core.endpoint_stats import MINUTE_MS, WINDOWS, Span, bucket_of, drawn
 from webhookd.core.file_links import DOWNLOAD_MS
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import (
@@ -214,6 +216,28 @@ ENDPOINT: Final = Endpoint(
     failing_since_ms=None,
     created_ms=CREATED_MS,
     updated_ms=CREATED_MS,
+)
+STATS: Final = EndpointStats(
+    endpoint=ENDPOINT,
+    pace=None,
+    last_success_ms=DELIVERED_MS,
+    steps=drawn(
+        [
+            Span(
+                at_ms=CREATED_MS,
+                length_ms=MINUTE_MS,
+                attempts=41,
+                delivered=40,
+                errors={"http_503": 1},
+                times={bucket_of(21_400): 40, bucket_of(380_000): 1},
+            )
+        ],
+        WINDOWS["24h"],
+        DELIVERED_MS,
+    )[-1:],
+    pending=3,
+    parked=0,
+    dead=1,
 )
 FILE: Final = File(
     id=FILE_ID,

@@ -59,3 +59,8 @@ def rotate_secret(
     """Make a new signing secret, or bring one; both sign until the overlap ends. 0 cuts the old ones off."""
     body = given(overlap_seconds=overlap_seconds, secret=secret)
     return Document.of((yield posting(path_of("endpoints", id_of(endpoint), "rotate-secret"), body)))
+
+
+def stats(endpoint: str | Endpoint, *, window: str | None = None) -> Call[Document]:
+    """Return how an endpoint does, in the last `1h`, `24h` (if left out) or `7d`."""
+    return Document.of((yield reading(path_of("endpoints", id_of(endpoint), "stats"), {"window": window})))

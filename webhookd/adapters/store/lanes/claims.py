@@ -198,7 +198,7 @@ def _move_lanes(
                     holds.get(row.id, 0),
                 ),
                 cap=min(lane.pace.cap, ceilings[row.id]),
-                pace=pace_to_text(LanePace(pace=lane.pace, tat_ms=grant.tat_ms)),
+                pace=pace_to_text(replace(lane, tat_ms=grant.tat_ms)),
             )
         )
     tx.run(_MOVE, moved=moved)

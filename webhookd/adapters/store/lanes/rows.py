@@ -1,5 +1,6 @@
-"""The rows of lanes: a lane's pace as text (numbers only, to be read without code), and its waking."""
+"""The rows of lanes: a lane's pace and tally as text (to be read without code), and its waking."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import starmap
 from typing import Any, Final, NamedTuple
@@ -19,26 +20,32 @@ _PACE_FIELDS: Final = dict.fromkeys(field.name for field in fields(Pace)).keys()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePace:
-    """The pace, and the rate limiter's theoretical time of the next attempt (`pacing.rate_hold`)."""
+    """The pace, and the rate limiter's theoretical time of the next attempt (`pacing.rate_hold`).
+
+    `tally` is what `core.endpoint_stats` keeps of an endpoint's attempts, as JSON values.
+    """
 
     pace: Pace
     tat_ms: float = 0.0
+    tally: Sequence[Any] | None = None
 
 
 def pace_to_text(lane: LanePace) -> str:
     """Return the JSON text for `lanes.pace`."""
-    values = {name: getattr(lane.pace, name) for name in _PACE_FIELDS}
+    values: dict[str, Any] = {name: getattr(lane.pace, name) for name in _PACE_FIELDS}
     values["tat_ms"] = lane.tat_ms
+    if lane.tally:
+        values["tally"] = lane.tally
     return orjson.dumps(values).decode()
 
 
 def pace_from_text(stored: str) -> LanePace:
     """Read `lanes.pace`. Fields of a newer or older release are left at their defaults."""
     values: dict[str, Any] = orjson.loads(stored)
-    tat_ms = values.pop("tat_ms", 0.0)
+    tat_ms, tally = values.pop("tat_ms", 0.0), values.pop("tally", None)
     if values.keys() != _PACE_FIELDS:
         values = {name: value for name, value in values.items() if name in _PACE_FIELDS}
-    return LanePace(pace=Pace(**values), tat_ms=tat_ms)
+    return LanePace(pace=Pace(**values), tat_ms=tat_ms, tally=tally)
 
 
 INITIAL_PACE: Final = pace_to_text(LanePace(pace=Pace()))

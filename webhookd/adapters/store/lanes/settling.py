@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import case, select
 
+from webhookd.adapters.store.endpoint_spans import EndpointSpan, counted, keep_spans
 from webhookd.adapters.store.lanes.picking import lane_ceiling
 from webhookd.adapters.store.lanes.rows import next_due, pace_from_text, pace_to_text
 from webhookd.adapters.store.rowset import Id, Int4, rowset
@@ -68,13 +69,18 @@ def lock_with_endpoints(tx: Tx, lane_ids: Iterable[str]) -> LockedLanes:
 
 
 def settle_lanes(tx: Tx, done: Sequence[AttemptDone], locked: LockedLanes) -> dict[str, int]:
-    """Write the lanes' pace; return when each is to be looked at again, where anything waits in it."""
+    """Write the lanes' pace and tallies; return when each is to be looked at again, where anything waits."""
     by_lane: dict[str, list[AttemptDone]] = {}
     for one in done:
         by_lane.setdefault(one.delivery.target.lane_id, []).append(one)
-    settled = [
-        _paced(tx, locked[lane_id], group) for lane_id, group in sorted(by_lane.items()) if lane_id in locked
-    ]
+    settled: list[_Settled] = []
+    over: list[EndpointSpan] = []
+    for lane_id, group in sorted(by_lane.items()):
+        if lane_id in locked:
+            paced, ended = _paced(tx, locked[lane_id], group)
+            settled.append(paced)
+            over += ended
+    keep_spans(tx, over)
     return {
         row.id: max(row.ready_ms, row.hold_ms) for row in _settle(tx, settled) if row.ready_ms is not None
     }
@@ -109,7 +115,8 @@ class _Settled(NamedTuple):
     pace: str
 
 
-def _paced(tx: Tx, lane: LockedLane, group: Sequence[AttemptDone]) -> _Settled:
+def _paced(tx: Tx, lane: LockedLane, group: Sequence[AttemptDone]) -> tuple[_Settled, Sequence[EndpointSpan]]:
+    """Return what to write of a lane, and the spans of its tally that are over."""
     stored = pace_from_text(lane.pace)
     ceiling = lane_ceiling(
         fifo=lane.fifo, max_concurrency=lane.max_concurrency, default=tx.policy.lane_concurrency
@@ -121,15 +128,20 @@ def _paced(tx: Tx, lane: LockedLane, group: Sequence[AttemptDone]) -> _Settled:
         ceiling=ceiling,
         policy_cap_seconds=lane.retry_cap_seconds or tx.policy.retry_cap_seconds,
     )
-    return _Settled(
+    tally = stored.tally
+    over: Sequence[EndpointSpan] = ()
+    if lane.endpoint_id is not None:
+        tally, over = counted(lane.endpoint_id, stored.tally, group)
+    paced = _Settled(
         id=lane.id,
         ended=len(group),
         hold_ms=max(ready_ms(pace), 0 if stored.tat_ms == 0 else int(stored.tat_ms)),
         cap=min(pace.cap, ceiling),
         slow=pace.slow,
         heard=lane.heard or pace.samples > 0,
-        pace=pace_to_text(replace(stored, pace=pace)),
+        pace=pace_to_text(replace(stored, pace=pace, tally=tally)),
     )
+    return paced, over
 
 
 class _Looked(NamedTuple):
