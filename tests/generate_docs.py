@@ -17,11 +17,14 @@ import typer.main
 
 from webhookd.cli.families import FAMILIES
 from webhookd.core.model import (
+    BATCHES,
     DELIVERIES,
     ENDPOINTS,
     REPLAYS,
     TASK_DONE,
     TASKS,
+    BatchMove,
+    BatchState,
     DeliveryMove,
     DeliveryState,
     EndpointMove,
@@ -155,6 +158,19 @@ REPLAY_MOVES: Final[Mapping[ReplayMove, str]] = {
     ReplayMove.CANCEL: "`POST /v1/replays/{id}/cancel`",
 }
 
+BATCH_STATES: Final[Mapping[BatchState, str]] = {
+    BatchState.OPEN: "more tasks may be added",
+    BatchState.RUNNING: "no more may, and some have not ended",
+    BatchState.COMPLETED: "all have ended; `batch.completed` was made in the transaction of the last end",
+    BatchState.CANCELLED: "the same, after somebody cancelled it",
+}
+
+BATCH_MOVES: Final[Mapping[BatchMove, str]] = {
+    BatchMove.CLOSE: "`POST /v1/batches/{id}/close`, or a cancellation",
+    BatchMove.COMPLETE: "its last task ends, or it is closed and all have ended",
+    BatchMove.CANCEL: "the same, after `POST /v1/batches/{id}/cancel`",
+}
+
 _ABOUT_SETTINGS: Final = """\
 Settings are environment variables, or lines of a file `.env` in the directory `webhookd` is started in; the
 environment wins over the file, and an option of the command line over both. Every process reads them once,
@@ -249,6 +265,14 @@ def states_page() -> str:
         _diagram(REPLAYS, starts=(("running", "replay"),), ends=("done", "cancelled")),
         _table(("state", "means"), ((f"`{state}`", REPLAY_STATES[state]) for state in ReplayState)),
         _table(("move", "when"), ((f"`{move}`", REPLAY_MOVES[move]) for move in ReplayMove)),
+        "## Batches",
+        _diagram(
+            BATCHES,
+            starts=(("running", "submit"), ("open", "submit, open")),
+            ends=("completed", "cancelled"),
+        ),
+        _table(("state", "means"), ((f"`{state}`", BATCH_STATES[state]) for state in BatchState)),
+        _table(("move", "when"), ((f"`{move}`", BATCH_MOVES[move]) for move in BatchMove)),
     ]
     return "\n\n".join(parts) + "\n"
 

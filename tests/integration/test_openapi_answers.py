@@ -46,7 +46,7 @@ class Witness:
                 assert not described["required"], name
         media = response.headers.get("content-type", "").split(";")[0]
         assert [media] == list(told["content"]) if "content" in told else not response.content
-        if media.endswith("json"):
+        if media.endswith(("/json", "+json")):
             self._validate(told["content"][media]["schema"], response.json())
         returned = ROWS[request.method, path].answers.get(response.status_code)
         if returned is not None and returned.document is not None:
@@ -88,6 +88,7 @@ async def test_every_answer_is_as_described(face: Face) -> None:
     client, admin = partner.client, face.admin
     client.event_hooks["response"].append(witness)
     await tasks(face, client)
+    await batches(face, client)
     await files(client)
     await deliveries_and_dead_letters(face, client)
     await endpoints(face, client)
@@ -128,6 +129,28 @@ async def tasks(face: Face, client: httpx.AsyncClient) -> None:
     await client.post("/v1/tasks", json={"type": "test.echo", "input": {"long": "x" * 300_000}})
     await client.get("/v1/tasks/task_unknown")
     await client.get("/v1/tasks?colour=red")
+
+
+async def batches(face: Face, client: httpx.AsyncClient) -> None:
+    body = {"defaults": {"type": "test.echo"}, "tasks": [{}], "open": True}
+    made = (await client.post("/v1/batches", json=body)).json()
+    path = f"/v1/batches/{made['id']}"
+    await client.post(f"{path}/tasks", json={"tasks": [{}, {"type": "nope"}], "partial": True})
+    await client.post(f"{path}/tasks", json={"tasks": [{"type": "nope"}]})
+    await client.post(f"{path}/close")
+    await client.post(f"{path}/close")
+    await client.post(f"{path}/tasks", json={"tasks": [{}]})
+    await worked(face)
+    shown = await client.get(path)
+    await client.get(path, headers={"If-None-Match": shown.headers["ETag"]})
+    await client.get(f"{path}/tasks?state=succeeded")
+    await client.get(f"{path}/results")
+    await client.get(f"{path}/events")
+    await client.get(f"{path}/events", headers={"Last-Event-ID": str(shown.json()["version"])})
+    stopped = (await client.post("/v1/batches", json=body)).json()
+    await client.post(f"/v1/batches/{stopped['id']}/cancel")
+    await client.post(f"/v1/batches/{stopped['id']}/cancel")
+    await client.get("/v1/batches")
 
 
 async def files(client: httpx.AsyncClient) -> None:

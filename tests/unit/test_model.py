@@ -7,6 +7,7 @@ import pytest
 
 from webhookd.core.errors import IllegalTransition
 from webhookd.core.model import (
+    BATCHES,
     DELIVERIES,
     ENDPOINTS,
     FINAL_EVENTS,
@@ -15,6 +16,8 @@ from webhookd.core.model import (
     TASK_DONE,
     TASKS,
     TRANSIENT_EVENTS,
+    BatchMove,
+    BatchState,
     DeliveryMove,
     DeliveryState,
     EndpointMove,
@@ -33,8 +36,9 @@ MACHINES: list[tuple[Machine[Any, Any], type[StrEnum], type[StrEnum]]] = [
     (DELIVERIES, DeliveryState, DeliveryMove),
     (ENDPOINTS, EndpointState, EndpointMove),
     (REPLAYS, ReplayState, ReplayMove),
+    (BATCHES, BatchState, BatchMove),
 ]
-IDS = ["tasks", "deliveries", "endpoints", "replays"]
+IDS = ["tasks", "deliveries", "endpoints", "replays", "batches"]
 
 
 @pytest.mark.parametrize(("machine", "states", "moves"), MACHINES, ids=IDS)

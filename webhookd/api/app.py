@@ -10,6 +10,8 @@ from webhookd.adapters.entropy import new_trace
 from webhookd.api import (
     admin_keys,
     audit,
+    batch_watch,
+    batches,
     dead_letters,
     deliveries,
     endpoint_stats,
@@ -46,6 +48,8 @@ from webhookd.core.errors import NotFound
 _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *tasks.ROUTES,
     *task_batch.ROUTES,
+    *batches.ROUTES,
+    *batch_watch.ROUTES,
     *task_types.ROUTES,
     *events.ROUTES,
     *timeline.ROUTES,

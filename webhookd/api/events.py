@@ -25,7 +25,7 @@ SEND_SECONDS: Final = 20.0
 RETRY_MS: Final = 2_000
 """What an EventSource waits before it connects again."""
 
-_HEADERS: Final[Headers] = [
+EVENT_HEADERS: Final[Headers] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
@@ -36,7 +36,7 @@ async def stream_events(call: Call[None, NoQuery]) -> Reply:
     """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
     task_id = call.path_params["id"]
     task = found(await call.parts.watchers.present(task_id, call.caller.partner_id), "task").task
-    seen = _last_event_id(call.header(b"last-event-id"))
+    seen = last_event_id(call.header(b"last-event-id"))
     if task.done and seen >= task.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
     return EventStream(call=call, task_id=task_id, seen=seen)
@@ -56,7 +56,11 @@ class EventStream:
 
         Raises RateLimited, before anything was written, where the partner has too many waiting.
         """
-        start = {"type": "http.response.start", "status": self.status, "headers": [*_HEADERS, *more_headers]}
+        start = {
+            "type": "http.response.start",
+            "status": self.status,
+            "headers": [*EVENT_HEADERS, *more_headers],
+        }
         caller, watchers = self.call.caller, self.call.parts.watchers
         if head:
             await send(start)
@@ -67,9 +71,9 @@ class EventStream:
                 noticing_disconnect(self.call.receive, watch),
             ):
                 await send(start)
-                await _write(send, b"retry: %d\n\n" % RETRY_MS)
+                await write_some(send, b"retry: %d\n\n" % RETRY_MS)
                 await self._follow(watch, send)
-        await _write(send, b"", more=False)
+        await write_some(send, b"", more=False)
 
     async def _follow(self, watch: Watch, send: Send) -> None:
         watch.add([self.task_id])
@@ -82,24 +86,24 @@ class EventStream:
         # A number we never gave out is no reason to keep quiet about what comes next.
         watch.saw(self.task_id, now.task.version)
         if now.task.version > self.seen:
-            await _write(send, _event(now))
+            await write_some(send, _event(now))
             if now.task.done:
                 return
         while watch.ended is None:
             news = await watch.next(KEEP_ALIVE_SECONDS)
             for snapshot in news:
-                await _write(send, _event(snapshot))
+                await write_some(send, _event(snapshot))
                 if snapshot.task.done:
                     return
             if not news and watch.ended is None:
-                await _write(send, b": keep-alive\n\n")
+                await write_some(send, b": keep-alive\n\n")
 
 
 def _event(snapshot: Snapshot) -> bytes:
     return b"event: task\nid: %d\ndata: %b\n\n" % (snapshot.task.version, snapshot.body)
 
 
-async def _write(send: Send, data: bytes, *, more: bool = True) -> None:
+async def write_some(send: Send, data: bytes, *, more: bool = True) -> None:
     """Write, unless the reader takes nothing for SEND_SECONDS. Raises ClientDisconnect then."""
     try:
         async with asyncio.timeout(SEND_SECONDS):
@@ -108,7 +112,7 @@ async def _write(send: Send, data: bytes, *, more: bool = True) -> None:
         raise ClientDisconnect from None
 
 
-def _last_event_id(header: str | None) -> int:
+def last_event_id(header: str | None) -> int:
     """Return the version the reader saw last; what is no number of ours counts as none."""
     text = (header or "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0

@@ -11,7 +11,9 @@ from webhookd.adapters.metrics import Metrics
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.vault import Vault
 from webhookd.api.held import Held
+from webhookd.api.recent_reads import RecentReads
 from webhookd.api.unread import Unread
+from webhookd.core.batches import Batch
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import RequestFacts
 from webhookd.core.trace import TraceContext
@@ -89,6 +91,7 @@ class ApiParts:
     listeners: tuple[Listener, ...] = ()
     new_trace: Callable[[], TraceContext] = entropy.new_trace
     new_span_id: Callable[[], str] | None = None
+    batch_reads: RecentReads[Batch | None] = field(default_factory=RecentReads)
     held: Held = field(default_factory=Held)
     leaving: Leaving = field(default_factory=Leaving)
     reads: Turns = field(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 import orjson
 from pydantic import AfterValidator, Field
@@ -104,11 +104,11 @@ def new_task(
             if not errors and may_name_files(input_json):
                 files = definition.files_named(body.input)
     metadata_json = orjson.dumps(body.metadata or {}).decode()
-    errors += _metadata_errors(body, metadata_json, at)
+    errors += metadata_errors(body.metadata, metadata_json, at)
     errors += _time_errors(body, now_ms, at)
     callback = None
     try:
-        callback = _callback(body, egress, at)
+        callback = checked_callback(body.callback_url, egress, at)
         _check_file_urls(body, files, egress, at)
     except UrlNotAllowed as error:
         if not errors:
@@ -179,7 +179,18 @@ def as_accepted(task: NewTask) -> Task:
     )
 
 
-def unknown_endpoint_errors(body: TaskCreate, unknown: frozenset[str], at: Steps = ()) -> list[FieldError]:
+class NamesEndpoints(Protocol):
+    """A body that may name endpoints."""
+
+    @property
+    def endpoints(self) -> list[str] | None:
+        """Their ids."""
+        ...
+
+
+def unknown_endpoint_errors(
+    body: NamesEndpoints, unknown: frozenset[str], at: Steps = ()
+) -> list[FieldError]:
     """Return an error for each of the body's endpoints that is among the unknown."""
     return [
         FieldError(path=json_path((*at, "endpoints", index)), message="there is no such endpoint")
@@ -202,15 +213,18 @@ def _input_errors(body: TaskCreate, definition: TaskType, at: Steps) -> Iterator
         yield FieldError(path=root + error.path.removeprefix("$"), message=error.message)
 
 
-def _metadata_errors(body: TaskCreate, metadata_json: str, at: Steps) -> Iterator[FieldError]:
-    if not body.metadata:
+def metadata_errors(
+    metadata: dict[str, Any] | None, metadata_json: str, at: Steps = ()
+) -> Iterator[FieldError]:
+    """Yield what is wrong with metadata; `metadata_json` is its text."""
+    if not metadata:
         return
-    if len(body.metadata) > MAX_METADATA_KEYS:
+    if len(metadata) > MAX_METADATA_KEYS:
         yield FieldError(path=json_path((*at, "metadata")), message=f"has over {MAX_METADATA_KEYS} names")
         return
     if len(metadata_json.encode()) > MAX_METADATA_BYTES:
         yield FieldError(path=json_path((*at, "metadata")), message=f"is over {MAX_METADATA_BYTES:,} bytes")
-    for name, value in body.metadata.items():
+    for name, value in metadata.items():
         if isinstance(value, dict | list):
             yield FieldError(
                 path=json_path((*at, "metadata", name)), message="must be a string, number, boolean or null"
@@ -229,11 +243,12 @@ def _time_errors(body: TaskCreate, now_ms: int, at: Steps) -> Iterator[FieldErro
         yield FieldError(path=path, message="must be later than run_at")
 
 
-def _callback(body: TaskCreate, egress: EgressPolicy, at: Steps) -> CallbackUrl | None:
-    if body.callback_url is None:
+def checked_callback(url: str | None, egress: EgressPolicy, at: Steps = ()) -> CallbackUrl | None:
+    """Return a callback URL as it is kept. Raises UrlNotAllowed, with the path of the field."""
+    if url is None:
         return None
     try:
-        return _checked_url(body.callback_url, egress)
+        return _checked_url(url, egress)
     except UrlNotAllowed as error:
         path = json_path((*at, "callback_url"))
         raise UrlNotAllowed(error.detail, errors=[FieldError(path=path, message=error.detail)]) from None

@@ -6,6 +6,7 @@ from typing import Final
 
 import orjson
 
+from webhookd.adapters.store.batches import get_batch
 from webhookd.adapters.store.endpoint_settings import unknown_endpoints
 from webhookd.adapters.store.tasks import Cancelled, cancel_task
 from webhookd.adapters.store.tx import Tx
@@ -13,6 +14,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned, lists
 from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.etags import etag_matches
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
@@ -20,7 +22,7 @@ from webhookd.api.receipts import WrittenTask, shown_to
 from webhookd.api.task_files import file_errors, file_faults
 from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TaskState
@@ -36,6 +38,8 @@ class TaskListing(AdminListing):
     """In this state only."""
     type: str | None = None
     """Of this type only."""
+    batch: str | None = None
+    """Of this batch only, by its id."""
     since: Time | None = None
     """What was submitted at this time or later."""
     until: Time | None = None
@@ -106,7 +110,17 @@ async def show_task(call: Call[None, TaskQuery]) -> Answer:
 async def list_tasks(call: Call[None, TaskListing]) -> Answer:
     """`GET /v1/tasks`."""
     query = call.query
-    wanted = TaskFilter(state=query.state, type=query.type, since_ms=query.since, until_ms=query.until)
+    wanted = TaskFilter(
+        state=query.state,
+        type=query.type,
+        batch_id=query.batch,
+        since_ms=query.since,
+        until_ms=query.until,
+    )
+    if query.batch is not None:
+        batch = await call.read(call.parts.store.read, get_batch, query.batch, call.caller.partner_id)
+        if batch is None:
+            raise unknown_or_wrong("query", "batch", "there is no such batch")
     page, cursor = await call.read(
         call.parts.store.tasks.page, call.narrowed(query.partner), wanted, query.page
     )
@@ -156,7 +170,7 @@ def task_answer(
     if replayed:
         headers[REPLAYED] = "true"
     wanted = call.header(b"if-none-match") if status == 200 and call.method == "GET" else None
-    if wanted is not None and _matches(etag, wanted):
+    if wanted is not None and etag_matches(etag, wanted):
         return Answer(status=304, headers=headers)
     return Answer(status=status, body=body, headers=headers)
 
@@ -168,12 +182,6 @@ def seconds_until_news(call: AnyCall, task: Task) -> float:
     if task.state is TaskState.QUEUED:
         return call.parts.load.wait_seconds(task.queue)
     return 1.0
-
-
-def _matches(etag: str, if_none_match: str) -> bool:
-    """Compare weakly (RFC 9110 section 13.1.2)."""
-    given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
-    return etag in given or "*" in given
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

@@ -16,6 +16,7 @@ from webhookd.core.answer import ErrorCode
 from webhookd.core.endpoint_stats import WINDOWS
 from webhookd.core.files import FileKind, FileState
 from webhookd.core.model import (
+    BATCH_COMPLETED,
     FINAL_EVENTS,
     OPERATIONAL_EVENTS,
     SCOPES,
@@ -70,6 +71,7 @@ Timestamp = Annotated[
 Count = Annotated[int, Field(ge=0)]
 TraceId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 TaskId = Annotated[str, Field(pattern="^task_[0-9a-z]{26}$")]
+BatchId = Annotated[str, Field(pattern="^batch_[0-9a-z]{26}$")]
 FileId = Annotated[str, Field(pattern="^file_[0-9a-z]{26}$")]
 EndpointId = Annotated[str, Field(pattern="^ep_[0-9a-z]{26}$")]
 MessageId = Annotated[str, Field(pattern="^msg_[0-9a-z]{26}$")]
@@ -103,7 +105,10 @@ EventName = TypeAliasType(
     "EventName",
     Annotated[
         str,
-        known("What happened.", (*FINAL_EVENTS, *TRANSIENT_EVENTS, *OPERATIONAL_EVENTS, TEST_EVENT)),
+        known(
+            "What happened.",
+            (*FINAL_EVENTS, *TRANSIENT_EVENTS, BATCH_COMPLETED, *OPERATIONAL_EVENTS, TEST_EVENT),
+        ),
     ],
 )
 EventPattern = TypeAliasType(

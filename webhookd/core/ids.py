@@ -19,11 +19,12 @@ SECRET: Final = "sec"
 SESSION: Final = "ses"
 AUDIT: Final = "aud"
 FILE: Final = "file"
+BATCH: Final = "batch"
 
 ENTROPY_BYTES: Final = 10
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID: Final = re.compile(rf"[a-z]{{2,4}}_[{_ALPHABET}]{{26}}")
+_ID: Final = re.compile(rf"[a-z]{{2,5}}_[{_ALPHABET}]{{26}}")
 _PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 
 

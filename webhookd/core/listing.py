@@ -11,5 +11,6 @@ class TaskFilter:
 
     state: TaskState | None = None
     type: str | None = None
+    batch_id: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None

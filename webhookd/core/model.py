@@ -1,4 +1,4 @@
-"""The states of tasks, deliveries, endpoints and replays, and the moves between them.
+"""The states of tasks, deliveries, endpoints, replays and batches, and the moves between them.
 
 Each machine is one table: `(state, move) -> state`. What is not in the table cannot happen;
 the store derives its `WHERE state IN (...)` guards from the same tables (`sources`), and the
@@ -96,6 +96,23 @@ class EndpointMove(StrEnum):
     DELETE = "delete"
 
 
+class BatchState(StrEnum):
+    """Where a batch is in its life."""
+
+    OPEN = "open"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class BatchMove(StrEnum):
+    """What can happen to a batch. The last task of a closed one ends it, cancelled or not."""
+
+    CLOSE = "close"
+    COMPLETE = "complete"
+    CANCEL = "cancel"
+
+
 class Priority(IntEnum):
     """Order among one partner's queued tasks; the smaller number goes first, as an index sorts."""
 
@@ -186,6 +203,15 @@ ENDPOINTS: Final[Machine[EndpointState, EndpointMove]] = Machine(
 )
 """A deleted endpoint is a disabled one that nobody sees or enables any more (`deleted_ms`)."""
 
+
+BATCHES: Final[Machine[BatchState, BatchMove]] = Machine(
+    {
+        (BatchState.OPEN, BatchMove.CLOSE): BatchState.RUNNING,
+        (BatchState.RUNNING, BatchMove.COMPLETE): BatchState.COMPLETED,
+        (BatchState.RUNNING, BatchMove.CANCEL): BatchState.CANCELLED,
+    }
+)
+
 TASK_DONE: Final = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED})
 
 FINAL_EVENTS: Final = ("task.succeeded", "task.failed", "task.cancelled", "task.expired")
@@ -197,12 +223,21 @@ TRANSIENT_EVENTS: Final = ("task.started", "task.progress")
 OPERATIONAL_EVENTS: Final = ("endpoint.disabled", "delivery.dead")
 """Told to the partner's other endpoints that name them; they never cause further ones."""
 
+BATCH_COMPLETED: Final = "batch.completed"
+"""Told once of each closed batch whose tasks have all ended."""
+
 TEST_EVENT: Final = "webhookd.test"
 
 SENT_ONCE: Final = (*TRANSIENT_EVENTS, TEST_EVENT)
 """Whose deliveries have one attempt and are never dead letters."""
 
-SUBSCRIBABLE_EVENTS: Final = ("task.*", *FINAL_EVENTS, *TRANSIENT_EVENTS, *OPERATIONAL_EVENTS)
+SUBSCRIBABLE_EVENTS: Final = (
+    "task.*",
+    *FINAL_EVENTS,
+    *TRANSIENT_EVENTS,
+    BATCH_COMPLETED,
+    *OPERATIONAL_EVENTS,
+)
 
 USUAL_SCOPES: Final = (
     "tasks:write",

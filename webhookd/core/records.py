@@ -128,6 +128,7 @@ class NewTask:
     endpoint_ids: tuple[str, ...] | None = None
     events: tuple[str, ...] = ()
     file_ids: tuple[str, ...] = ()
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,7 @@ class Task:
     finished_ms: int | None
     cancel_requested: bool
     files: tuple[File, ...] = ()
+    batch_id: str | None = None
     deliveries: DeliveryCounts = field(default_factory=DeliveryCounts)
 
     @property

@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from webhookd.core.model import FINAL_EVENTS, DeliveryState, subscribes
+from webhookd.core.batches import Batch
+from webhookd.core.model import BATCH_COMPLETED, FINAL_EVENTS, DeliveryState, subscribes
 from webhookd.core.records import Task
 
 
@@ -63,16 +64,7 @@ def recipients(
     addressed = task.callback_url is not None or named is not None
     wanted = subscribes(task.events or FINAL_EVENTS, event)
     if task.callback_url is not None and wanted:
-        found.append(
-            Recipient(
-                lane_id=inline_lane_id(task.partner_id, task.callback_origin or task.callback_url),
-                endpoint_id=None,
-                url=task.callback_url,
-                fifo=False,
-                max_attempts=default_max_attempts,
-                state=DeliveryState.PENDING,
-            )
-        )
+        found.append(_to_callback(task, task.callback_url, default_max_attempts))
     for subscriber in subscribers:
         if addressed:
             chosen = wanted and subscriber.endpoint_id in (named or ())
@@ -85,6 +77,35 @@ def recipients(
         if chosen:
             found.append(to_endpoint(subscriber))
     return found
+
+
+def batch_recipients(
+    batch: Batch, subscribers: Iterable[Subscriber], *, default_max_attempts: int
+) -> list[Recipient]:
+    """Return who gets the one message of `batch`: its own receivers, or who subscribes to it by name."""
+    named = batch.endpoint_ids
+    found: list[Recipient] = []
+    if batch.callback_url is not None:
+        found.append(_to_callback(batch, batch.callback_url, default_max_attempts))
+    for subscriber in subscribers:
+        if batch.addressed:
+            chosen = subscriber.endpoint_id in (named or ())
+        else:
+            chosen = not subscriber.deleted and subscribes(subscriber.events, BATCH_COMPLETED)
+        if chosen:
+            found.append(to_endpoint(subscriber))
+    return found
+
+
+def _to_callback(cause: Task | Batch, url: str, max_attempts: int) -> Recipient:
+    return Recipient(
+        lane_id=inline_lane_id(cause.partner_id, cause.callback_origin or url),
+        endpoint_id=None,
+        url=url,
+        fifo=False,
+        max_attempts=max_attempts,
+        state=DeliveryState.PENDING,
+    )
 
 
 def to_endpoint(subscriber: Subscriber) -> Recipient:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from webhookd.core.batches import NewBatch
 from webhookd.core.records import NewTask
 
 REST_SECONDS: Final = 5.0
@@ -15,7 +16,8 @@ class Submission:
 
     `fingerprint` is a hash of route and parsed body; `layout` is what the API needs to answer a
     repeat of a batch as before (the per-item results, with null where a task stands). All tasks have one
-    place in a trace, and `parent_span_id` is what is above it.
+    place in a trace, and `parent_span_id` is what is above it. `batch` is made with its first tasks,
+    `batch_id` names an open one that gets more.
     """
 
     partner_id: str
@@ -25,6 +27,8 @@ class Submission:
     now_ms: int
     layout: str | None = None
     parent_span_id: str = ""
+    batch: NewBatch | None = None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

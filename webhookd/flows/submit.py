@@ -134,7 +134,7 @@ class SubmitTasks:
         Raises RateLimited, QuotaExceeded, Overloaded and Unavailable, each with the seconds to wait,
         and IdempotencyMismatch.
         """
-        count = len(submission.tasks)
+        count = max(1, len(submission.tasks))  # an open batch may begin with none
         await self.meter(Bucket.TASKS, partner, count, now_ms=submission.now_ms)
         shed = await self._refusal(partner, count)
         if shed is not None:
@@ -146,7 +146,7 @@ class SubmitTasks:
             return await self._write(submission)
 
     async def _write(self, submission: Submission) -> Accepted:
-        if not self._listeners:
+        if not self._listeners or not submission.tasks:
             return await self._intake.submit(submission)
         began = perf_counter()
         try:

@@ -28,6 +28,7 @@ from webhookd.core.facts import AddressesRefused
 from webhookd.core.file_links import KEY_PURPOSE, FileLinks
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.retry import RetryPolicy
+from webhookd.core.submission import REST_SECONDS
 from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.deliver import DeliveryEngine
 from webhookd.flows.execute import Executor
@@ -252,6 +253,7 @@ def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
         chores=(
             Chore(name="replay", every_seconds=settings.sweep_seconds, step=replay),
             Chore(name="settle", every_seconds=settings.sweep_seconds, step=settle),
+            Chore(name="batches", every_seconds=REST_SECONDS, step=store.sweeps.cancel_batches),
             Chore(name="retention", every_seconds=60.0, step=forget),
         ),
     )

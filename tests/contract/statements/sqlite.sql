@@ -125,6 +125,114 @@ SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.par
 SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.partner_id, audit.detail,
     audit.key_id, audit.address FROM audit WHERE audit.target = ? ORDER BY audit.id DESC LIMIT ? OFFSET ?;
 
+-- batch_counts
+
+DELETE FROM batch_counts WHERE batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+INSERT INTO batch_counts (batch_id, shard, moves, scheduled, queued, running, succeeded, failed, cancelled,
+    expired) SELECT changes.batch_id, changes.shard, changes.moves, changes.scheduled, changes.queued,
+    changes.running, changes.succeeded, changes.failed, changes.cancelled, changes.expired FROM (SELECT
+    json_extract(changes_rows.value, '$[0]') AS batch_id, json_extract(changes_rows.value, '$[1]') AS shard,
+    json_extract(changes_rows.value, '$[2]') AS moves, json_extract(changes_rows.value, '$[3]') AS scheduled,
+    json_extract(changes_rows.value, '$[4]') AS queued, json_extract(changes_rows.value, '$[5]') AS running,
+    json_extract(changes_rows.value, '$[6]') AS succeeded, json_extract(changes_rows.value, '$[7]') AS failed,
+    json_extract(changes_rows.value, '$[8]') AS cancelled, json_extract(changes_rows.value, '$[9]') AS expired
+    FROM json_each(?) AS changes_rows) AS changes WHERE true ON CONFLICT (batch_id, shard) DO UPDATE SET moves
+    = (batch_counts.moves + excluded.moves), scheduled = (batch_counts.scheduled + excluded.scheduled), queued
+    = (batch_counts.queued + excluded.queued), running = (batch_counts.running + excluded.running), succeeded
+    = (batch_counts.succeeded + excluded.succeeded), failed = (batch_counts.failed + excluded.failed),
+    cancelled = (batch_counts.cancelled + excluded.cancelled), expired = (batch_counts.expired +
+    excluded.expired);
+
+SELECT batch_counts.batch_id, batch_counts.shard, batch_counts.moves, batch_counts.scheduled,
+    batch_counts.queued, batch_counts.running, batch_counts.succeeded, batch_counts.failed,
+    batch_counts.cancelled, batch_counts.expired FROM batch_counts WHERE batch_counts.shard != ? AND
+    (batch_counts.shard NOT IN (SELECT anon_1.value FROM json_each(?) AS anon_1)) ORDER BY
+    batch_counts.batch_id, batch_counts.shard LIMIT ? OFFSET ?;
+
+-- batches
+
+DELETE FROM batches WHERE batches.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metadata, defaults, callback_url,
+    callback_origin, endpoint_ids, trace_id, trace_parent_id, trace_flags, trace_state, created_ms, closed_ms)
+    SELECT rows.id, rows.partner_id, rows.state, rows.total, rows.version, rows.last_task_id, rows.metadata,
+    rows.defaults, rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.trace_id,
+    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms, rows.closed_ms FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
+    json_extract(rows_rows.value, '$[2]') AS state, json_extract(rows_rows.value, '$[3]') AS total,
+    json_extract(rows_rows.value, '$[4]') AS version, json_extract(rows_rows.value, '$[5]') AS last_task_id,
+    json_extract(rows_rows.value, '$[6]') AS metadata, json_extract(rows_rows.value, '$[7]') AS defaults,
+    json_extract(rows_rows.value, '$[8]') AS callback_url, json_extract(rows_rows.value, '$[9]') AS
+    callback_origin, json_extract(rows_rows.value, '$[10]') AS endpoint_ids, json_extract(rows_rows.value,
+    '$[11]') AS trace_id, json_extract(rows_rows.value, '$[12]') AS trace_parent_id,
+    json_extract(rows_rows.value, '$[13]') AS trace_flags, json_extract(rows_rows.value, '$[14]') AS
+    trace_state, json_extract(rows_rows.value, '$[15]') AS created_ms, json_extract(rows_rows.value, '$[16]')
+    AS closed_ms FROM json_each(?) AS rows_rows) AS rows WHERE true;
+
+SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = ? AND
+    batches.id > ? ORDER BY batches.id LIMIT ? OFFSET ?;
+
+SELECT batches.id FROM batches WHERE batches.id < ? ORDER BY batches.id DESC LIMIT ? OFFSET ?;
+
+SELECT batches.id FROM batches WHERE batches.id = ? AND batches.partner_id = ?;
+
+SELECT batches.id FROM batches WHERE batches.partner_id = ? AND batches.id < ? ORDER BY batches.id DESC LIMIT
+    ? OFFSET ?;
+
+SELECT batches.id FROM batches WHERE batches.partner_id = ? ORDER BY batches.id DESC LIMIT ? OFFSET ?;
+
+SELECT batches.id FROM batches WHERE batches.state = ? ORDER BY batches.id DESC LIMIT ? OFFSET ?;
+
+SELECT batches.id, batches.completed_ms AS ended_ms FROM batches WHERE batches.id > ? AND batches.id < ? ORDER
+    BY batches.id LIMIT ? OFFSET ?;
+
+SELECT batches.id, batches.completed_ms FROM batches WHERE batches.id > ? AND batches.id < ? ORDER BY
+    batches.id LIMIT ? OFFSET ?;
+
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
+    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
+    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
+    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
+    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
+    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
+    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
+    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
+    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
+    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
+    anon_2);
+
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
+    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
+    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
+    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
+    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
+    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
+    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
+    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
+    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
+    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
+    anon_2) AND batches.state = ?;
+
+SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batches WHERE batches.id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) ORDER BY batches.id;
+
+UPDATE batches SET state=?, version=(batches.version + ?), closed_ms=?, cancel_requested_ms=? WHERE batches.id
+    = ?;
+
+UPDATE batches SET state=CASE WHEN (batches.cancel_requested_ms IS NOT NULL) THEN ? ELSE ? END,
+    version=(batches.version + ?), completed_ms=? WHERE batches.id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1) AND batches.state = ? RETURNING id;
+
+UPDATE batches SET total=(batches.total + ?), version=(batches.version + ?), last_task_id=? WHERE batches.id =
+    ?;
+
 -- deliveries
 
 DELETE FROM deliveries WHERE deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
@@ -917,6 +1025,11 @@ INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_s
     FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
     (feeds.last_seq + excluded.last_seq) RETURNING partner_id, last_seq;
 
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
+    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
+    feeds.last_seq;
+
 SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = ?;
 
 SELECT feeds.partner_id, feeds.last_seq FROM feeds;
@@ -1374,14 +1487,15 @@ SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, pa
 SELECT tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type, tasks.queue AS queue,
     tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts, tasks.attempts_before AS
     attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token, tasks.suspect AS suspect,
-    tasks.trace_id AS trace_id, tasks.created_ms AS created_ms, tasks.due_ms AS due_ms, tasks.started_ms AS
-    started_ms, (SELECT partners.name FROM partners WHERE partners.id = tasks.partner_id) AS partner_name,
-    task_bodies.input AS input, task_bodies.metadata AS metadata, task_bodies.events AS events,
-    task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS trace_flags,
-    task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR task_bodies.endpoint_ids
-    IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE endpoints.partner_id = tasks.partner_id
-    AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%')) AS listens FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.session_id = ? ORDER BY tasks.id;
+    tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS created_ms, tasks.due_ms AS
+    due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners WHERE partners.id =
+    tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS metadata,
+    task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS
+    trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR
+    task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
+    endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
+    ? || '%')) AS listens FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.session_id
+    = ? ORDER BY tasks.id;
 
 UPDATE partners SET name=? WHERE partners.id = ?;
 
@@ -1663,11 +1777,11 @@ DELETE FROM tasks WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS an
 DELETE FROM tasks WHERE tasks.id IN (…);
 
 INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attempts, attempts_before,
-    max_attempts, due_ms, run_at_ms, expires_ms, created_ms, token, suspect, trace_id) SELECT rows.id,
-    rows.partner_id, rows.type, rows.queue, rows.state, rows.priority, rows.version, rows.attempts,
+    max_attempts, due_ms, run_at_ms, expires_ms, created_ms, token, suspect, trace_id, batch_id) SELECT
+    rows.id, rows.partner_id, rows.type, rows.queue, rows.state, rows.priority, rows.version, rows.attempts,
     rows.attempts_before, rows.max_attempts, rows.due_ms, rows.run_at_ms, rows.expires_ms, rows.created_ms,
-    rows.token, rows.suspect, rows.trace_id FROM (SELECT json_extract(rows_rows.value, '$[0]') AS id,
-    json_extract(rows_rows.value, '$[1]') AS partner_id, json_extract(rows_rows.value, '$[2]') AS type,
+    rows.token, rows.suspect, rows.trace_id, rows.batch_id FROM (SELECT json_extract(rows_rows.value, '$[0]')
+    AS id, json_extract(rows_rows.value, '$[1]') AS partner_id, json_extract(rows_rows.value, '$[2]') AS type,
     json_extract(rows_rows.value, '$[3]') AS queue, json_extract(rows_rows.value, '$[4]') AS state,
     json_extract(rows_rows.value, '$[5]') AS priority, json_extract(rows_rows.value, '$[6]') AS version,
     json_extract(rows_rows.value, '$[7]') AS attempts, json_extract(rows_rows.value, '$[8]') AS
@@ -1675,12 +1789,16 @@ INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attemp
     '$[10]') AS due_ms, json_extract(rows_rows.value, '$[11]') AS run_at_ms, json_extract(rows_rows.value,
     '$[12]') AS expires_ms, json_extract(rows_rows.value, '$[13]') AS created_ms,
     json_extract(rows_rows.value, '$[14]') AS token, json_extract(rows_rows.value, '$[15]') AS suspect,
-    json_extract(rows_rows.value, '$[16]') AS trace_id FROM json_each(?) AS rows_rows) AS rows WHERE true;
+    json_extract(rows_rows.value, '$[16]') AS trace_id, json_extract(rows_rows.value, '$[17]') AS batch_id
+    FROM json_each(?) AS rows_rows) AS rows WHERE true;
 
 SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'scheduled') AS task_ms, (SELECT
     min(tasks.expires_ms) AS min_2 FROM tasks WHERE tasks.expires_ms IS NOT NULL AND tasks.state IN
     ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
     lease_ms;
+
+SELECT DISTINCT tasks.batch_id AS id FROM tasks WHERE tasks.batch_id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1);
 
 SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
     tasks.dead_ms IS NOT NULL AND tasks.dead_ms < ?;
@@ -1883,13 +2001,23 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY
+    tasks.id DESC LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
     task_bodies.task_id = tasks.id JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?)
     AS ids_rows) AS ids ON tasks.id = ids.id;
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1898,7 +2026,46 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? AND tasks.finished_ms IS NOT NULL ORDER BY
+    tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? AND tasks.id > ? ORDER BY tasks.id LIMIT ? OFFSET
+    ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? AND tasks.state = ? ORDER BY tasks.id LIMIT ?
+    OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
+
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1907,7 +2074,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1916,7 +2083,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1926,17 +2093,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY
-    tasks.id DESC LIMIT ? OFFSET ?;
-
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1946,7 +2103,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1956,7 +2113,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1966,7 +2123,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, task_bodies.metadata,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
@@ -1976,28 +2133,29 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
     tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.id = ?;
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.id = ?;
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
     tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.id = ? AND
-    tasks.partner_id = ?;
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.id = ? AND tasks.partner_id = ?;
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
     tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.session_id
-    = ? ORDER BY tasks.id;
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.session_id = ? ORDER BY tasks.id;
 
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
     tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason FROM tasks WHERE tasks.session_id
-    IS NOT NULL AND tasks.deadline_ms < ? LIMIT ? OFFSET ?;
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.session_id IS NOT NULL AND tasks.deadline_ms < ? LIMIT ? OFFSET ?;
 
 SELECT tasks.id, tasks.state, tasks.finished_ms, tasks.dead_ms FROM tasks WHERE tasks.id > ? AND tasks.id < ?
     ORDER BY tasks.id LIMIT ? OFFSET ?;
@@ -2033,40 +2191,29 @@ UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts 
     tasks.type = timeouts.type AND tasks.state = ? RETURNING id AS id, partner_id AS partner_id, type AS type,
     queue AS queue, priority AS priority, version AS version, attempts AS attempts, attempts_before AS
     attempts_before, max_attempts AS max_attempts, token AS token, suspect AS suspect, trace_id AS trace_id,
-    created_ms AS created_ms, due_ms AS due_ms, started_ms AS started_ms, (SELECT partners.name FROM partners
-    WHERE id = partner_id) AS partner_name, (SELECT task_bodies.input FROM task_bodies WHERE task_id = id) AS
-    input, (SELECT task_bodies.metadata FROM task_bodies WHERE task_id = id) AS metadata, (SELECT
-    task_bodies.events FROM task_bodies WHERE task_id = id) AS events, (SELECT task_bodies.trace_parent_id
-    FROM task_bodies WHERE task_id = id) AS trace_parent_id, (SELECT task_bodies.trace_flags FROM task_bodies
-    WHERE task_id = id) AS trace_flags, (SELECT task_bodies.trace_state FROM task_bodies WHERE task_id = id)
-    AS trace_state, (SELECT task_bodies.callback_url IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS
-    anon_1 FROM task_bodies WHERE task_id = id) AS addressed, EXISTS (SELECT * FROM endpoints WHERE partner_id
-    = partner_id AND deleted_ms IS NULL AND (events LIKE '%' || ? || '%')) AS listens;
-
-UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
-    session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
-    progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
-    AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
-    '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
-    tasks.type = timeouts.type AND tasks.state IN (…) RETURNING id, partner_id, type, queue, priority,
-    version, attempts, attempts_before, max_attempts, token, suspect, trace_id, created_ms, due_ms;
-
-UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
-    session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
-    progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
-    AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
-    '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
-    tasks.type = timeouts.type AND tasks.state IN (…) RETURNING id, partner_id, type, queue, version,
-    attempts, attempts_before, max_attempts, token, suspect, trace_id, created_ms, due_ms;
+    batch_id AS batch_id, created_ms AS created_ms, due_ms AS due_ms, started_ms AS started_ms, (SELECT
+    partners.name FROM partners WHERE id = partner_id) AS partner_name, (SELECT task_bodies.input FROM
+    task_bodies WHERE task_id = id) AS input, (SELECT task_bodies.metadata FROM task_bodies WHERE task_id =
+    id) AS metadata, (SELECT task_bodies.events FROM task_bodies WHERE task_id = id) AS events, (SELECT
+    task_bodies.trace_parent_id FROM task_bodies WHERE task_id = id) AS trace_parent_id, (SELECT
+    task_bodies.trace_flags FROM task_bodies WHERE task_id = id) AS trace_flags, (SELECT
+    task_bodies.trace_state FROM task_bodies WHERE task_id = id) AS trace_state, (SELECT
+    task_bodies.callback_url IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS anon_1 FROM task_bodies
+    WHERE task_id = id) AS addressed, EXISTS (SELECT * FROM endpoints WHERE partner_id = partner_id AND
+    deleted_ms IS NULL AND (events LIKE '%' || ? || '%')) AS listens;
 
 UPDATE tasks SET state=?, version=(tasks.version + ?), finished_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
     tasks WHERE expires_ms IS NOT NULL AND state IN ('scheduled', 'queued') AND tasks.state = ? AND
     tasks.expires_ms <= ? ORDER BY tasks.expires_ms LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id,
-    partner_id, queue, version;
+    partner_id, queue, version, batch_id;
+
+UPDATE tasks SET state=?, version=(tasks.version + ?), finished_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
+    tasks WHERE tasks.batch_id = ? AND tasks.state = ? AND tasks.cancel_requested_ms IS NULL ORDER BY tasks.id
+    LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id, partner_id, queue, version, batch_id;
 
 UPDATE tasks SET state=?, version=(tasks.version + ?), finished_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
     tasks WHERE tasks.state = ? AND tasks.due_ms <= ? ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AND tasks.state
-    = ? RETURNING id, partner_id, queue, version;
+    = ? RETURNING id, partner_id, queue, version, batch_id;
 
 UPDATE tasks SET state=?, version=?, attempts=?, finished_ms=?, session_id=?, deadline_ms=?, suspect=?,
     dead_ms=?, dead_reason=? WHERE tasks.id = ?;
@@ -2093,7 +2240,11 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     ends_rows) AS ends WHERE tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token =
     ends.token AND tasks.state = ? RETURNING id, partner_id, type, queue, state, priority, version, attempts,
     attempts_before, max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms,
-    cancel_requested_ms, progress_percent, progress_message, trace_id, token;
+    cancel_requested_ms, progress_percent, progress_message, trace_id, batch_id, token;
+
+UPDATE tasks SET version=(tasks.version + ?), cancel_requested_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
+    tasks WHERE tasks.batch_id = ? AND tasks.state = ? AND tasks.cancel_requested_ms IS NULL ORDER BY tasks.id
+    LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id, partner_id, queue, version, batch_id;
 
 UPDATE tasks SET version=(tasks.version + ?), progress_percent=coalesce(reports.percent,
     tasks.progress_percent), progress_message=reports.message FROM (SELECT json_extract(reports_rows.value,

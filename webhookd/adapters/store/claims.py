@@ -370,6 +370,7 @@ class TakenRow(NamedTuple):
     token: int
     suspect: bool
     trace_id: str
+    batch_id: str | None
     created_ms: int
     due_ms: int
     started_ms: int
@@ -465,7 +466,7 @@ def _take(tx: Tx, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
     by_id = {row.id: row for row in rows}
     taken = [by_id[task_id] for task_id in chosen if task_id in by_id]
     for row in taken:
-        tx.depths.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING)
+        tx.depths.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING, batch_id=row.batch_id)
         tx.wakes.changed(row.id, row.partner_id, row.version)
     _announce_started(tx, taken, request.now_ms)
     return [claimed_task(row) for row in taken]

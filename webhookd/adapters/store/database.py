@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from webhookd.adapters.store.batch_counts import write_batch_counts
 from webhookd.adapters.store.counters import write_depths
 from webhookd.adapters.store.drivers import Driver, make_driver, parse_url, shown
 from webhookd.adapters.store.drivers.faults import (
@@ -185,6 +186,7 @@ class Database:
             tx = self._begin(conn)
             result = work(tx)
             write_depths(tx)
+            write_batch_counts(tx)
             tx.end()
             return result, tx
 

@@ -4,12 +4,14 @@ Every write is fenced: it happens only while the session and token of the claim 
 a process that was frozen past its lease cannot overwrite what another one did since.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Select, Text, and_, case, func, literal
 
+from webhookd.adapters.store.batch_ends import complete_batches, wake_receivers_in_time
 from webhookd.adapters.store.publish import NO_SPANS, announce_tasks
 from webhookd.adapters.store.rows import TaskRow, select_tasks, task_from
 from webhookd.adapters.store.rowset import Id, Int4, insert_rows, named_in, rowset
@@ -113,6 +115,7 @@ class _EndedRow(NamedTuple):
     progress_percent: float | None
     progress_message: str | None
     trace_id: str
+    batch_id: str | None
     token: int
 
 
@@ -166,7 +169,7 @@ def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
     for end in kept:
         row = written[end.task.id, end.task.token]
         after = TaskState(row.state)
-        tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, after)
+        tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, after, batch_id=row.batch_id)
         tx.wakes.changed(row.id, row.partner_id, row.version)
         if after is TaskState.QUEUED:
             tx.wakes.ring(row.queue)
@@ -195,7 +198,12 @@ def announce_ended(tx: Tx, task_ids: Sequence[str], *, now_ms: int) -> None:
 
 def _announce(tx: Tx, ended: Sequence[Task], *, now_ms: int, span_ids: Mapping[str, str] = NO_SPANS) -> None:
     happenings = [(task, f"task.{task.state.value}") for task in ended]
+    of_batches = Counter(task.batch_id for task in ended if task.batch_id is not None)
+    if of_batches:
+        wake_receivers_in_time(tx, of_batches, now_ms=now_ms)
     announce_tasks(tx, happenings, now_ms=now_ms, span_ids=span_ids)
+    if of_batches:
+        complete_batches(tx, of_batches, now_ms=now_ms)
 
 
 class _ReportIn(NamedTuple):

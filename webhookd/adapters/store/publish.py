@@ -180,10 +180,17 @@ def _subscribers(tx: Tx, happenings: Sequence[tuple[Task, str]]) -> dict[str, li
     """Read the endpoints the tasks may go to; a task with only a callback needs none."""
     open_partners = {t.partner_id for t, _ in happenings if t.callback_url is None and t.endpoint_ids is None}
     chosen = {endpoint_id for t, _ in happenings for endpoint_id in t.endpoint_ids or ()}
-    if not open_partners and not chosen:
+    return read_subscribers(tx, open_partners, chosen)
+
+
+def read_subscribers(
+    tx: Tx, partner_ids: Collection[str], endpoint_ids: Collection[str]
+) -> dict[str, list[Subscriber]]:
+    """Return, by partner, the endpoints of these partners that are there, and those named, deleted or not."""
+    if not partner_ids and not endpoint_ids:
         return {}
     found: defaultdict[str, list[Subscriber]] = defaultdict(list)
-    for row in tx.run(_SUBSCRIBERS, partners=open_partners, ids=chosen):
+    for row in tx.run(_SUBSCRIBERS, partners=partner_ids, ids=endpoint_ids):
         found[row.partner_id].append(subscriber_from(tx, row))
     return found
 
@@ -255,7 +262,7 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
     """Write messages, deliveries and wake their lanes."""
     if not announcements:
         return []
-    _wake_lanes(tx, announcements, now_ms)
+    wake_lanes(tx, announcements, now_ms)
     feed = _take_feed_numbers(tx, [a.partner_id for a in announcements])
     # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.
     wanted = sum(len(a.recipients) for a in announcements)
@@ -363,7 +370,8 @@ def _upsert_lanes(dialect: str) -> Any:
 _UPSERT_LANES: Final = Change(_upsert_lanes)
 
 
-def _wake_lanes(tx: Tx, announcements: Sequence[Announcement], now_ms: int) -> None:
+def wake_lanes(tx: Tx, announcements: Sequence[Announcement], now_ms: int) -> None:
+    """Lock the lanes that these go to, made where they are new, and let them be looked at."""
     rows = {
         recipient.lane_id: _LaneIn(
             recipient.lane_id, announcement.partner_id, recipient.endpoint_id, recipient.fifo, now_ms
@@ -390,6 +398,18 @@ def _take_feed(dialect: str) -> Any:
 
 
 _TAKE_FEED: Final = Query(_Feed, _take_feed)
+
+
+_LOCK_FEED: Final = Change(
+    lambda dialect: insert_rows(dialect, feeds, "takers", _Feed).on_conflict_do_update(
+        index_elements=[feeds.c.partner_id], set_={"last_seq": feeds.c.last_seq}
+    )
+)
+
+
+def take_feed(tx: Tx, partner_id: str) -> None:
+    """Hold the feed's row to the commit without taking a number: no task of the partner ends meanwhile."""
+    tx.run(_LOCK_FEED, takers=[_Feed(partner_id, 0)])
 
 
 def _take_feed_numbers(tx: Tx, partner_ids: Iterable[str]) -> dict[str, Iterator[int]]:

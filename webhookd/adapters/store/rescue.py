@@ -175,7 +175,7 @@ def _lose(tx: Tx, held: Sequence[QueueRow], now_ms: int, loss: _Loss, holder: _S
             dead_ms=now_ms if failed else None,
             dead_reason=loss.dead_reason if failed else None,
         )
-        tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, state)
+        tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, state, batch_id=row.batch_id)
         tx.wakes.changed(row.id, row.partner_id, row.version + 1)
         if over:
             final.append(row.id)

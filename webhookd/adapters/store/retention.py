@@ -21,7 +21,12 @@ from webhookd.adapters.store.retention_steps import (
     drop_replays,
     drop_secrets,
 )
-from webhookd.adapters.store.retention_walks import drop_attempts, drop_lone_messages, drop_tasks
+from webhookd.adapters.store.retention_walks import (
+    drop_attempts,
+    drop_batches,
+    drop_lone_messages,
+    drop_tasks,
+)
 from webhookd.adapters.store.tx import Tx
 
 ROWS_A_STEP: Final = 500
@@ -32,9 +37,9 @@ _Drop = Callable[[Tx, int, str, int], str | None]
 class RetentionPolicy:
     """How long each kind of row is kept, in ms; None is for ever.
 
-    `tasks_ms` counts from a task's end and covers its messages, deliveries and attempts, and messages that
-    belong to no task. `attempts_ms` and `dead_letters_ms` count from a delivery's (or task's) end,
-    `replays_ms` from the beginning of a replay, and spares those under way.
+    `tasks_ms` counts from a task's end and covers its messages, deliveries and attempts, batches of which
+    no task is left, and messages that belong to no task. `attempts_ms` and `dead_letters_ms` count from a
+    delivery's (or task's) end, `replays_ms` from the beginning of a replay, and spares those under way.
     """
 
     tasks_ms: int | None
@@ -74,6 +79,7 @@ class Retention:
             await self._walk("attempts", drop_attempts, now_ms - policy.attempts_ms)
         if policy.tasks_ms is not None:
             await self._walk("tasks", drop_tasks, now_ms - policy.tasks_ms)
+            await self._walk("batches", drop_batches, now_ms - policy.tasks_ms)
             await self._walk("messages", drop_lone_messages, now_ms - policy.tasks_ms)
         if any(place is not None for place in self._places.values()):
             return True

@@ -1,4 +1,4 @@
-"""Steps of the retention along the ids of tasks, messages and deliveries, with what belongs to them.
+"""Steps of the retention along the ids of tasks, batches, messages and deliveries, with what belongs to them.
 
 A step begins at a place and returns the next one: old rows which must stay are not looked at again and again.
 """
@@ -6,12 +6,21 @@ A step begins at a place and returns the next one: old rows which must stay are 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, Integer, Select, and_, bindparam, or_, select
+from sqlalchemy import Column, ColumnElement, Integer, Select, and_, bindparam, or_, select
 
 from webhookd.adapters.store.file_sweeps import drop_with_tasks
 from webhookd.adapters.store.paging import first_id
 from webhookd.adapters.store.rowset import Id, named
-from webhookd.adapters.store.schema import attempts, deliveries, messages, runs, task_bodies, tasks
+from webhookd.adapters.store.schema import (
+    attempts,
+    batch_counts,
+    batches,
+    deliveries,
+    messages,
+    runs,
+    task_bodies,
+    tasks,
+)
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
@@ -58,7 +67,7 @@ _OF_TASKS: Final = _Deliveries(deliveries.c.task_id)
 _OF_MESSAGES: Final = _Deliveries(deliveries.c.message_id)
 
 
-def _walked(table: Any, *columns: Column[Any]) -> Select[Any]:
+def _walked(table: Any, *columns: ColumnElement[Any]) -> Select[Any]:
     """Select the rows of a step of a walk along the ids."""
     between = and_(table.c.id > bindparam("place"), table.c.id < bindparam("before_id"))
     return (
@@ -131,6 +140,28 @@ def drop_tasks(tx: Tx, most: int, place: str, before_ms: int) -> str | None:
         drop_with_tasks(tx, ordered)
         for statement in _DELETE_TASKS:
             tx.run(statement, ids=ordered)
+    return _reached(most, looked_at)
+
+
+_WALK_BATCHES: Final = Query(_Ended, lambda _: _walked(batches, batches.c.completed_ms.label("ended_ms")))
+_NOT_EMPTY: Final = Query(
+    Id,
+    lambda dialect: (
+        select(tasks.c.batch_id.label("id")).where(named(dialect, tasks.c.batch_id, "ids")).distinct()
+    ),
+)
+_DELETE_BATCHES: Final = tuple(map(_delete_by, (batch_counts.c.batch_id, batches.c.id)))
+
+
+def drop_batches(tx: Tx, most: int, place: str, before_ms: int) -> str | None:
+    """Delete batches that ended before `before_ms`, once none of their tasks is left."""
+    looked_at = tx.run(_WALK_BATCHES, most=most, place=place, before_id=first_id(ids.BATCH, before_ms))
+    old = {row.id for row in looked_at if row.ended_ms is not None and row.ended_ms < before_ms}
+    if old:
+        old -= {row.id for row in tx.run(_NOT_EMPTY, ids=old)}
+    if old:
+        for statement in _DELETE_BATCHES:
+            tx.run(statement, ids=old)
     return _reached(most, looked_at)
 
 

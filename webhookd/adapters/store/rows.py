@@ -40,6 +40,7 @@ class QueueRow(NamedTuple):
     trace_id: str
     dead_ms: int | None
     dead_reason: str | None
+    batch_id: str | None
 
 
 class TaskRow(NamedTuple):
@@ -65,6 +66,7 @@ class TaskRow(NamedTuple):
     progress_percent: float | None
     progress_message: str | None
     trace_id: str
+    batch_id: str | None
     metadata: str
     callback_url: str | None
     callback_origin: str | None
@@ -192,6 +194,7 @@ def task_from(row: TaskRow, counts: DeliveryCounts | None = None) -> Task:
         started_ms=row.started_ms,
         finished_ms=row.finished_ms,
         cancel_requested=row.cancel_requested_ms is not None,
+        batch_id=row.batch_id,
         deliveries=counts or DeliveryCounts(),
     )
 

@@ -146,6 +146,7 @@ tasks = Table(
     Column("trace_id", Text, nullable=False, index=True),
     Column("dead_ms", BigInteger),
     Column("dead_reason", Text),
+    Column("batch_id", Text),
     _partial("ix_tasks_claim", "queue", "partner_id", "priority", "id", where="state = 'queued'"),
     _partial("ix_tasks_age", "queue", "due_ms", where="state = 'queued'"),
     _partial("ix_tasks_schedule", "due_ms", where="state = 'scheduled'"),
@@ -161,6 +162,8 @@ tasks = Table(
     Index("ix_tasks_partner", "partner_id", "id"),
     Index("ix_tasks_partner_state", "partner_id", "state", "id"),
     Index("ix_tasks_partner_type", "partner_id", "type", "id"),
+    _partial("ix_tasks_batch", "batch_id", "id", where="batch_id IS NOT NULL"),
+    _partial("ix_tasks_batch_state", "batch_id", "state", "id", where="batch_id IS NOT NULL"),
 )
 
 task_bodies = Table(
@@ -180,6 +183,53 @@ task_bodies = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("files", Text),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("partner_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("last_task_id", Text),
+    Column("metadata", Text, nullable=False),
+    Column("defaults", Text, nullable=False),
+    Column("callback_url", Text),
+    Column("callback_origin", Text),
+    Column("endpoint_ids", Text),
+    Column("trace_id", Text, nullable=False),
+    Column("trace_parent_id", Text, nullable=False),
+    Column("trace_flags", Integer, nullable=False),
+    Column("trace_state", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger),
+    Column("cancel_requested_ms", BigInteger),
+    Column("completed_ms", BigInteger),
+    Index("ix_batches_partner", "partner_id", "id"),
+    Index("ix_batches_partner_state", "partner_id", "state", "id"),
+    _partial(
+        "ix_batches_cancelling",
+        "cancel_requested_ms",
+        where="cancel_requested_ms IS NOT NULL AND state = 'running'",
+    ),
+)
+
+batch_counts = Table(
+    "batch_counts",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("shard", Text, primary_key=True),
+    Column("moves", BigInteger, nullable=False),
+    Column("scheduled", BigInteger, nullable=False),
+    Column("queued", BigInteger, nullable=False),
+    Column("running", BigInteger, nullable=False),
+    Column("succeeded", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("cancelled", BigInteger, nullable=False),
+    Column("expired", BigInteger, nullable=False),
+    _partial("ix_batch_counts_shard", "shard", where="shard <> ''"),
 )
 
 runs = Table(

@@ -7,7 +7,7 @@ themselves are in the modules beside this one.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from webhookd.adapters.store import claims, counters, ends, rescue, sessions, submit, sweeps, tasks
+from webhookd.adapters.store import batches, claims, counters, ends, rescue, sessions, submit, sweeps, tasks
 from webhookd.adapters.store.api_keys import Keys
 from webhookd.adapters.store.changes import Changes
 from webhookd.adapters.store.clock import StoreClock
@@ -189,6 +189,15 @@ class SweepStore:
     async def heal(self, now_ms: int) -> None:
         """Heal counters."""
         await self._db.write(sweeps.heal, now_ms)
+
+    async def cancel_batches(self) -> bool:
+        """Go on with the batches that are to be cancelled. True: there is more to do at once."""
+        batch_id = await self._db.read(batches.batch_to_cancel, "")
+        while batch_id is not None:
+            if await self._db.write(batches.cancel_some, batch_id):
+                return True
+            batch_id = await self._db.read(batches.batch_to_cancel, batch_id)
+        return False
 
     async def waiting(self) -> Waiting:
         """Read what waits."""

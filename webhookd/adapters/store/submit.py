@@ -3,13 +3,14 @@
 A payload is one request (a single task or a batch), accepted whole or not at all.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import BigInteger, bindparam, select, tuple_
 
+from webhookd.adapters.store.batches import Room, insert_batch, lock_room, note_added
 from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.rowset import insert_rows, named, rowset
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
@@ -24,6 +25,8 @@ from webhookd.core.submission import REST_SECONDS, Accepted, Submission
 
 def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
     """Insert every submission whose key is new; answer the others from what their key stands for."""
+    rooms = lock_room(tx, {one.batch_id for one in submissions if one.batch_id is not None})
+    submissions = [_behind(submission, rooms) for submission in submissions]
     earlier = _claim_keys(tx, submissions)
     results: list[Accepted | Exception] = []
     fresh: list[NewTask] = []
@@ -31,6 +34,7 @@ def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Excepti
         key = submission.key
         known = None if key is None else earlier.get(_Key(submission.partner_id, key))
         if known is None:
+            _enter(tx, submission, rooms)
             fresh.extend(submission.tasks)
             results.append(Accepted(task_ids=tuple(task.id for task in submission.tasks), replayed=False))
         elif known.fingerprint != submission.fingerprint:
@@ -41,6 +45,7 @@ def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Excepti
                 )
             )
         elif known.owner is submission:
+            _enter(tx, submission, rooms)
             fresh.extend(submission.tasks)
             results.append(Accepted(task_ids=known.task_ids, replayed=False))
         else:
@@ -48,6 +53,28 @@ def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Excepti
     if fresh:
         _insert(tx, fresh)
     return results
+
+
+def _behind(submission: Submission, rooms: Mapping[str, Room]) -> Submission:
+    """Return a submission to an open batch with its tasks behind those that are there."""
+    room = rooms.get(submission.batch_id or "")
+    if room is None:
+        return submission
+    return replace(submission, tasks=room.behind(submission.tasks))
+
+
+def _enter(tx: Tx, submission: Submission, rooms: Mapping[str, Room]) -> None:
+    """Make the batch of a submission, or let its tasks into the one they are for.
+
+    Raises Conflict, which undoes the transaction and so the key: `Database` then tries the others apart.
+    """
+    if submission.batch is not None:
+        insert_batch(tx, submission.batch, submission.tasks)
+    elif submission.batch_id is not None:
+        room = rooms[submission.batch_id]
+        room.refuse(len(submission.tasks))
+        room.total += len(submission.tasks)
+        note_added(tx, submission.batch_id, submission.tasks)
 
 
 class _Key(NamedTuple):
@@ -168,6 +195,7 @@ class _TaskIn(NamedTuple):
     token: int
     suspect: bool
     trace_id: str
+    batch_id: str | None
 
 
 class _BodyIn(NamedTuple):
@@ -196,7 +224,7 @@ def _insert(tx: Tx, fresh: list[NewTask]) -> None:
     use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
     soon_ms = tx.now_ms + int(REST_SECONDS * 2_000)
     for task in fresh:
-        tx.depths.move(task.queue, task.partner_id, None, _state(task))
+        tx.depths.move(task.queue, task.partner_id, None, _state(task), batch_id=task.batch_id)
         tx.wakes.changed(task.id, task.partner_id, 1)
         if not task.scheduled or task.due_ms <= soon_ms:
             # Also what falls due before a sweep at rest would learn of it.
@@ -226,6 +254,7 @@ def _task_in(task: NewTask) -> _TaskIn:
         token=0,
         suspect=False,
         trace_id=task.trace_id,
+        batch_id=task.batch_id,
     )
 
 

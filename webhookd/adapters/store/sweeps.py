@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, func, select, text
 
+from webhookd.adapters.store.batch_counts import fold_batch_counts
 from webhookd.adapters.store.counters import fold_shards
 from webhookd.adapters.store.ends import BodyIn, announce_ended, write_bodies
 from webhookd.adapters.store.lanes.rows import Taken, next_ready
@@ -40,6 +41,7 @@ class _Moved(NamedTuple):
     partner_id: str
     queue: str
     version: int
+    batch_id: str | None
 
 
 def _moving(before: TaskState, move: TaskMove, *late: Any, order: Any) -> Query[_Moved]:
@@ -59,7 +61,7 @@ def _moving(before: TaskState, move: TaskMove, *late: Any, order: Any) -> Query[
             tasks.update()
             .where(tasks.c.id.in_(chosen), tasks.c.state == before.value)
             .values(state=after.value, version=tasks.c.version + 1, finished_ms=finished_ms)
-            .returning(tasks.c.id, tasks.c.partner_id, tasks.c.queue, tasks.c.version)
+            .returning(*(tasks.c[name] for name in _Moved._fields))
         ),
     )
 
@@ -103,7 +105,8 @@ def expire(tx: Tx, now_ms: int) -> bool:
 
 def _note(tx: Tx, rows: list[_Moved], before: TaskState, move: TaskMove) -> None:
     for row in rows:
-        tx.depths.move(row.queue, row.partner_id, before, TASKS.next(before, move))
+        after = TASKS.next(before, move)
+        tx.depths.move(row.queue, row.partner_id, before, after, batch_id=row.batch_id)
         tx.wakes.changed(row.id, row.partner_id, row.version)
 
 
@@ -151,7 +154,9 @@ _CORRECT: Final = Change(_correct)
 
 def heal(tx: Tx, now_ms: int) -> None:
     """Fold the counters of ended processes, and set lanes' in-flight counts to what is really held."""
-    fold_shards(tx, [row.id for row in tx.run(_SESSIONS)])
+    live = [row.id for row in tx.run(_SESSIONS)]
+    fold_shards(tx, live)
+    fold_batch_counts(tx, live)
     busy = tx.run(_BUSY_LANES)
     if not busy:
         return

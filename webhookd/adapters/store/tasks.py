@@ -73,6 +73,7 @@ _PAGE: Final = Listing(
         cursor=tasks.c.id < bindparam("cursor"),
         state=tasks.c.state == bindparam("state"),
         type=tasks.c.type == bindparam("type"),
+        batch_id=tasks.c.batch_id == bindparam("batch_id"),
         since=tasks.c.id >= bindparam("since"),
         until=tasks.c.id < bindparam("until"),
     ),
@@ -89,6 +90,7 @@ def list_tasks(
         cursor=page.cursor,
         state=wanted.state,
         type=wanted.type,
+        batch_id=wanted.batch_id,
         since=None if wanted.since_ms is None else first_id(ids.TASK, wanted.since_ms),
         until=None if wanted.until_ms is None else first_id(ids.TASK, wanted.until_ms),
         most=page.limit + 1,
@@ -165,7 +167,7 @@ def cancel_task(tx: Tx, task_id: str, partner_id: str | None) -> Cancelled | Non
     if TASKS.allows(state, TaskMove.CANCEL):
         after = TASKS.next(state, TaskMove.CANCEL)
         tx.run(_CANCEL, task_id=task_id, state=after, version=version, finished_ms=tx.now_ms)
-        tx.depths.move(row.queue, row.partner_id, state, after)
+        tx.depths.move(row.queue, row.partner_id, state, after, batch_id=row.batch_id)
         tx.wakes.changed(task_id, row.partner_id, version)
         announce_ended(tx, [task_id], now_ms=tx.now_ms)
     elif row.cancel_requested_ms is None:
@@ -207,7 +209,7 @@ def replay_task(tx: Tx, task_id: str, partner_id: str | None) -> Task | None:
     tx.run(_REPLAY, task_id=task_id, state=after, version=version, attempts=row.attempts, now_ms=tx.now_ms)
     write_bodies(tx, [BodyIn(task_id, None, None, None)])
     attach_results(tx, {task_id: ()})
-    tx.depths.move(row.queue, row.partner_id, before, after)
+    tx.depths.move(row.queue, row.partner_id, before, after, batch_id=row.batch_id)
     tx.wakes.ring(row.queue)
     tx.wakes.changed(task_id, row.partner_id, version)
     return get_tasks(tx, [task_id])[0]

@@ -6,7 +6,7 @@ before COMMIT and does the wakes just after it, so nobody who calls an operation
 transaction that is tried again begins with a `Tx` of its own.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Final, overload
@@ -37,15 +37,29 @@ class Policy:
 
 
 class Depths:
-    """How many tasks went from one state to another, by queue and partner."""
+    """How many tasks went from one state to another, by queue and partner, and by batch."""
 
     def __init__(self) -> None:
         self._changes: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._of_batches: defaultdict[str, Counter[TaskState]] = defaultdict(Counter)
+        self._moves: Counter[str] = Counter()
 
     def move(
-        self, queue: str, partner_id: str, before: TaskState | None, after: TaskState, count: int = 1
+        self,
+        queue: str,
+        partner_id: str,
+        before: TaskState | None,
+        after: TaskState,
+        count: int = 1,
+        *,
+        batch_id: str | None,
     ) -> None:
-        """Note `count` tasks going from `before` (None: new) to `after`."""
+        """Note `count` tasks (of a batch, or of none) going from `before` (None: new) to `after`."""
+        if batch_id is not None:
+            self._moves[batch_id] += count
+            self._of_batches[batch_id][after] += count
+            if before is not None:
+                self._of_batches[batch_id][before] -= count
         change = self._changes[queue, partner_id]
         if before is not None:
             change[_COLUMN_OF.get(before, _FINISHED)] -= count
@@ -54,6 +68,15 @@ class Depths:
     def changes(self) -> list[tuple[str, str, list[int]]]:
         """Return queue, partner and what to add to scheduled, queued, running and finished; in order."""
         return [(*key, change) for key, change in sorted(self._changes.items()) if any(change)]
+
+    def take_batches(self) -> list[tuple[str, int, dict[TaskState, int]]]:
+        """Return batch, number of moves and what to add to each state, in order; they are noted no more."""
+        taken = [
+            (batch_id, self._moves[batch_id], dict(n)) for batch_id, n in sorted(self._of_batches.items())
+        ]
+        self._of_batches.clear()
+        self._moves.clear()
+        return taken
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from webhookd.api import (
+    batch_wire,
     endpoint_trial,
     file_wire,
     health,
@@ -53,6 +54,7 @@ from webhookd.api.workers import WorkerDocument, worker_document
 from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.model import SCOPES, DeliveryState, EndpointState
 from webhookd.core.render import (
+    BatchDocument,
     DeadLetterDocument,
     DeliveryDocument,
     EndpointDocument,
@@ -60,6 +62,7 @@ from webhookd.core.render import (
     ReplayDocument,
     TaskDocument,
     announced_task_document,
+    batch_document,
     dead_letter_document,
     delivery_document,
     endpoint_document,
@@ -80,6 +83,12 @@ SENT: Final[Mapping[Any, Any]] = {
         "metadata": {"order": "42"},
     },
     task_batch.TaskBatchCreate: {"tasks": [{"type": "demo.echo", "input": {"n": 1}}, {"type": "demo.echo"}]},
+    batch_wire.BatchCreate: {
+        "defaults": {"type": "demo.echo", "metadata": {"run": "november"}},
+        "tasks": [{"input": {"n": 1}}, {"input": {"n": 2}}],
+        "callback_url": samples.URL,
+    },
+    batch_wire.BatchTasksCreate: {"tasks": [{"input": {"n": 3}}]},
     EndpointCreate: {"url": samples.URL, "events": ["task.succeeded", "task.failed"], "rate_limit": 50},
     EndpointChange: {"description": "production", "max_concurrency": 8},
     EndpointSecretCreate: {"overlap_seconds": 86_400},
@@ -112,6 +121,9 @@ def _answers() -> Mapping[Any, Any]:
     task, delivery = task_document(samples.TASK), delivery_document(samples.DELIVERY)
     endpoint = endpoint_document(samples.ENDPOINT, breaker="closed")
     file = file_document(samples.FILE)
+    batch = batch_document(samples.BATCH)
+    receipt = batch_wire.shown_batch(_MAY_NOT_READ, batch)
+    added = {"task_ids": [samples.TASK.id], "refused": []}
     partner = partner_wire.partner_document(samples.PARTNER, samples.LIMITS)
     key = key_document(samples.API_KEY)
     admin_key = admin_key_document(replace(samples.API_KEY, partner_id=None, name="alice"))
@@ -129,6 +141,12 @@ def _answers() -> Mapping[Any, Any]:
         task_batch.BatchResultsDocument: {
             "results": [{"status": 202, "task": task}, {"status": 422, "error": problem}]
         },
+        BatchDocument: batch,
+        batch_wire.WrittenBatch: batch,
+        batch_wire.WrittenBatchWithTasks: {**batch, **added},
+        batch_wire.BatchWithTasksDocument: {**batch, **added},
+        batch_wire.BatchReceiptDocument: receipt,
+        batch_wire.BatchWithTasksReceiptDocument: {**receipt, **added},
         FileDocument: file,
         file_wire.WrittenFile: file,
         file_wire.FileReceiptDocument: {"id": file["id"], "state": file["state"]},
@@ -219,6 +237,7 @@ def _webhooks() -> Mapping[Any, Any]:
     )
     told = {
         event.TaskEventDocument: ("task.succeeded", announced_task_document(samples.TASK)),
+        event.BatchEventDocument: ("batch.completed", batch_document(samples.BATCH)),
         event.EndpointDisabledEventDocument: ("endpoint.disabled", endpoint_document(disabled)),
         event.DeliveryDeadEventDocument: ("delivery.dead", delivery_document(dead)),
         event.EndpointTestEventDocument: (

@@ -27,7 +27,13 @@ from webhookd.api.example_ids import TRACE_ID
 from webhookd.api.problems import PROBLEM, ProblemDocument
 from webhookd.api.wire import NoBody
 from webhookd.core.files import OCTETS
-from webhookd.core.model import FINAL_EVENTS, OPERATIONAL_EVENTS, TEST_EVENT, TRANSIENT_EVENTS
+from webhookd.core.model import (
+    BATCH_COMPLETED,
+    FINAL_EVENTS,
+    OPERATIONAL_EVENTS,
+    TEST_EVENT,
+    TRANSIENT_EVENTS,
+)
 from webhookd.core.render import event as sent
 
 Json = dict[str, Any]
@@ -41,6 +47,7 @@ PATH_VALUE: Final = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}
 WEBHOOKS: Final[Mapping[str, tuple[Any, str]]] = {
     **dict.fromkeys(FINAL_EVENTS, (sent.TaskEventDocument, "A task has ended.")),
     **dict.fromkeys(TRANSIENT_EVENTS, (sent.TaskEventDocument, "A task goes on. Sent once, never retried.")),
+    BATCH_COMPLETED: (sent.BatchEventDocument, "All tasks of a closed batch have ended."),
     OPERATIONAL_EVENTS[0]: (sent.EndpointDisabledEventDocument, "Another endpoint was disabled."),
     OPERATIONAL_EVENTS[1]: (sent.DeliveryDeadEventDocument, "A delivery to another endpoint is dead."),
     TEST_EVENT: (sent.EndpointTestEventDocument, "Somebody asked for a test of this endpoint."),

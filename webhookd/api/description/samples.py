@@ -10,6 +10,7 @@ from webhookd.adapters.store.partner_use import PartnerUse
 from webhookd.adapters.store.traces import Trace
 from webhookd.adapters.store.workers import HeldTask, Worker
 from webhookd.api.example_ids import (
+    BATCH_ID,
     DELIVERY_ID,
     ENDPOINT_ID,
     FILE_ID,
@@ -20,12 +21,14 @@ from webhookd.api.example_ids import (
     TASK_ID,
     TRACE_ID,
 )
+from webhookd.core.batches import Batch, BatchCounts
 from webhookd.core.endpoint_stats import MINUTE_MS, WINDOWS, Span, bucket_of, drawn
 from webhookd.core.file_links import DOWNLOAD_MS
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import (
     TEST_EVENT,
     USUAL_SCOPES,
+    BatchState,
     DeliveryState,
     EndpointState,
     Priority,
@@ -101,6 +104,27 @@ TASK: Final = Task(
     finished_ms=ENDED_MS,
     cancel_requested=False,
     deliveries=DeliveryCounts(delivered=1),
+)
+BATCH: Final = Batch(
+    id=BATCH_ID,
+    partner_id=PARTNER_ID,
+    state=BatchState.COMPLETED,
+    total=1_000,
+    counts=BatchCounts(succeeded=998, failed=2),
+    version=3_002,
+    metadata_json='{"run":"november"}',
+    defaults_json="{}",
+    callback_url=URL,
+    callback_origin="https://partner.example",
+    endpoint_ids=None,
+    trace_id=TRACE_ID,
+    trace_parent_id="b7ad6b7169203331",
+    trace_flags=1,
+    trace_state="",
+    created_ms=CREATED_MS,
+    closed_ms=CREATED_MS,
+    cancel_requested_ms=None,
+    completed_ms=ENDED_MS,
 )
 RUN: Final = Run(
     task_id=TASK_ID,

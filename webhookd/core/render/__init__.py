@@ -5,6 +5,7 @@ from the shapes, and from the sentence below each field. Result and metadata are
 were stored as. What only HTTP adds (headers, problem documents) lives in `webhookd.api`.
 """
 
+from webhookd.core.render.batch import BatchDocument, batch_document
 from webhookd.core.render.dead_letter import (
     DeadLetterDocument,
     ReplayDocument,
@@ -25,6 +26,7 @@ from webhookd.core.render.task import (
 
 __all__ = [
     "AnnouncedTaskDocument",
+    "BatchDocument",
     "DeadLetterDocument",
     "DeliveryDocument",
     "EndpointDocument",
@@ -32,6 +34,7 @@ __all__ = [
     "ReplayDocument",
     "TaskDocument",
     "announced_task_document",
+    "batch_document",
     "dead_letter_document",
     "delivery_document",
     "endpoint_document",

@@ -7,6 +7,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.core.fields import EndpointId, Timestamp, one_of
 from webhookd.core.model import FINAL_EVENTS, TRANSIENT_EVENTS
+from webhookd.core.render.batch import BatchDocument
 from webhookd.core.render.delivery import DeliveryDocument
 from webhookd.core.render.endpoint import EndpointDocument
 from webhookd.core.render.task import AnnouncedTaskDocument
@@ -27,6 +28,17 @@ class TaskEventDocument(TypedDict):
     """When it happened."""
     data: AnnouncedTaskDocument
     """The task as it was then."""
+
+
+class BatchEventDocument(TypedDict):
+    """All tasks of a closed batch have ended."""
+
+    type: Literal["batch.completed"]
+    """What happened."""
+    timestamp: Timestamp
+    """When it happened."""
+    data: BatchDocument
+    """The batch as it was then, and stays."""
 
 
 class EndpointDisabledEventDocument(TypedDict):

@@ -7,6 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from webhookd.core.fields import (
+    BatchId,
     Count,
     Metadata,
     PriorityName,
@@ -108,6 +109,8 @@ class AnnouncedTaskDocument(TypedDict):
     """When it ended; null until then."""
     files: list[FileDocument]
     """What its function attached; empty until it has ended."""
+    batch: BatchId | None
+    """The batch it belongs to; null where to none."""
     links: TaskLinksDocument
     """Where to go from here."""
 
@@ -148,6 +151,7 @@ def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskD
         "started_at": opt_rfc3339(task.started_ms),
         "finished_at": opt_rfc3339(task.finished_ms),
         "files": [file_document(file, base_url=base_url) for file in task.files],
+        "batch": task.batch_id,
         "links": {
             "self": path,
             "events": f"{path}/events",
