@@ -56,6 +56,7 @@ class SharedBuckets:
 
     def __init__(self, broker_url: str, *, namespace: str = "webhookd") -> None:
         self._client = connect_async(broker_url, timeout_seconds=TIMEOUT_SECONDS)
+        self._script = self._client.register_script(_SCRIPT)
         self._namespace = namespace
         self._outage = Outage("rates")
         self._away_until = 0.0
@@ -72,9 +73,8 @@ class SharedBuckets:
         key = f"{self._namespace}:rate:{name}"
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                answer: Any = await self._client.eval(
-                    _SCRIPT, 1, key, str(rate.spacing_ms), str(rate.burst), str(spent), str(wanted)
-                )
+                arguments = [str(rate.spacing_ms), str(rate.burst), str(spent), str(wanted)]
+                answer: Any = await self._script(keys=[key], args=arguments)
         except (redis.RedisError, OSError) as error:  # TimeoutError is one
             self._outage.noticed(error)
             self._away_until = time.monotonic() + _AWAY_SECONDS

@@ -50,11 +50,10 @@ def _rows(serves: str, *commands: Command) -> tuple[Right, ...]:
 
 RIGHTS: Final = (
     *_rows("health", ("PING",), ("INFO", "memory")),
-    *_rows("rates", ("TIME",), ("EVAL", _SCRIPT, 0), ("SET", _KEY, 1, "PX", 1000), ("GET", _KEY)),
+    *_rows("rates", ("TIME",), ("SET", _KEY, 1, "PX", 1000), ("GET", _KEY)),
+    *_rows("rates and hints", ("SCRIPT LOAD", _SCRIPT), ("EVALSHA", _SHA, 0)),
     *_rows(
         "hints",
-        ("SCRIPT LOAD", _SCRIPT),
-        ("EVALSHA", _SHA, 0),
         ("UNLINK", _KEY),
         ("RPUSH", _KEY, 1),
         ("LLEN", _KEY),

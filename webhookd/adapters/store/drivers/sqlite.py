@@ -142,6 +142,7 @@ def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_onl
     @event.listens_for(engine, "begin")
     def begin(conn: Connection) -> None:
         # A deferred BEGIN that upgrades to a write fails at once whatever the time-out.
-        conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        driver: Any = conn.connection.dbapi_connection
+        driver.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
