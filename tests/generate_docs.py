@@ -132,6 +132,7 @@ DELIVERY_MOVES: Final[Mapping[DeliveryMove, str]] = {
     DeliveryMove.PARK: "the endpoint was disabled",
     DeliveryMove.RELEASE: "the endpoint was enabled again",
     DeliveryMove.CANCEL: "`POST /v1/deliveries/{id}/cancel`",
+    DeliveryMove.HASTEN: "somebody sends now what waits: due at once, the budget as it is",
     DeliveryMove.REPLAY: "sent again: the same id and bytes, a fresh budget of attempts",
 }
 
@@ -148,13 +149,16 @@ ENDPOINT_MOVES: Final[Mapping[EndpointMove, str]] = {
 }
 
 REPLAY_STATES: Final[Mapping[ReplayState, str]] = {
-    ReplayState.RUNNING: "goes through the dead letters that its filter names, at its rate",
+    ReplayState.RUNNING: "goes through what its filter names, at its rate",
+    ReplayState.PAUSED: "rests until somebody resumes it",
     ReplayState.DONE: "has gone through all of them",
-    ReplayState.CANCELLED: "somebody stopped it; what it had replayed stays so",
+    ReplayState.CANCELLED: "somebody stopped it; what it had done stays so",
 }
 
 REPLAY_MOVES: Final[Mapping[ReplayMove, str]] = {
-    ReplayMove.FINISH: "no dead letter is left that its filter names",
+    ReplayMove.PAUSE: "`POST /v1/replays/{id}/pause`",
+    ReplayMove.RESUME: "`POST /v1/replays/{id}/resume`",
+    ReplayMove.FINISH: "nothing is left that its filter names",
     ReplayMove.CANCEL: "`POST /v1/replays/{id}/cancel`",
 }
 

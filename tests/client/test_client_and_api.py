@@ -42,8 +42,14 @@ SAID: dict[str, Callable[[], Any]] = {
     "get_file": lambda: files.get("file_1"),
     "read_file": lambda: files.read("file_1"),
     "list": lambda: anything.list_all("tasks", state="failed", type="demo.echo", since="", until=""),
-    "replay": lambda: dead_letters.replay(endpoint="ep_1", dry_run=True, rate_per_second=1.0),
+    "replay": lambda: dead_letters.replay(
+        endpoint="ep_1", state="pending", all=True, dry_run=True, rate_per_second=1.0, why="mended"
+    ),
     "get_replay": lambda: dead_letters.get_replay("rpl_1"),
+    "discard": lambda: dead_letters.discard_all(
+        endpoint="ep_1", status="5xx", all=True, dry_run=True, rate_per_second=1.0, why="obsolete"
+    ),
+    "get_discard": lambda: dead_letters.get_discard("dsc_1"),
     "request": lambda: anything.request("GET", "/v1/partner"),
     "endpoints.create": lambda: endpoints.create("https://partner.example", description="ours"),
     "endpoints.get": lambda: endpoints.get("ep_1"),
@@ -55,6 +61,7 @@ SAID: dict[str, Callable[[], Any]] = {
     "endpoints.test": lambda: endpoints.send_test("ep_1", wait_seconds=5),
     "endpoints.rotate_secret": lambda: endpoints.rotate_secret("ep_1", overlap_seconds=60, secret="whsec_"),
     "endpoints.stats": lambda: endpoints.stats("ep_1", window="7d"),
+    "endpoints.retry": lambda: endpoints.retry("ep_1"),
     "dead_letters.list": lambda: dead_letters.list_all(kind="task", reason="exhausted"),
     "dead_letters.replay": lambda: dead_letters.replay_one("dlv_1"),
     "dead_letters.discard": lambda: dead_letters.discard("dlv_1"),

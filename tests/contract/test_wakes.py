@@ -155,7 +155,7 @@ async def _resume(scene: Scene) -> object:
         pytest.param(_failed, _replay_letter, {"default"}, id="replay a dead letter: a task"),
         pytest.param(_dead_delivery, _replay_letter, {"deliver"}, id="replay a dead letter: a delivery"),
         pytest.param(_dead_delivery, _replay_delivery, {"deliver"}, id="replay a delivery"),
-        pytest.param(_waiting_delivery, _replay_delivery, NOBODY, id="replay a delivery that waits"),
+        pytest.param(_waiting_delivery, _replay_delivery, {"deliver"}, id="replay a delivery that waits"),
         pytest.param(_waiting_delivery, _cancel_delivery, {"deliver"}, id="cancel a delivery"),
         pytest.param(_dead_delivery, _cancel_delivery, NOBODY, id="cancel a delivery that is dead"),
         pytest.param(_dead_delivery, _replay_many, {"deliver"}, id="ask for a replay of many"),

@@ -288,7 +288,7 @@ async def test_replaying_needs_its_scope(face: Face) -> None:
         await reader.post(f"/v1/deliveries/{delivery_id}/replay"),
         await reader.post(f"/v1/dead-letters/{delivery_id}/replay"),
         await reader.delete(f"/v1/dead-letters/{delivery_id}"),
-        await reader.post("/v1/replays", json={}),
+        await reader.post("/v1/replays", json={"all": True}),
     ]
 
     assert [answer.status_code for answer in refused] == [403] * 4

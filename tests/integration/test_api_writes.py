@@ -33,7 +33,7 @@ WRITES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/deliveries/dlv_unknown/cancel", None),
     ("POST", "/v1/dead-letters/dlv_unknown/replay", None),
     ("DELETE", "/v1/dead-letters/dlv_unknown", None),
-    ("POST", "/v1/replays", {"filter": {}, "dry_run": True}),
+    ("POST", "/v1/replays", {"all": True, "dry_run": True}),
     ("POST", "/v1/replays/rpl_unknown/cancel", None),
     ("POST", "/v1/partner/rotate-secret", None),
 ]
@@ -82,14 +82,14 @@ async def test_no_more_replays_are_under_way_than_ten_a_partner(face: Face) -> N
     partner, other = await face.partner(), await face.partner()
     for one in (partner, other):
         await dead(face, await endpoint(face, one))
-    replays = [await partner.client.post("/v1/replays", json={}) for _ in range(11)]
+    replays = [await partner.client.post("/v1/replays", json={"all": True}) for _ in range(11)]
     assert [answer.status_code for answer in replays] == [202] * 10 + [429]
     assert_problem(replays[-1], 429, "quota_exceeded")
     assert int(replays[-1].headers["retry-after"]) >= 1
-    assert (await partner.client.post("/v1/replays", json={"dry_run": True})).status_code == 202
-    assert (await other.client.post("/v1/replays", json={})).status_code == 202
+    assert (await partner.client.post("/v1/replays", json={"all": True, "dry_run": True})).status_code == 202
+    assert (await other.client.post("/v1/replays", json={"all": True})).status_code == 202
     await partner.client.post(f"/v1/replays/{replays[0].json()['id']}/cancel")
-    assert (await partner.client.post("/v1/replays", json={})).status_code == 202
+    assert (await partner.client.post("/v1/replays", json={"all": True})).status_code == 202
 
 
 async def test_a_partner_has_so_many_good_keys(sqlite_face: Face) -> None:

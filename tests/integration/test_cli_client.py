@@ -470,6 +470,30 @@ def test_many_are_replayed_at_once_after_a_dry_run(shell: Shell, service: Servic
 
 def test_replay_of_everything_must_be_asked_for(shell: Shell) -> None:
     assert "--all" in shell.refused("replay", "--rate", "5", code=2)
+    assert "--all" in shell.refused("replay", "--pending", code=2)
+    assert "--all" in shell.refused("discard", "--reason", "old", code=2)
+
+
+def test_many_are_discarded_with_a_reason(shell: Shell, service: Service) -> None:
+    endpoint, delivery = dead_delivery(shell, service)
+    chosen = ("discard", "--endpoint", endpoint, "--status", "5xx")
+    assert "--reason" in shell.refused(*chosen, code=2)
+    assert "1 dead letters match; nothing was discarded" in shell.text(*chosen, "--dry-run")
+    done = shell.json(*chosen, "--reason", "superseded")
+    assert (done["state"], done["discarded"], done["reason"]) == ("done", 1, "superseded")
+    assert shell.json("dead-letters", "list", "--endpoint", endpoint)["data"] == []
+    assert shell.json("deliveries", "get", delivery)["state"] == "dead"
+    assert "superseded" in shell.text("discard", "status", done["id"])
+    assert done["id"] in shell.text("discard", "list")
+    assert shell.refused("discard", "pause", done["id"])
+
+
+def test_endpoint_gets_what_waits_for_it_now(shell: Shell, service: Service) -> None:
+    endpoint, _ = dead_delivery(shell, service)
+    assert shell.json("endpoints", "retry", endpoint) == {"due": 0}
+    assert "0 deliveries are due now" in shell.text("endpoints", "retry", endpoint)
+    shell.json("endpoints", "disable", endpoint)
+    assert "enable it" in shell.refused("endpoints", "retry", endpoint)
 
 
 def test_interrupted_look_at_a_replay_says_how_to_go_on(over_http: Shell, service: Service) -> None:

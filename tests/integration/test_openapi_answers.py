@@ -190,9 +190,9 @@ async def deliveries_and_dead_letters(face: Face, client: httpx.AsyncClient) -> 
     replay = await client.post(
         "/v1/replays", json={"filter": {"reason": "exhausted", "since": "2026-01-01T00:00:00Z"}}
     )
-    await client.get(f"/v1/replays/{replay.json()['id']}")
-    await client.get("/v1/replays")
-    await client.post(f"/v1/replays/{replay.json()['id']}/cancel")
+    await errand(client, f"/v1/replays/{replay.json()['id']}")
+    discard = await client.post("/v1/discards", json={"all": True, "reason": "superseded"})
+    await errand(client, f"/v1/discards/{discard.json()['id']}")
     await client.post(f"/v1/deliveries/{ids[2]}/replay")
     await client.post(f"/v1/deliveries/{ids[2]}/cancel")
     await client.post(f"/v1/deliveries/{ids[2]}/cancel")
@@ -203,6 +203,16 @@ async def deliveries_and_dead_letters(face: Face, client: httpx.AsyncClient) -> 
     (first, *_) = (await client.get("/v1/messages")).json()["data"]
     await client.get(f"/v1/messages/{first['id']}")
     await client.delete(f"/v1/endpoints/{made['id']}")
+
+
+async def errand(client: httpx.AsyncClient, path: str) -> None:
+    await client.get(path)
+    await client.get(path.rpartition("/")[0])
+    for move in ("pause", "resume"):
+        assert (await client.post(f"{path}/{move}")).status_code == 202
+    await client.patch(path, json={"rate_per_second": 5})
+    await client.post(f"{path}/cancel")
+    await client.post(f"{path}/pause")
 
 
 async def endpoints(face: Face, client: httpx.AsyncClient) -> None:
@@ -227,7 +237,9 @@ async def endpoints(face: Face, client: httpx.AsyncClient) -> None:
     await client.post(f"{path}/test", headers={"Idempotency-Key": "one-test"})
     await sent(face, Delivered())
     await client.post(f"{path}/test", headers={"Idempotency-Key": "one-test", "Prefer": "wait=5"})
+    await client.post(f"{path}/retry")
     await client.post(f"{path}/disable")
+    await client.post(f"{path}/retry")
     await client.post(f"{path}/test")
     await client.post(f"{path}/enable")
 

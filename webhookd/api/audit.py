@@ -61,7 +61,7 @@ async def page(call: Call[None, AuditListing]) -> Answer:
         actor=query.actor,
         action=query.action,
         target=query.target,
-        partner_id=call.narrowed(query.partner),
+        partner_id=await call.narrowed(query.partner),
         since_ms=query.since,
         until_ms=query.until,
     )

@@ -130,7 +130,7 @@ async def list_all(call: Call[None, BatchListing]) -> Answer:
     query = call.query
     wanted = BatchFilter(state=query.state, since_ms=query.since, until_ms=query.until)
     page, cursor = await call.read(
-        call.parts.store.read, list_batches, call.narrowed(query.partner), wanted, query.page
+        call.parts.store.read, list_batches, await call.narrowed(query.partner), wanted, query.page
     )
     base_url = call.parts.options.base_url
     return page_answer([batch_document(batch, base_url=base_url) for batch in page], cursor)

@@ -66,16 +66,19 @@ class Call(Generic[B, Q]):
         """Return the header that tells where something is, as the world sees it."""
         return {"Location": f"{self.parts.options.base_url}{path}"}
 
-    def narrowed(self, named: str | None) -> str | None:
+    async def narrowed(self, named: str | None, *, place: str = "query", at: str = "partner") -> str | None:
         """Return the partner a listing is confined to: the caller's own, or the one an admin named.
 
-        Raises Invalid where a partner gives `partner=`.
+        `named` is its id or name. Raises Invalid where a partner names any, or there is no such partner.
         """
-        if self.caller.is_admin:
-            return named
-        if named is not None:
-            raise unknown_or_wrong("query", "partner", "is not known here")
-        return self.caller.partner_id
+        if named is None:
+            return self.caller.partner_id
+        if not self.caller.is_admin:
+            raise unknown_or_wrong(place, at, "is not known here")
+        partner = await self.parts.store.partners.find(named)
+        if partner is None:
+            raise unknown_or_wrong(place, at, "there is no such partner")
+        return partner.id
 
     async def acting_partner(self, named: str | None, *, place: str = "body") -> Partner:
         """Return the partner something is made for: the caller, or the one an admin names in the body.
@@ -88,7 +91,7 @@ class Call(Generic[B, Q]):
             return self.caller.partner
         if named is None:
             raise unknown_or_wrong(place, "partner", "is required with an admin's key")
-        partner = await self.parts.store.partners.get(named)
+        partner = await self.parts.store.partners.find(named)
         if partner is None:
             raise unknown_or_wrong(place, "partner", "there is no such partner")
         return partner

@@ -75,7 +75,7 @@ async def page(call: Call[None, DeadLetterListing]) -> Answer:
     """`GET /v1/dead-letters`."""
     query = call.query
     rows, cursor = await call.read(
-        call.parts.store.read, list_dead_letters, call.narrowed(query.partner), query.wanted, query.page
+        call.parts.store.read, list_dead_letters, await call.narrowed(query.partner), query.wanted, query.page
     )
     return page_answer([dead_letter_document(row) for row in rows], cursor)
 

@@ -54,7 +54,7 @@ async def page(call: Call[None, DeliveryListing]) -> Answer:
     """`GET /v1/deliveries`."""
     query = call.query
     rows, cursor = await call.read(
-        call.parts.store.read, list_deliveries, call.narrowed(query.partner), query.wanted, query.page
+        call.parts.store.read, list_deliveries, await call.narrowed(query.partner), query.wanted, query.page
     )
     return page_answer([delivery_document(row) for row in rows], cursor)
 
@@ -67,7 +67,7 @@ async def show(call: Call[None, NoQuery]) -> Answer:
 
 
 async def replay(call: Call[NoBody, NoQuery]) -> Answer:
-    """`POST /v1/deliveries/{id}/replay`: the same message again; a pending one is returned unchanged."""
+    """`POST /v1/deliveries/{id}/replay`: the same message again; what waits is due now."""
     delivery_id = call.path_params["id"]
 
     def effect(tx: Tx) -> Answer:
@@ -77,6 +77,8 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
         call.links[:] = [place_of_message(tx, moved.delivery.message_id)]
         if moved.endpoint_deleted:
             raise Conflict("The delivery's endpoint is deleted, so it can go nowhere.")
+        if moved.delivery.state is DeliveryState.PARKED and not moved.changed:
+            raise _parked(moved)
         if moved.changed:
             call.audit(tx, "delivery.replay", delivery_id, partner_id=moved.delivery.partner_id)
         return json_answer(202, delivery_document(moved.delivery))
@@ -100,6 +102,16 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
         return json_answer(202 if moved.changed else 200, delivery_document(moved.delivery))
 
     return answer_to(call.caller, await call.once(effect))
+
+
+def _parked(moved: MovedDelivery) -> Conflict:
+    endpoint_id, reason = moved.delivery.endpoint_id, moved.disabled_reason
+    if reason is None:
+        return Conflict(f"The delivery is parked; its endpoint {endpoint_id} is enabled, so it will go out.")
+    return Conflict(
+        f"The delivery is parked, because its endpoint {endpoint_id} is disabled ({reason}); enable that, "
+        "and it goes out."
+    )
 
 
 _ONE: Final = "/v1/deliveries/{id}"
@@ -141,7 +153,9 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         body=NoBody,
         may_be_empty=True,
         sends=True,
-        answers={202: Returned(WrittenDelivery, "Under way; one that was pending is unchanged.")},
+        answers={
+            202: Returned(WrittenDelivery, "Under way; one that waited is due now, its budget as it is.")
+        },
         conflicts=True,
     ),
     ApiRoute(

@@ -72,7 +72,7 @@ async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
 async def page(call: Call[None, AdminListing]) -> Answer:
     """`GET /v1/endpoints`."""
     rows, cursor = await call.read(
-        call.parts.store.endpoints.page, call.narrowed(call.query.partner), call.query.page
+        call.parts.store.endpoints.page, await call.narrowed(call.query.partner), call.query.page
     )
     return page_answer([_document(call, row) for row in rows], cursor)
 

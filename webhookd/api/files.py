@@ -150,7 +150,7 @@ async def list_files(call: Call[None, FileListing]) -> Answer:
     query = call.query
     wanted = FileFilter(task_id=query.task, kind=query.kind)
     page, cursor = await call.read(
-        call.parts.store.files.page, call.narrowed(query.partner), wanted, query.page
+        call.parts.store.files.page, await call.narrowed(query.partner), wanted, query.page
     )
     return page_answer([shown_file(call, file) for file in page], cursor)
 

@@ -152,7 +152,10 @@ async def list_keys(call: Call[None, Listing]) -> Answer:
 async def list_own_keys(call: Call[None, AdminListing]) -> Answer:
     """`GET /v1/keys`: revoked and expired ones too; an admin sees those of all partners."""
     keys, cursor = await call.read(
-        call.parts.store.read, read_partners_keys, call.narrowed(call.query.partner), call.query.page
+        call.parts.store.read,
+        read_partners_keys,
+        await call.narrowed(call.query.partner),
+        call.query.page,
     )
     return page_answer([key_document(key) for key in keys], cursor)
 

@@ -1,48 +1,76 @@
-"""Replays of many dead letters: asking for one, watching it, stopping it. The work is the replay flow's."""
+"""Replays of many: asking for one, watching it, pacing and stopping it. The work is the replay flow's.
 
-from dataclasses import replace
-from typing import Annotated, Final, Literal
+Discards are the same with another deed and another document; `discards` has their rows.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.replays import (
-    cancel_replay,
     count_matches,
     create_replay,
     get_replay,
     list_replays,
+    move_replay,
+    pace_replay,
 )
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
-from webhookd.api.call import Call, found
-from webhookd.api.wire import AdminListing, Create, NoBody, NoQuery, Time, unknown_or_wrong
+from webhookd.api.call import AnyCall, found
+from webhookd.api.wire import AdminListing, Change, Create, NoBody, NoQuery, Status, Time, unknown_or_wrong
 from webhookd.core import ids
-from webhookd.core.fields import DeadLetterKind, DeadReason, DescribedAs
-from webhookd.core.model import ReplayState
+from webhookd.core.fields import (
+    AttemptError,
+    DeadLetterKind,
+    DeadReason,
+    DescribedAs,
+    EventName,
+    ReplayedState,
+)
+from webhookd.core.model import ReplayMove, ReplayState
 from webhookd.core.render import ReplayDocument, replay_document
-from webhookd.core.replay import DEFAULT_RATE_PER_SECOND, HIGHEST_RATE_PER_SECOND, DeadLetterFilter, Replay
+from webhookd.core.replay import (
+    DEFAULT_RATE_PER_SECOND,
+    HIGHEST_RATE_PER_SECOND,
+    DeadLetterFilter,
+    Deed,
+    Replay,
+)
+
+MAX_REASON: Final = 500
 
 
-class ReplayFilter(Create):
+class LetterFilter(Create):
     """Which dead letters; what is left out is any."""
 
     kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
-    """Of this kind only."""
+    """Deliveries, or tasks; deliveries if left out."""
     endpoint: str | None = Field(None, max_length=128)
     """For this endpoint only, by its id."""
     type: str | None = Field(None, max_length=200)
     """Of this task type only."""
+    event: Annotated[str | None, DescribedAs(EventName)] = Field(None, max_length=100)
+    """Deliveries that tell of this only."""
     reason: Annotated[str | None, DescribedAs(DeadReason)] = Field(None, max_length=100)
     """For this reason only."""
+    error: Annotated[str | None, DescribedAs(AttemptError)] = Field(None, max_length=100)
+    """Whose last attempt failed for this only; of tasks, their error code."""
+    status: Status | None = None
+    """Whose last answer had this HTTP status only: `503`, or `5xx`."""
+    text: str | None = Field(None, min_length=1, max_length=200)
+    """With this text in the URL or the error only, in any case."""
     since: Time | None = None
     """What died at this time or later."""
     until: Time | None = None
     """What died before this time."""
     partner: str | None = Field(None, max_length=128)
-    """For admins: of this partner only, by its id."""
+    """For admins: of this partner only, by its id or name."""
 
     @property
     def wanted(self) -> DeadLetterFilter:
@@ -51,134 +79,238 @@ class ReplayFilter(Create):
             kind=self.kind,
             endpoint_id=self.endpoint,
             type=self.type,
+            event=self.event,
             reason=self.reason,
+            error=self.error,
+            status=self.status,
+            text=self.text,
             since_ms=self.since,
             until_ms=self.until,
         )
 
 
-class ReplayCreate(Create):
-    """A replay of many dead letters."""
+class ReplayFilter(LetterFilter):
+    """Which ones; what is left out is any."""
 
-    filter: ReplayFilter = ReplayFilter()
-    """Which dead letters it takes; all if left out."""
+    state: Annotated[Literal["dead", "pending"], DescribedAs(ReplayedState)] | None = None
+    """`dead`: dead letters, also if left out. `pending`: send now what waits for its next attempt."""
+
+    @property
+    def wanted(self) -> DeadLetterFilter:
+        """The filter for the store."""
+        return replace(super().wanted, state=self.state)
+
+
+class Asked(Create):
+    """What a replay and a discard are asked for with."""
+
+    all: bool = False
+    """Must be true where no filter is given: it takes everything then."""
     dry_run: bool = False
     """Whether it only counts; it does the work if left out."""
+    reason: str | None = Field(None, max_length=MAX_REASON)
+    """Why, for those who look at it later; the audit keeps it."""
+
+
+class ReplayCreate(Asked):
+    """A replay of many dead letters, or of what waits."""
+
+    filter: ReplayFilter = ReplayFilter()
+    """Which ones it takes; with none, `all` must be true."""
     rate_per_second: float = Field(
         DEFAULT_RATE_PER_SECOND, gt=0, le=HIGHEST_RATE_PER_SECOND, allow_inf_nan=False
     )
     """At most so many a second; 50 if left out."""
 
 
-async def create(call: Call[ReplayCreate, NoQuery]) -> Answer:
-    """`POST /v1/replays`: counted at once, worked off by the workers."""
-    body = call.body
-    partner_id = call.caller.partner_id
-    if body.filter.partner is not None:
-        if not call.caller.is_admin:
-            raise unknown_or_wrong("body", "filter", "has no 'partner' with a partner's key")
-        partner_id = (await call.acting_partner(body.filter.partner)).id
-    asked = Replay(
-        id=entropy.new_id(ids.REPLAY, call.now_ms),
-        partner_id=partner_id,
-        filter=body.filter.wanted,
-        dry_run=body.dry_run,
-        rate_per_second=body.rate_per_second,
-        state=ReplayState.RUNNING,
-        matched=0,
-        replayed=0,
-        place=None,
-        created_ms=call.now_ms,
-        finished_ms=None,
+class ReplayChange(Change):
+    """Another pace."""
+
+    rate_per_second: float = Field(gt=0, le=HIGHEST_RATE_PER_SECOND, allow_inf_nan=False)
+    """At most so many a second from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """A deed done to many, as the API has it: where it is, and what its document is."""
+
+    deed: Deed
+    noun: str
+    prefix: str
+    document: Callable[[Replay], Mapping[str, Any]]
+
+    async def create(self, call: AnyCall) -> Answer:
+        """`POST`: counted at once, worked off by the workers."""
+        body, wanted = call.body, call.body.filter.wanted
+        if not body.all and not body.filter.model_fields_set:
+            raise unknown_or_wrong(
+                "body", "filter", f"is empty, so the {self.noun} would take everything: name some, or say all"
+            )
+        if wanted.state == "pending" and (wanted.kind == "task" or wanted.reason is not None):
+            raise unknown_or_wrong("body", "filter", "of what is pending has neither tasks nor reasons")
+        partner_id = await call.narrowed(body.filter.partner, place="body", at="filter.partner")
+        asked = Replay(
+            id=entropy.new_id(self.prefix, call.now_ms),
+            partner_id=partner_id,
+            filter=wanted,
+            dry_run=body.dry_run,
+            rate_per_second=body.rate_per_second,
+            state=ReplayState.RUNNING,
+            matched=0,
+            replayed=0,
+            place=None,
+            created_ms=call.now_ms,
+            finished_ms=None,
+            deed=self.deed,
+            reason=body.reason,
+        )
+        # Counted before the transaction, in which everybody else would wait for the end of the counting.
+        counted = replace(asked, matched=await call.read(call.parts.store.read, count_matches, asked))
+
+        def effect(tx: Tx) -> Answer:
+            made = create_replay(tx, replace(counted, started_by=call.actor))
+            detail: dict[str, Any] = {"matched": made.matched, "dry_run": made.dry_run}
+            if made.reason is not None:
+                detail["reason"] = made.reason
+            call.audit(tx, f"{self.noun}.create", made.id, partner_id=partner_id, detail=detail)
+            return json_answer(202, self.document(made), call.located(f"/v1/{self.noun}s/{made.id}"))
+
+        return await call.once(effect)
+
+    async def page(self, call: AnyCall) -> Answer:
+        """`GET`: a listing."""
+        partner_id = await call.narrowed(call.query.partner)
+        rows, cursor = await call.read(
+            call.parts.store.read, list_replays, partner_id, call.query.page, self.deed
+        )
+        return page_answer([self.document(row) for row in rows], cursor)
+
+    async def show(self, call: AnyCall) -> Answer:
+        """`GET` one: how far it has come."""
+        read, its_id = call.parts.store.read, call.path_params["id"]
+        row = found(await call.read(read, get_replay, its_id, call.caller.partner_id, self.deed), self.noun)
+        return json_answer(200, self.document(row))
+
+    async def pace(self, call: AnyCall) -> Answer:
+        """`PATCH`: another rate."""
+        its_id, rate = call.path_params["id"], call.body.rate_per_second
+
+        def effect(tx: Tx) -> Answer:
+            row = found(pace_replay(tx, its_id, call.caller.partner_id, rate, self.deed), self.noun)
+            detail = {"rate_per_second": rate}
+            call.audit(tx, f"{self.noun}.change", its_id, partner_id=row.partner_id, detail=detail)
+            return json_answer(200, self.document(row))
+
+        return await call.once(effect)
+
+    def moves(self, move: ReplayMove) -> Callable[[AnyCall], Awaitable[Answer]]:
+        """Return the handler of `POST …/pause`, `resume` or `cancel`: what it has done stays done."""
+
+        async def handler(call: AnyCall) -> Answer:
+            its_id = call.path_params["id"]
+
+            def effect(tx: Tx) -> Answer:
+                row, moved = found(
+                    move_replay(tx, its_id, call.caller.partner_id, move, self.deed), self.noun
+                )
+                if moved:
+                    call.audit(tx, f"{self.noun}.{move}", its_id, partner_id=row.partner_id)
+                return json_answer(202, self.document(row))
+
+            return await call.once(effect)
+
+        return handler
+
+
+REPLAY: Final = Errand(deed=Deed.REPLAY, noun="replay", prefix=ids.REPLAY, document=replay_document)
+
+
+def errand_routes(
+    errand: Errand, body: type[Any], document: Any, *, summary: str, done: str
+) -> tuple[AnyRoute, ...]:
+    """Return the routes of an errand; `done` says of it what one that is stopped has done."""
+    name, path = errand.noun.capitalize(), f"/v1/{errand.noun}s"
+    one, example = path + "/{id}", example_ids.REPLAY_ID if errand is REPLAY else example_ids.DISCARD_ID
+    told = {
+        ReplayMove.PAUSE: ("Pause", "Paused; {done}, and the rest waits."),
+        ReplayMove.RESUME: ("Resume", "It goes on."),
+        ReplayMove.CANCEL: ("Stop", "Stopped; {done}."),
+    }
+    return (
+        ApiRoute(
+            method="POST",
+            path=path,
+            handler=errand.create,
+            id=f"create{name}",
+            tag="Dead letters",
+            summary=summary,
+            access="deliveries:replay",
+            query=NoQuery,
+            body=body,
+            answers={202: Returned(document, "Counted; the workers work it off.", ("Location",))},
+        ),
+        ApiRoute(
+            method="GET",
+            path=path,
+            handler=errand.page,
+            id=f"list{name}s",
+            tag="Dead letters",
+            summary=f"List {errand.noun}s",
+            access="tasks:read",
+            query=AdminListing,
+            answers=lists(document),
+        ),
+        ApiRoute(
+            method="GET",
+            path=one,
+            path_example=example,
+            handler=errand.show,
+            id=f"get{name}",
+            tag="Dead letters",
+            summary=f"See how far a {errand.noun} is",
+            access="tasks:read",
+            query=NoQuery,
+            answers=shows(document),
+        ),
+        ApiRoute(
+            method="PATCH",
+            path=one,
+            path_example=example,
+            handler=errand.pace,
+            id=f"change{name}",
+            tag="Dead letters",
+            summary=f"Let a {errand.noun} go on at another pace",
+            access="deliveries:replay",
+            query=NoQuery,
+            body=ReplayChange,
+            answers={200: Returned(document, "As it is now.")},
+            conflicts=True,
+        ),
+        *(
+            ApiRoute(
+                method="POST",
+                path=f"{one}/{move}",
+                path_example=example,
+                handler=errand.moves(move),
+                id=f"{move}{name}",
+                tag="Dead letters",
+                summary=f"{verb} a {errand.noun}",
+                access="deliveries:replay",
+                query=NoQuery,
+                body=NoBody,
+                may_be_empty=True,
+                answers={202: Returned(document, meaning.format(done=done))},
+                conflicts=True,
+            )
+            for move, (verb, meaning) in told.items()
+        ),
     )
-    # Counted before the transaction, in which everybody else would wait for the end of the counting.
-    counted = replace(asked, matched=await call.read(call.parts.store.read, count_matches, asked))
-
-    def effect(tx: Tx) -> Answer:
-        replay = create_replay(tx, counted)
-        detail = {"matched": replay.matched, "dry_run": replay.dry_run}
-        call.audit(tx, "replay.create", replay.id, partner_id=partner_id, detail=detail)
-        return json_answer(202, replay_document(replay), call.located(f"/v1/replays/{replay.id}"))
-
-    return await call.once(effect)
 
 
-async def page(call: Call[None, AdminListing]) -> Answer:
-    """`GET /v1/replays`."""
-    rows, cursor = await call.read(
-        call.parts.store.read, list_replays, call.narrowed(call.query.partner), call.query.page
-    )
-    return page_answer([replay_document(row) for row in rows], cursor)
-
-
-async def show(call: Call[None, NoQuery]) -> Answer:
-    """`GET /v1/replays/{id}`: how far it has come."""
-    read, replay_id = call.parts.store.read, call.path_params["id"]
-    replay = found(await call.read(read, get_replay, replay_id, call.caller.partner_id), "replay")
-    return json_answer(200, replay_document(replay))
-
-
-async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
-    """`POST /v1/replays/{id}/cancel`: what it has put back stays there."""
-    replay_id = call.path_params["id"]
-
-    def effect(tx: Tx) -> Answer:
-        replay = found(cancel_replay(tx, replay_id, call.caller.partner_id, call.now_ms), "replay")
-        call.audit(tx, "replay.cancel", replay_id, partner_id=replay.partner_id)
-        return json_answer(202, replay_document(replay))
-
-    return await call.once(effect)
-
-
-ROUTES: Final[tuple[AnyRoute, ...]] = (
-    ApiRoute(
-        method="POST",
-        path="/v1/replays",
-        handler=create,
-        id="createReplay",
-        tag="Dead letters",
-        summary="Replay many dead letters at a pace",
-        access="deliveries:replay",
-        query=NoQuery,
-        body=ReplayCreate,
-        answers={202: Returned(ReplayDocument, "Counted; the workers work it off.", ("Location",))},
-    ),
-    ApiRoute(
-        method="GET",
-        path="/v1/replays",
-        handler=page,
-        id="listReplays",
-        tag="Dead letters",
-        summary="List replays",
-        access="tasks:read",
-        query=AdminListing,
-        answers=lists(ReplayDocument),
-    ),
-    ApiRoute(
-        method="GET",
-        path="/v1/replays/{id}",
-        path_example=example_ids.REPLAY_ID,
-        handler=show,
-        id="getReplay",
-        tag="Dead letters",
-        summary="See how far a replay is",
-        access="tasks:read",
-        query=NoQuery,
-        answers=shows(ReplayDocument),
-    ),
-    ApiRoute(
-        method="POST",
-        path="/v1/replays/{id}/cancel",
-        path_example=example_ids.REPLAY_ID,
-        handler=cancel,
-        id="cancelReplay",
-        tag="Dead letters",
-        summary="Stop a replay",
-        access="deliveries:replay",
-        query=NoQuery,
-        body=NoBody,
-        may_be_empty=True,
-        answers={202: Returned(ReplayDocument, "Stopped; what it has put back stays there.")},
-        conflicts=True,
-    ),
+ROUTES: Final = errand_routes(
+    REPLAY,
+    ReplayCreate,
+    ReplayDocument,
+    summary="Replay many dead letters, or send now what waits, at a pace",
+    done="what it has put back stays there",
 )

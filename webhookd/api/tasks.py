@@ -122,7 +122,7 @@ async def list_tasks(call: Call[None, TaskListing]) -> Answer:
         if batch is None:
             raise unknown_or_wrong("query", "batch", "there is no such batch")
     page, cursor = await call.read(
-        call.parts.store.tasks.page, call.narrowed(query.partner), wanted, query.page
+        call.parts.store.tasks.page, await call.narrowed(query.partner), wanted, query.page
     )
     base_url = call.parts.options.base_url
     return page_answer([task_document(task, base_url=base_url) for task in page], cursor)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,6 +23,7 @@ from pydantic_core import ErrorDetails
 
 from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.records import Page
+from webhookd.core.replay import status_range
 from webhookd.core.times import parse_rfc3339
 
 DEFAULT_LIMIT: Final = 50
@@ -86,7 +88,7 @@ class AdminListing(Listing):
     """A listing that an admin may narrow to one partner; to a partner the parameter is unknown."""
 
     partner: str | None = None
-    """For admins: only what is this partner's, by its id."""
+    """For admins: only what is this partner's, by its id or name."""
 
 
 def parse_body(model: type[M], value: Any, *, at: Sequence[int | str] = ()) -> M:
@@ -131,9 +133,10 @@ def parse_query(model: type[M], raw: bytes) -> M:
 
 
 def unknown_or_wrong(place: str, name: str, message: str) -> Invalid:
-    """Return the error for one field; `place` is `query` or `body`."""
+    """Return the error for one field; `place` is `query` or `body`, where `name` may be `field.in_it`."""
     what = "query parameters are" if place == "query" else "body is"
-    return Invalid(f"The {what} not valid.", errors=[FieldError(path="$" + member(name), message=message)])
+    steps = name.split(".") if place == "body" else [name]
+    return Invalid(f"The {what} not valid.", errors=[FieldError(path=json_path(steps), message=message)])
 
 
 def json_path(steps: Sequence[int | str]) -> str:
@@ -185,6 +188,18 @@ Time = Annotated[
     int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
 ]
 """RFC 3339 text on the wire, Unix milliseconds inside."""
+
+
+def _status(value: str) -> str:
+    return status_range(value).text
+
+
+Status = Annotated[
+    str,
+    AfterValidator(_status),
+    WithJsonSchema({"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"}, mode="validation"),
+]
+"""An HTTP status, or all of its hundred: `503`, `5xx`."""
 
 
 class NoBody(Body):

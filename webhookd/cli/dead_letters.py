@@ -1,10 +1,10 @@
 """`webhookd dead-letters`: what ran out of attempts, one by one. Many at once are `replay`'s."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from webhookd.cli.choosing import Kind, OfEndpoint, OfKind, OfReason, OfType
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
@@ -12,13 +12,6 @@ from webhookd.cli.screen import Column, column, print_facts, print_json, print_l
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=f"Look at dead letters, replay, discard. {THE_RULE}"
 )
-
-
-class Kind(StrEnum):
-    """What died."""
-
-    DELIVERY = "delivery"
-    TASK = "task"
 
 
 _Letter = Annotated[
@@ -29,12 +22,10 @@ _Letter = Annotated[
 @app.command("list")
 def list_(
     *,
-    kind: Annotated[Kind | None, typer.Option(help="Only deliveries, or only tasks.")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Only of this endpoint (ep_…).")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Only of tasks of this type.")] = None,
-    reason: Annotated[
-        str | None, typer.Option(help="Only for this reason: exhausted, gone, task_failed, …")
-    ] = None,
+    kind: OfKind = None,
+    endpoint: OfEndpoint = None,
+    type_: OfType = None,
+    reason: OfReason = None,
     since: Since = None,
     until: Until = None,
     partner: Partner = None,

@@ -308,6 +308,17 @@ def disable(endpoint: _Endpoint, *, json_output: Json = False) -> None:
     _show(document, json_output=json_output)
 
 
+@app.command("retry")
+def retry(endpoint: _Endpoint, *, json_output: Json = False) -> None:
+    """Send now all that waits for it: its receiver is back."""
+    with open_api() as api:
+        document = api.post(path("endpoints", endpoint, "retry"))
+    if json_output:
+        print_json(document)
+    else:
+        print(f"{document['due']:,} deliveries are due now.")
+
+
 def _retry(
     max_attempts: int | None, base: float | None, factor: float | None, cap: float | None
 ) -> dict[str, Any] | None:

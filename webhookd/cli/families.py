@@ -57,6 +57,7 @@ FAMILIES: Final = (
         summary="Look at dead letters, replay, discard.",
     ),
     Family(name="replay", module="replay", panel=CALL, summary="Replay many dead letters at once, paced."),
+    Family(name="discard", module="discard", panel=CALL, summary="Discard many dead letters at once."),
     Family(name="queues", module="queues", panel=CALL, summary="Show the depths of queues; pause, resume."),
     Family(name="workers", module="workers", panel=CALL, summary="Show which process runs what."),
     Family(name="audit", module="audit", panel=CALL, summary="Show who changed what, and why."),

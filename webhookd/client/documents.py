@@ -85,11 +85,25 @@ class Delivery(Document):
 
 
 class Replay(Document):
-    """A replay of many dead letters: `matched`, and how far it is."""
+    """A replay of many: how many matched, how far it is, and what became of what it put back."""
 
     id: str
     state: str
     matched: int
+    replayed: int
+    delivered: int
+    failed_again: int
+    started_by: str
+
+
+class Discard(Document):
+    """A discard of many dead letters: how many matched, and how far it is."""
+
+    id: str
+    state: str
+    matched: int
+    discarded: int
+    started_by: str
 
 
 class Event(Document):

@@ -86,6 +86,7 @@ class Endpoints(_Part):
     enable = _does(endpoints.enable)
     disable = _does(endpoints.disable)
     test = _does(endpoints.send_test)
+    retry = _does(endpoints.retry)
     rotate_secret = _does(endpoints.rotate_secret)
     stats = _does(endpoints.stats)
 
@@ -117,6 +118,8 @@ class Client(_Part):
     list = _yields(anything.list_all)
     replay = _does(dead_letters.replay)
     get_replay = _does(dead_letters.get_replay)
+    discard = _does(dead_letters.discard_all)
+    get_discard = _does(dead_letters.get_discard)
     request = _does(anything.request)
     verify = staticmethod(verify)
 
@@ -156,6 +159,7 @@ class AsyncEndpoints(_AsyncPart):
     enable = _awaits(endpoints.enable)
     disable = _awaits(endpoints.disable)
     test = _awaits(endpoints.send_test)
+    retry = _awaits(endpoints.retry)
     rotate_secret = _awaits(endpoints.rotate_secret)
     stats = _awaits(endpoints.stats)
 
@@ -183,6 +187,8 @@ class AsyncClient(_AsyncPart):
     list = _streams(anything.list_all)
     replay = _awaits(dead_letters.replay)
     get_replay = _awaits(dead_letters.get_replay)
+    discard = _awaits(dead_letters.discard_all)
+    get_discard = _awaits(dead_letters.get_discard)
     request = _awaits(anything.request)
     verify = staticmethod(verify)
 

@@ -77,6 +77,7 @@ EndpointId = Annotated[str, Field(pattern="^ep_[0-9a-z]{26}$")]
 MessageId = Annotated[str, Field(pattern="^msg_[0-9a-z]{26}$")]
 DeliveryId = Annotated[str, Field(pattern="^dlv_[0-9a-z]{26}$")]
 ReplayId = Annotated[str, Field(pattern="^rpl_[0-9a-z]{26}$")]
+DiscardId = Annotated[str, Field(pattern="^dsc_[0-9a-z]{26}$")]
 PartnerId = Annotated[str, Field(pattern="^prt_[0-9a-z]{26}$")]
 DeadLetterId = Annotated[str, Field(pattern="^(task|dlv)_[0-9a-z]{26}$")]
 
@@ -181,6 +182,10 @@ DeadReason = TypeAliasType(
 DeadLetterKind = TypeAliasType(
     "DeadLetterKind",
     Annotated[str, one_of("A delivery that was given up, or a task that failed.", ("delivery", "task"))],
+)
+ReplayedState = TypeAliasType(
+    "ReplayedState",
+    Annotated[str, one_of("What a replay takes: what is dead, or what waits.", ("dead", "pending"))],
 )
 TaskErrorCode = TypeAliasType(
     "TaskErrorCode",

@@ -63,20 +63,24 @@ class DeliveryMove(StrEnum):
     PARK = "park"
     RELEASE = "release"
     CANCEL = "cancel"
+    HASTEN = "hasten"
     REPLAY = "replay"
 
 
 class ReplayState(StrEnum):
-    """Where a replay of many dead letters is in its life."""
+    """Where a replay, or a discard, of many is in its life."""
 
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     CANCELLED = "cancelled"
 
 
 class ReplayMove(StrEnum):
-    """What can happen to a replay."""
+    """What can happen to a replay or a discard."""
 
+    PAUSE = "pause"
+    RESUME = "resume"
     FINISH = "finish"
     CANCEL = "cancel"
 
@@ -177,6 +181,7 @@ DELIVERIES: Final[Machine[DeliveryState, DeliveryMove]] = Machine(
         (DeliveryState.PENDING, DeliveryMove.GIVE_UP): DeliveryState.DEAD,
         (DeliveryState.PENDING, DeliveryMove.PARK): DeliveryState.PARKED,
         (DeliveryState.PENDING, DeliveryMove.CANCEL): DeliveryState.CANCELLED,
+        (DeliveryState.PENDING, DeliveryMove.HASTEN): DeliveryState.PENDING,
         (DeliveryState.PARKED, DeliveryMove.RELEASE): DeliveryState.PENDING,
         (DeliveryState.PARKED, DeliveryMove.GIVE_UP): DeliveryState.DEAD,
         (DeliveryState.PARKED, DeliveryMove.CANCEL): DeliveryState.CANCELLED,
@@ -189,7 +194,10 @@ DELIVERIES: Final[Machine[DeliveryState, DeliveryMove]] = Machine(
 REPLAYS: Final[Machine[ReplayState, ReplayMove]] = Machine(
     {
         (ReplayState.RUNNING, ReplayMove.FINISH): ReplayState.DONE,
+        (ReplayState.RUNNING, ReplayMove.PAUSE): ReplayState.PAUSED,
         (ReplayState.RUNNING, ReplayMove.CANCEL): ReplayState.CANCELLED,
+        (ReplayState.PAUSED, ReplayMove.RESUME): ReplayState.RUNNING,
+        (ReplayState.PAUSED, ReplayMove.CANCEL): ReplayState.CANCELLED,
     }
 )
 

@@ -267,6 +267,10 @@ SELECT (SELECT count(*) AS count_1 FROM (SELECT deliveries.id AS id FROM deliver
     (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_3) AS dead;
 
+SELECT DISTINCT deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.ordering FROM
+    deliveries JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids
+    ON deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
+
 SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id IN (SELECT
     anon_1.value FROM json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR
     deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND
@@ -285,6 +289,10 @@ SELECT DISTINCT deliveries.task_id AS owner FROM deliveries WHERE deliveries.tas
     deliveries.state = ? AND deliveries.discarded_ms IS NULL);
 
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.partner_id = ? AND
+    deliveries.ended_ms < ?;
+
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
     WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
     deliveries.ended_ms < ?;
 
@@ -296,6 +304,21 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
     deliveries.partner_id = ? AND deliveries.ended_ms < ?;
 
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.id < ?;
+
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.lane_id = ? AND
+    deliveries.id < ?;
+
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id = ? AND
+    deliveries.id < ?;
+
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id = ? AND
+    deliveries.lane_id = ? AND deliveries.id < ?;
+
 SELECT deliveries.id FROM deliveries WHERE deliveries.id = ?;
 
 SELECT deliveries.id FROM deliveries WHERE deliveries.id = ? AND deliveries.partner_id = ?;
@@ -304,6 +327,38 @@ SELECT deliveries.id FROM deliveries WHERE deliveries.session_id = ? AND deliver
 
 SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > ? AND deliveries.id < ? ORDER
     BY deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.id < ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) ORDER BY
+    deliveries.lane_id, deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.id < ? ORDER BY deliveries.lane_id, deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.lane_id = ? AND deliveries.id < ? ORDER BY deliveries.lane_id, deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = ? AND deliveries.id < ? AND deliveries.id > ? ORDER BY deliveries.id LIMIT ?
+    OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = ? AND deliveries.id < ? ORDER BY deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id < ? AND deliveries.lane_id >= ? AND
+    (deliveries.lane_id > ? OR deliveries.id > ?) ORDER BY deliveries.lane_id, deliveries.id LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id < ? ORDER BY deliveries.lane_id,
+    deliveries.id LIMIT ? OFFSET ?;
 
 SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = ? ORDER BY
     deliveries.lane_id, deliveries.id;
@@ -334,195 +389,20 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
     deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
     deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id ORDER BY
-    deliveries.id DESC LIMIT ? OFFSET ?;
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
 
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
     deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
     deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
     deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.endpoint_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.id = ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.id = ? AND deliveries.partner_id = ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.message_id = ? ORDER BY deliveries.id;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.message_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY deliveries.id DESC
-    LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND deliveries.id < ? ORDER BY deliveries.id DESC
-    LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND deliveries.id >= ? AND deliveries.id < ?
-    ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND deliveries.id >= ? ORDER BY deliveries.id
-    DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? AND deliveries.endpoint_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? AND deliveries.id < ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? AND deliveries.state = ? AND deliveries.endpoint_id = ? ORDER BY deliveries.id
-    DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? AND deliveries.state = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.partner_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.state = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY deliveries.id;
-
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    coalesce(deliveries.url, endpoints.url, ?) AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms)
-    THEN lanes.hold_ms ELSE deliveries.due_ms END AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN lanes ON lanes.id = deliveries.lane_id WHERE
-    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY deliveries.id DESC LIMIT
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.endpoint_id = ? ORDER BY deliveries.id DESC LIMIT
     ? OFFSET ?;
 
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -530,9 +410,194 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
     deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
     deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    messages.body, messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state
-    FROM deliveries JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS
-    ids ON deliveries.id = ids.id JOIN messages ON messages.id = deliveries.message_id;
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1);
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id = ? ORDER BY deliveries.id;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id = ? ORDER BY deliveries.id DESC LIMIT ?
+    OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND
+    deliveries.id < ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND
+    deliveries.id >= ? AND deliveries.id < ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.endpoint_id = ? AND
+    deliveries.id >= ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.endpoint_id = ?
+    ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.id < ? ORDER BY
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.state = ? AND
+    deliveries.endpoint_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.state = ? ORDER BY
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? ORDER BY deliveries.id DESC LIMIT ?
+    OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.state = ? ORDER BY deliveries.id DESC LIMIT ?
+    OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1) ORDER BY deliveries.id;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, messages.body, messages.trace_id,
+    messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM deliveries JOIN (SELECT
+    json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON deliveries.id = ids.id
+    JOIN messages ON messages.id = deliveries.message_id;
 
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
@@ -560,6 +625,13 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND deliveries.partner_id = ? AND deliveries.ended_ms < ? ORDER BY deliveries.ended_ms DESC,
     deliveries.id DESC LIMIT ? OFFSET ?;
+
+SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
+    deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
+    endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
+    ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
+    NULL AND deliveries.partner_id = ? AND deliveries.ended_ms < ? ORDER BY deliveries.ended_ms, deliveries.id
+    LIMIT ? OFFSET ?;
 
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
@@ -641,6 +713,12 @@ SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.sessio
 SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL GROUP BY
     deliveries.lane_id;
 
+SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE
+    WHEN (deliveries.state = ? OR deliveries.state = ? AND deliveries.attempts > deliveries.replayed_attempts
+    AND deliveries.session_id IS NULL) THEN ? ELSE ? END) AS failed_again FROM deliveries WHERE
+    deliveries.replay_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND deliveries.replay_id IS NOT
+    NULL GROUP BY deliveries.replay_id;
+
 SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
     (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ?
     END) AS dead, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS parked FROM deliveries WHERE
@@ -657,6 +735,12 @@ SELECT endpoints.deleted_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoin
 SELECT endpoints.deleted_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
     WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
+SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = ?;
+
+SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
+
 SELECT messages.body, endpoints.header_names FROM deliveries LEFT OUTER JOIN messages ON messages.id =
     deliveries.message_id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE
     deliveries.id = ?;
@@ -666,17 +750,20 @@ UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?
     deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id,
     message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event, state, once, attempts,
     attempts_before, max_attempts, due_ms, session_id, token, last_status, last_error, dead_reason,
-    discarded_ms, created_ms, ended_ms, (SELECT messages.body FROM messages WHERE id = message_id) AS body,
-    (SELECT messages.trace_id FROM messages WHERE id = message_id) AS trace_id, (SELECT
-    messages.trace_parent_id FROM messages WHERE id = message_id) AS trace_parent_id, (SELECT
-    messages.trace_flags FROM messages WHERE id = message_id) AS trace_flags, (SELECT messages.trace_state
-    FROM messages WHERE id = message_id) AS trace_state;
+    discarded_ms, created_ms, ended_ms, replay_id, replayed_attempts, (SELECT messages.body FROM messages
+    WHERE id = message_id) AS body, (SELECT messages.trace_id FROM messages WHERE id = message_id) AS
+    trace_id, (SELECT messages.trace_parent_id FROM messages WHERE id = message_id) AS trace_parent_id,
+    (SELECT messages.trace_flags FROM messages WHERE id = message_id) AS trace_flags, (SELECT
+    messages.trace_state FROM messages WHERE id = message_id) AS trace_state;
 
 UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
     deliveries.discarded_ms IS NULL AND deliveries.partner_id = ? RETURNING id;
 
 UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
     deliveries.discarded_ms IS NULL RETURNING id;
+
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1)
+    AND deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL RETURNING id;
 
 UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
     deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.ended_ms < ? ORDER BY
@@ -753,6 +840,12 @@ UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=?
     IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
     endpoints.id FROM endpoints WHERE endpoints.id IN (…) AND endpoints.deleted_ms IS NOT NULL);
 
+UPDATE deliveries SET state=?, due_ms=CASE WHEN (deliveries.due_ms > ?) THEN ? ELSE deliveries.due_ms END,
+    replay_id=coalesce(?, deliveries.replay_id), replayed_attempts=CASE WHEN (? IS NULL) THEN
+    deliveries.replayed_attempts ELSE deliveries.attempts END FROM (SELECT json_extract(ids_rows.value,
+    '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE deliveries.id = ids.id AND deliveries.state =
+    'pending' AND deliveries.session_id IS NULL RETURNING id;
+
 UPDATE deliveries SET state=CASE WHEN (deliveries.state = ?) THEN outcomes.state ELSE deliveries.state END,
     attempts=(deliveries.attempts - outcomes.attempts_back), due_ms=CASE WHEN (deliveries.state = ?) THEN
     outcomes.due_ms END, session_id=?, last_status=CASE WHEN (outcomes.attempts_back = ? AND
@@ -774,6 +867,13 @@ UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, du
     ?) THEN ? END, dead_reason=?, discarded_ms=?, ended_ms=? FROM (SELECT json_extract(moves_rows.value,
     '$[0]') AS id, json_extract(moves_rows.value, '$[1]') AS state FROM json_each(?) AS moves_rows) AS moves
     WHERE deliveries.id = moves.id AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.state = ?)
+    RETURNING id, state;
+
+UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
+    ?) THEN ? END, dead_reason=?, discarded_ms=?, ended_ms=?, replay_id=?,
+    replayed_attempts=deliveries.attempts FROM (SELECT json_extract(moves_rows.value, '$[0]') AS id,
+    json_extract(moves_rows.value, '$[1]') AS state FROM json_each(?) AS moves_rows) AS moves WHERE
+    deliveries.id = moves.id AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.state = ?)
     RETURNING id, state;
 
 WITH RECURSIVE hops(endpoint_id) AS (SELECT first_parked.endpoint_id AS endpoint_id FROM (SELECT
@@ -1526,13 +1626,22 @@ UPDATE queues SET vtime=? WHERE queues.name = ?;
 
 -- replays
 
+DELETE FROM replays WHERE replays.id IN (SELECT replays.id FROM replays WHERE replays.created_ms < ? AND
+    replays.finished_ms IS NOT NULL ORDER BY replays.id LIMIT ? OFFSET ?);
+
 DELETE FROM replays WHERE replays.id IN (SELECT replays.id FROM replays WHERE replays.id < ? AND
     replays.finished_ms IS NOT NULL ORDER BY replays.id LIMIT ? OFFSET ?);
 
 INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
     created_ms, finished_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
+    created_ms, finished_ms, deed, reason, started_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = ? AND replays.state = ?;
+
+SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = ? AND replays.state IN ('running',
+    'paused');
 
 SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
@@ -1549,6 +1658,37 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
 SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
     replays.finished_ms FROM replays WHERE replays.state = ? ORDER BY replays.id;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
+    coalesce(replays.deed, ?) = ? AND replays.partner_id = ? ORDER BY replays.id DESC LIMIT ? OFFSET ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
+    coalesce(replays.deed, ?) = ? ORDER BY replays.id DESC LIMIT ? OFFSET ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ? AND replays.partner_id = ?;
+
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.state = ?
+    ORDER BY replays.id;
+
+UPDATE replays SET rate_per_second=?, state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
 
 UPDATE replays SET state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
 
@@ -2179,6 +2319,9 @@ SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL A
 
 UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? RETURNING
     id;
+
+UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    tasks.dead_ms IS NOT NULL RETURNING id;
 
 UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT NULL AND
     tasks.dead_ms < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?);

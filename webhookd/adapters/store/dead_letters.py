@@ -10,17 +10,19 @@ from typing import Any, Final, Generic, NamedTuple
 
 from sqlalchemy import Integer, Select, bindparam, func, or_, select, text
 
+from webhookd.adapters.store.lanes.release import lock_lanes_of
+from webhookd.adapters.store.letter_filters import OF_DELIVERIES_IN_FULL, OF_TASKS, filter_parameters
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES, row_bytes
 from webhookd.adapters.store.replaying import replay_deliveries
-from webhookd.adapters.store.rowset import Id
+from webhookd.adapters.store.rowset import Id, named
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
-from webhookd.adapters.store.statement import Listing, RowT, narrowed
+from webhookd.adapters.store.statement import Listing, Query, RowT, narrowed
 from webhookd.adapters.store.tasks import replay_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.errors import Conflict, Invalid
 from webhookd.core.records import DeadLetter, Page
-from webhookd.core.replay import DeadLetterFilter
+from webhookd.core.replay import KINDS, DeadLetterFilter
 
 _DEAD_DELIVERY: Final = text("deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL")
 _DEAD_TASK: Final = text("tasks.dead_ms IS NOT NULL")
@@ -108,8 +110,8 @@ def _dead_deliveries(given: frozenset[str]) -> Select[Any]:
         replayable=endpoints.c.deleted_ms.is_(None),
         endpoint_id=deliveries.c.endpoint_id == bindparam("endpoint_id"),
         partner_id=deliveries.c.partner_id == bindparam("partner_id"),
-        type=deliveries.c.task_type == bindparam("type"),
         reason=deliveries.c.dead_reason == bindparam("reason"),
+        **OF_DELIVERIES_IN_FULL,
         **_between(at, key),
     )
 
@@ -134,8 +136,8 @@ def _dead_tasks(given: frozenset[str]) -> Select[Any]:
         statement,
         given,
         partner_id=tasks.c.partner_id == bindparam("partner_id"),
-        type=tasks.c.type == bindparam("type"),
         reason=tasks.c.dead_reason == bindparam("reason"),
+        **OF_TASKS,
         **_between(at, key),
     )
 
@@ -204,11 +206,13 @@ def read_dead_letters(
     return found[:limit]
 
 
-def count_replayable(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter) -> int:
-    """Return how many dead letters match and could be replayed."""
+def count_letters(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, *, replayable: bool) -> int:
+    """Return how many dead letters match; `replayable` leaves out those that can go nowhere."""
     given, found = _given(partner_id, wanted), 0
     if _wants_deliveries(wanted):
-        (counted,) = tx.run(_DELIVERIES.count, replayable=True, endpoint_id=wanted.endpoint_id, **given)
+        (counted,) = tx.run(
+            _DELIVERIES.count, replayable=replayable or None, endpoint_id=wanted.endpoint_id, **given
+        )
         found += counted.count_1
     if _wants_tasks(wanted):
         (counted,) = tx.run(_TASKS.count, **given)
@@ -218,9 +222,8 @@ def count_replayable(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter) -
 
 def _given(partner_id: str | None, wanted: DeadLetterFilter) -> dict[str, Any]:
     return {
+        **filter_parameters(wanted),
         "partner_id": partner_id,
-        "type": wanted.type,
-        "reason": wanted.reason,
         "since_ms": wanted.since_ms,
         "until_ms": wanted.until_ms,
     }
@@ -231,7 +234,8 @@ def _wants_deliveries(wanted: DeadLetterFilter) -> bool:
 
 
 def _wants_tasks(wanted: DeadLetterFilter) -> bool:
-    return wanted.kind in (None, "task") and wanted.endpoint_id is None
+    of_deliveries = (wanted.endpoint_id, wanted.event, wanted.status)
+    return wanted.kind in (None, "task") and of_deliveries == (None, None, None)
 
 
 def get_dead_letter(tx: Tx, letter_id: str, partner_id: str | None) -> DeadLetter | None:
@@ -272,6 +276,31 @@ def discard_dead_letter(tx: Tx, letter_id: str, partner_id: str | None, now_ms: 
     return bool(tx.run(_DISCARD_DELIVERY, letter_id=letter_id, partner_id=partner_id, now_ms=now_ms))
 
 
+def _discard_many(table: Any, dead: Any, **values: Any) -> Query[Id]:
+    return Query(
+        Id,
+        lambda dialect: (
+            table.update()
+            .where(named(dialect, table.c.id, "ids"), dead)
+            .values(**values)
+            .returning(table.c.id)
+        ),
+    )
+
+
+_DISCARD_TASKS: Final = _discard_many(tasks, _DEAD_TASK, dead_ms=None)
+_DISCARD_DELIVERIES: Final = _discard_many(deliveries, _DEAD_DELIVERY, discarded_ms=bindparam("now_ms"))
+
+
+def discard_dead_letters(tx: Tx, letters: Sequence[DeadLetter], *, now_ms: int) -> int:
+    """Strike dead letters off and return how many were; those not dead any more are left alone."""
+    ids_of = {kind: [letter.id for letter in letters if letter.kind == kind] for kind in KINDS}
+    lock_lanes_of(tx, ids_of["delivery"])
+    gone = tx.run(_DISCARD_DELIVERIES, ids=ids_of["delivery"], now_ms=now_ms)
+    gone += tx.run(_DISCARD_TASKS, ids=ids_of["task"])
+    return len(gone)
+
+
 def replay_dead_letter(tx: Tx, letter_id: str, partner_id: str | None, now_ms: int) -> int | None:
     """Put one dead letter back to work; return how many went: one. None: unknown or foreign.
 
@@ -288,9 +317,12 @@ def replay_dead_letter(tx: Tx, letter_id: str, partner_id: str | None, now_ms: i
     return replayed
 
 
-def replay_dead_letters(tx: Tx, letters: Sequence[DeadLetter], *, now_ms: int) -> int:
+def replay_dead_letters(
+    tx: Tx, letters: Sequence[DeadLetter], *, now_ms: int, replay_id: str | None = None
+) -> int:
     """Put dead letters back to work and return how many went; those not dead any more are left alone."""
-    states = replay_deliveries(tx, [x.id for x in letters if x.kind == "delivery"], now_ms=now_ms)
+    died = [letter.id for letter in letters if letter.kind == "delivery"]
+    states = replay_deliveries(tx, died, now_ms=now_ms, replay_id=replay_id)
     moved = [
         task
         for letter in sorted(letters, key=lambda letter: letter.id)

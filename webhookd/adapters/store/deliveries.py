@@ -16,6 +16,7 @@ from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
+from webhookd.adapters.store.waiting import hasten
 from webhookd.core import ids
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
 from webhookd.core.records import Attempt, Delivery, Page
@@ -49,11 +50,15 @@ class DeliveryHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovedDelivery:
-    """The delivery after a call. `changed`: the call moved it; `endpoint_deleted`: it can go nowhere."""
+    """The delivery after a call. `changed`: the call moved it; `endpoint_deleted`: it can go nowhere.
+
+    `disabled_reason` is why its endpoint is disabled.
+    """
 
     delivery: Delivery
     changed: bool
     endpoint_deleted: bool = False
+    disabled_reason: str | None = None
 
 
 _OWNED: Final = deliveries.c.partner_id == bindparam("partner_id")
@@ -223,14 +228,15 @@ def cancel_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: in
     return MovedDelivery(delivery=_again(tx, delivery_id), changed=True)
 
 
-class _Deleted(NamedTuple):
+class _Standing(NamedTuple):
     deleted_ms: int | None
+    disabled_reason: str | None
 
 
-_DELETED: Final = Listing(
-    _Deleted,
+_STANDING: Final = Listing(
+    _Standing,
     lambda _, given: narrowed(
-        select(endpoints.c.deleted_ms)
+        select(endpoints.c.deleted_ms, endpoints.c.disabled_reason)
         .select_from(deliveries)
         .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
         .where(deliveries.c.id == bindparam("delivery_id")),
@@ -241,15 +247,20 @@ _DELETED: Final = Listing(
 
 
 def replay_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: int) -> MovedDelivery | None:
-    """Deliver again what has ended; what is still pending or parked stays. None: unknown or foreign."""
-    endpoint = tx.first(_DELETED, delivery_id=delivery_id, partner_id=partner_id)
+    """Deliver again what has ended; what waits is due now, its budget as it is. None: unknown or foreign.
+
+    What is under way stays. So does a parked one: it waits for its endpoint.
+    """
+    endpoint = tx.first(_STANDING, delivery_id=delivery_id, partner_id=partner_id)
     if endpoint is None:
         return None
-    moved = replay_deliveries(tx, [delivery_id], now_ms=now_ms)
+    moved = bool(replay_deliveries(tx, [delivery_id], now_ms=now_ms))
+    moved = moved or bool(hasten(tx, [delivery_id], now_ms=now_ms))
     return MovedDelivery(
         delivery=_again(tx, delivery_id),
-        changed=delivery_id in moved,
+        changed=moved,
         endpoint_deleted=endpoint.deleted_ms is not None,
+        disabled_reason=endpoint.disabled_reason,
     )
 
 

@@ -5,10 +5,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, func, or_, select
 
+from webhookd.adapters.store.replays import UNDER_WAY
 from webhookd.adapters.store.schema import api_keys, depths, endpoints, file_usage, replays
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.model import ReplayState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def _use(_dialect: str) -> Any:
         .label("keys"),
         select(count)
         .select_from(replays)
-        .where(replays.c.partner_id == partner_id, replays.c.state == ReplayState.RUNNING.value)
+        .where(replays.c.partner_id == partner_id, UNDER_WAY)
         .scalar_subquery()
         .label("replays"),
     )

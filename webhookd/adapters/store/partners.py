@@ -103,6 +103,15 @@ def read_partner(tx: Tx, partner_id: str) -> Partner | None:
     return None if row is None else partner_from(row)
 
 
+_BY_NAME: Final = Query(PartnerRow, lambda _: select(partners).where(partners.c.name == bindparam("name")))
+
+
+def find_partner(tx: Tx, named: str) -> Partner | None:
+    """Return the partner with this id, or with this name."""
+    row = tx.first(_ONE, partner_id=named) or tx.first(_BY_NAME, name=named)
+    return None if row is None else partner_from(row)
+
+
 def lock_partner(tx: Tx, partner_id: str) -> None:
     """Hold the partner's row until the commit, so that what is decided by it is decided one by one."""
     tx.run(_LOCK, partner_id=partner_id)
@@ -141,6 +150,10 @@ class Partners:
     async def get(self, partner_id: str) -> Partner | None:
         """Return one partner."""
         return await self._db.read(read_partner, partner_id)
+
+    async def find(self, named: str) -> Partner | None:
+        """Return the partner with this id, or with this name."""
+        return await self._db.read(find_partner, named)
 
     async def list(self, page: Page) -> tuple[list[Partner], str | None]:
         """Return a page, newest first, and the next cursor."""

@@ -8,7 +8,7 @@ delivery to a disabled endpoint is parked, one to a deleted endpoint stays as it
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, case, or_, select
+from sqlalchemy import BigInteger, Text, bindparam, case, or_, select
 
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
 from webhookd.adapters.store.rowset import Id, rowset
@@ -61,6 +61,8 @@ def _replay(dialect: str) -> Any:
         .values(
             state=r.state,
             attempts_before=deliveries.c.attempts,
+            replay_id=bindparam("replay_id", type_=Text),
+            replayed_attempts=deliveries.c.attempts,
             due_ms=case(
                 (r.state == DeliveryState.PENDING.value, bindparam("now", type_=BigInteger)), else_=None
             ),
@@ -76,10 +78,13 @@ _KNOWN: Final = Query(_Known, _known)
 _REPLAY: Final = Query(_Moved, _replay)
 
 
-def replay_deliveries(tx: Tx, delivery_ids: Sequence[str], *, now_ms: int) -> dict[str, str]:
+def replay_deliveries(
+    tx: Tx, delivery_ids: Sequence[str], *, now_ms: int, replay_id: str | None = None
+) -> dict[str, str]:
     """Deliver these again. Returns the new state (`pending` or `parked`) of each that was moved.
 
-    Those still pending or parked, and those whose endpoint is deleted, are left alone.
+    Those still pending or parked, and those whose endpoint is deleted, are left alone. `replay_id` is the
+    replay of many whose doing it is.
     """
     if not delivery_ids:
         return {}
@@ -93,7 +98,7 @@ def replay_deliveries(tx: Tx, delivery_ids: Sequence[str], *, now_ms: int) -> di
         row.id: parked if row.endpoint_state == EndpointState.DISABLED else pending for row in open_rows
     }
     moves = [_Moved(delivery_id, state.value) for delivery_id, state in sorted(wanted.items())]
-    states = {row.id: row.state for row in tx.run(_REPLAY, moves=moves, now=now_ms)}
+    states = {row.id: row.state for row in tx.run(_REPLAY, moves=moves, now=now_ms, replay_id=replay_id)}
     woken = {
         row.lane_id: LaneKey(
             id=row.lane_id,

@@ -39,7 +39,7 @@ def _delete_old_audit(_dialect: str) -> Delete:
 
 
 def _delete_old_replays(_dialect: str) -> Delete:
-    over = and_(replays.c.id < bindparam("before_id"), replays.c.finished_ms.is_not(None))
+    over = and_(replays.c.created_ms < bindparam("before_ms"), replays.c.finished_ms.is_not(None))
     return replays.delete().where(replays.c.id.in_(_oldest(replays.c.id, order=[replays.c.id], old=over)))
 
 
@@ -65,8 +65,8 @@ def drop_audit(tx: Tx, most: int, before_ms: int) -> bool:
 
 
 def drop_replays(tx: Tx, most: int, before_ms: int) -> bool:
-    """Delete replays that began before this and are finished."""
-    return tx.run(_DELETE_OLD_REPLAYS, most=most, before_id=first_id(ids.REPLAY, before_ms)) == most
+    """Delete replays and discards that began before this and are finished."""
+    return tx.run(_DELETE_OLD_REPLAYS, most=most, before_ms=before_ms) == most
 
 
 def _discard_deliveries(_dialect: str) -> Any:

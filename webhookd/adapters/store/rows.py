@@ -120,6 +120,8 @@ class DeliveryRow(NamedTuple):
     discarded_ms: int | None
     created_ms: int
     ended_ms: int | None
+    replay_id: str | None
+    replayed_attempts: int | None
     target_url: str
     next_ms: int | None
 

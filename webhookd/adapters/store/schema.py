@@ -300,6 +300,8 @@ deliveries = Table(
     Column("discarded_ms", BigInteger),
     Column("created_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger),
+    Column("replay_id", Text),
+    Column("replayed_attempts", Integer),
     _partial(
         "ix_deliveries_claim", "lane_id", "due_ms", "id", where="state = 'pending' AND session_id IS NULL"
     ),
@@ -320,6 +322,14 @@ deliveries = Table(
         "ended_ms",
         "id",
         where="state = 'dead' AND discarded_ms IS NULL",
+    ),
+    _partial(
+        "ix_deliveries_replay",
+        "replay_id",
+        "state",
+        "attempts",
+        "replayed_attempts",
+        where="replay_id IS NOT NULL",
     ),
     Index("ix_deliveries_task", "task_id"),
     Index("ix_deliveries_partner", "partner_id", "id"),
@@ -490,6 +500,9 @@ replays = Table(
     Column("position", Text),
     Column("created_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
+    Column("deed", Text),
+    Column("reason", Text),
+    Column("started_by", Text),
 )
 
 audit = Table(

@@ -20,7 +20,7 @@ from webhookd.adapters.store.idempotency import Idempotency
 from webhookd.adapters.store.lanes.claims import LaneClaims
 from webhookd.adapters.store.lanes.records import hand_back, record_attempts
 from webhookd.adapters.store.partners import Partners
-from webhookd.adapters.store.replays import Replays
+from webhookd.adapters.store.replay_steps import Replays
 from webhookd.adapters.store.sealed import sealed_key_ids
 from webhookd.adapters.store.submit import ensure_queues
 from webhookd.adapters.store.sweeps import Waiting

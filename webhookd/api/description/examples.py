@@ -32,6 +32,8 @@ from webhookd.api.audit import AuditEntryDocument, audit_document
 from webhookd.api.caller import Caller
 from webhookd.api.dead_letters import BackAtWork
 from webhookd.api.description import samples
+from webhookd.api.discards import DiscardCreate
+from webhookd.api.endpoint_retry import RetriedDocument
 from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithSecretDocument
 from webhookd.api.endpoint_stats import EndpointStatsDocument, stats_document
 from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
@@ -45,7 +47,7 @@ from webhookd.api.messages import (
 )
 from webhookd.api.problems import ProblemDocument, problem_document
 from webhookd.api.queues import QueueDocument, QueuePauseDocument, queue_document
-from webhookd.api.replays import ReplayCreate
+from webhookd.api.replays import ReplayChange, ReplayCreate
 from webhookd.api.runs import RunDocument, run_document
 from webhookd.api.task_types import TaskTypeDocument, task_type_document
 from webhookd.api.task_wire import TaskCreate
@@ -57,6 +59,7 @@ from webhookd.core.render import (
     BatchDocument,
     DeadLetterDocument,
     DeliveryDocument,
+    DiscardDocument,
     EndpointDocument,
     FileDocument,
     ReplayDocument,
@@ -65,6 +68,7 @@ from webhookd.core.render import (
     batch_document,
     dead_letter_document,
     delivery_document,
+    discard_document,
     endpoint_document,
     event,
     file_document,
@@ -105,6 +109,8 @@ SENT: Final[Mapping[Any, Any]] = {
         "dry_run": True,
         "rate_per_second": 50,
     },
+    ReplayChange: {"rate_per_second": 10},
+    DiscardCreate: {"filter": {"endpoint": samples.ENDPOINT.id}, "reason": "superseded by a later statement"},
 }
 """What one might send."""
 
@@ -178,6 +184,8 @@ def _answers() -> Mapping[Any, Any]:
         BackAtWork: delivery_document(waiting),
         ReplayDocument: replay_document(samples.REPLAY),
         MessageDocument: whole_message_document(samples.MESSAGE),
+        DiscardDocument: discard_document(samples.DISCARD),
+        RetriedDocument: {"due": 120},
         FeedPageDocument: {
             "data": [message_document(samples.MESSAGE)],
             "next_cursor": samples.FEED_CURSOR,

@@ -12,6 +12,7 @@ from webhookd.adapters.store.workers import HeldTask, Worker
 from webhookd.api.example_ids import (
     BATCH_ID,
     DELIVERY_ID,
+    DISCARD_ID,
     ENDPOINT_ID,
     FILE_ID,
     KEY_ID,
@@ -52,7 +53,7 @@ from webhookd.core.records import (
     Task,
 )
 from webhookd.core.render import announced_task_document, event_body, tested_endpoint_document
-from webhookd.core.replay import DeadLetterFilter, Replay
+from webhookd.core.replay import DeadLetterFilter, Deed, Replay
 from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
 from webhookd.core.times import parse_rfc3339
 
@@ -302,6 +303,13 @@ REPLAY: Final = Replay(
     place=None,
     created_ms=REPLAYED_MS,
     finished_ms=None,
+    reason="their certificate is renewed",
+    started_by="ada",
+    delivered=341,
+    failed_again=4,
+)
+DISCARD: Final = replace(
+    REPLAY, id=DISCARD_ID, deed=Deed.DISCARD, reason="superseded", delivered=0, failed_again=0
 )
 PARTNER: Final = Partner(
     id=PARTNER_ID, name="acme", weight=1, limits=Limits(), suspended=False, created_ms=CREATED_MS

@@ -6,7 +6,7 @@ from typing import Any, Final
 import httpx
 
 from webhookd.client.calls.asking import listed, new_key, path_of
-from webhookd.client.documents import Delivery, Document, Endpoint, File, Replay, Task
+from webhookd.client.documents import Delivery, Discard, Document, Endpoint, File, Replay, Task
 from webhookd.client.steps import Call, Request, Stream
 
 _KINDS: Final[Mapping[str, type[Document]]] = {
@@ -15,6 +15,7 @@ _KINDS: Final[Mapping[str, type[Document]]] = {
     "endpoints": Endpoint,
     "deliveries": Delivery,
     "replays": Replay,
+    "discards": Discard,
 }
 
 

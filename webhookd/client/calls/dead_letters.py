@@ -3,7 +3,7 @@
 from typing import Any
 
 from webhookd.client.calls.asking import given, id_of, listed, path_of, posting, reading
-from webhookd.client.documents import Document, Replay
+from webhookd.client.documents import Discard, Document, Replay
 from webhookd.client.errors import ClientError
 from webhookd.client.steps import Call, Request, Stream
 
@@ -28,18 +28,42 @@ def replay(
     all: bool = False,  # noqa: A002 - the word for it
     dry_run: bool = False,
     rate_per_second: float | None = None,
+    why: str | None = None,
     **filter: Any,  # noqa: A002
 ) -> Call[Replay]:
     """Replay every dead letter that the filter matches, paced; `dry_run=True` only counts them.
 
+    `state="pending"` sends now what waits; tasks run again only with `kind="task"`. `why` is for the audit.
     Raises ClientError for no filter without `all=True`: that would be everything there is.
     """
-    if not filter and not all:
-        raise ClientError("A replay without a filter takes everything: give a filter, or all=True.")
-    body = given(filter=filter, dry_run=dry_run or None, rate_per_second=rate_per_second)
+    body = _errand(filter, everything=all, dry_run=dry_run, rate_per_second=rate_per_second, reason=why)
     return Replay.of((yield posting("v1/replays", body)))
+
+
+def discard_all(
+    *,
+    why: str,
+    all: bool = False,  # noqa: A002 - the word for it
+    dry_run: bool = False,
+    rate_per_second: float | None = None,
+    **filter: Any,  # noqa: A002
+) -> Call[Discard]:
+    """Discard every dead letter that the filter matches; `why` is kept in the audit. Raises as `replay`."""
+    body = _errand(filter, everything=all, dry_run=dry_run, rate_per_second=rate_per_second, reason=why)
+    return Discard.of((yield posting("v1/discards", body)))
+
+
+def _errand(filter: dict[str, Any], *, everything: bool, dry_run: bool, **settings: Any) -> dict[str, Any]:  # noqa: A002
+    if not filter and not everything:
+        raise ClientError("Without a filter that takes everything: give a filter, or all=True.")
+    return given(filter=filter, all=everything or None, dry_run=dry_run or None, **settings)
 
 
 def get_replay(replay: str | Replay) -> Call[Replay]:
     """Return how far a replay is."""
     return Replay.of((yield reading(path_of("replays", id_of(replay)))))
+
+
+def get_discard(discard: str | Discard) -> Call[Discard]:
+    """Return how far a discard is."""
+    return Discard.of((yield reading(path_of("discards", id_of(discard)))))

@@ -53,6 +53,11 @@ def send_test(endpoint: str | Endpoint, *, wait_seconds: int | None = None) -> C
     return Delivery.of((yield posting(path, headers=headers, wait_seconds=wait_seconds or 0)))
 
 
+def retry(endpoint: str | Endpoint) -> Call[Document]:
+    """Send now all that waits for the endpoint; `due` is how many that is."""
+    return Document.of((yield posting(path_of("endpoints", id_of(endpoint), "retry"))))
+
+
 def rotate_secret(
     endpoint: str | Endpoint, *, overlap_seconds: float | None = None, secret: str | None = None
 ) -> Call[Document]:

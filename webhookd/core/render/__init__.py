@@ -8,8 +8,10 @@ were stored as. What only HTTP adds (headers, problem documents) lives in `webho
 from webhookd.core.render.batch import BatchDocument, batch_document
 from webhookd.core.render.dead_letter import (
     DeadLetterDocument,
+    DiscardDocument,
     ReplayDocument,
     dead_letter_document,
+    discard_document,
     filter_document,
     replay_document,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "BatchDocument",
     "DeadLetterDocument",
     "DeliveryDocument",
+    "DiscardDocument",
     "EndpointDocument",
     "FileDocument",
     "ReplayDocument",
@@ -37,6 +40,7 @@ __all__ = [
     "batch_document",
     "dead_letter_document",
     "delivery_document",
+    "discard_document",
     "endpoint_document",
     "event_body",
     "file_document",

@@ -1,5 +1,7 @@
 """Dead letters, and replays of many of them, as JSON."""
 
+from typing import cast
+
 from typing_extensions import TypedDict
 
 from webhookd.core.fields import (
@@ -8,8 +10,10 @@ from webhookd.core.fields import (
     DeadLetterId,
     DeadLetterKind,
     DeadReason,
+    DiscardId,
     EndpointId,
     EventName,
+    ReplayedState,
     ReplayId,
     TaskId,
     Timestamp,
@@ -61,74 +65,121 @@ def dead_letter_document(letter: DeadLetter) -> DeadLetterDocument:
     }
 
 
-class ReplayedFilterDocument(TypedDict, total=False):
-    """Which dead letters are replayed: what was asked for."""
+class SelectionDocument(TypedDict, total=False):
+    """Which ones are taken: what was asked for."""
 
+    state: ReplayedState
+    """What is dead, or what waits."""
     kind: DeadLetterKind
     """Of this kind only."""
     endpoint: str
     """For this endpoint only."""
     type: str
     """Of this task type only."""
+    event: str
+    """Deliveries that tell of this only."""
     reason: DeadReason
     """For this reason only."""
+    error: AttemptError
+    """Whose last attempt failed for this only."""
+    status: str
+    """Whose last answer had this HTTP status only, or one of its hundred."""
+    text: str
+    """With this text in the URL or the error only."""
     since: Timestamp
     """Of this time or later."""
     until: Timestamp
     """From before this time."""
 
 
-def filter_document(wanted: DeadLetterFilter) -> ReplayedFilterDocument:
+def filter_document(wanted: DeadLetterFilter) -> SelectionDocument:
     """Return the filter as it came: only what was set."""
-    document: ReplayedFilterDocument = {}
-    if wanted.kind is not None:
-        document["kind"] = wanted.kind
-    if wanted.endpoint_id is not None:
-        document["endpoint"] = wanted.endpoint_id
-    if wanted.type is not None:
-        document["type"] = wanted.type
-    if wanted.reason is not None:
-        document["reason"] = wanted.reason
-    if wanted.since_ms is not None:
-        document["since"] = to_rfc3339(wanted.since_ms)
-    if wanted.until_ms is not None:
-        document["until"] = to_rfc3339(wanted.until_ms)
-    return document
+    given = {
+        "state": wanted.state,
+        "kind": wanted.kind,
+        "endpoint": wanted.endpoint_id,
+        "type": wanted.type,
+        "event": wanted.event,
+        "reason": wanted.reason,
+        "error": wanted.error,
+        "status": wanted.status,
+        "text": wanted.text,
+        "since": opt_rfc3339(wanted.since_ms),
+        "until": opt_rfc3339(wanted.until_ms),
+    }
+    return cast("SelectionDocument", {name: value for name, value in given.items() if value is not None})
 
 
-class ReplayDocument(TypedDict):
-    """A replay of many dead letters."""
+class _UnderWayDocument(TypedDict):
+    """What a replay and a discard have in common."""
 
-    id: ReplayId
-    """The replay's id, for good."""
     state: ReplayState
     """Where it is in its life."""
     dry_run: bool
     """Whether it only counts."""
-    filter: ReplayedFilterDocument
-    """Which dead letters it takes."""
+    filter: SelectionDocument
+    """Which ones it takes."""
     rate_per_second: float
     """At most so many a second."""
     matched: Count
     """How many there were when it was asked for."""
-    replayed: Count
-    """How many it has put back to work."""
+    reason: str | None
+    """Why, in the words of who asked for it; null where nothing was said."""
+    started_by: str
+    """Who asked for it: what their key is called, or its id."""
     created_at: Timestamp
     """When it was asked for."""
     finished_at: Timestamp | None
     """When it ended; null until then."""
 
 
+class ReplayDocument(_UnderWayDocument):
+    """A replay of many dead letters, or of what waits."""
+
+    id: ReplayId
+    """The replay's id, for good."""
+    replayed: Count
+    """How many it has put back to work."""
+    delivered: Count
+    """How many deliveries of those have been taken by their receiver since."""
+    failed_again: Count
+    """How many deliveries of those have failed again: they are dead, or wait for a further attempt."""
+
+
+class DiscardDocument(_UnderWayDocument):
+    """A discard of many dead letters."""
+
+    id: DiscardId
+    """The discard's id, for good."""
+    discarded: Count
+    """How many it has struck off."""
+
+
 def replay_document(replay: Replay) -> ReplayDocument:
     """Return the Replay of the API."""
     return {
         "id": replay.id,
+        **_under_way_document(replay),
+        "replayed": replay.replayed,
+        "delivered": replay.delivered,
+        "failed_again": replay.failed_again,
+    }
+
+
+def discard_document(discard: Replay) -> DiscardDocument:
+    """Return the Discard of the API."""
+    return {"id": discard.id, **_under_way_document(discard), "discarded": discard.replayed}
+
+
+def _under_way_document(replay: Replay) -> _UnderWayDocument:
+    return {
         "state": replay.state,
         "dry_run": replay.dry_run,
         "filter": filter_document(replay.filter),
         "rate_per_second": replay.rate_per_second,
         "matched": replay.matched,
-        "replayed": replay.replayed,
+        "reason": replay.reason,
+        "started_by": replay.started_by,
         "created_at": to_rfc3339(replay.created_ms),
         "finished_at": opt_rfc3339(replay.finished_ms),
     }

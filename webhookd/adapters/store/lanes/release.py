@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE, pace_from_text, pace_to_text
 from webhookd.adapters.store.rowset import Id, insert_rows, named, rowset
-from webhookd.adapters.store.schema import lanes
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DELIVER_QUEUE
@@ -40,6 +40,41 @@ _LOCK: Final = Query(
 def lock_lanes(tx: Tx, lane_ids: Iterable[str]) -> None:
     """Lock these lanes' rows, in the order of their ids; lanes that do not exist are left out."""
     tx.run(_LOCK, ids=lane_ids)
+
+
+class _Lane(NamedTuple):
+    lane_id: str
+    partner_id: str
+    endpoint_id: str | None
+    ordering: str | None
+
+
+def _lanes_of(dialect: str) -> Any:
+    rows = rowset(dialect, "ids", Id)
+    return (
+        select(deliveries.c.lane_id, deliveries.c.partner_id, deliveries.c.endpoint_id, endpoints.c.ordering)
+        .join(rows, rows.c.id == deliveries.c.id)
+        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+        .distinct()
+    )
+
+
+_LANES_OF: Final = Query(_Lane, _lanes_of)
+
+
+def lock_lanes_of(tx: Tx, delivery_ids: Iterable[str]) -> list[LaneKey]:
+    """Lock the lanes of these deliveries, as `lock_lanes` does, and return them."""
+    found = [
+        LaneKey(
+            id=row.lane_id,
+            partner_id=row.partner_id,
+            endpoint_id=row.endpoint_id,
+            fifo=row.ordering == "fifo",
+        )
+        for row in tx.run(_LANES_OF, ids=map(Id, sorted(delivery_ids)))
+    ]
+    lock_lanes(tx, [key.id for key in found])
+    return found
 
 
 class _New(NamedTuple):

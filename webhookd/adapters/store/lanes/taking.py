@@ -51,6 +51,8 @@ class SentRow(NamedTuple):
     discarded_ms: int | None
     created_ms: int
     ended_ms: int | None
+    replay_id: str | None
+    replayed_attempts: int | None
     body: str
     trace_id: str
     trace_parent_id: str
