@@ -1,6 +1,9 @@
 """The machine below the pages, in process: sessions, forms, policies, and what pages make of the API."""
 
+import csv
+import json
 import re
+import time
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -9,10 +12,12 @@ import httpx
 import pytest
 
 from tests.integration.api_face import ADMIN_KEY, Face
+from webhookd.pages.audit import as_csv
 from webhookd.wiring.api import with_pages
 
 ORIGIN = "http://webhookd.test"
 HTML = {"Accept": "text/html"}
+NAVIGATION = ("Tasks", "Endpoints", "Deliveries", "Dead letters", "Replays", "Partners", "Audit")
 
 
 class Person:
@@ -310,23 +315,220 @@ async def test_form_sent_twice_does_its_work_once(sqlite_face: Face, admin: Pers
     assert len([one for one in replays if not one["dry_run"]]) == 1
 
 
-async def test_what_partners_write_stays_text(sqlite_face: Face, admin: Person) -> None:
-    script = "<script>alert(1)</script>"
-    partner = await sqlite_face.partner()
-    letter = await dead_letter(
-        sqlite_face, partner, callback_url="https://partner.example/%22%3E?q='><img/src=x>"
-    )
+SCRIPT = "<script>alert(1)</script>"
+
+
+async def hostile(face: Face) -> tuple[Any, list[str]]:
+    """A partner all of whose names, URLs, headers, metadata and errors are script; and its pages."""
+    partner = await face.partner(name=f"{SCRIPT} & co")
+    endpoint = (
+        await partner.client.post(
+            "/v1/endpoints",
+            json={"url": "https://partner.example/hook", "description": SCRIPT, "headers": {"x-a": SCRIPT}},
+        )
+    ).json()
+    task = (
+        await partner.client.post(
+            "/v1/tasks",
+            json={"type": "test.echo", "input": {SCRIPT: SCRIPT}, "metadata": {SCRIPT: SCRIPT}},
+        )
+    ).json()
+    letter = await dead_letter(face, partner, metadata={"order": SCRIPT})
+    file = (
+        await partner.client.post(
+            "/v1/files",
+            params={"name": SCRIPT.replace("/", "")},
+            content=b"x",
+            headers={"Content-Type": "text/html"},
+        )
+    ).json()
 
     def hurt(tx: Any) -> None:
-        tx.conn.exec_driver_sql(
+        run = tx.conn.exec_driver_sql
+        run(
             "UPDATE deliveries SET last_error = ?, url = ? WHERE id = ?",
-            (script, f"https://x.example/{script}", letter),
+            (SCRIPT, f"https://x.example/{SCRIPT}", letter),
+        )
+        run(
+            "INSERT INTO attempts (delivery_id, number, at_ms, duration_us, status, error, headers, excerpt) "
+            "VALUES (?, 1, 1, 1000, 500, ?, ?, ?)",
+            (letter, SCRIPT, f'[["{SCRIPT}", "{SCRIPT}"]]', SCRIPT),
+        )
+        run(
+            "UPDATE task_bodies SET error_code = ?, error_message = ?, result = ?",
+            (SCRIPT, SCRIPT, f'"{SCRIPT}"'),
+        )
+        run(
+            "INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, "
+            "error_message, host, pid, log, raised) VALUES (?, 1, 1, 1, 2, 'failed', ?, ?, ?, 1, ?, ?)",
+            (
+                task["id"],
+                SCRIPT,
+                SCRIPT,
+                SCRIPT,
+                f'["{SCRIPT}"]',
+                f'{{"type": "{SCRIPT}", "message": "{SCRIPT}", "traceback": "{SCRIPT}"}}',
+            ),
         )
 
-    await sqlite_face.store.write(hurt)
-    for path in ("dead-letters", f"dead-letters?endpoint={script}", f"deliveries/{letter}", "deliveries"):
-        text = (await admin.open(path)).text
-        assert script not in text, path
+    await face.store.write(hurt)
+    return partner, [
+        "tasks",
+        f"tasks/{task['id']}",
+        f"tasks?metadata.a={SCRIPT}&type={SCRIPT}&q={SCRIPT}",
+        f"traces/{task['trace_id']}",
+        "endpoints",
+        "endpoints/new",
+        f"endpoints/{endpoint['id']}",
+        f"endpoints/{endpoint['id']}/edit",
+        "deliveries",
+        f"deliveries/{letter}",
+        "dead-letters",
+        "replays",
+        "files",
+        f"files/{file['id']}",
+        "verify",
+        f"nowhere/{SCRIPT}?a={SCRIPT}",
+    ]
+
+
+@pytest.mark.parametrize("side", ["admin", "portal"])
+async def test_every_page_shows_what_partners_write_as_text(sqlite_face: Face, side: str) -> None:
+    partner, paths = await hostile(sqlite_face)
+    someone = await person(sqlite_face, side)
+    await someone.log_in(ADMIN_KEY if side == "admin" else partner.key)
+    own = ["partners", f"partners/{partner.id}", "audit"] if side == "admin" else ["keys"]
+    for path in (*paths, *own):
+        answer = await someone.open(path)
+        assert answer.status_code in (
+            (404,) if "nowhere" in path else (200, 422) if "?" in path else (200,)
+        ), path
+        assert "<script>alert" not in answer.text, path
+        assert answer.text.count("<h1>") == 1, path
+        assert len(answer.content) < 100_000, path
+        assert not re.search(r"<script(?! src=)|<style| style=|javascript:", answer.text), path
+
+
+async def test_every_page_stands_in_the_navigation(sqlite_face: Face, admin: Person) -> None:
+    shown = (await admin.open("dead-letters")).text
+    for name in NAVIGATION:
+        assert f">{name}</a>" in shown
+
+
+async def test_audit_is_given_as_csv_without_formulas(sqlite_face: Face, admin: Person) -> None:
+    await sqlite_face.partner(name="=1+1")
+    answer = await admin.open("audit/csv?action=partner.create")
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(answer.text.splitlines()))
+    assert [row["action"] for row in rows] == ["partner.create"]
+    assert as_csv([{**rows[0], "reason": "=cmd()", "detail": {}}]).splitlines()[1].count("'=cmd()") == 1
+
+
+async def test_box_finds_by_id_trace_and_message(sqlite_face: Face, admin: Person) -> None:
+    partner = await sqlite_face.partner()
+    letter = await dead_letter(sqlite_face, partner)
+    delivery = (await partner.client.get(f"/v1/deliveries/{letter}")).json()
+    task = (await partner.client.get(f"/v1/tasks/{delivery['task_id']}")).json()
+    for text, leads in (
+        (letter, f"deliveries/{letter}"),
+        (task["id"], f"tasks/{task['id']}"),
+        (task["trace_id"], f"tasks/{task['id']}"),
+        (f"00-{task['trace_id']}-b7ad6b7169203331-01", f"tasks/{task['id']}"),
+        (delivery["message_id"], f"tasks/{task['id']}"),
+        (partner.id, f"partners/{partner.id}"),
+    ):
+        answer = await admin.open(f"tasks?q={text}")
+        assert answer.headers.get("location") == f"../admin/{leads}", text
+    assert "Nothing is known by" in (await admin.open("tasks?q=no+such+thing")).text
+
+
+async def test_partner_is_made_limited_suspended_and_given_a_link(sqlite_face: Face, admin: Person) -> None:
+    made = await admin.send("partners", {"name": "acme"}, seen="partners")
+    assert "whk_" in made.text
+    [partner] = (await sqlite_face.admin.get("/v1/partners")).json()["data"]
+    one = f"partners/{partner['id']}"
+    fields = {"name": "acme", "weight": "3", "burst": "7", "task_types": "report.*"}
+    assert (await admin.send(f"{one}/save", fields, seen=one)).status_code == 303
+    assert (await admin.send(f"{one}/suspend", {}, seen=one)).status_code == 303
+    changed = (await sqlite_face.admin.get(f"/v1/{one}")).json()
+    assert (changed["weight"], changed["limits"]["burst"], changed["suspended"]) == (3, 7, True)
+    await admin.send(f"{one}/unsuspend", {}, seen=one)
+    link = await admin.send(f"{one}/link", {}, seen=one)
+    assert "../../../portal/enter?token=" in link.text
+    key = await admin.send(f"{one}/keys", {"name": "ci"}, seen=one)
+    assert "whk_" in key.text
+
+
+async def test_keys_of_a_partner_are_for_keys_that_may(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    assert "keys:write" in (await someone.open("keys")).text
+    made = (
+        await sqlite_face.admin.post(
+            f"/v1/partners/{partner.id}/keys", json={"name": "boss", "scopes": ["keys:write", "tasks:read"]}
+        )
+    ).json()
+    await someone.log_in(made["key"])
+    shown = (await someone.open("keys")).text
+    assert "boss" in shown
+    [first] = [
+        one["id"]
+        for one in (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
+        if one["name"] == "first"
+    ]
+    assert (await someone.send(f"keys/{first}/revoke", {}, seen="keys")).status_code == 303
+
+
+async def test_endpoint_is_registered_changed_rotated_and_deleted(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    fields = {"url": "https://partner.example/in", "events": "task.* task.started", "max_attempts": "3"}
+    made = await someone.send("endpoints/new", fields, seen="endpoints/new")
+    assert "whsec_" in made.text
+    [endpoint] = (await partner.client.get("/v1/endpoints")).json()["data"]
+    assert (endpoint["events"], endpoint["retry"]["max_attempts"]) == (["task.*", "task.started"], 3)
+    one = f"endpoints/{endpoint['id']}"
+    await someone.send(
+        f"{one}/edit", {**fields, "description": "new", "rate_limit": "2.5"}, seen=f"{one}/edit"
+    )
+    await someone.send(f"{one}/disable", {}, seen=one)
+    changed = (await partner.client.get(f"/v1/{one}")).json()
+    assert (changed["description"], changed["rate_limit"], changed["state"]) == ("new", 2.5, "disabled")
+    await someone.send(f"{one}/enable", {}, seen=one)
+    asked = await someone.send(f"{one}/rotate", {}, seen=one)
+    assert "Overlap in seconds" in asked.text
+    rotated = await someone.send(f"{one}/rotate", {"go": "yes", "overlap_seconds": "60"}, seen=one)
+    assert "whsec_" in rotated.text
+    wrong = await someone.send(f"{one}/edit", {**fields, "url": "http://localhost/"}, seen=f"{one}/edit")
+    assert wrong.status_code == 422
+    assert "<code>url</code>" in wrong.text
+    await someone.send(f"{one}/delete", {"go": "yes"}, seen=one)
+    assert (await partner.client.get("/v1/endpoints")).json()["data"] == []
+
+
+async def test_verification_is_explained_by_the_message_itself(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    letter = await dead_letter(sqlite_face, partner)
+    delivery = (await partner.client.get(f"/v1/deliveries/{letter}")).json()
+    message = (await partner.client.get(f"/v1/messages/{delivery['message_id']}")).json()
+    headers = {
+        "webhook-id": message["id"],
+        "webhook-timestamp": str(int(time.time())),
+        "webhook-signature": "v1,AAAA",
+    }
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    fields = {
+        "headers": "\r\n".join(f"{name}: {value}" for name, value in headers.items()),
+        "body": json.dumps(json.loads(message["body"])),
+        "secret": partner.secret,
+    }
+    told = (await someone.send("verify", fields, seen="verify")).text
+    assert "re-encoded" in told
+    assert "not one that signed" in told
+    assert partner.secret not in told
 
 
 async def test_people_are_led_to_the_pages_and_programs_to_the_description(sqlite_face: Face) -> None:

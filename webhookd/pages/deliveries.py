@@ -39,7 +39,10 @@ async def show(visit: Visit) -> Answer:
     log = delivery["attempts_log"]
     longest = max((attempt["duration_ms"] for attempt in log), default=1.0) or 1.0
     attempts = [{**attempt, "bars": bars(attempt, longest)} for attempt in reversed(log)]
-    return visit.page("delivery.html", title="Delivery", delivery=delivery, attempts=attempts)
+    message = await visit.get(f"/v1/messages/{delivery['message_id']}")
+    return visit.page(
+        "delivery.html", title="Delivery", delivery=delivery, attempts=attempts, message=message
+    )
 
 
 async def send_now(visit: Visit) -> Answer:

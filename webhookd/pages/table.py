@@ -14,7 +14,19 @@ from webhookd.api.inside import Inside
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import WrongMethod
 from webhookd.api.routes import starlette_routes
-from webhookd.pages import dead_letters, deliveries, log_in, replays
+from webhookd.pages import (
+    audit,
+    dead_letters,
+    deliveries,
+    endpoints,
+    files,
+    keys,
+    log_in,
+    partners,
+    replays,
+    tasks,
+    verify,
+)
 from webhookd.pages.rows import PORTAL, Row, shows
 from webhookd.pages.sessions import cookies
 from webhookd.pages.site import Site, cookie_name
@@ -29,9 +41,16 @@ async def _first(visit: Visit) -> Answer:
 
 ROWS: Final[Sequence[Row]] = (
     shows("", _first),
+    *tasks.ROWS,
+    *endpoints.ROWS,
     *deliveries.ROWS,
     *dead_letters.ROWS,
     *replays.ROWS,
+    *files.ROWS,
+    *keys.ROWS,
+    *partners.ROWS,
+    *audit.ROWS,
+    *verify.ROWS,
     *log_in.ROWS,
 )
 

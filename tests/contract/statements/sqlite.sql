@@ -1872,6 +1872,12 @@ INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin
 
 SELECT task_bodies.files FROM task_bodies WHERE task_bodies.task_id = ?;
 
+SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
+    task_bodies.task_id = ?;
+
+SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
+    task_bodies.task_id = ? AND tasks.partner_id = ?;
+
 SELECT task_bodies.task_id, task_bodies.input, task_bodies.callback_url, task_bodies.endpoint_ids,
     task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state FROM
     task_bodies JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids

@@ -19,6 +19,7 @@ from webhookd.api import (
     portal_links,
     receipts,
     task_batch,
+    task_input,
     timeline,
 )
 from webhookd.api.admin_keys import (
@@ -37,7 +38,7 @@ from webhookd.api.endpoint_retry import RetriedDocument
 from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithSecretDocument
 from webhookd.api.endpoint_stats import EndpointStatsDocument, stats_document
 from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
-from webhookd.api.example_ids import TRACE_ID
+from webhookd.api.example_ids import TASK_ID, TRACE_ID
 from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, OwnKeyCreate, key_document
 from webhookd.api.messages import (
     FeedPageDocument,
@@ -200,6 +201,7 @@ def _answers() -> Mapping[Any, Any]:
         AdminKeyDocument: admin_key,
         AdminKeyWithTextDocument: {**admin_key, "key": samples.ADMIN_KEY_TEXT},
         KeyWithTextDocument: {**key, "key": samples.KEY_TEXT},
+        task_input.TaskInputDocument: {"task_id": TASK_ID, "input": {"account": "A-1"}},
         portal_links.PortalLinkDocument: {
             "url": "https://webhookd.example/portal/enter?token=…",
             "expires_at": samples.UPLOAD_ENDS,

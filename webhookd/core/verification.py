@@ -1,0 +1,154 @@
+"""Why a webhook does not verify: what a receiver has in its hands, held against what was signed.
+
+Pure: the message that was signed, the time and the texts are arguments. Source of the rules: the Standard
+Webhooks specification 1.0.0, "Verifying webhooks".
+"""
+
+import hmac
+import json
+import re
+from binascii import a2b_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from webhookd.core.errors import Invalid
+from webhookd.core.signing import SigningKey
+
+TOLERANCE_SECONDS: Final = 300
+"""How far from the receiver's clock the official libraries let a timestamp be."""
+NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_LINE: Final = re.compile(r"[\s\"']*([A-Za-z0-9_-]+)[\"']?\s*[:=]\s*(.*?)\s*")
+_LOOKALIKES: Final = ("svix-", "x-webhook-", "http_webhook_", "x-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at: whether it is as it should be, and what to do where it is not."""
+
+    good: bool
+    what: str
+    mend: str = ""
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """Return the headers of a pasted text, one a line, names in lower case; other lines are left out."""
+    matches = (_LINE.fullmatch(line) for line in text.splitlines())
+    return {match[1].lower(): match[2].strip("\"',") for match in matches if match}
+
+
+def judge(
+    headers: Mapping[str, str], body: str, secret: str, *, signed_body: str | None, now_seconds: int
+) -> list[Finding]:
+    """Return what was found, in the order in which a receiver checks.
+
+    `signed_body` is the message's own text; None where no message of this partner has that id. An empty
+    `secret` is not looked at.
+    """
+    found = [_header(headers, name) for name in NAMES]
+    if not all(one.good for one in found):
+        return found
+    message_id, stamp, signatures = (headers[name] for name in NAMES)
+    found.append(_clock(stamp, now_seconds))
+    if signed_body is None:
+        found.append(
+            Finding(
+                good=False,
+                what=f"No message of yours has the webhook-id {message_id}.",
+                mend="It was changed on the way, or belongs to another installation or partner.",
+            )
+        )
+        return found
+    found.append(_body(body, signed_body))
+    if secret:
+        found.append(_signature(secret, f"{message_id}.{stamp}.{signed_body}", signatures))
+    return found
+
+
+def _header(headers: Mapping[str, str], name: str) -> Finding:
+    if headers.get(name):
+        return Finding(good=True, what=f"The header {name} is there.")
+    end = name.removeprefix("webhook-")
+    other = next(
+        (one for one in headers if one.replace("_", "-").endswith(end) and one.startswith(_LOOKALIKES)), None
+    )
+    if other is not None:
+        return Finding(
+            good=False,
+            what=f"There is {other}, but no {name}.",
+            mend=f"Read {name}: Standard Webhooks names it so, in any case.",
+        )
+    return Finding(
+        good=False,
+        what=f"The header {name} is missing.",
+        mend="A proxy or framework in front of you may drop it: let all webhook-* headers through.",
+    )
+
+
+def _clock(stamp: str, now_seconds: int) -> Finding:
+    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+        return Finding(
+            good=False,
+            what=f"The webhook-timestamp {stamp!r} is no whole number of seconds.",
+            mend="Take the header as it came; it is not a date.",
+        )
+    away = now_seconds - int(stamp)
+    if abs(away) <= TOLERANCE_SECONDS:
+        return Finding(good=True, what="The timestamp is within five minutes of our clock.")
+    side = "behind" if away > 0 else "ahead of"
+    return Finding(
+        good=False,
+        what=f"The timestamp is {abs(away):,} seconds {side} our clock; verifiers allow {TOLERANCE_SECONDS}.",
+        mend="Verify when a webhook arrives, not later from a queue; check the clock of your server (NTP).",
+    )
+
+
+def _body(body: str, signed: str) -> Finding:
+    if body == signed:
+        return Finding(good=True, what="The body is, byte for byte, the one that was signed.")
+    mend = "Verify the raw bytes of the request, before any parser or middleware touches them."
+    if body.strip("\ufeff \r\n\t") == signed:
+        return Finding(good=False, what="The body has blanks, a line end or a mark around it.", mend=mend)
+    if body and signed.startswith(body):
+        what = f"The body breaks off after {len(body):,} of {len(signed):,} characters."
+        return Finding(good=False, what=what, mend="Read the request to its end before you verify.")
+    try:
+        same = json.loads(body) == json.loads(signed)
+    except ValueError:
+        same = False
+    place = next((i for i, (a, b) in enumerate(zip(body, signed, strict=False)) if a != b), len(signed))
+    if same:
+        what = (
+            f"The body was re-encoded: the same JSON, but other characters from character {place + 1:,} on."
+        )
+        return Finding(good=False, what=what, mend=mend)
+    what = f"The body is another one: it differs from character {place + 1:,} on."
+    return Finding(
+        good=False, what=what, mend="Look whether headers and body are of one and the same request."
+    )
+
+
+def _signature(secret: str, content: str, signatures: str) -> Finding:
+    try:
+        key = SigningKey.parse(secret.strip())
+    except Invalid as wrong:
+        mend = "Use the whole secret as it was shown, with whsec_ in front."
+        return Finding(good=False, what=wrong.detail, mend=mend)
+    expected = key.sign(content.encode())
+    for entry in signatures.split():
+        version, _, text = entry.partition(",")
+        if version == key.version and _matches(text, expected):
+            return Finding(good=True, what="The secret is the one that signed.")
+    return Finding(
+        good=False,
+        what="The secret is not one that signed this message.",
+        mend="Take the secret of this very endpoint (an inline callback_url has the partner's own), the "
+        "newest where it was rotated.",
+    )
+
+
+def _matches(text: str, expected: bytes) -> bool:
+    try:
+        return hmac.compare_digest(a2b_base64(text), expected)
+    except ValueError:
+        return False

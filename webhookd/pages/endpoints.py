@@ -1,0 +1,176 @@
+"""Endpoints: the list, one with its figures, and everything that is done to it."""
+
+from typing import Any, Final
+
+from webhookd.api.answers import Answer
+from webhookd.pages.charts import attempts_chart
+from webhookd.pages.forms import Form
+from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.visit import Visit
+
+PATH: Final = "endpoints"
+WINDOWS: Final = ("1h", "24h", "7d")
+ON_A_PAGE: Final = 25
+TEST_SECONDS: Final = 10
+DAY_SECONDS: Final = 86_400
+_RETRY: Final = ("max_attempts", "base_seconds", "factor", "cap_seconds")
+
+
+async def show_all(visit: Visit) -> Answer:
+    """The list with a day of each."""
+    query: dict[str, str | int] = {**visit.filters(("partner", "cursor")), "limit": ON_A_PAGE}
+    page = await visit.look("/v1/endpoints", query)
+    days = {}
+    for endpoint in page["data"]:
+        stats = await visit.get(f"/v1/endpoints/{endpoint['id']}/stats", window="24h")
+        days[endpoint["id"]] = (stats, attempts_chart(stats["series"], window="24 h"))
+    return visit.page(
+        "endpoints.html", title="Endpoints", page=page, days=days, filters=visit.filters(("partner",))
+    )
+
+
+async def show(visit: Visit) -> Answer:
+    """One endpoint."""
+    endpoint_id = visit.params["id"]
+    asked = visit.query.get("window")
+    window = asked if asked in WINDOWS else "24h"
+    endpoint = await visit.get(f"/v1/endpoints/{endpoint_id}")
+    stats = await visit.get(f"/v1/endpoints/{endpoint_id}/stats", window=window)
+    last = await visit.get("/v1/deliveries", endpoint=endpoint_id, limit=10)
+    return visit.page(
+        "endpoint.html",
+        title="Endpoint",
+        endpoint=endpoint,
+        stats=stats,
+        chart=attempts_chart(stats["series"], window=window),
+        window=window,
+        windows=WINDOWS,
+        last=last["data"],
+    )
+
+
+async def disable(visit: Visit) -> Answer:
+    """Park what is for it."""
+    return await _order(visit, "disable", "disabled")
+
+
+async def enable(visit: Visit) -> Answer:
+    """Let out what was parked."""
+    return await _order(visit, "enable", "enabled")
+
+
+async def retry(visit: Visit) -> Answer:
+    """Make all that waits due now."""
+    return await _order(visit, "retry", "retrying")
+
+
+async def test(visit: Visit) -> Answer:
+    """Send one message and show what came back."""
+    endpoint_id = visit.params["id"]
+    said = await visit.do("POST", f"/v1/endpoints/{endpoint_id}/test", prefer=f"wait={TEST_SECONDS}")
+    return visit.page("endpoint_test.html", title="Test", endpoint_id=endpoint_id, delivery=said.document)
+
+
+async def ask_rotate(visit: Visit) -> Answer:
+    """Ask for how long the old secret signs too; with an answer, make a new one and show it this once."""
+    endpoint_id = visit.params["id"]
+    if not visit.form.one("go"):
+        return visit.page(
+            "rotate.html", title="Rotate", back=f"../{endpoint_id}", overlap=DAY_SECONDS, rotated=None
+        )
+    said = await visit.do("POST", f"/v1/endpoints/{endpoint_id}/rotate-secret", rotation(visit.form))
+    return visit.page("rotate.html", title="Rotate", back=f"../{endpoint_id}", rotated=said.document)
+
+
+def rotation(form: Form) -> dict[str, Any]:
+    """Return what a form asks of a new secret."""
+    body: dict[str, Any] = {}
+    if (overlap := form.number("overlap_seconds")) is not None:
+        body["overlap_seconds"] = overlap
+    if secret := form.one("secret"):
+        body["secret"] = secret
+    return body
+
+
+async def edit(visit: Visit) -> Answer:
+    """The form with its settings."""
+    endpoint = await visit.get(f"/v1/endpoints/{visit.params['id']}")
+    return visit.page("endpoint_edit.html", title="Edit", endpoint=endpoint, back=f"../{endpoint['id']}")
+
+
+async def save(visit: Visit) -> Answer:
+    """Change its settings."""
+    endpoint_id = visit.params["id"]
+    await visit.do("PATCH", f"/v1/endpoints/{endpoint_id}", _settings(visit.form))
+    return visit.goes(f"{PATH}/{endpoint_id}", notice="saved")
+
+
+async def new(visit: Visit) -> Answer:
+    """The form of a new one."""
+    return visit.page("endpoint_edit.html", title="New endpoint", endpoint=None, back=f"../{PATH}")
+
+
+async def create(visit: Visit) -> Answer:
+    """Register it and show its secret this once."""
+    settings = {name: value for name, value in _settings(visit.form).items() if value not in (None, [])}
+    settings["retry"] = {name: value for name, value in settings["retry"].items() if value is not None}
+    if partner := visit.form.one("partner"):
+        settings["partner"] = partner
+    said = await visit.do("POST", "/v1/endpoints", settings)
+    return visit.page("endpoint_made.html", title="Endpoint registered", endpoint=said.document)
+
+
+async def delete(visit: Visit) -> Answer:
+    """Ask, then remove it."""
+    endpoint_id = visit.params["id"]
+    if not visit.form.one("go"):
+        return visit.page("endpoint_delete.html", title="Delete", back=f"../{endpoint_id}")
+    await visit.do("DELETE", f"/v1/endpoints/{endpoint_id}")
+    return visit.goes(PATH, notice="deleted")
+
+
+async def _order(visit: Visit, order: str, notice: str) -> Answer:
+    endpoint_id = visit.params["id"]
+    await visit.do("POST", f"/v1/endpoints/{endpoint_id}/{order}")
+    return visit.goes(f"{PATH}/{endpoint_id}", notice=notice)
+
+
+def _settings(form: Form) -> dict[str, Any]:
+    """Return the settings of a form; what is empty is the default again."""
+    return {
+        "url": form.one("url"),
+        "description": form.one("description"),
+        "events": _names(form.one("events")) or None,
+        "task_types": _names(form.one("task_types")),
+        "rate_limit": form.number("rate_limit"),
+        "max_concurrency": form.whole("max_concurrency"),
+        "ordering": form.one("ordering") or "none",
+        "retry": {name: (form.whole if name == "max_attempts" else form.number)(name) for name in _RETRY},
+    }
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.replace(",", " ").split() if name]
+
+
+_ONE: Final = f"{PATH}/{{id}}"
+
+ROWS: Final[tuple[Row, ...]] = (
+    shows(PATH, show_all, name="Endpoints"),
+    shows(f"{PATH}/new", new, below=PATH),
+    does(f"{PATH}/new", create, below=PATH),
+    shows(_ONE, show, below=PATH),
+    shows(f"{_ONE}/edit", edit, below=PATH),
+    does(f"{_ONE}/edit", save, below=PATH),
+    *(
+        does(f"{_ONE}/{name}", handler, below=PATH)
+        for name, handler in (
+            ("disable", disable),
+            ("enable", enable),
+            ("retry", retry),
+            ("test", test),
+            ("rotate", ask_rotate),
+            ("delete", delete),
+        )
+    ),
+)

@@ -1,0 +1,36 @@
+"""Files: what was uploaded and what tasks have made."""
+
+from typing import Final
+
+from webhookd.api.answers import Answer
+from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.visit import Visit
+
+PATH: Final = "files"
+FILTERS: Final = ("kind", "task", "partner")
+KINDS: Final = ("input", "result")
+
+
+async def show_all(visit: Visit) -> Answer:
+    """The list, newest first."""
+    page = await visit.look("/v1/files", visit.filters((*FILTERS, "cursor")))
+    return visit.page("files.html", title="Files", page=page, filters=visit.filters(FILTERS), kinds=KINDS)
+
+
+async def show(visit: Visit) -> Answer:
+    """One file."""
+    file = await visit.get(f"/v1/files/{visit.params['id']}")
+    return visit.page("file.html", title="File", file=file)
+
+
+async def delete(visit: Visit) -> Answer:
+    """Remove one."""
+    await visit.do("DELETE", f"/v1/files/{visit.params['id']}")
+    return visit.goes(PATH, notice="deleted")
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    shows(PATH, show_all, name="Files"),
+    shows(f"{PATH}/{{id}}", show, below=PATH),
+    does(f"{PATH}/{{id}}/delete", delete, below=PATH),
+)
