@@ -8,7 +8,7 @@ import pytest
 
 from webhookd.api.app import ROUTES
 from webhookd.api.description.openapi import openapi_document
-from webhookd.client.calls import anything, dead_letters, endpoints, files, tasks
+from webhookd.client.calls import anything, batches, dead_letters, endpoints, files, tasks
 from webhookd.client.faces import (
     AsyncClient,
     AsyncDeadLetters,
@@ -37,6 +37,19 @@ SAID: dict[str, Callable[[], Any]] = {
     "wait": lambda: tasks.wait("task_1"),
     "watch": lambda: tasks.watch("task_1"),
     "cancel": lambda: tasks.cancel("task_1"),
+    "batch": lambda: batches.submit(
+        [{"type": "demo.echo"}] * 1_001,
+        defaults={"metadata": {"order": "42"}},
+        callback_url="https://partner.example",
+        endpoints=[],
+        metadata={"order": "42"},
+        partial=True,
+        partner="prt_1",
+    ),
+    "get_batch": lambda: batches.get("batch_1"),
+    "wait_batch": lambda: batches.wait("batch_1"),
+    "cancel_batch": lambda: batches.cancel("batch_1"),
+    "batch_results": lambda: batches.results("batch_1"),
     "upload": lambda: files.upload(b"", name="a", partner="prt_1"),
     "download": lambda: files.download("file_1", "a"),
     "get_file": lambda: files.get("file_1"),

@@ -43,6 +43,7 @@ FAMILIES: Final = (
     Family(name="keys", module="keys", panel=CALL, summary="Make, list and revoke partners' keys."),
     Family(name="admin-keys", module="admin_keys", panel=CALL, summary="Make, list and revoke admins' keys."),
     Family(name="tasks", module="tasks", panel=CALL, summary="Submit, watch, list and cancel tasks."),
+    Family(name="batches", module="batches", panel=CALL, summary="Submit many tasks with one end."),
     Family(name="files", module="files", panel=CALL, summary="Upload, download, list and delete files."),
     Family(
         name="endpoints", module="endpoints", panel=CALL, summary="Register and look after callback URLs."

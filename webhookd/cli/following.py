@@ -1,4 +1,4 @@
-"""Following one task to its end: a progress bar where somebody looks, else a line for each change."""
+"""Following a task or a batch to its end: a progress bar where somebody looks, else a line a change."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,14 +20,16 @@ _LEAST_PAUSE_SECONDS: Final = 0.25
 Tell = Callable[[dict[str, Any]], None]
 
 
-def follow(api: Api, task_id: str, *, seconds: float | None, show: Tell) -> dict[str, Any]:
-    """Return the task as soon as it is done, or as it is after so many seconds; `show` hears every change.
+def follow(
+    api: Api, task_id: str, *, seconds: float | None, show: Tell, noun: str = "tasks"
+) -> dict[str, Any]:
+    """Return a task, or a batch, once it is done, or as it is after some seconds; `show` hears every change.
 
     Long-polls; where the API does not answer that way (a restart, a proxy in between), it asks once a second.
     Raises Refused; Unavailable where nobody answers for PATIENCE_SECONDS.
     """
     give_up_at = None if seconds is None else time.monotonic() + seconds
-    task: dict[str, Any] = api.get(path("tasks", task_id))
+    task: dict[str, Any] = api.get(path(noun, task_id))
     heard_at = time.monotonic()
     holds = True
     while True:
@@ -40,7 +42,7 @@ def follow(api: Api, task_id: str, *, seconds: float | None, show: Tell) -> dict
         wait = max(1, min(WAIT_SECONDS, round(left))) if holds else 0
         query = {"wait": wait, "version": task["version"]} if wait else {}
         try:
-            news = api.get(path("tasks", task_id), query, wait_seconds=wait)
+            news = api.get(path(noun, task_id), query, wait_seconds=wait)
             heard_at = time.monotonic()
         except (Refused, Unavailable) as error:
             if not _may_pass(error, held=wait > 0) or time.monotonic() - heard_at > PATIENCE_SECONDS:

@@ -9,7 +9,7 @@
 It needs httpx and standardwebhooks and imports nothing of the service. `AsyncClient` is the same for a loop.
 """
 
-from webhookd.client.documents import Delivery, Document, Endpoint, Event, File, Replay, Task
+from webhookd.client.documents import Batch, Delivery, Document, Endpoint, Event, File, Replay, Task
 from webhookd.client.errors import (
     ApiError,
     ClientError,
@@ -32,6 +32,7 @@ from webhookd.client.verification import verify
 __all__ = [
     "ApiError",
     "AsyncClient",
+    "Batch",
     "Client",
     "ClientError",
     "Conflict",

@@ -54,6 +54,19 @@ class Task(Document):
     finished_at: str | None
 
 
+class Batch(Document):
+    """Many tasks with one end. `counts` has `total` and one number a state."""
+
+    id: str
+    state: str
+    done: bool
+    counts: Document
+    metadata: Document
+    version: int
+    created_at: str
+    completed_at: str | None
+
+
 class File(Document):
     """A file. `download_url` needs no key until `download_expires_at`."""
 

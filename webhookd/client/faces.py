@@ -7,7 +7,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import httpx
 
-from webhookd.client.calls import anything, dead_letters, endpoints, files, tasks
+from webhookd.client.calls import anything, batches, dead_letters, endpoints, files, tasks
 from webhookd.client.doing import Awaiting, Blocking
 from webhookd.client.errors import ClientError
 from webhookd.client.sending import Patience
@@ -111,6 +111,11 @@ class Client(_Part):
     wait = _does(tasks.wait)
     watch = _yields(tasks.watch)
     cancel = _does(tasks.cancel)
+    batch = _does(batches.submit)
+    get_batch = _does(batches.get)
+    wait_batch = _does(batches.wait)
+    cancel_batch = _does(batches.cancel)
+    batch_results = _yields(batches.results)
     upload = _does(files.upload)
     download = _does(files.download)
     get_file = _does(files.get)
@@ -180,6 +185,11 @@ class AsyncClient(_AsyncPart):
     wait = _awaits(tasks.wait)
     watch = _streams(tasks.watch)
     cancel = _awaits(tasks.cancel)
+    batch = _awaits(batches.submit)
+    get_batch = _awaits(batches.get)
+    wait_batch = _awaits(batches.wait)
+    cancel_batch = _awaits(batches.cancel)
+    batch_results = _streams(batches.results)
     upload = _awaits(files.upload)
     download = _awaits(files.download)
     get_file = _awaits(files.get)

@@ -6,11 +6,12 @@ from typing import Any, Final
 import httpx
 
 from webhookd.client.calls.asking import listed, new_key, path_of
-from webhookd.client.documents import Delivery, Discard, Document, Endpoint, File, Replay, Task
+from webhookd.client.documents import Batch, Delivery, Discard, Document, Endpoint, File, Replay, Task
 from webhookd.client.steps import Call, Request, Stream
 
 _KINDS: Final[Mapping[str, type[Document]]] = {
     "tasks": Task,
+    "batches": Batch,
     "files": File,
     "endpoints": Endpoint,
     "deliveries": Delivery,

@@ -1,0 +1,334 @@
+"""`webhookd batches`: many tasks with one end, from a file of lines to a file of results."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from webhookd.cli.client import THE_RULE, Api, open_api, path
+from webhookd.cli.following import Tell, follow
+from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until, given, json_value, pairs
+from webhookd.cli.screen import (
+    Column,
+    column,
+    error_console,
+    print_facts,
+    print_json,
+    print_listing,
+    state,
+    tell,
+    when,
+)
+from webhookd.core.model import BatchState, TaskState
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=f"Submit many tasks with one end. {THE_RULE}"
+)
+
+_TASKS_A_CALL: Final = 1_000
+_Batch = Annotated[str, typer.Argument(metavar="BATCH_ID", help="The batch's id (batch_…).")]
+_Lines = Annotated[
+    str, typer.Argument(metavar="FILE", help="A task a line, each a JSON object; - for stdin.")
+]
+
+
+@app.command("submit")
+def submit(
+    file: _Lines,
+    *,
+    type_: Annotated[str | None, typer.Option("--type", help="The type of tasks that name none.")] = None,
+    defaults: Annotated[
+        str | None, typer.Option(metavar="JSON", help="What tasks begin with: JSON, or @file.")
+    ] = None,
+    callback_url: Annotated[
+        str | None, typer.Option(help="Where batch.completed goes, signed with the partner's own secret.")
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None, typer.Option(metavar="ENDPOINT_ID", help="Where it goes; may be given again.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of the batch; repeatable.")
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Let in those that are valid.")] = False,
+    leave_open: Annotated[bool, typer.Option("--open", help="Do not close it: more will be added.")] = False,
+    watch_: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
+    partner: Partner = None,
+    json_output: Json = False,
+) -> None:
+    """Submit a batch of any number of tasks. With --watch, exit 1 where not all succeeded."""
+    tasks = _tasks(file)
+    first = next(tasks, ())
+    second = next(tasks, None)
+    begins: dict[str, Any] = {} if defaults is None else json_value(defaults)
+    if type_ is not None:
+        begins = {"type": type_, **begins}
+    body = given(
+        tasks=list(first),
+        defaults=begins or None,
+        callback_url=callback_url,
+        endpoints=endpoint,
+        metadata=pairs(metadata, separator="=") if metadata else None,
+    )
+    body |= {"partial": partial, "open": leave_open or second is not None}
+    with open_api() as api:
+        if partner is not None:
+            body["partner"] = api.partner_id(partner)
+        batch = api.post(path("batches"), body)
+        _tell_refused(batch, 0)
+        for number, more in enumerate([] if second is None else [second, *tasks], start=1):
+            batch = _add(api, batch["id"], more, partial=partial, begins_at=number * _TASKS_A_CALL)
+        if second is not None and not leave_open:
+            batch = api.post(path("batches", batch["id"], "close"))
+        if watch_:
+            batch = _followed(api, batch["id"])
+    _show(batch, json_output=json_output)
+    if watch_:
+        _exit_by(batch)
+
+
+@app.command("add")
+def add(
+    batch: _Batch,
+    file: _Lines,
+    *,
+    partial: Annotated[bool, typer.Option("--partial", help="Let in those that are valid.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Add tasks to an open batch."""
+    with open_api() as api:
+        document = api.get(path("batches", batch))
+        for number, more in enumerate(_tasks(file)):
+            document = _add(api, batch, more, partial=partial, begins_at=number * _TASKS_A_CALL)
+    _show(document, json_output=json_output)
+
+
+@app.command("close")
+def close(batch: _Batch, *, json_output: Json = False) -> None:
+    """Say that no more tasks will come."""
+    with open_api() as api:
+        document = api.post(path("batches", batch, "close"))
+    _show(document, json_output=json_output)
+
+
+@app.command("cancel")
+def cancel(batch: _Batch, *, json_output: Json = False) -> None:
+    """Close a batch and cancel what has not ended of it."""
+    with open_api() as api:
+        document = api.post(path("batches", batch, "cancel"))
+    _show(document, json_output=json_output)
+
+
+@app.command("get")
+def get(batch: _Batch, *, json_output: Json = False) -> None:
+    """Show a batch as it is now."""
+    with open_api() as api:
+        document = api.get(path("batches", batch))
+    _show(document, json_output=json_output)
+
+
+@app.command("watch")
+def watch(batch: _Batch, *, json_output: Json = False) -> None:
+    """Follow a batch to its end: exit 0 where all of it succeeded, 1 otherwise."""
+    with open_api() as api:
+        document = _followed(api, batch)
+    _show(document, json_output=json_output)
+    _exit_by(document)
+
+
+@app.command("tasks")
+def tasks_(
+    batch: _Batch,
+    *,
+    state_: Annotated[TaskState | None, typer.Option("--state", help="Only in this state.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json_output: Json = False,
+) -> None:
+    """List the tasks of a batch, in the order of their submission."""
+    with open_api() as api:
+        document = api.listing(path("batches", batch, "tasks"), {"state": state_}, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("id"),
+            column("type"),
+            Column(title="state", show=lambda row: state(row["state"])),
+            column("attempts", right=True),
+            Column(title="finished", show=lambda row: when(row["finished_at"])),
+            Column(title="error", show=lambda row: row["error"] and row["error"]["code"]),
+        ),
+        json_output=json_output,
+        none="No tasks.",
+    )
+
+
+@app.command("results")
+def results(
+    batch: _Batch,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; stdout if left out.")
+    ] = None,
+) -> None:
+    """Write what has ended of a batch: a task a line, in the order of submission."""
+    with open_api() as api:
+        if output is None:
+            sys.stdout.flush()
+            api.fetch(path("batches", batch, "results"), sys.stdout.buffer)
+            return
+        with output.open("wb") as file:
+            api.fetch(path("batches", batch, "results"), file)
+
+
+@app.command("list")
+def list_(
+    *,
+    state_: Annotated[BatchState | None, typer.Option("--state", help="Only in this state.")] = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json_output: Json = False,
+) -> None:
+    """List batches, newest first."""
+    with open_api() as api:
+        query = {"state": state_, "since": since, "until": until, "partner": api.partner_id(partner)}
+        document = api.listing(path("batches"), query, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("id"),
+            Column(title="state", show=lambda row: state(row["state"])),
+            Column(title="tasks", show=lambda row: row["counts"]["total"], right=True),
+            Column(title="left", show=_left, right=True),
+            Column(title="failed", show=lambda row: row["counts"]["failed"], right=True),
+            Column(title="created", show=lambda row: when(row["created_at"])),
+            Column(title="completed", show=lambda row: when(row["completed_at"])),
+        ),
+        json_output=json_output,
+        none="No batches.",
+    )
+
+
+def _tasks(file: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the tasks of a file, as many at a time as a call takes. Raises BadParameter."""
+    lines = _read_lines(file)
+    while chunk := tuple(islice(lines, _TASKS_A_CALL)):
+        yield chunk
+
+
+def _read_lines(file: str) -> Iterator[Any]:
+    try:
+        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _parsed(line, number)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {file}: {error.strerror}") from None
+
+
+def _parsed(line: bytes, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise typer.BadParameter(f"line {number} is not JSON") from None
+
+
+def _add(api: Api, batch_id: str, more: tuple[Any, ...], *, partial: bool, begins_at: int) -> dict[str, Any]:
+    body = {"tasks": list(more), "partial": partial}
+    batch: dict[str, Any] = api.post(path("batches", batch_id, "tasks"), body)
+    _tell_refused(batch, begins_at)
+    return batch
+
+
+def _tell_refused(batch: dict[str, Any], begins_at: int) -> None:
+    for one in batch["refused"]:
+        error = one["error"]
+        wrong = ", ".join(f"{part['path']} {part['message']}" for part in error.get("errors", ()))
+        tell(f"task {begins_at + one['index'] + 1} was refused: {wrong or error['detail']}")
+
+
+def _followed(api: Api, batch_id: str) -> dict[str, Any]:
+    with _progress() as show:
+        return follow(api, batch_id, seconds=None, show=show, noun="batches")
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """Show on stderr how many have ended: a bar where somebody looks, else a line for each change."""
+    console = error_console()
+    if not console.is_terminal:
+        last = ""
+
+        def say(batch: dict[str, Any]) -> None:
+            nonlocal last
+            line = f"{batch['state']} {_ended(batch)}/{batch['counts']['total']}"
+            if line != last:
+                tell(line)
+                last = line
+
+        yield say
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]}", style="red"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=None, failed="")
+
+        def show(batch: dict[str, Any]) -> None:
+            counts = batch["counts"]
+            failed = f"{counts['failed']} failed" if counts["failed"] else ""
+            progress.update(
+                bar,
+                description=batch["state"],
+                total=counts["total"],
+                completed=_ended(batch),
+                failed=failed,
+            )
+
+        yield show
+
+
+def _left(batch: dict[str, Any]) -> int:
+    counts = batch["counts"]
+    return int(counts["scheduled"] + counts["queued"] + counts["running"])
+
+
+def _ended(batch: dict[str, Any]) -> int:
+    return int(batch["counts"]["total"]) - _left(batch)
+
+
+def _show(batch: dict[str, Any], *, json_output: bool) -> None:
+    if json_output:
+        print_json(batch)
+        return
+    counts = {name: number for name, number in batch["counts"].items() if number or name == "total"}
+    print_facts(
+        {
+            "id": batch["id"],
+            "state": state(batch["state"]),
+            "tasks": ", ".join(f"{number} {name}" for name, number in counts.items()),
+            "metadata": batch["metadata"],
+            "callback": batch["callback_url"],
+            "created": when(batch["created_at"]),
+            "closed": when(batch["closed_at"]),
+            "completed": when(batch["completed_at"]),
+            "trace": batch["trace_id"],
+        }
+    )
+
+
+def _exit_by(batch: dict[str, Any]) -> None:
+    if batch["counts"]["succeeded"] != batch["counts"]["total"]:
+        raise typer.Exit(1)
