@@ -51,8 +51,8 @@ types: $(VENV)/.dev ## mypy --strict
 layers: $(VENV)/.dev ## imports go downward only
 	$(BIN)/lint-imports
 
-statements: $(VENV)/.dev ## write the SQL that the store sends; ARGS="tests/contract/test_x.py" only adds what those send
-	WEBHOOKD_TEST_WRITE_STATEMENTS=$(if $(ARGS),add,all) $(BIN)/python -m pytest -q -p no:randomly $(or $(ARGS),tests/contract)
+statements: $(VENV)/.dev ## write the pages of the SQL that the store sends
+	$(BIN)/python -m tests.contract.statements
 
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -92,7 +92,7 @@ async def _fill(
     ids = await database.write(_make_endpoints, _vault(made), url_of, lanes)
     await _announce(database, ids, history, DeliveryState.DELIVERED)
     await _announce(database, ids, count, DeliveryState.PENDING)
-    await database.write(lambda tx: tx.execute(text("ANALYZE")))
+    await database.write(lambda tx: tx.conn.execute(text("ANALYZE")))
     await database.close()
 
 
@@ -129,7 +129,7 @@ async def _rounds(
     healthy = [endpoint_id for number, (_, endpoint_id) in enumerate(ids) if url_of(number) == well]
     for _ in range(300):
         rows = await database.read(
-            lambda tx: tx.execute(
+            lambda tx: tx.conn.execute(
                 select(deliveries.c.created_ms, deliveries.c.ended_ms).where(
                     deliveries.c.endpoint_id.in_(healthy), deliveries.c.created_ms >= counted_from_ms
                 )
@@ -146,11 +146,13 @@ def _make_endpoints(tx: Tx, vault: Vault, url_of: Callable[[int], str], lanes: i
     now_ms = int(time.time() * 1000)
     owners = [new_id("prt", now_ms) for _ in range(min(_PARTNERS, lanes))]
     for number, owner in enumerate(owners):
-        tx.execute(partners.insert().values(id=owner, name=f"bench {number}", weight=1, created_ms=now_ms))
+        tx.conn.execute(
+            partners.insert().values(id=owner, name=f"bench {number}", weight=1, created_ms=now_ms)
+        )
     made = []
     for number in range(lanes):
         owner, endpoint_id = owners[number % len(owners)], new_id("ep", now_ms)
-        tx.execute(
+        tx.conn.execute(
             endpoints.insert().values(
                 id=endpoint_id,
                 partner_id=owner,
@@ -202,7 +204,7 @@ async def _pending(made: Installation) -> int:
     database = await Database.open(made.environment["WEBHOOKD_DATABASE_URL"])
     try:
         counted = select(func.count()).select_from(deliveries).where(text("state = 'pending'"))
-        count: int = await database.read(lambda tx: tx.execute(counted).scalar_one())
+        count: int = await database.read(lambda tx: tx.conn.execute(counted).scalar_one())
         return count
     finally:
         await database.close()

@@ -90,7 +90,7 @@ async def completions(store: Store, batch: NewBatch) -> list[dict[str, Any]]:
 
     def read(tx: Tx) -> list[str]:
         wanted = select(messages.c.body).where(messages.c.event == "batch.completed")
-        return list(tx.execute(wanted.order_by(messages.c.seq)).scalars())
+        return list(tx.conn.execute(wanted.order_by(messages.c.seq)).scalars())
 
     bodies = [orjson.loads(body) for body in await store.db.read(read)]
     return [body for body in bodies if body["data"]["id"] == batch.id]
@@ -100,7 +100,7 @@ async def assert_counts_are_true(store: Store, batch: NewBatch) -> None:
     """Its counters equal a full count."""
 
     def count(tx: Tx) -> Counter[str]:
-        return Counter(tx.execute(select(tasks.c.state).where(tasks.c.batch_id == batch.id)).scalars())
+        return Counter(tx.conn.execute(select(tasks.c.state).where(tasks.c.batch_id == batch.id)).scalars())
 
     told = await seen(store, batch)
     true = await store.db.read(count)

@@ -1,40 +1,15 @@
 """Every store test runs on SQLite and on a real PostgreSQL, on a copy of what `webhookd migrate` made."""
 
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.contract.seeds import NOW, SESSION, Woken, at
-from tests.contract.statements import DIALECTS, Sent, read_page, write_page
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key
-
-
-@pytest.fixture(scope="session")
-def sent() -> Iterator[Sent]:
-    """What the store sends in these tests: compared with its pages, or written to them."""
-    sent = Sent()
-    yield sent
-    if wanted := os.environ.get("WEBHOOKD_TEST_WRITE_STATEMENTS"):
-        for dialect, texts in sent.texts.items():
-            if texts:
-                write_page(dialect, texts | (read_page(dialect) if wanted == "add" else set()))
-
-
-@pytest.fixture(autouse=True)
-def statements_are_on_their_page(sent: Sent) -> Iterator[None]:
-    """Fail a test in which the store sends what nobody has read; other folders' tests are not heard."""
-    sent.listen()
-    yield
-    sent.stop()
-    new = {dialect: texts for dialect, texts in sent.unknown.items() if texts}
-    sent.unknown = {dialect: set() for dialect in DIALECTS}
-    if new and not os.environ.get("WEBHOOKD_TEST_WRITE_STATEMENTS"):
-        pytest.fail(f"not in tests/contract/statements; run `make statements` and read the diff: {new}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -50,7 +50,7 @@ async def partner(database: Database, name: str = "acme") -> str:
     """A partner's id."""
     partner_id = new_id(ids.PARTNER, NOW)
     row = {"id": partner_id, "name": name, "weight": 1, "created_ms": NOW}
-    await database.write(lambda tx: tx.execute(partners.insert(), row))
+    await database.write(lambda tx: tx.conn.execute(partners.insert(), row))
     return partner_id
 
 
@@ -111,7 +111,7 @@ async def message_to(
 
 
 def _subscriber(tx: Tx, endpoint_id: str) -> Subscriber:
-    row = tx.execute(endpoints.select().where(endpoints.c.id == endpoint_id)).one()
+    row = tx.conn.execute(endpoints.select().where(endpoints.c.id == endpoint_id)).one()
     return subscriber_from(tx, row)
 
 
@@ -127,7 +127,7 @@ async def session(store: Store) -> None:
         "lease_until_ms": 2 * NOW,
     }
     insert = upsert(store.db.dialect)(sessions).on_conflict_do_nothing()
-    await store.db.write(lambda tx: tx.execute(insert, row))
+    await store.db.write(lambda tx: tx.conn.execute(insert, row))
 
 
 async def due(store: Store, now_ms: int, free: int = 100) -> list[DueDelivery]:

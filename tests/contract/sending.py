@@ -98,21 +98,23 @@ async def answer(
 
 async def lane(store: Store, lane_id: str) -> Any:
     """A lane's row."""
-    return await store.db.read(lambda tx: tx.execute(select(lanes).where(lanes.c.id == lane_id)).one())
+    return await store.db.read(lambda tx: tx.conn.execute(select(lanes).where(lanes.c.id == lane_id)).one())
 
 
 async def row_of(store: Store, delivery_id: str) -> Any:
     """A delivery's row."""
     wanted = select(deliveries).where(deliveries.c.id == delivery_id)
-    return await store.db.read(lambda tx: tx.execute(wanted).one())
+    return await store.db.read(lambda tx: tx.conn.execute(wanted).one())
 
 
 async def assert_in_flight_is_true(store: Store) -> None:
     """Every lane's count equals a full count."""
 
     def compare(tx: Tx) -> tuple[dict[str, int], dict[str, int]]:
-        kept = {r.id: r.in_flight for r in tx.execute(select(lanes.c.id, lanes.c.in_flight)) if r.in_flight}
-        counted = tx.execute(
+        kept = {
+            r.id: r.in_flight for r in tx.conn.execute(select(lanes.c.id, lanes.c.in_flight)) if r.in_flight
+        }
+        counted = tx.conn.execute(
             select(deliveries.c.lane_id, func.count().label("n"))
             .where(deliveries.c.session_id.is_not(None))
             .group_by(deliveries.c.lane_id)

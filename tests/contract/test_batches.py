@@ -70,7 +70,7 @@ async def test_the_last_task_of_a_batch_completes_it_with_one_message(store: Sto
     assert message["data"]["state"] == "completed"
     assert message["data"]["metadata"] == {"run": "7"}
     assert message["data"]["version"] == done.version
-    sent = await store.db.read(lambda tx: tx.execute(deliveries.select()).all())
+    sent = await store.db.read(lambda tx: tx.conn.execute(deliveries.select()).all())
     assert [(row.event, row.endpoint_id, row.state) for row in sent] == [
         ("batch.completed", hears.id, "pending")
     ]

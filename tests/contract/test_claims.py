@@ -92,7 +92,7 @@ async def test_a_partner_that_comes_later_neither_waits_nor_catches_up(store: St
 async def test_a_partner_of_threefold_weight_gets_three_times_as_much(store: Store) -> None:
     heavy, light = await partner(store.db, "heavy"), await partner(store.db, "light")
     await store.db.write(
-        lambda tx: tx.execute(update(partners).where(partners.c.id == heavy).values(weight=3))
+        lambda tx: tx.conn.execute(update(partners).where(partners.c.id == heavy).values(weight=3))
     )
     await submit(store, *(task_of(heavy) for _ in range(100)))
     await submit(store, *(task_of(light) for _ in range(100)))
@@ -264,5 +264,5 @@ async def test_a_claim_races_its_own_sessions_end_without_leaving_orphans(store:
     orphans = text(
         "SELECT count(*) FROM tasks WHERE session_id NOT IN (SELECT id FROM sessions) OR state = 'running'"
     )
-    assert await store.db.read(lambda tx: tx.execute(orphans).scalar()) == 0
+    assert await store.db.read(lambda tx: tx.conn.execute(orphans).scalar()) == 0
     await assert_counters_are_true(store)

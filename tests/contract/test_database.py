@@ -53,7 +53,7 @@ def _adding(batches: Batches) -> Callable[[Tx, Sequence[int]], list[int | Except
         batches.append(list(payloads))
         for number in payloads:
             if number != 7:
-                tx.execute(insert(sums), {"id": number, "note": "x"})
+                tx.conn.execute(insert(sums), {"id": number, "note": "x"})
         if 13 in payloads:
             raise ValueError("13")
         return [Conflict("7") if number == 7 else number for number in payloads]
@@ -62,7 +62,7 @@ def _adding(batches: Batches) -> Callable[[Tx, Sequence[int]], list[int | Except
 
 
 def _all(tx: Tx) -> list[int]:
-    return list(tx.execute(select(sums.c.id).order_by(sums.c.id)).scalars())
+    return list(tx.conn.execute(select(sums.c.id).order_by(sums.c.id)).scalars())
 
 
 async def test_what_arrives_together_is_one_commit(database: Database) -> None:
@@ -121,10 +121,10 @@ async def test_a_caller_that_goes_away_does_not_take_its_write_along(database: D
     assert await stays == 2
     with pytest.raises(asyncio.CancelledError):
         await gone
-    single = asyncio.create_task(database.write(lambda tx: tx.execute(insert(sums), _row(3))))
+    single = asyncio.create_task(database.write(lambda tx: tx.conn.execute(insert(sums), _row(3))))
     await asyncio.sleep(0)
     single.cancel()
-    await database.write(lambda tx: tx.execute(insert(sums), _row(4)))
+    await database.write(lambda tx: tx.conn.execute(insert(sums), _row(4)))
     assert await database.read(_all) == [1, 2, 3, 4]
 
 
@@ -147,7 +147,7 @@ async def test_closing_commits_what_waits_and_refuses_what_comes_later(database_
 
 async def test_a_failed_write_leaves_nothing_behind(database: Database) -> None:
     def write(tx: Tx) -> None:
-        tx.execute(insert(sums), _row(1))
+        tx.conn.execute(insert(sums), _row(1))
         raise Conflict("no")
 
     with pytest.raises(Conflict):
@@ -157,7 +157,7 @@ async def test_a_failed_write_leaves_nothing_behind(database: Database) -> None:
 
 async def test_a_wrong_statement_is_a_defect_and_not_an_outage(database: Database) -> None:
     with pytest.raises(Exception, match="no_such_table") as caught:
-        await database.read(lambda tx: tx.execute(text("SELECT * FROM no_such_table")))
+        await database.read(lambda tx: tx.conn.execute(text("SELECT * FROM no_such_table")))
     assert not isinstance(caught.value, Unavailable)
 
 
@@ -220,7 +220,7 @@ async def test_a_caller_waits_only_so_long_for_a_reading(database: Database) -> 
         if database.dialect == "sqlite":
             over.wait()
         else:
-            tx.execute(text("SELECT pg_sleep(60)"))
+            tx.conn.execute(text("SELECT pg_sleep(60)"))
         return _all(tx)
 
     with pytest.raises(Unavailable, match="in time"):
@@ -270,7 +270,7 @@ async def test_a_full_sqlite_file_is_an_outage_and_leaves_no_partial_rows(tmp_pa
     def fill(tx: Tx, payloads: Sequence[int]) -> list[int | Exception]:
         tx.conn.exec_driver_sql("PRAGMA max_page_count=5")
         for number in payloads:
-            tx.execute(insert(sums), {"id": number, "note": "x" * 100_000})
+            tx.conn.execute(insert(sums), {"id": number, "note": "x" * 100_000})
         return list(payloads)
 
     with pytest.raises(Unavailable, match="full"):
@@ -284,17 +284,17 @@ async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
     one = await Database.open(postgres_url, writes_apart=True)
     other = await Database.open(postgres_url, writes_apart=True)
     await one.write(lambda tx: sums.create(tx.conn))
-    await one.write(lambda tx: tx.execute(insert(sums), [_row(1), _row(2)]))
+    await one.write(lambda tx: tx.conn.execute(insert(sums), [_row(1), _row(2)]))
     meet = threading.Barrier(2)
     tries: list[str] = []
 
     def touching(name: str, order: tuple[int, int]) -> Callable[[Tx, Sequence[str]], list[Any]]:
         def touch(tx: Tx, payloads: Sequence[str]) -> list[Any]:
             tries.append(name)
-            tx.execute(update(sums).where(sums.c.id == order[0]).values(note=sums.c.note + name))
+            tx.conn.execute(update(sums).where(sums.c.id == order[0]).values(note=sums.c.note + name))
             if tries.count(name) == 1:
                 meet.wait(10)
-            tx.execute(update(sums).where(sums.c.id == order[1]).values(note=sums.c.note + name))
+            tx.conn.execute(update(sums).where(sums.c.id == order[1]).values(note=sums.c.note + name))
             return list(payloads)
 
         return touch
@@ -305,7 +305,7 @@ async def test_a_lost_deadlock_is_tried_again(postgres_url: str) -> None:
 
     assert list(answers) == ["first", "second"]
     assert 3 <= len(tries) <= 4, "one of them gave way, at most twice"
-    notes = await one.read(lambda tx: list(tx.execute(select(sums.c.note)).scalars()))
+    notes = await one.read(lambda tx: list(tx.conn.execute(select(sums.c.note)).scalars()))
     assert {"".join(sorted(note)) for note in notes} == {"abx"}
     await one.close()
     await other.close()
@@ -324,7 +324,7 @@ async def test_a_postgresql_that_went_away_is_an_outage_and_heals_by_itself(
     for attempt in (
         database.grouped(add, 2),
         database.read(_all),
-        database.write(lambda tx: tx.execute(insert(sums), _row(3))),
+        database.write(lambda tx: tx.conn.execute(insert(sums), _row(3))),
     ):
         with pytest.raises(Unavailable) as caught:
             await attempt

@@ -79,7 +79,7 @@ def role(postgres: Databases) -> Iterator[Role]:
 
 
 def _write(tx: Tx) -> None:
-    tx.execute(insert(notes), {"note": "x"})
+    tx.conn.execute(insert(notes), {"note": "x"})
 
 
 def _write_many(tx: Tx, payloads: Any) -> list[Exception | None]:
@@ -95,7 +95,7 @@ async def _all_writes(database: Database) -> None:
 
 async def _all_work(database: Database) -> None:
     await _all_writes(database)
-    await database.read(lambda tx: tx.execute(text("SELECT count(*) FROM notes")).scalar_one())
+    await database.read(lambda tx: tx.conn.execute(text("SELECT count(*) FROM notes")).scalar_one())
 
 
 async def _healed(database: Database) -> None:
@@ -173,7 +173,9 @@ async def test_session_begun_with_a_time_out_is_let_go_once_it_has_struck(
     struck: list[tuple[int, str]] = []
 
     def write(tx: Tx) -> None:
-        asked = tx.execute(text(f"SELECT pg_backend_pid() AS pid, current_setting('{setting}') AS value"))
+        asked = tx.conn.execute(
+            text(f"SELECT pg_backend_pid() AS pid, current_setting('{setting}') AS value")
+        )
         row = asked.one()
         struck.append((row.pid, row.value))
         _write(tx)
@@ -229,17 +231,17 @@ async def test_every_state_that_is_not_a_wrong_statement_is_an_outage(postgres_u
     database = await Database.open(postgres_url)
 
     def fail(tx: Tx, state: str) -> None:
-        tx.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"))
+        tx.conn.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"))
 
     for state in STATES:
         with pytest.raises(Unavailable):
             await database.write(fail, state)
-    assert await database.read(lambda tx: tx.execute(text("SELECT 1")).scalar_one()) == 1
+    assert await database.read(lambda tx: tx.conn.execute(text("SELECT 1")).scalar_one()) == 1
     await database.close()
 
 
 def _execute(tx: Tx, statement: str) -> None:
-    tx.execute(text(statement))
+    tx.conn.execute(text(statement))
 
 
 async def test_what_a_statement_is_to_blame_for_is_no_outage(database: Database) -> None:
@@ -252,10 +254,10 @@ async def test_what_a_statement_is_to_blame_for_is_no_outage(database: Database)
 async def test_a_statement_that_a_migration_outdated_is_made_again(postgres_url: str) -> None:
     database = await Database.open(postgres_url)
     await database.write(lambda tx: notes.create(tx.conn))
-    read: Callable[[Tx], Any] = lambda tx: tx.execute(text("SELECT * FROM notes")).all()  # noqa: E731
+    read: Callable[[Tx], Any] = lambda tx: tx.conn.execute(text("SELECT * FROM notes")).all()  # noqa: E731
     await database.write(read)
     other = await Database.open(postgres_url)
-    await other.write(lambda tx: tx.execute(text("ALTER TABLE notes ADD COLUMN more text")))
+    await other.write(lambda tx: tx.conn.execute(text("ALTER TABLE notes ADD COLUMN more text")))
     await database.write(read)
     await database.close()
     await other.close()

@@ -63,7 +63,7 @@ async def is_encrypted(url: str) -> bool:
     asks = text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     try:
         answers = [
-            await do(lambda tx: tx.execute(asks).scalar_one()) for do in (database.read, database.write)
+            await do(lambda tx: tx.conn.execute(asks).scalar_one()) for do in (database.read, database.write)
         ]
     finally:
         await database.close()

@@ -128,11 +128,11 @@ class Rig:
         return [await message_to(self.store, target, now_ms=now_ms) for _ in range(count)]
 
     async def rows(self) -> dict[str, Any]:
-        found = await self.store.db.read(lambda tx: tx.execute(select(deliveries)).all())
+        found = await self.store.db.read(lambda tx: tx.conn.execute(select(deliveries)).all())
         return {row.id: row for row in found}
 
     async def attempts(self) -> list[Any]:
-        return await self.store.db.read(lambda tx: list(tx.execute(select(attempts)).all()))
+        return await self.store.db.read(lambda tx: list(tx.conn.execute(select(attempts)).all()))
 
     async def settled(self, state: str, count: int) -> None:
         async def done() -> bool:
@@ -421,8 +421,10 @@ async def test_a_secret_copied_into_another_partners_row_signs_nothing_though_it
         await rig.settled("delivered", 2)
 
         def copy(tx: Tx) -> None:
-            one = tx.execute(select(secrets.c.sealed).where(secrets.c.endpoint_id == first.id)).scalar_one()
-            tx.execute(secrets.update().where(secrets.c.endpoint_id == other.id).values(sealed=one))
+            one = tx.conn.execute(
+                select(secrets.c.sealed).where(secrets.c.endpoint_id == first.id)
+            ).scalar_one()
+            tx.conn.execute(secrets.update().where(secrets.c.endpoint_id == other.id).values(sealed=one))
 
         await rig.store.db.write(copy)
         await rig.messages(other, 1)
@@ -451,7 +453,7 @@ async def test_headers_copied_into_another_partners_row_are_sent_nowhere(rigged:
 
 
 def _set_headers(tx: Tx, endpoint_id: str, sealed: str) -> None:
-    tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(headers_sealed=sealed))
+    tx.conn.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(headers_sealed=sealed))
 
 
 async def test_without_a_lease_nothing_is_claimed_or_sent(rigged: Rigged) -> None:
@@ -473,7 +475,7 @@ async def test_an_answer_that_comes_after_the_lease_was_lost_is_not_recorded(rig
         await until(lambda: rig.far.posts != [], what="the post")
         old = rig.lease.id
         await rig.store.db.write(
-            lambda tx: tx.execute(sessions.update().where(sessions.c.id == old).values(lease_until_ms=1))
+            lambda tx: tx.conn.execute(sessions.update().where(sessions.c.id == old).values(lease_until_ms=1))
         )
         await rig.store.sweeps.rescue(rig.store.clock.now_ms())
         rig.far.gate.set()

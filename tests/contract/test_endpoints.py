@@ -97,8 +97,8 @@ async def test_a_partner_cannot_have_more_than_its_share_of_endpoints(store: Sto
 
 def _many_endpoints(tx, owner):  # type: ignore[no-untyped-def]  # copies one row; the quickest way to a thousand
     create_endpoint(tx, endpoint_of(owner))
-    row = dict(tx.execute(select(endpoints)).mappings().one())
-    tx.execute(endpoints.insert(), [{**row, "id": f"ep_{n:026d}"} for n in range(MAX_ENDPOINTS - 1)])
+    row = dict(tx.conn.execute(select(endpoints)).mappings().one())
+    tx.conn.execute(endpoints.insert(), [{**row, "id": f"ep_{n:026d}"} for n in range(MAX_ENDPOINTS - 1)])
 
 
 async def test_the_listing_pages_newest_first_and_leaves_out_deleted_ones(
@@ -196,7 +196,7 @@ async def test_disabling_twice_changes_nothing_and_tells_once(store: Store, know
     assert found.endpoint.updated_ms == NOW
     assert await states_of(store, listener) == ["pending"]
     assert await states_of(store, target) == []
-    body = await store.db.read(lambda tx: tx.execute(select(messages.c.body)).scalar_one())
+    body = await store.db.read(lambda tx: tx.conn.execute(select(messages.c.body)).scalar_one())
     data = orjson.loads(body)["data"]
     assert (data["id"], data["state"], data["disabled_reason"]) == (target.id, "disabled", "requested")
 
@@ -256,7 +256,9 @@ async def test_many_deliveries_follow_their_endpoint_in_bounded_steps(store: Sto
     for n in range(5):
         await message_to(store, target, now_ms=NOW + n)
     await store.db.write(
-        lambda tx: tx.execute(endpoints.update().where(endpoints.c.id == target.id).values(state="disabled"))
+        lambda tx: tx.conn.execute(
+            endpoints.update().where(endpoints.c.id == target.id).values(state="disabled")
+        )
     )
 
     first = await store.db.write(settle, target.id, NOW + 9, limit=2)
@@ -282,7 +284,7 @@ async def test_the_sweep_finishes_what_a_dead_process_left(
     await message_to(store, target)
     await message_to(store, untouched)
     await store.db.write(
-        lambda tx: tx.execute(endpoints.update().where(endpoints.c.id == target.id).values(**values))
+        lambda tx: tx.conn.execute(endpoints.update().where(endpoints.c.id == target.id).values(**values))
     )
 
     assert not await known.settle_strays(NOW + 1)
@@ -298,10 +300,10 @@ async def test_the_sweep_releases_what_stayed_parked_behind_an_enabled_endpoint(
     targets = [await endpoint(store, owner) for _ in range(3)]
     for target in targets:
         await message_to(store, target)
-    await store.db.write(lambda tx: tx.execute(deliveries.update().values(state="parked", due_ms=None)))
-    await store.db.write(lambda tx: tx.execute(lanes.delete()))
+    await store.db.write(lambda tx: tx.conn.execute(deliveries.update().values(state="parked", due_ms=None)))
+    await store.db.write(lambda tx: tx.conn.execute(lanes.delete()))
     await store.db.write(
-        lambda tx: tx.execute(
+        lambda tx: tx.conn.execute(
             endpoints.update().where(endpoints.c.id == targets[1].id).values(state="disabled")
         )
     )

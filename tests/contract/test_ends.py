@@ -68,7 +68,7 @@ async def test_the_signed_body_is_the_task_as_it_ended(store: Store) -> None:
     await finish(store, task, End.FAILED, now_ms=NOW + 7)
 
     body: str = await store.db.read(
-        lambda tx: tx.execute(select(messages.c.body).where(messages.c.task_id == task.id)).scalar_one()
+        lambda tx: tx.conn.execute(select(messages.c.body).where(messages.c.task_id == task.id)).scalar_one()
     )
 
     event = orjson.loads(body)
@@ -332,7 +332,7 @@ async def test_an_inline_callback_may_ask_for_started(store: Store) -> None:
 async def _feed(store: Store, owner: str) -> list[int]:
     def read(tx: Tx) -> list[int]:
         wanted = select(messages.c.seq).where(messages.c.partner_id == owner).order_by(messages.c.seq)
-        return list(tx.execute(wanted).scalars())
+        return list(tx.conn.execute(wanted).scalars())
 
     return await store.db.read(read)
 

@@ -24,35 +24,35 @@ unique = Table(
 
 
 def _twice(tx: Tx) -> None:
-    tx.execute(insert(unique), {"key": SECRET, "size": 1})
-    tx.execute(insert(unique), {"key": SECRET, "size": 1})
+    tx.conn.execute(insert(unique), {"key": SECRET, "size": 1})
+    tx.conn.execute(insert(unique), {"key": SECRET, "size": 1})
 
 
 def _null(tx: Tx) -> None:
-    tx.execute(insert(unique), {"key": SECRET, "size": None})
+    tx.conn.execute(insert(unique), {"key": SECRET, "size": None})
 
 
 def _packed(tx: Tx) -> None:
     rows = pack([(SECRET, None)])
-    tx.execute(insert_rows(tx.dialect, unique, "rows", ("key", "size")), {"rows": rows})
+    tx.conn.execute(insert_rows(tx.dialect, unique, "rows", ("key", "size")), {"rows": rows})
 
 
 def _wrong_type(tx: Tx) -> None:
     kind = "int8" if tx.dialect == "postgresql" else "no_such_type('"
-    tx.execute(text(f"SELECT CAST(CAST(:value AS text) AS {kind})"), {"value": SECRET})
+    tx.conn.execute(text(f"SELECT CAST(CAST(:value AS text) AS {kind})"), {"value": SECRET})
 
 
 def _not_json(tx: Tx) -> None:
     json = "CAST(:value AS json)" if tx.dialect == "postgresql" else "json(:value)"
-    tx.execute(text(f"SELECT {json}"), {"value": f'{{"a": {SECRET}'})
+    tx.conn.execute(text(f"SELECT {json}"), {"value": f'{{"a": {SECRET}'})
 
 
 def _wrong_value(tx: Tx) -> None:
-    tx.execute(select(unique).where(unique.c.size == text(":size")), {"size": [SECRET]})
+    tx.conn.execute(select(unique).where(unique.c.size == text(":size")), {"size": [SECRET]})
 
 
 def _no_such_table(tx: Tx) -> None:
-    tx.execute(text("SELECT :value FROM no_such_table"), {"value": SECRET})
+    tx.conn.execute(text("SELECT :value FROM no_such_table"), {"value": SECRET})
 
 
 @pytest.fixture

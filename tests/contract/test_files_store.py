@@ -76,7 +76,7 @@ async def assert_usage_is_true(store: Store) -> None:
             files.c.partner_id
         )
         kept = select(file_usage).where(file_usage.c.stored_files > 0)
-        return {tuple(row) for row in tx.execute(counted)}, {tuple(row) for row in tx.execute(kept)}
+        return {tuple(row) for row in tx.conn.execute(counted)}, {tuple(row) for row in tx.conn.execute(kept)}
 
     counted, kept = await store.db.read(read)
     assert counted == kept

@@ -39,7 +39,7 @@ async def _ids(store: Store, now_ms: int, **more: Any) -> list[str]:
 async def _events(store: Store, owner: str) -> list[str]:
     def read(tx: Tx) -> list[str]:
         wanted = select(messages.c.event).where(messages.c.partner_id == owner).order_by(messages.c.seq)
-        return list(tx.execute(wanted).scalars())
+        return list(tx.conn.execute(wanted).scalars())
 
     return await store.db.read(read)
 
@@ -59,7 +59,7 @@ async def test_a_claim_commits_the_attempt_and_brings_all_it_takes_to_send(store
         {**key, "id": "sec_new", "endpoint_id": target.id, "created_ms": NOW + 1, "expires_ms": None},
         {**key, "id": "sec_own", "endpoint_id": None, "created_ms": NOW, "expires_ms": None},
     ]
-    await store.db.write(lambda tx: tx.execute(insert(secrets), rows))
+    await store.db.write(lambda tx: tx.conn.execute(insert(secrets), rows))
     delivery_id = await message_to(store, target, body='{"b":1,"a":2}')
 
     (claimed,) = (await turn(store, NOW + 1)).deliveries
@@ -75,7 +75,7 @@ async def test_a_claim_commits_the_attempt_and_brings_all_it_takes_to_send(store
 async def test_an_inline_callback_is_signed_with_the_partners_own_secret(store: Store) -> None:
     owner = await partner(store.db)
     row = {"id": "sec_own", "partner_id": owner, "scheme": "v1", "sealed": "x", "created_ms": NOW}
-    await store.db.write(lambda tx: tx.execute(insert(secrets), row))
+    await store.db.write(lambda tx: tx.conn.execute(insert(secrets), row))
     url = "https://partner.example/hooks?x=1"
     await submit(store, task_of(owner, callback_url=url, callback_origin="https://partner.example"))
     await finish(store, await claim_one(store))
@@ -197,7 +197,7 @@ async def test_messages_of_one_moment_go_through_a_fifo_lane_in_feed_order(store
         await answer(store, head, 200, now_ms=NOW)
 
     feed = select(messages.c.id).where(messages.c.partner_id == owner).order_by(messages.c.seq)
-    assert sent == await store.db.read(lambda tx: list(tx.execute(feed).scalars()))
+    assert sent == await store.db.read(lambda tx: list(tx.conn.execute(feed).scalars()))
 
 
 async def test_a_rate_limit_is_kept_exactly(store: Store) -> None:
@@ -251,7 +251,7 @@ async def test_a_breaker_holds_a_dead_receivers_lane_and_then_lets_one_probe_thr
 
 async def _attempts(store: Store, target: Endpoint) -> int:
     wanted = select(func.sum(deliveries.c.attempts)).where(deliveries.c.endpoint_id == target.id)
-    return int(await store.db.read(lambda tx: tx.execute(wanted).scalar_one()))
+    return int(await store.db.read(lambda tx: tx.conn.execute(wanted).scalar_one()))
 
 
 async def test_slow_lanes_get_no_more_than_their_share_and_crowd_nobody_out(store: Store) -> None:
@@ -259,7 +259,7 @@ async def test_slow_lanes_get_no_more_than_their_share_and_crowd_nobody_out(stor
     slow = [await endpoint(store, owner) for _ in range(40)]
     for target in slow:
         await message_to(store, target)
-    await store.db.write(lambda tx: tx.execute(update(lanes).values(slow=True)))
+    await store.db.write(lambda tx: tx.conn.execute(update(lanes).values(slow=True)))
     quick = await endpoint(store, await partner(store.db, "quick"))
     await message_to(store, quick, now_ms=NOW + 1)
 
@@ -301,7 +301,7 @@ async def _lanes_of(
     for target in targets:
         await message_to(store, target)
     mine = lanes.c.partner_id == owner
-    await store.db.write(lambda tx: tx.execute(update(lanes).where(mine).values(heard=heard, slow=slow)))
+    await store.db.write(lambda tx: tx.conn.execute(update(lanes).where(mine).values(heard=heard, slow=slow)))
     return [target.id for target in targets]
 
 
@@ -360,7 +360,9 @@ async def test_a_host_gets_its_rate_over_all_partners_and_the_rest_waits_unspent
     early = [when for when, _ in sent if when == NOW + 1]
     assert len(early) <= 53
     assert sent[-1][0] - NOW >= (120 - 51) * 2, "500 a second"
-    assert await store.db.read(lambda tx: tx.execute(select(func.max(deliveries.c.attempts))).scalar()) == 1
+    assert (
+        await store.db.read(lambda tx: tx.conn.execute(select(func.max(deliveries.c.attempts))).scalar()) == 1
+    )
 
 
 async def test_deliver_processes_share_a_hosts_rate(store: Store) -> None:
@@ -382,7 +384,7 @@ async def test_a_braked_host_gets_one_probe_a_partner_and_lanes_that_are_well_go
     second = await turn(store, NOW + 2, braked=braked, before=first)
     assert second.deliveries == ()
     assert second.again_ms == NOW + 1 + 5 * SECOND
-    held = await store.db.read(lambda tx: tx.execute(select(lanes.c.hold_ms)).scalars().all())
+    held = await store.db.read(lambda tx: tx.conn.execute(select(lanes.c.hold_ms)).scalars().all())
     assert sum(hold >= NOW + 1 + 5 * SECOND for hold in held) == 8
     third = await turn(store, second.again_ms + 100, braked=braked, before=second)
     assert Counter(d.target.partner_id for d in third.deliveries) == {failing: 1, new: 1}
@@ -393,7 +395,7 @@ async def test_a_braked_host_gets_one_probe_a_partner_and_lanes_that_are_well_go
 async def test_partners_share_the_sockets_by_weight(store: Store) -> None:
     heavy, light = await partner(store.db, "heavy"), await partner(store.db, "light")
     change = update(partners).where(partners.c.id == heavy).values(weight=3)
-    await store.db.write(lambda tx: tx.execute(change))
+    await store.db.write(lambda tx: tx.conn.execute(change))
     for _ in range(6):
         await _messages(store, await endpoint(store, heavy), 4)
     for _ in range(6):

@@ -19,7 +19,7 @@ BOUND = 1024 * 1024
 
 def _write(tx: Tx, payloads: Sequence[int]) -> list[int | Exception]:
     for _ in payloads:
-        tx.execute(insert(notes), {"note": "x" * 100_000})
+        tx.conn.execute(insert(notes), {"note": "x" * 100_000})
     return list(payloads)
 
 
@@ -47,7 +47,7 @@ async def test_log_is_cut_off_once_a_reader_from_outside_lets_go(
         outside.execute("ROLLBACK")
 
     async def small() -> bool:
-        await database.write(lambda tx: tx.execute(insert(notes), {"note": "x"}))
+        await database.write(lambda tx: tx.conn.execute(insert(notes), {"note": "x"}))
         return log.stat().st_size <= BOUND
 
     await until(small, what="the log cut off")

@@ -79,8 +79,8 @@ async def test_a_migrated_database_is_exactly_a_freshly_made_one(
 
 
 def _made_beside(tx: Tx) -> dict[str, Any]:
-    tx.execute(text("CREATE SCHEMA beside"))
-    tx.execute(text("SET LOCAL search_path TO beside"))
+    tx.conn.execute(text("CREATE SCHEMA beside"))
+    tx.conn.execute(text("SET LOCAL search_path TO beside"))
     metadata.create_all(tx.conn)
     return _shape(tx)
 
@@ -109,7 +109,7 @@ async def test_a_database_of_a_newer_release_is_refused_and_left_alone(database_
     await migrate(database_url)
     database = await Database.open(database_url)
     newer = text("UPDATE alembic_version SET version_num = '9999_from_the_future'")
-    await database.write(lambda tx: tx.execute(newer))
+    await database.write(lambda tx: tx.conn.execute(newer))
 
     with pytest.raises(SettingsError, match="9999_from_the_future") as caught:
         await migrate(database_url)

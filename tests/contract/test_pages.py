@@ -25,7 +25,7 @@ async def test_page_of_large_tasks_ends_at_four_megabytes_and_the_next_goes_on_f
     for task in made:
         await submit(store, task)
     large = update(task_bodies).values(result=RESULT)
-    await store.db.write(lambda tx: tx.execute(large))
+    await store.db.write(lambda tx: tx.conn.execute(large))
     seen: list[str] = []
     cursor, pages = None, 0
     while pages == 0 or cursor is not None:
@@ -42,7 +42,7 @@ async def test_what_is_larger_than_a_page_is_a_page_of_its_own(store: Store) -> 
     for n in range(2):
         await submit(store, task_of(owner, now_ms=NOW + n))
     huge = update(task_bodies).values(result='"' + "x" * MAX_PAGE_BYTES + '"')
-    await store.db.write(lambda tx: tx.execute(huge))
+    await store.db.write(lambda tx: tx.conn.execute(huge))
     first, cursor = await store.tasks.page(owner, TaskFilter(), Page(limit=500))
     assert cursor == first[0].id
     second, end = await store.tasks.page(owner, TaskFilter(), Page(limit=500, cursor=cursor))
@@ -63,7 +63,7 @@ async def test_page_of_the_pull_feed_ends_at_four_megabytes(store: Store) -> Non
         "created_ms": NOW,
     }
     rows = [{**row, "id": f"msg_{seq}", "seq": seq} for seq in range(1, 31)]
-    await store.db.write(lambda tx: tx.execute(messages.insert(), rows))
+    await store.db.write(lambda tx: tx.conn.execute(messages.insert(), rows))
     first = await store.read(read_feed, owner, after_seq=0, limit=500)
     assert sum(len(message.body) for message in first.messages) <= MAX_PAGE_BYTES
     rest = await store.read(read_feed, owner, after_seq=first.messages[-1].seq, limit=500)

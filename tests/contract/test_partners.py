@@ -231,7 +231,7 @@ async def test_kept_answer_is_sealed(store: Store) -> None:
     await store.idempotency.once(request_for(), answering(b"planted-secret"))
 
     def outcomes(tx: Tx) -> list[Any]:
-        return [row.outcome for row in tx.execute(select(idempotency))]
+        return [row.outcome for row in tx.conn.execute(select(idempotency))]
 
     [outcome] = await store.db.read(outcomes)
     assert "planted" not in outcome

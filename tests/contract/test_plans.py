@@ -70,7 +70,7 @@ def _multiply(tx: Tx) -> None:
     """Copy the one row of each big table HISTORY times."""
     numbers = Table("numbers", MetaData(), Column("i", Integer, primary_key=True))
     numbers.create(tx.conn)
-    tx.execute(insert(numbers), [{"i": i} for i in range(1, HISTORY + 1)])
+    tx.conn.execute(insert(numbers), [{"i": i} for i in range(1, HISTORY + 1)])
     changes: dict[str, dict[str, str]] = {
         "tasks": {"id": "'task_0' || i", "created_ms": "created_ms + i"},
         "task_bodies": {"task_id": "'task_0' || i"},
@@ -83,9 +83,9 @@ def _multiply(tx: Tx) -> None:
         table = metadata.tables[name]
         copied = [literal_column(changed[c.name]) if c.name in changed else c for c in table.columns]
         rows = select(*copied).select_from(table.join(numbers, text("true")))
-        tx.execute(insert(table).from_select([c.name for c in table.columns], rows))
-    tx.execute(text("UPDATE deliveries SET state = 'dead' WHERE id LIKE 'dlv_0%7'"))
-    tx.execute(text("UPDATE feeds SET last_seq = last_seq + 100000"))
+        tx.conn.execute(insert(table).from_select([c.name for c in table.columns], rows))
+    tx.conn.execute(text("UPDATE deliveries SET state = 'dead' WHERE id LIKE 'dlv_0%7'"))
+    tx.conn.execute(text("UPDATE feeds SET last_seq = last_seq + 100000"))
 
 
 async def _statements(store: Store, work: Callable[[], Awaitable[object]]) -> Statements:
@@ -163,7 +163,7 @@ def _is_whole_index(words: list[str]) -> bool:
 async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> None:
     owner = await _history(store)
     await store.db.write(_multiply)
-    await store.db.write(lambda tx: tx.execute(text("ANALYZE")))
+    await store.db.write(lambda tx: tx.conn.execute(text("ANALYZE")))
     await _reads_nothing_through(store, owner)
 
 
@@ -179,11 +179,11 @@ async def test_without_statistics_no_hot_statement_reads_a_table_through(store: 
         await store.db.write(_multiply)
     await _reads_nothing_through(store, owner)
     known = "SELECT count(*) FROM pg_stats WHERE tablename = 'tasks'"
-    assert await store.db.read(lambda tx: tx.execute(text(known)).scalar_one()) == 0
+    assert await store.db.read(lambda tx: tx.conn.execute(text(known)).scalar_one()) == 0
 
 
 def _execute(tx: Tx, statement: str) -> None:
-    tx.execute(text(statement))
+    tx.conn.execute(text(statement))
 
 
 async def _reads_nothing_through(store: Store, owner: str) -> None:
@@ -245,7 +245,7 @@ async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_t
     target = await endpoint(store, owner)
     for number in range(200):
         await submit(store, task_of(owner, now_ms=NOW + number))
-    await store.db.write(lambda tx: tx.execute(text("ANALYZE")))
+    await store.db.write(lambda tx: tx.conn.execute(text("ANALYZE")))
     claimed = await claim_one(store)
     await message_to(store, target)
     (delivery, *_) = (await turn(store, NOW)).deliveries

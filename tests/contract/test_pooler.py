@@ -73,7 +73,7 @@ async def test_work_goes_its_whole_way_through_it(pooled: Store, pooled_url: str
 
     async def one(number: int) -> None:
         await pooled.tasks.submit(submission_of(task_of(owner, now_ms=NOW + number), key=f"k{number}"))
-        await other.read(lambda tx: tx.execute(text("SELECT count(*) FROM tasks")).scalar_one())
+        await other.read(lambda tx: tx.conn.execute(text("SELECT count(*) FROM tasks")).scalar_one())
         await pooled.tasks.get("task_0", owner)
 
     await asyncio.gather(*(one(number) for number in range(60)))
@@ -96,13 +96,13 @@ async def test_every_transaction_plans_as_it_should_and_leaves_nothing_behind(
     names = ", ".join(f"current_setting('{name}')" for name in PLANNER)
 
     def settings(tx: Tx) -> list[str]:
-        return list(tx.execute(text(f"SELECT {names}")).one())
+        return list(tx.conn.execute(text(f"SELECT {names}")).one())
 
     for work in (pooled.db.read(settings), pooled.db.write(settings)):
         assert await work == list(PLANNER.values())
 
     def prepared(tx: Tx) -> Any:
-        return tx.execute(text("SELECT name FROM pg_prepared_statements")).all()
+        return tx.conn.execute(text("SELECT name FROM pg_prepared_statements")).all()
 
     owner = await partner(pooled.db)
     await asyncio.gather(*(submit(pooled, task_of(owner)) for _ in range(5)))
@@ -115,7 +115,7 @@ async def test_a_role_that_plans_so_by_itself_is_not_told_again(pooled_url: str,
     for setting, value in PLANNER.items():
         postgres.execute(f'ALTER DATABASE "{name}" SET {setting} = {value}')
     database = await Database.open(pooled_url)
-    await database.read(lambda tx: tx.execute(text("SELECT 1")))
+    await database.read(lambda tx: tx.conn.execute(text("SELECT 1")))
     driver: Any = database._driver
     assert not driver._readers.sync_engine.dispatch.begin
     await database.close()

@@ -49,7 +49,9 @@ async def run(store: Store, kept: RetentionPolicy, now_ms: int = LATER, **option
 
 
 async def count(store: Store, table: Table) -> int:
-    return await store.db.read(lambda tx: tx.execute(select(func.count()).select_from(table)).scalar_one())
+    return await store.db.read(
+        lambda tx: tx.conn.execute(select(func.count()).select_from(table)).scalar_one()
+    )
 
 
 async def delivered_task(store: Store, partner_id: str, now_ms: int = NOW) -> str:
@@ -182,7 +184,7 @@ async def test_audit_entries_and_keys_of_idempotency_go_by_their_age(store: Stor
         for age_days in (1, 3):
             at_ms = LATER - age_days * DAY
             audit.add(tx, actor="key_x", action="a.b", target="t", partner_id=owner, now_ms=at_ms)
-            tx.execute(
+            tx.conn.execute(
                 schema.idempotency.insert(),
                 {
                     "partner_id": owner,
@@ -198,7 +200,7 @@ async def test_audit_entries_and_keys_of_idempotency_go_by_their_age(store: Stor
     await run(store, policy(audit_ms=2 * DAY, idempotency_ms=2 * DAY))
 
     assert await count(store, schema.audit) == 1
-    left = await store.db.read(lambda tx: tx.execute(select(schema.idempotency.c.key)).scalar_one())
+    left = await store.db.read(lambda tx: tx.conn.execute(select(schema.idempotency.c.key)).scalar_one())
     assert left == "k1"
 
 
@@ -240,7 +242,7 @@ async def test_replays_that_are_over_go_by_their_age_and_those_under_way_stay(st
     def write(tx: Tx) -> None:
         for age_days, state in ((1, "done"), (3, "done"), (3, "cancelled"), (3, "running")):
             at_ms = LATER - age_days * DAY
-            tx.execute(
+            tx.conn.execute(
                 schema.replays.insert(),
                 {
                     "id": new_id(ids.REPLAY, at_ms),
@@ -261,5 +263,5 @@ async def test_replays_that_are_over_go_by_their_age_and_those_under_way_stay(st
     await run(store, KEEP_ALL)
     assert await count(store, schema.replays) == 4
     await run(store, policy(replays_ms=2 * DAY))
-    left = await store.db.read(lambda tx: tx.execute(select(schema.replays.c.state)).scalars().all())
+    left = await store.db.read(lambda tx: tx.conn.execute(select(schema.replays.c.state)).scalars().all())
     assert sorted(left) == ["done", "running"]

@@ -54,10 +54,10 @@ async def texts(database: Database) -> dict[str, str]:
     """Every sealed text by whose it is, as it stands in the database."""
 
     def read(tx: Tx) -> dict[str, str]:
-        found = {row.id: row.sealed for row in tx.execute(select(secrets_table))}
+        found = {row.id: row.sealed for row in tx.conn.execute(select(secrets_table))}
         with_headers = select(endpoints).where(endpoints.c.headers_sealed.is_not(None))
-        found |= {row.id: row.headers_sealed for row in tx.execute(with_headers)}
-        return found | {row.key: row.outcome for row in tx.execute(select(idempotency))}
+        found |= {row.id: row.headers_sealed for row in tx.conn.execute(with_headers)}
+        return found | {row.key: row.outcome for row in tx.conn.execute(select(idempotency))}
 
     return await database.read(read)
 
@@ -113,7 +113,7 @@ async def test_what_the_newest_key_has_sealed_is_left_as_it_is(database: Databas
 
 async def test_submissions_with_a_key_hold_no_seal_and_are_left_alone(store: Store) -> None:
     await store.db.write(
-        lambda tx: tx.execute(
+        lambda tx: tx.conn.execute(
             idempotency.insert(),
             {
                 "partner_id": "prt_1",
@@ -177,9 +177,9 @@ async def test_a_row_changed_meanwhile_keeps_the_change(
 
     async def change() -> None:
         await database.write(
-            lambda tx: tx.execute(table.update().where(table.c.id == changed_id).values(sealed=fresh))
+            lambda tx: tx.conn.execute(table.update().where(table.c.id == changed_id).values(sealed=fresh))
         )
-        await database.write(lambda tx: tx.execute(table.delete().where(table.c.id == gone_id)))
+        await database.write(lambda tx: tx.conn.execute(table.delete().where(table.c.id == gone_id)))
 
     async def read_and_change(work: Any, *arguments: Any) -> Any:
         rows = await Database.read(database, work, *arguments)
@@ -231,10 +231,10 @@ async def test_rows_that_do_not_open_are_named_left_as_they_are_and_stop_nothing
 
 def _damage(tx: Tx, secret_id: str) -> None:
     table = secrets_table
-    text: str = tx.execute(select(table.c.sealed).where(table.c.id == secret_id)).scalar_one()
+    text: str = tx.conn.execute(select(table.c.sealed).where(table.c.id == secret_id)).scalar_one()
     at = text.rindex(".") + 1
     swapped = text[:at] + text[at : at + 20].swapcase() + text[at + 20 :]
-    tx.execute(table.update().where(table.c.id == secret_id).values(sealed=swapped))
+    tx.conn.execute(table.update().where(table.c.id == secret_id).values(sealed=swapped))
 
 
 async def test_forgotten_answers_need_no_key_and_the_others_tell_until_when(database: Database) -> None:
@@ -283,7 +283,7 @@ async def test_keys_in_use_are_found_without_reading_the_answers(database: Datab
         }
         for number in range(4_000)
     ]
-    await database.write(lambda tx: tx.execute(idempotency.insert(), rows))
+    await database.write(lambda tx: tx.conn.execute(idempotency.insert(), rows))
     await database.write(lambda tx: tx.conn.exec_driver_sql("ANALYZE"))
 
     assert await in_use(database) == {OLD_ID, NEW_ID}

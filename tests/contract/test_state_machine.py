@@ -283,7 +283,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(which=Pick, again=st.booleans())
     def change_delivery(self, which: int, again: bool) -> None:
-        known = self.run(self.store.db.read(lambda tx: tx.execute(select(deliveries)).all()))
+        known = self.run(self.store.db.read(lambda tx: tx.conn.execute(select(deliveries)).all()))
         if not known:
             return
         row = sorted(known, key=lambda row: row.id)[which % len(known)]
@@ -316,7 +316,7 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.hits:
             return
         wanted = select(deliveries.c.id, deliveries.c.attempts).where(deliveries.c.id.in_(list(self.hits)))
-        rows = self.run(self.store.db.read(lambda tx: tx.execute(wanted).all()))
+        rows = self.run(self.store.db.read(lambda tx: tx.conn.execute(wanted).all()))
         assert all(self.hits[row.id] <= row.attempts for row in rows), "I4"
 
     @invariant()
@@ -366,14 +366,14 @@ class StoreMachine(RuleBasedStateMachine):
         states = {task.id: task.state for task in await self.store.tasks.get_many(self.accepted)}
         assert set(states) == set(self.accepted), "I1"
         assert set(states.values()) <= TASK_DONE, "I2: every task ends"
-        rows = await self.store.db.read(lambda tx: tx.execute(select(deliveries)).all())
+        rows = await self.store.db.read(lambda tx: tx.conn.execute(select(deliveries)).all())
         for row in rows:
             assert row.session_id is None, "I2: nothing is left under way"
             assert row.state in {*ENDED, DeliveryState.PARKED.value}, f"I2: {row.id} is {row.state}"
             assert row.state != "delivered" or row.id in self.good, "I3: delivered means received"
             assert self.hits[row.id] <= row.attempts, "I4"
         held = select(tasks.c.id).where(tasks.c.session_id.is_not(None))
-        assert not await self.store.db.read(lambda tx: tx.execute(held).all())
+        assert not await self.store.db.read(lambda tx: tx.conn.execute(held).all())
         for owner in self.owners:
             wanted = select(messages.c.seq).where(messages.c.partner_id == owner).order_by(messages.c.seq)
             feed = await self.store.db.read(_numbers, wanted)
@@ -383,7 +383,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def _numbers(tx: Tx, wanted: Select[int]) -> list[int]:
-    return list(tx.execute(wanted).scalars())
+    return list(tx.conn.execute(wanted).scalars())
 
 
 def _check(new_database: Callable[[], str], *, examples: int) -> None:

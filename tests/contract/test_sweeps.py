@@ -51,7 +51,7 @@ async def _crash(store: Store, *, now_ms: int = NOW, by: str = SESSION) -> None:
 
 
 async def _lane(store: Store, lane_id: str) -> Any:
-    return await store.db.read(lambda tx: tx.execute(select(lanes).where(lanes.c.id == lane_id)).one())
+    return await store.db.read(lambda tx: tx.conn.execute(select(lanes).where(lanes.c.id == lane_id)).one())
 
 
 async def test_a_crash_alone_uses_up_an_attempt_until_the_task_is_a_dead_letter(
@@ -324,7 +324,7 @@ async def test_a_wrong_in_flight_count_is_healed(store: Store) -> None:
     for _ in range(3):
         await message_to(store, target)
     assert len(await due(store, NOW)) == 2
-    await store.db.write(lambda tx: tx.execute(update(lanes).values(in_flight=7)))
+    await store.db.write(lambda tx: tx.conn.execute(update(lanes).values(in_flight=7)))
 
     await store.sweeps.heal(NOW)
 
@@ -345,7 +345,7 @@ async def test_the_counters_of_ended_processes_are_folded_without_a_loss(
     await asyncio.gather(store.sweeps.heal(NOW), submit(store, task_of(owner, queue="c")))
     await store.sweeps.heal(NOW)
 
-    shards = set(await store.db.read(lambda tx: tx.execute(select(depths.c.shard)).scalars()))
+    shards = set(await store.db.read(lambda tx: tx.conn.execute(select(depths.c.shard)).scalars()))
     assert shards <= {"", SESSION}
     assert {q: d for q, d in (await kept_depths(store)).items() if q != "c"} == before
     await assert_counters_are_true(store)

@@ -199,4 +199,4 @@ async def test_a_write_that_fails_wakes_nobody_and_counts_nothing(store: Store, 
 
 
 def _versions(tx: Tx) -> dict[str, int]:
-    return {row.id: row.version for row in tx.execute(select(tasks.c.id, tasks.c.version))}
+    return {row.id: row.version for row in tx.conn.execute(select(tasks.c.id, tasks.c.version))}

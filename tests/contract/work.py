@@ -149,7 +149,7 @@ async def replay(
 def counted_depths(tx: Tx) -> dict[str, dict[str, int]]:
     """What the counters of each queue ought to say, by counting every row."""
     seen: dict[str, Counter[str]] = {}
-    rows = tx.execute(
+    rows = tx.conn.execute(
         select(tasks.c.queue, tasks.c.state, func.count().label("n")).group_by("queue", "state")
     )
     for row in rows:
@@ -182,7 +182,7 @@ async def events_of(store: Store, task_id: str) -> list[str]:
 
     def read(tx: Tx) -> list[str]:
         found = select(messages.c.event).where(messages.c.task_id == task_id).order_by(messages.c.seq)
-        return list(tx.execute(found).scalars())
+        return list(tx.conn.execute(found).scalars())
 
     return await store.db.read(read)
 
@@ -192,6 +192,6 @@ async def deliveries_of(store: Store, task_id: str) -> list[Any]:
 
     def read(tx: Tx) -> list[Any]:
         found = select(deliveries).where(deliveries.c.task_id == task_id).order_by(deliveries.c.id)
-        return list(tx.execute(found))
+        return list(tx.conn.execute(found))
 
     return await store.db.read(read)

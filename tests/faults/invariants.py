@@ -103,22 +103,26 @@ class _Records:
 
 def _records(tx: Tx, ids: set[str]) -> _Records:
     """Everything of the partners whose tasks these are."""
-    mine = tx.execute(select(tasks).where(tasks.c.id.in_(ids))).all()
+    mine = tx.conn.execute(select(tasks).where(tasks.c.id.in_(ids))).all()
     partners = {row.partner_id for row in mine}
-    all_tasks = tx.execute(select(func.count()).select_from(tasks).where(tasks.c.partner_id.in_(partners)))
-    rows = tx.execute(select(deliveries).where(deliveries.c.partner_id.in_(partners))).all()
+    all_tasks = tx.conn.execute(
+        select(func.count()).select_from(tasks).where(tasks.c.partner_id.in_(partners))
+    )
+    rows = tx.conn.execute(select(deliveries).where(deliveries.c.partner_id.in_(partners))).all()
     resent = case((attempts.c.resent, 1))
-    logged = tx.execute(
+    logged = tx.conn.execute(
         select(attempts.c.delivery_id, func.count().label("n"), func.count(resent).label("resent"))
         .where(attempts.c.delivery_id.in_([row.id for row in rows]))
         .group_by(attempts.c.delivery_id)
     ).all()
-    bodies = tx.execute(select(func.count()).select_from(task_bodies).where(task_bodies.c.task_id.in_(ids)))
+    bodies = tx.conn.execute(
+        select(func.count()).select_from(task_bodies).where(task_bodies.c.task_id.in_(ids))
+    )
     return _Records(
         tasks=mine,
         bodies=bodies.scalar_one(),
-        runs=tx.execute(select(runs).where(runs.c.task_id.in_(ids))).all(),
-        messages=tx.execute(select(messages).where(messages.c.partner_id.in_(partners))).all(),
+        runs=tx.conn.execute(select(runs).where(runs.c.task_id.in_(ids))).all(),
+        messages=tx.conn.execute(select(messages).where(messages.c.partner_id.in_(partners))).all(),
         deliveries=rows,
         attempts=Counter({row.delivery_id: row.n for row in logged}),
         resent=Counter({row.delivery_id: row.resent for row in logged}),
@@ -182,7 +186,7 @@ def _left(tx: Tx, now_ms: int) -> str:
     """Return what is not over yet, in words; empty where all is."""
 
     def count(*conditions: Any) -> int:
-        return int(tx.execute(select(func.count()).where(*conditions)).scalar_one())
+        return int(tx.conn.execute(select(func.count()).where(*conditions)).scalar_one())
 
     left = {
         "open tasks": count(tasks.c.state.not_in(TASK_DONE)),

@@ -122,7 +122,7 @@ def _leave_stale_permits(site: Site) -> None:
 
 async def _bodies(installation: Installation) -> dict[str, bytes]:
     def read(tx: Tx) -> dict[str, bytes]:
-        return {row.id: row.body.encode() for row in tx.execute(select(messages))}
+        return {row.id: row.body.encode() for row in tx.conn.execute(select(messages))}
 
     async with looking_into(installation) as database:
         return await database.read(read)

@@ -175,7 +175,7 @@ async def _taken_back(installation: Installation, load: Load) -> str | None:
     """Return the load's one delivery once nobody holds it any more."""
     async with looking_into(installation) as database:
         return await database.read(
-            lambda tx: tx.execute(
+            lambda tx: tx.conn.execute(
                 select(deliveries.c.id).where(
                     deliveries.c.task_id.in_(load.ids),
                     deliveries.c.attempts == 1,

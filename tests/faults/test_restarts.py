@@ -56,7 +56,7 @@ async def _charged(installation: Installation, load: Load) -> dict[str, int]:
     """Return the tasks that used up more attempts than they asked for."""
 
     def read(tx: Tx) -> dict[str, int]:
-        found = tx.execute(select(tasks.c.id, tasks.c.type, tasks.c.attempts))
+        found = tx.conn.execute(select(tasks.c.id, tasks.c.type, tasks.c.attempts))
         asked = {"demo.fail": 2}
         return {
             row.id: row.attempts

@@ -34,7 +34,7 @@ async def write_attempts(face: Face, delivery_id: str, count: int, **values: obj
         }
         for number in range(1, count + 1)
     ]
-    await face.store.db.write(lambda tx: tx.execute(attempts.insert(), rows))
+    await face.store.db.write(lambda tx: tx.conn.execute(attempts.insert(), rows))
 
 
 async def delivery_of_task(face: Face, partner: PartnerFace, task_id: str) -> str:
@@ -42,7 +42,7 @@ async def delivery_of_task(face: Face, partner: PartnerFace, task_id: str) -> st
     target = await endpoint(face.store, partner.id)
     delivery_id = await message_to(face.store, target, now_ms=face.clock.now_ms())
     owned = update(deliveries).where(deliveries.c.id == delivery_id).values(task_id=task_id)
-    await face.store.db.write(lambda tx: tx.execute(owned))
+    await face.store.db.write(lambda tx: tx.conn.execute(owned))
     return delivery_id
 
 
@@ -111,7 +111,7 @@ async def test_pages_of_dead_letters_end_at_four_megabytes_and_lose_nothing(face
     target = await endpoint(face.store, partner.id)
     made = [await dead_delivery(face.store, target, now_ms=face.clock.now_ms()) for _ in range(5)]
     large = update(deliveries).values(url="https://partner.example/" + "x" * 1_500_000, endpoint_id=None)
-    await face.store.db.write(lambda tx: tx.execute(large))
+    await face.store.db.write(lambda tx: tx.conn.execute(large))
     seen: list[str] = []
     cursor, pages = "", 0
     while pages == 0 or cursor:

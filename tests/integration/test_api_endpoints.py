@@ -187,7 +187,7 @@ async def test_headers_are_sealed_and_their_values_never_shown(face: Face) -> No
 
     assert document["headers"] == {"X-Api-Key": "***", "authorization": "***"}
     assert await own_headers(face, partner, document["id"]) == headers
-    stored = await face.store.db.read(lambda tx: tx.execute(schema.endpoints.select()).one())
+    stored = await face.store.db.read(lambda tx: tx.conn.execute(schema.endpoints.select()).one())
     assert "planted-secret" not in str(stored)
 
 

@@ -22,9 +22,9 @@ async def ended(face: Face, task_id: str) -> None:
     """Let the task have succeeded with a result."""
 
     def end(tx: Tx) -> None:
-        tx.execute(tasks.update().where(tasks.c.id == task_id).values(state="succeeded", finished_ms=1))
+        tx.conn.execute(tasks.update().where(tasks.c.id == task_id).values(state="succeeded", finished_ms=1))
         body = task_bodies.update().where(task_bodies.c.task_id == task_id)
-        tx.execute(body.values(result='{"found":"planted-91bc"}'))
+        tx.conn.execute(body.values(result='{"found":"planted-91bc"}'))
 
     await face.store.db.write(end)
 

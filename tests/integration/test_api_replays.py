@@ -316,8 +316,8 @@ async def test_a_large_retry_is_answered_at_once_and_worked_off_in_pieces(face: 
 
 def multiplied(tx: Tx, delivery_id: str, count: int) -> None:
     """Copy a delivery so many times."""
-    row = tx.execute(select(deliveries).where(deliveries.c.id == delivery_id)).one()._asdict()
-    tx.execute(deliveries.insert(), [{**row, "id": f"{delivery_id[:-5]}{n:05}"} for n in range(count)])
+    row = tx.conn.execute(select(deliveries).where(deliveries.c.id == delivery_id)).one()._asdict()
+    tx.conn.execute(deliveries.insert(), [{**row, "id": f"{delivery_id[:-5]}{n:05}"} for n in range(count)])
 
 
 async def test_a_waiting_delivery_is_due_now_and_a_parked_one_says_why_not(face: Face) -> None:

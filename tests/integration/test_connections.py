@@ -378,7 +378,7 @@ async def test_partner_that_reads_nothing_pins_a_bounded_number_of_bytes(
         for _ in range(14):
             await each.submit()
     large = update(task_bodies).values(result='"' + "x" * 250_000 + '"')
-    await live.hand.store.db.write(lambda tx: tx.execute(large))
+    await live.hand.store.db.write(lambda tx: tx.conn.execute(large))
     with ExitStack() as stack:
         clients = [stack.enter_context(unread_client(live, partner.key, requests=3)) for _ in range(12)]
         loop = asyncio.get_running_loop()

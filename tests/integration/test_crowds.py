@@ -105,11 +105,11 @@ def _multiply(tx: Tx, task_id: str, times: int) -> None:
     """Copy one task so many times, as ended ones under ids of now."""
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :times) "
     for table, key in (("tasks", "id"), ("task_bodies", "task_id")):
-        names = [row.name for row in tx.execute(text(f"PRAGMA table_info({table})"))]
+        names = [row.name for row in tx.conn.execute(text(f"PRAGMA table_info({table})"))]
         made = f"substr({key}, 1, length({key}) - 6) || printf('%06d', i)"
         changed = {key: made, "state": "'succeeded'"}
         values = ", ".join(changed.get(name, name) for name in names)
-        tx.execute(
+        tx.conn.execute(
             text(f"INSERT INTO {table} {numbers} SELECT {values} FROM {table}, n WHERE {key} = :id"),  # noqa: S608 - names of our schema
             {"id": task_id, "times": times},
         )

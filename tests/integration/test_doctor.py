@@ -98,7 +98,7 @@ async def store_on(url: str, *, session_id: str = "ses_test") -> AsyncIterator[S
 
 
 async def change(store: Store, statement: Any) -> None:
-    await store.db.write(lambda tx: tx.execute(statement))
+    await store.db.write(lambda tx: tx.conn.execute(statement))
 
 
 # ── the whole ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -497,7 +497,7 @@ async def test_dead_letters_that_pile_up_are_found(sqlite_url: str) -> None:
         copies = [
             {**dict(row._mapping), "id": f"dlv_{number}"}
             for number in range(120)
-            for row in await store.db.read(lambda tx: tx.execute(deliveries.select()).all())
+            for row in await store.db.read(lambda tx: tx.conn.execute(deliveries.select()).all())
         ]
-        await store.db.write(lambda tx: tx.execute(deliveries.insert(), copies))
+        await store.db.write(lambda tx: tx.conn.execute(deliveries.insert(), copies))
     says(await only("dead letters"), Level.WARNING, "122 dead letters", "webhookd replay --all")

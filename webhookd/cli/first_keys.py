@@ -9,13 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
-
 from webhookd.adapters import entropy
 from webhookd.adapters.store import api_keys, audit, secrets
 from webhookd.adapters.store.page_sessions import Kind, PageSession, add_page_session, hashed
-from webhookd.adapters.store.partners import add_partner
-from webhookd.adapters.store.schema import partners
+from webhookd.adapters.store.partners import add_partner, find_partner
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault
@@ -97,7 +94,8 @@ async def dev_partner(store: Store, vault: Vault, folder: Path) -> DevPartner:
 
 def _make_dev(tx: Tx, vault: Vault, now_ms: int) -> DevPartner:
     """Make the partner, or, where only DEV_FILE is gone, a new key for it."""
-    partner_id = tx.execute(select(partners.c.id).where(partners.c.name == DEV_PARTNER)).scalar()
+    known = find_partner(tx, DEV_PARTNER)
+    partner_id = None if known is None else known.id
     if partner_id is None:
         partner_id = entropy.new_id(ids.PARTNER, now_ms)
         partner = Partner(

@@ -121,7 +121,7 @@ class Database:
             driver = await make_driver(parsed, writes_apart=writes_apart)
             database = cls(driver, parsed, policy, wake)
             try:
-                await database.read(lambda tx: tx.execute(text("SELECT 1")))
+                await database.read(lambda tx: tx.conn.execute(text("SELECT 1")))
             except ServiceError:
                 await database.close()
                 raise

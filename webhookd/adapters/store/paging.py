@@ -5,15 +5,12 @@ from contextlib import closing
 from typing import Any, Final, TypeVar
 
 import orjson
-from sqlalchemy import Row, Select
 
-from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 
 MAX_PAGE_BYTES: Final = 4_194_304
 ROW_BYTES: Final = 2_048
 """Added for the names, links and punctuation around what is stored."""
-READ_AHEAD: Final = 16
 MAX_ROWS: Final = 20_000
 _ENTRY_BYTES: Final = 128
 """What an entry of a log or a timeline adds to what is stored."""
@@ -40,12 +37,6 @@ def take_page(
     return page, False
 
 
-def read_page(tx: Tx, statement: Select[Any], limit: int) -> tuple[list[Row[Any]], bool]:
-    """Do the same with a statement that is no constant yet."""
-    with tx.execute(statement.limit(limit + 1), execution_options={"yield_per": READ_AHEAD}) as result:
-        return take_page((row for row in result), limit)
-
-
 def take_newest(rows: Generator[RowT, None, None]) -> tuple[list[RowT], bool]:
     """Return what belongs to one thing, oldest first, and whether that is all of it.
 
@@ -54,12 +45,6 @@ def take_newest(rows: Generator[RowT, None, None]) -> tuple[list[RowT], bool]:
     """
     page, more = take_page(rows, MAX_ROWS, more_bytes=_ENTRY_BYTES)
     return page[::-1], not more
-
-
-def read_newest(tx: Tx, newest_first: Select[Any]) -> tuple[list[Row[Any]], bool]:
-    """Do the same with a statement that is no constant yet."""
-    with tx.execute(newest_first.limit(MAX_ROWS + 1), execution_options={"yield_per": READ_AHEAD}) as result:
-        return take_newest(row for row in result)
 
 
 def row_bytes(row: Sequence[Any], *, more_bytes: int = ROW_BYTES) -> int:

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Select, case, func, select
 
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, task_bodies, tasks
 from webhookd.core.files import File, FileKind, FileState
@@ -242,7 +242,7 @@ def select_deliveries() -> Select[Any]:
     )
 
 
-def delivery_from(row: DeliveryRow | Row[Any]) -> Delivery:
+def delivery_from(row: DeliveryRow) -> Delivery:
     """Return the delivery of a row of `select_deliveries`."""
     return Delivery(
         id=row.id,

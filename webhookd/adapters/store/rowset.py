@@ -37,8 +37,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from webhookd.adapters.store.tx import Tx
-
 POSTGRESQL = "postgresql"
 
 Int4: TypeAlias = Annotated[int, Integer]
@@ -131,18 +129,6 @@ def named(dialect: str, column: ColumnElement[str], name: str) -> ColumnElement[
     if dialect == POSTGRESQL:
         return column == any_(bindparam(name, type_=_NamesArray))
     given = func.json_each(bindparam(name, type_=_NamesJson)).table_valued("value")
-    return column.in_(select(given.c.value))
-
-
-def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-    """Return `column IN values` for any number of them: they travel as one parameter.
-
-    Both databases number their parameters with 15 bits, and a request may name more ids than that.
-    """
-    wanted = sorted(set(values))
-    if tx.dialect == POSTGRESQL:
-        return column == any_(bindparam(None, wanted, type_=postgresql.ARRAY(Text)))
-    given = func.json_each(bindparam(None, orjson.dumps(wanted).decode(), type_=Text)).table_valued("value")
     return column.in_(select(given.c.value))
 
 

@@ -1,20 +1,18 @@
 """The tries of a task's function in full: worker, log, exception, and the one under way."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import Integer, bindparam, select
 
-from webhookd.adapters.store.paging import read_page
+from webhookd.adapters.store.paging import take_page
 from webhookd.adapters.store.schema import runs, sessions, tasks
+from webhookd.adapters.store.statement import Listing, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TaskState
 from webhookd.core.outcome import Raised
 from webhookd.core.records import Page, Run
-
-RUN_COLUMNS: Final = tuple(column for column in runs.c if column.name not in ("host", "pid", "log", "raised"))
-"""What a timeline reads of a run: the rest may be large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +35,33 @@ class TaskRuns:
     now: RunUnderWay | None
 
 
-def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskRuns | None:
-    """Return a page of a task's tries; None where it is unknown or another partner's."""
-    wanted = (
+class _Task(NamedTuple):
+    type: str
+    state: str
+    attempts: int
+    started_ms: int
+    host: str | None
+    pid: int
+
+
+class _Run(NamedTuple):
+    task_id: str
+    token: int
+    attempt: int
+    started_ms: int
+    finished_ms: int
+    outcome: str
+    error_code: str | None
+    error_message: str | None
+    host: str | None
+    pid: int | None
+    log: str | None
+    raised: str | None
+
+
+_TASK: Final = Listing(
+    _Task,
+    lambda _, given: narrowed(
         select(
             tasks.c.type,
             tasks.c.state,
@@ -49,17 +71,31 @@ def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskR
             sessions.c.pid,
         )
         .outerjoin(sessions, sessions.c.id == tasks.c.session_id)
-        .where(tasks.c.id == task_id)
-    )
-    if partner_id is not None:
-        wanted = wanted.where(tasks.c.partner_id == partner_id)
-    task = tx.execute(wanted).one_or_none()
+        .where(tasks.c.id == bindparam("task_id")),
+        given,
+        partner_id=tasks.c.partner_id == bindparam("partner_id"),
+    ),
+)
+_RUNS: Final = Listing(
+    _Run,
+    lambda _, given: narrowed(
+        select(runs)
+        .where(runs.c.task_id == bindparam("task_id"))
+        .order_by(runs.c.token)
+        .limit(bindparam("most", type_=Integer)),
+        given,
+        after=runs.c.token > bindparam("after"),
+    ),
+)
+
+
+def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskRuns | None:
+    """Return a page of a task's tries; None where it is unknown or another partner's."""
+    task = tx.first(_TASK, task_id=task_id, partner_id=partner_id)
     if task is None:
         return None
-    made = select(runs).where(runs.c.task_id == task_id).order_by(runs.c.token)
-    if page.cursor is not None:
-        made = made.where(runs.c.token > int(page.cursor))
-    rows, more = read_page(tx, made, page.limit)
+    after = None if page.cursor is None else int(page.cursor)
+    rows, more = take_page(tx.stream(_RUNS, task_id=task_id, after=after, most=page.limit + 1), page.limit)
     runs_now = task.state == TaskState.RUNNING.value and task.host is not None
     more = more or (runs_now and len(rows) == page.limit)
     return TaskRuns(
@@ -70,12 +106,11 @@ def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskR
     )
 
 
-def _under_way(task: Any) -> RunUnderWay:
-    return RunUnderWay(attempt=task.attempts, started_ms=task.started_ms, host=task.host, pid=task.pid)
+def _under_way(task: _Task) -> RunUnderWay:
+    return RunUnderWay(attempt=task.attempts, started_ms=task.started_ms, host=task.host or "", pid=task.pid)
 
 
-def _run_from(row: Row[Any]) -> Run:
-    fields = dict(row._mapping)
-    fields["log"] = tuple(orjson.loads(row.log)) if row.log is not None else ()
-    fields["raised"] = None if row.raised is None else Raised(**orjson.loads(row.raised))
-    return Run(**fields)
+def _run_from(row: _Run) -> Run:
+    log = () if row.log is None else tuple(orjson.loads(row.log))
+    raised = None if row.raised is None else Raised(**orjson.loads(row.raised))
+    return Run(**{**row._asdict(), "log": log, "raised": raised})

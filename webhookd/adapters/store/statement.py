@@ -60,12 +60,18 @@ class Compiled:
         return values
 
 
-class _Statement:
+class Statement:
+    """What is common to all of them."""
+
     __slots__ = ("_build", "_compiled")
 
     def __init__(self, build: BuildListing) -> None:
         self._build = build
         self._compiled: dict[tuple[str, frozenset[str]], Compiled] = {}
+
+    def element(self, dialect: str, given: frozenset[str]) -> Executable:
+        """Return SQLAlchemy's statement for a dialect and the parameters that are given."""
+        return self._build(dialect, given)
 
     def compiled(self, dialect: Dialect, given: Mapping[str, Any]) -> Compiled:
         """Return it for a dialect and these parameters, made once."""
@@ -82,7 +88,7 @@ class _Statement:
         return compile_element(element, dialect)
 
 
-class Change(_Statement):
+class Change(Statement):
     """A statement that answers how many rows it changed."""
 
     __slots__ = ()
@@ -100,13 +106,13 @@ class Amendment(Change):
     __slots__ = ()
 
     def __init__(self, build: BuildListing) -> None:
-        _Statement.__init__(self, build)
+        Statement.__init__(self, build)
 
     def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:
         return frozenset(given)
 
 
-class Query(_Statement, Generic[RowT]):
+class Query(Statement, Generic[RowT]):
     """A statement that answers with rows: a SELECT, or an INSERT, UPDATE or DELETE with RETURNING."""
 
     __slots__ = ("_row", "make")

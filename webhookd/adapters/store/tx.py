@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Final, overload
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection
 
 from webhookd.adapters.store import door
 from webhookd.adapters.store.statement import Change, Query, RowT
@@ -193,8 +193,3 @@ class Tx:
         self.flush()
         compiled = statement.compiled(self.conn.dialect, given)
         yield from map(statement.make, door.stream(self.conn, compiled, given))
-
-    def execute(self, statement: Executable, parameters: Any = None, **options: Any) -> CursorResult[Any]:
-        """Run what is no constant yet."""
-        self.flush()
-        return self.conn.execute(statement, parameters, **options)
