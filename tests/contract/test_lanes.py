@@ -10,8 +10,10 @@ from sqlalchemy import func, insert, select, update
 from tests.contract.seeds import NOW, SESSION, endpoint, message_to, partner
 from tests.contract.sending import PAUSE_MS, answer, assert_in_flight_is_true, lane, row_of, turn
 from tests.contract.work import claim_one, deliveries_of, finish, session, submit, task_of
+from webhookd.adapters.store.ailments import open_breakers
 from webhookd.adapters.store.dead_letters import get_dead_letter
 from webhookd.adapters.store.deliveries import cancel_delivery, get_delivery, get_history
+from webhookd.adapters.store.gauges import read_gauges
 from webhookd.adapters.store.schema import deliveries, lanes, messages, partners, secrets
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
@@ -241,12 +243,15 @@ async def test_a_breaker_holds_a_dead_receivers_lane_and_then_lets_one_probe_thr
     hold_ms = int(BREAKER_HOLD_SECONDS * 1_000)
     before = await _attempts(store, target)
 
+    assert await store.read(open_breakers) == [target.id]
+    assert (await store.read(read_gauges)).open_breakers == 1
     assert await _ids(store, opened_ms + hold_ms - 1) == []
     assert await _attempts(store, target) == before, "what is held back uses up no attempt"
     (probe,) = (await turn(store, opened_ms + hold_ms)).deliveries
     assert await _ids(store, opened_ms + hold_ms) == []
     await answer(store, probe, 200, now_ms=opened_ms + hold_ms)
     assert len(await _ids(store, opened_ms + hold_ms + 1)) == 1, "a ramp, not a stampede"
+    assert await store.read(open_breakers) == []
 
 
 async def _attempts(store: Store, target: Endpoint) -> int:

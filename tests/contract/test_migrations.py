@@ -5,17 +5,20 @@ import contextlib
 import sqlite3
 import sys
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import Connection, inspect, text
 
 from webhookd.adapters.store import migrate as migrating
+from webhookd.adapters.store.ailments import open_breakers
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import current_revision, migrate, newest_revision
-from webhookd.adapters.store.schema import metadata
+from webhookd.adapters.store.schema import lanes, metadata
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import SettingsError
 
@@ -137,6 +140,23 @@ async def test_a_migration_that_fails_leaves_nothing_half_done(
     assert await database.read(lambda tx: inspect(tx.conn).get_table_names()) == []
     await database.close()
     assert await migrate(database_url) == (None, newest_revision())
+
+
+async def test_until_when_a_breaker_is_open_is_taken_over_from_the_lanes_pace(database: Database) -> None:
+    [file] = (migrating.migrations_folder() / "versions").glob("*_open_breakers.py")
+    step = run_path(str(file))
+    lane = {"partner_id": "prt", "fifo": False, "hold_ms": 0, "served_ms": 0, "in_flight": 0}
+    lane |= {"cap": 1, "slow": False, "heard": False}
+
+    def migrate_again(tx: Tx) -> list[str]:
+        for lane_id, pace in (("ep_open", '{"open_until_ms":7}'), ("ep_shut", '{"open_until_ms":null}')):
+            tx.conn.execute(lanes.insert().values(id=lane_id, pace=pace, **lane))
+        with Operations.context(MigrationContext.configure(tx.conn)):
+            step["downgrade"]()
+            step["upgrade"]()
+        return open_breakers(tx)
+
+    assert await database.write(migrate_again) == ["ep_open"]
 
 
 async def test_a_database_that_cannot_be_reached_is_named_with_its_setting() -> None:

@@ -44,8 +44,7 @@ SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deli
     deliveries.endpoint_id = $1::VARCHAR LIMIT $2::INTEGER) AS anon_1;
 
 -- _OPEN
-SELECT lanes.id FROM lanes WHERE lanes.hold_ms > $1::BIGINT AND lanes.pace NOT LIKE $2::VARCHAR ORDER BY
-    lanes.id LIMIT $3::INTEGER;
+SELECT lanes.id FROM lanes WHERE lanes.open_until_ms IS NOT NULL ORDER BY lanes.id LIMIT $1::INTEGER;
 
 -- _DEAD_DELIVERIES_SINCE
 SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
@@ -1129,8 +1128,8 @@ SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT
     anon_1;
 
 -- _OPEN_BREAKERS
-SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.hold_ms > $1::BIGINT AND lanes.pace
-    NOT LIKE $2::VARCHAR LIMIT $3::INTEGER) AS anon_1;
+SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.open_until_ms IS NOT NULL LIMIT
+    $1::INTEGER) AS anon_1;
 
 -- held.py
 
@@ -1346,11 +1345,12 @@ SELECT lanes.id, lanes.ready_ms, lanes.pace FROM lanes WHERE lanes.id = ANY ($1:
     UPDATE;
 
 -- _RELEASE
-UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace
-    FROM (SELECT CAST(released_rows.value ->> 0 AS TEXT) AS id, CAST(released_rows.value ->> 1 AS BIGINT) AS
-    ready_ms, CAST(released_rows.value ->> 2 AS BIGINT) AS hold_ms, CAST(released_rows.value ->> 3 AS TEXT) AS
-    pace, CAST(released_rows.value ->> 4 AS BOOLEAN) AS fifo FROM json_array_elements(CAST($1::VARCHAR AS
-    JSON)) AS released_rows) AS released WHERE lanes.id = released.id;
+UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace,
+    open_until_ms=released.open_until_ms FROM (SELECT CAST(released_rows.value ->> 0 AS TEXT) AS id,
+    CAST(released_rows.value ->> 1 AS BIGINT) AS ready_ms, CAST(released_rows.value ->> 2 AS BIGINT) AS
+    hold_ms, CAST(released_rows.value ->> 3 AS TEXT) AS pace, CAST(released_rows.value ->> 4 AS BIGINT) AS
+    open_until_ms, CAST(released_rows.value ->> 5 AS BOOLEAN) AS fifo FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS released_rows) AS released WHERE lanes.id = released.id;
 
 -- lanes/rows.py
 
@@ -1389,12 +1389,12 @@ SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE la
 
 -- _LOCK
 SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
-    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, endpoints.state AS
-    endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms, endpoints.failing_since_ms,
-    endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT CAST(lane_ids_rows.value
-    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS lane_ids_rows) AS lane_ids ON
-    lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id ORDER BY lanes.id FOR
-    UPDATE OF lanes;
+    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, lanes.open_until_ms,
+    endpoints.state AS endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms,
+    endpoints.failing_since_ms, endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT
+    CAST(lane_ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    lane_ids_rows) AS lane_ids ON lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id =
+    lanes.endpoint_id ORDER BY lanes.id FOR UPDATE OF lanes;
 
 -- _FREE
 UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM deliveries AS waiting WHERE
@@ -1403,12 +1403,14 @@ UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM 
     min(waiting.due_ms) AS min_2 FROM deliveries AS waiting WHERE waiting.state = 'pending' AND
     waiting.session_id IS NULL AND waiting.lane_id = lanes.id) END, hold_ms=settled.hold_ms, in_flight=CASE
     WHEN (lanes.in_flight - settled.ended < $1::INTEGER) THEN $2::INTEGER ELSE lanes.in_flight - settled.ended
-    END, cap=settled.cap, slow=settled.slow, heard=settled.heard, pace=settled.pace FROM (SELECT
-    CAST(settled_rows.value ->> 0 AS TEXT) AS id, CAST(settled_rows.value ->> 1 AS INTEGER) AS ended,
-    CAST(settled_rows.value ->> 2 AS BIGINT) AS hold_ms, CAST(settled_rows.value ->> 3 AS INTEGER) AS cap,
-    CAST(settled_rows.value ->> 4 AS BOOLEAN) AS slow, CAST(settled_rows.value ->> 5 AS BOOLEAN) AS heard,
-    CAST(settled_rows.value ->> 6 AS TEXT) AS pace FROM json_array_elements(CAST($3::VARCHAR AS JSON)) AS
-    settled_rows) AS settled WHERE lanes.id = settled.id RETURNING lanes.id, lanes.ready_ms, lanes.hold_ms;
+    END, cap=settled.cap, slow=settled.slow, heard=settled.heard, pace=settled.pace,
+    open_until_ms=settled.open_until_ms FROM (SELECT CAST(settled_rows.value ->> 0 AS TEXT) AS id,
+    CAST(settled_rows.value ->> 1 AS INTEGER) AS ended, CAST(settled_rows.value ->> 2 AS BIGINT) AS hold_ms,
+    CAST(settled_rows.value ->> 3 AS INTEGER) AS cap, CAST(settled_rows.value ->> 4 AS BOOLEAN) AS slow,
+    CAST(settled_rows.value ->> 5 AS BOOLEAN) AS heard, CAST(settled_rows.value ->> 6 AS TEXT) AS pace,
+    CAST(settled_rows.value ->> 7 AS BIGINT) AS open_until_ms FROM json_array_elements(CAST($3::VARCHAR AS
+    JSON)) AS settled_rows) AS settled WHERE lanes.id = settled.id RETURNING lanes.id, lanes.ready_ms,
+    lanes.hold_ms;
 
 -- lanes/taking.py
 

@@ -43,8 +43,7 @@ SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deli
     deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_1;
 
 -- _OPEN
-SELECT lanes.id FROM lanes WHERE lanes.hold_ms > ? AND lanes.pace NOT LIKE ? ORDER BY lanes.id LIMIT ? OFFSET
-    ?;
+SELECT lanes.id FROM lanes WHERE lanes.open_until_ms IS NOT NULL ORDER BY lanes.id LIMIT ? OFFSET ?;
 
 -- _DEAD_DELIVERIES_SINCE
 SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
@@ -1085,8 +1084,8 @@ SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT
     anon_1;
 
 -- _OPEN_BREAKERS
-SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.hold_ms > ? AND lanes.pace NOT LIKE ?
-    LIMIT ? OFFSET ?) AS anon_1;
+SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.open_until_ms IS NOT NULL LIMIT ?
+    OFFSET ?) AS anon_1;
 
 -- held.py
 
@@ -1296,11 +1295,12 @@ SELECT lanes.id, lanes.ready_ms, lanes.pace FROM lanes WHERE lanes.id IN (SELECT
     json_each(?) AS anon_1) ORDER BY lanes.id;
 
 -- _RELEASE
-UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace
-    FROM (SELECT json_extract(released_rows.value, '$[0]') AS id, json_extract(released_rows.value, '$[1]') AS
-    ready_ms, json_extract(released_rows.value, '$[2]') AS hold_ms, json_extract(released_rows.value, '$[3]')
-    AS pace, json_extract(released_rows.value, '$[4]') AS fifo FROM json_each(?) AS released_rows) AS released
-    WHERE lanes.id = released.id;
+UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace,
+    open_until_ms=released.open_until_ms FROM (SELECT json_extract(released_rows.value, '$[0]') AS id,
+    json_extract(released_rows.value, '$[1]') AS ready_ms, json_extract(released_rows.value, '$[2]') AS
+    hold_ms, json_extract(released_rows.value, '$[3]') AS pace, json_extract(released_rows.value, '$[4]') AS
+    open_until_ms, json_extract(released_rows.value, '$[5]') AS fifo FROM json_each(?) AS released_rows) AS
+    released WHERE lanes.id = released.id;
 
 -- lanes/rows.py
 
@@ -1336,9 +1336,9 @@ SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE la
 
 -- _LOCK
 SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
-    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, endpoints.state AS
-    endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms, endpoints.failing_since_ms,
-    endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT
+    lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, lanes.open_until_ms,
+    endpoints.state AS endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms,
+    endpoints.failing_since_ms, endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT
     json_extract(lane_ids_rows.value, '$[0]') AS id FROM json_each(?) AS lane_ids_rows) AS lane_ids ON
     lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id ORDER BY lanes.id;
 
@@ -1349,12 +1349,13 @@ UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM 
     min(waiting.due_ms) AS min_2 FROM deliveries AS waiting WHERE waiting.state = 'pending' AND
     waiting.session_id IS NULL AND waiting.lane_id = lanes.id) END, hold_ms=settled.hold_ms, in_flight=CASE
     WHEN (lanes.in_flight - settled.ended < ?) THEN ? ELSE lanes.in_flight - settled.ended END,
-    cap=settled.cap, slow=settled.slow, heard=settled.heard, pace=settled.pace FROM (SELECT
-    json_extract(settled_rows.value, '$[0]') AS id, json_extract(settled_rows.value, '$[1]') AS ended,
-    json_extract(settled_rows.value, '$[2]') AS hold_ms, json_extract(settled_rows.value, '$[3]') AS cap,
-    json_extract(settled_rows.value, '$[4]') AS slow, json_extract(settled_rows.value, '$[5]') AS heard,
-    json_extract(settled_rows.value, '$[6]') AS pace FROM json_each(?) AS settled_rows) AS settled WHERE
-    lanes.id = settled.id RETURNING id, ready_ms, hold_ms;
+    cap=settled.cap, slow=settled.slow, heard=settled.heard, pace=settled.pace,
+    open_until_ms=settled.open_until_ms FROM (SELECT json_extract(settled_rows.value, '$[0]') AS id,
+    json_extract(settled_rows.value, '$[1]') AS ended, json_extract(settled_rows.value, '$[2]') AS hold_ms,
+    json_extract(settled_rows.value, '$[3]') AS cap, json_extract(settled_rows.value, '$[4]') AS slow,
+    json_extract(settled_rows.value, '$[5]') AS heard, json_extract(settled_rows.value, '$[6]') AS pace,
+    json_extract(settled_rows.value, '$[7]') AS open_until_ms FROM json_each(?) AS settled_rows) AS settled
+    WHERE lanes.id = settled.id RETURNING id, ready_ms, hold_ms;
 
 -- lanes/taking.py
 

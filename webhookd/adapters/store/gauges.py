@@ -4,15 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, select, text
+from sqlalchemy import Select, func, select, text
 
 from webhookd.adapters.store.schema import deliveries, lanes, tasks
 from webhookd.adapters.store.statement import Count, Query
 from webhookd.adapters.store.tx import Tx
 
 MOST: Final = 10_000
-# A lane whose breaker is closed has no hold, or has `null` in its pace (`lane_rows`).
-BREAKER_OPEN: Final = and_(lanes.c.hold_ms > 0, lanes.c.pace.not_like('%"open_until_ms":null%'))
+BREAKER_OPEN: Final = text("lanes.open_until_ms IS NOT NULL")
 DEAD_DELIVERY: Final = text("state = 'dead' AND discarded_ms IS NULL")
 DEAD_TASK: Final = text("dead_ms IS NOT NULL")
 

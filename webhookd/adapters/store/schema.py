@@ -370,7 +370,9 @@ lanes = Table(
     Column("slow", Boolean, nullable=False),
     Column("heard", Boolean, nullable=False),
     Column("pace", Text, nullable=False),
+    Column("open_until_ms", BigInteger),
     _partial("ix_lanes_ready", "ready_ms", where="ready_ms IS NOT NULL"),
+    _partial("ix_lanes_open", "open_until_ms", where="open_until_ms IS NOT NULL"),
     Index("ix_lanes_endpoint", "endpoint_id"),
 )
 

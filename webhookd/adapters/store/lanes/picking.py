@@ -16,7 +16,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from webhookd.adapters.store.lanes.rows import LanePace, Taken, open_lane
+from webhookd.adapters.store.lanes.rows import SERVED, LanePace, Taken, open_lane
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, rowset
 from webhookd.adapters.store.schema import endpoints, lanes, partners, sessions
 from webhookd.adapters.store.statement import Query
@@ -60,7 +60,7 @@ def _ready(dialect: str, holding: Any, *, slow: bool) -> Any:
     full = rowset(dialect, "full_slow" if slow else "full", Id)
     statement = (
         select(
-            lanes,
+            *SERVED,
             partners.c.weight,
             endpoints.c.url,
             endpoints.c.headers_sealed,

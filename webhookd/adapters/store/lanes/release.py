@@ -103,6 +103,7 @@ class _Released(NamedTuple):
     ready_ms: int
     hold_ms: int
     pace: str
+    open_until_ms: int | None
     fifo: bool
 
 
@@ -111,7 +112,13 @@ def _release(dialect: str) -> Any:
     return (
         lanes.update()
         .where(lanes.c.id == released.id)
-        .values(ready_ms=released.ready_ms, hold_ms=released.hold_ms, pace=released.pace, fifo=released.fifo)
+        .values(
+            ready_ms=released.ready_ms,
+            hold_ms=released.hold_ms,
+            pace=released.pace,
+            open_until_ms=released.open_until_ms,
+            fifo=released.fifo,
+        )
     )
 
 
@@ -149,6 +156,7 @@ def release_lanes(tx: Tx, keys: Sequence[LaneKey], *, now_ms: int, forget_rate: 
                 ready_ms=now_ms if row.ready_ms is None else min(row.ready_ms, now_ms),
                 hold_ms=ready_ms(pace),
                 pace=pace_to_text(replace(stored, pace=pace, tat_ms=tat_ms)),
+                open_until_ms=pace.open_until_ms,
                 fifo=fifo[row.id],
             )
         )

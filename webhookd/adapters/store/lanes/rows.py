@@ -99,6 +99,10 @@ def next_due(*, fifo: bool) -> Any:
     return select(waiting.c.due_ms).where(free, waiting.c.id == first).correlate(lanes).scalar_subquery()
 
 
+SERVED: Final = tuple(column for column in lanes.c if column is not lanes.c.open_until_ms)
+"""What a claim reads of a lane. `open_until_ms` is for people: the pace has it too."""
+
+
 def open_lane() -> Any:
     """Return the condition that a lane (joined to its endpoint) may be sent to at all.
 

@@ -32,6 +32,7 @@ class LockedLane(NamedTuple):
     slow: bool
     heard: bool
     pace: str
+    open_until_ms: int | None
     endpoint_state: str | None
     endpoint_deleted_ms: int | None
     failing_since_ms: int | None
@@ -99,6 +100,7 @@ def release_places(tx: Tx, counts: Mapping[str, int], locked: LockedLanes) -> No
                 slow=locked[lane_id].slow,
                 heard=locked[lane_id].heard,
                 pace=locked[lane_id].pace,
+                open_until_ms=locked[lane_id].open_until_ms,
             )
             for lane_id, count in sorted(counts.items())
         ],
@@ -113,6 +115,7 @@ class _Settled(NamedTuple):
     slow: bool
     heard: bool
     pace: str
+    open_until_ms: int | None
 
 
 def _paced(tx: Tx, lane: LockedLane, group: Sequence[AttemptDone]) -> tuple[_Settled, Sequence[EndpointSpan]]:
@@ -140,6 +143,7 @@ def _paced(tx: Tx, lane: LockedLane, group: Sequence[AttemptDone]) -> tuple[_Set
         slow=pace.slow,
         heard=lane.heard or pace.samples > 0,
         pace=pace_to_text(replace(stored, pace=pace, tally=tally)),
+        open_until_ms=pace.open_until_ms,
     )
     return paced, over
 
@@ -163,6 +167,7 @@ def _free(dialect: str) -> Any:
             slow=r.slow,
             heard=r.heard,
             pace=r.pace,
+            open_until_ms=r.open_until_ms,
             ready_ms=case((lanes.c.fifo, next_due(fifo=True)), else_=next_due(fifo=False)),
         )
         .returning(lanes.c.id, lanes.c.ready_ms, lanes.c.hold_ms)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from sqlalchemy import BigInteger, Boolean, and_, bindparam, case, literal_column, or_, select, type_coerce
 
 from webhookd.adapters.store.lanes.picking import PickedLane
-from webhookd.adapters.store.lanes.rows import Taken, first_ready, open_lane, waking
+from webhookd.adapters.store.lanes.rows import SERVED, Taken, first_ready, open_lane, waking
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import endpoints, lanes, partners, secrets
 from webhookd.adapters.store.statement import Query
@@ -56,7 +56,7 @@ class _Secret(NamedTuple):
 def _open(dialect: str) -> Any:
     return (
         select(
-            lanes,
+            *SERVED,
             partners.c.weight,
             endpoints.c.url,
             endpoints.c.headers_sealed,
