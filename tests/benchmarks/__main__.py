@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tests.benchmarks import (
     baselines,
+    capacity,
     crowd,
     drain,
     end_to_end,
@@ -26,7 +27,18 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.installation import Store, sink
 
-PARTS = ("single", "end-to-end", "drain", "hanging", "crowd", "sender", "isolation", "watchers", "fresh")
+PARTS = (
+    "single",
+    "capacity",
+    "end-to-end",
+    "drain",
+    "hanging",
+    "crowd",
+    "sender",
+    "isolation",
+    "watchers",
+    "fresh",
+)
 
 
 def main() -> None:
@@ -40,12 +52,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="single: how long each rate is kept up")
     parser.add_argument("--threads", action="store_true", help="single: show what each thread uses")
     parser.add_argument("--beside", action="append", default=[], help="single: the Python of another version")
+    parser.add_argument("--write", action="store_true", help="capacity: into docs/explanation/capacity.md")
     chosen = parser.parse_args()
     stores: tuple[Store, ...] = (chosen.store,) if chosen.store else ("sqlite", "postgresql")
     parts = (chosen.only,) if chosen.only else PARTS
     console = Console(width=140)
     if "single" in parts:
         single_run.run(console, _single_plan(chosen, stores))
+    if "capacity" in parts and "postgresql" in stores:
+        capacity.run(console, tasks=3_000 if chosen.quick else 15_000, write=chosen.write)
     if {"end-to-end", "drain"} & set(parts):
         aiohttp_rate, dramatiq_rate = _baselines(console, quick=chosen.quick)
     if "end-to-end" in parts:

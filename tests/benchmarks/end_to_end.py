@@ -42,13 +42,13 @@ def measure(store: Store, *, tasks: int, accepts: int, samples: int) -> EndToEnd
         made.start("deliver", "webhookd.worker", "deliver")
         made.wait_ready()
         key = make_partner(made.api_url)
-        _submit_batches(made.api_url, key, url, 200)
+        submit_batches(made.api_url, key, url, 200)
         wait_for(lambda: _recorded(made.api_url, key) and _posts(url) >= 200, 60, "the first deliveries")
         latencies = _quiet_latencies(made.api_url, key, url, samples)
         before = {name: made.cpu_seconds(name) for name in made.processes}
         already = _posts(url)
         started = time.monotonic()
-        _submit_batches(made.api_url, key, url, tasks)
+        submit_batches(made.api_url, key, url, tasks)
         wait_for(lambda: _posts(url) - already >= tasks, 300, "the deliveries", every=0.2)
         wait_for(lambda: _recorded(made.api_url, key), 60, "their records", every=0.1)
         rate = tasks / (time.monotonic() - started)
@@ -65,7 +65,8 @@ def measure(store: Store, *, tasks: int, accepts: int, samples: int) -> EndToEnd
         )
 
 
-def _submit_batches(api_url: str, key: str, callback_url: str, tasks: int) -> None:
+def submit_batches(api_url: str, key: str, callback_url: str, tasks: int) -> None:
+    """Submit so many tasks, 500 to a request."""
     task = {"type": _TYPE, "input": {"order": "42"}, "callback_url": callback_url}
     with httpx.Client(base_url=api_url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
         for start in range(0, tasks, 500):
