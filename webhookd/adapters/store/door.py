@@ -63,6 +63,8 @@ def change_and_commit(conn: Connection, sent: Bound) -> None:
 
 def stream(conn: Connection, compiled: Compiled, given: Mapping[str, Any]) -> Iterator[Any]:
     """Send a query and yield its rows, read READ_AHEAD at a time."""
+    if conn.dialect.name == "postgresql":
+        conn.connection.dbapi_connection.autocommit = False  # type: ignore[union-attr]  # a cursor needs a transaction
     with conn.execute(compiled.element, given, execution_options={"yield_per": READ_AHEAD}) as result:
         yield from result
 
