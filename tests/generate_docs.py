@@ -51,6 +51,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "public_url",
         "trusted_proxies",
         "portal_frame_ancestors",
+        "cors_origins",
     ),
     "Keys": ("admin_key", "encryption_keys"),
     "Tasks": ("tasks", "worker_threads"),

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         "`https://app.example.com`. They must be of the same site as the service, since its cookies are "
         "`SameSite=Strict`. Empty: none.",
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated origins whose pages may call the API from a browser, such as "
+        "`https://app.example.com`; `*` for any. Empty: none. Pages get tokens (`POST /v1/tokens`), no keys.",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Comma-separated addresses or networks of proxies. Of a request that comes from one of "
@@ -223,7 +228,7 @@ class Settings(BaseSettings):
         "(needs the `otel` extra; see [trace](../how-to/trace.md)). Empty: none.",
     )
 
-    @field_validator("trusted_proxies", "encryption_keys", mode="before")
+    @field_validator("trusted_proxies", "cors_origins", "encryption_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -282,6 +287,14 @@ class Settings(BaseSettings):
         if not all(re.fullmatch(r"https?://[A-Za-z0-9.*-]+(?::[0-9]{1,5})?", one) for one in value.split()):
             raise ValueError("must be origins such as https://app.example.com, separated by spaces")
         return " ".join(value.split())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if one != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(?::[0-9]{1,5})?", one):
+                raise ValueError("must be origins such as https://app.example.com, separated by commas")
+        return value
 
     @field_validator("public_url")
     @classmethod

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.chromium import Browser, BrowserMissing, Page, find, running
+from tests.browser.elsewhere import Elsewhere, elsewhere
 from tests.browser.scene import ADMIN_KEY, Partner, Receiver, Service, new_partner, receiving
 from tests.command_line import environment, started
 
@@ -30,11 +31,19 @@ def page(browser: Browser) -> Page:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def page_origin() -> Iterator[Elsewhere]:
+    """Another origin, whose pages may call the service."""
+    with elsewhere() as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, page_origin: Elsewhere) -> Iterator[Service]:
     """A `webhookd up` that retries quickly and may call this machine."""
     folder = tmp_path_factory.mktemp("service")
     settings = {
         "WEBHOOKD_ADMIN_KEY": ADMIN_KEY,
+        "WEBHOOKD_CORS_ORIGINS": page_origin.origin,
         "WEBHOOKD_RETRY_BASE_SECONDS": "0.05",
         "WEBHOOKD_RETRY_CAP_SECONDS": "0.1",
         "WEBHOOKD_RETRY_MAX_ATTEMPTS": "2",

@@ -151,6 +151,8 @@ async def batches(face: Face, client: httpx.AsyncClient) -> None:
     await client.post(f"/v1/batches/{stopped['id']}/cancel")
     await client.post(f"/v1/batches/{stopped['id']}/cancel")
     await client.get("/v1/batches")
+    await client.post("/v1/tokens", json={"batch": made["id"]})
+    await client.post("/v1/tokens", json={})
 
 
 async def files(client: httpx.AsyncClient) -> None:

@@ -74,6 +74,8 @@ class ApiRoute(Generic[B, Q]):
     request headers it knows besides the usual, `path_example` an example of the parameter in its path.
     `streams` names the content of a body that the handler reads itself, piece by piece. `by_link`: a `token`
     in the query stands for a key, and the handler checks it.
+    `token_reads` lets a page's token in, and says what the id in the path is of: TASK, BATCH or FILE
+    (`granted`); `token_in_query`: the token may be `token` in the query.
     """
 
     method: str
@@ -94,6 +96,8 @@ class ApiRoute(Generic[B, Q]):
     conflicts: bool = False
     streams: str = ""
     by_link: bool = False
+    token_reads: str = ""
+    token_in_query: bool = False
     path_example: str = ""
 
     @property

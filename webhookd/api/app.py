@@ -35,6 +35,7 @@ from webhookd.api import (
     task_types,
     tasks,
     timeline,
+    tokens,
     workers,
 )
 from webhookd.api.api_route import AnyRoute
@@ -47,6 +48,7 @@ from webhookd.api.problems import problem_answer
 from webhookd.api.routes import starlette_routes
 from webhookd.api.stream import stream_routes
 from webhookd.core.errors import NotFound
+from webhookd.core.page_tokens import KEY_PURPOSE, PageTokens
 
 _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *tasks.ROUTES,
@@ -70,6 +72,7 @@ _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *messages.ROUTES,
     *partners.ROUTES,
     *keys.ROUTES,
+    *tokens.ROUTES,
     *admin_keys.ROUTES,
     *portal_links.ROUTES,
     *queues.ROUTES,
@@ -101,6 +104,7 @@ def create_app(
         listeners=parts.listeners,
         new_trace=parts.new_trace,
         leaving=parts.leaving,
+        origins=parts.options.cors_origins,
     )
 
 
@@ -111,6 +115,8 @@ def make_authenticator(parts: ApiParts) -> Authenticator:
         admin_key_hash=parts.options.admin_key_hash,
         trusted_proxies=parts.options.trusted_proxies,
         now_ms=parts.now_ms,
+        tokens=PageTokens(lambda: parts.vault.derived(KEY_PURPOSE)),
+        find_partner=parts.store.partners.get,
     )
 
 

@@ -9,6 +9,7 @@ made up, never does.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +23,8 @@ from webhookd.api.guess_brake import GuessBrake
 from webhookd.core import api_keys
 from webhookd.core.errors import Forbidden, Unauthenticated
 from webhookd.core.model import SCOPES
-from webhookd.core.records import ApiKey
+from webhookd.core.page_tokens import PREFIX, Grant, PageTokens
+from webhookd.core.records import ApiKey, Partner
 
 RECHECK_SECONDS: Final = 3.0
 _MOST_KEYS: Final = 10_000
@@ -39,6 +41,33 @@ class _Seen:
         return self.key.revoked_ms is None and (self.key.expires_ms is None or now_ms < self.key.expires_ms)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Maker:
+    """Whose key made a token, and the partner whose things it shows."""
+
+    credential: Credential | None
+    operator_tag: str | None
+    partner: Partner | None
+    checked_ms: int
+
+    def is_good(self, grant: Grant, now_ms: int) -> bool:
+        """Whether the key is still good, and was that partner's or an admin's."""
+        if self.credential is None:
+            return self.operator_tag is not None and self.operator_tag == grant.key_tag
+        of_whom = self.credential.key.partner_id
+        return of_whom in (None, grant.partner_id) and self.credential.is_good(now_ms)
+
+    def may(self, scope: str) -> bool:
+        """Whether the key itself has a scope."""
+        key = None if self.credential is None else self.credential.key
+        return key is None or key.partner_id is None or scope in key.scopes
+
+
+def key_tag(admin_key_hash: bytes) -> str:
+    """Return what tells one WEBHOOKD_ADMIN_KEY from another, and nothing of it."""
+    return hashlib.sha256(b"token of " + admin_key_hash).hexdigest()[:32]
+
+
 class Authenticator:
     """Turns a key into a Caller. Use it on one event loop."""
 
@@ -49,8 +78,13 @@ class Authenticator:
         admin_key_hash: bytes | None,
         trusted_proxies: Sequence[Network],
         now_ms: Callable[[], int],
+        tokens: PageTokens,
+        find_partner: Callable[[str], Awaitable[Partner | None]],
     ) -> None:
         self._find = find
+        self._tokens = tokens
+        self._find_partner = find_partner
+        self._granted: LRUCache[tuple[str, str], _Maker] = LRUCache(_MOST_KEYS)
         self._admin_key_hash = admin_key_hash
         self._trusted_proxies = trusted_proxies
         self._now_ms = now_ms
@@ -72,7 +106,9 @@ class Authenticator:
         return await self.identify(text.strip().decode("latin-1"), headers, peer)
 
     async def identify(self, text: str, headers: Mapping[bytes, bytes], peer: str | None) -> Caller:
-        """Return whose key `text` is. Raises as `caller`."""
+        """Return whose key, or token, `text` is. Raises as `caller`."""
+        if text.startswith(PREFIX):
+            return await self._bearer(text)
         presented = api_keys.parse(text)
         digest = api_keys.hash_text(text) if presented is None else presented.hash
         now_ms = self._now_ms()
@@ -92,6 +128,37 @@ class Authenticator:
         if seen.caller.partner is not None and seen.caller.partner.suspended:
             raise Forbidden("This partner is suspended.")
         return seen.caller
+
+    async def _bearer(self, text: str) -> Caller:
+        """Return who has a token. Nobody guesses one, so there is no brake. Raises as `caller`."""
+        now_ms = self._now_ms()
+        grant = self._tokens.read(text, now_ms)
+        maker = None if grant is None else await self._maker(grant, now_ms)
+        if grant is None or maker is None or maker.partner is None or not maker.is_good(grant, now_ms):
+            raise Unauthenticated("The token is wrong, has expired, or its key is no longer good.")
+        if maker.partner.suspended:
+            raise Forbidden("This partner is suspended.")
+        return Caller(
+            key_id=grant.key_id,
+            partner=maker.partner,
+            scopes=frozenset(scope for scope in grant.scopes if maker.may(scope)),
+            grant=grant,
+        )
+
+    async def _maker(self, grant: Grant, now_ms: int) -> "_Maker":
+        known = self._granted.get((grant.key_id, grant.partner_id))
+        if known is not None and now_ms - known.checked_ms < RECHECK_SECONDS * 1000:
+            return known
+        tag = None if self._admin_key_hash is None else key_tag(self._admin_key_hash)
+        credential = None if grant.key_id == OPERATOR else await self._find(grant.key_id)
+        known = _Maker(
+            credential=credential,
+            operator_tag=tag if grant.key_id == OPERATOR else None,
+            partner=await self._find_partner(grant.partner_id),
+            checked_ms=now_ms,
+        )
+        self._granted[grant.key_id, grant.partner_id] = known
+        return known
 
     async def _look_up(self, presented: api_keys.PresentedKey, now_ms: int) -> _Seen | None:
         """Read the key's row, once for all who ask at the same time."""

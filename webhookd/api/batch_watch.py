@@ -20,9 +20,10 @@ from webhookd.api.answers import Answer, Headers, Reply
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.events import EVENT_HEADERS, KEEP_ALIVE_SECONDS, RETRY_MS, last_event_id, write_some
+from webhookd.api.granted import BATCH
 from webhookd.api.recent_reads import RECENT_SECONDS
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
-from webhookd.api.wire import NoQuery, Query
+from webhookd.api.wire import Query, StreamQuery
 from webhookd.core.batches import Batch, BatchTasks
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import Page
@@ -67,7 +68,7 @@ async def hold_batch(call: Call[None, BatchQuery], batch_id: str, query: BatchQu
         return batch
     with (
         call.parts.held.one(caller.partner_id),
-        watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch,
+        watchers.watch(partner_id=caller.partner_id, key_id=caller.review_id) as watch,
         noticing_disconnect(call.receive, watch),
     ):
         watch.heed(batch.partner_id)
@@ -95,7 +96,7 @@ async def _next_look(call: AnyCall, watch: Watch, batch: Batch, left: float) -> 
     return now
 
 
-async def follow_batch(call: Call[None, NoQuery]) -> Reply:
+async def follow_batch(call: Call[None, StreamQuery]) -> Reply:
     """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
     read, caller = call.parts.store.read, call.caller
     batch = found(await call.read(read, get_batch, call.path_params["id"], caller.partner_id), "batch")
@@ -127,7 +128,7 @@ class BatchStream:
         else:
             with (
                 self.call.parts.held.one(caller.partner_id),
-                watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch,
+                watchers.watch(partner_id=caller.partner_id, key_id=caller.review_id) as watch,
                 noticing_disconnect(self.call.receive, watch),
             ):
                 watch.heed(self.batch.partner_id)
@@ -224,7 +225,9 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Batches",
         summary="Follow a batch as Server-Sent Events",
         access="tasks:read",
-        query=NoQuery,
+        token_reads=BATCH,
+        token_in_query=True,
+        query=StreamQuery,
         headers=("Last-Event-ID",),
         answers={
             200: Returned(
@@ -242,6 +245,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Batches",
         summary="Read what has ended of a batch, a line a task",
         access="tasks:read",
+        token_reads=BATCH,
         query=ResultsQuery,
         answers={
             200: Returned(

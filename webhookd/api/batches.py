@@ -34,6 +34,7 @@ from webhookd.api.batch_wire import (
 )
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.etags import etag_matches
+from webhookd.api.granted import BATCH
 from webhookd.api.idempotency_key import REPLAYED, fingerprint, mark_replayed
 from webhookd.api.problems import problem_document, retry_after
 from webhookd.api.task_checks import check_tasks
@@ -347,6 +348,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Batches",
         summary="Look at a batch, or wait for news of it",
         access="tasks:read",
+        token_reads=BATCH,
         query=BatchQuery,
         headers=("If-None-Match",),
         answers={
@@ -382,6 +384,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Batches",
         summary="List the tasks of a batch, in the order of their submission",
         access="tasks:read",
+        token_reads=BATCH,
         query=BatchTaskListing,
         answers=lists(TaskDocument),
     ),

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webhookd.adapters import entropy
 from webhookd.api.answers import Headers, unstored
 from webhookd.api.caller import Caller
+from webhookd.api.cors import cors_headers
 from webhookd.api.parts import Leaving, Listener
 from webhookd.api.problems import problem_answer, public
 from webhookd.core import trace
@@ -72,11 +73,13 @@ class Edge:
         listeners: Sequence[Listener],
         new_trace: Callable[[], TraceContext] = entropy.new_trace,
         leaving: Leaving,
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
         self._listeners = tuple(listeners)
         self._new_trace = new_trace
         self._leaving = leaving
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""
@@ -92,6 +95,8 @@ class Edge:
             headers=headers,
         )
         exchange.more_headers += [NOSNIFF, (b"traceparent", exchange.trace.header().encode())]
+        if self._origins:
+            exchange.more_headers += cors_headers(self._origins, scope["method"], headers)
         if self._leaving.begun:  # so that no proxy keeps a connection that is soon to close
             exchange.more_headers.append((b"connection", b"close"))
         scope[SCOPE_KEY] = exchange

@@ -14,8 +14,9 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, Headers, Reply
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.granted import TASK
 from webhookd.api.watch import noticing_disconnect
-from webhookd.api.wire import NoQuery
+from webhookd.api.wire import StreamQuery
 from webhookd.core.errors import WebhookdError
 from webhookd.flows.watch import Snapshot, Watch
 
@@ -32,7 +33,7 @@ EVENT_HEADERS: Final[Headers] = [
 ]
 
 
-async def stream_events(call: Call[None, NoQuery]) -> Reply:
+async def stream_events(call: Call[None, StreamQuery]) -> Reply:
     """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
     task_id = call.path_params["id"]
     task = found(await call.parts.watchers.present(task_id, call.caller.partner_id), "task").task
@@ -67,7 +68,7 @@ class EventStream:
         else:
             with (
                 self.call.parts.held.one(caller.partner_id),
-                watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch,
+                watchers.watch(partner_id=caller.partner_id, key_id=caller.review_id) as watch,
                 noticing_disconnect(self.call.receive, watch),
             ):
                 await send(start)
@@ -128,7 +129,9 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Tasks",
         summary="Follow a task as Server-Sent Events",
         access="tasks:read",
-        query=NoQuery,
+        token_reads=TASK,
+        token_in_query=True,
+        query=StreamQuery,
         headers=("Last-Event-ID",),
         answers={
             200: Returned(

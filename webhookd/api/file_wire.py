@@ -60,8 +60,8 @@ class FileListing(AdminListing):
 class LinkQuery(Query):
     """`token` is that of a link, in the place of a key."""
 
-    token: str | None = Field(None, max_length=128)
-    """The token of a link, in the place of a key."""
+    token: str | None = Field(None, max_length=8_300)
+    """The token of a link, or a page's (`wht_…`), in the place of a key."""
 
 
 class FileCreate(Create):

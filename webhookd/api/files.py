@@ -33,6 +33,7 @@ from webhookd.api.file_wire import (
     links_of,
     shown_file,
 )
+from webhookd.api.granted import FILE
 from webhookd.api.idempotency_key import REPLAYED
 from webhookd.api.wire import NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
@@ -283,6 +284,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Files",
         summary="Look at a file",
         access="files:read",
+        token_reads=FILE,
         query=NoQuery,
         answers=shows(FileDocument),
     ),
@@ -309,6 +311,8 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         summary="Download a file",
         access="files:read",
         by_link=True,
+        token_reads=FILE,
+        token_in_query=True,
         query=LinkQuery,
         headers=("Range", "If-Range", "If-None-Match"),
         conflicts=True,

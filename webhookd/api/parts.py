@@ -57,6 +57,7 @@ class ApiOptions:
     partner_max_file_bytes: int = 10_737_418_240
     files_keep_ms: int | None = None
     operator_host: str = ""
+    cors_origins: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)

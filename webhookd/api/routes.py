@@ -6,6 +6,7 @@ The order of checks is the same everywhere: method, key, scope, rate, query, Ide
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
+from urllib.parse import unquote
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -18,6 +19,7 @@ from webhookd.api.call import ADMIN_OWNER, Call
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import Network, caller_address
 from webhookd.api.edge import Exchange, exchange_of
+from webhookd.api.granted import require_granted
 from webhookd.api.idempotency_key import HEADER, parse_key
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import WrongMethod
@@ -25,6 +27,7 @@ from webhookd.api.rate_headers import rate_headers
 from webhookd.api.wire import parse_body, parse_query
 from webhookd.core.errors import Forbidden, Invalid, MalformedJson, NotFound, UrlNotAllowed
 from webhookd.core.ids import looks_like_id
+from webhookd.core.page_tokens import PREFIX
 from webhookd.flows.rates import Bucket
 
 # Ids and names in paths. Anything else is unknown anyway, and need not trouble the database.
@@ -95,8 +98,7 @@ class Resource:
         caller = await self._let_in(row, scope, exchange)
         path_params = scope["path_params"]
         exchange.path = _shown(self._path, path_params)
-        if not all(_PATH_VALUE.fullmatch(value) for value in path_params.values()):
-            raise NotFound("There is nothing at this path.")
+        await self._check_path(row, caller, path_params)
         if caller.partner is not None and not row.submits:
             for bucket in row.takes:
                 await parts.submit.meter(bucket, caller.partner, 1, now_ms=now_ms)
@@ -142,14 +144,26 @@ class Resource:
             )
         )
 
+    async def _check_path(self, row: AnyRoute, caller: Caller, path_params: Mapping[str, str]) -> None:
+        if not all(_PATH_VALUE.fullmatch(value) for value in path_params.values()):
+            raise NotFound("There is nothing at this path.")
+        if caller.grant is not None:
+            await require_granted(self._parts, caller.grant, row.token_reads, path_params)
+
     async def _let_in(self, row: AnyRoute, scope: Scope, exchange: Exchange) -> Caller:
-        if row.access == OPEN or (row.by_link and _has_token(scope["query_string"])):
+        token = _token(scope["query_string"]) if row.by_link or row.token_in_query else None
+        of_page = token is not None and token.startswith(PREFIX)
+        if row.access == OPEN or (row.by_link and token is not None and not of_page):
             return NOBODY
         exchange.keyed = True
         caller = exchange.caller
         if caller is None:
             client = scope.get("client")
-            caller = await self._authenticator.caller(exchange.headers, client[0] if client else None)
+            peer = client[0] if client else None
+            if token is not None:
+                caller = await self._authenticator.identify(token, exchange.headers, peer)
+            else:
+                caller = await self._authenticator.caller(exchange.headers, peer)
         exchange.actor = caller.partner_id or "admin"
         exchange.partner = caller.partner
         if row.access == ADMIN and not caller.is_admin:
@@ -165,8 +179,13 @@ def _address(scope: Scope, headers: Mapping[bytes, bytes], trusted: Sequence[Net
     return None if found is None else str(found)
 
 
-def _has_token(query: bytes) -> bool:
-    return query.startswith(b"token=") or b"&token=" in query
+def _token(query: bytes) -> str | None:
+    """Return `token` of a query; what is wrong with the whole is said later."""
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name == b"token":
+            return unquote(value.decode("latin-1"))
+    return None
 
 
 def _shown(path: str, path_params: Mapping[str, str]) -> str:

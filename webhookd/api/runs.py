@@ -10,6 +10,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call, found
+from webhookd.api.granted import TASK
 from webhookd.api.wire import Listing
 from webhookd.core.fields import RunOutcome, Timestamp
 from webhookd.core.outcome import Raised
@@ -120,6 +121,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Tasks",
         summary="List the runs of a task: where, when, what they logged and raised",
         access="tasks:read",
+        token_reads=TASK,
         query=RunListing,
         answers=lists(RunDocument),
     ),

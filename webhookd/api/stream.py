@@ -17,6 +17,7 @@ from webhookd.api.auth import Authenticator
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import client_address
 from webhookd.api.edge import exchange_of
+from webhookd.api.granted import covers
 from webhookd.api.handshake import asks_for_websocket, handshake_fault, is_of_this_version
 from webhookd.api.held import Held
 from webhookd.api.json_body import parse_json
@@ -163,7 +164,7 @@ class Conversation:
     async def run(self) -> None:
         """Listen, and push what is new. Raises Close or Disconnected at the end."""
         caller = self._caller
-        with self._parts.watchers.watch(partner_id=caller.partner_id, key_id=caller.key_id) as watch:
+        with self._parts.watchers.watch(partner_id=caller.partner_id, key_id=caller.review_id) as watch:
             listening = asyncio.create_task(self._listen(watch), name="stream-listen")
             listening.add_done_callback(lambda _: watch.end(Ended.GONE))
             try:
@@ -237,15 +238,18 @@ class Conversation:
     async def _versions(self, task_ids: list[str]) -> dict[str, int]:
         """Read some tasks at a time: their results may be large."""
         present, partner_id = self._parts.watchers.present, self._caller.partner_id
+        grant = self._caller.grant
         versions: dict[str, int] = {}
         for start in range(0, len(task_ids), READ_AT_ONCE):
             some = task_ids[start : start + READ_AT_ONCE]
             for snapshot in await asyncio.gather(*(present(task_id, partner_id) for task_id in some)):
-                if snapshot is not None:
+                if snapshot is not None and (grant is None or covers(grant, snapshot.task)):
                     versions[snapshot.task.id] = snapshot.task.version
         return versions
 
     async def _follow(self, watch: Watch, partner_id: str | None) -> None:
+        if self._caller.grant is not None:
+            raise Forbidden("A token reads only what it names.")
         if not self._caller.is_admin:
             if partner_id is not None:
                 raise _wrong("subscribe.partner", "is not known here")

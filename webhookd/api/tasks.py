@@ -15,6 +15,7 @@ from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned, lists
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.etags import etag_matches
+from webhookd.api.granted import TASK
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
@@ -232,6 +233,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Tasks",
         summary="Look at a task, or wait for news of it",
         access="tasks:read",
+        token_reads=TASK,
         query=TaskQuery,
         headers=("If-None-Match",),
         answers={

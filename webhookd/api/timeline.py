@@ -13,6 +13,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call, found
+from webhookd.api.granted import TASK
 from webhookd.api.wire import NoQuery
 from webhookd.core.fields import TaskId, TraceId
 from webhookd.core.model import TaskState
@@ -124,6 +125,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Tasks",
         summary="Read a task's whole life",
         access="tasks:read",
+        token_reads=TASK,
         query=NoQuery,
         answers=shows(TimelineDocument),
     ),

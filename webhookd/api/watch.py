@@ -40,7 +40,7 @@ async def hold(call: AnyCall, task_id: str, *, seconds: float, enough: Callable[
     revoked meanwhile; ClientDisconnect.
     """
     watchers, partner_id = call.parts.watchers, call.caller.partner_id
-    with watchers.watch(partner_id=partner_id, key_id=call.caller.key_id) as watch:
+    with watchers.watch(partner_id=partner_id, key_id=call.caller.review_id) as watch:
         watch.add([task_id])
         now = found(await watchers.present(task_id, partner_id), "task")
         watch.saw(task_id, now.task.version)
@@ -87,7 +87,10 @@ def key_review(
 ) -> Callable[[str], Awaitable[bool]]:
     """Return the question whether a key, by its id, may still read tasks. It raises Unavailable."""
 
-    async def is_good(key_id: str) -> bool:
+    async def is_good(review_id: str) -> bool:
+        key_id, _, until_ms = review_id.partition("@")
+        if until_ms and now_ms() >= int(until_ms):
+            return False
         if key_id == OPERATOR:
             return True
         credential = await find(key_id)

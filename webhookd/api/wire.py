@@ -70,6 +70,13 @@ class NoQuery(Query):
     """Takes no parameters."""
 
 
+class StreamQuery(Query):
+    """The parameters of Server-Sent Events."""
+
+    token: str | None = None
+    """A page's token (`wht_…`): an EventSource can send no header."""
+
+
 class Listing(Query):
     """The parameters of every listing."""
 

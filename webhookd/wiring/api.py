@@ -90,6 +90,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
                 files_max_bytes=settings.files_max_bytes,
                 partner_max_file_bytes=settings.partner_max_file_bytes,
                 files_keep_ms=days_ms(settings.retention_files_days),
+                cors_origins=frozenset(settings.cors_origins),
             ),
             store=store,
             task_types=types,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select, union
 
 from webhookd.adapters.store.file_rows import FileRow, add_files, drop_files, show_files
 from webhookd.adapters.store.rowset import Id, insert_rows, named
@@ -50,6 +50,29 @@ _NEEDED: Final = Query(
 def needed(tx: Tx, file_ids: Iterable[str]) -> set[str]:
     """Return those of these files that a task which has not ended needs."""
     return {row.id for row in tx.run(_NEEDED, ids=file_ids)}
+
+
+class _Owner(NamedTuple):
+    id: str
+    batch_id: str | None
+
+
+_OWNERS: Final = Query(
+    _Owner,
+    lambda _: select(tasks.c.id, tasks.c.batch_id).where(
+        tasks.c.id.in_(
+            union(
+                select(files.c.task_id).where(files.c.id == bindparam("file_id")),
+                select(file_uses.c.task_id).where(file_uses.c.file_id == bindparam("file_id")),
+            )
+        )
+    ),
+)
+
+
+def tasks_of_file(tx: Tx, file_id: str) -> list[tuple[str, str | None]]:
+    """Return the tasks that made a file or need it, each with its batch."""
+    return [(row.id, row.batch_id) for row in tx.run(_OWNERS, file_id=file_id)]
 
 
 _ATTACHED: Final = Query(FileRow, lambda dialect: select(files).where(named(dialect, files.c.task_id, "ids")))

@@ -21,6 +21,7 @@ from webhookd.api import (
     task_batch,
     task_input,
     timeline,
+    tokens,
 )
 from webhookd.api.admin_keys import (
     AdminKeyCreate,
@@ -94,6 +95,7 @@ SENT: Final[Mapping[Any, Any]] = {
         "callback_url": samples.URL,
     },
     batch_wire.BatchTasksCreate: {"tasks": [{"input": {"n": 3}}]},
+    tokens.TokenCreate: {"batch": samples.BATCH.id, "expires_in": 900},
     EndpointCreate: {"url": samples.URL, "events": ["task.succeeded", "task.failed"], "rate_limit": 50},
     EndpointChange: {"description": "production", "max_concurrency": 8},
     EndpointSecretCreate: {"overlap_seconds": 86_400},
@@ -154,6 +156,7 @@ def _answers() -> Mapping[Any, Any]:
         batch_wire.BatchWithTasksDocument: {**batch, **added},
         batch_wire.BatchReceiptDocument: receipt,
         batch_wire.BatchWithTasksReceiptDocument: {**receipt, **added},
+        tokens.TokenDocument: {"token": samples.TOKEN_TEXT, "expires_at": samples.UPLOAD_ENDS},
         FileDocument: file,
         file_wire.WrittenFile: file,
         file_wire.FileReceiptDocument: {"id": file["id"], "state": file["state"]},

@@ -23,6 +23,7 @@ has `x-audience: admin`; `/openapi.json?for=partner` leaves it out."""
 TAGS: Final[Mapping[str, str]] = {
     "Tasks": "Submit work, follow it, cancel it.",
     "Batches": "Many tasks with one end and one callback.",
+    "Tokens": "What a page may be given in the place of a key.",
     "Files": "Inputs and results that are too big for JSON.",
     "Endpoints": "Registered callback URLs, their settings and secrets.",
     "Deliveries": "Messages on their way to receivers, and every attempt.",

@@ -70,6 +70,7 @@ URL: Final = "https://partner.example/hooks"
 
 # Neither opens anything: the texts are too short to be a key or a secret.
 KEY_TEXT: Final = "whk_…"
+TOKEN_TEXT: Final = "wht_…"
 ADMIN_KEY_TEXT: Final = "wha_…"
 SECRET_TEXT: Final = "whsec_…"
 
