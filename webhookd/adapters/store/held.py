@@ -8,12 +8,12 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from webhookd.adapters.store.claims import TakenRow, claimed_task, taken_columns
 from webhookd.adapters.store.lanes.taking import due_delivery, with_messages
 from webhookd.adapters.store.lanes.targets import targets_of
 from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import deliveries, task_bodies, tasks
 from webhookd.adapters.store.statement import Query
+from webhookd.adapters.store.taken import TakenRow, claimed_task, taken_columns
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import DueDelivery
 from webhookd.core.model import DeliveryState
