@@ -14,12 +14,8 @@ from tests.contract.seeds import (
     message_to,
     partner,
 )
-from webhookd.adapters.store.dead_letters import (
-    discard_dead_letter,
-    get_dead_letter,
-    list_dead_letters,
-    replay_dead_letter,
-)
+from webhookd.adapters.store.dead_letter_moves import discard_dead_letter, replay_dead_letter
+from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, GiveUp

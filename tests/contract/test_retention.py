@@ -18,7 +18,8 @@ from tests.contract.seeds import (
 )
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store import audit, schema, secrets
-from webhookd.adapters.store.dead_letters import discard_dead_letter, get_dead_letter, list_dead_letters
+from webhookd.adapters.store.dead_letter_moves import discard_dead_letter
+from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries import get_delivery
 from webhookd.adapters.store.paging import first_id
 from webhookd.adapters.store.retention import Retention, RetentionPolicy

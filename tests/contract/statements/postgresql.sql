@@ -302,25 +302,7 @@ SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id = ANY 
 SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq >
     $2::BIGINT ORDER BY messages.seq LIMIT $3::INTEGER;
 
--- claims.py
-
--- _ENTER
-SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
-    sessions.id = $1::VARCHAR FOR KEY SHARE) AS holding ON true WHERE queues.name = $2::VARCHAR FOR UPDATE OF
-    queues;
-
--- _BUSY
-SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type = ANY
-    ($1::TEXT[]) GROUP BY tasks.type;
-
--- _RATES
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type = ANY ($1::TEXT[]);
-
--- _SPEND
-INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT CAST(rates_rows.value ->>
-    0 AS TEXT) AS type, CAST(rates_rows.value ->> 1 AS FLOAT) AS next_ms FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO
-    UPDATE SET next_ms = excluded.next_ms;
+-- choosing.py
 
 -- _LOOK
 WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
@@ -354,27 +336,12 @@ INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partne
     JSON)) AS served_rows) AS served WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime =
     excluded.vtime;
 
--- _TAKE
-UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), attempts=(tasks.attempts +
-    $3::INTEGER), started_ms=$4::BIGINT, session_id=$5::VARCHAR, token=(tasks.token + $6::INTEGER),
-    deadline_ms=($4::BIGINT + timeouts.timeout_ms), progress_percent=$7::FLOAT, progress_message=$8::VARCHAR
-    FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS JSON))
-    AS ids_rows) AS ids, (SELECT CAST(timeouts_rows.value ->> 0 AS TEXT) AS type, CAST(timeouts_rows.value ->>
-    1 AS BIGINT) AS timeout_ms FROM json_array_elements(CAST($10::VARCHAR AS JSON)) AS timeouts_rows) AS
-    timeouts, task_bodies WHERE tasks.id = ids.id AND tasks.type = timeouts.type AND tasks.state =
-    $11::VARCHAR AND task_bodies.task_id = tasks.id AND task_bodies.task_id = ANY (array((SELECT ids.id FROM
-    (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS JSON)) AS
-    ids_rows) AS ids))) RETURNING tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type,
-    tasks.queue AS queue, tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts,
-    tasks.attempts_before AS attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token,
-    tasks.suspect AS suspect, tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS
-    created_ms, tasks.due_ms AS due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners
-    WHERE partners.id = tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS
-    metadata, task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id,
-    task_bodies.trace_flags AS trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url
-    IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
-    endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
-    $12::VARCHAR || '%')) AS listens;
+-- claims.py
+
+-- _ENTER
+SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
+    sessions.id = $1::VARCHAR FOR KEY SHARE) AS holding ON true WHERE queues.name = $2::VARCHAR FOR UPDATE OF
+    queues;
 
 -- clock.py
 
@@ -419,6 +386,44 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     keys.partner_id, keys.shard FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS queue,
     CAST(keys_rows.value ->> 1 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 2 AS TEXT) AS shard FROM
     json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys);
+
+-- dead_letter_moves.py
+
+-- _DISCARD_TASK
+UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id = $2::VARCHAR AND tasks.dead_ms IS NOT NULL RETURNING
+    tasks.id;
+
+-- _DISCARD_TASK
+UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id = $2::VARCHAR AND tasks.dead_ms IS NOT NULL AND
+    tasks.partner_id = $3::VARCHAR RETURNING tasks.id;
+
+-- _DISCARD_DELIVERY
+UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id = $2::VARCHAR AND deliveries.state = 'dead'
+    AND deliveries.discarded_ms IS NULL RETURNING deliveries.id;
+
+-- _DISCARD_DELIVERY
+UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id = $2::VARCHAR AND deliveries.state = 'dead'
+    AND deliveries.discarded_ms IS NULL AND deliveries.partner_id = $3::VARCHAR RETURNING deliveries.id;
+
+-- _DISCARD_TASKS
+UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id = ANY ($2::TEXT[]) AND tasks.dead_ms IS NOT NULL RETURNING
+    tasks.id;
+
+-- _DISCARD_DELIVERIES
+UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id = ANY ($2::TEXT[]) AND deliveries.state =
+    'dead' AND deliveries.discarded_ms IS NULL RETURNING deliveries.id;
+
+-- _TASK
+SELECT tasks.id FROM tasks WHERE tasks.id = $1::VARCHAR;
+
+-- _TASK
+SELECT tasks.id FROM tasks WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
+
+-- _DELIVERY
+SELECT deliveries.id FROM deliveries WHERE deliveries.id = $1::VARCHAR;
+
+-- _DELIVERY
+SELECT deliveries.id FROM deliveries WHERE deliveries.id = $1::VARCHAR AND deliveries.partner_id = $2::VARCHAR;
 
 -- dead_letters.py
 
@@ -570,42 +575,6 @@ SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies
     '\') AND tasks.dead_ms >= $6::BIGINT AND tasks.dead_ms < $7::BIGINT AND tasks.dead_ms >= $8::BIGINT AND
     (tasks.dead_ms > $8::BIGINT OR tasks.id > $9::VARCHAR) AND tasks.dead_ms <= $10::BIGINT AND (tasks.dead_ms
     < $10::BIGINT OR tasks.id < $11::VARCHAR);
-
--- _DISCARD_TASK
-UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id = $2::VARCHAR AND tasks.dead_ms IS NOT NULL RETURNING
-    tasks.id;
-
--- _DISCARD_TASK
-UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id = $2::VARCHAR AND tasks.dead_ms IS NOT NULL AND
-    tasks.partner_id = $3::VARCHAR RETURNING tasks.id;
-
--- _DISCARD_DELIVERY
-UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id = $2::VARCHAR AND deliveries.state = 'dead'
-    AND deliveries.discarded_ms IS NULL RETURNING deliveries.id;
-
--- _DISCARD_DELIVERY
-UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id = $2::VARCHAR AND deliveries.state = 'dead'
-    AND deliveries.discarded_ms IS NULL AND deliveries.partner_id = $3::VARCHAR RETURNING deliveries.id;
-
--- _DISCARD_TASKS
-UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id = ANY ($2::TEXT[]) AND tasks.dead_ms IS NOT NULL RETURNING
-    tasks.id;
-
--- _DISCARD_DELIVERIES
-UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id = ANY ($2::TEXT[]) AND deliveries.state =
-    'dead' AND deliveries.discarded_ms IS NULL RETURNING deliveries.id;
-
--- _TASK
-SELECT tasks.id FROM tasks WHERE tasks.id = $1::VARCHAR;
-
--- _TASK
-SELECT tasks.id FROM tasks WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
-
--- _DELIVERY
-SELECT deliveries.id FROM deliveries WHERE deliveries.id = $1::VARCHAR;
-
--- _DELIVERY
-SELECT deliveries.id FROM deliveries WHERE deliveries.id = $1::VARCHAR AND deliveries.partner_id = $2::VARCHAR;
 
 -- deliveries.py
 
@@ -966,17 +935,6 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
     tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, tasks.token;
 
--- _REPORT
-UPDATE tasks SET version=(tasks.version + $1::INTEGER), progress_percent=coalesce(reports.percent,
-    tasks.progress_percent), progress_message=reports.message FROM (SELECT CAST(reports_rows.value ->> 0 AS
-    TEXT) AS id, CAST(reports_rows.value ->> 1 AS TEXT) AS session_id, CAST(reports_rows.value ->> 2 AS
-    INTEGER) AS token, CAST(reports_rows.value ->> 3 AS FLOAT) AS percent, CAST(reports_rows.value ->> 4 AS
-    TEXT) AS message FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows) AS reports WHERE
-    tasks.id = reports.id AND tasks.id = ANY (array((SELECT reports.id FROM (SELECT CAST(reports_rows.value
-    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows) AS reports)))
-    AND tasks.session_id IS NOT DISTINCT FROM reports.session_id AND tasks.token = reports.token AND
-    tasks.state = $3::VARCHAR RETURNING tasks.id, tasks.token, tasks.partner_id, tasks.version;
-
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
@@ -1000,6 +958,21 @@ INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, err
     TEXT) AS host, CAST(runs_in_rows.value ->> 9 AS INTEGER) AS pid, CAST(runs_in_rows.value ->> 10 AS TEXT)
     AS log, CAST(runs_in_rows.value ->> 11 AS TEXT) AS raised FROM json_array_elements(CAST($1::VARCHAR AS
     JSON)) AS runs_in_rows) AS runs_in WHERE true;
+
+-- feeds.py
+
+-- _TAKE_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
+    (partner_id) DO UPDATE SET last_seq = (feeds.last_seq + excluded.last_seq) RETURNING feeds.partner_id,
+    feeds.last_seq;
+
+-- _LOCK_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
+    (partner_id) DO UPDATE SET last_seq = feeds.last_seq;
 
 -- file_rows.py
 
@@ -1571,22 +1544,20 @@ SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, pa
     partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
     partners.id < $1::VARCHAR ORDER BY partners.id DESC LIMIT $2::INTEGER;
 
+-- progress.py
+
+-- _REPORT
+UPDATE tasks SET version=(tasks.version + $1::INTEGER), progress_percent=coalesce(reports.percent,
+    tasks.progress_percent), progress_message=reports.message FROM (SELECT CAST(reports_rows.value ->> 0 AS
+    TEXT) AS id, CAST(reports_rows.value ->> 1 AS TEXT) AS session_id, CAST(reports_rows.value ->> 2 AS
+    INTEGER) AS token, CAST(reports_rows.value ->> 3 AS FLOAT) AS percent, CAST(reports_rows.value ->> 4 AS
+    TEXT) AS message FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows) AS reports WHERE
+    tasks.id = reports.id AND tasks.id = ANY (array((SELECT reports.id FROM (SELECT CAST(reports_rows.value
+    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows) AS reports)))
+    AND tasks.session_id IS NOT DISTINCT FROM reports.session_id AND tasks.token = reports.token AND
+    tasks.state = $3::VARCHAR RETURNING tasks.id, tasks.token, tasks.partner_id, tasks.version;
+
 -- publish.py
-
--- _OTHERS
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id = $1::VARCHAR AND endpoints.deleted_ms IS NULL;
-
--- _SUBSCRIBERS
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id = ANY ($1::TEXT[]) AND endpoints.deleted_ms IS NULL OR endpoints.id = ANY
-    ($2::TEXT[]);
-
--- _LISTENING
-SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id = ANY ($1::TEXT[]) AND
-    endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || $2::VARCHAR || '%');
 
 -- _INSERT_MESSAGES
 INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
@@ -1628,19 +1599,6 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     fifo, CAST(lanes_in_rows.value ->> 4 AS BIGINT) AS ready_ms FROM json_array_elements(CAST($8::VARCHAR AS
     JSON)) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo = excluded.fifo,
     ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END;
-
--- _TAKE_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
-    (partner_id) DO UPDATE SET last_seq = (feeds.last_seq + excluded.last_seq) RETURNING feeds.partner_id,
-    feeds.last_seq;
-
--- _LOCK_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
-    (partner_id) DO UPDATE SET last_seq = feeds.last_seq;
 
 -- replaying.py
 
@@ -2194,6 +2152,23 @@ INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, ro
     CAST(rows_rows.value ->> 2 AS FLOAT) AS vtime FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
     rows_rows) AS rows WHERE true ON CONFLICT DO NOTHING;
 
+-- subscribers.py
+
+-- _OF_PARTNER
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id = $1::VARCHAR AND endpoints.deleted_ms IS NULL;
+
+-- _SUBSCRIBERS
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id = ANY ($1::TEXT[]) AND endpoints.deleted_ms IS NULL OR endpoints.id = ANY
+    ($2::TEXT[]);
+
+-- _LISTENING
+SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id = ANY ($1::TEXT[]) AND
+    endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || $2::VARCHAR || '%');
+
 -- sweeps.py
 
 -- _FALL_DUE
@@ -2229,6 +2204,30 @@ SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'schedu
     ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
     lease_ms;
 
+-- taken.py
+
+-- _TAKE
+UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), attempts=(tasks.attempts +
+    $3::INTEGER), started_ms=$4::BIGINT, session_id=$5::VARCHAR, token=(tasks.token + $6::INTEGER),
+    deadline_ms=($4::BIGINT + timeouts.timeout_ms), progress_percent=$7::FLOAT, progress_message=$8::VARCHAR
+    FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS JSON))
+    AS ids_rows) AS ids, (SELECT CAST(timeouts_rows.value ->> 0 AS TEXT) AS type, CAST(timeouts_rows.value ->>
+    1 AS BIGINT) AS timeout_ms FROM json_array_elements(CAST($10::VARCHAR AS JSON)) AS timeouts_rows) AS
+    timeouts, task_bodies WHERE tasks.id = ids.id AND tasks.type = timeouts.type AND tasks.state =
+    $11::VARCHAR AND task_bodies.task_id = tasks.id AND task_bodies.task_id = ANY (array((SELECT ids.id FROM
+    (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS JSON)) AS
+    ids_rows) AS ids))) RETURNING tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type,
+    tasks.queue AS queue, tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts,
+    tasks.attempts_before AS attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token,
+    tasks.suspect AS suspect, tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS
+    created_ms, tasks.due_ms AS due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners
+    WHERE partners.id = tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS
+    metadata, task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id,
+    task_bodies.trace_flags AS trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url
+    IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
+    endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
+    $12::VARCHAR || '%')) AS listens;
+
 -- task_files.py
 
 -- _USE
@@ -2240,6 +2239,10 @@ INSERT INTO file_uses (file_id, task_id) SELECT uses.file_id, uses.task_id FROM 
 SELECT DISTINCT file_uses.file_id AS id FROM file_uses JOIN tasks ON tasks.id = file_uses.task_id WHERE
     file_uses.file_id = ANY ($1::TEXT[]) AND tasks.state != $2::VARCHAR AND tasks.state != $3::VARCHAR AND
     tasks.state != $4::VARCHAR AND tasks.state != $5::VARCHAR;
+
+-- _OWNERS
+SELECT tasks.id, tasks.batch_id FROM tasks WHERE tasks.id IN (SELECT files.task_id FROM files WHERE files.id =
+    $1::VARCHAR UNION SELECT file_uses.task_id FROM file_uses WHERE file_uses.file_id = $1::VARCHAR);
 
 -- _ATTACHED
 SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
@@ -2416,6 +2419,21 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, NULL AS result,
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
     task_bodies.task_id = tasks.id WHERE tasks.id = ANY ($1::TEXT[]) ORDER BY tasks.id;
+
+-- type_limits.py
+
+-- _BUSY
+SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type = ANY
+    ($1::TEXT[]) GROUP BY tasks.type;
+
+-- _RATES
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type = ANY ($1::TEXT[]);
+
+-- _SPEND
+INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT CAST(rates_rows.value ->>
+    0 AS TEXT) AS type, CAST(rates_rows.value ->> 1 AS FLOAT) AS next_ms FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO
+    UPDATE SET next_ms = excluded.next_ms;
 
 -- waiting.py
 

@@ -299,25 +299,7 @@ SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id IN (SE
 SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER
     BY messages.seq LIMIT ? OFFSET ?;
 
--- claims.py
-
--- _ENTER
-SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
-    sessions.id = ?) AS holding ON true WHERE queues.name = ?;
-
--- _BUSY
-SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (SELECT
-    anon_1.value FROM json_each(?) AS anon_1) GROUP BY tasks.type;
-
--- _RATES
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1);
-
--- _SPEND
-INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT
-    json_extract(rates_rows.value, '$[0]') AS type, json_extract(rates_rows.value, '$[1]') AS next_ms FROM
-    json_each(?) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO UPDATE SET next_ms =
-    excluded.next_ms;
+-- choosing.py
 
 -- _LOOK
 WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
@@ -348,25 +330,11 @@ INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partne
     partner_id, json_extract(served_rows.value, '$[2]') AS vtime FROM json_each(?) AS served_rows) AS served
     WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime = excluded.vtime;
 
--- _TAKE
-UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
-    session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
-    progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
-    AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
-    '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
-    tasks.type = timeouts.type AND tasks.state = ? RETURNING id AS id, partner_id AS partner_id, type AS type,
-    queue AS queue, priority AS priority, version AS version, attempts AS attempts, attempts_before AS
-    attempts_before, max_attempts AS max_attempts, token AS token, suspect AS suspect, trace_id AS trace_id,
-    batch_id AS batch_id, created_ms AS created_ms, due_ms AS due_ms, started_ms AS started_ms, (SELECT
-    partners.name FROM partners WHERE id = partner_id) AS partner_name, (SELECT task_bodies.input FROM
-    task_bodies WHERE task_id = id) AS input, (SELECT task_bodies.metadata FROM task_bodies WHERE task_id =
-    id) AS metadata, (SELECT task_bodies.events FROM task_bodies WHERE task_id = id) AS events, (SELECT
-    task_bodies.trace_parent_id FROM task_bodies WHERE task_id = id) AS trace_parent_id, (SELECT
-    task_bodies.trace_flags FROM task_bodies WHERE task_id = id) AS trace_flags, (SELECT
-    task_bodies.trace_state FROM task_bodies WHERE task_id = id) AS trace_state, (SELECT
-    task_bodies.callback_url IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS anon_1 FROM task_bodies
-    WHERE task_id = id) AS addressed, EXISTS (SELECT * FROM endpoints WHERE partner_id = partner_id AND
-    deleted_ms IS NULL AND (events LIKE '%' || ? || '%')) AS listens;
+-- claims.py
+
+-- _ENTER
+SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
+    sessions.id = ?) AS holding ON true WHERE queues.name = ?;
 
 -- clock.py
 
@@ -411,6 +379,43 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     keys.partner_id, keys.shard FROM (SELECT json_extract(keys_rows.value, '$[0]') AS queue,
     json_extract(keys_rows.value, '$[1]') AS partner_id, json_extract(keys_rows.value, '$[2]') AS shard FROM
     json_each(?) AS keys_rows) AS keys);
+
+-- dead_letter_moves.py
+
+-- _DISCARD_TASK
+UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL RETURNING id;
+
+-- _DISCARD_TASK
+UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? RETURNING
+    id;
+
+-- _DISCARD_DELIVERY
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL RETURNING id;
+
+-- _DISCARD_DELIVERY
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL AND deliveries.partner_id = ? RETURNING id;
+
+-- _DISCARD_TASKS
+UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    tasks.dead_ms IS NOT NULL RETURNING id;
+
+-- _DISCARD_DELIVERIES
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1)
+    AND deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL RETURNING id;
+
+-- _TASK
+SELECT tasks.id FROM tasks WHERE tasks.id = ?;
+
+-- _TASK
+SELECT tasks.id FROM tasks WHERE tasks.id = ? AND tasks.partner_id = ?;
+
+-- _DELIVERY
+SELECT deliveries.id FROM deliveries WHERE deliveries.id = ?;
+
+-- _DELIVERY
+SELECT deliveries.id FROM deliveries WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
 -- dead_letters.py
 
@@ -549,41 +554,6 @@ SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies
     lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
     >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
     tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?);
-
--- _DISCARD_TASK
-UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL RETURNING id;
-
--- _DISCARD_TASK
-UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? RETURNING
-    id;
-
--- _DISCARD_DELIVERY
-UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL RETURNING id;
-
--- _DISCARD_DELIVERY
-UPDATE deliveries SET discarded_ms=? WHERE deliveries.id = ? AND deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL AND deliveries.partner_id = ? RETURNING id;
-
--- _DISCARD_TASKS
-UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
-    tasks.dead_ms IS NOT NULL RETURNING id;
-
--- _DISCARD_DELIVERIES
-UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1)
-    AND deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL RETURNING id;
-
--- _TASK
-SELECT tasks.id FROM tasks WHERE tasks.id = ?;
-
--- _TASK
-SELECT tasks.id FROM tasks WHERE tasks.id = ? AND tasks.partner_id = ?;
-
--- _DELIVERY
-SELECT deliveries.id FROM deliveries WHERE deliveries.id = ?;
-
--- _DELIVERY
-SELECT deliveries.id FROM deliveries WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
 -- deliveries.py
 
@@ -922,15 +892,6 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     attempts_before, max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms,
     cancel_requested_ms, progress_percent, progress_message, trace_id, batch_id, token;
 
--- _REPORT
-UPDATE tasks SET version=(tasks.version + ?), progress_percent=coalesce(reports.percent,
-    tasks.progress_percent), progress_message=reports.message FROM (SELECT json_extract(reports_rows.value,
-    '$[0]') AS id, json_extract(reports_rows.value, '$[1]') AS session_id, json_extract(reports_rows.value,
-    '$[2]') AS token, json_extract(reports_rows.value, '$[3]') AS percent, json_extract(reports_rows.value,
-    '$[4]') AS message FROM json_each(?) AS reports_rows) AS reports WHERE tasks.id = reports.id AND
-    tasks.session_id IS reports.session_id AND tasks.token = reports.token AND tasks.state = ? RETURNING id,
-    token, partner_id, version;
-
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
@@ -954,6 +915,20 @@ INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, err
     '$[8]') AS host, json_extract(runs_in_rows.value, '$[9]') AS pid, json_extract(runs_in_rows.value,
     '$[10]') AS log, json_extract(runs_in_rows.value, '$[11]') AS raised FROM json_each(?) AS runs_in_rows) AS
     runs_in WHERE true;
+
+-- feeds.py
+
+-- _TAKE_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
+    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
+    (feeds.last_seq + excluded.last_seq) RETURNING partner_id, last_seq;
+
+-- _LOCK_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
+    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
+    feeds.last_seq;
 
 -- file_rows.py
 
@@ -1510,22 +1485,18 @@ SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, pa
     partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
     partners.id < ? ORDER BY partners.id DESC LIMIT ? OFFSET ?;
 
+-- progress.py
+
+-- _REPORT
+UPDATE tasks SET version=(tasks.version + ?), progress_percent=coalesce(reports.percent,
+    tasks.progress_percent), progress_message=reports.message FROM (SELECT json_extract(reports_rows.value,
+    '$[0]') AS id, json_extract(reports_rows.value, '$[1]') AS session_id, json_extract(reports_rows.value,
+    '$[2]') AS token, json_extract(reports_rows.value, '$[3]') AS percent, json_extract(reports_rows.value,
+    '$[4]') AS message FROM json_each(?) AS reports_rows) AS reports WHERE tasks.id = reports.id AND
+    tasks.session_id IS reports.session_id AND tasks.token = reports.token AND tasks.state = ? RETURNING id,
+    token, partner_id, version;
+
 -- publish.py
-
--- _OTHERS
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
-
--- _SUBSCRIBERS
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL
-    OR endpoints.id IN (SELECT anon_2.value FROM json_each(?) AS anon_2);
-
--- _LISTENING
-SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%');
 
 -- _INSERT_MESSAGES
 INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
@@ -1567,18 +1538,6 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     FROM json_each(?) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo =
     excluded.fifo, ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE
     excluded.ready_ms END;
-
--- _TAKE_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
-    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
-    (feeds.last_seq + excluded.last_seq) RETURNING partner_id, last_seq;
-
--- _LOCK_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
-    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
-    feeds.last_seq;
 
 -- replaying.py
 
@@ -2114,6 +2073,23 @@ INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, ro
     json_extract(rows_rows.value, '$[2]') AS vtime FROM json_each(?) AS rows_rows) AS rows WHERE true ON
     CONFLICT DO NOTHING;
 
+-- subscribers.py
+
+-- _OF_PARTNER
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
+
+-- _SUBSCRIBERS
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL
+    OR endpoints.id IN (SELECT anon_2.value FROM json_each(?) AS anon_2);
+
+-- _LISTENING
+SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%');
+
 -- sweeps.py
 
 -- _FALL_DUE
@@ -2146,6 +2122,28 @@ SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'schedu
     ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
     lease_ms;
 
+-- taken.py
+
+-- _TAKE
+UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
+    session_id=?, token=(tasks.token + ?), deadline_ms=(? + timeouts.timeout_ms), progress_percent=?,
+    progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
+    AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
+    '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
+    tasks.type = timeouts.type AND tasks.state = ? RETURNING id AS id, partner_id AS partner_id, type AS type,
+    queue AS queue, priority AS priority, version AS version, attempts AS attempts, attempts_before AS
+    attempts_before, max_attempts AS max_attempts, token AS token, suspect AS suspect, trace_id AS trace_id,
+    batch_id AS batch_id, created_ms AS created_ms, due_ms AS due_ms, started_ms AS started_ms, (SELECT
+    partners.name FROM partners WHERE id = partner_id) AS partner_name, (SELECT task_bodies.input FROM
+    task_bodies WHERE task_id = id) AS input, (SELECT task_bodies.metadata FROM task_bodies WHERE task_id =
+    id) AS metadata, (SELECT task_bodies.events FROM task_bodies WHERE task_id = id) AS events, (SELECT
+    task_bodies.trace_parent_id FROM task_bodies WHERE task_id = id) AS trace_parent_id, (SELECT
+    task_bodies.trace_flags FROM task_bodies WHERE task_id = id) AS trace_flags, (SELECT
+    task_bodies.trace_state FROM task_bodies WHERE task_id = id) AS trace_state, (SELECT
+    task_bodies.callback_url IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS anon_1 FROM task_bodies
+    WHERE task_id = id) AS addressed, EXISTS (SELECT * FROM endpoints WHERE partner_id = partner_id AND
+    deleted_ms IS NULL AND (events LIKE '%' || ? || '%')) AS listens;
+
 -- task_files.py
 
 -- _USE
@@ -2157,6 +2155,10 @@ INSERT INTO file_uses (file_id, task_id) SELECT uses.file_id, uses.task_id FROM 
 SELECT DISTINCT file_uses.file_id AS id FROM file_uses JOIN tasks ON tasks.id = file_uses.task_id WHERE
     file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND tasks.state != ? AND
     tasks.state != ? AND tasks.state != ? AND tasks.state != ?;
+
+-- _OWNERS
+SELECT tasks.id, tasks.batch_id FROM tasks WHERE tasks.id IN (SELECT files.task_id FROM files WHERE files.id =
+    ? UNION SELECT file_uses.task_id FROM file_uses WHERE file_uses.file_id = ?);
 
 -- _ATTACHED
 SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
@@ -2330,6 +2332,22 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
     task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER
     BY tasks.id;
+
+-- type_limits.py
+
+-- _BUSY
+SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) GROUP BY tasks.type;
+
+-- _RATES
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
+
+-- _SPEND
+INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT
+    json_extract(rates_rows.value, '$[0]') AS type, json_extract(rates_rows.value, '$[1]') AS next_ms FROM
+    json_each(?) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO UPDATE SET next_ms =
+    excluded.next_ms;
 
 -- waiting.py
 

@@ -27,11 +27,13 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, Select, Text, bindparam, case, func, literal, select
 
 from webhookd.adapters.store.batch_counts import COUNTED, summed, write_batch_counts
-from webhookd.adapters.store.publish import Announcement, announce, read_subscribers, take_feed, wake_lanes
+from webhookd.adapters.store.feeds import take_feed
+from webhookd.adapters.store.publish import Announcement, announce, wake_lanes
 from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import batches
 from webhookd.adapters.store.statement import Query
+from webhookd.adapters.store.subscribers import read_subscribers
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.batches import Batch, BatchCounts
 from webhookd.core.model import BATCH_COMPLETED, BATCHES, BatchMove, BatchState

@@ -24,12 +24,7 @@ from sqlalchemy import (
 )
 
 from webhookd.adapters.store.rowset import POSTGRESQL, insert_rows, named
-from webhookd.adapters.store.schema import (
-    partners,
-    queues,
-    shares,
-    tasks,
-)
+from webhookd.adapters.store.schema import partners, queues, shares, tasks
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import ClaimTasks

@@ -8,18 +8,10 @@ statements: enter the queue, look at what waits (`choosing`), take it (`taken`).
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    Select,
-    bindparam,
-    literal_column,
-    select,
-)
+from sqlalchemy import Select, bindparam, literal_column, select
 
 from webhookd.adapters.store.choosing import choose, look
-from webhookd.adapters.store.schema import (
-    queues,
-    sessions,
-)
+from webhookd.adapters.store.schema import queues, sessions
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.taken import take
 from webhookd.adapters.store.tx import Tx

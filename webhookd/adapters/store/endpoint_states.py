@@ -13,9 +13,10 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, ca
 from webhookd.adapters.store.endpoint_rows import EndpointRow, endpoint_from
 from webhookd.adapters.store.endpoint_settings import lane_of, lock_endpoint
 from webhookd.adapters.store.lanes.release import lock_lanes, release_lanes
-from webhookd.adapters.store.publish import Announcement, announce, announce_to_others, subscriber_from
+from webhookd.adapters.store.publish import Announcement, announce, announce_to_others
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, secrets
 from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.subscribers import subscriber_from
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict
 from webhookd.core.model import (

@@ -5,34 +5,27 @@ without its deliveries. A partner's feed number is taken last and its row stays 
 commit: feed order is commit order, and no message can appear before one already handed out.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, case, literal, or_, select, text
+from sqlalchemy import BigInteger, Boolean, Integer, Text, case, literal, select, text
 
 from webhookd.adapters.entropy import new_id, new_trace
+from webhookd.adapters.store.feeds import take_feed_numbers
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE
-from webhookd.adapters.store.rows import names
-from webhookd.adapters.store.rowset import insert_rows, named, rowset, upsert
-from webhookd.adapters.store.schema import deliveries, endpoints, feeds, lanes, messages
-from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.rowset import insert_rows, rowset, upsert
+from webhookd.adapters.store.schema import deliveries, lanes, messages
+from webhookd.adapters.store.statement import Change
+from webhookd.adapters.store.subscribers import subscribers_of_partner, subscribers_of_tasks
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.model import (
-    DELIVER_QUEUE,
-    SENT_ONCE,
-    TRANSIENT_EVENTS,
-    DeliveryState,
-    EndpointState,
-    subscribes,
-)
+from webhookd.core.model import DELIVER_QUEUE, SENT_ONCE, TRANSIENT_EVENTS, DeliveryState, subscribes
 from webhookd.core.pacing import INITIAL_CAP
 from webhookd.core.records import Task
 from webhookd.core.render import announced_task_document, event_body
-from webhookd.core.routing import Recipient, Subscriber, recipients, to_endpoint
+from webhookd.core.routing import Recipient, recipients, to_endpoint
 
 _ENDED = (DeliveryState.DEAD, DeliveryState.CANCELLED)
 NO_SPANS: Mapping[str, str] = MappingProxyType({})
@@ -78,7 +71,7 @@ def announce_tasks(
     `span_ids` has, by task, the span of the run that is the cause; without one a message is below what
     its task is below.
     """
-    subscribers = _subscribers(tx, happenings)
+    subscribers = subscribers_of_tasks(tx, happenings)
     announcements: list[Announcement | None] = []
     for task, event in happenings:
         found = recipients(
@@ -109,37 +102,6 @@ def announce_tasks(
     return [None if a is None else next(written) for a in announcements]
 
 
-class SubscriberRow(NamedTuple):
-    """What routing reads of a row of `endpoints`."""
-
-    id: str
-    partner_id: str
-    events: str
-    task_types: str
-    state: str
-    deleted_ms: int | None
-    ordering: str
-    retry_max_attempts: int | None
-
-
-_SELECT_SUBSCRIBERS: Final = select(*(endpoints.c[name] for name in SubscriberRow._fields))
-_OTHERS: Final = Query(
-    SubscriberRow,
-    lambda _: _SELECT_SUBSCRIBERS.where(
-        endpoints.c.partner_id == bindparam("partner_id"), endpoints.c.deleted_ms.is_(None)
-    ),
-)
-_SUBSCRIBERS: Final = Query(
-    SubscriberRow,
-    lambda dialect: _SELECT_SUBSCRIBERS.where(
-        or_(
-            named(dialect, endpoints.c.partner_id, "partners") & endpoints.c.deleted_ms.is_(None),
-            named(dialect, endpoints.c.id, "ids"),
-        )
-    ),
-)
-
-
 def announce_to_others(
     tx: Tx,
     *,
@@ -152,7 +114,7 @@ def announce_to_others(
     """Tell the partner's other endpoints that name an operational event. None where nobody does."""
     told = tuple(
         to_endpoint(subscriber)
-        for subscriber in (subscriber_from(tx, row) for row in tx.run(_OTHERS, partner_id=partner_id))
+        for subscriber in subscribers_of_partner(tx, partner_id)
         if subscriber.endpoint_id != but_endpoint_id and subscribes(subscriber.events, event)
     )
     if not told:
@@ -160,62 +122,6 @@ def announce_to_others(
     body = event_body(event, timestamp_ms=now_ms, data=data)
     announcement = Announcement(partner_id=partner_id, event=event, body=body, recipients=told)
     return announce(tx, [announcement], now_ms=now_ms)[0]
-
-
-def subscriber_from(tx: Tx, row: Any) -> Subscriber:
-    """Return the part of an endpoint that routing needs, of a SubscriberRow or a whole row."""
-    return Subscriber(
-        endpoint_id=row.id,
-        partner_id=row.partner_id,
-        events=names(row.events),
-        task_types=names(row.task_types),
-        enabled=row.state == EndpointState.ENABLED,
-        deleted=row.deleted_ms is not None,
-        fifo=row.ordering == "fifo",
-        max_attempts=row.retry_max_attempts or tx.policy.default_max_attempts,
-    )
-
-
-def _subscribers(tx: Tx, happenings: Sequence[tuple[Task, str]]) -> dict[str, list[Subscriber]]:
-    """Read the endpoints the tasks may go to; a task with only a callback needs none."""
-    open_partners = {t.partner_id for t, _ in happenings if t.callback_url is None and t.endpoint_ids is None}
-    chosen = {endpoint_id for t, _ in happenings for endpoint_id in t.endpoint_ids or ()}
-    return read_subscribers(tx, open_partners, chosen)
-
-
-def read_subscribers(
-    tx: Tx, partner_ids: Collection[str], endpoint_ids: Collection[str]
-) -> dict[str, list[Subscriber]]:
-    """Return, by partner, the endpoints of these partners that are there, and those named, deleted or not."""
-    if not partner_ids and not endpoint_ids:
-        return {}
-    found: defaultdict[str, list[Subscriber]] = defaultdict(list)
-    for row in tx.run(_SUBSCRIBERS, partners=partner_ids, ids=endpoint_ids):
-        found[row.partner_id].append(subscriber_from(tx, row))
-    return found
-
-
-class _PartnerId(NamedTuple):
-    partner_id: str
-
-
-_LISTENING: Final = Query(
-    _PartnerId,
-    lambda dialect: (
-        select(endpoints.c.partner_id)
-        .where(
-            named(dialect, endpoints.c.partner_id, "partners"),
-            endpoints.c.deleted_ms.is_(None),
-            endpoints.c.events.contains(bindparam("event", type_=Text)),
-        )
-        .distinct()
-    ),
-)
-
-
-def partners_listening(tx: Tx, partner_ids: Collection[str], event: str) -> set[str]:
-    """Return which of the partners have an endpoint that names `event`."""
-    return {row.partner_id for row in tx.run(_LISTENING, partners=partner_ids, event=f'"{event}"')}
 
 
 class _MessageIn(NamedTuple):
@@ -263,7 +169,7 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
     if not announcements:
         return []
     wake_lanes(tx, announcements, now_ms)
-    feed = _take_feed_numbers(tx, [a.partner_id for a in announcements])
+    feed = take_feed_numbers(tx, [a.partner_id for a in announcements])
     # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.
     wanted = sum(len(a.recipients) for a in announcements)
     fresh_ids = iter(sorted(new_id(ids.DELIVERY, now_ms) for _ in range(wanted)))
@@ -382,42 +288,3 @@ def wake_lanes(tx: Tx, announcements: Sequence[Announcement], now_ms: int) -> No
     }
     if rows:
         tx.run(_UPSERT_LANES, lanes_in=[rows[lane_id] for lane_id in sorted(rows)])
-
-
-class _Feed(NamedTuple):
-    partner_id: str
-    last_seq: int
-
-
-def _take_feed(dialect: str) -> Any:
-    """Take the next numbers of partners' feeds and return the last of each."""
-    insert = insert_rows(dialect, feeds, "takers", _Feed)
-    return insert.on_conflict_do_update(
-        index_elements=[feeds.c.partner_id], set_={"last_seq": feeds.c.last_seq + insert.excluded.last_seq}
-    ).returning(feeds.c.partner_id, feeds.c.last_seq)
-
-
-_TAKE_FEED: Final = Query(_Feed, _take_feed)
-
-
-_LOCK_FEED: Final = Change(
-    lambda dialect: insert_rows(dialect, feeds, "takers", _Feed).on_conflict_do_update(
-        index_elements=[feeds.c.partner_id], set_={"last_seq": feeds.c.last_seq}
-    )
-)
-
-
-def take_feed(tx: Tx, partner_id: str) -> None:
-    """Hold the feed's row to the commit without taking a number: no task of the partner ends meanwhile."""
-    tx.run(_LOCK_FEED, takers=[_Feed(partner_id, 0)])
-
-
-def _take_feed_numbers(tx: Tx, partner_ids: Iterable[str]) -> dict[str, Iterator[int]]:
-    counts: defaultdict[str, int] = defaultdict(int)
-    for partner_id in partner_ids:
-        counts[partner_id] += 1
-    taken = tx.run(_TAKE_FEED, takers=[_Feed(*taker) for taker in sorted(counts.items())])
-    return {
-        row.partner_id: iter(range(row.last_seq - counts[row.partner_id] + 1, row.last_seq + 1))
-        for row in taken
-    }

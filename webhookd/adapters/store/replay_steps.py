@@ -9,12 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.dead_letters import (
-    Bounds,
-    discard_dead_letters,
-    read_dead_letters,
-    replay_dead_letters,
-)
+from webhookd.adapters.store.dead_letter_moves import discard_dead_letters, replay_dead_letters
+from webhookd.adapters.store.dead_letters import Bounds, read_dead_letters
 from webhookd.adapters.store.replays import ended, lock_for_step, running_replays, save
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.waiting import hasten, place_of, read_waiting

@@ -7,7 +7,18 @@ themselves are in the modules beside this one.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from webhookd.adapters.store import batches, claims, counters, ends, rescue, sessions, submit, sweeps, tasks
+from webhookd.adapters.store import (
+    batches,
+    claims,
+    counters,
+    ends,
+    progress,
+    rescue,
+    sessions,
+    submit,
+    sweeps,
+    tasks,
+)
 from webhookd.adapters.store.api_keys import Keys
 from webhookd.adapters.store.changes import Changes
 from webhookd.adapters.store.clock import StoreClock
@@ -65,7 +76,7 @@ class TaskStore:
 
     async def progress(self, report: Progress) -> bool:
         """Write progress. False: the task was taken away."""
-        return await self._db.grouped(ends.progress, report)
+        return await self._db.grouped(progress.progress, report)
 
     async def get(self, task_id: str, partner_id: str | None) -> Task | None:
         """Return a task, or None where it is unknown or another partner's."""

@@ -3,25 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Text,
-    bindparam,
-    exists,
-    or_,
-    select,
-)
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, or_, select
 
 from webhookd.adapters.store.ends import read_tasks
 from webhookd.adapters.store.publish import announce_tasks
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, named_in, rowset
-from webhookd.adapters.store.schema import (
-    endpoints,
-    partners,
-    task_bodies,
-    tasks,
-)
+from webhookd.adapters.store.schema import endpoints, partners, task_bodies, tasks
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import ClaimTasks

@@ -5,16 +5,10 @@ Both are exact because a claim holds its queue (`claims`).
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 
 from webhookd.adapters.store.rowset import insert_rows, named
-from webhookd.adapters.store.schema import (
-    tasks,
-    type_rates,
-)
+from webhookd.adapters.store.schema import tasks, type_rates
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import ClaimTasks, TypeLimit

@@ -15,11 +15,12 @@ from webhookd.adapters.store.endpoint_rows import EndpointRow, endpoint_from
 from webhookd.adapters.store.lanes.changes import Changed, Written, change_of, given_back, write_outcomes
 from webhookd.adapters.store.lanes.health import to_disable, write_health
 from webhookd.adapters.store.lanes.settling import lock_with_endpoints, release_places, settle_lanes
-from webhookd.adapters.store.publish import announce_to_others, partners_listening
+from webhookd.adapters.store.publish import announce_to_others
 from webhookd.adapters.store.rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.rowset import insert_rows, named
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints
 from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.subscribers import partners_listening
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import NotCounted
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
