@@ -76,6 +76,7 @@ SAID: dict[str, Callable[[], Any]] = {
     "endpoints.stats": lambda: endpoints.stats("ep_1", window="7d"),
     "endpoints.retry": lambda: endpoints.retry("ep_1"),
     "dead_letters.list": lambda: dead_letters.list_all(kind="task", reason="exhausted"),
+    "dead_letters.summary": lambda: dead_letters.summary("endpoint", "error", status="5xx"),
     "dead_letters.replay": lambda: dead_letters.replay_one("dlv_1"),
     "dead_letters.discard": lambda: dead_letters.discard("dlv_1"),
 }
@@ -97,7 +98,8 @@ def test_every_method_is_said_here_and_both_clients_have_it() -> None:
 
 
 def _operation(request: Request) -> dict[str, Any]:
-    for path, item in DESCRIPTION["paths"].items():
+    # What is there by name goes before what any id could be.
+    for path, item in sorted(DESCRIPTION["paths"].items(), key=lambda one: "{" in one[0]):
         pattern = re.sub(r"\{\w+\}", "[^/]+", path)
         if re.fullmatch(pattern, f"/{request.path}") and request.method.lower() in item:
             found: dict[str, Any] = item[request.method.lower()]

@@ -1,6 +1,7 @@
 """Dead letters in the store: deliveries and tasks in one list, put back to work or discarded."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.contract.seeds import (
 from webhookd.adapters.store.dead_letter_moves import discard_dead_letter, replay_dead_letter
 from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries import get_delivery
+from webhookd.adapters.store.letter_groups import HOUR_MS, group_dead_letters
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, GiveUp
 from webhookd.core.errors import Conflict, Invalid
@@ -199,3 +201,33 @@ async def test_a_letter_to_a_deleted_endpoint_cannot_be_replayed(store: Store) -
         await store.db.write(replay_dead_letter, delivery_id, None, NOW + 1)
 
     assert await ids(store, None) == [delivery_id]
+
+
+async def test_dead_letters_are_found_and_counted_by_what_went_wrong(store: Store) -> None:
+    owner, other = await partner(store.db), await partner(store.db, "other")
+    target, unlike, foreign = [await endpoint(store, whose) for whose in (owner, owner, other)]
+    first = await dead_delivery(store, target, now_ms=NOW)
+    second = await dead_delivery(store, target, now_ms=NOW + HOUR_MS)
+    third = await dead_delivery(store, unlike, now_ms=NOW)
+    await dead_delivery(store, foreign)
+    task_id = await ended_task(store, owner, End.FAILED)
+
+    assert await ids(store, owner, error="http_500") == await ids(store, owner, status="5xx")
+    assert sorted(await ids(store, owner, status="500")) == sorted([first, second, third])
+    assert await ids(store, owner, status="503") == await ids(store, owner, event="task.failed") == []
+    assert await ids(store, owner, error="no_luck") == [task_id]
+    assert await ids(store, owner, text="DID NOT work") == [task_id]
+    assert await ids(store, owner, text="hooks%") == []
+
+    async def groups(*by: str, **wanted: Any) -> dict[tuple[Any, ...], tuple[int, int, int]]:
+        found = await store.read(group_dead_letters, owner, DeadLetterFilter(**wanted), by)
+        return {one.key(by): (one.letters, one.first_ms, one.last_ms) for one in found}
+
+    assert await groups("endpoint", "error", kind="delivery") == {
+        (target.id, "http_500"): (2, NOW, NOW + HOUR_MS),
+        (unlike.id, "http_500"): (1, NOW, NOW),
+    }
+    hour = NOW // HOUR_MS
+    assert await groups("hour") == {(hour,): (3, NOW, NOW), (hour + 1,): (1, NOW + HOUR_MS, NOW + HOUR_MS)}
+    assert await groups("kind", "type", error="no_luck") == {("task", "demo.fail"): (1, NOW, NOW)}
+    assert await groups("endpoint", status="4xx") == {}

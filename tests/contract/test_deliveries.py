@@ -14,7 +14,6 @@ from tests.contract.seeds import (
     partner,
 )
 from webhookd.adapters.store.deliveries import (
-    DeliveryFilter,
     cancel_delivery,
     get_delivery,
     get_history,
@@ -23,6 +22,7 @@ from webhookd.adapters.store.deliveries import (
 )
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, Verdict
+from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import DeliveryState
 from webhookd.core.records import Page
 

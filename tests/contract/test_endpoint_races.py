@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from tests.contract.seeds import NOW, answered, due, endpoint, later, message_to, partner
 from webhookd.adapters.store.deliveries import (
-    DeliveryFilter,
     cancel_delivery,
     list_deliveries,
     replay_delivery,
@@ -14,6 +13,7 @@ from webhookd.adapters.store.deliveries import (
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict
+from webhookd.core.listing import DeliveryFilter
 from webhookd.core.records import Endpoint, Page
 
 

@@ -20,7 +20,7 @@ from tests.contract.seeds import (
 from webhookd.adapters.store import secrets
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.dead_letters import list_dead_letters
-from webhookd.adapters.store.deliveries import DeliveryFilter, get_delivery, list_deliveries
+from webhookd.adapters.store.deliveries import get_delivery, list_deliveries
 from webhookd.adapters.store.endpoint_settings import MAX_ENDPOINTS, change_endpoint, create_endpoint
 from webhookd.adapters.store.endpoint_states import settle
 from webhookd.adapters.store.endpoints import Endpoints
@@ -28,6 +28,7 @@ from webhookd.adapters.store.schema import deliveries, endpoints, lanes, message
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict, QuotaExceeded
+from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import EndpointState
 from webhookd.core.pacing import breaker_state
 from webhookd.core.records import Endpoint, Page

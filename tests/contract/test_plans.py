@@ -27,12 +27,14 @@ from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partne
 from tests.contract.sending import answer, turn
 from tests.contract.work import cancel, claim, claim_one, finish, submission_of, submit, task_of
 from webhookd.adapters.store.dead_letters import list_dead_letters
-from webhookd.adapters.store.deliveries import DeliveryFilter, list_deliveries
+from webhookd.adapters.store.deliveries import list_deliveries
+from webhookd.adapters.store.known_values import unknown_values
+from webhookd.adapters.store.letter_groups import group_dead_letters
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import Progress
-from webhookd.core.listing import TaskFilter
+from webhookd.core.listing import DeliveryFilter, TaskFilter
 from webhookd.core.model import DeliveryState, TaskState
 from webhookd.core.records import Page
 from webhookd.core.replay import DeadLetterFilter
@@ -221,6 +223,17 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
     await check("depths", store.queues.depths)
     await check("dead letters", lambda: store.read(list_dead_letters, owner, DeadLetterFilter(), Page()))
     await check("all dead letters", lambda: store.read(list_dead_letters, None, DeadLetterFilter(), Page()))
+    groups = ("endpoint", "error", "type", "reason", "hour")
+    for whose in (owner, None):
+        await check(
+            "summary",
+            lambda: store.read(group_dead_letters, whose, DeadLetterFilter(), groups),  # noqa: B023 - run at once
+        )
+        await check("known values", lambda: store.read(unknown_values, whose, {"type": "x", "error": "x"}))  # noqa: B023 - run at once
+        await check(
+            "deliveries by error",
+            lambda: store.read(list_deliveries, whose, DeliveryFilter(error="timeout"), Page()),  # noqa: B023 - run at once
+        )
     await check("settle strays", lambda: store.endpoints.settle_strays(NOW))
 
     assert not found, "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
@@ -233,6 +246,8 @@ async def test_filters_of_listings_go_by_an_index_of_theirs(store: Store) -> Non
         lambda: store.tasks.page(owner, TaskFilter(state=TaskState.CANCELLED), Page()),
         lambda: store.tasks.page(owner, TaskFilter(type="no.such"), Page()),
         lambda: store.read(list_deliveries, owner, DeliveryFilter(state=DeliveryState.CANCELLED), Page()),
+        lambda: store.read(list_deliveries, owner, DeliveryFilter(error="timeout"), Page()),
+        lambda: store.read(list_deliveries, owner, DeliveryFilter(status="503"), Page()),
     ]
     for look in looks:
         plans = await store.db.read(_plans, await _statements(store, look))

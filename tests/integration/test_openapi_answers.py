@@ -186,6 +186,7 @@ async def deliveries_and_dead_letters(face: Face, client: httpx.AsyncClient) -> 
     assert {letter["task_id"] for letter in found} == {task["id"] for task in submitted}
     ids = [letter["id"] for letter in found]
     await client.get(f"/v1/dead-letters/{ids[0]}")
+    await client.get("/v1/dead-letters/summary?group_by=endpoint,error,type,reason,hour")
     await client.post(f"/v1/dead-letters/{ids[0]}/replay")
     await client.post(f"/v1/dead-letters/{ids[0]}/replay")
     await client.delete(f"/v1/dead-letters/{ids[1]}")

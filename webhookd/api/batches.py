@@ -1,5 +1,6 @@
 """Batches over HTTP: make, add to, close, cancel, look at, list. Following one is `batch_watch`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
@@ -36,6 +37,7 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.etags import etag_matches
 from webhookd.api.granted import BATCH
 from webhookd.api.idempotency_key import REPLAYED, fingerprint, mark_replayed
+from webhookd.api.owners import with_owner, with_owners
 from webhookd.api.problems import problem_document, retry_after
 from webhookd.api.task_checks import check_tasks
 from webhookd.api.task_wire import checked_callback, metadata_errors, unknown_endpoint_errors
@@ -84,7 +86,7 @@ async def create_batch(call: Call[BatchCreate, NoQuery]) -> Answer:
     accepted = await call.parts.submit.submit(partner, replace(submission, batch=batch))
     if accepted.replayed:
         return await _replayed(call, partner, accepted.outcome, accepted.task_ids)
-    return _written(call, _as_accepted(batch, submission.tasks), checked.layout, accepted.task_ids)
+    return await _written(call, _as_accepted(batch, submission.tasks), checked.layout, accepted.task_ids)
 
 
 async def add_tasks(call: Call[BatchTasksCreate, NoQuery]) -> Answer:
@@ -99,7 +101,7 @@ async def add_tasks(call: Call[BatchTasksCreate, NoQuery]) -> Answer:
     if accepted.replayed:
         return await _replayed(call, partner, accepted.outcome, accepted.task_ids)
     now = found(await store.read(get_batch, batch_id, partner.id), "batch")
-    return _written(call, now, checked.layout, accepted.task_ids)
+    return await _written(call, now, checked.layout, accepted.task_ids)
 
 
 async def close(call: Call[NoBody, NoQuery]) -> Answer:
@@ -117,13 +119,13 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
         if not await store.write(cancel_some, batch_id):
             break
     batch = found(await store.read(get_batch, batch_id, call.caller.partner_id), "batch")
-    return batch_answer(call, batch, status=202)
+    return await batch_answer(call, batch, status=202)
 
 
 async def show_batch(call: Call[None, BatchQuery]) -> Answer:
     """`GET /v1/batches/{id}`; with `wait` it is held until there is news."""
     batch = await hold_batch(call, call.path_params["id"], call.query)
-    return batch_answer(call, batch, status=200)
+    return await batch_answer(call, batch, status=200)
 
 
 async def list_all(call: Call[None, BatchListing]) -> Answer:
@@ -134,7 +136,8 @@ async def list_all(call: Call[None, BatchListing]) -> Answer:
         call.parts.store.read, list_batches, await call.narrowed(query.partner), wanted, query.page
     )
     base_url = call.parts.options.base_url
-    return page_answer([batch_document(batch, base_url=base_url) for batch in page], cursor)
+    documents = [batch_document(batch, base_url=base_url) for batch in page]
+    return page_answer(await with_owners(call, page, documents), cursor)
 
 
 async def list_its_tasks(call: Call[None, BatchTaskListing]) -> Answer:
@@ -144,7 +147,8 @@ async def list_its_tasks(call: Call[None, BatchTaskListing]) -> Answer:
     wanted = BatchTasks(batch_id=batch.id, state=query.state)
     page, cursor = await call.read(read, tasks_of_batch, wanted, query.page)
     base_url = call.parts.options.base_url
-    return page_answer([task_document(task, base_url=base_url) for task in page], cursor)
+    documents = [task_document(task, base_url=base_url) for task in page]
+    return page_answer(await with_owners(call, page, documents), cursor)
 
 
 class _Checked:
@@ -254,11 +258,11 @@ async def _replayed(
 ) -> Answer:
     kept = orjson.loads(orjson.loads(outcome or "{}")["layout"])
     batch = found(await call.parts.store.read(get_batch, kept["batch"], partner.id), "batch")
-    return mark_replayed(_written(call, batch, kept["layout"], task_ids))
+    return mark_replayed(await _written(call, batch, kept["layout"], task_ids))
 
 
-def _written(call: AnyCall, batch: Batch, layout: list[Any], task_ids: tuple[str, ...]) -> Answer:
-    document = shown_batch(call.caller, batch_document(batch, base_url=call.parts.options.base_url))
+async def _written(call: AnyCall, batch: Batch, layout: list[Any], task_ids: tuple[str, ...]) -> Answer:
+    document = await _owned(call, batch)
     places = iter(task_ids)
     more = {
         "task_ids": [next(places, None) if refused is None else None for refused in layout],
@@ -282,14 +286,19 @@ async def _moved(call: Call[NoBody, NoQuery], move: Any, action: str) -> Answer:
 
     kept = await call.once(effect)
     if moved:
-        return batch_answer(call, moved[-1].batch, status=kept.status)
+        return await batch_answer(call, moved[-1].batch, status=kept.status)
     batch = found(await call.parts.store.read(get_batch, batch_id, partner_id), "batch")
-    return mark_replayed(batch_answer(call, batch, status=kept.status))
+    return mark_replayed(await batch_answer(call, batch, status=kept.status))
 
 
-def batch_answer(call: AnyCall, batch: Batch, *, status: int) -> Answer:
-    """Return a batch as the response: with `ETag`, and `Retry-After` while it is not done."""
+async def _owned(call: AnyCall, batch: Batch) -> Mapping[str, Any]:
     document = shown_batch(call.caller, batch_document(batch, base_url=call.parts.options.base_url))
+    return await with_owner(call, batch, document)
+
+
+async def batch_answer(call: AnyCall, batch: Batch, *, status: int) -> Answer:
+    """Return a batch as the response: with `ETag`, and `Retry-After` while it is not done."""
+    document = await _owned(call, batch)
     body = orjson.dumps(document)
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}

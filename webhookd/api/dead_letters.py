@@ -15,9 +15,11 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.filter_values import refuse_unknown
+from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import DeliveryReceiptDocument, TaskReceiptDocument, answer_to
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
-from webhookd.core.fields import DeadLetterKind, DeadReason, DescribedAs
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Status, Time
+from webhookd.core.fields import AttemptError, DeadLetterKind, DeadReason, DescribedAs, EventName
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import (
     DeadLetterDocument,
@@ -47,8 +49,16 @@ class DeadLetterListing(AdminListing):
     """For this endpoint only, by its id."""
     type: str | None = None
     """Of this task type only."""
+    event: Annotated[str | None, DescribedAs(EventName)] = None
+    """Deliveries that tell of this only."""
     reason: Annotated[str | None, DescribedAs(DeadReason)] = None
     """For this reason only."""
+    error: Annotated[str | None, DescribedAs(AttemptError)] = None
+    """Whose last attempt failed for this only; of tasks, their error code."""
+    status: Status | None = None
+    """Whose last answer had this HTTP status only: `503`, or `5xx`."""
+    text: str | None = Field(None, min_length=1, max_length=200)
+    """With this text in the URL or the error only, in any case."""
     since: Time | None = None
     """What died at this time or later."""
     until: Time | None = None
@@ -61,7 +71,11 @@ class DeadLetterListing(AdminListing):
             kind=self.kind,
             endpoint_id=self.endpoint,
             type=self.type,
+            event=self.event,
             reason=self.reason,
+            error=self.error,
+            status=self.status,
+            text=self.text,
             since_ms=self.since,
             until_ms=self.until,
         )
@@ -69,18 +83,34 @@ class DeadLetterListing(AdminListing):
 
 async def page(call: Call[None, DeadLetterListing]) -> Answer:
     """`GET /v1/dead-letters`."""
-    query = call.query
+    query, partner_id = call.query, await narrowed_letters(call, call.query)
     rows, cursor = await call.read(
-        call.parts.store.read, list_dead_letters, await call.narrowed(query.partner), query.wanted, query.page
+        call.parts.store.read, list_dead_letters, partner_id, query.wanted, query.page
     )
-    return page_answer([dead_letter_document(row) for row in rows], cursor)
+    return page_answer(await with_owners(call, rows, [dead_letter_document(row) for row in rows]), cursor)
+
+
+async def narrowed_letters(call: AnyCall, query: DeadLetterListing) -> str | None:
+    """Return whose dead letters are meant; None: everybody's. Raises Invalid for what can match nothing."""
+    partner_id = await call.narrowed(query.partner)
+    await refuse_unknown(
+        call,
+        partner_id,
+        endpoint=query.endpoint,
+        type=query.type,
+        event=query.event,
+        reason=query.reason,
+        error=query.error,
+        codes=query.kind != "delivery",
+    )
+    return partner_id
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/dead-letters/{id}`."""
     read, letter_id = call.parts.store.read, call.path_params["id"]
     letter = found(await call.read(read, get_dead_letter, letter_id, call.caller.partner_id), "dead letter")
-    return json_answer(200, dead_letter_document(letter))
+    return json_answer(200, await with_owner(call, letter, dead_letter_document(letter)))
 
 
 async def replay(call: Call[NoBody, NoQuery]) -> Answer:
@@ -113,11 +143,12 @@ def _back_at_work(call: AnyCall, tx: Tx, letter_id: str) -> Answer:
     if delivery is not None:
         call.audit(tx, "dead-letter.replay", letter_id, partner_id=delivery.partner_id)
         call.links.append(place_of_message(tx, delivery.message_id))
-        return json_answer(202, delivery_document(delivery))
+        return json_answer(202, written_with_owner(call, tx, delivery, delivery_document(delivery)))
     task = found(get_task(tx, letter_id, None), "dead letter")
     call.audit(tx, "dead-letter.replay", letter_id, partner_id=task.partner_id)
     call.link(task)
-    return json_answer(202, task_document(task, base_url=call.parts.options.base_url))
+    document = task_document(task, base_url=call.parts.options.base_url)
+    return json_answer(202, written_with_owner(call, tx, task, document))
 
 
 _ONE: Final = "/v1/dead-letters/{id}"

@@ -1,9 +1,8 @@
 """Deliveries: looking at them and their attempts, sending again, cancelling."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from webhookd.adapters.store.deliveries import (
-    DeliveryFilter,
     MovedDelivery,
     cancel_delivery,
     get_history,
@@ -17,9 +16,13 @@ from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
 from webhookd.api.call import Call, found
+from webhookd.api.filter_values import refuse_unknown
+from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import WrittenDelivery, answer_to
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Status, Time
 from webhookd.core.errors import Conflict
+from webhookd.core.fields import AttemptError, DescribedAs, EventName
+from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import DeliveryState
 from webhookd.core.render import DeliveryDocument, delivery_document
 
@@ -33,6 +36,14 @@ class DeliveryListing(AdminListing):
     """To this endpoint only, by its id."""
     task: str | None = None
     """About this task only, by its id."""
+    type: str | None = None
+    """About tasks of this type only."""
+    event: Annotated[str | None, DescribedAs(EventName)] = None
+    """What tells of this only."""
+    error: Annotated[str | None, DescribedAs(AttemptError)] = None
+    """Whose last attempt failed for this only."""
+    status: Status | None = None
+    """Whose last answer had this HTTP status only: `503`, or `5xx`."""
     since: Time | None = None
     """What was made at this time or later."""
     until: Time | None = None
@@ -45,6 +56,10 @@ class DeliveryListing(AdminListing):
             state=self.state,
             endpoint_id=self.endpoint,
             task_id=self.task,
+            type=self.type,
+            event=self.event,
+            error=self.error,
+            status=self.status,
             since_ms=self.since,
             until_ms=self.until,
         )
@@ -53,17 +68,22 @@ class DeliveryListing(AdminListing):
 async def page(call: Call[None, DeliveryListing]) -> Answer:
     """`GET /v1/deliveries`."""
     query = call.query
-    rows, cursor = await call.read(
-        call.parts.store.read, list_deliveries, await call.narrowed(query.partner), query.wanted, query.page
+    partner_id = await call.narrowed(query.partner)
+    await refuse_unknown(
+        call, partner_id, endpoint=query.endpoint, type=query.type, event=query.event, error=query.error
     )
-    return page_answer([delivery_document(row) for row in rows], cursor)
+    rows, cursor = await call.read(
+        call.parts.store.read, list_deliveries, partner_id, query.wanted, query.page
+    )
+    return page_answer(await with_owners(call, rows, [delivery_document(row) for row in rows]), cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/deliveries/{id}`: with every attempt."""
     read, delivery_id = call.parts.store.read, call.path_params["id"]
     history = found(await call.read(read, get_history, delivery_id, call.caller.partner_id), "delivery")
-    return json_answer(200, history_document(history, base_url=call.parts.options.base_url))
+    document = history_document(history, base_url=call.parts.options.base_url)
+    return json_answer(200, await with_owner(call, history.delivery, document))
 
 
 async def replay(call: Call[NoBody, NoQuery]) -> Answer:
@@ -81,7 +101,9 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
             raise _parked(moved)
         if moved.changed:
             call.audit(tx, "delivery.replay", delivery_id, partner_id=moved.delivery.partner_id)
-        return json_answer(202, delivery_document(moved.delivery))
+        return json_answer(
+            202, written_with_owner(call, tx, moved.delivery, delivery_document(moved.delivery))
+        )
 
     return answer_to(call.caller, await call.once(effect))
 
@@ -99,7 +121,8 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
             raise Conflict(f"The delivery has ended as {state.value}; only a waiting one can be cancelled.")
         if moved.changed:
             call.audit(tx, "delivery.cancel", delivery_id, partner_id=moved.delivery.partner_id)
-        return json_answer(202 if moved.changed else 200, delivery_document(moved.delivery))
+        document = written_with_owner(call, tx, moved.delivery, delivery_document(moved.delivery))
+        return json_answer(202 if moved.changed else 200, document)
 
     return answer_to(call.caller, await call.once(effect))
 

@@ -16,6 +16,7 @@ from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.attempt_wire import AttemptDocument, DeliveryHistoryDocument, history_document
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.idempotency_key import REPLAYED
+from webhookd.api.owners import with_owner, written_with_owner
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.receipts import DeliveryReceiptDocument, WrittenDelivery, answer_to
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
@@ -56,7 +57,8 @@ async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
         )
         delivery = found(get_delivery(tx, delivery_id, None), "delivery")
         call.audit(tx, "endpoint.test", endpoint_id, partner_id=delivery.partner_id)
-        return json_answer(202, delivery_document(delivery), call.located(f"/v1/deliveries/{delivery_id}"))
+        document = written_with_owner(call, tx, delivery, delivery_document(delivery))
+        return json_answer(202, document, call.located(f"/v1/deliveries/{delivery_id}"))
 
     sent = await call.once(effect)
     seconds = preferred_wait(call.header(b"prefer"))
@@ -75,7 +77,8 @@ async def send_test(call: Call[NoBody, NoQuery]) -> Answer:
         return answer_to(call.caller, replace(sent, headers={**sent.headers, **applied}))
     replayed = {name: value for name, value in sent.headers.items() if name == REPLAYED}
     document = tested_document(history, base_url=call.parts.options.base_url)
-    return answer_to(call.caller, json_answer(200, document, {**applied, **replayed}))
+    shown = await with_owner(call, history.delivery, document)
+    return answer_to(call.caller, json_answer(200, shown, {**applied, **replayed}))
 
 
 def tested_document(history: DeliveryHistory, *, base_url: str) -> EndpointTestedDocument:

@@ -37,6 +37,7 @@ from webhookd.api.endpoint_wire import (
     new_endpoint,
     with_settings,
 )
+from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.egress import check_url
@@ -64,7 +65,11 @@ async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
         call.audit(tx, "endpoint.create", endpoint.id, partner_id=partner.id)
         shown = _document(call, PacedEndpoint(endpoint=endpoint, pace=None))
         document: EndpointWithSecretDocument = {**shown, "secret": made.shown}
-        return json_answer(201, document, call.located(f"/v1/endpoints/{endpoint.id}"))
+        return json_answer(
+            201,
+            written_with_owner(call, tx, endpoint, document),
+            call.located(f"/v1/endpoints/{endpoint.id}"),
+        )
 
     return await call.once(effect)
 
@@ -74,14 +79,15 @@ async def page(call: Call[None, AdminListing]) -> Answer:
     rows, cursor = await call.read(
         call.parts.store.endpoints.page, await call.narrowed(call.query.partner), call.query.page
     )
-    return page_answer([_document(call, row) for row in rows], cursor)
+    owned = [row.endpoint for row in rows]
+    return page_answer(await with_owners(call, owned, [_document(call, row) for row in rows]), cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/endpoints/{id}`."""
     look, endpoint_id = call.parts.store.endpoints.get, call.path_params["id"]
     row = found(await call.read(look, endpoint_id, call.caller.partner_id), "endpoint")
-    return json_answer(200, _document(call, row))
+    return json_answer(200, await with_owner(call, row.endpoint, _document(call, row)))
 
 
 async def patch(call: Call[EndpointChange, NoQuery]) -> Answer:
@@ -98,7 +104,7 @@ async def patch(call: Call[EndpointChange, NoQuery]) -> Answer:
         row = found(change_endpoint(tx, endpoint_id, call.caller.partner_id, change, call.now_ms), "endpoint")
         detail = {"settings": sorted(body.model_fields_set)}
         call.audit(tx, "endpoint.change", endpoint_id, partner_id=row.endpoint.partner_id, detail=detail)
-        return json_answer(200, _document(call, row))
+        return json_answer(200, written_with_owner(call, tx, row.endpoint, _document(call, row)))
 
     return await call.once(effect)
 
@@ -148,7 +154,7 @@ async def rotate_secret(call: Call[EndpointSecretCreate, NoQuery]) -> Answer:
             "secret": made.shown,
             "previous_expires_at": to_rfc3339(call.now_ms + overlap_ms),
         }
-        return json_answer(200, document)
+        return json_answer(200, written_with_owner(call, tx, endpoint, document))
 
     return await call.once(effect)
 
@@ -164,7 +170,9 @@ async def _move(call: AnyCall, name: str, move: Move) -> Answer:
         first.append(found(move(endpoints.states, tx, endpoint_id, partner_id, call.now_ms), "endpoint"))
         call.audit(tx, f"endpoint.{name}", endpoint_id, partner_id=before.endpoint.partner_id)
         after = get_endpoint(tx, endpoint_id, partner_id)
-        return Answer(status=204) if after is None else json_answer(200, _document(call, after))
+        if after is None:
+            return Answer(status=204)
+        return json_answer(200, written_with_owner(call, tx, after.endpoint, _document(call, after)))
 
     answer = await call.once(effect)
     if any(settled.more for settled in first):

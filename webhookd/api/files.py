@@ -35,6 +35,7 @@ from webhookd.api.file_wire import (
 )
 from webhookd.api.granted import FILE
 from webhookd.api.idempotency_key import REPLAYED
+from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.wire import NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.errors import ClientError, TooLarge
@@ -129,8 +130,8 @@ async def announce_file(call: Call[FileCreate, NoQuery]) -> Answer:
 
     def effect(tx: Tx) -> Answer:
         _write_down(call, tx, file)
-        document: AnnouncedFileDocument = {"file": shown_file(call, file), "upload": place}
-        return json_answer(201, document, call.located(f"/v1/files/{file.id}"))
+        shown = written_with_owner(call, tx, file, shown_file(call, file))
+        return json_answer(201, {"file": shown, "upload": place}, call.located(f"/v1/files/{file.id}"))
 
     return await call.once(effect)
 
@@ -138,12 +139,13 @@ async def announce_file(call: Call[FileCreate, NoQuery]) -> Answer:
 async def complete_file(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/files/{id}/complete`."""
     file = await _file(call)
-    return json_answer(200, shown_file(call, await ensured_ready(call, file)))
+    return json_answer(200, await with_owner(call, file, shown_file(call, await ensured_ready(call, file))))
 
 
 async def show_file(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/files/{id}`."""
-    return json_answer(200, shown_file(call, await _file(call)))
+    file = await _file(call)
+    return json_answer(200, await with_owner(call, file, shown_file(call, file)))
 
 
 async def list_files(call: Call[None, FileListing]) -> Answer:
@@ -153,7 +155,8 @@ async def list_files(call: Call[None, FileListing]) -> Answer:
     page, cursor = await call.read(
         call.parts.store.files.page, await call.narrowed(query.partner), wanted, query.page
     )
-    return page_answer([shown_file(call, file) for file in page], cursor)
+    documents = await with_owners(call, page, [shown_file(call, file) for file in page])
+    return page_answer(documents, cursor)
 
 
 async def remove_file(call: Call[None, NoQuery]) -> Answer:

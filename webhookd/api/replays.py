@@ -23,6 +23,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import AnyCall, found
+from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.wire import AdminListing, Change, Create, NoBody, NoQuery, Status, Time, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.fields import (
@@ -149,6 +150,17 @@ class Errand:
         if wanted.state == "pending" and (wanted.kind == "task" or wanted.reason is not None):
             raise unknown_or_wrong("body", "filter", "of what is pending has neither tasks nor reasons")
         partner_id = await call.narrowed(body.filter.partner, place="body", at="filter.partner")
+        await refuse_unknown(
+            call,
+            partner_id,
+            endpoint=wanted.endpoint_id,
+            type=wanted.type,
+            event=wanted.event,
+            reason=wanted.reason,
+            error=wanted.error,
+            codes=wanted.kind == "task",
+            at="filter.",
+        )
         asked = Replay(
             id=entropy.new_id(self.prefix, call.now_ms),
             partner_id=partner_id,

@@ -15,8 +15,10 @@ from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned, lists
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.etags import etag_matches
+from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.granted import TASK
 from webhookd.api.idempotency_key import REPLAYED, fingerprint
+from webhookd.api.owners import with_owner, with_owners
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
 from webhookd.api.receipts import WrittenTask, shown_to
@@ -84,7 +86,7 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
         call.link(shown)
     wait_seconds = preferred_wait(call.header(b"prefer"))
     if wait_seconds is None:
-        return task_answer(call, shown, status=202, replayed=accepted.replayed)
+        return await task_answer(call, shown, status=202, replayed=accepted.replayed)
     wait_seconds = int(min(wait_seconds, parts.options.max_wait_seconds))  # whole seconds, as RFC 7240 has it
     try:
         shown = (await hold(call, shown.id, seconds=wait_seconds, enough=lambda task: task.done)).task
@@ -92,8 +94,8 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
         pass  # it was accepted all the same
     except RateLimited:
         # Too many are held already. It is a preference only, and the task was accepted.
-        return task_answer(call, shown, status=202, replayed=accepted.replayed)
-    answer = task_answer(call, shown, status=200 if shown.done else 202, replayed=accepted.replayed)
+        return await task_answer(call, shown, status=202, replayed=accepted.replayed)
+    answer = await task_answer(call, shown, status=200 if shown.done else 202, replayed=accepted.replayed)
     return replace(answer, headers={**answer.headers, "Preference-Applied": f"wait={wait_seconds}"})
 
 
@@ -102,10 +104,10 @@ async def show_task(call: Call[None, TaskQuery]) -> Answer:
     task_id, query = call.path_params["id"], call.query
     if not query.wait:
         task = found(await call.read(call.parts.store.tasks.get, task_id, call.caller.partner_id), "task")
-        return task_answer(call, task, status=200)
+        return await task_answer(call, task, status=200)
     seconds = min(query.wait, call.parts.options.max_wait_seconds)
     snapshot = await hold(call, task_id, seconds=seconds, enough=query.satisfied_by)
-    return task_answer(call, snapshot.task, status=200, body=snapshot.body)
+    return await task_answer(call, snapshot.task, status=200, body=snapshot.body)
 
 
 async def list_tasks(call: Call[None, TaskListing]) -> Answer:
@@ -122,11 +124,12 @@ async def list_tasks(call: Call[None, TaskListing]) -> Answer:
         batch = await call.read(call.parts.store.read, get_batch, query.batch, call.caller.partner_id)
         if batch is None:
             raise unknown_or_wrong("query", "batch", "there is no such batch")
-    page, cursor = await call.read(
-        call.parts.store.tasks.page, await call.narrowed(query.partner), wanted, query.page
-    )
+    partner_id = await call.narrowed(query.partner)
+    await refuse_unknown(call, partner_id, type=query.type)
+    page, cursor = await call.read(call.parts.store.tasks.page, partner_id, wanted, query.page)
     base_url = call.parts.options.base_url
-    return page_answer([task_document(task, base_url=base_url) for task in page], cursor)
+    documents = [task_document(task, base_url=base_url) for task in page]
+    return page_answer(await with_owners(call, page, documents), cursor)
 
 
 async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
@@ -145,13 +148,13 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
     kept = await call.once(effect)
     if not done:
         task = found(await store.tasks.get(task_id, partner_id), "task")
-        return task_answer(call, task, status=kept.status, replayed=True)
+        return await task_answer(call, task, status=kept.status, replayed=True)
     task = done[-1].task
     call.link(task)
-    return task_answer(call, task, status=kept.status)
+    return await task_answer(call, task, status=kept.status)
 
 
-def task_answer(
+async def task_answer(
     call: AnyCall, task: Task, *, status: int, replayed: bool = False, body: bytes | None = None
 ) -> Answer:
     """Return a task as the response: with `ETag`, and `Retry-After` while it is not done.
@@ -159,9 +162,9 @@ def task_answer(
     `body` is its JSON where somebody rendered it before, for a key that may read. A GET whose `If-None-Match`
     names the ETag is answered `304`.
     """
-    if body is None:
+    if body is None or call.caller.is_admin:
         document = task_document(task, base_url=call.parts.options.base_url)
-        body = orjson.dumps(shown_to(call.caller, document))
+        body = orjson.dumps(shown_to(call.caller, await with_owner(call, task, document)))
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if not task.done:

@@ -4,7 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
-from webhookd.cli.choosing import Kind, OfEndpoint, OfKind, OfReason, OfType
+from webhookd.cli.choosing import (
+    Kind,
+    OfEndpoint,
+    OfError,
+    OfEvent,
+    OfKind,
+    OfReason,
+    OfStatus,
+    OfText,
+    OfType,
+)
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
@@ -25,7 +35,11 @@ def list_(
     kind: OfKind = None,
     endpoint: OfEndpoint = None,
     type_: OfType = None,
+    event: OfEvent = None,
     reason: OfReason = None,
+    error: OfError = None,
+    status: OfStatus = None,
+    text: OfText = None,
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
@@ -35,8 +49,9 @@ def list_(
 ) -> None:
     """List dead letters, the latest first."""
     with open_api() as api:
-        query = {"kind": kind, "endpoint": endpoint, "type": type_, "reason": reason}
-        query |= {"since": since, "until": until, "partner": api.partner_id(partner)}
+        query = {"kind": kind, "endpoint": endpoint, "type": type_, "event": event, "reason": reason}
+        query |= {"error": error, "status": status, "text": text}
+        query |= {"since": since, "until": until, "partner": partner}
         document = api.listing(path("dead-letters"), query, limit=limit, cursor=cursor)
     print_listing(
         document,
@@ -48,6 +63,46 @@ def list_(
             Column(title="died", show=lambda row: when(row["at"])),
             Column(title="last error", show=lambda row: row["last_error"]),
             column("url"),
+        ),
+        json_output=json_output,
+        none="No dead letters.",
+    )
+
+
+@app.command("summary")
+def summary(
+    *,
+    by: Annotated[
+        str, typer.Option(help="What to count by: endpoint, error, type, reason, hour, kind; with commas.")
+    ] = "endpoint,error",
+    kind: OfKind = None,
+    endpoint: OfEndpoint = None,
+    type_: OfType = None,
+    event: OfEvent = None,
+    reason: OfReason = None,
+    error: OfError = None,
+    status: OfStatus = None,
+    text: OfText = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json_output: Json = False,
+) -> None:
+    """Count them by what they have in common, the most first: where they died, and why."""
+    with open_api() as api:
+        query = {"group_by": by, "kind": kind, "endpoint": endpoint, "type": type_, "event": event}
+        query |= {"reason": reason, "error": error, "status": status, "text": text}
+        query |= {"since": since, "until": until, "partner": partner}
+        document = api.listing(path("dead-letters", "summary"), query, limit=limit, cursor=cursor)
+    print_listing(
+        document,
+        (
+            column("count", right=True),
+            *(column(name) for name in by.split(",")),
+            Column(title="first", show=lambda row: when(row["first_at"])),
+            Column(title="last", show=lambda row: when(row["last_at"])),
         ),
         json_output=json_output,
         none="No dead letters.",

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from webhookd.cli.attempts import print_attempt
+from webhookd.cli.choosing import OfError, OfEvent, OfStatus, OfType
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
 from webhookd.cli.screen import (
@@ -32,6 +33,10 @@ def list_(
     state_: Annotated[DeliveryState | None, typer.Option("--state", help="Only in this state.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint (ep_…).")] = None,
     task: Annotated[str | None, typer.Option(help="Only of this task (task_…).")] = None,
+    type_: OfType = None,
+    event: OfEvent = None,
+    error: OfError = None,
+    status: OfStatus = None,
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
@@ -42,7 +47,7 @@ def list_(
     """List deliveries, newest first."""
     with open_api() as api:
         query = {"state": state_, "endpoint": endpoint, "task": task, "since": since, "until": until}
-        query["partner"] = api.partner_id(partner)
+        query |= {"type": type_, "event": event, "error": error, "status": status, "partner": partner}
         document = api.listing(path("deliveries"), query, limit=limit, cursor=cursor)
     print_listing(
         document,

@@ -95,6 +95,7 @@ class DeadLetters(_Part):
     """What ran out of attempts."""
 
     list = _yields(dead_letters.list_all)
+    summary = _yields(dead_letters.summary)
     replay = _does(dead_letters.replay_one)
     discard = _does(dead_letters.discard)
 
@@ -173,6 +174,7 @@ class AsyncDeadLetters(_AsyncPart):
     """What ran out of attempts."""
 
     list = _streams(dead_letters.list_all)
+    summary = _streams(dead_letters.summary)
     replay = _awaits(dead_letters.replay_one)
     discard = _awaits(dead_letters.discard)
 

@@ -132,9 +132,9 @@ def judge_dead_letters(total: int, last_day: int) -> Finding:
         return ok(what)
     return warning(
         what,
-        "`webhookd dead-letters list` shows why they died. When the cause of some is mended, `webhookd "
-        "replay --endpoint ID --dry-run` counts those, and without --dry-run brings them back; `webhookd "
-        "discard` takes others off the list, and WEBHOOKD_RETENTION_DEAD_LETTERS_DAYS deletes old ones.",
+        "`webhookd dead-letters summary` tells where and why. When the cause of some is mended, "
+        "`webhookd replay --endpoint ID --dry-run` counts those, and without --dry-run brings them back; "
+        "`webhookd discard` strikes others off; WEBHOOKD_RETENTION_DEAD_LETTERS_DAYS deletes old ones.",
     )
 
 

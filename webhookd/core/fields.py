@@ -15,6 +15,7 @@ from typing_extensions import TypeAliasType
 from webhookd.core.answer import ErrorCode
 from webhookd.core.endpoint_stats import WINDOWS
 from webhookd.core.files import FileKind, FileState
+from webhookd.core.listing import GROUP_KEYS
 from webhookd.core.model import (
     BATCH_COMPLETED,
     FINAL_EVENTS,
@@ -41,6 +42,35 @@ def known(what: str, values: Iterable[str]) -> WithJsonSchema:
 def one_of(what: str, values: Iterable[str]) -> WithJsonSchema:
     """Return the schema of text that is always one of `values`."""
     return WithJsonSchema({"type": "string", "description": what, "enum": list(values)})
+
+
+EVENTS: Final = (*FINAL_EVENTS, *TRANSIENT_EVENTS, BATCH_COMPLETED, *OPERATIONAL_EVENTS, TEST_EVENT)
+"""Everything that a message may tell of."""
+
+DEAD_REASONS: Final = ("exhausted", "gone", "endpoint_deleted", "task_failed", "worker_crashed")
+
+ATTEMPT_ERRORS: Final = tuple(code for code in get_args(ErrorCode) if code != "proxy")
+"""Why an attempt had no answer; with one that is no success the error is `http_` and its status."""
+
+TASK_CODES: Final = (
+    "error",
+    "retry",
+    "timeout",
+    "worker_crashed",
+    "invalid_input",
+    "result_not_json",
+    "result_too_large",
+    "file_not_found",
+    "file_not_fetched",
+    "file_too_large",
+    "files_not_stored",
+    "too_many_files",
+    "quota_exceeded",
+    "url_not_allowed",
+    "end_not_recorded",
+    "expired",
+)
+"""The service's own codes of a task's error; a function has others."""
 
 
 class DescribedAs:
@@ -106,10 +136,7 @@ EventName = TypeAliasType(
     "EventName",
     Annotated[
         str,
-        known(
-            "What happened.",
-            (*FINAL_EVENTS, *TRANSIENT_EVENTS, BATCH_COMPLETED, *OPERATIONAL_EVENTS, TEST_EVENT),
-        ),
+        known("What happened.", EVENTS),
     ],
 )
 EventPattern = TypeAliasType(
@@ -165,20 +192,11 @@ AttemptError = TypeAliasType(
         str,
         known(
             "Why an attempt failed: a status that is no success, or why there was none.",
-            ("http_500", "http_503", *(code for code in get_args(ErrorCode) if code != "proxy")),
+            ("http_500", "http_503", *ATTEMPT_ERRORS),
         ),
     ],
 )
-DeadReason = TypeAliasType(
-    "DeadReason",
-    Annotated[
-        str,
-        known(
-            "Why it is a dead letter.",
-            ("exhausted", "gone", "endpoint_deleted", "task_failed", "worker_crashed"),
-        ),
-    ],
-)
+DeadReason = TypeAliasType("DeadReason", Annotated[str, known("Why it is a dead letter.", DEAD_REASONS)])
 DeadLetterKind = TypeAliasType(
     "DeadLetterKind",
     Annotated[str, one_of("A delivery that was given up, or a task that failed.", ("delivery", "task"))],
@@ -190,28 +208,7 @@ ReplayedState = TypeAliasType(
 TaskErrorCode = TypeAliasType(
     "TaskErrorCode",
     Annotated[
-        str,
-        known(
-            "Why a task failed: a code of the function's own, or one of the service's.",
-            (
-                "error",
-                "retry",
-                "timeout",
-                "worker_crashed",
-                "invalid_input",
-                "result_not_json",
-                "result_too_large",
-                "file_not_found",
-                "file_not_fetched",
-                "file_too_large",
-                "files_not_stored",
-                "too_many_files",
-                "quota_exceeded",
-                "url_not_allowed",
-                "end_not_recorded",
-                "expired",
-            ),
-        ),
+        str, known("Why a task failed: a code of the function's own, or one of the service's.", TASK_CODES)
     ],
 )
 RunOutcome = TypeAliasType(
@@ -230,6 +227,10 @@ WorkerRole = TypeAliasType(
         str,
         known("What a process does: HTTP, operators' functions, deliveries.", ("api", "tasks", "deliver")),
     ],
+)
+GroupKey = TypeAliasType(
+    "GroupKey",
+    Annotated[str, one_of("What dead letters are counted by.", GROUP_KEYS)],
 )
 Scope = TypeAliasType("Scope", Annotated[str, one_of("What a key may do.", SCOPES)])
 FileStateName = TypeAliasType(

@@ -1,8 +1,12 @@
-"""Filters of listings, as values."""
+"""Filters of listings, and what dead letters are counted by, as values."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from webhookd.core.model import TaskState
+from webhookd.core.model import DeliveryState, TaskState
+
+GROUP_KEYS: Final = ("endpoint", "error", "type", "reason", "hour", "kind")
+"""What dead letters are counted by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,3 +18,40 @@ class TaskFilter:
     batch_id: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries to list; None is any. Times bound `created_ms`: since inclusive, until exclusive.
+
+    `status` is an HTTP status or its hundred (`5xx`), of the last answer.
+    """
+
+    state: DeliveryState | None = None
+    endpoint_id: str | None = None
+    task_id: str | None = None
+    type: str | None = None
+    event: str | None = None
+    error: str | None = None
+    status: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterGroup:
+    """Dead letters that are alike in what they are counted by; the rest is None. Times are of their death."""
+
+    endpoint: str | None
+    error: str | None
+    type: str | None
+    reason: str | None
+    hour: int | None
+    kind: str | None
+    letters: int
+    first_ms: int
+    last_ms: int
+
+    def key(self, group_by: tuple[str, ...]) -> tuple[str | int | None, ...]:
+        """Return what it has in common with those it belongs to."""
+        return tuple(getattr(self, name) for name in group_by)

@@ -442,13 +442,13 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
     $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
     deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error >= $9::VARCHAR AND deliveries.last_error <=
-    $10::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $11 ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE $11 ESCAPE '\' OR lower(deliveries.task_type) LIKE $11 ESCAPE '\') AND
-    deliveries.ended_ms >= $12::BIGINT AND deliveries.ended_ms < $13::BIGINT AND deliveries.ended_ms >=
-    $14::BIGINT AND (deliveries.ended_ms > $14::BIGINT OR deliveries.id > $15::VARCHAR) AND
-    deliveries.ended_ms <= $16::BIGINT AND (deliveries.ended_ms < $16::BIGINT OR deliveries.id < $17::VARCHAR)
-    ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT $18::INTEGER;
+    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND deliveries.last_error >=
+    $10::VARCHAR AND deliveries.last_error <= $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $12 ESCAPE '\' OR lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $12 ESCAPE '\') AND deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND
+    deliveries.ended_ms >= $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR)
+    AND deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id <
+    $18::VARCHAR) ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT $19::INTEGER;
 
 -- _DELIVERIES.oldest
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -465,13 +465,13 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
     $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
     deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error >= $9::VARCHAR AND deliveries.last_error <=
-    $10::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $11 ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE $11 ESCAPE '\' OR lower(deliveries.task_type) LIKE $11 ESCAPE '\') AND
-    deliveries.ended_ms >= $12::BIGINT AND deliveries.ended_ms < $13::BIGINT AND deliveries.ended_ms >=
-    $14::BIGINT AND (deliveries.ended_ms > $14::BIGINT OR deliveries.id > $15::VARCHAR) AND
-    deliveries.ended_ms <= $16::BIGINT AND (deliveries.ended_ms < $16::BIGINT OR deliveries.id < $17::VARCHAR)
-    ORDER BY deliveries.ended_ms, deliveries.id LIMIT $18::INTEGER;
+    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND deliveries.last_error >=
+    $10::VARCHAR AND deliveries.last_error <= $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $12 ESCAPE '\' OR lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $12 ESCAPE '\') AND deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND
+    deliveries.ended_ms >= $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR)
+    AND deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id <
+    $18::VARCHAR) ORDER BY deliveries.ended_ms, deliveries.id LIMIT $19::INTEGER;
 
 -- _DELIVERIES.one
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -488,13 +488,13 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
     $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
     deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error >= $9::VARCHAR AND deliveries.last_error <=
-    $10::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $11 ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE $11 ESCAPE '\' OR lower(deliveries.task_type) LIKE $11 ESCAPE '\') AND
-    deliveries.ended_ms >= $12::BIGINT AND deliveries.ended_ms < $13::BIGINT AND deliveries.ended_ms >=
-    $14::BIGINT AND (deliveries.ended_ms > $14::BIGINT OR deliveries.id > $15::VARCHAR) AND
-    deliveries.ended_ms <= $16::BIGINT AND (deliveries.ended_ms < $16::BIGINT OR deliveries.id < $17::VARCHAR)
-    AND deliveries.id = $18::VARCHAR;
+    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND deliveries.last_error >=
+    $10::VARCHAR AND deliveries.last_error <= $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $12 ESCAPE '\' OR lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $12 ESCAPE '\') AND deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND
+    deliveries.ended_ms >= $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR)
+    AND deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id <
+    $18::VARCHAR) AND deliveries.id = $19::VARCHAR;
 
 -- _DELIVERIES.count
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -506,12 +506,12 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id = $2::VARCHAR AND deliveries.dead_reason =
     $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND deliveries.event = $5::VARCHAR AND
     deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN $7::INTEGER AND $8::INTEGER AND
-    deliveries.last_error >= $9::VARCHAR AND deliveries.last_error <= $10::VARCHAR AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $11 ESCAPE '\' OR lower(deliveries.last_error) LIKE
-    $11 ESCAPE '\' OR lower(deliveries.task_type) LIKE $11 ESCAPE '\') AND deliveries.ended_ms >= $12::BIGINT
-    AND deliveries.ended_ms < $13::BIGINT AND deliveries.ended_ms >= $14::BIGINT AND (deliveries.ended_ms >
-    $14::BIGINT OR deliveries.id > $15::VARCHAR) AND deliveries.ended_ms <= $16::BIGINT AND
-    (deliveries.ended_ms < $16::BIGINT OR deliveries.id < $17::VARCHAR);
+    deliveries.last_error = $9::VARCHAR AND deliveries.last_error >= $10::VARCHAR AND deliveries.last_error <=
+    $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $12 ESCAPE '\' OR
+    lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type) LIKE $12 ESCAPE '\') AND
+    deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND deliveries.ended_ms >=
+    $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR) AND
+    deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id < $18::VARCHAR);
 
 -- _TASKS.newest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
@@ -643,8 +643,11 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
     JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = $2::VARCHAR AND deliveries.id <
     $3::VARCHAR AND deliveries.state = $4::VARCHAR AND deliveries.endpoint_id = $5::VARCHAR AND
-    deliveries.task_id = $6::VARCHAR AND deliveries.id >= $7::VARCHAR AND deliveries.id < $8::VARCHAR ORDER BY
-    deliveries.id DESC LIMIT $9::INTEGER;
+    deliveries.task_id = $6::VARCHAR AND deliveries.id >= $7::VARCHAR AND deliveries.id < $8::VARCHAR AND
+    deliveries.task_type = $9::VARCHAR AND deliveries.event = $10::VARCHAR AND deliveries.last_error =
+    $11::VARCHAR AND deliveries.last_status BETWEEN $12::INTEGER AND $13::INTEGER AND deliveries.last_error =
+    $14::VARCHAR AND deliveries.last_error >= $15::VARCHAR AND deliveries.last_error <= $16::VARCHAR ORDER BY
+    deliveries.id DESC LIMIT $17::INTEGER;
 
 -- _LOCK
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -1155,6 +1158,30 @@ SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempo
     FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR AND idempotency.created_ms >= $2::BIGINT LIMIT
     $3::INTEGER) AS anon_1;
 
+-- known_values.py
+
+-- _ENDPOINT
+SELECT endpoints.id FROM endpoints WHERE endpoints.id = $1::VARCHAR;
+
+-- _ENDPOINT
+SELECT endpoints.id FROM endpoints WHERE endpoints.id = $1::VARCHAR AND endpoints.partner_id = $2::VARCHAR;
+
+-- _PARTNER_WITH_TYPE
+SELECT partners.id FROM partners WHERE EXISTS (SELECT tasks.id FROM tasks WHERE tasks.partner_id = partners.id
+    AND tasks.type = $1::VARCHAR LIMIT $2::INTEGER) LIMIT $3::INTEGER;
+
+-- _PARTNER_WITH_TYPE
+SELECT partners.id FROM partners WHERE (EXISTS (SELECT tasks.id FROM tasks WHERE tasks.partner_id =
+    partners.id AND tasks.type = $1::VARCHAR LIMIT $2::INTEGER)) AND partners.id = $3::VARCHAR LIMIT
+    $4::INTEGER;
+
+-- _TASK_WITH_CODE
+SELECT task_bodies.task_id AS id FROM task_bodies WHERE task_bodies.error_code = $1::VARCHAR LIMIT $2::INTEGER;
+
+-- _TASK_WITH_CODE
+SELECT task_bodies.task_id AS id FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
+    task_bodies.error_code = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR LIMIT $3::INTEGER;
+
 -- lanes/changes.py
 
 -- _WRITE_OUTCOMES
@@ -1456,6 +1483,52 @@ SELECT asked.next_ms, secrets.id, secrets.partner_id, secrets.endpoint_id, secre
     ($9::TEXT[]) OR secrets.endpoint_id IS NULL AND secrets.partner_id = ANY ($10::TEXT[])) ORDER BY
     secrets.created_ms DESC, secrets.id DESC;
 
+-- letter_groups.py
+
+-- _DELIVERIES
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
+    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
+
+-- _DELIVERIES
+SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
+    deliveries.dead_reason AS reason, deliveries.ended_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS
+    kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
+    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
+    'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id =
+    $3::VARCHAR AND deliveries.partner_id = $4::VARCHAR AND deliveries.dead_reason = $5::VARCHAR AND
+    deliveries.task_type = $6::VARCHAR AND deliveries.event = $7::VARCHAR AND deliveries.last_error =
+    $8::VARCHAR AND deliveries.last_status BETWEEN $9::INTEGER AND $10::INTEGER AND deliveries.last_error =
+    $11::VARCHAR AND deliveries.last_error >= $12::VARCHAR AND deliveries.last_error <= $13::VARCHAR AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE '\' OR lower(deliveries.last_error) LIKE
+    $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE '\') AND deliveries.ended_ms >= $15::BIGINT
+    AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms >= $17::BIGINT AND (deliveries.ended_ms >
+    $17::BIGINT OR deliveries.id > $18::VARCHAR) AND deliveries.ended_ms <= $19::BIGINT AND
+    (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR) GROUP BY deliveries.endpoint_id,
+    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT,
+    CAST($2::VARCHAR AS TEXT) ORDER BY count(*) DESC LIMIT $21::INTEGER;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
+    AS reason, tasks.dead_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS kind, count(*) AS letters,
+    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = $3::VARCHAR AND
+    tasks.dead_reason = $4::VARCHAR AND tasks.type = $5::VARCHAR AND task_bodies.error_code = $6::VARCHAR AND
+    (lower(task_bodies.error_message) LIKE $7 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $7 ESCAPE '\'
+    OR lower(tasks.type) LIKE $7 ESCAPE '\') AND tasks.dead_ms >= $8::BIGINT AND tasks.dead_ms < $9::BIGINT
+    AND tasks.dead_ms >= $10::BIGINT AND (tasks.dead_ms > $10::BIGINT OR tasks.id > $11::VARCHAR) AND
+    tasks.dead_ms <= $12::BIGINT AND (tasks.dead_ms < $12::BIGINT OR tasks.id < $13::VARCHAR) GROUP BY
+    task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / $1::BIGINT, CAST($2::VARCHAR AS
+    TEXT) ORDER BY count(*) DESC LIMIT $14::INTEGER;
+
 -- messages.py
 
 -- _LAST
@@ -1533,6 +1606,9 @@ SELECT partners.id FROM partners WHERE partners.id = $1::VARCHAR FOR UPDATE;
 SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
     partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
     partners.name = $1::VARCHAR;
+
+-- _NAMES
+SELECT partners.id, partners.name FROM partners WHERE partners.id = ANY ($1::TEXT[]);
 
 -- _PAGE
 SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
@@ -2449,10 +2525,10 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
     (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
     AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error >= $13::VARCHAR AND deliveries.last_error
-    <= $14::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $15 ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE $15 ESCAPE '\' OR lower(deliveries.task_type) LIKE $15 ESCAPE '\') ORDER
-    BY deliveries.id LIMIT $16::INTEGER;
+    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
+    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
+    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
+    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.id LIMIT $17::INTEGER;
 
 -- _BY_LANE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
@@ -2466,10 +2542,11 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
     (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
     AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error >= $13::VARCHAR AND deliveries.last_error
-    <= $14::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $15 ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE $15 ESCAPE '\' OR lower(deliveries.task_type) LIKE $15 ESCAPE '\') ORDER
-    BY deliveries.lane_id, deliveries.id LIMIT $16::INTEGER;
+    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
+    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
+    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
+    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id LIMIT
+    $17::INTEGER;
 
 -- _COUNT
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -2482,9 +2559,10 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND (deliveries.lane_id
     > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR AND deliveries.event
     = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status BETWEEN $11::INTEGER AND
-    $12::INTEGER AND deliveries.last_error >= $13::VARCHAR AND deliveries.last_error <= $14::VARCHAR AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $15 ESCAPE '\' OR lower(deliveries.last_error) LIKE
-    $15 ESCAPE '\' OR lower(deliveries.task_type) LIKE $15 ESCAPE '\');
+    $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error >= $14::VARCHAR AND
+    deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $16 ESCAPE
+    '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR lower(deliveries.task_type) LIKE $16 ESCAPE
+    '\');
 
 -- _HASTEN
 UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.due_ms > $2::BIGINT) THEN $2::BIGINT

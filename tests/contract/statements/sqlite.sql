@@ -433,12 +433,12 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
-    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
-    deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?)
-    AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) ORDER BY
-    deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
+    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >=
+    ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR
+    lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND
+    deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms
+    > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?)
+    ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
 
 -- _DELIVERIES.oldest
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -454,12 +454,12 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
-    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
-    deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?)
-    AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) ORDER BY
-    deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?;
+    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >=
+    ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR
+    lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND
+    deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms
+    > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?)
+    ORDER BY deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?;
 
 -- _DELIVERIES.one
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -475,11 +475,12 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
-    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
-    deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?)
-    AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) AND deliveries.id = ?;
+    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >=
+    ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR
+    lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND
+    deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms
+    > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?)
+    AND deliveries.id = ?;
 
 -- _DELIVERIES.count
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -490,9 +491,9 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
     deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
-    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
+    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
+    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
     deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?)
     AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?);
 
@@ -621,7 +622,9 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
     lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.id < ? AND
     deliveries.state = ? AND deliveries.endpoint_id = ? AND deliveries.task_id = ? AND deliveries.id >= ? AND
-    deliveries.id < ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+    deliveries.id < ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND
+    deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND
+    deliveries.last_error <= ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
 
 -- _LOCK
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -1111,6 +1114,29 @@ SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempo
     FROM idempotency WHERE idempotency.partner_id = ? AND idempotency.created_ms >= ? LIMIT ? OFFSET ?) AS
     anon_1;
 
+-- known_values.py
+
+-- _ENDPOINT
+SELECT endpoints.id FROM endpoints WHERE endpoints.id = ?;
+
+-- _ENDPOINT
+SELECT endpoints.id FROM endpoints WHERE endpoints.id = ? AND endpoints.partner_id = ?;
+
+-- _PARTNER_WITH_TYPE
+SELECT partners.id FROM partners WHERE EXISTS (SELECT tasks.id FROM tasks WHERE tasks.partner_id = partners.id
+    AND tasks.type = ? LIMIT ? OFFSET ?) LIMIT ? OFFSET ?;
+
+-- _PARTNER_WITH_TYPE
+SELECT partners.id FROM partners WHERE (EXISTS (SELECT tasks.id FROM tasks WHERE tasks.partner_id =
+    partners.id AND tasks.type = ? LIMIT ? OFFSET ?)) AND partners.id = ? LIMIT ? OFFSET ?;
+
+-- _TASK_WITH_CODE
+SELECT task_bodies.task_id AS id FROM task_bodies WHERE task_bodies.error_code = ? LIMIT ? OFFSET ?;
+
+-- _TASK_WITH_CODE
+SELECT task_bodies.task_id AS id FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
+    task_bodies.error_code = ? AND tasks.partner_id = ? LIMIT ? OFFSET ?;
+
 -- lanes/changes.py
 
 -- _WRITE_OUTCOMES
@@ -1399,6 +1425,48 @@ SELECT asked.next_ms, secrets.id, secrets.partner_id, secrets.endpoint_id, secre
     anon_1.value FROM json_each(?) AS anon_1) OR secrets.endpoint_id IS NULL AND secrets.partner_id IN (SELECT
     anon_2.value FROM json_each(?) AS anon_2)) ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
+-- letter_groups.py
+
+-- _DELIVERIES
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
+    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
+-- _DELIVERIES
+SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
+    deliveries.dead_reason AS reason, deliveries.ended_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS
+    letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT
+    OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND
+    deliveries.partner_id = ? AND deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event
+    = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ?
+    AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url,
+    endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR
+    lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND deliveries.ended_ms < ?
+    AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?) AND deliveries.ended_ms <=
+    ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) GROUP BY deliveries.endpoint_id,
+    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / ?, CAST(? AS
+    TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
+    AS reason, tasks.dead_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS letters, min(tasks.dead_ms) AS
+    first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type
+    = ? AND task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
+    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
+    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) GROUP BY task_bodies.error_code, tasks.type,
+    tasks.dead_reason, tasks.dead_ms / ?, CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
 -- messages.py
 
 -- _LAST
@@ -1474,6 +1542,10 @@ SELECT partners.id FROM partners WHERE partners.id = ?;
 SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
     partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
     partners.name = ?;
+
+-- _NAMES
+SELECT partners.id, partners.name FROM partners WHERE partners.id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1);
 
 -- _PAGE
 SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
@@ -2362,9 +2434,10 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
     deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
-    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET ?;
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
+    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
+    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET
+    ?;
 
 -- _BY_LANE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
@@ -2377,10 +2450,10 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
     deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
-    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id
-    LIMIT ? OFFSET ?;
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
+    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
+    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.lane_id,
+    deliveries.id LIMIT ? OFFSET ?;
 
 -- _COUNT
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -2392,9 +2465,9 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND deliveries.id > ? AND
     deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND deliveries.task_type = ? AND
     deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND
-    deliveries.last_error >= ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url,
-    endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR
-    lower(deliveries.task_type) LIKE ? ESCAPE '\');
+    deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
+    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\');
 
 -- _HASTEN
 UPDATE deliveries SET state=?, due_ms=CASE WHEN (deliveries.due_ms > ?) THEN ? ELSE deliveries.due_ms END,

@@ -82,7 +82,8 @@ def _limited(statement: Select[Any], *order: Any) -> Select[Any]:
     return statement.order_by(*order).limit(bindparam("most", type_=Integer))
 
 
-def _dead_deliveries(given: frozenset[str]) -> Select[Any]:
+def dead_deliveries(given: frozenset[str]) -> Select[Any]:
+    """Select the dead letters that are deliveries, by the parameters that are given."""
     at, key = deliveries.c.ended_ms, deliveries.c.id
     statement = (
         select(
@@ -112,7 +113,8 @@ def _dead_deliveries(given: frozenset[str]) -> Select[Any]:
     )
 
 
-def _dead_tasks(given: frozenset[str]) -> Select[Any]:
+def dead_tasks(given: frozenset[str]) -> Select[Any]:
+    """Select the dead letters that are tasks, by the parameters that are given."""
     at, key = tasks.c.dead_ms, tasks.c.id
     statement = (
         select(
@@ -149,8 +151,8 @@ def _between(at: Any, key: Any) -> dict[str, Any]:
     }
 
 
-_DELIVERIES: Final = _Half(_Delivery, _dead_deliveries, at=deliveries.c.ended_ms, key=deliveries.c.id)
-_TASKS: Final = _Half(_Task, _dead_tasks, at=tasks.c.dead_ms, key=tasks.c.id)
+_DELIVERIES: Final = _Half(_Delivery, dead_deliveries, at=deliveries.c.ended_ms, key=deliveries.c.id)
+_TASKS: Final = _Half(_Task, dead_tasks, at=tasks.c.dead_ms, key=tasks.c.id)
 
 
 def list_dead_letters(
@@ -188,14 +190,14 @@ def read_dead_letters(
         "before_ms": before_ms,
         "before_id": before_id,
         "most": limit,
-        **_given(partner_id, wanted),
+        **filter_given(partner_id, wanted),
     }
     found: list[DeadLetter] = []
-    if _wants_deliveries(wanted):
+    if wants("delivery", wanted):
         line = _DELIVERIES.oldest if bounds.oldest_first else _DELIVERIES.newest
         rows = tx.run(line, replayable=bounds.replayable or None, endpoint_id=wanted.endpoint_id, **given)
         found += map(_letter_from_delivery, rows)
-    if _wants_tasks(wanted):
+    if wants("task", wanted):
         line_of_tasks = _TASKS.oldest if bounds.oldest_first else _TASKS.newest
         found += map(_letter_from_task, tx.run(line_of_tasks, **given))
     found.sort(key=lambda letter: (letter.at_ms, letter.id), reverse=not bounds.oldest_first)
@@ -204,19 +206,20 @@ def read_dead_letters(
 
 def count_letters(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, *, replayable: bool) -> int:
     """Return how many dead letters match; `replayable` leaves out those that can go nowhere."""
-    given, found = _given(partner_id, wanted), 0
-    if _wants_deliveries(wanted):
+    given, found = filter_given(partner_id, wanted), 0
+    if wants("delivery", wanted):
         (counted,) = tx.run(
             _DELIVERIES.count, replayable=replayable or None, endpoint_id=wanted.endpoint_id, **given
         )
         found += counted.count_1
-    if _wants_tasks(wanted):
+    if wants("task", wanted):
         (counted,) = tx.run(_TASKS.count, **given)
         found += counted.count_1
     return found
 
 
-def _given(partner_id: str | None, wanted: DeadLetterFilter) -> dict[str, Any]:
+def filter_given(partner_id: str | None, wanted: DeadLetterFilter) -> dict[str, Any]:
+    """Return the parameters of a filter, but for its endpoint, which only deliveries have."""
     return {
         **filter_parameters(wanted),
         "partner_id": partner_id,
@@ -225,11 +228,10 @@ def _given(partner_id: str | None, wanted: DeadLetterFilter) -> dict[str, Any]:
     }
 
 
-def _wants_deliveries(wanted: DeadLetterFilter) -> bool:
-    return wanted.kind in (None, "delivery")
-
-
-def _wants_tasks(wanted: DeadLetterFilter) -> bool:
+def wants(kind: str, wanted: DeadLetterFilter) -> bool:
+    """Tell whether a filter may match dead letters of a kind: tasks have no endpoint, event or status."""
+    if kind == "delivery":
+        return wanted.kind in (None, "delivery")
     of_deliveries = (wanted.endpoint_id, wanted.event, wanted.status)
     return wanted.kind in (None, "task") and of_deliveries == (None, None, None)
 

@@ -9,6 +9,7 @@ from sqlalchemy import Integer, bindparam, func, select
 
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
+from webhookd.adapters.store.letter_filters import OF_DELIVERIES, status_parameters
 from webhookd.adapters.store.paging import MAX_ROWS, first_id, take_newest, take_page
 from webhookd.adapters.store.replaying import replay_deliveries
 from webhookd.adapters.store.rows import DeliveryRow, delivery_from, names, select_deliveries
@@ -18,19 +19,9 @@ from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.waiting import hasten
 from webhookd.core import ids
+from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
 from webhookd.core.records import Attempt, Delivery, Page
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryFilter:
-    """Which deliveries to list; None is any. Times bound `created_ms`: since inclusive, until exclusive."""
-
-    state: DeliveryState | None = None
-    endpoint_id: str | None = None
-    task_id: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +155,7 @@ _PAGE: Final = Listing(
         task_id=deliveries.c.task_id == bindparam("task_id"),
         since=deliveries.c.id >= bindparam("since"),
         until=deliveries.c.id < bindparam("until"),
+        **OF_DELIVERIES,
     ),
 )
 
@@ -181,6 +173,10 @@ def list_deliveries(
         task_id=wanted.task_id,
         since=None if wanted.since_ms is None else first_id(ids.DELIVERY, wanted.since_ms),
         until=None if wanted.until_ms is None else first_id(ids.DELIVERY, wanted.until_ms),
+        type=wanted.type,
+        event=wanted.event,
+        error=wanted.error,
+        **status_parameters(wanted.status),
         most=page.limit + 1,
     )
     shown, more = take_page(rows, page.limit)

@@ -20,6 +20,7 @@ OF_DELIVERIES: Final[Conditions] = {
     "error": deliveries.c.last_error == bindparam("error"),
     "status_low": deliveries.c.last_status.between(bindparam("status_low"), bindparam("status_high")),
     # What answered with a status that is no success has it for its error, and errors have an index.
+    "status_error": deliveries.c.last_error == bindparam("status_error"),
     "error_low": and_(
         deliveries.c.last_error >= bindparam("error_low"), deliveries.c.last_error <= bindparam("error_high")
     ),
@@ -56,7 +57,9 @@ def status_parameters(status: str | None) -> dict[str, Any]:
         return {}
     wanted = status_range(status)
     given: dict[str, Any] = {"status_low": wanted.low, "status_high": wanted.high}
-    if wanted.low >= 300:
+    if wanted.low == wanted.high >= 300:
+        given["status_error"] = f"http_{wanted.low}"
+    elif wanted.low >= 300:
         given |= {"error_low": f"http_{wanted.low}", "error_high": f"http_{wanted.high}"}
     return given
 

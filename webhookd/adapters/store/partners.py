@@ -1,6 +1,6 @@
 """Partners: who submits tasks, under which limits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Integer, Update, bindparam, select
@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import take_page
 from webhookd.adapters.store.rows import names, names_json
-from webhookd.adapters.store.rowset import Id
+from webhookd.adapters.store.rowset import Id, named
 from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.statement import Amendment, Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -106,10 +106,25 @@ def read_partner(tx: Tx, partner_id: str) -> Partner | None:
 _BY_NAME: Final = Query(PartnerRow, lambda _: select(partners).where(partners.c.name == bindparam("name")))
 
 
-def find_partner(tx: Tx, named: str) -> Partner | None:
+def find_partner(tx: Tx, called: str) -> Partner | None:
     """Return the partner with this id, or with this name."""
-    row = tx.first(_ONE, partner_id=named) or tx.first(_BY_NAME, name=named)
+    row = tx.first(_ONE, partner_id=called) or tx.first(_BY_NAME, name=called)
     return None if row is None else partner_from(row)
+
+
+class _Named(NamedTuple):
+    id: str
+    name: str
+
+
+_NAMES: Final = Query(
+    _Named, lambda dialect: select(partners.c.id, partners.c.name).where(named(dialect, partners.c.id, "ids"))
+)
+
+
+def partner_names(tx: Tx, partner_ids: Iterable[str]) -> dict[str, str]:
+    """Return what these partners are called, by id."""
+    return {row.id: row.name for row in tx.run(_NAMES, ids=partner_ids)}
 
 
 def lock_partner(tx: Tx, partner_id: str) -> None:

@@ -183,6 +183,7 @@ task_bodies = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("files", Text),
+    _partial("ix_task_bodies_error", "error_code", "task_id", where="error_code IS NOT NULL"),
 )
 
 batches = Table(
@@ -335,6 +336,28 @@ deliveries = Table(
     Index("ix_deliveries_partner", "partner_id", "id"),
     Index("ix_deliveries_partner_state", "partner_id", "state", "id"),
     Index("ix_deliveries_endpoint", "endpoint_id", "id"),
+    _partial("ix_deliveries_error", "last_error", "id", where="last_error IS NOT NULL"),
+    _partial("ix_deliveries_partner_error", "partner_id", "last_error", "id", where="last_error IS NOT NULL"),
+    *(
+        _partial(
+            f"ix_deliveries_dead_{name}",
+            column,
+            "ended_ms",
+            "id",
+            where="state = 'dead' AND discarded_ms IS NULL",
+        )
+        for name, column in (("error", "last_error"), ("type", "task_type"))
+    ),
+    _partial(
+        "ix_deliveries_dead_alike",
+        "partner_id",
+        "endpoint_id",
+        "last_error",
+        "task_type",
+        "dead_reason",
+        "ended_ms",
+        where="state = 'dead' AND discarded_ms IS NULL",
+    ),
 )
 
 attempts = Table(

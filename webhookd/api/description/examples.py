@@ -32,6 +32,7 @@ from webhookd.api.admin_keys import (
 from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
 from webhookd.api.audit import AuditEntryDocument, audit_document
 from webhookd.api.caller import Caller
+from webhookd.api.dead_letter_summary import LetterGroupDocument, group_document
 from webhookd.api.dead_letters import BackAtWork
 from webhookd.api.description import samples
 from webhookd.api.discards import DiscardCreate
@@ -185,6 +186,7 @@ def _answers() -> Mapping[Any, Any]:
         endpoint_trial.EndpointTestedDocument: tested,
         endpoint_trial.TestOutcome: tested,
         DeadLetterDocument: dead_letter_document(samples.DEAD_LETTER),
+        LetterGroupDocument: group_document(samples.LETTER_GROUP, ("endpoint", "error")),
         BackAtWork: delivery_document(waiting),
         ReplayDocument: replay_document(samples.REPLAY),
         MessageDocument: whole_message_document(samples.MESSAGE),

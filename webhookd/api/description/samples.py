@@ -26,6 +26,7 @@ from webhookd.core.batches import Batch, BatchCounts
 from webhookd.core.endpoint_stats import MINUTE_MS, WINDOWS, Span, bucket_of, drawn
 from webhookd.core.file_links import DOWNLOAD_MS
 from webhookd.core.files import File, FileKind, FileState
+from webhookd.core.listing import LetterGroup
 from webhookd.core.model import (
     TEST_EVENT,
     USUAL_SCOPES,
@@ -291,6 +292,17 @@ DEAD_LETTER: Final = DeadLetter(
     event="task.succeeded",
     type="report.statement",
     last_error="http_503",
+)
+LETTER_GROUP: Final = LetterGroup(
+    endpoint=ENDPOINT_ID,
+    error="http_503",
+    type=None,
+    reason=None,
+    hour=None,
+    kind=None,
+    letters=482,
+    first_ms=DEAD_MS,
+    last_ms=DEAD_MS + 5_400_000,
 )
 REPLAY: Final = Replay(
     id=REPLAY_ID,

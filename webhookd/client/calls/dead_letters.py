@@ -13,6 +13,12 @@ def list_all(**filters: Any) -> Stream[Document]:
     return listed(Document, "v1/dead-letters", filters)
 
 
+def summary(*group_by: str, **filters: Any) -> Stream[Document]:
+    """Iterate over counts by `endpoint`, `error`, `type`, `reason`, `hour` or `kind`, the largest first."""
+    by = {"group_by": ",".join(group_by)} if group_by else {}
+    return listed(Document, "v1/dead-letters/summary", {**filters, **by})
+
+
 def replay_one(letter: str | Document) -> Call[Document]:
     """Replay one dead letter."""
     return Document.of((yield posting(path_of("dead-letters", id_of(letter), "replay"))))

@@ -1,6 +1,6 @@
 """A batch as JSON: as its webhook announces it, and as the API shows it."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 import orjson
 from pydantic import Field
@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from webhookd.core.batches import Batch
 from webhookd.core.fields import BatchId, Count, Metadata, Timestamp, TraceId
 from webhookd.core.model import BatchState
+from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
@@ -79,6 +80,8 @@ class BatchDocument(TypedDict):
     """When the last of its tasks had ended; null until then."""
     links: BatchLinksDocument
     """Where to go from here."""
+    partner: NotRequired[OwnerDocument]
+    """Whose it is; to admins only."""
 
 
 def batch_document(batch: Batch, *, base_url: str = "") -> BatchDocument:

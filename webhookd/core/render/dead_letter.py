@@ -1,6 +1,6 @@
 """Dead letters, and replays of many of them, as JSON."""
 
-from typing import cast
+from typing import NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -20,6 +20,7 @@ from webhookd.core.fields import (
 )
 from webhookd.core.model import ReplayState
 from webhookd.core.records import DeadLetter
+from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.replay import DeadLetterFilter, Replay
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
@@ -47,6 +48,8 @@ class DeadLetterDocument(TypedDict):
     """The task's type; null where there is no task."""
     last_error: AttemptError | None
     """Why a delivery's last attempt failed; of a task, its error code."""
+    partner: NotRequired[OwnerDocument]
+    """Whose it is; to admins only."""
 
 
 def dead_letter_document(letter: DeadLetter) -> DeadLetterDocument:

@@ -1,5 +1,7 @@
 """A delivery as JSON, without its attempts."""
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from webhookd.core.fields import (
@@ -15,6 +17,7 @@ from webhookd.core.fields import (
 )
 from webhookd.core.model import DeliveryState
 from webhookd.core.records import Delivery
+from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
@@ -55,6 +58,8 @@ class DeliveryDocument(TypedDict):
     """When it was made."""
     delivered_at: Timestamp | None
     """When the receiver took it; null until then."""
+    partner: NotRequired[OwnerDocument]
+    """Whose it is; to admins only."""
 
 
 def delivery_document(delivery: Delivery) -> DeliveryDocument:

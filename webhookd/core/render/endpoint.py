@@ -16,6 +16,7 @@ from webhookd.core.fields import (
     Timestamp,
 )
 from webhookd.core.records import Endpoint
+from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
@@ -71,6 +72,8 @@ class EndpointDocument(TypedDict):
     """What `v1a` signatures are verified with; there where it signs so."""
     breaker: NotRequired[BreakerState]
     """How its circuit breaker stands; not in webhooks."""
+    partner: NotRequired[OwnerDocument]
+    """Whose it is; to admins only."""
 
 
 def endpoint_document(endpoint: Endpoint, *, breaker: str | None = None) -> EndpointDocument:

@@ -1,6 +1,6 @@
 """A File as JSON: from the API, and within a Task."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from webhookd.core.fields import Count, FileId, FileKindName, FileStateName, TaskId, Timestamp
 from webhookd.core.file_links import content_url
 from webhookd.core.files import File
+from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
@@ -40,6 +41,8 @@ class FileDocument(TypedDict):
     """Where its bytes are without a key; who has this link has the file. Null while they are awaited."""
     download_expires_at: Timestamp | None
     """How long that link is good; asking for the file makes a new one."""
+    partner: NotRequired[OwnerDocument]
+    """Whose it is; to admins only."""
 
 
 def file_document(file: File, *, base_url: str = "") -> FileDocument:

@@ -1,6 +1,6 @@
 """A task as JSON: as a webhook announces it, and as the API shows it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, cast
 
 import orjson
 from pydantic import Field
@@ -19,6 +19,7 @@ from webhookd.core.fields import (
 from webhookd.core.model import TaskState
 from webhookd.core.records import DeliveryCounts, Task
 from webhookd.core.render.file import FileDocument, file_document
+from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
@@ -120,6 +121,8 @@ class TaskDocument(AnnouncedTaskDocument):
 
     deliveries: DeliveryCountsDocument
     """How its deliveries stand."""
+    partner: NotRequired[OwnerDocument]
+    """Whose it is; to admins only."""
 
 
 def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskDocument:
@@ -164,10 +167,8 @@ def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskD
 
 def task_document(task: Task, *, base_url: str = "") -> TaskDocument:
     """Return the Task of the API, ready for `orjson.dumps`: as announced, and how its deliveries stand."""
-    return {
-        **announced_task_document(task, base_url=base_url),
-        "deliveries": counts_document(task.deliveries),
-    }
+    announced = announced_task_document(task, base_url=base_url)
+    return cast("TaskDocument", {**announced, "deliveries": counts_document(task.deliveries)})
 
 
 def counts_document(counts: DeliveryCounts) -> DeliveryCountsDocument:
