@@ -65,6 +65,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "delivery_connections",
         "delivery_per_host",
         "delivery_host_rate",
+        "failing_after_seconds",
         "disable_after_seconds",
     ),
     "Limits": (

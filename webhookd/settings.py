@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Attempts a second to one host, over all partners; deliver processes share it evenly.",
     )
+    failing_after_seconds: Seconds = Field(
+        3_600.0,
+        description="Of an endpoint that failed for this long without one success the partner's others that "
+        "name `endpoint.failing` are told.",
+    )
     disable_after_seconds: Seconds = Field(
         432_000.0, description="An endpoint that failed for this long without one success is disabled."
     )

@@ -228,7 +228,7 @@ FINAL_EVENTS: Final = ("task.succeeded", "task.failed", "task.cancelled", "task.
 TRANSIENT_EVENTS: Final = ("task.started", "task.progress")
 """Sent once, never retried, never dead-lettered; subscribed to by exact name only."""
 
-OPERATIONAL_EVENTS: Final = ("endpoint.disabled", "delivery.dead")
+OPERATIONAL_EVENTS: Final = ("endpoint.failing", "endpoint.recovered", "endpoint.disabled", "delivery.dead")
 """Told to the partner's other endpoints that name them; they never cause further ones."""
 
 BATCH_COMPLETED: Final = "batch.completed"

@@ -120,6 +120,7 @@ async def open_store(
             lane_concurrency=settings.delivery_per_host,
             host_rate=settings.delivery_host_rate,
             retry_cap_seconds=settings.retry_cap_seconds,
+            failing_after_ms=int(settings.failing_after_seconds * 1000),
             disable_after_ms=int(settings.disable_after_seconds * 1000),
             idempotency_keep_ms=int(settings.idempotency_hours * 3_600_000),
         ),

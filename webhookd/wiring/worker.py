@@ -5,7 +5,7 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import webhookd
 from webhookd.adapters.broker.turns import TurnWorker
@@ -19,6 +19,8 @@ from webhookd.adapters.metrics import (
     count_run,
 )
 from webhookd.adapters.runner import Runner
+from webhookd.adapters.store.dead_digests import tell_of_dead
+from webhookd.adapters.store.endpoint_trouble import tell_of_failing
 from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.adapters.store.task_types import publish_types
 from webhookd.core import ids
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from webhookd.adapters.files.fetching import Fetcher
 
 Role = Literal["tasks", "deliver"]
+TELL_SECONDS: Final = 5.0
+"""As often as a worker at rest sweeps."""
 
 
 def delivery_policy(settings: Settings) -> RetryPolicy:
@@ -239,6 +243,10 @@ def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
             common.ringer.ring(DELIVER_QUEUE)
         return False
 
+    async def tell() -> bool:
+        more = [await store.write(tell_of_failing, now_ms()), await store.write(tell_of_dead, now_ms())]
+        return any(more)
+
     async def forget() -> bool:
         return await retention.step(now_ms())
 
@@ -254,9 +262,15 @@ def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
             Chore(name="replay", every_seconds=settings.sweep_seconds, step=replay),
             Chore(name="settle", every_seconds=settings.sweep_seconds, step=settle),
             Chore(name="batches", every_seconds=REST_SECONDS, step=store.sweeps.cancel_batches),
+            Chore(name="tell", every_seconds=_tell_seconds(settings), step=tell),
             Chore(name="retention", every_seconds=60.0, step=forget),
         ),
     )
+
+
+def _tell_seconds(settings: Settings) -> float:
+    """Return how often to look for trouble that partners are to be told of."""
+    return min(TELL_SECONDS, settings.failing_after_seconds / 4)
 
 
 def _file_sweeper(common: Process) -> FileSweeper:

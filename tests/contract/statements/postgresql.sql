@@ -35,9 +35,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    (endpoints.state = $1::VARCHAR OR endpoints.failing_since_ms IS NOT NULL) ORDER BY
-    endpoints.failing_since_ms, endpoints.id LIMIT $2::INTEGER;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND (endpoints.state = $1::VARCHAR OR endpoints.failing_since_ms IS NOT NULL)
+    ORDER BY endpoints.failing_since_ms, endpoints.id LIMIT $2::INTEGER;
 
 -- _PARKED
 SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'parked' AND
@@ -387,6 +387,38 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     CAST(keys_rows.value ->> 1 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 2 AS TEXT) AS shard FROM
     json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys);
 
+-- dead_digests.py
+
+-- _OF_LANES
+SELECT dead_digests.lane_id, dead_digests.next_ms, dead_digests.died, dead_digests.delivery_id FROM
+    dead_digests WHERE dead_digests.lane_id = ANY ($1::TEXT[]);
+
+-- _WRITE
+INSERT INTO dead_digests (lane_id, next_ms, died, delivery_id) SELECT digests.lane_id, digests.next_ms,
+    digests.died, digests.delivery_id FROM (SELECT CAST(digests_rows.value ->> 0 AS TEXT) AS lane_id,
+    CAST(digests_rows.value ->> 1 AS BIGINT) AS next_ms, CAST(digests_rows.value ->> 2 AS BIGINT) AS died,
+    CAST(digests_rows.value ->> 3 AS TEXT) AS delivery_id FROM json_array_elements(CAST($1::VARCHAR AS JSON))
+    AS digests_rows) AS digests WHERE true ON CONFLICT (lane_id) DO UPDATE SET next_ms = excluded.next_ms,
+    died = excluded.died, delivery_id = excluded.delivery_id;
+
+-- _DELIVERIES
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
+    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
+    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ANY ($2::TEXT[]);
+
+-- _DUE
+SELECT dead_digests.lane_id AS id FROM dead_digests WHERE dead_digests.next_ms <= $1::BIGINT ORDER BY
+    dead_digests.next_ms LIMIT $2::INTEGER;
+
+-- _FORGET
+DELETE FROM dead_digests WHERE dead_digests.lane_id = ANY ($1::TEXT[]);
+
 -- dead_letter_moves.py
 
 -- _DISCARD_TASK
@@ -700,10 +732,10 @@ SELECT count(*) AS n FROM endpoints WHERE endpoints.partner_id = $1::VARCHAR AND
 INSERT INTO endpoints (id, partner_id, url, description, events, task_types, headers_sealed, header_names,
     rate_limit, max_concurrency, ordering, retry_max_attempts, retry_base_seconds, retry_factor,
     retry_cap_seconds, signature, public_key, state, disabled_reason, failing_since_ms, created_ms,
-    updated_ms, deleted_ms) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR,
-    $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::FLOAT, $10::INTEGER, $11::VARCHAR, $12::INTEGER, $13::FLOAT,
-    $14::FLOAT, $15::FLOAT, $16::VARCHAR, $17::VARCHAR, $18::VARCHAR, $19::VARCHAR, $20::BIGINT, $21::BIGINT,
-    $22::BIGINT, $23::BIGINT);
+    updated_ms, deleted_ms, failing_told_ms) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR,
+    $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::FLOAT, $10::INTEGER, $11::VARCHAR, $12::INTEGER,
+    $13::FLOAT, $14::FLOAT, $15::FLOAT, $16::VARCHAR, $17::VARCHAR, $18::VARCHAR, $19::VARCHAR, $20::BIGINT,
+    $21::BIGINT, $22::BIGINT, $23::BIGINT, $24::BIGINT);
 
 -- _ONE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -711,8 +743,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.id = $1::VARCHAR;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.id = $1::VARCHAR;
 
 -- _ONE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -720,8 +752,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.partner_id = $1::VARCHAR AND endpoints.id = $2::VARCHAR;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = $1::VARCHAR AND endpoints.id = $2::VARCHAR;
 
 -- _PAGE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -729,8 +761,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL ORDER BY
-    endpoints.id DESC LIMIT $1::INTEGER;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL ORDER BY endpoints.id DESC LIMIT $1::INTEGER;
 
 -- _PAGE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -738,9 +770,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.partner_id = $1::VARCHAR AND endpoints.id < $2::VARCHAR ORDER BY endpoints.id DESC LIMIT
-    $3::INTEGER;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = $1::VARCHAR AND endpoints.id < $2::VARCHAR ORDER
+    BY endpoints.id DESC LIMIT $3::INTEGER;
 
 -- _PACES
 SELECT lanes.id, lanes.pace FROM lanes WHERE lanes.id = ANY ($1::TEXT[]);
@@ -762,8 +794,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.id = $1::VARCHAR FOR UPDATE;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.id = $1::VARCHAR FOR UPDATE;
 
 -- _LOCK
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -771,8 +803,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.partner_id = $1::VARCHAR AND endpoints.id = $2::VARCHAR FOR UPDATE;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = $1::VARCHAR AND endpoints.id = $2::VARCHAR FOR
+    UPDATE;
 
 -- endpoint_spans.py
 
@@ -805,7 +838,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = $1::VARCHAR;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    $1::VARCHAR;
 
 -- _DISABLE
 UPDATE endpoints SET state=$1::VARCHAR, disabled_reason=$2::VARCHAR, updated_ms=$3::BIGINT WHERE endpoints.id
@@ -813,7 +847,7 @@ UPDATE endpoints SET state=$1::VARCHAR, disabled_reason=$2::VARCHAR, updated_ms=
 
 -- _ENABLE
 UPDATE endpoints SET state=$1::VARCHAR, disabled_reason=$2::VARCHAR, failing_since_ms=$3::BIGINT,
-    updated_ms=$4::BIGINT WHERE endpoints.id = $5::VARCHAR;
+    updated_ms=$4::BIGINT, failing_told_ms=$5::BIGINT WHERE endpoints.id = $6::VARCHAR;
 
 -- _DELETE
 UPDATE endpoints SET headers_sealed=$1::VARCHAR, state=$2::VARCHAR, disabled_reason=$3::VARCHAR,
@@ -828,7 +862,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = $1::VARCHAR FOR UPDATE;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    $1::VARCHAR FOR UPDATE;
 
 -- _RELEASE
 UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT WHERE deliveries.id IN (SELECT deliveries.id FROM
@@ -879,8 +914,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = $1::VARCHAR AND
-    endpoints.deleted_ms IS NULL;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    $1::VARCHAR AND endpoints.deleted_ms IS NULL;
 
 -- _ENDPOINT
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -888,8 +923,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = $1::VARCHAR AND
-    endpoints.deleted_ms IS NULL AND endpoints.partner_id = $2::VARCHAR;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    $1::VARCHAR AND endpoints.deleted_ms IS NULL AND endpoints.partner_id = $2::VARCHAR;
 
 -- _PACE
 SELECT lanes.pace FROM lanes WHERE lanes.id = $1::VARCHAR;
@@ -902,6 +937,28 @@ SELECT (SELECT count(*) AS count_1 FROM (SELECT deliveries.id AS id FROM deliver
     FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'dead' AND
     deliveries.discarded_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR LIMIT $2::INTEGER) AS anon_3) AS
     dead;
+
+-- endpoint_trouble.py
+
+-- _THESE
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    ANY ($1::TEXT[]);
+
+-- _FAILING_LONG
+SELECT endpoints.id FROM endpoints WHERE endpoints.failing_since_ms IS NOT NULL AND endpoints.failing_told_ms
+    IS NULL AND endpoints.state = 'enabled' AND endpoints.deleted_ms IS NULL AND endpoints.failing_since_ms <=
+    $1::BIGINT ORDER BY endpoints.failing_since_ms LIMIT $2::INTEGER;
+
+-- _MARK
+UPDATE endpoints SET failing_told_ms=$1::BIGINT WHERE endpoints.id = ANY ($2::TEXT[]) AND
+    endpoints.failing_since_ms IS NOT NULL AND endpoints.failing_told_ms IS NULL AND endpoints.state =
+    'enabled' AND endpoints.deleted_ms IS NULL AND endpoints.failing_since_ms <= $3::BIGINT RETURNING
+    endpoints.id;
 
 -- ends.py
 
@@ -1225,7 +1282,7 @@ SELECT deliveries.id, deliveries.session_id, deliveries.token FROM deliveries WH
     ($1::TEXT[]);
 
 -- _FAILING
-UPDATE endpoints SET failing_since_ms=$1::BIGINT WHERE endpoints.id = $2::VARCHAR;
+UPDATE endpoints SET failing_since_ms=$1::BIGINT, failing_told_ms=$2::BIGINT WHERE endpoints.id = $3::VARCHAR;
 
 -- _DISABLE
 UPDATE endpoints SET state=$1::VARCHAR, disabled_reason=$2::VARCHAR, updated_ms=$3::BIGINT WHERE endpoints.id
@@ -1297,25 +1354,6 @@ INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_u
     11 AS TEXT) AS excerpt, CAST(attempts_in_rows.value ->> 12 AS BOOLEAN) AS resent FROM
     json_array_elements(CAST($1::VARCHAR AS JSON)) AS attempts_in_rows) AS attempts_in WHERE true ON CONFLICT
     DO NOTHING;
-
--- _DEAD
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
-    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
-    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ANY ($2::TEXT[]);
-
--- _DISABLED
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ANY ($1::TEXT[]);
 
 -- lanes/release.py
 
@@ -1391,10 +1429,10 @@ SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE la
 SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
     lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, lanes.open_until_ms,
     endpoints.state AS endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms,
-    endpoints.failing_since_ms, endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT
-    CAST(lane_ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    lane_ids_rows) AS lane_ids ON lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id =
-    lanes.endpoint_id ORDER BY lanes.id FOR UPDATE OF lanes;
+    endpoints.failing_since_ms, endpoints.failing_told_ms, endpoints.max_concurrency,
+    endpoints.retry_cap_seconds FROM lanes JOIN (SELECT CAST(lane_ids_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS lane_ids_rows) AS lane_ids ON lanes.id = lane_ids.id
+    LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id ORDER BY lanes.id FOR UPDATE OF lanes;
 
 -- _FREE
 UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM deliveries AS waiting WHERE
@@ -2038,8 +2076,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
-    substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3 ORDER BY endpoints.id LIMIT $4::INTEGER;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3
+    ORDER BY endpoints.id LIMIT $4::INTEGER;
 
 -- KINDS[1].walk
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -2047,9 +2086,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
-    substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3 AND (endpoints.id) > ($4::VARCHAR) ORDER
-    BY endpoints.id LIMIT $5::INTEGER;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3
+    AND (endpoints.id) > ($4::VARCHAR) ORDER BY endpoints.id LIMIT $5::INTEGER;
 
 -- KINDS[1].write
 UPDATE endpoints SET headers_sealed=$1::VARCHAR WHERE endpoints.id = $2::VARCHAR AND endpoints.headers_sealed

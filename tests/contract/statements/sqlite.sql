@@ -34,9 +34,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    (endpoints.state = ? OR endpoints.failing_since_ms IS NOT NULL) ORDER BY endpoints.failing_since_ms,
-    endpoints.id LIMIT ? OFFSET ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND (endpoints.state = ? OR endpoints.failing_since_ms IS NOT NULL) ORDER BY
+    endpoints.failing_since_ms, endpoints.id LIMIT ? OFFSET ?;
 
 -- _PARKED
 SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'parked' AND
@@ -380,6 +380,39 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     json_extract(keys_rows.value, '$[1]') AS partner_id, json_extract(keys_rows.value, '$[2]') AS shard FROM
     json_each(?) AS keys_rows) AS keys);
 
+-- dead_digests.py
+
+-- _OF_LANES
+SELECT dead_digests.lane_id, dead_digests.next_ms, dead_digests.died, dead_digests.delivery_id FROM
+    dead_digests WHERE dead_digests.lane_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _WRITE
+INSERT INTO dead_digests (lane_id, next_ms, died, delivery_id) SELECT digests.lane_id, digests.next_ms,
+    digests.died, digests.delivery_id FROM (SELECT json_extract(digests_rows.value, '$[0]') AS lane_id,
+    json_extract(digests_rows.value, '$[1]') AS next_ms, json_extract(digests_rows.value, '$[2]') AS died,
+    json_extract(digests_rows.value, '$[3]') AS delivery_id FROM json_each(?) AS digests_rows) AS digests
+    WHERE true ON CONFLICT (lane_id) DO UPDATE SET next_ms = excluded.next_ms, died = excluded.died,
+    delivery_id = excluded.delivery_id;
+
+-- _DELIVERIES
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1);
+
+-- _DUE
+SELECT dead_digests.lane_id AS id FROM dead_digests WHERE dead_digests.next_ms <= ? ORDER BY
+    dead_digests.next_ms LIMIT ? OFFSET ?;
+
+-- _FORGET
+DELETE FROM dead_digests WHERE dead_digests.lane_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
 -- dead_letter_moves.py
 
 -- _DISCARD_TASK
@@ -674,7 +707,8 @@ SELECT count(*) AS n FROM endpoints WHERE endpoints.partner_id = ? AND endpoints
 INSERT INTO endpoints (id, partner_id, url, description, events, task_types, headers_sealed, header_names,
     rate_limit, max_concurrency, ordering, retry_max_attempts, retry_base_seconds, retry_factor,
     retry_cap_seconds, signature, public_key, state, disabled_reason, failing_since_ms, created_ms,
-    updated_ms, deleted_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    updated_ms, deleted_ms, failing_told_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+    ?, ?, ?, ?, ?);
 
 -- _ONE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -682,8 +716,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.id = ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.id = ?;
 
 -- _ONE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -691,8 +725,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.partner_id = ? AND endpoints.id = ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? AND endpoints.id = ?;
 
 -- _PAGE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -700,8 +734,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL ORDER BY
-    endpoints.id DESC LIMIT ? OFFSET ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL ORDER BY endpoints.id DESC LIMIT ? OFFSET ?;
 
 -- _PAGE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -709,8 +743,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.partner_id = ? AND endpoints.id < ? ORDER BY endpoints.id DESC LIMIT ? OFFSET ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? AND endpoints.id < ? ORDER BY endpoints.id DESC
+    LIMIT ? OFFSET ?;
 
 -- _PACES
 SELECT lanes.id, lanes.pace FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
@@ -730,8 +765,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.id = ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.id = ?;
 
 -- _LOCK
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -739,8 +774,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.deleted_ms IS NULL AND
-    endpoints.partner_id = ? AND endpoints.id = ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? AND endpoints.id = ?;
 
 -- endpoint_spans.py
 
@@ -773,13 +808,15 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    ?;
 
 -- _DISABLE
 UPDATE endpoints SET state=?, disabled_reason=?, updated_ms=? WHERE endpoints.id = ?;
 
 -- _ENABLE
-UPDATE endpoints SET state=?, disabled_reason=?, failing_since_ms=?, updated_ms=? WHERE endpoints.id = ?;
+UPDATE endpoints SET state=?, disabled_reason=?, failing_since_ms=?, updated_ms=?, failing_told_ms=? WHERE
+    endpoints.id = ?;
 
 -- _DELETE
 UPDATE endpoints SET headers_sealed=?, state=?, disabled_reason=?, updated_ms=?, deleted_ms=? WHERE
@@ -794,7 +831,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    ?;
 
 -- _RELEASE
 UPDATE deliveries SET state=?, due_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
@@ -843,8 +881,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ? AND endpoints.deleted_ms
-    IS NULL;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    ? AND endpoints.deleted_ms IS NULL;
 
 -- _ENDPOINT
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -852,8 +890,8 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id = ? AND endpoints.deleted_ms
-    IS NULL AND endpoints.partner_id = ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id =
+    ? AND endpoints.deleted_ms IS NULL AND endpoints.partner_id = ?;
 
 -- _PACE
 SELECT lanes.pace FROM lanes WHERE lanes.id = ?;
@@ -865,6 +903,27 @@ SELECT (SELECT count(*) AS count_1 FROM (SELECT deliveries.id AS id FROM deliver
     deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_2) AS parked, (SELECT count(*) AS count_3 FROM
     (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_3) AS dead;
+
+-- endpoint_trouble.py
+
+-- _THESE
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE endpoints.id IN
+    (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _FAILING_LONG
+SELECT endpoints.id FROM endpoints WHERE endpoints.failing_since_ms IS NOT NULL AND endpoints.failing_told_ms
+    IS NULL AND endpoints.state = 'enabled' AND endpoints.deleted_ms IS NULL AND endpoints.failing_since_ms <=
+    ? ORDER BY endpoints.failing_since_ms LIMIT ? OFFSET ?;
+
+-- _MARK
+UPDATE endpoints SET failing_told_ms=? WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1)
+    AND endpoints.failing_since_ms IS NOT NULL AND endpoints.failing_told_ms IS NULL AND endpoints.state =
+    'enabled' AND endpoints.deleted_ms IS NULL AND endpoints.failing_since_ms <= ? RETURNING id;
 
 -- ends.py
 
@@ -1178,7 +1237,7 @@ SELECT deliveries.id, deliveries.session_id, deliveries.token FROM deliveries WH
     anon_1.value FROM json_each(?) AS anon_1);
 
 -- _FAILING
-UPDATE endpoints SET failing_since_ms=? WHERE endpoints.id = ?;
+UPDATE endpoints SET failing_since_ms=?, failing_told_ms=? WHERE endpoints.id = ?;
 
 -- _DISABLE
 UPDATE endpoints SET state=?, disabled_reason=?, updated_ms=? WHERE endpoints.id = ?;
@@ -1246,27 +1305,6 @@ INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_u
     json_extract(attempts_in_rows.value, '$[9]') AS error, json_extract(attempts_in_rows.value, '$[10]') AS
     headers, json_extract(attempts_in_rows.value, '$[11]') AS excerpt, json_extract(attempts_in_rows.value,
     '$[12]') AS resent FROM json_each(?) AS attempts_in_rows) AS attempts_in WHERE true ON CONFLICT DO NOTHING;
-
--- _DEAD
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
-    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
-    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS
-    anon_1);
-
--- _DISABLED
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1);
 
 -- lanes/release.py
 
@@ -1339,9 +1377,10 @@ SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE la
 SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms, lanes.hold_ms,
     lanes.served_ms, lanes.in_flight, lanes.cap, lanes.slow, lanes.heard, lanes.pace, lanes.open_until_ms,
     endpoints.state AS endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms,
-    endpoints.failing_since_ms, endpoints.max_concurrency, endpoints.retry_cap_seconds FROM lanes JOIN (SELECT
-    json_extract(lane_ids_rows.value, '$[0]') AS id FROM json_each(?) AS lane_ids_rows) AS lane_ids ON
-    lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id ORDER BY lanes.id;
+    endpoints.failing_since_ms, endpoints.failing_told_ms, endpoints.max_concurrency,
+    endpoints.retry_cap_seconds FROM lanes JOIN (SELECT json_extract(lane_ids_rows.value, '$[0]') AS id FROM
+    json_each(?) AS lane_ids_rows) AS lane_ids ON lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON
+    endpoints.id = lanes.endpoint_id ORDER BY lanes.id;
 
 -- _FREE
 UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM deliveries AS waiting WHERE
@@ -1960,8 +1999,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
-    substr(endpoints.headers_sealed, ?, ?) = ? ORDER BY endpoints.id LIMIT ? OFFSET ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) = ? ORDER BY endpoints.id
+    LIMIT ? OFFSET ?;
 
 -- KINDS[1].walk
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -1969,8 +2009,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
-    substr(endpoints.headers_sealed, ?, ?) = ? AND (endpoints.id) > (?) ORDER BY endpoints.id LIMIT ? OFFSET ?;
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) = ? AND (endpoints.id) >
+    (?) ORDER BY endpoints.id LIMIT ? OFFSET ?;
 
 -- KINDS[1].write
 UPDATE endpoints SET headers_sealed=? WHERE endpoints.id = ? AND endpoints.headers_sealed = ?;

@@ -33,6 +33,7 @@ class EndpointRow(NamedTuple):
     created_ms: int
     updated_ms: int
     deleted_ms: int | None
+    failing_told_ms: int | None
 
 
 def endpoint_from(row: EndpointRow) -> Endpoint:
@@ -64,7 +65,16 @@ def endpoint_from(row: EndpointRow) -> Endpoint:
 
 
 _NOT_SET: Final = frozenset(
-    {"id", "partner_id", "state", "disabled_reason", "failing_since_ms", "created_ms", "deleted_ms"}
+    {
+        "id",
+        "partner_id",
+        "state",
+        "disabled_reason",
+        "failing_since_ms",
+        "failing_told_ms",
+        "created_ms",
+        "deleted_ms",
+    }
 )
 SETTINGS: Final = tuple(name for name in EndpointRow._fields if name not in _NOT_SET)
 """The columns that people set, and when they did."""
@@ -100,6 +110,7 @@ def row_of(endpoint: Endpoint) -> EndpointRow:
         state=endpoint.state,
         disabled_reason=endpoint.disabled_reason,
         failing_since_ms=None,
+        failing_told_ms=None,
         created_ms=endpoint.created_ms,
         deleted_ms=None,
         **settings_of(endpoint),

@@ -65,6 +65,7 @@ _ENABLE: Final = Change(
             state=bindparam("state"),
             disabled_reason=None,
             failing_since_ms=None,
+            failing_told_ms=None,
             updated_ms=bindparam("now_ms"),
         )
     )

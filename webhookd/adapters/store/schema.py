@@ -88,7 +88,14 @@ endpoints = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     Column("deleted_ms", BigInteger),
+    Column("failing_told_ms", BigInteger),
     _partial("ix_endpoints_partner_id", "partner_id", "id", where="deleted_ms IS NULL"),
+    _partial(
+        "ix_endpoints_failing",
+        "failing_since_ms",
+        where="failing_since_ms IS NOT NULL AND failing_told_ms IS NULL AND state = 'enabled' "
+        "AND deleted_ms IS NULL",
+    ),
 )
 
 secrets = Table(
@@ -397,6 +404,15 @@ lanes = Table(
     _partial("ix_lanes_ready", "ready_ms", where="ready_ms IS NOT NULL"),
     _partial("ix_lanes_open", "open_until_ms", where="open_until_ms IS NOT NULL"),
     Index("ix_lanes_endpoint", "endpoint_id"),
+)
+
+dead_digests = Table(
+    "dead_digests",
+    metadata,
+    Column("lane_id", Text, primary_key=True),
+    Column("next_ms", BigInteger, nullable=False, index=True),
+    Column("died", BigInteger, nullable=False),
+    Column("delivery_id", Text, nullable=False),
 )
 
 endpoint_spans = Table(

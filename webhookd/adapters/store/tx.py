@@ -32,6 +32,7 @@ class Policy:
     lane_concurrency: int = 128
     host_rate: float = 500.0
     retry_cap_seconds: float = 43_200.0
+    failing_after_ms: int = 3_600_000
     disable_after_ms: int = 432_000_000
     idempotency_keep_ms: int = 86_400_000
 

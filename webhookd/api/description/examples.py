@@ -241,6 +241,7 @@ def _health() -> Mapping[Any, Any]:
 
 def _webhooks() -> Mapping[Any, Any]:
     disabled = replace(samples.ENDPOINT, state=EndpointState.DISABLED, disabled_reason="gone")
+    failing = replace(samples.ENDPOINT, failing_since_ms=samples.CREATED_MS)
     dead = replace(
         samples.DELIVERY,
         state=DeliveryState.DEAD,
@@ -253,8 +254,10 @@ def _webhooks() -> Mapping[Any, Any]:
     told = {
         event.TaskEventDocument: ("task.succeeded", announced_task_document(samples.TASK)),
         event.BatchEventDocument: ("batch.completed", batch_document(samples.BATCH)),
+        event.EndpointFailingEventDocument: ("endpoint.failing", endpoint_document(failing)),
+        event.EndpointRecoveredEventDocument: ("endpoint.recovered", endpoint_document(samples.ENDPOINT)),
         event.EndpointDisabledEventDocument: ("endpoint.disabled", endpoint_document(disabled)),
-        event.DeliveryDeadEventDocument: ("delivery.dead", delivery_document(dead)),
+        event.DeliveryDeadEventDocument: ("delivery.dead", event.dead_delivery_document(dead, 17)),
         event.EndpointTestEventDocument: (
             "webhookd.test",
             tested_endpoint_document(samples.ENDPOINT.id),

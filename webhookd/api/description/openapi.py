@@ -30,7 +30,6 @@ from webhookd.core.files import OCTETS
 from webhookd.core.model import (
     BATCH_COMPLETED,
     FINAL_EVENTS,
-    OPERATIONAL_EVENTS,
     TEST_EVENT,
     TRANSIENT_EVENTS,
 )
@@ -48,8 +47,10 @@ WEBHOOKS: Final[Mapping[str, tuple[Any, str]]] = {
     **dict.fromkeys(FINAL_EVENTS, (sent.TaskEventDocument, "A task has ended.")),
     **dict.fromkeys(TRANSIENT_EVENTS, (sent.TaskEventDocument, "A task goes on. Sent once, never retried.")),
     BATCH_COMPLETED: (sent.BatchEventDocument, "All tasks of a closed batch have ended."),
-    OPERATIONAL_EVENTS[0]: (sent.EndpointDisabledEventDocument, "Another endpoint was disabled."),
-    OPERATIONAL_EVENTS[1]: (sent.DeliveryDeadEventDocument, "A delivery to another endpoint is dead."),
+    "endpoint.failing": (sent.EndpointFailingEventDocument, "Another endpoint had no success for a while."),
+    "endpoint.recovered": (sent.EndpointRecoveredEventDocument, "Another endpoint takes deliveries again."),
+    "endpoint.disabled": (sent.EndpointDisabledEventDocument, "Another endpoint was disabled."),
+    "delivery.dead": (sent.DeliveryDeadEventDocument, "Deliveries to another endpoint are dead."),
     TEST_EVENT: (sent.EndpointTestEventDocument, "Somebody asked for a test of this endpoint."),
 }
 

@@ -17,7 +17,7 @@ from webhookd.core.render.dead_letter import (
 )
 from webhookd.core.render.delivery import DeliveryDocument, delivery_document
 from webhookd.core.render.endpoint import EndpointDocument, endpoint_document
-from webhookd.core.render.event import event_body, tested_endpoint_document
+from webhookd.core.render.event import dead_delivery_document, event_body, tested_endpoint_document
 from webhookd.core.render.file import FileDocument, file_document
 from webhookd.core.render.task import (
     AnnouncedTaskDocument,
@@ -38,6 +38,7 @@ __all__ = [
     "TaskDocument",
     "announced_task_document",
     "batch_document",
+    "dead_delivery_document",
     "dead_letter_document",
     "delivery_document",
     "discard_document",

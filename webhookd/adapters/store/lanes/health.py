@@ -71,16 +71,20 @@ _FAILING: Final = Change(
     lambda _: (
         endpoints.update()
         .where(endpoints.c.id == bindparam("endpoint_id"))
-        .values(failing_since_ms=bindparam("since_ms"))
+        .values(failing_since_ms=bindparam("since_ms"), failing_told_ms=bindparam("told_ms"))
     )
 )
 
 
 def write_health(
     tx: Tx, done: Sequence[AttemptDone], locked: LockedLanes, disabled: Mapping[str, str]
-) -> None:
-    """Write since when endpoints fail, and disable those that are to be."""
+) -> list[str]:
+    """Write since when endpoints fail, and disable those that are to be.
+
+    Return the endpoints that have taken something after others were told that they fail.
+    """
     since: dict[str, int | None] = {}
+    recovered: set[str] = set()
     for one in done:
         lane = locked.get(one.delivery.target.lane_id)
         if lane is None or lane.endpoint_id is None:
@@ -88,15 +92,19 @@ def write_health(
         current = since.get(lane.endpoint_id, lane.failing_since_ms)
         if one.outcome.kind is Kind.SUCCESS:
             since[lane.endpoint_id] = None
+            if lane.failing_told_ms is not None:
+                recovered.add(lane.endpoint_id)
         elif one.outcome.kind is not Kind.NEUTRAL:
             since[lane.endpoint_id] = current if current is not None else one.now_ms
-    known = {lane.endpoint_id: lane.failing_since_ms for lane in locked.values()}
+    known = {lane.endpoint_id: lane for lane in locked.values() if lane.endpoint_id is not None}
     for endpoint_id, failing_since_ms in sorted(since.items()):
-        if known[endpoint_id] != failing_since_ms:
-            tx.run(_FAILING, endpoint_id=endpoint_id, since_ms=failing_since_ms)
+        if known[endpoint_id].failing_since_ms != failing_since_ms:
+            told_ms = None if endpoint_id in recovered else known[endpoint_id].failing_told_ms
+            tx.run(_FAILING, endpoint_id=endpoint_id, since_ms=failing_since_ms, told_ms=told_ms)
     now_ms = max((one.now_ms for one in done), default=0)
     for lane_id, reason in sorted(disabled.items()):
         _disable(tx, locked[lane_id].endpoint_id, reason=reason, now_ms=now_ms)
+    return sorted(recovered - disabled.keys())
 
 
 _DISABLE: Final = Change(

@@ -5,27 +5,23 @@ taken away meanwhile (its process was silent for longer than its lease) is left 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import select
 
-from webhookd.adapters.store.endpoint_rows import EndpointRow, endpoint_from
+from webhookd.adapters.store.dead_digests import note_dead
+from webhookd.adapters.store.endpoint_trouble import tell_of_endpoints
 from webhookd.adapters.store.lanes.changes import Changed, Written, change_of, given_back, write_outcomes
 from webhookd.adapters.store.lanes.health import to_disable, write_health
 from webhookd.adapters.store.lanes.settling import lock_with_endpoints, release_places, settle_lanes
-from webhookd.adapters.store.publish import announce_to_others
-from webhookd.adapters.store.rows import DeliveryRow, delivery_from, select_deliveries
-from webhookd.adapters.store.rowset import insert_rows, named
-from webhookd.adapters.store.schema import attempts, deliveries, endpoints
-from webhookd.adapters.store.statement import Change, Query
-from webhookd.adapters.store.subscribers import partners_listening
+from webhookd.adapters.store.rowset import insert_rows
+from webhookd.adapters.store.schema import attempts
+from webhookd.adapters.store.statement import Change
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import NotCounted
-from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
+from webhookd.core.dispatch import AttemptDone, AttemptRecorded, DueDelivery, Handed
 from webhookd.core.model import OPERATIONAL_EVENTS, DeliveryState
-from webhookd.core.render import delivery_document, endpoint_document
 
 
 def record_attempts(tx: Tx, done: Sequence[AttemptDone]) -> list[AttemptRecorded | Exception]:
@@ -36,12 +32,14 @@ def record_attempts(tx: Tx, done: Sequence[AttemptDone]) -> list[AttemptRecorded
     kept = write_outcomes(tx, [change.row for change in changes])
     held = [(one, change) for one, change in zip(done, changes, strict=True) if _fence(one) in kept]
     told = [one for one, _ in held]
-    write_health(tx, told, locked, disabled)
+    recovered = write_health(tx, told, locked, disabled)
     _log_attempts(tx, told)
     wake_ms = settle_lanes(tx, told, locked)
     if held:
-        _tell_of_dead(tx, held)
-        _tell_of_disabled(tx, disabled, now_ms=told[-1].now_ms)
+        now_ms = told[-1].now_ms
+        note_dead(tx, _dead_of(held), now_ms)
+        tell_of_endpoints(tx, "endpoint.disabled", disabled, now_ms)
+        tell_of_endpoints(tx, "endpoint.recovered", recovered, now_ms)
     return [
         AttemptRecorded(lost=_fence(one) not in kept, wake_ms=wake_ms.get(one.delivery.target.lane_id))
         for one in done
@@ -108,51 +106,12 @@ def _log_attempts(tx: Tx, done: Sequence[AttemptDone]) -> None:
         )
 
 
-_DEAD: Final = Query(
-    DeliveryRow, lambda dialect: select_deliveries().where(named(dialect, deliveries.c.id, "ids"))
-)
-
-
-def _tell_of_dead(tx: Tx, held: Sequence[tuple[AttemptDone, Changed]]) -> None:
-    """Tell the partner's other endpoints about dead deliveries."""
-    dead = [
-        one.delivery.id
+def _dead_of(held: Sequence[tuple[AttemptDone, Changed]]) -> list[DueDelivery]:
+    """Return those that died and are to be told of."""
+    return [
+        one.delivery
         for one, change in held
         if change.state is DeliveryState.DEAD
         and not one.delivery.once
         and one.delivery.event not in OPERATIONAL_EVENTS
     ]
-    if not dead:
-        return
-    partners = {one.delivery.target.partner_id for one, _ in held}
-    listening = partners_listening(tx, partners, "delivery.dead")
-    for row in tx.run(_DEAD, ids=dead):
-        if row.partner_id in listening:
-            announce_to_others(
-                tx,
-                partner_id=row.partner_id,
-                event="delivery.dead",
-                data=delivery_document(delivery_from(row)),
-                but_endpoint_id=row.endpoint_id,
-                now_ms=held[-1][0].now_ms,
-            )
-
-
-_DISABLED: Final = Query(
-    EndpointRow, lambda dialect: select(endpoints).where(named(dialect, endpoints.c.id, "ids"))
-)
-
-
-def _tell_of_disabled(tx: Tx, disabled: Mapping[str, str], *, now_ms: int) -> None:
-    """Tell the partner's other endpoints about disabled ones. The lane of an endpoint has its id."""
-    if not disabled:
-        return
-    for row in tx.run(_DISABLED, ids=disabled):
-        announce_to_others(
-            tx,
-            partner_id=row.partner_id,
-            event="endpoint.disabled",
-            data=endpoint_document(endpoint_from(row)),
-            but_endpoint_id=row.id,
-            now_ms=now_ms,
-        )

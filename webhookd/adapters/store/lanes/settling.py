@@ -36,6 +36,7 @@ class LockedLane(NamedTuple):
     endpoint_state: str | None
     endpoint_deleted_ms: int | None
     failing_since_ms: int | None
+    failing_told_ms: int | None
     max_concurrency: int | None
     retry_cap_seconds: float | None
 
@@ -51,6 +52,7 @@ def _lock(dialect: str) -> Any:
             endpoints.c.state.label("endpoint_state"),
             endpoints.c.deleted_ms.label("endpoint_deleted_ms"),
             endpoints.c.failing_since_ms,
+            endpoints.c.failing_told_ms,
             endpoints.c.max_concurrency,
             endpoints.c.retry_cap_seconds,
         )
