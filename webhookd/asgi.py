@@ -1,6 +1,6 @@
 """The API as a process: `python -m webhookd.asgi`, on uvicorn. SIGTERM drains and exits with 0."""
 
-import webhookd.runtime.lean_imports  # noqa: F401 - before whatever logs
+import webhookd.runtime.lean_redis  # noqa: F401 - before whatever logs, or talks to the broker
 
 # isort: split
 import asyncio

@@ -3,7 +3,7 @@
 Operators' code and delivery never share a process, so a busy function cannot slow deliveries down.
 """
 
-import webhookd.runtime.lean_imports  # noqa: F401 - before whatever logs
+import webhookd.runtime.lean_redis  # noqa: F401 - before whatever logs, or talks to the broker
 
 # isort: split
 import argparse
