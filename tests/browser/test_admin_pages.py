@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from standardwebhooks import Webhook
 
 from tests.browser.chromium import Browser, Page
 from tests.browser.scene import Partner, Receiver, Service, complaints, log_in
@@ -96,9 +97,76 @@ def test_selected_dead_letters_are_discarded(
     admin.press("checkbox", f"Select {gone['id']}")
     admin.press("button", "Discard")
     admin.see("dialog", "Discard")
+    admin.fill("textbox", "Reason", "the order was cancelled")
     admin.press("button", "Discard")
     admin.wait_for("document.querySelector('[role=status]') !== null")
     assert partner.call("GET", "/v1/dead-letters")["data"] == [kept]
+
+
+def test_all_that_match_are_discarded_with_a_reason(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.status = {"/": 500}
+    endpoint = partner.endpoint(receiver.url)
+    for _ in range(2):
+        partner.echo(endpoint)
+    partner.dead_letters(2)
+    admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
+    admin.press("button", "Discard")
+    admin.see("dialog", "Discard")
+    admin.fill("textbox", "Reason", "the receiver is gone")
+    admin.press("button", "Discard")
+    admin.heading("Discard")
+    admin.wait_for("document.querySelector('#live .state').textContent === 'done'")
+    assert "the receiver is gone" in admin.evaluate("document.querySelector('main').textContent")
+    assert partner.call("GET", "/v1/dead-letters")["data"] == []
+
+
+def test_endpoint_is_tested_disabled_and_enabled(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.bodies = {"/": "thank you"}
+    endpoint = partner.endpoint(receiver.url)
+    admin.go(f"{service.url}/admin/endpoints")
+    admin.heading("Endpoints")
+    admin.press("link", f"{receiver.url}/")
+    admin.heading("Endpoint")
+    admin.press("button", "Test")
+    admin.see("dialog", "Test")
+    assert "thank you" in admin.evaluate("document.querySelector('dialog').textContent")
+    admin.press("link", "Close")
+    admin.press("button", "Disable")
+    admin.press("button", "Enable")
+    admin.see("button", "Disable")
+    assert partner.call("GET", f"/v1/endpoints/{endpoint}")["state"] == "enabled"
+
+
+def test_rotated_secret_is_shown_once_and_both_sign(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    made = partner.call("POST", "/v1/endpoints", {"url": receiver.url})
+    admin.go(f"{service.url}/admin/endpoints/{made['id']}")
+    admin.press("button", "Rotate")
+    admin.see("dialog", "Rotate")
+    admin.press("button", "Rotate")
+    admin.heading("Rotate")
+    secret = admin.evaluate("document.getElementById('secret').textContent")
+    partner.echo(made["id"])
+    admin.browser.wait_until(lambda: receiver.hits, what="a webhook")
+    [(_, headers, body)] = receiver.hits
+    for one in (made["secret"], secret):
+        Webhook(one).verify(body, headers)
+
+
+def test_task_is_found_by_its_metadata(admin: Page, service: Service, partner: Partner) -> None:
+    order = partner.id[-8:]
+    task = partner.echo(metadata={"order": order})
+    admin.go(f"{service.url}/admin/tasks")
+    admin.fill("searchbox", "Find", f"order {order}")
+    admin.press("button", "Find")
+    admin.heading("Task")
+    admin.wait_for("document.querySelector('#live .state').textContent === 'succeeded'")
+    assert task in admin.evaluate("document.querySelector('main').textContent")
 
 
 def test_all_of_it_works_without_a_script(

@@ -307,7 +307,7 @@ async def test_key_without_the_scope_is_refused_on_a_page_as_on_the_api(sqlite_f
 
 async def test_form_sent_twice_does_its_work_once(sqlite_face: Face, admin: Person) -> None:
     await dead_letter(sqlite_face, await sqlite_face.partner())
-    fields = {"go": "yes", "kind_to_replay": "delivery", "once": "the-same"}
+    fields = {"go": "yes", "kinds": "delivery", "once": "the-same"}
     first = await admin.send("dead-letters/replay", fields, seen="dead-letters")
     second = await admin.send("dead-letters/replay", fields, seen="dead-letters")
     assert first.headers["location"] == second.headers["location"]
@@ -385,6 +385,7 @@ async def hostile(face: Face) -> tuple[Any, list[str]]:
         f"deliveries/{letter}",
         "dead-letters",
         "replays",
+        "discards",
         "files",
         f"files/{file['id']}",
         "verify",

@@ -28,63 +28,63 @@ async def replay(visit: Visit) -> Answer:
     """Say what would be replayed, then do it."""
     selected = _selected(visit)
     if not visit.form.one("go"):
-        return await (_ask_selected(visit, selected) if selected else _ask_all(visit))
+        counts = _counted(selected) if selected else await _dry_run(visit, "replays")
+        return _asks(visit, "replay.html", "Replay", selected, counts)
     if selected:
         await _each(visit, selected, "POST", "/v1/dead-letters/{}/replay")
         if len(selected) == 1:
             noun = "tasks" if selected[0].startswith("task_") else "deliveries"
             return visit.goes(f"{noun}/{selected[0]}", notice="replayed")
         return visit.goes(PATH, notice="replayed", query=_filter(visit))
-    made = {}
-    for kind in visit.form.all("kind_to_replay") or ["delivery"]:
-        body = _replay_body(visit, kind)
-        said = await visit.do("POST", "/v1/replays", {**body, **_rate(visit)})
-        made = said.document
-    return visit.goes(f"replays/{made['id']}", notice="replay-started")
+    return await _begun(visit, "replays", "replay-started")
 
 
 async def discard(visit: Visit) -> Answer:
     """Say what would be discarded, then do it."""
     selected = _selected(visit)
-    if not selected:
-        raise Invalid("Select the dead letters to discard.")
     if not visit.form.one("go"):
-        return visit.page("discard.html", title="Discard", selected=selected, filters=_filter(visit))
-    await _each(visit, selected, "DELETE", "/v1/dead-letters/{}")
-    return visit.goes(PATH, notice="discarded", query=_filter(visit))
+        counts = _counted(selected) if selected else await _dry_run(visit, "discards")
+        return _asks(visit, "discard.html", "Discard", selected, counts)
+    if selected:
+        await _each(visit, selected, "DELETE", "/v1/dead-letters/{}")
+        return visit.goes(PATH, notice="discarded", query=_filter(visit))
+    return await _begun(visit, "discards", "discard-started")
 
 
-async def _ask_selected(visit: Visit, selected: list[str]) -> Answer:
-    tasks = sum(1 for one in selected if one.startswith("task_"))
+def _asks(visit: Visit, template: str, title: str, selected: list[str], counts: dict[str, int]) -> Answer:
+    filters = _filter(visit)
     return visit.page(
-        "replay.html",
-        title="Replay",
-        selected=selected,
-        filters=_filter(visit),
-        counts={"delivery": len(selected) - tasks, "task": tasks},
-        rate=DEFAULT_RATE,
+        template, title=title, selected=selected, filters=filters, counts=counts, rate=DEFAULT_RATE
     )
 
 
-async def _ask_all(visit: Visit) -> Answer:
+def _counted(selected: list[str]) -> dict[str, int]:
+    tasks = sum(1 for one in selected if one.startswith("task_"))
+    return {"delivery": len(selected) - tasks, "task": tasks}
+
+
+async def _dry_run(visit: Visit, noun: str) -> dict[str, int]:
+    """Return how many of each kind match; of the kind that is not asked for none do."""
     wanted = _filter(visit)
     counts = dict.fromkeys(_KINDS, 0)
-    for kind in [wanted["kind"]] if wanted.get("kind") in _KINDS else _KINDS:
-        body = {**_replay_body(visit, kind), "dry_run": True}
-        said = await visit.do("POST", "/v1/replays", body)
-        counts[kind] = said.document["matched"]
-    return visit.page(
-        "replay.html", title="Replay", selected=[], filters=wanted, counts=counts, rate=DEFAULT_RATE
-    )
+    for kind in [wanted["kind"]] if wanted["kind"] in _KINDS else _KINDS:
+        body = {"filter": {**wanted, "kind": kind}, "dry_run": True}
+        counts[kind] = (await visit.do("POST", f"/v1/{noun}", body)).document["matched"]
+    return counts
 
 
-def _replay_body(visit: Visit, kind: str) -> dict[str, Any]:
-    return {"filter": {**_filter(visit), "kind": kind}}
-
-
-def _rate(visit: Visit) -> dict[str, float]:
-    rate = visit.form.number("rate")
-    return {} if rate is None else {"rate_per_second": rate}
+async def _begun(visit: Visit, noun: str, notice: str) -> Answer:
+    """Begin one for each kind that was chosen, and show the last."""
+    body: dict[str, Any] = {}
+    if (rate := visit.form.number("rate")) is not None:
+        body["rate_per_second"] = rate
+    if why := visit.form.one("why"):
+        body["reason"] = why
+    its_id = ""
+    for kind in visit.form.all("kinds") or ["delivery"]:
+        said = await visit.do("POST", f"/v1/{noun}", {**body, "filter": {**_filter(visit), "kind": kind}})
+        its_id = said.document["id"]
+    return visit.goes(f"{noun}/{its_id}", notice=notice)
 
 
 def _filter(visit: Visit) -> Filters:

@@ -1,35 +1,65 @@
-"""Replays of many dead letters: how far they are, and stopping them."""
+"""Replays and discards of many: how far they are, who began them and why, pacing and stopping them."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from webhookd.api.answers import Answer
 from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Visit
 
-PATH: Final = "replays"
+NOTICES: Final = {"pause": "paused", "resume": "resumed", "cancel": "replay-cancelled"}
 
 
-async def show_all(visit: Visit) -> Answer:
-    """The list, newest first."""
-    page = await visit.look("/v1/replays", visit.filters(("partner", "cursor")))
-    return visit.page("replays.html", title="Replays", page=page, filters=visit.filters(("partner",)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What is done to many: its path, what it is called, and the field with what it has done."""
+
+    path: str
+    title: str
+    many: str
+    done: str
+
+    async def show_all(self, visit: Visit) -> Answer:
+        """The list, newest first."""
+        page = await visit.look(f"/v1/{self.path}", visit.filters(("partner", "cursor")))
+        filters = visit.filters(("partner",))
+        return visit.page("replays.html", title=self.many, page=page, filters=filters, errand=self)
+
+    async def show(self, visit: Visit) -> Answer:
+        """One of them."""
+        one = await visit.get(f"/v1/{self.path}/{visit.params['id']}")
+        return visit.page("replay_progress.html", title=self.title, one=one, errand=self)
+
+    async def pace(self, visit: Visit) -> Answer:
+        """Another rate."""
+        its_id = visit.params["id"]
+        body = {"rate_per_second": visit.form.number("rate")}
+        await visit.do("PATCH", f"/v1/{self.path}/{its_id}", body)
+        return visit.goes(f"{self.path}/{its_id}", notice="rate-changed")
+
+    def moves(self, move: str) -> Callable[[Visit], Awaitable[Answer]]:
+        """Return what pauses, resumes or cancels one."""
+
+        async def handler(visit: Visit) -> Answer:
+            its_id = visit.params["id"]
+            await visit.do("POST", f"/v1/{self.path}/{its_id}/{move}")
+            return visit.goes(f"{self.path}/{its_id}", notice=NOTICES[move])
+
+        return handler
+
+    def rows(self, *, name: str = "") -> tuple[Row, ...]:
+        """Return its pages; without a name they stand below that of the replays."""
+        one = f"{self.path}/{{id}}"
+        return (
+            shows(self.path, self.show_all, name=name, below=REPLAY.path),
+            shows(one, self.show, below=REPLAY.path),
+            does(f"{one}/rate", self.pace, below=REPLAY.path),
+            *(does(f"{one}/{move}", self.moves(move), below=REPLAY.path) for move in NOTICES),
+        )
 
 
-async def show(visit: Visit) -> Answer:
-    """One replay."""
-    replay = await visit.get(f"/v1/replays/{visit.params['id']}")
-    return visit.page("replay_progress.html", title="Replay", replay=replay)
+REPLAY: Final = Errand(path="replays", title="Replay", many="Replays", done="replayed")
+DISCARD: Final = Errand(path="discards", title="Discard", many="Discards", done="discarded")
 
-
-async def cancel(visit: Visit) -> Answer:
-    """Stop it."""
-    replay_id = visit.params["id"]
-    await visit.do("POST", f"/v1/replays/{replay_id}/cancel")
-    return visit.goes(f"{PATH}/{replay_id}", notice="replay-cancelled")
-
-
-ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show_all, name="Replays"),
-    shows(f"{PATH}/{{id}}", show, below=PATH),
-    does(f"{PATH}/{{id}}/cancel", cancel, below=PATH),
-)
+ROWS: Final[tuple[Row, ...]] = (*REPLAY.rows(name="Replays"), *DISCARD.rows())

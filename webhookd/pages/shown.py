@@ -1,17 +1,16 @@
 """How values look on a page: times, ids, states, sizes. Everything that came from outside is escaped here."""
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from markupsafe import Markup
 
+from webhookd.core.ids import looks_like_id
 from webhookd.core.times import parse_rfc3339
 
 NOTHING: Final = "\u2013"
 
-_ID: Final = re.compile(r"([a-z]{2,5}_)([0-9a-z]{20})([0-9a-z]{6})")
 _STEPS: Final = ((60, "s"), (3_600, "min"), (86_400, "h"), (float("inf"), "d"))
 _SECONDS: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _SIZES: Final = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -79,12 +78,8 @@ def ident(text: str | None) -> str:
     """Return an id: short to the eye, whole to whoever copies, searches or listens."""
     if not text:
         return NOTHING
-    match = _ID.fullmatch(text)
-    if match is None:
-        return Markup('<code class="id">{}</code>').format(text)
-    return Markup(
-        '<code class="id" title="{}"><span>{}</span><span class="middle">{}</span><span>{}</span></code>'
-    ).format(text, match[1], match[2], match[3])
+    short = "id short" if looks_like_id(text) else "id"
+    return Markup('<code class="{}" title="{}">{}</code>').format(short, text, text)
 
 
 def state(word: str | None, text: str | None = None) -> str:

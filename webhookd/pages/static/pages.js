@@ -7,7 +7,7 @@ document.addEventListener("submit", async (event) => {
   const button = event.submitter;
   if (!(button?.dataset.dialog !== undefined || form.dataset.dialog !== undefined)) return;
   event.preventDefault();
-  const action = button?.formAction || form.action;
+  const action = button?.hasAttribute("formaction") ? button.formAction : form.action;
   const answer = await fetch(action, {
     method: "POST",
     body: new URLSearchParams(new FormData(form, button)),
