@@ -509,6 +509,16 @@ async def test_endpoint_is_registered_changed_rotated_and_deleted(sqlite_face: F
     assert (await partner.client.get("/v1/endpoints")).json()["data"] == []
 
 
+async def test_test_that_nothing_comes_back_of_holds_nobody_up(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, "portal", max_wait_seconds=0.2)
+    await someone.log_in(partner.key)
+    endpoint = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/x"})).json()
+    one = f"endpoints/{endpoint['id']}"
+    told = await someone.send(f"{one}/test", {}, seen=one)
+    assert "nothing came back yet" in told.text
+
+
 async def test_verification_is_explained_by_the_message_itself(sqlite_face: Face) -> None:
     partner = await sqlite_face.partner()
     letter = await dead_letter(sqlite_face, partner)

@@ -4,6 +4,7 @@ What comes after the key is the same as from outside, because it is the same cod
 `Idempotency-Key`, body, handler, audit. Only bytes on a wire are left out. A refusal is raised, not rendered.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -87,9 +88,13 @@ class Inside:
             SCOPE_KEY: exchange,
         }
         said = Said()
+        parts = iter([raw])
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": raw, "more_body": False}
+            for part in parts:
+                return {"type": "http.request", "body": part, "more_body": False}
+            await asyncio.Event().wait()  # whoever asks from within does not go away
+            raise AssertionError
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
