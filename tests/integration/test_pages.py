@@ -17,7 +17,7 @@ from webhookd.wiring.api import with_pages
 
 ORIGIN = "http://webhookd.test"
 HTML = {"Accept": "text/html"}
-NAVIGATION = ("Tasks", "Endpoints", "Deliveries", "Dead letters", "Replays", "Partners", "Audit")
+NAVIGATION = ("Now", "Tasks", "Endpoints", "Deliveries", "Dead letters", "Replays", "Partners", "Audit")
 
 
 class Person:
@@ -398,7 +398,7 @@ async def test_every_page_shows_what_partners_write_as_text(sqlite_face: Face, s
     partner, paths = await hostile(sqlite_face)
     someone = await person(sqlite_face, side)
     await someone.log_in(ADMIN_KEY if side == "admin" else partner.key)
-    own = ["partners", f"partners/{partner.id}", "audit"] if side == "admin" else ["keys"]
+    own = ["now", "partners", f"partners/{partner.id}", "audit"] if side == "admin" else ["keys"]
     for path in (*paths, *own):
         answer = await someone.open(path)
         assert answer.status_code in (

@@ -10,7 +10,21 @@ from webhookd.core.errors import Conflict, Invalid, WebhookdError
 from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Filters, Visit
 
-FILTERS: Final = ("kind", "endpoint", "type", "reason", "since", "until", "partner")
+FILTERS: Final = (
+    "kind",
+    "endpoint",
+    "error",
+    "status",
+    "reason",
+    "type",
+    "event",
+    "text",
+    "since",
+    "until",
+    "partner",
+)
+GROUPED_BY: Final = "endpoint,error,kind"
+MOST_GROUPS: Final = 12
 MOST_SELECTED: Final = 500
 DEFAULT_RATE: Final = 50
 PATH: Final = "dead-letters"
@@ -21,7 +35,20 @@ async def show(visit: Visit) -> Answer:
     """The list, newest first."""
     wanted = visit.filters((*FILTERS, "cursor"))
     page = await visit.look("/v1/dead-letters", wanted)
-    return visit.page("dead_letters.html", title="Dead letters", page=page, filters=visit.filters(FILTERS))
+    filters = visit.filters(FILTERS)
+    summary = await visit.look(
+        "/v1/dead-letters/summary", {**filters, "group_by": GROUPED_BY, "limit": MOST_GROUPS}
+    )
+    urls = {one["endpoint_id"]: one["url"] for one in page["data"]}
+    return visit.page(
+        "dead_letters.html",
+        title="Dead letters",
+        page=page,
+        filters=filters,
+        groups=summary["data"],
+        more_groups=summary["next_cursor"] is not None,
+        urls=urls,
+    )
 
 
 async def replay(visit: Visit) -> Answer:

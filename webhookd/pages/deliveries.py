@@ -9,7 +9,18 @@ from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Visit
 
 PATH: Final = "deliveries"
-FILTERS: Final = ("state", "endpoint", "task", "since", "until", "partner")
+FILTERS: Final = (
+    "state",
+    "endpoint",
+    "task",
+    "event",
+    "type",
+    "error",
+    "status",
+    "since",
+    "until",
+    "partner",
+)
 STATES: Final = tuple(state.value for state in DeliveryState)
 _PARTS: Final = (("dns", "DNS"), ("connect", "Connect"), ("tls", "TLS"), ("first_byte", "First byte"))
 

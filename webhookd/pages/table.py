@@ -22,25 +22,28 @@ from webhookd.pages import (
     files,
     keys,
     log_in,
+    now,
     partners,
     replays,
     tasks,
     verify,
 )
-from webhookd.pages.rows import PORTAL, Row, shows
+from webhookd.pages.rows import ADMIN, PORTAL, Row, shows
 from webhookd.pages.sessions import cookies
 from webhookd.pages.site import Site, cookie_name
 from webhookd.pages.visit import Visit, redirect
 
-FIRST: Final = "dead-letters"
+FIRST: Final = {ADMIN: now.PATH, PORTAL: endpoints.PATH}
+"""Where each side begins."""
 
 
 async def _first(visit: Visit) -> Answer:
-    return visit.goes(FIRST)
+    return visit.goes(FIRST[visit.side])
 
 
 ROWS: Final[Sequence[Row]] = (
     shows("", _first),
+    *now.ROWS,
     *tasks.ROWS,
     *endpoints.ROWS,
     *deliveries.ROWS,
@@ -80,6 +83,6 @@ class _Root:
             raise WrongMethod("GET, HEAD")
         answer = redirect("openapi.json", {"Vary": "Accept"})
         if b"text/html" in exchange.headers.get(b"accept", b""):
-            side = PORTAL if cookie_name(PORTAL) in cookies(exchange.headers) else "admin"
+            side = PORTAL if cookie_name(PORTAL) in cookies(exchange.headers) else ADMIN
             answer = redirect(f"{side}/", {"Vary": "Accept"})
         await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")

@@ -1,0 +1,74 @@
+"""Now: how the installation stands, for whoever comes to see whether something is wrong."""
+
+from typing import Any, Final
+
+from webhookd.api.answers import Answer
+from webhookd.core.errors import Unavailable
+from webhookd.pages.rows import ADMIN, Row, does, shows
+from webhookd.pages.visit import Visit
+
+PATH: Final = "now"
+MOST_GROUPS: Final = 10
+_PARTS: Final = (
+    ("database", "Database"),
+    ("broker", "Broker"),
+    ("disk", "Disk"),
+    ("task_workers", "Task workers"),
+    ("deliver_workers", "Deliver workers"),
+)
+
+
+async def show(visit: Visit) -> Answer:
+    """Parts, queues, workers, what died and where, what is being replayed."""
+    parts = await _readiness(visit)
+    queues = await visit.get("/v1/queues", limit=200)
+    workers = await visit.get("/v1/workers", limit=200)
+    dead = await visit.get("/v1/dead-letters/summary", group_by="endpoint,error")
+    replays = await visit.get("/v1/replays", limit=20)
+    return visit.page(
+        "now.html",
+        title="Now",
+        parts=[{"name": name, **parts[key]} for key, name in _PARTS],
+        queues=queues["data"],
+        hosts=by_host(workers["data"]),
+        dead=dead["data"][:MOST_GROUPS],
+        dead_total=sum(one["count"] for one in dead["data"]),
+        replays=[one for one in replays["data"] if one["state"] in ("running", "paused")],
+    )
+
+
+async def _readiness(visit: Visit) -> dict[str, Any]:
+    said = await visit.site.inside.ask("GET", "/readyz", visit.asker)
+    document: dict[str, Any] = said.document
+    if "database" not in document:
+        raise Unavailable("The service cannot say how it stands.")
+    return document
+
+
+async def pause(visit: Visit) -> Answer:
+    """Let nothing more of a queue start."""
+    await visit.do("POST", f"/v1/queues/{visit.params['name']}/pause")
+    return visit.goes(PATH, notice="paused")
+
+
+async def resume(visit: Visit) -> Answer:
+    """Let a queue go on."""
+    await visit.do("POST", f"/v1/queues/{visit.params['name']}/resume")
+    return visit.goes(PATH, notice="resumed")
+
+
+def by_host(workers: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the workers of each host."""
+    hosts: dict[str, list[dict[str, Any]]] = {}
+    for worker in workers:
+        hosts.setdefault(worker["host"], []).append(worker)
+    return dict(sorted(hosts.items()))
+
+
+_ADMINS: Final = (ADMIN,)
+
+ROWS: Final[tuple[Row, ...]] = (
+    shows(PATH, show, name="Now", sides=_ADMINS),
+    does("queues/{name}/pause", pause, below=PATH, sides=_ADMINS),
+    does("queues/{name}/resume", resume, below=PATH, sides=_ADMINS),
+)
