@@ -252,23 +252,27 @@ SELECT batches.id FROM batches WHERE batches.partner_id = $1::VARCHAR AND batche
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.batch_id = $1::VARCHAR ORDER BY tasks.id LIMIT $2::INTEGER;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id =
+    $1::VARCHAR ORDER BY tasks.id LIMIT $2::INTEGER;
 
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.batch_id = $1::VARCHAR AND tasks.id > $2::VARCHAR AND
-    tasks.state = $3::VARCHAR AND tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT $4::INTEGER;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id =
+    $1::VARCHAR AND tasks.id > $2::VARCHAR AND tasks.state = $3::VARCHAR AND tasks.finished_ms IS NOT NULL
+    ORDER BY tasks.id LIMIT $4::INTEGER;
 
 -- _LOCK
 SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR FOR UPDATE;
@@ -992,32 +996,22 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     tasks.session_id IS NOT DISTINCT FROM ends.session_id AND tasks.token = ends.token AND tasks.state =
     $7::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority,
     tasks.version, tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, tasks.token;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id;
 
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids ON tasks.id = ids.id;
-
--- _INSERT_RUNS
-INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message, host,
-    pid, log, raised) SELECT runs_in.task_id, runs_in.token, runs_in.attempt, runs_in.started_ms,
-    runs_in.finished_ms, runs_in.outcome, runs_in.error_code, runs_in.error_message, runs_in.host,
-    runs_in.pid, runs_in.log, runs_in.raised FROM (SELECT CAST(runs_in_rows.value ->> 0 AS TEXT) AS task_id,
-    CAST(runs_in_rows.value ->> 1 AS INTEGER) AS token, CAST(runs_in_rows.value ->> 2 AS INTEGER) AS attempt,
-    CAST(runs_in_rows.value ->> 3 AS BIGINT) AS started_ms, CAST(runs_in_rows.value ->> 4 AS BIGINT) AS
-    finished_ms, CAST(runs_in_rows.value ->> 5 AS TEXT) AS outcome, CAST(runs_in_rows.value ->> 6 AS TEXT) AS
-    error_code, CAST(runs_in_rows.value ->> 7 AS TEXT) AS error_message, CAST(runs_in_rows.value ->> 8 AS
-    TEXT) AS host, CAST(runs_in_rows.value ->> 9 AS INTEGER) AS pid, CAST(runs_in_rows.value ->> 10 AS TEXT)
-    AS log, CAST(runs_in_rows.value ->> 11 AS TEXT) AS raised FROM json_array_elements(CAST($1::VARCHAR AS
-    JSON)) AS runs_in_rows) AS runs_in WHERE true;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN (SELECT
+    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows)
+    AS ids ON tasks.id = ids.id;
 
 -- feeds.py
 
@@ -2008,6 +2002,21 @@ SELECT messages.id, messages.task_id FROM messages WHERE messages.id > $1::VARCH
 -- _DELETE_MESSAGES
 DELETE FROM messages WHERE messages.id = ANY ($1::TEXT[]);
 
+-- run_rows.py
+
+-- _ADD
+INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message, host,
+    pid, log, raised) SELECT runs_in.task_id, runs_in.token, runs_in.attempt, runs_in.started_ms,
+    runs_in.finished_ms, runs_in.outcome, runs_in.error_code, runs_in.error_message, runs_in.host,
+    runs_in.pid, runs_in.log, runs_in.raised FROM (SELECT CAST(runs_in_rows.value ->> 0 AS TEXT) AS task_id,
+    CAST(runs_in_rows.value ->> 1 AS INTEGER) AS token, CAST(runs_in_rows.value ->> 2 AS INTEGER) AS attempt,
+    CAST(runs_in_rows.value ->> 3 AS BIGINT) AS started_ms, CAST(runs_in_rows.value ->> 4 AS BIGINT) AS
+    finished_ms, CAST(runs_in_rows.value ->> 5 AS TEXT) AS outcome, CAST(runs_in_rows.value ->> 6 AS TEXT) AS
+    error_code, CAST(runs_in_rows.value ->> 7 AS TEXT) AS error_message, CAST(runs_in_rows.value ->> 8 AS
+    TEXT) AS host, CAST(runs_in_rows.value ->> 9 AS INTEGER) AS pid, CAST(runs_in_rows.value ->> 10 AS TEXT)
+    AS log, CAST(runs_in_rows.value ->> 11 AS TEXT) AS raised FROM json_array_elements(CAST($1::VARCHAR AS
+    JSON)) AS runs_in_rows) AS runs_in WHERE true;
+
 -- runs.py
 
 -- _TASK
@@ -2394,22 +2403,26 @@ UPDATE task_types SET source=$1::VARCHAR, document=$2::VARCHAR WHERE task_types.
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id = $1::VARCHAR;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id =
+    $1::VARCHAR;
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id =
+    $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
 
 -- _COUNTS
 SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
@@ -2421,24 +2434,28 @@ SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id ORDER BY tasks.id DESC LIMIT $1::INTEGER;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id ORDER BY tasks.id DESC
+    LIMIT $1::INTEGER;
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.partner_id = $1::VARCHAR AND tasks.id < $2::VARCHAR AND
-    tasks.state = $3::VARCHAR AND tasks.type = $4::VARCHAR AND tasks.batch_id = $5::VARCHAR AND tasks.id >=
-    $6::VARCHAR AND tasks.id < $7::VARCHAR ORDER BY tasks.id DESC LIMIT $8::INTEGER;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.partner_id =
+    $1::VARCHAR AND tasks.id < $2::VARCHAR AND tasks.state = $3::VARCHAR AND tasks.type = $4::VARCHAR AND
+    tasks.batch_id = $5::VARCHAR AND tasks.id >= $6::VARCHAR AND tasks.id < $7::VARCHAR ORDER BY tasks.id DESC
+    LIMIT $8::INTEGER;
 
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
@@ -2528,12 +2545,14 @@ SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, NULL AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id = ANY ($1::TEXT[]) ORDER BY tasks.id;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, NULL AS result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = ANY
+    ($1::TEXT[]) ORDER BY tasks.id;
 
 -- type_limits.py
 

@@ -249,23 +249,26 @@ SELECT batches.id FROM batches WHERE batches.partner_id = ? AND batches.id < ? A
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id = ?
+    ORDER BY tasks.id LIMIT ? OFFSET ?;
 
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? AND tasks.id > ? AND tasks.state = ? AND
-    tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT ? OFFSET ?;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id = ?
+    AND tasks.id > ? AND tasks.state = ? AND tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT ? OFFSET ?;
 
 -- _LOCK
 SELECT batches.id FROM batches WHERE batches.id = ?;
@@ -952,31 +955,20 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     ends_rows) AS ends WHERE tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token =
     ends.token AND tasks.state = ? RETURNING id, partner_id, type, queue, state, priority, version, attempts,
     attempts_before, max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms,
-    cancel_requested_ms, progress_percent, progress_message, trace_id, batch_id, token;
+    session_id, token, deadline_ms, cancel_requested_ms, suspect, progress_percent, progress_message,
+    trace_id, dead_ms, dead_reason, batch_id;
 
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?)
-    AS ids_rows) AS ids ON tasks.id = ids.id;
-
--- _INSERT_RUNS
-INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message, host,
-    pid, log, raised) SELECT runs_in.task_id, runs_in.token, runs_in.attempt, runs_in.started_ms,
-    runs_in.finished_ms, runs_in.outcome, runs_in.error_code, runs_in.error_message, runs_in.host,
-    runs_in.pid, runs_in.log, runs_in.raised FROM (SELECT json_extract(runs_in_rows.value, '$[0]') AS task_id,
-    json_extract(runs_in_rows.value, '$[1]') AS token, json_extract(runs_in_rows.value, '$[2]') AS attempt,
-    json_extract(runs_in_rows.value, '$[3]') AS started_ms, json_extract(runs_in_rows.value, '$[4]') AS
-    finished_ms, json_extract(runs_in_rows.value, '$[5]') AS outcome, json_extract(runs_in_rows.value, '$[6]')
-    AS error_code, json_extract(runs_in_rows.value, '$[7]') AS error_message, json_extract(runs_in_rows.value,
-    '$[8]') AS host, json_extract(runs_in_rows.value, '$[9]') AS pid, json_extract(runs_in_rows.value,
-    '$[10]') AS log, json_extract(runs_in_rows.value, '$[11]') AS raised FROM json_each(?) AS runs_in_rows) AS
-    runs_in WHERE true;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN (SELECT
+    json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON tasks.id = ids.id;
 
 -- feeds.py
 
@@ -1933,6 +1925,21 @@ SELECT messages.id, messages.task_id FROM messages WHERE messages.id > ? AND mes
 -- _DELETE_MESSAGES
 DELETE FROM messages WHERE messages.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
+-- run_rows.py
+
+-- _ADD
+INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message, host,
+    pid, log, raised) SELECT runs_in.task_id, runs_in.token, runs_in.attempt, runs_in.started_ms,
+    runs_in.finished_ms, runs_in.outcome, runs_in.error_code, runs_in.error_message, runs_in.host,
+    runs_in.pid, runs_in.log, runs_in.raised FROM (SELECT json_extract(runs_in_rows.value, '$[0]') AS task_id,
+    json_extract(runs_in_rows.value, '$[1]') AS token, json_extract(runs_in_rows.value, '$[2]') AS attempt,
+    json_extract(runs_in_rows.value, '$[3]') AS started_ms, json_extract(runs_in_rows.value, '$[4]') AS
+    finished_ms, json_extract(runs_in_rows.value, '$[5]') AS outcome, json_extract(runs_in_rows.value, '$[6]')
+    AS error_code, json_extract(runs_in_rows.value, '$[7]') AS error_message, json_extract(runs_in_rows.value,
+    '$[8]') AS host, json_extract(runs_in_rows.value, '$[9]') AS pid, json_extract(runs_in_rows.value,
+    '$[10]') AS log, json_extract(runs_in_rows.value, '$[11]') AS raised FROM json_each(?) AS runs_in_rows) AS
+    runs_in WHERE true;
+
 -- runs.py
 
 -- _TASK
@@ -2307,22 +2314,25 @@ UPDATE task_types SET source=?, document=? WHERE task_types.type = ?;
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id = ?;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = ?;
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id = ? AND tasks.partner_id = ?;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = ? AND
+    tasks.partner_id = ?;
 
 -- _COUNTS
 SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
@@ -2333,24 +2343,27 @@ SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? EN
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id ORDER BY tasks.id DESC
+    LIMIT ? OFFSET ?;
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.partner_id = ? AND tasks.id < ? AND tasks.state = ? AND
-    tasks.type = ? AND tasks.batch_id = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY tasks.id DESC LIMIT ?
-    OFFSET ?;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.partner_id = ?
+    AND tasks.id < ? AND tasks.state = ? AND tasks.type = ? AND tasks.batch_id = ? AND tasks.id >= ? AND
+    tasks.id < ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM
@@ -2438,13 +2451,14 @@ SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
     tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.cancel_requested_ms,
-    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.batch_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, NULL AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER
-    BY tasks.id;
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, NULL AS result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) ORDER BY tasks.id;
 
 -- type_limits.py
 

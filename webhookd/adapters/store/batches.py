@@ -8,18 +8,13 @@ import orjson
 from sqlalchemy import BigInteger, Integer, Text, bindparam, select
 
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.batch_ends import (
-    BatchRow,
-    batch_from,
-    complete_closed,
-    select_batches,
-)
+from webhookd.adapters.store.batch_ends import BatchRow, batch_from, complete_closed, select_batches
 from webhookd.adapters.store.ends import announce_ended
 from webhookd.adapters.store.paging import first_id, take_page
-from webhookd.adapters.store.rows import TaskRow, select_tasks
 from webhookd.adapters.store.rowset import Id, insert_rows, named
 from webhookd.adapters.store.schema import batches, tasks
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
+from webhookd.adapters.store.task_rows import TaskRow, select_tasks
 from webhookd.adapters.store.tasks import get_tasks
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
@@ -225,7 +220,7 @@ def tasks_of_batch(tx: Tx, wanted: BatchTasks, page: Page) -> tuple[list[Task], 
         most=page.limit + 1,
     )
     found, more = take_page(rows, page.limit)
-    shown = get_tasks(tx, [row.id for row in found])
+    shown = get_tasks(tx, [row.queued.id for row in found])
     return shown, shown[-1].id if more and shown else None
 
 

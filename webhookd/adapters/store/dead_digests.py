@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, Integer, bindparam, select
 
+from webhookd.adapters.store.delivery_rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.publish import announce_to_others
-from webhookd.adapters.store.rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.rowset import Id, insert_rows, named
 from webhookd.adapters.store.schema import dead_digests, deliveries
 from webhookd.adapters.store.statement import Change, Query

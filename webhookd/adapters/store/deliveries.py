@@ -7,12 +7,13 @@ from typing import Final, NamedTuple
 import orjson
 from sqlalchemy import Integer, bindparam, func, select
 
+from webhookd.adapters.store.delivery_rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
 from webhookd.adapters.store.letter_filters import OF_DELIVERIES, status_parameters
 from webhookd.adapters.store.paging import MAX_ROWS, first_id, take_newest, take_page
 from webhookd.adapters.store.replaying import replay_deliveries
-from webhookd.adapters.store.rows import DeliveryRow, delivery_from, names, select_deliveries
+from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed

@@ -8,16 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import orjson
 from sqlalchemy import Select, Text, and_, case, func, literal
 
 from webhookd.adapters.store.batch_ends import complete_batches, wake_receivers_in_time
 from webhookd.adapters.store.publish import NO_SPANS, announce_tasks
-from webhookd.adapters.store.rows import TaskRow, select_tasks, task_from
-from webhookd.adapters.store.rowset import Id, Int4, insert_rows, named_in, rowset
-from webhookd.adapters.store.schema import runs, task_bodies, tasks
-from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.rowset import Id, Int4, named_in, rowset
+from webhookd.adapters.store.run_rows import write_runs
+from webhookd.adapters.store.schema import task_bodies, tasks
+from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.task_files import attach_results
+from webhookd.adapters.store.task_rows import BodyRow, QueueRow, TaskRow, select_tasks, task_from
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import End, Recorded, TaskEnd
 from webhookd.core.model import TASK_DONE, TASKS, TaskMove, TaskState
@@ -39,24 +39,6 @@ class BodyIn(NamedTuple):
     result: str | None
     error_code: str | None
     error_message: str | None
-
-
-class BodyRow(NamedTuple):
-    """What a TaskRow has of `task_bodies`."""
-
-    task_id: str
-    metadata: str
-    callback_url: str | None
-    callback_origin: str | None
-    endpoint_ids: str | None
-    events: str | None
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
-    result: str | None
-    error_code: str | None
-    error_message: str | None
-    files: str | None
 
 
 def _write_bodies(dialect: str) -> Any:
@@ -92,33 +74,6 @@ class _EndIn(NamedTuple):
     progress_message: str | None
 
 
-class _EndedRow(NamedTuple):
-    """What a TaskRow has of `tasks`, and the token; what it has of `task_bodies` is a BodyRow."""
-
-    id: str
-    partner_id: str
-    type: str
-    queue: str
-    state: str
-    priority: int
-    version: int
-    attempts: int
-    attempts_before: int
-    max_attempts: int
-    due_ms: int
-    run_at_ms: int | None
-    expires_ms: int | None
-    created_ms: int
-    started_ms: int | None
-    finished_ms: int | None
-    cancel_requested_ms: int | None
-    progress_percent: float | None
-    progress_message: str | None
-    trace_id: str
-    batch_id: str | None
-    token: int
-
-
 def _ending(dialect: str) -> Any:
     """Write what became of tasks, where the fence still holds, and return them."""
     r = rowset(dialect, "ends", _EndIn).c
@@ -148,11 +103,11 @@ def _ending(dialect: str) -> Any:
             progress_percent=func.coalesce(r.progress_percent, tasks.c.progress_percent),
             progress_message=func.coalesce(r.progress_message, tasks.c.progress_message),
         )
-        .returning(*(tasks.c[name] for name in _EndedRow._fields))
+        .returning(tasks)
     )
 
 
-_END: Final = Query(_EndedRow, _ending)
+_END: Final = Query(QueueRow, _ending)
 
 
 def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
@@ -174,7 +129,7 @@ def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
         if after is TaskState.QUEUED:
             tx.wakes.ring(row.queue)
         if after in TASK_DONE:
-            ended.append(_task_of(row, bodies[row.id]))
+            ended.append(task_from(TaskRow(row, bodies[row.id])))
     _announce(
         tx,
         ended,
@@ -183,11 +138,6 @@ def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
     )
     write_runs(tx, map(_run, kept))
     return [Recorded(lost=(end.task.id, end.task.token) not in written) for end in ends]
-
-
-def _task_of(row: _EndedRow, body: BodyRow) -> Task:
-    values = {**row._asdict(), **body._asdict()}
-    return task_from(TaskRow(*(values[name] for name in TaskRow._fields)))
 
 
 def announce_ended(tx: Tx, task_ids: Sequence[str], *, now_ms: int) -> None:
@@ -217,48 +167,8 @@ _TASKS: Final = Query(TaskRow, _tasks_by_id)
 def read_tasks(tx: Tx, task_ids: Iterable[str]) -> list[Task]:
     """Return whole tasks (without delivery counts), in the order of the ids; unknown ones are left out."""
     wanted = list(task_ids)
-    found = {row.id: task_from(row) for row in tx.run(_TASKS, ids=map(Id, wanted))}
+    found = {row.queued.id: task_from(row) for row in tx.run(_TASKS, ids=map(Id, wanted))}
     return [found[task_id] for task_id in wanted if task_id in found]
-
-
-class _RunIn(NamedTuple):
-    task_id: str
-    token: int
-    attempt: int
-    started_ms: int
-    finished_ms: int
-    outcome: str
-    error_code: str | None
-    error_message: str | None
-    host: str | None
-    pid: int | None
-    log: str | None
-    raised: str | None
-
-
-_INSERT_RUNS: Final = Change(lambda dialect: insert_rows(dialect, runs, "runs_in", _RunIn))
-
-
-def write_runs(tx: Tx, finished: Iterable[Run]) -> None:
-    """Add runs to the tasks' histories."""
-    tx.later(_INSERT_RUNS, runs_in=map(_run_in, finished))
-
-
-def _run_in(run: Run) -> _RunIn:
-    return _RunIn(
-        task_id=run.task_id,
-        token=run.token,
-        attempt=run.attempt,
-        started_ms=run.started_ms,
-        finished_ms=run.finished_ms,
-        outcome=run.outcome,
-        error_code=run.error_code,
-        error_message=run.error_message,
-        host=run.host,
-        pid=run.pid,
-        log=orjson.dumps(run.log).decode() if run.log else None,
-        raised=None if run.raised is None else orjson.dumps(run.raised).decode(),
-    )
 
 
 def _run(end: TaskEnd) -> Run:

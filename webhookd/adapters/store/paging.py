@@ -49,7 +49,11 @@ def take_newest(rows: Generator[RowT, None, None]) -> tuple[list[RowT], bool]:
 
 def row_bytes(row: Sequence[Any], *, more_bytes: int = ROW_BYTES) -> int:
     """Return how large the document made of a row is at most."""
-    return len(orjson.dumps(tuple(row), default=str)) + more_bytes
+    return len(orjson.dumps(tuple(row), default=_plain)) + more_bytes
+
+
+def _plain(value: object) -> object:
+    return tuple(value) if isinstance(value, tuple) else str(value)  # a row within a row
 
 
 def first_id(prefix: str, ms: int) -> str:

@@ -6,13 +6,14 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, select
 
-from webhookd.adapters.store.ends import BodyIn, announce_ended, write_bodies, write_runs
+from webhookd.adapters.store.ends import BodyIn, announce_ended, write_bodies
 from webhookd.adapters.store.lanes.rows import lanes_wake
-from webhookd.adapters.store.rows import QueueRow
 from webhookd.adapters.store.rowset import Id, Int4, named, rowset
+from webhookd.adapters.store.run_rows import write_runs
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, sessions, tasks
 from webhookd.adapters.store.sessions import overran_ms
 from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.task_rows import QueueRow
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TASKS, DeliveryState, EndpointState, TaskMove, TaskState
 from webhookd.core.records import Run

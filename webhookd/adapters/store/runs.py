@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import orjson
 from sqlalchemy import Integer, bindparam, select
 
 from webhookd.adapters.store.paging import take_page
+from webhookd.adapters.store.run_rows import RunRow, run_from
 from webhookd.adapters.store.schema import runs, sessions, tasks
 from webhookd.adapters.store.statement import Listing, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TaskState
-from webhookd.core.outcome import Raised
 from webhookd.core.records import Page, Run
 
 
@@ -44,21 +43,6 @@ class _Task(NamedTuple):
     pid: int
 
 
-class _Run(NamedTuple):
-    task_id: str
-    token: int
-    attempt: int
-    started_ms: int
-    finished_ms: int
-    outcome: str
-    error_code: str | None
-    error_message: str | None
-    host: str | None
-    pid: int | None
-    log: str | None
-    raised: str | None
-
-
 _TASK: Final = Listing(
     _Task,
     lambda _, given: narrowed(
@@ -77,7 +61,7 @@ _TASK: Final = Listing(
     ),
 )
 _RUNS: Final = Listing(
-    _Run,
+    RunRow,
     lambda _, given: narrowed(
         select(runs)
         .where(runs.c.task_id == bindparam("task_id"))
@@ -100,7 +84,7 @@ def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskR
     more = more or (runs_now and len(rows) == page.limit)
     return TaskRuns(
         type=task.type,
-        runs=[_run_from(row) for row in rows],
+        runs=[run_from(row) for row in rows],
         next_cursor=str(rows[-1].token) if more else None,
         now=_under_way(task) if runs_now and not more else None,
     )
@@ -108,9 +92,3 @@ def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskR
 
 def _under_way(task: _Task) -> RunUnderWay:
     return RunUnderWay(attempt=task.attempts, started_ms=task.started_ms, host=task.host or "", pid=task.pid)
-
-
-def _run_from(row: _Run) -> Run:
-    log = () if row.log is None else tuple(orjson.loads(row.log))
-    raised = None if row.raised is None else Raised(**orjson.loads(row.raised))
-    return Run(**{**row._asdict(), "log": log, "raised": raised})

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Column, select
 
+from webhookd.adapters.store.delivery_rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
-from webhookd.adapters.store.rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, messages
 from webhookd.adapters.store.statement import Query

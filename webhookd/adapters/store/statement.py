@@ -8,13 +8,14 @@ A statement stands above the function that sends it, beside the NamedTuple that 
 
     _VERSIONS = Query(_Version, lambda dialect: select(tasks.c.id, tasks.c.version).join(...))
 
-Its parameters are its `bindparam`s, by name; `rowset` has those that take many rows or names at once. What a
-column's type means (a boolean is a number on SQLite) is taken from the schema.
+A row may have rows for fields (`task_rows.TaskRow`): the statement answers the columns of each, one after
+the other. Parameters are `bindparam`s, by name; `rowset` has those that take many rows or names at once.
+What a column's type means (a boolean is a number on SQLite) is taken from the schema.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import ColumnElement, Dialect, Executable, Float, Select
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -115,18 +116,37 @@ class Amendment(Change):
 class Query(Statement, Generic[RowT]):
     """A statement that answers with rows: a SELECT, or an INSERT, UPDATE or DELETE with RETURNING."""
 
-    __slots__ = ("_row", "make")
+    __slots__ = ("_columns", "_row", "make")
 
     def __init__(self, row: type[RowT], build: Build) -> None:
         super().__init__(lambda dialect, _: build(dialect))
-        self._row = cast("Any", row)  # a NamedTuple; there is no type for any of them
-        self.make: Callable[[Iterable[Any]], RowT] = self._row._make
+        self._row: Any = row  # a NamedTuple; there is no type for any of them
+        self._columns, self.make = _shape(self._row)
 
     def _compile(self, dialect: Dialect, element: Executable) -> Compiled:
         compiled = super()._compile(dialect, element)
-        if compiled.columns != self._row._fields:
-            raise TypeError(f"{self._row} has {self._row._fields}, its statement {compiled.columns}")
+        if compiled.columns != self._columns:
+            raise TypeError(f"{self._row} has {self._columns}, its statement {compiled.columns}")
         return compiled
+
+
+def _shape(row: Any) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
+    """Return the columns of a row, and what makes one of their values. A field that is a row has its own."""
+    fields = row.__annotations__.items()
+    parts = [(name, _shape(kind) if hasattr(kind, "_fields") else None) for name, kind in fields]
+    if not any(part for _, part in parts):
+        return row._fields, row._make
+    columns: list[str] = []
+    cuts: list[tuple[int, int, Callable[[Any], Any] | None]] = []
+    for name, part in parts:
+        first = len(columns)
+        columns += (name,) if part is None else part[0]
+        cuts.append((first, len(columns), None if part is None else part[1]))
+
+    def make(values: Any) -> Any:
+        return row(*(values[first] if of is None else of(values[first:after]) for first, after, of in cuts))
+
+    return tuple(columns), make
 
 
 class Count(NamedTuple):

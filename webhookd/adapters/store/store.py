@@ -38,14 +38,7 @@ from webhookd.adapters.store.sweeps import Waiting
 from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.vault import Vault
-from webhookd.core.dispatch import (
-    AttemptDone,
-    AttemptRecorded,
-    ClaimDeliveries,
-    DueDelivery,
-    Handed,
-    Turn,
-)
+from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, DueDelivery, Handed, Turn
 from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd
 from webhookd.core.listing import TaskFilter
 from webhookd.core.records import ClaimedTask, Page, QueueDepth, Run, Task

@@ -6,23 +6,15 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Integer, Select, bindparam, select
 
+from webhookd.adapters.store.delivery_rows import CountsRow, counts_from, select_counts
 from webhookd.adapters.store.ends import BodyIn, announce_ended, read_tasks, write_bodies
 from webhookd.adapters.store.paging import first_id, take_page
-from webhookd.adapters.store.rows import (
-    CountsRow,
-    QueueRow,
-    RunRow,
-    TaskRow,
-    counts_from,
-    run_from,
-    select_counts,
-    select_tasks,
-    task_from,
-)
 from webhookd.adapters.store.rowset import Id, named, rowset
+from webhookd.adapters.store.run_rows import ShortRunRow, run_from
 from webhookd.adapters.store.schema import deliveries, runs, tasks
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.task_files import attach_results
+from webhookd.adapters.store.task_rows import QueueRow, TaskRow, select_tasks, task_from
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.listing import TaskFilter
@@ -119,9 +111,9 @@ def versions(tx: Tx, task_ids: Iterable[str]) -> dict[str, int]:
 
 
 _RUNS: Final = Query(
-    RunRow,
+    ShortRunRow,
     lambda _: (
-        select(*(runs.c[name] for name in RunRow._fields))
+        select(*(runs.c[name] for name in ShortRunRow._fields))
         .where(runs.c.task_id == bindparam("task_id"))
         .order_by(runs.c.token)
     ),

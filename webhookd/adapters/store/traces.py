@@ -13,17 +13,12 @@ from sqlalchemy import Select, bindparam, null, select
 
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
-from webhookd.adapters.store.rows import (
-    RunRow,
-    TaskRow,
-    run_from,
-    select_tasks,
-    task_from,
-)
 from webhookd.adapters.store.rowset import Id, named
+from webhookd.adapters.store.run_rows import ShortRunRow, run_from
 from webhookd.adapters.store.schema import deliveries, messages, runs, task_bodies, tasks
 from webhookd.adapters.store.sendings import OF_MESSAGES, OF_TASKS
 from webhookd.adapters.store.statement import Listing, Query, narrowed
+from webhookd.adapters.store.task_rows import TaskRow, select_tasks, task_from
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.records import Task
@@ -188,9 +183,9 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
 
 
 _RUNS: Final = Query(
-    RunRow,
+    ShortRunRow,
     lambda dialect: (
-        select(*(runs.c[name] for name in RunRow._fields))
+        select(*(runs.c[name] for name in ShortRunRow._fields))
         .where(named(dialect, runs.c.task_id, "ids"))
         .order_by(runs.c.token.desc())
         .limit(MAX_ROWS + 1)

@@ -1,0 +1,125 @@
+"""The rows of tasks, and the tasks they stand for."""
+
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Select, select
+
+from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.schema import task_bodies, tasks
+from webhookd.core.files import File, FileKind, FileState
+from webhookd.core.model import Priority, TaskState
+from webhookd.core.records import DeliveryCounts, Task
+
+
+class QueueRow(NamedTuple):
+    """A row of `tasks`: what decides when and where it runs."""
+
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    state: str
+    priority: int
+    version: int
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int
+    run_at_ms: int | None
+    expires_ms: int | None
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    session_id: str | None
+    token: int
+    deadline_ms: int | None
+    cancel_requested_ms: int | None
+    suspect: bool
+    progress_percent: float | None
+    progress_message: str | None
+    trace_id: str
+    dead_ms: int | None
+    dead_reason: str | None
+    batch_id: str | None
+
+
+class BodyRow(NamedTuple):
+    """A row of `task_bodies` without the input."""
+
+    task_id: str
+    metadata: str
+    callback_url: str | None
+    callback_origin: str | None
+    endpoint_ids: str | None
+    events: str | None
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    result: str | None
+    error_code: str | None
+    error_message: str | None
+    files: str | None
+
+
+class TaskRow(NamedTuple):
+    """A row of `select_tasks`: everything of a task but its input."""
+
+    queued: QueueRow
+    body: BodyRow
+
+
+def shown_files(text: str | None) -> tuple[File, ...]:
+    """Return the files that a task's body names."""
+    if text is None:
+        return ()
+    return tuple(
+        File(**{**one, "state": FileState(one["state"]), "kind": FileKind(one["kind"])})
+        for one in orjson.loads(text)
+    )
+
+
+def select_tasks() -> Select[Any]:
+    """Select whole tasks; add a WHERE."""
+    bodies = (task_bodies.c[name] for name in BodyRow._fields)
+    return select(tasks, *bodies).join(task_bodies, task_bodies.c.task_id == tasks.c.id)
+
+
+def task_from(row: TaskRow, counts: DeliveryCounts | None = None) -> Task:
+    """Return the task of a row of `select_tasks`."""
+    queued, body = row
+    return Task(
+        id=queued.id,
+        partner_id=queued.partner_id,
+        type=queued.type,
+        queue=queued.queue,
+        state=TaskState(queued.state),
+        priority=Priority(queued.priority),
+        version=queued.version,
+        attempts=queued.attempts - queued.attempts_before,
+        max_attempts=queued.max_attempts,
+        progress_percent=queued.progress_percent,
+        progress_message=queued.progress_message,
+        trace_id=queued.trace_id,
+        trace_parent_id=body.trace_parent_id,
+        trace_flags=body.trace_flags,
+        trace_state=body.trace_state,
+        callback_url=body.callback_url,
+        callback_origin=body.callback_origin,
+        endpoint_ids=None if body.endpoint_ids is None else names(body.endpoint_ids),
+        events=names(body.events),
+        metadata_json=body.metadata,
+        result_json=body.result,
+        error_code=body.error_code,
+        error_message=body.error_message,
+        files=shown_files(body.files),
+        created_ms=queued.created_ms,
+        run_at_ms=queued.run_at_ms,
+        due_ms=queued.due_ms,
+        expires_ms=queued.expires_ms,
+        started_ms=queued.started_ms,
+        finished_ms=queued.finished_ms,
+        cancel_requested=queued.cancel_requested_ms is not None,
+        batch_id=queued.batch_id,
+        deliveries=counts or DeliveryCounts(),
+    )
