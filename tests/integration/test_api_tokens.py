@@ -6,10 +6,14 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.contract.work import claim, finish, limit, session
 from tests.integration.api_face import ADMIN_KEY, Face, PartnerFace
 from tests.integration.live_api import Live, heard, say
+from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.task_files import use_files
+from webhookd.core import ids
 from webhookd.core.api_keys import operator_key_hash
+from webhookd.core.files import File, FileKind, FileState
 
 ECHO = {"type": "test.echo"}
 ORIGIN = "https://app.example.com"
@@ -258,3 +262,49 @@ async def test_without_the_setting_no_page_may_call(sqlite_face: Face) -> None:
     )
     answer = await anybody.get("/healthz", headers={"Origin": ORIGIN})
     assert answer.headers["access-control-allow-origin"] == ORIGIN
+
+
+async def test_links_to_files_are_shown_to_those_who_may_read_files(sqlite_face: Face) -> None:
+    owner = await sqlite_face.partner()
+    batch = (await owner.client.post("/v1/batches", json={"tasks": [ECHO]})).json()
+    (task_id,) = batch["task_ids"]
+    await _ended_with_file(sqlite_face, owner)
+    path, of_batch = f"/v1/tasks/{task_id}", f"/v1/batches/{batch['id']}"
+    reads = (
+        path,
+        f"{path}?wait=1",
+        f"{path}/events",
+        "/v1/tasks",
+        f"{of_batch}/tasks",
+        f"{of_batch}/results",
+    )
+    for scopes in (["tasks:write", "tasks:read"], ["tasks:write", "tasks:read", "files:read"]):
+        made = await sqlite_face.admin.post(f"/v1/partners/{owner.id}/keys", json={"scopes": scopes})
+        client = await sqlite_face.client(made.json()["key"])
+        answers = [await client.get(there) for there in reads]
+        for answer in (*answers, await client.post(f"{path}/cancel")):
+            assert "a.txt" in answer.text, answer.url
+            assert ("?token=" in answer.text) == ("files:read" in scopes), answer.url
+
+
+async def _ended_with_file(face: Face, owner: PartnerFace) -> None:
+    """Let a worker end what waits, with a file that it made."""
+    by = await session(face.store, "ses_files", lease_until_ms=2**45)
+    now_ms = face.clock.now_ms()
+    (task,) = (await claim(face.store, 1, by=by, limits=(limit("test.echo"),), now_ms=now_ms)).tasks
+    file = File(
+        id=new_id(ids.FILE, now_ms),
+        partner_id=owner.id,
+        name="a.txt",
+        content_type="text/plain",
+        size=5,
+        sha256="00" * 32,
+        state=FileState.READY,
+        kind=FileKind.RESULT,
+        key="k",
+        task_id=task.id,
+        created_ms=now_ms,
+        download_token="a.b",
+        download_until_ms=now_ms + 60_000,
+    )
+    await finish(face.store, task, by=by, now_ms=now_ms, files=(file,))

@@ -21,6 +21,8 @@ from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.events import EVENT_HEADERS, KEEP_ALIVE_SECONDS, RETRY_MS, last_event_id, write_some
 from webhookd.api.granted import BATCH
+from webhookd.api.owners import with_owners
+from webhookd.api.receipts import shown_to
 from webhookd.api.recent_reads import RECENT_SECONDS
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import Query, StreamQuery
@@ -201,6 +203,7 @@ class Results:
 
     async def _pages(self) -> AsyncIterator[bytes]:
         base_url, cursor = self.call.parts.options.base_url, self.cursor
+        caller = self.call.caller
         wanted = BatchTasks(batch_id=self.batch_id, ended=True)
         while True:
             page, cursor = await self.call.read(
@@ -210,7 +213,9 @@ class Results:
                 Page(limit=RESULTS_A_READ, cursor=cursor),
             )
             if page:
-                yield b"".join(orjson.dumps(task_document(one, base_url=base_url)) + b"\n" for one in page)
+                shown = [shown_to(caller, task_document(one, base_url=base_url)) for one in page]
+                owned = await with_owners(self.call, page, shown)
+                yield b"".join(orjson.dumps(one) + b"\n" for one in owned)
             if cursor is None:
                 return
 

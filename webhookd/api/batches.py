@@ -39,6 +39,7 @@ from webhookd.api.granted import BATCH
 from webhookd.api.idempotency_key import REPLAYED, fingerprint, mark_replayed
 from webhookd.api.owners import with_owner, with_owners
 from webhookd.api.problems import problem_document, retry_after
+from webhookd.api.receipts import shown_to
 from webhookd.api.task_checks import check_tasks
 from webhookd.api.task_wire import checked_callback, metadata_errors, unknown_endpoint_errors
 from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time, unknown_or_wrong
@@ -147,7 +148,7 @@ async def list_its_tasks(call: Call[None, BatchTaskListing]) -> Answer:
     wanted = BatchTasks(batch_id=batch.id, state=query.state)
     page, cursor = await call.read(read, tasks_of_batch, wanted, query.page)
     base_url = call.parts.options.base_url
-    documents = [task_document(task, base_url=base_url) for task in page]
+    documents = [shown_to(call.caller, task_document(task, base_url=base_url)) for task in page]
     return page_answer(await with_owners(call, page, documents), cursor)
 
 

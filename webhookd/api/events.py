@@ -15,6 +15,7 @@ from webhookd.api.answers import Answer, Headers, Reply
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.granted import TASK
+from webhookd.api.receipts import body_to
 from webhookd.api.watch import noticing_disconnect
 from webhookd.api.wire import StreamQuery
 from webhookd.core.errors import WebhookdError
@@ -87,21 +88,21 @@ class EventStream:
         # A number we never gave out is no reason to keep quiet about what comes next.
         watch.saw(self.task_id, now.task.version)
         if now.task.version > self.seen:
-            await write_some(send, _event(now))
+            await write_some(send, self._event(now))
             if now.task.done:
                 return
         while watch.ended is None:
             news = await watch.next(KEEP_ALIVE_SECONDS)
             for snapshot in news:
-                await write_some(send, _event(snapshot))
+                await write_some(send, self._event(snapshot))
                 if snapshot.task.done:
                     return
             if not news and watch.ended is None:
                 await write_some(send, b": keep-alive\n\n")
 
-
-def _event(snapshot: Snapshot) -> bytes:
-    return b"event: task\nid: %d\ndata: %b\n\n" % (snapshot.task.version, snapshot.body)
+    def _event(self, snapshot: Snapshot) -> bytes:
+        body = body_to(self.call.caller, snapshot, base_url=self.call.parts.options.base_url)
+        return b"event: task\nid: %d\ndata: %b\n\n" % (snapshot.task.version, body)
 
 
 async def write_some(send: Send, data: bytes, *, more: bool = True) -> None:

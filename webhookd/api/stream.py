@@ -23,6 +23,7 @@ from webhookd.api.held import Held
 from webhookd.api.json_body import parse_json
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import MalformedRequest, UpgradeRequired, WrongMethod, field_errors
+from webhookd.api.receipts import body_to
 from webhookd.api.websocket import (
     BAD_MESSAGES,
     FORBIDDEN,
@@ -163,14 +164,14 @@ class Conversation:
 
     async def run(self) -> None:
         """Listen, and push what is new. Raises Close or Disconnected at the end."""
-        caller = self._caller
+        caller, base_url = self._caller, self._parts.options.base_url
         with self._parts.watchers.watch(partner_id=caller.partner_id, key_id=caller.review_id) as watch:
             listening = asyncio.create_task(self._listen(watch), name="stream-listen")
             listening.add_done_callback(lambda _: watch.end(Ended.GONE))
             try:
                 while watch.ended is None:
                     for snapshot in await watch.next():
-                        task = snapshot.body.decode()
+                        task = body_to(caller, snapshot, base_url=base_url).decode()
                         await self._socket.send_text(f'{{"event":"task.updated","task":{task}}}')
                 if watch.ended is Ended.GONE:
                     await listening

@@ -21,7 +21,7 @@ from webhookd.api.idempotency_key import REPLAYED, fingerprint
 from webhookd.api.owners import with_owner, with_owners
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
-from webhookd.api.receipts import WrittenTask, shown_to
+from webhookd.api.receipts import WrittenTask, body_to, shown_to
 from webhookd.api.task_files import file_errors, file_faults
 from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
@@ -107,7 +107,8 @@ async def show_task(call: Call[None, TaskQuery]) -> Answer:
         return await task_answer(call, task, status=200)
     seconds = min(query.wait, call.parts.options.max_wait_seconds)
     snapshot = await hold(call, task_id, seconds=seconds, enough=query.satisfied_by)
-    return await task_answer(call, snapshot.task, status=200, body=snapshot.body)
+    body = body_to(call.caller, snapshot, base_url=call.parts.options.base_url)
+    return await task_answer(call, snapshot.task, status=200, body=body)
 
 
 async def list_tasks(call: Call[None, TaskListing]) -> Answer:
@@ -128,7 +129,7 @@ async def list_tasks(call: Call[None, TaskListing]) -> Answer:
     await refuse_unknown(call, partner_id, type=query.type)
     page, cursor = await call.read(call.parts.store.tasks.page, partner_id, wanted, query.page)
     base_url = call.parts.options.base_url
-    documents = [task_document(task, base_url=base_url) for task in page]
+    documents = [shown_to(call.caller, task_document(task, base_url=base_url)) for task in page]
     return page_answer(await with_owners(call, page, documents), cursor)
 
 
