@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from webhookd import Fail, Retry, TaskContext, TaskSet
 from webhookd.core.errors import FieldError, Invalid, SettingsError
 from webhookd.taskset import Cancelled, TaskDefinition, load_task_sets
+from webhookd.taskset.known import published
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -428,3 +429,28 @@ def test_fail_and_retry_hold_what_they_were_given() -> None:
 def test_a_pause_must_be_possible(after: float | timedelta) -> None:
     with pytest.raises(ValueError, match="zero or more seconds"):
         Retry(after=after)
+
+
+def test_the_output_of_a_type_is_published_as_the_schema_of_its_result() -> None:
+    tasks = TaskSet()
+
+    class Total(BaseModel):
+        cents: int = Field(serialization_alias="Cents")
+
+    @tasks.task("sum.up", output=Total)
+    def sum_up(ctx: TaskContext, input: dict[str, Any]) -> Total:  # noqa: A002 - the contract's word
+        return Total(cents=1)
+
+    @tasks.task("sum.list", output=list[int])
+    def listed(ctx: TaskContext, input: dict[str, Any]) -> list[int]:  # noqa: A002 - the contract's word
+        return []
+
+    schema = tasks["sum.up"].output_schema()
+    assert schema is not None
+    assert schema["properties"] == {"Cents": {"title": "Cents", "type": "integer"}}
+    assert published(tasks["sum.up"]).output_schema() == schema
+    found = tasks["sum.list"].output_schema()
+    assert found is not None
+    assert found["type"] == "array"
+    with pytest.raises(TypeError, match="output has no JSON Schema"):
+        tasks.task("sum.bad", output=object())

@@ -14,7 +14,7 @@ from dramatiq.brokers.stub import StubBroker
 from pydantic import BaseModel, Field
 
 import webhookd.testing
-from webhookd import Fail, Retry, TaskContext, TaskSet
+from webhookd import Fail, File, Retry, TaskContext, TaskSet
 from webhookd.core.outcome import PRIVATE
 from webhookd.taskset import TaskPartner
 
@@ -140,17 +140,68 @@ def test_an_unknown_type_is_a_key_error() -> None:
         webhookd.testing.run(tasks, "no.such.type")
 
 
-def test_the_pages_on_testing_and_on_actors_work_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_on_testing_and_on_actors_work_as_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(dramatiq.broker, "global_broker", StubBroker())
     found: dict[str, dict[str, Any]] = {}
     for page in ("test-a-task", "bring-dramatiq-actors"):
-        [snippet] = SNIPPET.findall((HOW_TO / f"{page}.md").read_text())
-        exec(compile(snippet, page, "exec"), found.setdefault(page, {}))  # noqa: S102 - our own page
-    own = [value for name, value in found["test-a-task"].items() if name.startswith("test_")]
-    assert len(own) == 3
+        for number, snippet in enumerate(SNIPPET.findall((HOW_TO / f"{page}.md").read_text())):
+            # As files of their own: what is declared in one is not in the next.
+            names = found.setdefault(f"{page} {number}", {"__name__": page})
+            exec(compile(snippet, page, "exec"), names)  # noqa: S102 - our own page
+    own = [value for names in found.values() for name, value in names.items() if name.startswith("test_")]
+    assert len(own) == 4
     for test in own:
-        test()
-    actors = found["bring-dramatiq-actors"]["tasks"]
+        test(tmp_path) if test.__code__.co_argcount else test()
+    actors = found["bring-dramatiq-actors 0"]["tasks"]
     assert webhookd.testing.run(actors, "send_mail", {"user_id": 7}).result == {"sent_to": 7}
     mail = actors["send_mail"]
     assert (mail.queue, mail.timeout_seconds, mail.max_attempts) == ("mails", 60, 6)
+
+
+class Page(BaseModel):
+    text: File
+    others: list[File] = Field(default_factory=list)
+
+
+files = TaskSet()
+
+
+@files.task("page.copy")
+def copy(ctx: TaskContext, page: Page) -> int:
+    ctx.attach("copy.txt", page.text.read(), content_type="text/plain")
+    ctx.attach("copy.txt", page.text.read() + b"!", content_type="text/plain")
+    for number, other in enumerate(page.others):
+        ctx.attach(f"{number}-{other.name}", other.path())
+    if page.text.size > 10:
+        raise Fail("too_long")
+    return page.text.size
+
+
+def test_files_of_this_machine_are_the_inputs_and_what_is_attached_is_in_the_outcome(tmp_path: Path) -> None:
+    text, other = tmp_path / "page.txt", tmp_path / "other.bin"
+    text.write_text("hello")
+    other.write_bytes(b"01")
+    given = {"text": File.local(text), "others": [File.local(other)]}
+
+    for form in (given, Page(text=File.local(text), others=[File.local(other)])):
+        done = webhookd.testing.run(files, "page.copy", form)
+        assert (done.state, done.result) == ("succeeded", 5)
+        assert [(one.name, one.content_type, one.content) for one in done.files] == [
+            ("copy.txt", "text/plain", b"hello!"),
+            ("0-other.bin", "application/octet-stream", b"01"),
+        ]
+
+
+def test_what_a_run_that_fails_has_attached_is_not_in_the_outcome(tmp_path: Path) -> None:
+    (tmp_path / "page.txt").write_text("more than ten")
+    done = webhookd.testing.run(files, "page.copy", {"text": File.local(tmp_path / "page.txt")})
+    assert (done.state, done.error, done.files) == ("failed", {"code": "too_long", "message": ""}, ())
+
+
+def test_a_file_that_is_not_there_in_a_test_is_told_as_such() -> None:
+    done = webhookd.testing.run(files, "page.copy", {"text": "file_" + "0" * 26})
+    assert done.state == "scheduled"
+    assert done.exception is not None
+    assert "in its run" in done.exception.message

@@ -32,7 +32,10 @@ class Reply(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A whole response. `headers` has no Content-Type or Content-Length; they follow from the body."""
+    """A whole response. `headers` has no Content-Type or Content-Length; they follow from the body.
+
+    JSON is sent with a line feed at its end, which terminals want and parsers do not mind.
+    """
 
     status: int
     body: bytes = b""
@@ -41,13 +44,14 @@ class Answer:
 
     async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
         """Write the response in two ASGI messages."""
+        body = self.body + b"\n" if self.body and self.content_type.endswith("json") else self.body
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         if self.status not in (204, 304):
             headers.append((b"content-type", self.content_type.encode()))
-            headers.append((b"content-length", str(len(self.body)).encode()))
+            headers.append((b"content-length", str(len(body)).encode()))
         headers += more_headers
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if head else self.body})
+        await send({"type": "http.response.body", "body": b"" if head else body})
 
 
 def unstored(answer: Answer) -> Answer:

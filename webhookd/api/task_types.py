@@ -28,6 +28,8 @@ class TaskTypeDocument(TypedDict):
     """How often a task is tried."""
     input_schema: dict[str, Any]
     """The JSON Schema (2020-12) of its `input`."""
+    output_schema: dict[str, Any] | None
+    """The JSON Schema (2020-12) of its `result`; null where its operator has said none."""
 
 
 def task_type_document(definition: TaskType) -> TaskTypeDocument:
@@ -39,6 +41,7 @@ def task_type_document(definition: TaskType) -> TaskTypeDocument:
         "timeout_seconds": definition.timeout_seconds,
         "max_attempts": definition.max_attempts,
         "input_schema": definition.input_schema(),
+        "output_schema": definition.output_schema(),
     }
 
 

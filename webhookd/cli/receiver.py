@@ -125,10 +125,14 @@ class Receiver:
             try:
                 verifier.verify(body, headers, json_parse=False)
             except Exception as error:  # noqa: BLE001 - the library raises anything on garbage
-                problem = str(error) or type(error).__name__
+                problem = _TOLD.get(str(error), str(error)) or type(error).__name__
             else:
                 return ""
         return problem
+
+
+_TOLD: Final = {"No matching signature found": "signed with another secret: the endpoint's?"}
+"""What the library says, and what it mostly means here: a listener is given the partner's secret first."""
 
 
 def _verifier(secret: str) -> Webhook:

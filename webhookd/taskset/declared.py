@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from webhookd.taskset.actors import DramatiqActor, actor_task
 from webhookd.taskset.definition import Isolation, TaskDefinition
 from webhookd.taskset.lifespan import Lifespan, LifespanFunction
-from webhookd.taskset.signature import input_of
+from webhookd.taskset.signature import input_of, output_schema
 
 MAX_TYPE_CHARS: Final = 100
 MAX_TIMEOUT_SECONDS: Final = 7 * 24 * 3600.0
@@ -68,6 +68,7 @@ class TaskSet:
         retry_factor: float = 4.0,
         expose_errors: bool = False,
         expose_logs: bool = False,
+        output: Any = None,
     ) -> Callable[[Function], Function]:
         """Declare a function as the task type `type`; the function itself stays as it is.
 
@@ -76,7 +77,8 @@ class TaskSet:
         its time limit and may crash alone; `memory_mb` then limits its address space, and after `max_runs`
         it is replaced.
         `expose_errors` tells the partner the text of any exception, `expose_logs` what a run logged; without
-        them only `Fail` and `Retry` reach it.
+        them only `Fail` and `Retry` reach it. `output` is a type that pydantic can describe: its JSON Schema
+        is published as the result's.
         Raises ValueError for a value and TypeError for a function that will not do; both say the fix.
         """
         _check(
@@ -127,6 +129,7 @@ class TaskSet:
             ),
         )
         rate_per_second = _rate_per_second(type, rate)
+        result_schema = output_schema(type, output)
 
         def declare(function: Function) -> Function:
             declared_input = input_of(type, function)
@@ -151,6 +154,7 @@ class TaskSet:
                     expose_logs=expose_logs,
                     max_runs=max_runs,
                     lifespan=self._lifespan,
+                    result_schema=result_schema,
                 )
             )
             return function

@@ -59,6 +59,13 @@ class TaskDefinition:
     expose_logs: bool = False
     max_runs: int | None = None
     lifespan: Lifespan | None = None
+    result_schema: dict[str, Any] | None = None
+
+    def output_schema(self) -> dict[str, Any] | None:
+        """The JSON Schema (2020-12) of the result, as a copy; None where the type says none."""
+        if self.result_schema is None:
+            return None
+        return {"$schema": SCHEMA_DIALECT, **copy.deepcopy(self.result_schema)}
 
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema (2020-12) of `input`, as a copy the caller may change."""

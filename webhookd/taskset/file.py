@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from webhookd.core import ids
 from webhookd.core.egress import MAX_URL_LENGTH
 from webhookd.core.files import OCTETS, is_file_id
 from webhookd.core.run_folder import INPUTS, Brought, Reference
@@ -44,7 +45,7 @@ class File:
 
     @classmethod
     def local(cls, path: str | Path, *, name: str | None = None, content_type: str = OCTETS) -> "File":
-        """Return a file of this machine, for calling a function in a test."""
+        """Return a file of this machine, for a function in a test, or the input of `webhookd.testing.run`."""
         brought = Brought(
             path=str(path),
             name=name or Path(path).name,
@@ -52,7 +53,13 @@ class File:
             size=Path(path).stat().st_size,
             sha256=_sha256_of(Path(path)),
         )
-        return cls(Reference(file_id="file_local"), brought)
+        entropy = hashlib.sha256(str(path).encode()).digest()[: ids.ENTROPY_BYTES]
+        return cls(Reference(file_id=ids.make_id(ids.FILE, now_ms=0, entropy=entropy)), brought)
+
+    @property
+    def brought(self) -> Brought | None:
+        """Where its bytes lie; None before the run."""
+        return self._brought
 
     @property
     def name(self) -> str:

@@ -56,6 +56,10 @@ class TaskType(Protocol):
         """Return the JSON Schema of the input."""
         ...
 
+    def output_schema(self) -> dict[str, Any] | None:
+        """Return the JSON Schema of the result; None where the type says none."""
+        ...
+
     def validate_input(self, raw: Any) -> list[FieldError]:
         """Return what is wrong with an input."""
         ...
@@ -91,6 +95,11 @@ class PublishedType:
     max_attempts: int
     expose_logs: bool
     schema: dict[str, Any]
+    result_schema: dict[str, Any] | None = None
+
+    def output_schema(self) -> dict[str, Any] | None:
+        """Return the JSON Schema (2020-12) of the result, as a copy; None where the type says none."""
+        return copy.deepcopy(self.result_schema)
 
     def input_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of `input`, as a copy the caller may change."""
@@ -134,6 +143,7 @@ def published(definition: TaskDefinition) -> PublishedType:
         max_attempts=definition.max_attempts,
         expose_logs=definition.expose_logs,
         schema=definition.input_schema(),
+        result_schema=definition.output_schema(),
     )
 
 

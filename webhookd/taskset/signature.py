@@ -91,3 +91,14 @@ def _adapter(subject: str, annotation: Any) -> tuple[TypeAdapter[Any] | None, di
     except PydanticUserError as error:
         first_line = str(error).partition("\n")[0]
         raise TypeError(f"{subject}: the input model has no JSON Schema: {first_line}") from error
+
+
+def output_schema(type_name: str, output: Any) -> dict[str, Any] | None:
+    """Return the JSON Schema of what a function returns, None for None. Raises TypeError: it has none."""
+    if output is None:
+        return None
+    try:
+        return TypeAdapter(output).json_schema(mode="serialization")
+    except PydanticUserError as error:
+        first_line = str(error).partition("\n")[0]
+        raise TypeError(f"task type {type_name!r}: the output has no JSON Schema: {first_line}") from error

@@ -1,7 +1,7 @@
 """The types that workers have published, for an API that has none of the operator's code."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -20,6 +20,7 @@ class _Type(NamedTuple):
     document: str
 
 
+_FIELDS: Final = frozenset(field.name for field in fields(PublishedType)) - {"type"}
 _ALL: Final = Query(_Type, lambda _: select(task_types).order_by(task_types.c.type))
 _DELETE: Final = Change(lambda _: task_types.delete().where(task_types.c.type == bindparam("type")))
 _INSERT: Final = Change(lambda dialect: upsert(dialect)(task_types).on_conflict_do_nothing())
@@ -49,10 +50,16 @@ def publish_types(tx: Tx, source: str, types: Sequence[PublishedType]) -> None:
 
 def read_types(tx: Tx) -> list[PublishedType]:
     """Return all types that are published, by name."""
-    return [PublishedType(type=row.type, **orjson.loads(row.document)) for row in tx.run(_ALL)]
+    return [_published(row) for row in tx.run(_ALL)]
+
+
+def _published(row: _Type) -> PublishedType:
+    """Return the type of a row; what a newer release has written besides is left out."""
+    document = orjson.loads(row.document)
+    return PublishedType(type=row.type, **{name: document[name] for name in document.keys() & _FIELDS})
 
 
 def _document(one: PublishedType) -> dict[str, Any]:
-    fields = asdict(one)
-    del fields["type"]
-    return fields
+    document = asdict(one)
+    del document["type"]
+    return document
