@@ -24,6 +24,7 @@ from webhookd.core.model import Priority
 from webhookd.core.outcome import Raised
 from webhookd.core.records import ClaimedTask
 from webhookd.core.run_folder import INPUTS, Attached, Brought
+from webhookd.core.trace import TraceContext
 from webhookd.flows.execute.run import Run, ending
 from webhookd.taskset import TaskPartner, TaskSet
 from webhookd.taskset.attaching import attached_in, forget
@@ -109,10 +110,7 @@ def run(
         max_attempts=max_attempts or tasks[type].max_attempts,
         token=1,
         suspect=False,
-        trace_id=trace_id,
-        trace_parent_id="",
-        trace_flags=1,
-        trace_state="",
+        trace=TraceContext(trace_id=trace_id, parent_id="", flags=1),
         input_json=_as_json(input),
         created_ms=_NOW_MS,
         claimed_ms=_NOW_MS,

@@ -19,6 +19,9 @@ from webhookd.core.batches import Batch, NewBatch
 from webhookd.core.model import BatchState, TaskState
 from webhookd.core.records import NewTask
 from webhookd.core.submission import Accepted, Submission
+from webhookd.core.trace import TraceContext
+
+TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7ad6b7169203331", flags=1)
 
 
 def batch_of(partner_id: str, *, state: BatchState = BatchState.RUNNING, **changes: Any) -> NewBatch:
@@ -32,10 +35,7 @@ def batch_of(partner_id: str, *, state: BatchState = BatchState.RUNNING, **chang
         callback_url=None,
         callback_origin=None,
         endpoint_ids=None,
-        trace_id="0af7651916cd43dd8448eb211c80319c",
-        trace_parent_id="b7ad6b7169203331",
-        trace_flags=1,
-        trace_state="",
+        trace=TRACE,
         created_ms=NOW,
     )
     return replace(plain, **changes)

@@ -21,6 +21,9 @@ from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt, Endpoint, NewTask, TaskSignal
 from webhookd.core.routing import Subscriber, to_endpoint
 from webhookd.core.submission import Submission
+from webhookd.core.trace import TraceContext
+
+TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7ad6b7169203331", flags=1)
 
 NOW = 1_790_000_000_000
 SESSION = "ses_test"
@@ -211,10 +214,7 @@ async def ended_task(
         expires_ms=None,
         created_ms=now_ms,
         scheduled=False,
-        trace_id="0af7651916cd43dd8448eb211c80319c",
-        trace_parent_id="b7ad6b7169203331",
-        trace_flags=1,
-        trace_state="",
+        trace=TRACE,
         input_json="{}",
         metadata_json="{}",
         callback_url=None,

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from tests.contract.seeds import NOW, partner
 from tests.contract.work import (
+    TRACE,
     assert_counters_are_true,
     claim_one,
     kept_depths,
@@ -45,7 +47,7 @@ async def test_an_accepted_task_has_everything_that_was_submitted(store: Store) 
         endpoint_ids=("ep_1", "ep_2"),
         events=("task.failed",),
         expires_ms=NOW + DAY,
-        trace_state="vendor=1",
+        trace=replace(TRACE, state="vendor=1"),
     )
 
     await submit(store, new)
@@ -54,8 +56,7 @@ async def test_an_accepted_task_has_everything_that_was_submitted(store: Store) 
     assert (task.state, task.version, task.attempts) == (TaskState.QUEUED, 1, 0)
     for name in (
         "id", "partner_id", "type", "queue", "priority", "max_attempts", "metadata_json", "callback_url",
-        "callback_origin", "endpoint_ids", "events", "expires_ms", "created_ms", "due_ms", "trace_id",
-        "trace_parent_id", "trace_flags", "trace_state",
+        "callback_origin", "endpoint_ids", "events", "expires_ms", "created_ms", "due_ms", "trace",
     ):  # fmt: skip
         assert getattr(task, name) == getattr(new, name), name
 

@@ -22,7 +22,7 @@ async def test_message_of_an_end_is_below_its_run_where_that_has_a_span(
     await work.submit(store, work.task_of(partner_id))
     await work.finish(store, await work.claim_one(store), span_id=span_id)
     [delivery] = await seeds.due(store, seeds.NOW)
-    assert (delivery.trace_id, delivery.trace_parent_id) == (TRACE, parent)
+    assert (delivery.trace.trace_id, delivery.trace.parent_id) == (TRACE, parent)
     place = await store.db.read(place_of_message, delivery.message_id)
     assert place == TraceContext(trace_id=TRACE, parent_id=parent, flags=1)
 
@@ -43,7 +43,7 @@ async def test_message_of_progress_is_below_its_run(database: Database, store: S
     )
     assert await store.tasks.progress(report)
     [delivery] = await seeds.due(store, seeds.NOW)
-    assert (delivery.event, delivery.trace_parent_id) == ("task.progress", RUN)
+    assert (delivery.event, delivery.trace.parent_id) == ("task.progress", RUN)
 
 
 async def test_test_message_is_in_the_trace_it_is_given_or_begins_one(store: Store) -> None:
@@ -52,8 +52,8 @@ async def test_test_message_is_in_the_trace_it_is_given_or_begins_one(store: Sto
     states = store.endpoints.states
     await store.db.write(states.send_test, target.id, None, seeds.NOW, trace=trace)
     await store.db.write(states.send_test, target.id, None, seeds.NOW)
-    first, second = sorted(await seeds.due(store, seeds.NOW), key=lambda due: due.trace_flags)
-    assert (first.trace_id, first.trace_parent_id, first.trace_flags) == ("f" * 32, REQUEST, 0)
-    assert first.trace_state == "vendor=1"
-    assert (second.trace_parent_id, second.trace_flags) == ("", 1)
-    assert second.trace_id not in ("f" * 32, "")
+    first, second = sorted(await seeds.due(store, seeds.NOW), key=lambda due: due.trace.flags)
+    assert (first.trace.trace_id, first.trace.parent_id, first.trace.flags) == ("f" * 32, REQUEST, 0)
+    assert first.trace.state == "vendor=1"
+    assert (second.trace.parent_id, second.trace.flags) == ("", 1)
+    assert second.trace.trace_id not in ("f" * 32, "")

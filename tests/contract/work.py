@@ -17,6 +17,9 @@ from webhookd.core.execution import Claim, ClaimTasks, End, Recorded, TaskEnd, T
 from webhookd.core.model import Priority, TaskState
 from webhookd.core.records import ClaimedTask, NewTask, Task
 from webhookd.core.submission import Accepted, Submission
+from webhookd.core.trace import TraceContext
+
+TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7ad6b7169203331", flags=1)
 
 FAR = NOW + 10_000_000
 TYPE = "demo.echo"
@@ -50,10 +53,7 @@ def task_of(partner_id: str, *, now_ms: int = NOW, **changes: Any) -> NewTask:
         expires_ms=None,
         created_ms=now_ms,
         scheduled=False,
-        trace_id="0af7651916cd43dd8448eb211c80319c",
-        trace_parent_id="b7ad6b7169203331",
-        trace_flags=1,
-        trace_state="",
+        trace=TRACE,
         input_json='{"b":1,"a":2}',
         metadata_json="{}",
         callback_url=None,

@@ -44,7 +44,7 @@ async def test_whether_a_new_trace_is_sampled_is_for_others_to_say(sqlite_face: 
     assert answer.headers["traceparent"] == f"00-{TRACE}-{PRODUCER}-00"
     task = await sqlite_face.store.tasks.get(answer.json()["id"], None)
     assert task is not None
-    assert task.trace_flags == 0
+    assert task.trace.flags == 0
 
 
 async def test_paths_are_told_with_ids_of_ours_only(sqlite_face: Face) -> None:
@@ -77,7 +77,9 @@ async def test_tasks_are_below_their_submission_where_that_has_a_span(sqlite_fac
         document = answer.json()
         ids += [one["task"]["id"] for one in document.get("results", [{"task": document}])]
     assert (fact.error, fact.count, fact.task_id, fact.queue) == (None, 2, None, None)
-    places = {(task.trace_id, task.trace_parent_id) for task in await sqlite_face.store.tasks.get_many(ids)}
+    places = {
+        (task.trace.trace_id, task.trace.parent_id) for task in await sqlite_face.store.tasks.get_many(ids)
+    }
     assert (len(ids), places) == (3, {(TRACE, PRODUCER)})
 
 
@@ -120,5 +122,5 @@ async def test_call_that_meets_an_earlier_task_is_linked_to_its_trace(sqlite_fac
     assert task is not None
     fact = sqlite_face.facts[-1]
     assert fact.trace_id != TRACE
-    place = TraceContext(trace_id=TRACE, parent_id=task.trace_parent_id, flags=1, state="vendor=1")
+    place = TraceContext(trace_id=TRACE, parent_id=task.trace.parent_id, flags=1, state="vendor=1")
     assert fact.links == (place,)

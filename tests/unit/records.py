@@ -5,6 +5,9 @@ from typing import Any
 
 from webhookd.core.model import Priority, TaskState
 from webhookd.core.records import ClaimedTask, Task
+from webhookd.core.trace import TraceContext
+
+TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7ad6b7169203331", flags=1)
 
 NOW = 1_790_000_000_000
 
@@ -22,10 +25,7 @@ def a_task(**changes: Any) -> Task:
         max_attempts=3,
         progress_percent=None,
         progress_message=None,
-        trace_id="0af7651916cd43dd8448eb211c80319c",
-        trace_parent_id="b7ad6b7169203331",
-        trace_flags=1,
-        trace_state="",
+        trace=TRACE,
         callback_url=None,
         callback_origin=None,
         endpoint_ids=None,
@@ -60,10 +60,7 @@ def a_claimed_task(**changes: Any) -> ClaimedTask:
         max_attempts=3,
         token=1,
         suspect=False,
-        trace_id="0af7651916cd43dd8448eb211c80319c",
-        trace_parent_id="b7ad6b7169203331",
-        trace_flags=1,
-        trace_state="",
+        trace=TRACE,
         input_json="{}",
         created_ms=NOW,
         claimed_ms=NOW,

@@ -27,6 +27,7 @@ from webhookd.core.outcome import (
 )
 from webhookd.core.records import ClaimedTask
 from webhookd.core.run_log import RunLog
+from webhookd.core.trace import TraceContext
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.execute import Executor
 from webhookd.flows.lease import Lease
@@ -64,10 +65,7 @@ def claimed(task_id: str, *, suspect: bool = False, kind: str = "echo", attempt:
         max_attempts=3,
         token=attempt,
         suspect=suspect,
-        trace_id="0" * 31 + "1",
-        trace_parent_id="",
-        trace_flags=1,
-        trace_state="",
+        trace=TraceContext(trace_id="0" * 31 + "1", parent_id="", flags=1),
         input_json="{}",
         created_ms=0,
         claimed_ms=0,

@@ -220,10 +220,7 @@ async def _new_batch(call: Call[BatchCreate, NoQuery], partner: Partner, trace: 
         callback_url=None if callback is None else callback.url,
         callback_origin=None if callback is None else callback.origin,
         endpoint_ids=None if body.endpoints is None else tuple(dict.fromkeys(body.endpoints)),
-        trace_id=trace.trace_id,
-        trace_parent_id=trace.parent_id,
-        trace_flags=trace.flags,
-        trace_state=trace.state,
+        trace=trace,
         created_ms=call.now_ms,
     )
 
@@ -243,10 +240,7 @@ def _as_accepted(batch: NewBatch, tasks: tuple[NewTask, ...]) -> Batch:
         callback_url=batch.callback_url,
         callback_origin=batch.callback_origin,
         endpoint_ids=batch.endpoint_ids,
-        trace_id=batch.trace_id,
-        trace_parent_id=batch.trace_parent_id,
-        trace_flags=batch.trace_flags,
-        trace_state=batch.trace_state,
+        trace=batch.trace,
         created_ms=batch.created_ms,
         closed_ms=None if batch.state is BatchState.OPEN else batch.created_ms,
         cancel_requested_ms=None,

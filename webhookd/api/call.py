@@ -114,14 +114,7 @@ class Call(Generic[B, Q]):
 
     def link(self, task: Task) -> None:
         """Note that the call put a task of an earlier trace in motion, or only found it there."""
-        self.links.append(
-            TraceContext(
-                trace_id=task.trace_id,
-                parent_id=task.trace_parent_id,
-                flags=task.trace_flags,
-                state=task.trace_state,
-            )
-        )
+        self.links.append(task.trace)
 
     def task_key(self) -> str | None:
         """Return the Idempotency-Key as the intake keeps it: under the task's partner, admins' apart."""

@@ -89,7 +89,7 @@ def _timeline(history: History, room: "_Room") -> TimelineDocument:
     entries, complete = room.newest(timeline(history))
     return {
         "task_id": task.id,
-        "trace_id": task.trace_id,
+        "trace_id": task.trace.trace_id,
         "type": task.type,
         "state": task.state,
         "entries": entries,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from webhookd.core.model import BatchState, TaskState
+from webhookd.core.trace import TraceContext
 
 MAX_TASKS: Final = 1_000_000
 """Tasks of one batch."""
@@ -42,10 +43,7 @@ class NewBatch:
     callback_url: str | None
     callback_origin: str | None
     endpoint_ids: tuple[str, ...] | None
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
+    trace: TraceContext
     created_ms: int
 
 
@@ -64,10 +62,7 @@ class Batch:
     callback_url: str | None
     callback_origin: str | None
     endpoint_ids: tuple[str, ...] | None
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
+    trace: TraceContext
     created_ms: int
     closed_ms: int | None
     cancel_requested_ms: int | None

@@ -7,6 +7,7 @@ from webhookd.core.delivery import Verdict
 from webhookd.core.hosts import Hosts, HostState
 from webhookd.core.pacing import Outcome
 from webhookd.core.records import Attempt, SealedSecret
+from webhookd.core.trace import TraceContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +77,7 @@ class DueDelivery:
     token: int
     task_id: str | None
     created_ms: int
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
+    trace: TraceContext
     target: LaneTarget
 
 

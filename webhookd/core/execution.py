@@ -71,7 +71,7 @@ def facts_of(task: ClaimedTask) -> RunFacts:
     return RunFacts(
         task_id=task.id,
         attempt=task.attempt,
-        trace_id=task.trace_id,
+        trace_id=task.trace.trace_id,
         partner_id=task.partner_id,
         partner_name=task.partner_name,
         metadata_json=task.metadata_json,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from webhookd.core.files import File
 from webhookd.core.model import DeliveryState, EndpointState, Priority, TaskState
 from webhookd.core.outcome import Raised
+from webhookd.core.trace import TraceContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +118,7 @@ class NewTask:
     expires_ms: int | None
     created_ms: int
     scheduled: bool
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
+    trace: TraceContext
     input_json: str
     metadata_json: str
     callback_url: str | None
@@ -159,10 +157,7 @@ class Task:
     max_attempts: int
     progress_percent: float | None
     progress_message: str | None
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
+    trace: TraceContext
     callback_url: str | None
     callback_origin: str | None
     endpoint_ids: tuple[str, ...] | None
@@ -214,10 +209,7 @@ class ClaimedTask:
     max_attempts: int
     token: int
     suspect: bool
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
+    trace: TraceContext
     input_json: str
     created_ms: int
     claimed_ms: int

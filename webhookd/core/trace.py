@@ -26,8 +26,9 @@ _MEMBER: Final = re.compile(
 class TraceContext:
     """A place in a trace.
 
-    `trace_id` is 32 and `parent_id` 16 lower-case hex digits, neither all zero; `flags` has only the
-    bit SAMPLED, the one level 1 knows; `state` is a valid `tracestate` or empty.
+    `trace_id` is 32 and `parent_id` 16 lower-case hex digits, neither all zero; no `parent_id` at all is the
+    trace's root. `flags` has only the bit SAMPLED, the one level 1 knows; `state` is a valid `tracestate` or
+    empty.
     """
 
     trace_id: str

@@ -169,11 +169,11 @@ class SubmitTasks:
             queue=first.queue if len(queues) == 1 else None,
             error=error,
             duration_us=int(seconds * 1_000_000),
-            trace_id=first.trace_id,
-            span_id=first.trace_parent_id,
+            trace_id=first.trace.trace_id,
+            span_id=first.trace.parent_id,
             parent_span_id=submission.parent_span_id,
-            trace_flags=first.trace_flags,
-            trace_state=first.trace_state,
+            trace_flags=first.trace.flags,
+            trace_state=first.trace.state,
         )
         for tell in self._listeners:
             tell(fact)

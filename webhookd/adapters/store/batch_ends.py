@@ -34,6 +34,7 @@ from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import batches
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.subscribers import read_subscribers
+from webhookd.adapters.store.trace_columns import trace_of
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.batches import Batch, BatchCounts
 from webhookd.core.model import BATCH_COMPLETED, BATCHES, BatchMove, BatchState
@@ -109,10 +110,7 @@ def batch_from(row: BatchRow) -> Batch:
         callback_url=row.callback_url,
         callback_origin=row.callback_origin,
         endpoint_ids=None if row.endpoint_ids is None else names(row.endpoint_ids),
-        trace_id=row.trace_id,
-        trace_parent_id=row.trace_parent_id,
-        trace_flags=row.trace_flags,
-        trace_state=row.trace_state,
+        trace=trace_of(row),
         created_ms=row.created_ms,
         closed_ms=row.closed_ms,
         cancel_requested_ms=row.cancel_requested_ms,
@@ -202,8 +200,5 @@ def _announcement(tx: Tx, batch: Batch, *, now_ms: int) -> Announcement:
                 default_max_attempts=tx.policy.default_max_attempts,
             )
         ),
-        trace_id=batch.trace_id,
-        trace_parent_id=batch.trace_parent_id,
-        trace_flags=batch.trace_flags,
-        trace_state=batch.trace_state,
+        trace=batch.trace,
     )

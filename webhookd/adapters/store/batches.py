@@ -69,10 +69,10 @@ def insert_batch(tx: Tx, batch: NewBatch, its_tasks: Sequence[NewTask]) -> None:
                 endpoint_ids=None
                 if batch.endpoint_ids is None
                 else orjson.dumps(batch.endpoint_ids).decode(),
-                trace_id=batch.trace_id,
-                trace_parent_id=batch.trace_parent_id,
-                trace_flags=batch.trace_flags,
-                trace_state=batch.trace_state,
+                trace_id=batch.trace.trace_id,
+                trace_parent_id=batch.trace.parent_id,
+                trace_flags=batch.trace.flags,
+                trace_state=batch.trace.state,
                 created_ms=batch.created_ms,
                 closed_ms=None if batch.state is BatchState.OPEN else batch.created_ms,
             )

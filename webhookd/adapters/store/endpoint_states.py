@@ -5,7 +5,7 @@ in bounded batches, by whoever made the change and, should that process die, by 
 way are left to the record of their attempt.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, case, or_, select, text
@@ -158,15 +158,8 @@ class EndpointStates:
             event=TEST_EVENT,
             body=event_body(TEST_EVENT, timestamp_ms=now_ms, data=data),
             recipients=(to_endpoint(subscriber_from(tx, row)),),
+            trace=trace,
         )
-        if trace is not None:
-            announcement = replace(
-                announcement,
-                trace_id=trace.trace_id,
-                trace_parent_id=trace.parent_id,
-                trace_flags=trace.flags,
-                trace_state=trace.state,
-            )
         announced = announce(tx, [announcement], now_ms=now_ms)[0]
         release_lanes(tx, [lane_of(endpoint)], now_ms=now_ms)
         return announced.delivery_ids[0]

@@ -26,6 +26,7 @@ from webhookd.core.pacing import INITIAL_CAP
 from webhookd.core.records import Task
 from webhookd.core.render import announced_task_document, event_body
 from webhookd.core.routing import Recipient, recipients, to_endpoint
+from webhookd.core.trace import TraceContext
 
 _ENDED = (DeliveryState.DEAD, DeliveryState.CANCELLED)
 NO_SPANS: Mapping[str, str] = MappingProxyType({})
@@ -33,9 +34,9 @@ NO_SPANS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """One event and who gets it. `body` is the exact text that will be signed; no trace: it begins one.
+    """One event and who gets it. `body` is the exact text that will be signed.
 
-    `trace_parent_id` is the span its attempts are below; empty for none.
+    Its attempts are below the parent of `trace`; None begins one.
     """
 
     partner_id: str
@@ -44,10 +45,7 @@ class Announcement:
     recipients: tuple[Recipient, ...]
     task_id: str | None = None
     task_type: str | None = None
-    trace_id: str | None = None
-    trace_parent_id: str = ""
-    trace_flags: int = 1
-    trace_state: str = ""
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +90,7 @@ def announce_tasks(
                 recipients=tuple(found),
                 task_id=task.id,
                 task_type=task.type,
-                trace_id=task.trace_id,
-                trace_parent_id=span_ids.get(task.id) or task.trace_parent_id,
-                trace_flags=task.trace_flags,
-                trace_state=task.trace_state,
+                trace=task.trace.child(span_ids.get(task.id) or task.trace.parent_id),
             )
         )
     written = iter(announce(tx, [a for a in announcements if a is not None], now_ms=now_ms))
@@ -200,6 +195,7 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
 
 
 def _message_in(announcement: Announcement, seq: int, now_ms: int) -> _MessageIn:
+    trace = announcement.trace or new_trace().child("")
     return _MessageIn(
         id=new_id(ids.MESSAGE, now_ms),
         partner_id=announcement.partner_id,
@@ -207,10 +203,10 @@ def _message_in(announcement: Announcement, seq: int, now_ms: int) -> _MessageIn
         event=announcement.event,
         body=announcement.body,
         seq=seq,
-        trace_id=announcement.trace_id or new_trace().trace_id,
-        trace_parent_id=announcement.trace_parent_id,
-        trace_flags=announcement.trace_flags,
-        trace_state=announcement.trace_state,
+        trace_id=trace.trace_id,
+        trace_parent_id=trace.parent_id,
+        trace_flags=trace.flags,
+        trace_state=trace.state,
         created_ms=now_ms,
     )
 

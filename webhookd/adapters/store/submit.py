@@ -253,7 +253,7 @@ def _task_in(task: NewTask) -> _TaskIn:
         created_ms=task.created_ms,
         token=0,
         suspect=False,
-        trace_id=task.trace_id,
+        trace_id=task.trace.trace_id,
         batch_id=task.batch_id,
     )
 
@@ -267,9 +267,9 @@ def _body_in(task: NewTask) -> _BodyIn:
         callback_origin=task.callback_origin,
         endpoint_ids=None if task.endpoint_ids is None else orjson.dumps(task.endpoint_ids).decode(),
         events=names_json(task.events),
-        trace_parent_id=task.trace_parent_id,
-        trace_flags=task.trace_flags,
-        trace_state=task.trace_state,
+        trace_parent_id=task.trace.parent_id,
+        trace_flags=task.trace.flags,
+        trace_state=task.trace.state,
     )
 
 

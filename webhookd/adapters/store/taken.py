@@ -10,6 +10,7 @@ from webhookd.adapters.store.publish import announce_tasks
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, named_in, rowset
 from webhookd.adapters.store.schema import endpoints, partners, task_bodies, tasks
 from webhookd.adapters.store.statement import Query
+from webhookd.adapters.store.trace_columns import trace_of
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import ClaimTasks
 from webhookd.core.model import TASKS, Priority, TaskMove, TaskState
@@ -162,10 +163,7 @@ def claimed_task(row: TakenRow) -> ClaimedTask:
         max_attempts=row.max_attempts,
         token=row.token,
         suspect=row.suspect,
-        trace_id=row.trace_id,
-        trace_parent_id=row.trace_parent_id,
-        trace_flags=row.trace_flags,
-        trace_state=row.trace_state,
+        trace=trace_of(row),
         input_json=row.input,
         created_ms=row.created_ms,
         due_ms=row.due_ms,

@@ -10,6 +10,7 @@ from webhookd.adapters.store.schema import task_bodies, tasks
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import Priority, TaskState
 from webhookd.core.records import DeliveryCounts, Task
+from webhookd.core.trace import TraceContext
 
 
 class QueueRow(NamedTuple):
@@ -100,10 +101,12 @@ def task_from(row: TaskRow, counts: DeliveryCounts | None = None) -> Task:
         max_attempts=queued.max_attempts,
         progress_percent=queued.progress_percent,
         progress_message=queued.progress_message,
-        trace_id=queued.trace_id,
-        trace_parent_id=body.trace_parent_id,
-        trace_flags=body.trace_flags,
-        trace_state=body.trace_state,
+        trace=TraceContext(
+            trace_id=queued.trace_id,
+            parent_id=body.trace_parent_id,
+            flags=body.trace_flags,
+            state=body.trace_state,
+        ),
         callback_url=body.callback_url,
         callback_origin=body.callback_origin,
         endpoint_ids=None if body.endpoint_ids is None else names(body.endpoint_ids),

@@ -19,6 +19,7 @@ from webhookd.adapters.store.schema import deliveries, messages, runs, task_bodi
 from webhookd.adapters.store.sendings import OF_MESSAGES, OF_TASKS
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.task_rows import TaskRow, select_tasks, task_from
+from webhookd.adapters.store.trace_columns import trace_of
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.records import Task
@@ -78,13 +79,7 @@ _PLACE: Final = Query(
 
 def place_of_message(tx: Tx, message_id: str) -> TraceContext:
     """Return the place in its trace that the attempts at a message are below."""
-    row = tx.one(_PLACE, message_id=message_id)
-    return TraceContext(
-        trace_id=row.trace_id,
-        parent_id=row.trace_parent_id,
-        flags=row.trace_flags,
-        state=row.trace_state,
-    )
+    return trace_of(tx.one(_PLACE, message_id=message_id))
 
 
 class _Task(NamedTuple):

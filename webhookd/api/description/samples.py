@@ -57,6 +57,7 @@ from webhookd.core.render import announced_task_document, event_body, tested_end
 from webhookd.core.replay import DeadLetterFilter, Deed, Replay
 from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
 from webhookd.core.times import parse_rfc3339
+from webhookd.core.trace import TraceContext
 
 CREATED_MS: Final = parse_rfc3339("2026-11-24T06:00:00.000Z")
 STARTED_MS: Final = CREATED_MS + 12
@@ -87,10 +88,7 @@ TASK: Final = Task(
     max_attempts=3,
     progress_percent=100.0,
     progress_message="done",
-    trace_id=TRACE_ID,
-    trace_parent_id="b7ad6b7169203331",
-    trace_flags=1,
-    trace_state="",
+    trace=TraceContext(trace_id=TRACE_ID, parent_id="b7ad6b7169203331", flags=1),
     callback_url=URL,
     callback_origin="https://partner.example",
     endpoint_ids=None,
@@ -120,10 +118,7 @@ BATCH: Final = Batch(
     callback_url=URL,
     callback_origin="https://partner.example",
     endpoint_ids=None,
-    trace_id=TRACE_ID,
-    trace_parent_id="b7ad6b7169203331",
-    trace_flags=1,
-    trace_state="",
+    trace=TraceContext(trace_id=TRACE_ID, parent_id="b7ad6b7169203331", flags=1),
     created_ms=CREATED_MS,
     closed_ms=CREATED_MS,
     cancel_requested_ms=None,

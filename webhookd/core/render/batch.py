@@ -105,7 +105,7 @@ def batch_document(batch: Batch, *, base_url: str = "") -> BatchDocument:
         "metadata": orjson.Fragment(batch.metadata_json),
         "callback_url": batch.callback_url,
         "version": batch.version,
-        "trace_id": batch.trace_id,
+        "trace_id": batch.trace.trace_id,
         "created_at": to_rfc3339(batch.created_ms),
         "closed_at": opt_rfc3339(batch.closed_ms),
         "cancel_requested_at": opt_rfc3339(batch.cancel_requested_ms),

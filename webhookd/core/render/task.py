@@ -146,7 +146,7 @@ def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskD
         "priority": task.priority.label,
         "attempts": task.attempts,
         "version": task.version,
-        "trace_id": task.trace_id,
+        "trace_id": task.trace.trace_id,
         "callback_url": task.callback_url,
         "created_at": to_rfc3339(task.created_ms),
         "run_at": opt_rfc3339(task.due_ms if task.state == "scheduled" else task.run_at_ms),

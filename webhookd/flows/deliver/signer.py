@@ -46,10 +46,10 @@ class Signer:
                 ),
             ),
             ("webhook-attempt", str(delivery.attempt)),
-            ("traceparent", f"00-{delivery.trace_id}-{span_id}-{delivery.trace_flags:02x}"),
+            ("traceparent", f"00-{delivery.trace.trace_id}-{span_id}-{delivery.trace.flags:02x}"),
         ]
-        if delivery.trace_state:
-            headers.append(("tracestate", delivery.trace_state))
+        if delivery.trace.state:
+            headers.append(("tracestate", delivery.trace.state))
         if lane.headers_sealed is not None:
             headers.extend(self._own_headers(lane, lane.headers_sealed))
         return headers

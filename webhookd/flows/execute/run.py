@@ -53,11 +53,11 @@ class Run:
             queue=task.queue,
             attempt=task.attempt,
             wait_ms=task.claimed_ms - task.due_ms,
-            trace_id=task.trace_id,
+            trace_id=task.trace.trace_id,
             span_id=self.span_id,
-            parent_span_id=task.trace_parent_id,
-            trace_flags=task.trace_flags,
-            trace_state=task.trace_state,
+            parent_span_id=task.trace.parent_id,
+            trace_flags=task.trace.flags,
+            trace_state=task.trace.state,
         )
 
     def ended(self, outcome: str, error: str | None, now_ms: int, *, write_us: int = 0) -> RunEnded:
@@ -71,7 +71,7 @@ class Run:
             error=error,
             wait_ms=task.claimed_ms - task.due_ms,
             run_ms=now_ms - self.started_ms,
-            trace_id=task.trace_id,
+            trace_id=task.trace.trace_id,
             write_us=write_us,
             span_id=self.span_id,
         )

@@ -9,6 +9,7 @@ from webhookd.adapters.store.lanes.picking import PickedLane
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, first_of_each, rowset
 from webhookd.adapters.store.schema import deliveries, messages
 from webhookd.adapters.store.statement import Query
+from webhookd.adapters.store.trace_columns import trace_of
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget
 from webhookd.core.model import DeliveryState
@@ -211,9 +212,6 @@ def due_delivery(row: SentRow, target: LaneTarget) -> DueDelivery:
         token=row.token,
         task_id=row.task_id,
         created_ms=row.created_ms,
-        trace_id=row.trace_id,
-        trace_parent_id=row.trace_parent_id,
-        trace_flags=row.trace_flags,
-        trace_state=row.trace_state,
+        trace=trace_of(row),
         target=target,
     )
