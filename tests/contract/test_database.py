@@ -388,3 +388,53 @@ async def test_a_wrong_password_is_never_shown(postgres_url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         await Database.open(f"postgresql://nobody:hunter2@{address}/no_such_database")
     assert "hunter2" not in caught.value.detail
+
+
+# ── what need not last ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Synchronous(NamedTuple):
+    synchronous: int
+
+
+_FULL, _NORMAL = 2, 1
+_HOW: Final = Query(
+    _Synchronous, lambda _: text("PRAGMA synchronous").columns(Column("synchronous", Integer))
+)
+
+
+def _how(tx: Tx, payloads: Sequence[bool]) -> list[int | Exception]:
+    """An operation that answers how its transaction will be committed; True tells somebody."""
+    tx.told = any(payloads)
+    (found,) = tx.run(_HOW)
+    return [found.synchronous for _ in payloads]
+
+
+@pytest.fixture
+async def on_sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = await Database.open(f"sqlite:///{tmp_path / 'how.db'}")
+    yield opened
+    await opened.close()
+
+
+async def test_only_a_transaction_of_nothing_but_repeatable_writes_does_not_wait_for_the_disk(
+    on_sqlite: Database,
+) -> None:
+    alone = await on_sqlite.grouped(_how, False, repeatable=True)
+    beside = await asyncio.gather(
+        on_sqlite.grouped(_how, False, repeatable=True), on_sqlite.grouped(_how, False)
+    )
+    after = await on_sqlite.grouped(_how, False)
+    (written,) = await on_sqlite.write(_how, [False])
+    assert [alone, *beside, after, written] == [_NORMAL, _FULL, _FULL, _FULL, _FULL]
+
+
+async def test_what_somebody_is_told_of_is_synced_even_so(on_sqlite: Database) -> None:
+    driver: Any = on_sqlite._driver
+    seen: list[str] = []
+    await on_sqlite.grouped(_how, False, repeatable=True)
+    driver._connection.connection.driver_connection.set_trace_callback(seen.append)
+    await on_sqlite.grouped(_how, False, repeatable=True)
+    assert not any("wal_checkpoint" in statement for statement in seen)
+    await on_sqlite.grouped(_how, True, repeatable=True)
+    assert "wal_checkpoint" in seen[-1], "SQLite syncs its log before it writes it back"

@@ -65,6 +65,7 @@ class _Job:
     operation: Operation[Any, Any]
     payload: Any
     future: asyncio.Future[Any]
+    repeatable: bool
 
 
 @dataclass(slots=True)
@@ -154,17 +155,20 @@ class Database:
         writing.add_done_callback(_look_away)
         return await self._outcome(writing)
 
-    async def grouped(self, operation: Operation[Payload, Result], payload: Payload) -> Result:
+    async def grouped(
+        self, operation: Operation[Payload, Result], payload: Payload, *, repeatable: bool = False
+    ) -> Result:
         """Write `payload` in the next transaction, together with whatever else waits for it.
 
-        Cancelling the caller never cancels the commit.
+        Cancelling the caller never cancels the commit. `repeatable`: nobody outside is told of it, and a loss
+        of power that undoes it leaves something to be done once more; it need not wait for the disk.
         """
         if self._closing:
             raise Unavailable("The service is shutting down.", retry_after_seconds=1)
         if self._committer is None:
             self._committer = asyncio.create_task(self._commit_forever(), name="committer")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._jobs.append(_Job(operation, payload, future))
+        self._jobs.append(_Job(operation, payload, future, repeatable))
         self._arrived.set()
         return await (future if self.patience_seconds is None else self._outcome(future))
 
@@ -179,7 +183,7 @@ class Database:
     def _begin(self, conn: Connection) -> Tx:
         return Tx(conn, now_ms=self.now_ms(), policy=self.policy, known=self._known)
 
-    async def _tenaciously(self, work: Callable[[Tx], R]) -> R:
+    async def _tenaciously(self, work: Callable[[Tx], R], *, repeatable: bool = False) -> R:
         """Run `work` in a transaction, with all that follows from it."""
 
         def run(conn: Connection) -> tuple[R, Tx]:
@@ -192,12 +196,14 @@ class Database:
 
         for attempt in range(1, TRIES + 1):
             try:
-                result, tx = await self._driver.write(run)
+                result, tx = await self._driver.write(run, lasting=not repeatable)
                 break
             except DBAPIError as error:
                 if attempt == TRIES or not is_worth_another_try(error):
                     raise
             await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
+        if repeatable and tx.told:
+            await self._driver.make_last()
         self._known.learn(tx.made)
         if tx.wakes.queues or tx.wakes.tasks:
             self._wake(tx.wakes)
@@ -243,7 +249,8 @@ class Database:
     async def _commit(self, jobs: list[_Job]) -> None:
         started = asyncio.get_running_loop().time()
         try:
-            results = await self._tenaciously(lambda tx: _run_jobs(tx, jobs))
+            repeatable = all(job.repeatable for job in jobs)
+            results = await self._tenaciously(lambda tx: _run_jobs(tx, jobs), repeatable=repeatable)
         except Exception as error:  # noqa: BLE001 - every failure is handed to the callers it belongs to
             self.figures.failures += 1
             if len(jobs) > 1 and not is_environmental(error):

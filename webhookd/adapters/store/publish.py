@@ -163,6 +163,7 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
     """Write messages, deliveries and wake their lanes."""
     if not announcements:
         return []
+    tx.told = True
     wake_lanes(tx, announcements, now_ms)
     feed = take_feed_numbers(tx, [a.partner_id for a in announcements])
     # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.

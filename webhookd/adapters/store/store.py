@@ -57,7 +57,7 @@ class TaskStore:
 
     async def claim(self, request: ClaimTasks) -> Claim:
         """Claim tasks for free slots."""
-        return await self._db.grouped(claims.claim, request)
+        return await self._db.grouped(claims.claim, request, repeatable=True)
 
     async def held(self, session_id: str) -> list[ClaimedTask]:
         """Return what this process holds, whether or not it knows."""

@@ -121,6 +121,8 @@ class Tx:
     known: Known = field(default_factory=Known)
     made: Known = field(default_factory=Known)
     """What this transaction adds to `known` once it is committed."""
+    told: bool = False
+    """Somebody outside may hear of this one as soon as it is committed: it has made a message."""
     _later: list[door.Bound] = field(default_factory=list)
 
     @property

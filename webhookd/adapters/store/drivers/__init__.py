@@ -31,8 +31,15 @@ class Driver(Protocol):
         """Run `work` in a read-only snapshot."""
         ...
 
-    async def write(self, work: Callable[[Connection], R]) -> R:
-        """Run `work` in one transaction and commit it."""
+    async def write(self, work: Callable[[Connection], R], *, lasting: bool = True) -> R:
+        """Run `work` in one transaction and commit it.
+
+        One that is not `lasting` may be lost with the machine's power, where no process outlives that.
+        """
+        ...
+
+    async def make_last(self) -> None:
+        """Return once everything committed so far outlasts a loss of power."""
         ...
 
     async def close(self) -> None:

@@ -40,9 +40,12 @@ class PostgresDriver:
     async def read(self, work: Callable[[Connection], R]) -> R:
         return await greenlet_spawn(_read, self._readers.sync_engine, work, self.pooled)
 
-    async def write(self, work: Callable[[Connection], R]) -> R:
+    async def write(self, work: Callable[[Connection], R], *, lasting: bool = True) -> R:  # noqa: ARG002 - its own processes outlive it
         writing = greenlet_spawn(_write, self._writers.sync_engine, work)
         return await (writing if self._thread is None else self._thread.run(writing))
+
+    async def make_last(self) -> None:
+        """Do nothing: every commit lasts."""
 
     async def close(self) -> None:
         if self._thread is not None:

@@ -31,7 +31,8 @@ class SqliteDriver:
     """One writer thread and a few readers on one WAL file.
 
     Writers of all processes queue on an `flock` beside the file, because SQLite's own busy handler
-    polls and starves. `synchronous=FULL` makes every commit an fsync of the log. A process that an operator's
+    polls and starves. `synchronous=FULL` makes a commit an fsync of the log, but for those that need not last
+    (`write`). A process that an operator's
     function forks shares the lock's file, so the lock is given up by name, and the child closes the file.
     """
 
@@ -55,6 +56,7 @@ class SqliteDriver:
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._connection: Connection | None = None
+        self._lasting = True
         self._lock: int | None = None
         ours = weakref.WeakMethod(self._close_lock)
         os.register_at_fork(after_in_child=lambda: (close := ours()) and close())
@@ -65,8 +67,12 @@ class SqliteDriver:
         note(reading)
         return await asyncio.wrap_future(reading)
 
-    async def write(self, work: Callable[[Connection], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._write, work)
+    async def write(self, work: Callable[[Connection], R], *, lasting: bool = True) -> R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._write_thread, self._write, work, lasting)
+
+    async def make_last(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._write_thread, self._sync_log)
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -82,11 +88,17 @@ class SqliteDriver:
             conn.begin()
             return work(conn)
 
-    def _write(self, work: Callable[[Connection], R]) -> R:
+    def _write(self, work: Callable[[Connection], R], lasting: bool) -> R:
         if self._connection is None:
             self._connection = self._writer.connect()
+            self._lasting = True
         with self._locked():
             try:
+                if lasting is not self._lasting:
+                    # Between transactions only. NORMAL writes the log and leaves its fsync to the next one.
+                    driver: Any = self._connection.connection.driver_connection
+                    driver.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
+                    self._lasting = lasting
                 with self._connection.begin():
                     result = work(self._connection)
                 self._log.committed(self._connection.connection.driver_connection)
@@ -95,6 +107,11 @@ class SqliteDriver:
                 self._close_writer()
                 raise
             return result
+
+    def _sync_log(self) -> None:
+        if self._connection is not None:
+            driver: Any = self._connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # it begins with an fsync of the log
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
