@@ -96,7 +96,9 @@ class Settings(BaseSettings):
         "Empty: `up` makes one and keeps it in the data dir.",
     )
     tasks: str = Field(
-        "webhookd.samples:tasks", description="Comma-separated `module:attribute` of the task sets to run."
+        "webhookd.samples:tasks",
+        description="Comma-separated `module:attribute` of the task sets to run. For partners of your own "
+        "name your modules, alone or with `webhookd.samples:work`: the samples without `demo.*`.",
     )
 
     egress_allow: str = Field(

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from webhookd import Fail, File, TaskContext
-from webhookd.samples import tasks
+from webhookd.samples import tasks, work
 from webhookd.samples.csv_summary import Summary
 from webhookd.samples.csv_totals import Totals, TotalsInput
 from webhookd.samples.statement import Statement
@@ -86,6 +86,12 @@ def test_all_types_of_the_contract_ship_on_their_queues() -> None:
         "csv.totals": "default",
     }
     assert all(definition.description for definition in tasks)
+
+
+def test_work_is_all_that_ships_but_the_demos() -> None:
+    left_out = {one.type for one in tasks} - {one.type for one in work}
+    assert left_out == {"demo.echo", "demo.sleep", "demo.fail"}
+    assert all(one.output_schema() for one in work)
 
 
 def test_the_api_loads_no_heavy_library_for_the_schemas() -> None:

@@ -48,7 +48,7 @@ class Summary(BaseModel):
     columns: list[Column]
 
 
-@tasks.task("csv.summary", timeout=60)
+@tasks.task("csv.summary", timeout=60, output=Summary)
 def summary(ctx: TaskContext, data: CsvInput) -> Summary:
     """Count, and for numbers compute, what is in each column of a CSV table."""
     lines = _records(data)

@@ -76,7 +76,7 @@ class _Tally:
         )
 
 
-@tasks.task("csv.totals", timeout=900)
+@tasks.task("csv.totals", timeout=900, output=Totals)
 def totals(ctx: TaskContext, data: TotalsInput) -> Totals:
     """Sum up the columns of a CSV file of any length, reading it once."""
     rows = 0

@@ -55,7 +55,7 @@ class Statement(BaseModel):
     pdf_base64: str | None
 
 
-@tasks.task("report.statement", queue="reports", timeout=300, max_attempts=3)
+@tasks.task("report.statement", queue="reports", timeout=300, max_attempts=3, output=Statement)
 def statement(ctx: TaskContext, data: StatementInput) -> Statement:
     """Write an account statement as a PDF."""
     lines = _example_lines(data) if data.lines is None else data.lines

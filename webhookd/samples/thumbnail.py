@@ -54,7 +54,7 @@ class Thumbnail(BaseModel):
     image_base64: str | None
 
 
-@tasks.task("image.thumbnail", queue="images", timeout=60)
+@tasks.task("image.thumbnail", queue="images", timeout=60, output=Thumbnail)
 def thumbnail(ctx: TaskContext, data: ThumbnailInput) -> Thumbnail:
     """Shrink a picture to fit into a box, keeping its proportions."""
     from PIL import ImageOps
