@@ -21,6 +21,7 @@ from tests.benchmarks import (
     end_to_end,
     fresh,
     isolation,
+    pages_at_size,
     sender,
     single_run,
     watchers,
@@ -37,6 +38,7 @@ PARTS = (
     "sender",
     "isolation",
     "watchers",
+    "pages",
     "fresh",
 )
 
@@ -72,10 +74,28 @@ def main() -> None:
     if "crowd" in parts:
         _crowd(console, stores, quick=chosen.quick)
     _without_a_store(console, parts, quick=chosen.quick)
-    if "watchers" in parts:
-        _watchers(console, stores, quick=chosen.quick)
+    _of_the_api(console, parts, stores, quick=chosen.quick)
     if "fresh" in parts and "postgresql" in stores:
         _fresh(console, quick=chosen.quick, full=chosen.full)
+
+
+def _of_the_api(console: Console, parts: Sequence[str], stores: tuple[Store, ...], *, quick: bool) -> None:
+    if "watchers" in parts:
+        _watchers(console, stores, quick=quick)
+    if "pages" in parts:
+        _pages(console, stores, quick=quick)
+
+
+def _pages(console: Console, stores: tuple[Store, ...], *, quick: bool) -> None:
+    tasks = 20_000 if quick else 1_000_000
+    for store in stores:
+        title = f"pages, {tasks:,} tasks and {3 * tasks:,} attempts on {store}"
+        table = Table("page", "median ms", "worst ms", "KB", title=title)
+        for seen in pages_at_size.measure(store, tasks=tasks):
+            table.add_row(
+                seen.path, f"{seen.median_ms:.1f}", f"{seen.worst_ms:.1f}", f"{seen.size / 1000:.0f}"
+            )
+        console.print(table)
 
 
 def _single_plan(chosen: argparse.Namespace, stores: tuple[Store, ...]) -> single_run.Plan:

@@ -61,10 +61,12 @@ class Partner:
         body = {"type": "demo.echo", "input": {"n": 1}, **named, **more}
         return str(self.call("POST", "/v1/tasks", body)["id"])
 
-    def dead_letters(self, count: int, **query: str) -> list[dict[str, Any]]:
+    def dead_letters(
+        self, count: int, *, patience_seconds: float = PATIENCE_SECONDS, **query: str
+    ) -> list[dict[str, Any]]:
         """Wait until there are so many; return them."""
         path = f"/v1/dead-letters?{httpx.QueryParams(query)}"
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        give_up_at = time.monotonic() + patience_seconds
         while True:
             found: list[dict[str, Any]] = self.call("GET", path)["data"]
             if len(found) >= count:
@@ -84,7 +86,7 @@ def new_partner(service: Service, **more: Any) -> Partner:
 class Receiver:
     """A receiver; `status` is what it answers by path, 200 where nothing is said.
 
-    Each `mercy`th request is answered 200 all the same, so that no breaker opens.
+    Each `mercy`th request of a path is answered 200 all the same, so that no breaker opens.
     """
 
     url: str
@@ -104,7 +106,8 @@ def receiving() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"]))
             told.hits.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             said = told.bodies.get(self.path, "").encode()
-            merciful = told.mercy and len(told.hits) % told.mercy == 0
+            so_far = sum(1 for path, _, _ in told.hits if path == self.path)
+            merciful = told.mercy and so_far % told.mercy == 0
             self.send_response(200 if merciful else told.status.get(self.path, 200))
             self.send_header("content-length", str(len(said)))
             self.end_headers()

@@ -56,7 +56,7 @@ def outage(service: Service) -> Iterator[Outage]:
             for number in range(TASKS)
         ]
         partner.call("POST", "/v1/tasks/batch", {"tasks": tasks})
-        letters = partner.dead_letters(DEAD, limit="500")
+        letters = partner.dead_letters(DEAD, patience_seconds=150 if WRITES else 30, limit="500")
         yield Outage(
             partner=partner,
             endpoint=endpoints[0],

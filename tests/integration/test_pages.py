@@ -305,6 +305,13 @@ async def test_key_without_the_scope_is_refused_on_a_page_as_on_the_api(sqlite_f
     assert "deliveries:replay" in answer.text
 
 
+async def test_reason_of_a_discard_stands_in_the_audit(sqlite_face: Face, admin: Person) -> None:
+    letter = await dead_letter(sqlite_face, await sqlite_face.partner())
+    fields = {"id": letter, "go": "yes", "why": "the order was cancelled"}
+    await admin.send("dead-letters/discard", fields, seen="dead-letters")
+    assert "the order was cancelled" in (await admin.open("audit?action=dead-letter.discard")).text
+
+
 async def test_form_sent_twice_does_its_work_once(sqlite_face: Face, admin: Person) -> None:
     await dead_letter(sqlite_face, await sqlite_face.partner())
     fields = {"go": "yes", "kinds": "delivery", "once": "the-same"}

@@ -18,7 +18,7 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import DeliveryReceiptDocument, TaskReceiptDocument, answer_to
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, Status, Time
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Query, Status, Time
 from webhookd.core.fields import AttemptError, DeadLetterKind, DeadReason, DescribedAs, EventName
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import (
@@ -124,14 +124,23 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
     return answer_to(call.caller, await call.once(effect))
 
 
-async def discard(call: Call[None, NoQuery]) -> Answer:
+class DiscardOne(Query):
+    """`DELETE /v1/dead-letters/{id}`."""
+
+    reason: str | None = Field(None, min_length=1, max_length=500)
+    """Why, for those who look at it later; the audit keeps it."""
+
+
+async def discard(call: Call[None, DiscardOne]) -> Answer:
     """`DELETE /v1/dead-letters/{id}`."""
     letter_id, partner_id = call.path_params["id"], call.caller.partner_id
 
     def effect(tx: Tx) -> Answer:
         letter: DeadLetter = found(get_dead_letter(tx, letter_id, partner_id), "dead letter")
         found(discard_dead_letter(tx, letter_id, partner_id, call.now_ms) or None, "dead letter")
-        call.audit(tx, "dead-letter.discard", letter_id, partner_id=letter.partner_id)
+        reason = call.query.reason
+        detail = {} if reason is None else {"reason": reason}
+        call.audit(tx, "dead-letter.discard", letter_id, partner_id=letter.partner_id, detail=detail)
         return Answer(status=204)
 
     return await call.once(effect)
@@ -186,7 +195,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Dead letters",
         summary="Discard a dead letter",
         access="deliveries:replay",
-        query=NoQuery,
+        query=DiscardOne,
         answers=removes(),
     ),
     ApiRoute(

@@ -73,7 +73,8 @@ async def discard(visit: Visit) -> Answer:
         counts = _counted(selected) if selected else await _dry_run(visit, "discards")
         return _asks(visit, "discard.html", "Discard", selected, counts)
     if selected:
-        await _each(visit, selected, "DELETE", "/v1/dead-letters/{}")
+        why = visit.form.one("why")
+        await _each(visit, selected, "DELETE", "/v1/dead-letters/{}", query={"reason": why} if why else None)
         return visit.goes(PATH, notice="discarded", query=_filter(visit))
     return await _begun(visit, "discards", "discard-started")
 
@@ -125,12 +126,14 @@ def _selected(visit: Visit) -> list[str]:
     return selected
 
 
-async def _each(visit: Visit, selected: list[str], method: str, path: str) -> None:
+async def _each(
+    visit: Visit, selected: list[str], method: str, path: str, query: dict[str, str] | None = None
+) -> None:
     """Do it to each; those that are dead no more are left out, unless all are. Raises as the last refusal."""
     refused: list[WebhookdError] = []
     for one in selected:
         try:
-            await visit.do(method, path.format(one))
+            await visit.do(method, path.format(one), query=query)
         except WebhookdError as error:
             if error.status not in (404, 409):
                 raise

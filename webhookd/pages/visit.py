@@ -66,13 +66,23 @@ class Visit:
         said = await self.site.inside.ask("GET", path, self.asker, query=query)
         return said.document
 
-    async def do(self, method: str, path: str, body: Any = None, *, prefer: str = "") -> Said:
+    async def do(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        prefer: str = "",
+    ) -> Said:
         """Have the API do something, once however often this form is sent. Raises as the call refuses."""
         headers = {"Prefer": prefer} if prefer else {}
         if method == "POST":
             body = {} if body is None else body
             headers["Idempotency-Key"] = _key(self.form.one("once"), path, body)
-        return await self.site.inside.ask(method, path, self.asker, body=body, headers=headers)
+        return await self.site.inside.ask(
+            method, path, self.asker, query=query, body=body, headers=headers
+        )
 
     def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Answer:
         """Return a page."""

@@ -1,0 +1,162 @@
+# ruff: noqa: S608 - the names in these statements are ours
+"""How long a page takes the server where there are very many rows: in process, nothing else is counted."""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from tests.benchmarks.installation import Store
+from tests.integration.api_face import ADMIN_KEY, Face, open_face
+from tests.services import PostgresServer
+from webhookd.adapters.store.migrate import migrate
+from webhookd.adapters.store.schema import metadata
+from webhookd.adapters.store.tx import Tx
+from webhookd.wiring.api import with_pages
+
+OPENED = 12
+DEAD_OF = 100
+"""One delivery of so many is dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """One page: the time of the server, half of the times and the worst, and its size."""
+
+    path: str
+    median_ms: float
+    worst_ms: float
+    size: int
+
+
+def measure(store: Store, *, tasks: int) -> list[Opened]:
+    """Fill a database with so many tasks, three attempts each, and open every page."""
+    with _database(store) as url:
+        return asyncio.run(_measured(url, tasks))
+
+
+@contextmanager
+def _database(store: Store) -> Iterator[str]:
+    with ExitStack() as stack:
+        if store == "sqlite":
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="webhookd-bench-"))
+            yield f"sqlite:///{folder}/pages.db"
+        else:
+            server = PostgresServer(fsync=True)
+            stack.callback(server.remove)
+            server.start()
+            yield server.create_database()
+
+
+async def _measured(url: str, tasks: int) -> list[Opened]:
+    await migrate(url)
+    async with open_face(url) as face:
+        ids = await _filled(face, tasks)
+        transport = httpx.ASGITransport(with_pages(face.parts), client=("192.0.2.7", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://webhookd.test") as client:
+            await _log_in(client)
+            paths = [
+                "now",
+                "tasks",
+                f"tasks/{ids['task']}",
+                "endpoints",
+                f"endpoints/{ids['endpoint']}",
+                "deliveries",
+                "deliveries?state=dead",
+                f"deliveries/{ids['delivery']}",
+                "dead-letters",
+                "dead-letters?error=http_500",
+                "replays",
+                "partners",
+                "audit",
+            ]
+            return [await _opened(client, path) for path in paths]
+
+
+async def _opened(client: httpx.AsyncClient, path: str) -> Opened:
+    times, size = [], 0
+    for _ in range(OPENED):
+        begun = time.perf_counter()
+        answer = await client.get(f"/admin/{path}")
+        times.append((time.perf_counter() - begun) * 1000)
+        assert answer.status_code == 200, (path, answer.text)
+        size = len(answer.content)
+    return Opened(path=path, median_ms=statistics.median(times), worst_ms=max(times), size=size)
+
+
+async def _log_in(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/admin/log-in")).text
+    token = page.partition('name="form_token" value="')[2].partition('"')[0]
+    form = {"form_token": token, "key": ADMIN_KEY}
+    answer = await client.post("/admin/log-in", data=form, headers={"Origin": "http://webhookd.test"})
+    assert answer.status_code == 303
+
+
+async def _filled(face: Face, tasks: int) -> dict[str, str]:
+    partner = await face.partner()
+    endpoint = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/x"})).json()
+    body = {"type": "test.echo", "endpoints": [endpoint["id"]], "metadata": {"order": "42"}}
+    task = (await partner.client.post("/v1/tasks", json=body)).json()
+    await partner.client.post(f"/v1/tasks/{task['id']}/cancel")
+    [delivery] = (await partner.client.get("/v1/deliveries")).json()["data"]
+    await face.store.write(_multiplied, tasks, task["id"], delivery["id"], delivery["message_id"])
+    return {"task": task["id"], "endpoint": endpoint["id"], "delivery": delivery["id"]}
+
+
+def _multiplied(tx: Tx, many: int, task_id: str, delivery_id: str, message_id: str) -> None:
+    """Make so many of the one task, its message and its delivery, and three attempts of each."""
+    sqlite = tx.dialect == "sqlite"
+
+    def name(prefix: str) -> str:
+        return f"printf('{prefix}_%026d', i)" if sqlite else f"'{prefix}_' || lpad(i::text, 26, '0')"
+
+    dead = f"i % {DEAD_OF} = 0"
+    copied: dict[str, tuple[str, dict[str, str]]] = {
+        "tasks": (f"id = '{task_id}'", {"id": name("task")}),
+        "task_bodies": (f"task_id = '{task_id}'", {"task_id": name("task")}),
+        "messages": (f"id = '{message_id}'", {"id": name("msg"), "task_id": name("task"), "seq": "i + 1000"}),
+        "deliveries": (
+            f"id = '{delivery_id}'",
+            {
+                "id": name("dlv"),
+                "message_id": name("msg"),
+                "task_id": name("task"),
+                "state": f"CASE WHEN {dead} THEN 'dead' ELSE 'delivered' END",
+                "dead_reason": f"CASE WHEN {dead} THEN 'exhausted' END",
+                "last_error": f"CASE WHEN {dead} THEN 'http_500' END",
+                "due_ms": "NULL",
+                "ended_ms": "created_ms + i",
+                "attempts": "3",
+            },
+        ),
+    }
+    counted = (
+        f"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) SELECT i FROM n)"
+        if sqlite
+        else f"(SELECT i FROM generate_series(1, {many}) AS i)"
+    )
+    for table, (seed, changed) in copied.items():
+        columns: Any = metadata.tables[table].c.keys()
+        values = ", ".join(changed.get(column, f's."{column}"') for column in columns)
+        names = ", ".join(f'"{column}"' for column in columns)
+        tx.conn.execute(
+            text(
+                f"INSERT INTO {table} ({names}) SELECT {values} FROM {counted} AS n, "
+                f"(SELECT * FROM {table} WHERE {seed}) AS s"
+            )
+        )
+    tx.conn.execute(
+        text(
+            "INSERT INTO attempts (delivery_id, number, at_ms, duration_us, status, error, headers, excerpt) "
+            f"SELECT {name('dlv')}, k, 1000 * k, 42000, 500, 'http_500', '[]', 'no' FROM {counted} AS n, "
+            "(SELECT 1 AS k UNION ALL SELECT 2 UNION ALL SELECT 3) AS three"
+        )
+    )
+    tx.conn.execute(text("ANALYZE"))
