@@ -80,9 +80,7 @@ class Visit:
         if method == "POST":
             body = {} if body is None else body
             headers["Idempotency-Key"] = _key(self.form.one("once"), path, body)
-        return await self.site.inside.ask(
-            method, path, self.asker, query=query, body=body, headers=headers
-        )
+        return await self.site.inside.ask(method, path, self.asker, query=query, body=body, headers=headers)
 
     def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Answer:
         """Return a page."""
