@@ -15,6 +15,7 @@ from tests.integration.live_api import ADMIN_KEY, Live, LivePartner, heard, say
 from tests.services import until
 from webhookd.api import held as held_module
 from webhookd.api import stream as stream_module
+from webhookd.api.conversation import MOST_MISTAKES
 from webhookd.flows.watch import watchers as watchers_module
 
 PROMISED_SECONDS = 5.0
@@ -164,7 +165,7 @@ async def test_key_that_ends_otherwise_closes_the_websocket_too(live: Live, end:
 async def test_binary_messages_are_mistakes_and_several_close_the_connection(live: Live) -> None:
     partner = await live.partner()
     socket = await live.stream(partner.key)
-    for _ in range(stream_module.MOST_MISTAKES - 1):
+    for _ in range(MOST_MISTAKES - 1):
         await socket.send(b'{"ping":1}')
         assert (await heard(socket))["code"] == "malformed_json"
     await say(socket, {"ping": 1})

@@ -12,6 +12,7 @@ from tests.integration.live_api import ADMIN_KEY, Live, heard, say
 from tests.services import ValkeyServer, until
 from webhookd.api import stream as stream_module
 from webhookd.api import websocket as websocket_module
+from webhookd.api.conversation import MOST_MISTAKES
 from webhookd.flows.watch import watch as watch_module
 
 both_databases = pytest.mark.parametrize("live", ["sqlite", "postgresql"], indirect=True)
@@ -233,7 +234,7 @@ async def test_message_that_is_not_understood_is_answered(
 async def test_several_such_messages_close_the_connection_with_4400(live: Live) -> None:
     partner = await live.partner()
     socket = await live.stream(partner.key)
-    for _ in range(stream_module.MOST_MISTAKES):
+    for _ in range(MOST_MISTAKES):
         await socket.send("what?")
     assert await close_code(socket) == 4400
 

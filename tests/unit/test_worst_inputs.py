@@ -18,7 +18,7 @@ from webhookd.api.idempotency_key import parse_key
 from webhookd.api.json_body import LARGE, MOST_CONTAINERS, MOST_NAMES, parse_json
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import problem_document
-from webhookd.api.stream import Said
+from webhookd.api.stream_frames import Said
 from webhookd.api.task_wire import TaskCreate, unknown_endpoint_errors
 from webhookd.api.wire import parse_body
 from webhookd.core.errors import FieldError, Invalid, WebhookdError

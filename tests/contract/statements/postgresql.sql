@@ -1561,6 +1561,81 @@ SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.ty
     task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / $1::BIGINT, CAST($2::VARCHAR AS
     TEXT) ORDER BY count(*) DESC LIMIT $14::INTEGER;
 
+-- lost_deliveries.py
+
+-- OF_SESSION.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = $1::VARCHAR ORDER BY
+    deliveries.lane_id, deliveries.id;
+
+-- OF_SESSION.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = $1::VARCHAR GROUP BY
+    deliveries.lane_id;
+
+-- OF_SESSION.sent_once
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND
+    deliveries.state = $7::VARCHAR AND deliveries.once IS true;
+
+-- OF_SESSION.of_deleted
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND deliveries.state = $7::VARCHAR AND
+    deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($8::TEXT[]) AND
+    endpoints.deleted_ms IS NOT NULL);
+
+-- OF_SESSION.of_disabled
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
+    = $4::VARCHAR AND deliveries.state = $5::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM
+    endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state = $7::VARCHAR);
+
+-- OF_SESSION.due
+UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id = $3::VARCHAR AND
+    deliveries.state = $4::VARCHAR;
+
+-- OF_SESSION.ended
+UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id = $2::VARCHAR;
+
+-- UNHEARD_OF.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < $1::BIGINT ORDER BY deliveries.lane_id, deliveries.id;
+
+-- UNHEARD_OF.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < $1::BIGINT GROUP BY deliveries.lane_id;
+
+-- UNHEARD_OF.sent_once
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms
+    < $6::BIGINT AND deliveries.state = $7::VARCHAR AND deliveries.once IS true;
+
+-- UNHEARD_OF.of_deleted
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < $6::BIGINT AND
+    deliveries.state = $7::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
+    endpoints.id = ANY ($8::TEXT[]) AND endpoints.deleted_ms IS NOT NULL);
+
+-- UNHEARD_OF.of_disabled
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
+    IS NOT NULL AND deliveries.due_ms < $4::BIGINT AND deliveries.state = $5::VARCHAR AND deliveries.lane_id
+    IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state =
+    $7::VARCHAR);
+
+-- UNHEARD_OF.due
+UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < $3::BIGINT AND deliveries.state = $4::VARCHAR;
+
+-- UNHEARD_OF.ended
+UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms <
+    $2::BIGINT;
+
+-- _LOCK_LANES
+SELECT lanes.id FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id FOR UPDATE;
+
+-- _FEWER
+UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE
+    $1::INTEGER END FROM (SELECT CAST(fewer_rows.value ->> 0 AS TEXT) AS lane_id, CAST(fewer_rows.value ->> 1
+    AS INTEGER) AS fewer FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS fewer_rows) AS fewer WHERE
+    lanes.id = fewer.lane_id;
+
 -- messages.py
 
 -- _LAST
@@ -1830,79 +1905,6 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 UPDATE tasks SET state=$1::VARCHAR, version=$2::INTEGER, attempts=$3::INTEGER, finished_ms=$4::BIGINT,
     session_id=$5::VARCHAR, deadline_ms=$6::BIGINT, suspect=$7::BOOLEAN, dead_ms=$8::BIGINT,
     dead_reason=$9::VARCHAR WHERE tasks.id = $10::VARCHAR;
-
--- _OF_SESSION.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = $1::VARCHAR ORDER BY
-    deliveries.lane_id, deliveries.id;
-
--- _OF_SESSION.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = $1::VARCHAR GROUP BY
-    deliveries.lane_id;
-
--- _OF_SESSION.sent_once
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND
-    deliveries.state = $7::VARCHAR AND deliveries.once IS true;
-
--- _OF_SESSION.of_deleted
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND deliveries.state = $7::VARCHAR AND
-    deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($8::TEXT[]) AND
-    endpoints.deleted_ms IS NOT NULL);
-
--- _OF_SESSION.of_disabled
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
-    = $4::VARCHAR AND deliveries.state = $5::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM
-    endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state = $7::VARCHAR);
-
--- _OF_SESSION.due
-UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id = $3::VARCHAR AND
-    deliveries.state = $4::VARCHAR;
-
--- _OF_SESSION.ended
-UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id = $2::VARCHAR;
-
--- _UNHEARD_OF.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < $1::BIGINT ORDER BY deliveries.lane_id, deliveries.id;
-
--- _UNHEARD_OF.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < $1::BIGINT GROUP BY deliveries.lane_id;
-
--- _UNHEARD_OF.sent_once
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms
-    < $6::BIGINT AND deliveries.state = $7::VARCHAR AND deliveries.once IS true;
-
--- _UNHEARD_OF.of_deleted
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < $6::BIGINT AND
-    deliveries.state = $7::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
-    endpoints.id = ANY ($8::TEXT[]) AND endpoints.deleted_ms IS NOT NULL);
-
--- _UNHEARD_OF.of_disabled
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
-    IS NOT NULL AND deliveries.due_ms < $4::BIGINT AND deliveries.state = $5::VARCHAR AND deliveries.lane_id
-    IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state =
-    $7::VARCHAR);
-
--- _UNHEARD_OF.due
-UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < $3::BIGINT AND deliveries.state = $4::VARCHAR;
-
--- _UNHEARD_OF.ended
-UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms <
-    $2::BIGINT;
-
--- _LOCK_LANES
-SELECT lanes.id FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id FOR UPDATE;
-
--- _FEWER
-UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE
-    $1::INTEGER END FROM (SELECT CAST(fewer_rows.value ->> 0 AS TEXT) AS lane_id, CAST(fewer_rows.value ->> 1
-    AS INTEGER) AS fewer FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS fewer_rows) AS fewer WHERE
-    lanes.id = fewer.lane_id;
 
 -- retention_steps.py
 

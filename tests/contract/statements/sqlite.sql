@@ -1498,6 +1498,76 @@ SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.ty
     tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) GROUP BY task_bodies.error_code, tasks.type,
     tasks.dead_reason, tasks.dead_ms / ?, CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
 
+-- lost_deliveries.py
+
+-- OF_SESSION.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = ? ORDER BY
+    deliveries.lane_id, deliveries.id;
+
+-- OF_SESSION.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = ? GROUP BY
+    deliveries.lane_id;
+
+-- OF_SESSION.sent_once
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
+    deliveries.session_id = ? AND deliveries.state = ? AND deliveries.once IS 1;
+
+-- OF_SESSION.of_deleted
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id =
+    ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
+    endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NOT NULL);
+
+-- OF_SESSION.of_disabled
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?
+    AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value
+    FROM json_each(?) AS anon_1) AND endpoints.state = ?);
+
+-- OF_SESSION.due
+UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?;
+
+-- OF_SESSION.ended
+UPDATE deliveries SET session_id=? WHERE deliveries.session_id = ?;
+
+-- UNHEARD_OF.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? ORDER BY deliveries.lane_id, deliveries.id;
+
+-- UNHEARD_OF.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? GROUP BY deliveries.lane_id;
+
+-- UNHEARD_OF.sent_once
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
+    deliveries.session_id IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.once
+    IS 1;
+
+-- UNHEARD_OF.of_deleted
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id
+    IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
+    endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    endpoints.deleted_ms IS NOT NULL);
+
+-- UNHEARD_OF.of_disabled
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM
+    endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.state = ?);
+
+-- UNHEARD_OF.due
+UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?
+    AND deliveries.state = ?;
+
+-- UNHEARD_OF.ended
+UPDATE deliveries SET session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?;
+
+-- _LOCK_LANES
+SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY
+    lanes.id;
+
+-- _FEWER
+UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE ?
+    END FROM (SELECT json_extract(fewer_rows.value, '$[0]') AS lane_id, json_extract(fewer_rows.value, '$[1]')
+    AS fewer FROM json_each(?) AS fewer_rows) AS fewer WHERE lanes.id = fewer.lane_id;
+
 -- messages.py
 
 -- _LAST
@@ -1757,74 +1827,6 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
 -- _LOSE
 UPDATE tasks SET state=?, version=?, attempts=?, finished_ms=?, session_id=?, deadline_ms=?, suspect=?,
     dead_ms=?, dead_reason=? WHERE tasks.id = ?;
-
--- _OF_SESSION.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = ? ORDER BY
-    deliveries.lane_id, deliveries.id;
-
--- _OF_SESSION.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = ? GROUP BY
-    deliveries.lane_id;
-
--- _OF_SESSION.sent_once
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
-    deliveries.session_id = ? AND deliveries.state = ? AND deliveries.once IS 1;
-
--- _OF_SESSION.of_deleted
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id =
-    ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
-    endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NOT NULL);
-
--- _OF_SESSION.of_disabled
-UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?
-    AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value
-    FROM json_each(?) AS anon_1) AND endpoints.state = ?);
-
--- _OF_SESSION.due
-UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?;
-
--- _OF_SESSION.ended
-UPDATE deliveries SET session_id=? WHERE deliveries.session_id = ?;
-
--- _UNHEARD_OF.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < ? ORDER BY deliveries.lane_id, deliveries.id;
-
--- _UNHEARD_OF.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < ? GROUP BY deliveries.lane_id;
-
--- _UNHEARD_OF.sent_once
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
-    deliveries.session_id IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.once
-    IS 1;
-
--- _UNHEARD_OF.of_deleted
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id
-    IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
-    endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
-    endpoints.deleted_ms IS NOT NULL);
-
--- _UNHEARD_OF.of_disabled
-UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM
-    endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.state = ?);
-
--- _UNHEARD_OF.due
-UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?
-    AND deliveries.state = ?;
-
--- _UNHEARD_OF.ended
-UPDATE deliveries SET session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?;
-
--- _LOCK_LANES
-SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY
-    lanes.id;
-
--- _FEWER
-UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE ?
-    END FROM (SELECT json_extract(fewer_rows.value, '$[0]') AS lane_id, json_extract(fewer_rows.value, '$[1]')
-    AS fewer FROM json_each(?) AS fewer_rows) AS fewer WHERE lanes.id = fewer.lane_id;
 
 -- retention_steps.py
 
