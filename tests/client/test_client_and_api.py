@@ -37,6 +37,7 @@ SAID: dict[str, Callable[[], Any]] = {
     "wait": lambda: tasks.wait("task_1"),
     "watch": lambda: tasks.watch("task_1"),
     "cancel": lambda: tasks.cancel("task_1"),
+    "rerun": lambda: tasks.rerun("task_1"),
     "batch": lambda: batches.submit(
         [{"type": "demo.echo"}] * 1_001,
         defaults={"metadata": {"order": "42"}},
@@ -54,7 +55,7 @@ SAID: dict[str, Callable[[], Any]] = {
     "download": lambda: files.download("file_1", "a"),
     "get_file": lambda: files.get("file_1"),
     "read_file": lambda: files.read("file_1"),
-    "list": lambda: anything.list_all("tasks", state="failed", type="demo.echo", since="", until=""),
+    "list": lambda: anything.list_all("tasks", state="failed", rerun_of="task_1", since="", until=""),
     "replay": lambda: dead_letters.replay(
         endpoint="ep_1", state="pending", all=True, dry_run=True, rate_per_second=1.0, why="mended"
     ),

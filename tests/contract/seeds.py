@@ -216,7 +216,7 @@ async def ended_task(
         scheduled=False,
         trace=TRACE,
         input_json="{}",
-        metadata_json="{}",
+        metadata_json='{"order":"42"}',
         callback_url=None,
         callback_origin=None,
     )

@@ -254,6 +254,26 @@ async def test_filters_of_listings_go_by_an_index_of_theirs(store: Store) -> Non
         assert not any(re.search(r"ix_(tasks|deliveries)_partner\b", plan) for plan in plans), plans
 
 
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (TaskFilter(tags=("a", "b")), "task_tags"),
+        (TaskFilter(idempotency_key="a"), "ix_task_bodies_key"),
+        (TaskFilter(rerun_of="task_1"), "ix_task_bodies_rerun"),
+    ],
+)
+async def test_a_search_begins_with_what_is_searched_for(
+    store: Store, wanted: TaskFilter, index: str
+) -> None:
+    owner = await _history(store)
+
+    plans = await store.db.read(
+        _plans, await _statements(store, lambda: store.tasks.page(owner, wanted, Page()))
+    )
+
+    assert any(index in plan for plan in plans), plans
+
+
 async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_them(store: Store) -> None:
     """By the session each of n rows would be sought among all n, as long as statistics say n is small."""
     owner = await partner(store.db)

@@ -73,6 +73,7 @@ async def test_an_old_task_goes_with_all_that_belongs_to_it(store: Store) -> Non
     for table in (
         schema.tasks,
         schema.task_bodies,
+        schema.task_tags,
         schema.runs,
         schema.messages,
         schema.deliveries,

@@ -134,7 +134,7 @@ async def test_a_replayed_task_no_longer_expires_nor_remembers_its_cancelling(st
     replayed = await replay(store, task_id, owner, now_ms=NOW + 10)
 
     assert replayed is not None
-    assert (replayed.expires_ms, replayed.cancel_requested, replayed.started_ms) == (None, False, None)
+    assert (replayed.expires_ms, replayed.cancel_requested_ms, replayed.started_ms) == (None, None, None)
     await store.sweeps.expire(NOW + 10)
     again = await claim_one(store, now_ms=NOW + 10)
     await finish(store, again, End.RETRY, due_ms=NOW + 20)

@@ -442,7 +442,7 @@ async def test_one_line_a_request_and_no_secret_in_it(sqlite_face: Face) -> None
             write(facts)
     lines = [line for line in logs if line["event"] == "request"]
     assert [(line["route"], line["status"], line["actor"]) for line in lines] == [
-        ("/v1/tasks", 200, partner.id),
+        ("/v1/tasks", 422, partner.id),
         ("/v1/tasks/{id}", 404, partner.id),
         (None, 404, None),
     ]

@@ -420,6 +420,32 @@ def test_delivery_is_shown_with_a_curl_line_that_repeats_each_attempt(shell: She
     assert others == [first, first], "two attempts, and this one by hand"
 
 
+def test_ended_task_is_run_again_and_found(shell: Shell) -> None:
+    order = f"{time.time_ns()}"
+    options = ("--partner", "acme", "--run-at", "1h", "--metadata", f"order={order}")
+    task = shell.json("tasks", "submit", "demo.echo", *options)["id"]
+    assert "not ended" in shell.refused("tasks", "rerun", task)
+    shell.json("tasks", "cancel", task)
+    again = shell.json("tasks", "rerun", task)
+    assert again["rerun_of"] == task
+    found = shell.json("tasks", "list", "--metadata", f"order={order}")["data"]
+    assert [one["id"] for one in found] == [again["id"], task]
+    assert [one["id"] for one in shell.json("tasks", "list", "--rerun-of", task)["data"]] == [again["id"]]
+
+
+def test_dead_letters_are_counted_and_filtered(shell: Shell, service: Service) -> None:
+    endpoint, delivery = dead_delivery(shell, service)
+    (group,) = shell.json("dead-letters", "summary", "--endpoint", endpoint)["data"]
+    assert (group["endpoint"], group["count"]) == (endpoint, 1)
+    assert endpoint in shell.text("dead-letters", "summary", "--by", "endpoint,reason,hour")
+    for wanted in (("--error", group["error"]), ("--status", "5xx"), ("--text", "127.0.0.1")):
+        found = shell.json("dead-letters", "list", "--endpoint", endpoint, *wanted)["data"]
+        assert [one["id"] for one in found] == [delivery]
+    listed = shell.json("deliveries", "list", "--endpoint", endpoint, "--status", "5xx")["data"]
+    assert [one["id"] for one in listed] == [delivery]
+    assert "did you mean exhausted" in shell.refused("dead-letters", "list", "--reason", "exhuasted")
+
+
 def test_delivery_is_replayed_and_cancelled(shell: Shell, service: Service) -> None:
     endpoint, delivery = dead_delivery(shell, service)
     shell.json("endpoints", "disable", endpoint)

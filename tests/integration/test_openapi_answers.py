@@ -121,6 +121,9 @@ async def tasks(face: Face, client: httpx.AsyncClient) -> None:
     await client.post("/v1/tasks/batch", json={"tasks": [{"type": "test.echo"}, {"type": "nope"}]})
     await worked(face)
     await client.get("/v1/tasks?limit=2")
+    await client.get("/v1/tasks?metadata.order=42")
+    assert (await client.post(f"{path}/rerun")).status_code == 202
+    await worked(face)
     await client.get("/v1/task-types")
     for wrong in ({"type": "nope"}, {"type": "test.echo", "callback_url": "http://127.0.0.1/"}, {"a": 1}):
         await client.post("/v1/tasks", json=wrong)

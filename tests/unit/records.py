@@ -40,7 +40,6 @@ def a_task(**changes: Any) -> Task:
         expires_ms=None,
         started_ms=None,
         finished_ms=None,
-        cancel_requested=False,
     )
     return replace(plain, **changes)
 

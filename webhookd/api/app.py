@@ -33,6 +33,7 @@ from webhookd.api import (
     runs,
     task_batch,
     task_input,
+    task_rerun,
     task_types,
     tasks,
     timeline,
@@ -54,6 +55,7 @@ from webhookd.core.page_tokens import KEY_PURPOSE, PageTokens
 _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *tasks.ROUTES,
     *task_batch.ROUTES,
+    *task_rerun.ROUTES,
     *batches.ROUTES,
     *batch_watch.ROUTES,
     *task_types.ROUTES,

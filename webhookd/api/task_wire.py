@@ -169,7 +169,7 @@ def as_accepted(task: NewTask) -> Task:
         expires_ms=task.expires_ms,
         started_ms=None,
         finished_ms=None,
-        cancel_requested=False,
+        rerun_of=task.rerun_of,
     )
 
 

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Final
+from typing import Annotated, Final
 
 import orjson
+from pydantic import Field, WithJsonSchema
 
 from webhookd.adapters.store.batches import get_batch
 from webhookd.adapters.store.endpoint_settings import unknown_endpoints
@@ -25,9 +26,10 @@ from webhookd.api.receipts import WrittenTask, body_to, shown_to
 from webhookd.api.task_files import file_errors, file_faults
 from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, Time, unknown_or_wrong
+from webhookd.api.wire import METADATA, AdminListing, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
 from webhookd.core.listing import TaskFilter
+from webhookd.core.metadata import metadata_tag
 from webhookd.core.model import TaskState
 from webhookd.core.records import Task
 from webhookd.core.render import TaskDocument, task_document
@@ -43,6 +45,14 @@ class TaskListing(AdminListing):
     """Of this type only."""
     batch: str | None = None
     """Of this batch only, by its id."""
+    metadata: Annotated[dict[str, str] | None, WithJsonSchema({"type": "string"}, mode="validation")] = Field(
+        None, alias=METADATA
+    )
+    """With this pair of metadata only: `metadata.order=42`; up to three, all of which it must have."""
+    idempotency_key: str | None = Field(None, min_length=1, max_length=255)
+    """Submitted with this `Idempotency-Key` only."""
+    rerun_of: str | None = None
+    """What runs this task again only, by its id."""
     since: Time | None = None
     """What was submitted at this time or later."""
     until: Time | None = None
@@ -118,6 +128,9 @@ async def list_tasks(call: Call[None, TaskListing]) -> Answer:
         state=query.state,
         type=query.type,
         batch_id=query.batch,
+        tags=tuple(metadata_tag(name, value) for name, value in (query.metadata or {}).items()),
+        idempotency_key=query.idempotency_key,
+        rerun_of=query.rerun_of,
         since_ms=query.since,
         until_ms=query.until,
     )

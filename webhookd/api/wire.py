@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from webhookd.core.errors import FieldError, Invalid
+from webhookd.core.metadata import MAX_SEARCHED
 from webhookd.core.records import Page
 from webhookd.core.replay import status_range
 from webhookd.core.times import parse_rfc3339
@@ -32,6 +33,9 @@ MAX_FIELD_ERRORS: Final = 50
 MOST_COMPLAINTS: Final = 1_000
 """More of pydantic's are not put into words: that costs ten times what finding them did."""
 MAX_QUERY_FIELDS: Final = 50
+METADATA: Final = "metadata.NAME"
+"""The alias of a query model's field that takes every parameter of this form, by its name."""
+_BEFORE_NAME: Final = "metadata."
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CURSOR: Final = r"^[A-Za-z0-9_.:~-]{1,200}$"
@@ -126,17 +130,30 @@ def parse_query(model: type[M], raw: bytes) -> M:
             )
         except ValueError:
             raise Invalid("The query string is not valid: it must be percent-encoded UTF-8.") from None
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
             raise unknown_or_wrong("query", name, "must not be given twice")
         if "\x00" in value or "\x00" in name:
             raise unknown_or_wrong("query", name.replace("\x00", ""), "must not contain NUL")
         values[name] = value
+    if any(field.alias == METADATA for field in model.model_fields.values()):
+        values = _with_metadata(values)
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise _invalid("The query parameters are not valid.", error) from None
+
+
+def _with_metadata(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with those of the form `metadata.…` as one."""
+    pairs = {name: value for name, value in values.items() if name.startswith(_BEFORE_NAME)}
+    if len(pairs) > MAX_SEARCHED:
+        raise unknown_or_wrong("query", max(pairs), f"is one more than {MAX_SEARCHED} names at once")
+    rest = {name: value for name, value in values.items() if name not in pairs}
+    if pairs:
+        rest[METADATA] = {name.removeprefix(_BEFORE_NAME): value for name, value in pairs.items()}
+    return rest
 
 
 def unknown_or_wrong(place: str, name: str, message: str) -> Invalid:

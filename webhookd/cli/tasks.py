@@ -137,11 +137,28 @@ def cancel(task: _Task, *, json_output: Json = False) -> None:
     _show(document, json_output=json_output)
 
 
+@app.command("rerun")
+def rerun(task: _Task, *, json_output: Json = False) -> None:
+    """Run a task that has ended again, as a new one."""
+    with open_api() as api:
+        document = api.post(path("tasks", task, "rerun"))
+    _show(document, json_output=json_output)
+
+
 @app.command("list")
 def list_(
     *,
     state_: Annotated[TaskState | None, typer.Option("--state", help="Only in this state.")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only of this batch (batch_…).")] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only with this in the metadata; up to three times."),
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Only what was submitted with this Idempotency-Key.")
+    ] = None,
+    rerun_of: Annotated[str | None, typer.Option(help="Only what runs this task again (task_…).")] = None,
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
@@ -151,8 +168,10 @@ def list_(
 ) -> None:
     """List tasks, newest first."""
     with open_api() as api:
-        query = {"state": state_, "type": type_, "since": since, "until": until}
-        query["partner"] = api.partner_id(partner)
+        query = {"state": state_, "type": type_, "batch": batch, "since": since, "until": until}
+        query |= {"idempotency_key": idempotency_key, "rerun_of": rerun_of, "partner": partner}
+        found = pairs(metadata or [], separator="=")
+        query |= {f"metadata.{name}": value for name, value in found.items()}
         document = api.listing(path("tasks"), query, limit=limit, cursor=cursor)
     print_listing(
         document,

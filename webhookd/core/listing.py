@@ -11,11 +11,16 @@ GROUP_KEYS: Final = ("endpoint", "error", "type", "reason", "hour", "kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which tasks to list; None is any. Times bound `created_ms`: since inclusive, until exclusive."""
+    """Which tasks to list; None is any. Times bound `created_ms`: since inclusive, until exclusive.
+
+    `tags` are of pairs of metadata that it has, each, up to three (`core.metadata`)."""
 
     state: TaskState | None = None
     type: str | None = None
     batch_id: str | None = None
+    tags: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+    rerun_of: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
 

@@ -127,6 +127,7 @@ class NewTask:
     events: tuple[str, ...] = ()
     file_ids: tuple[str, ...] = ()
     batch_id: str | None = None
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +173,10 @@ class Task:
     expires_ms: int | None
     started_ms: int | None
     finished_ms: int | None
-    cancel_requested: bool
     files: tuple[File, ...] = ()
     batch_id: str | None = None
+    rerun_of: str | None = None
+    cancel_requested_ms: int | None = None
     deliveries: DeliveryCounts = field(default_factory=DeliveryCounts)
 
     @property

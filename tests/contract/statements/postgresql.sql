@@ -258,8 +258,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id =
-    $1::VARCHAR ORDER BY tasks.id LIMIT $2::INTEGER;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = $1::VARCHAR ORDER BY tasks.id LIMIT $2::INTEGER;
 
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -270,9 +270,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id =
-    $1::VARCHAR AND tasks.id > $2::VARCHAR AND tasks.state = $3::VARCHAR AND tasks.finished_ms IS NOT NULL
-    ORDER BY tasks.id LIMIT $4::INTEGER;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = $1::VARCHAR AND tasks.id > $2::VARCHAR AND tasks.state = $3::VARCHAR AND
+    tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT $4::INTEGER;
 
 -- _LOCK
 SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR FOR UPDATE;
@@ -974,7 +974,7 @@ UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error
     task_bodies.task_id = bodies.task_id RETURNING task_bodies.task_id, task_bodies.metadata,
     task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
     task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files;
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of;
 
 -- _END
 UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN
@@ -1009,9 +1009,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN (SELECT
-    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows)
-    AS ids ON tasks.id = ids.id;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    ids_rows) AS ids ON tasks.id = ids.id;
 
 -- feeds.py
 
@@ -1876,6 +1876,23 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
 UPDATE replays SET rate_per_second=$1::FLOAT, state=$2::VARCHAR, replayed=$3::BIGINT, position=$4::VARCHAR,
     finished_ms=$5::BIGINT WHERE replays.id = $6::VARCHAR;
 
+-- reruns.py
+
+-- _SUBMITTED
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, tasks.max_attempts,
+    tasks.finished_ms, task_bodies.input, task_bodies.metadata, task_bodies.callback_url,
+    task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.id = $1::VARCHAR;
+
+-- _SUBMITTED
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, tasks.max_attempts,
+    tasks.finished_ms, task_bodies.input, task_bodies.metadata, task_bodies.callback_url,
+    task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
+
+-- _FILES
+SELECT file_uses.file_id FROM file_uses WHERE file_uses.task_id = $1::VARCHAR ORDER BY file_uses.file_id;
+
 -- rescue.py
 
 -- _ENDED_SESSION
@@ -2262,15 +2279,17 @@ INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attemp
 
 -- _INSERT_BODIES
 INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin, endpoint_ids, events,
-    trace_parent_id, trace_flags, trace_state) SELECT rows.task_id, rows.input, rows.metadata,
-    rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.events, rows.trace_parent_id,
-    rows.trace_flags, rows.trace_state FROM (SELECT CAST(rows_rows.value ->> 0 AS TEXT) AS task_id,
-    CAST(rows_rows.value ->> 1 AS TEXT) AS input, CAST(rows_rows.value ->> 2 AS TEXT) AS metadata,
-    CAST(rows_rows.value ->> 3 AS TEXT) AS callback_url, CAST(rows_rows.value ->> 4 AS TEXT) AS
-    callback_origin, CAST(rows_rows.value ->> 5 AS TEXT) AS endpoint_ids, CAST(rows_rows.value ->> 6 AS TEXT)
-    AS events, CAST(rows_rows.value ->> 7 AS TEXT) AS trace_parent_id, CAST(rows_rows.value ->> 8 AS INTEGER)
-    AS trace_flags, CAST(rows_rows.value ->> 9 AS TEXT) AS trace_state FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows) AS rows WHERE true;
+    trace_parent_id, trace_flags, trace_state, rerun_of, idempotency_key) SELECT rows.task_id, rows.input,
+    rows.metadata, rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.events,
+    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.rerun_of, rows.idempotency_key FROM (SELECT
+    CAST(rows_rows.value ->> 0 AS TEXT) AS task_id, CAST(rows_rows.value ->> 1 AS TEXT) AS input,
+    CAST(rows_rows.value ->> 2 AS TEXT) AS metadata, CAST(rows_rows.value ->> 3 AS TEXT) AS callback_url,
+    CAST(rows_rows.value ->> 4 AS TEXT) AS callback_origin, CAST(rows_rows.value ->> 5 AS TEXT) AS
+    endpoint_ids, CAST(rows_rows.value ->> 6 AS TEXT) AS events, CAST(rows_rows.value ->> 7 AS TEXT) AS
+    trace_parent_id, CAST(rows_rows.value ->> 8 AS INTEGER) AS trace_flags, CAST(rows_rows.value ->> 9 AS
+    TEXT) AS trace_state, CAST(rows_rows.value ->> 10 AS TEXT) AS rerun_of, CAST(rows_rows.value ->> 11 AS
+    TEXT) AS idempotency_key FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows) AS rows WHERE
+    true;
 
 -- _ENSURE_QUEUES
 INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, rows.vtime FROM (SELECT
@@ -2385,6 +2404,24 @@ SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.t
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
     task_bodies.task_id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
 
+-- task_tags.py
+
+-- _ADD
+INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
+    CAST(tags_rows.value ->> 0 AS TEXT) AS tag, CAST(tags_rows.value ->> 1 AS TEXT) AS partner_id,
+    CAST(tags_rows.value ->> 2 AS TEXT) AS task_id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    tags_rows) AS tags WHERE true;
+
+-- _PAIRS
+SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.id = ANY ($1::TEXT[]);
+
+-- _DELETE
+DELETE FROM task_tags WHERE task_tags.tag = ANY ($1::TEXT[]) AND (task_tags.tag, task_tags.partner_id,
+    task_tags.task_id) IN (SELECT gone.tag, gone.partner_id, gone.task_id FROM (SELECT CAST(gone_rows.value
+    ->> 0 AS TEXT) AS tag, CAST(gone_rows.value ->> 1 AS TEXT) AS partner_id, CAST(gone_rows.value ->> 2 AS
+    TEXT) AS task_id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS gone_rows) AS gone);
+
 -- task_types.py
 
 -- _ALL
@@ -2411,8 +2448,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id =
-    $1::VARCHAR;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = $1::VARCHAR;
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2423,8 +2460,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id =
-    $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
 
 -- _COUNTS
 SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
@@ -2442,8 +2479,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id ORDER BY tasks.id DESC
-    LIMIT $1::INTEGER;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    ORDER BY tasks.id DESC LIMIT $1::INTEGER;
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2454,10 +2491,15 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.partner_id =
-    $1::VARCHAR AND tasks.id < $2::VARCHAR AND tasks.state = $3::VARCHAR AND tasks.type = $4::VARCHAR AND
-    tasks.batch_id = $5::VARCHAR AND tasks.id >= $6::VARCHAR AND tasks.id < $7::VARCHAR ORDER BY tasks.id DESC
-    LIMIT $8::INTEGER;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    task_tags AS tagged_0 ON tagged_0.task_id = tasks.id AND tagged_0.tag = $1::VARCHAR AND
+    tagged_0.partner_id = $2::VARCHAR JOIN task_tags AS tagged_1 ON tagged_1.task_id = tasks.id AND
+    tagged_1.tag = $3::VARCHAR AND tagged_1.partner_id = $2::VARCHAR JOIN task_tags AS tagged_2 ON
+    tagged_2.task_id = tasks.id AND tagged_2.tag = $4::VARCHAR AND tagged_2.partner_id = $2::VARCHAR WHERE
+    tasks.partner_id = $2::VARCHAR AND tagged_0.task_id < $5::VARCHAR AND tasks.state = $6::VARCHAR AND
+    tasks.type = $7::VARCHAR AND tasks.batch_id = $8::VARCHAR AND task_bodies.idempotency_key = $9::VARCHAR
+    AND task_bodies.rerun_of = $10::VARCHAR AND tagged_0.task_id >= $11::VARCHAR AND tagged_0.task_id <
+    $12::VARCHAR ORDER BY tagged_0.task_id DESC LIMIT $13::INTEGER;
 
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
@@ -2553,8 +2595,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, NULL AS result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = ANY
-    ($1::TEXT[]) ORDER BY tasks.id;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = ANY ($1::TEXT[]) ORDER BY tasks.id;
 
 -- type_limits.py
 

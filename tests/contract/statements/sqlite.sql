@@ -255,8 +255,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id = ?
-    ORDER BY tasks.id LIMIT ? OFFSET ?;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
 
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -267,8 +267,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id = ?
-    AND tasks.id > ? AND tasks.state = ? AND tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT ? OFFSET ?;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = ? AND tasks.id > ? AND tasks.state = ? AND tasks.finished_ms IS NOT NULL ORDER BY
+    tasks.id LIMIT ? OFFSET ?;
 
 -- _LOCK
 SELECT batches.id FROM batches WHERE batches.id = ?;
@@ -936,7 +937,7 @@ UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error
     AS result, json_extract(bodies_rows.value, '$[2]') AS error_code, json_extract(bodies_rows.value, '$[3]')
     AS error_message FROM json_each(?) AS bodies_rows) AS bodies WHERE task_bodies.task_id = bodies.task_id
     RETURNING task_id, metadata, callback_url, callback_origin, endpoint_ids, events, trace_parent_id,
-    trace_flags, trace_state, result, error_code, error_message, files;
+    trace_flags, trace_state, result, error_code, error_message, files, rerun_of;
 
 -- _END
 UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN ?
@@ -967,8 +968,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN (SELECT
-    json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON tasks.id = ids.id;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON tasks.id =
+    ids.id;
 
 -- feeds.py
 
@@ -1799,6 +1801,23 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
 -- _SAVE
 UPDATE replays SET rate_per_second=?, state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
 
+-- reruns.py
+
+-- _SUBMITTED
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, tasks.max_attempts,
+    tasks.finished_ms, task_bodies.input, task_bodies.metadata, task_bodies.callback_url,
+    task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.id = ?;
+
+-- _SUBMITTED
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, tasks.max_attempts,
+    tasks.finished_ms, task_bodies.input, task_bodies.metadata, task_bodies.callback_url,
+    task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events FROM tasks JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.id = ? AND tasks.partner_id = ?;
+
+-- _FILES
+SELECT file_uses.file_id FROM file_uses WHERE file_uses.task_id = ? ORDER BY file_uses.file_id;
+
 -- rescue.py
 
 -- _ENDED_SESSION
@@ -2179,15 +2198,16 @@ INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attemp
 
 -- _INSERT_BODIES
 INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin, endpoint_ids, events,
-    trace_parent_id, trace_flags, trace_state) SELECT rows.task_id, rows.input, rows.metadata,
-    rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.events, rows.trace_parent_id,
-    rows.trace_flags, rows.trace_state FROM (SELECT json_extract(rows_rows.value, '$[0]') AS task_id,
-    json_extract(rows_rows.value, '$[1]') AS input, json_extract(rows_rows.value, '$[2]') AS metadata,
-    json_extract(rows_rows.value, '$[3]') AS callback_url, json_extract(rows_rows.value, '$[4]') AS
-    callback_origin, json_extract(rows_rows.value, '$[5]') AS endpoint_ids, json_extract(rows_rows.value,
-    '$[6]') AS events, json_extract(rows_rows.value, '$[7]') AS trace_parent_id, json_extract(rows_rows.value,
-    '$[8]') AS trace_flags, json_extract(rows_rows.value, '$[9]') AS trace_state FROM json_each(?) AS
-    rows_rows) AS rows WHERE true;
+    trace_parent_id, trace_flags, trace_state, rerun_of, idempotency_key) SELECT rows.task_id, rows.input,
+    rows.metadata, rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.events,
+    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.rerun_of, rows.idempotency_key FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS task_id, json_extract(rows_rows.value, '$[1]') AS input,
+    json_extract(rows_rows.value, '$[2]') AS metadata, json_extract(rows_rows.value, '$[3]') AS callback_url,
+    json_extract(rows_rows.value, '$[4]') AS callback_origin, json_extract(rows_rows.value, '$[5]') AS
+    endpoint_ids, json_extract(rows_rows.value, '$[6]') AS events, json_extract(rows_rows.value, '$[7]') AS
+    trace_parent_id, json_extract(rows_rows.value, '$[8]') AS trace_flags, json_extract(rows_rows.value,
+    '$[9]') AS trace_state, json_extract(rows_rows.value, '$[10]') AS rerun_of, json_extract(rows_rows.value,
+    '$[11]') AS idempotency_key FROM json_each(?) AS rows_rows) AS rows WHERE true;
 
 -- _ENSURE_QUEUES
 INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, rows.vtime FROM (SELECT
@@ -2297,6 +2317,24 @@ SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.t
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
     task_bodies.task_id = ? AND tasks.partner_id = ?;
 
+-- task_tags.py
+
+-- _ADD
+INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
+    json_extract(tags_rows.value, '$[0]') AS tag, json_extract(tags_rows.value, '$[1]') AS partner_id,
+    json_extract(tags_rows.value, '$[2]') AS task_id FROM json_each(?) AS tags_rows) AS tags WHERE true;
+
+-- _PAIRS
+SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _DELETE
+DELETE FROM task_tags WHERE task_tags.tag IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    (task_tags.tag, task_tags.partner_id, task_tags.task_id) IN (SELECT gone.tag, gone.partner_id,
+    gone.task_id FROM (SELECT json_extract(gone_rows.value, '$[0]') AS tag, json_extract(gone_rows.value,
+    '$[1]') AS partner_id, json_extract(gone_rows.value, '$[2]') AS task_id FROM json_each(?) AS gone_rows) AS
+    gone);
+
 -- task_types.py
 
 -- _ALL
@@ -2322,7 +2360,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = ?;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = ?;
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2333,8 +2372,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = ? AND
-    tasks.partner_id = ?;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = ? AND tasks.partner_id = ?;
 
 -- _COUNTS
 SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
@@ -2351,8 +2390,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id ORDER BY tasks.id DESC
-    LIMIT ? OFFSET ?;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2363,9 +2402,13 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.partner_id = ?
-    AND tasks.id < ? AND tasks.state = ? AND tasks.type = ? AND tasks.batch_id = ? AND tasks.id >= ? AND
-    tasks.id < ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    task_tags AS tagged_0 ON tagged_0.task_id = tasks.id AND tagged_0.tag = ? AND tagged_0.partner_id = ? JOIN
+    task_tags AS tagged_1 ON tagged_1.task_id = tasks.id AND tagged_1.tag = ? AND tagged_1.partner_id = ? JOIN
+    task_tags AS tagged_2 ON tagged_2.task_id = tasks.id AND tagged_2.tag = ? AND tagged_2.partner_id = ?
+    WHERE tasks.partner_id = ? AND tagged_0.task_id < ? AND tasks.state = ? AND tasks.type = ? AND
+    tasks.batch_id = ? AND task_bodies.idempotency_key = ? AND task_bodies.rerun_of = ? AND tagged_0.task_id
+    >= ? AND tagged_0.task_id < ? ORDER BY tagged_0.task_id DESC LIMIT ? OFFSET ?;
 
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM
@@ -2459,8 +2502,8 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
     task_bodies.trace_state, NULL AS result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT
-    anon_1.value FROM json_each(?) AS anon_1) ORDER BY tasks.id;
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY tasks.id;
 
 -- type_limits.py
 

@@ -22,6 +22,7 @@ from webhookd.adapters.store.schema import (
     tasks,
 )
 from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.task_tags import drop_tags
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.model import TASK_DONE, DeliveryState
@@ -138,6 +139,7 @@ def drop_tasks(tx: Tx, most: int, place: str, before_ms: int) -> str | None:
         _OF_TASKS.drop(tx, ordered)
         tx.run(_DELETE_MESSAGES_OF_TASKS, ids=ordered)
         drop_with_tasks(tx, ordered)
+        drop_tags(tx, ordered)
         for statement in _DELETE_TASKS:
             tx.run(statement, ids=ordered)
     return _reached(most, looked_at)

@@ -190,7 +190,19 @@ task_bodies = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("files", Text),
+    Column("rerun_of", Text),
+    Column("idempotency_key", Text),
+    _partial("ix_task_bodies_rerun", "rerun_of", "task_id", where="rerun_of IS NOT NULL"),
+    _partial("ix_task_bodies_key", "idempotency_key", "task_id", where="idempotency_key IS NOT NULL"),
     _partial("ix_task_bodies_error", "error_code", "task_id", where="error_code IS NOT NULL"),
+)
+
+task_tags = Table(
+    "task_tags",
+    metadata,
+    Column("tag", Text, primary_key=True),
+    Column("partner_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
 )
 
 batches = Table(

@@ -16,6 +16,7 @@ from webhookd.adapters.store.rowset import insert_rows, named, rowset
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.task_files import use_files
+from webhookd.adapters.store.task_tags import add_tags
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import IdempotencyMismatch
 from webhookd.core.model import TaskState
@@ -30,6 +31,7 @@ def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Excepti
     earlier = _claim_keys(tx, submissions)
     results: list[Accepted | Exception] = []
     fresh: list[NewTask] = []
+    keys: dict[str, str | None] = {}
     for submission in submissions:
         key = submission.key
         known = None if key is None else earlier.get(_Key(submission.partner_id, key))
@@ -47,12 +49,18 @@ def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Excepti
         elif known.owner is submission:
             _enter(tx, submission, rooms)
             fresh.extend(submission.tasks)
+            keys |= dict.fromkeys(known.task_ids, _as_sent(submission.key))
             results.append(Accepted(task_ids=known.task_ids, replayed=False))
         else:
             results.append(Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome))
     if fresh:
-        _insert(tx, fresh)
+        _insert(tx, fresh, keys)
     return results
+
+
+def _as_sent(key: str | None) -> str | None:
+    """Return an Idempotency-Key as it was sent: admins' are kept apart by a line before it."""
+    return None if key is None else key.rpartition("\n")[2]
 
 
 def _behind(submission: Submission, rooms: Mapping[str, Room]) -> Submission:
@@ -209,18 +217,21 @@ class _BodyIn(NamedTuple):
     trace_parent_id: str
     trace_flags: int
     trace_state: str
+    rerun_of: str | None
+    idempotency_key: str | None
 
 
 _INSERT_TASKS: Final = Change(lambda dialect: insert_rows(dialect, tasks, "rows", _TaskIn))
 _INSERT_BODIES: Final = Change(lambda dialect: insert_rows(dialect, task_bodies, "rows", _BodyIn))
 
 
-def _insert(tx: Tx, fresh: list[NewTask]) -> None:
+def _insert(tx: Tx, fresh: list[NewTask], keys: Mapping[str, str | None]) -> None:
     unknown = {task.queue for task in fresh} - tx.known.queues
     if unknown:
         ensure_queues(tx, unknown)
     tx.later(_INSERT_TASKS, rows=map(_task_in, fresh))
-    tx.later(_INSERT_BODIES, rows=map(_body_in, fresh))
+    tx.later(_INSERT_BODIES, rows=[_body_in(task, keys.get(task.id)) for task in fresh])
+    add_tags(tx, fresh)
     use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
     soon_ms = tx.now_ms + int(REST_SECONDS * 2_000)
     for task in fresh:
@@ -258,7 +269,7 @@ def _task_in(task: NewTask) -> _TaskIn:
     )
 
 
-def _body_in(task: NewTask) -> _BodyIn:
+def _body_in(task: NewTask, key: str | None) -> _BodyIn:
     return _BodyIn(
         task_id=task.id,
         input=task.input_json,
@@ -270,6 +281,8 @@ def _body_in(task: NewTask) -> _BodyIn:
         trace_parent_id=task.trace.parent_id,
         trace_flags=task.trace.flags,
         trace_state=task.trace.state,
+        rerun_of=task.rerun_of,
+        idempotency_key=key,
     )
 
 

@@ -61,6 +61,7 @@ class BodyRow(NamedTuple):
     error_code: str | None
     error_message: str | None
     files: str | None
+    rerun_of: str | None
 
 
 class TaskRow(NamedTuple):
@@ -122,7 +123,8 @@ def task_from(row: TaskRow, counts: DeliveryCounts | None = None) -> Task:
         expires_ms=queued.expires_ms,
         started_ms=queued.started_ms,
         finished_ms=queued.finished_ms,
-        cancel_requested=queued.cancel_requested_ms is not None,
+        cancel_requested_ms=queued.cancel_requested_ms,
         batch_id=queued.batch_id,
+        rerun_of=body.rerun_of,
         deliveries=counts or DeliveryCounts(),
     )

@@ -11,13 +11,14 @@ from webhookd.adapters.store.ends import BodyIn, announce_ended, read_tasks, wri
 from webhookd.adapters.store.paging import first_id, take_page
 from webhookd.adapters.store.rowset import Id, named, rowset
 from webhookd.adapters.store.run_rows import ShortRunRow, run_from
-from webhookd.adapters.store.schema import deliveries, runs, tasks
+from webhookd.adapters.store.schema import deliveries, runs, task_bodies, task_tags, tasks
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.task_files import attach_results
 from webhookd.adapters.store.task_rows import QueueRow, TaskRow, select_tasks, task_from
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.listing import TaskFilter
+from webhookd.core.metadata import MAX_SEARCHED
 from webhookd.core.model import TASKS, TaskMove, TaskState
 from webhookd.core.records import DeliveryCounts, Page, Run, Task
 
@@ -56,20 +57,33 @@ def get_tasks(tx: Tx, task_ids: Iterable[str]) -> list[Task]:
     return _counted(tx, read_tasks(tx, task_ids))
 
 
-_PAGE: Final = Listing(
-    TaskRow,
-    lambda _, given: narrowed(
-        select_tasks().order_by(tasks.c.id.desc()).limit(bindparam("most", type_=Integer)),
+def _page(given: frozenset[str]) -> Select[Any]:
+    """Select a page, along the tasks or along those that have a pair of metadata."""
+    statement, by = select_tasks(), tasks.c.id
+    for number in range(MAX_SEARCHED):
+        if f"tag_{number}" in given:
+            tagged = task_tags.alias(f"tagged_{number}")
+            has_it = (tagged.c.task_id == tasks.c.id) & (tagged.c.tag == bindparam(f"tag_{number}"))
+            if "partner_id" in given:
+                has_it &= tagged.c.partner_id == bindparam("partner_id")
+            statement = statement.join(tagged, has_it)
+            by = tagged.c.task_id if number == 0 else by
+    return narrowed(
+        statement.order_by(by.desc()).limit(bindparam("most", type_=Integer)),
         given,
         partner_id=_OWNED,
-        cursor=tasks.c.id < bindparam("cursor"),
+        cursor=by < bindparam("cursor"),
         state=tasks.c.state == bindparam("state"),
         type=tasks.c.type == bindparam("type"),
         batch_id=tasks.c.batch_id == bindparam("batch_id"),
-        since=tasks.c.id >= bindparam("since"),
-        until=tasks.c.id < bindparam("until"),
-    ),
-)
+        idempotency_key=task_bodies.c.idempotency_key == bindparam("idempotency_key"),
+        rerun_of=task_bodies.c.rerun_of == bindparam("rerun_of"),
+        since=by >= bindparam("since"),
+        until=by < bindparam("until"),
+    )
+
+
+_PAGE: Final = Listing(TaskRow, lambda _, given: _page(given))
 
 
 def list_tasks(
@@ -83,9 +97,12 @@ def list_tasks(
         state=wanted.state,
         type=wanted.type,
         batch_id=wanted.batch_id,
+        idempotency_key=wanted.idempotency_key,
+        rerun_of=wanted.rerun_of,
         since=None if wanted.since_ms is None else first_id(ids.TASK, wanted.since_ms),
         until=None if wanted.until_ms is None else first_id(ids.TASK, wanted.until_ms),
         most=page.limit + 1,
+        **{f"tag_{number}": tag for number, tag in enumerate(wanted.tags)},
     )
     found, more = take_page(rows, page.limit)
     shown = _counted(tx, [task_from(row) for row in found])

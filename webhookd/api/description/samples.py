@@ -103,7 +103,6 @@ TASK: Final = Task(
     expires_ms=None,
     started_ms=STARTED_MS,
     finished_ms=ENDED_MS,
-    cancel_requested=False,
     deliveries=DeliveryCounts(delivered=1),
 )
 BATCH: Final = Batch(

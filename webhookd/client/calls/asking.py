@@ -48,6 +48,8 @@ def held(kind: type[D], path: str, version: int | None, seconds: float) -> Call[
 
 def listed(kind: type[D], path: str, filters: Mapping[str, Any]) -> Stream[D]:
     query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
+    for name, value in (query.pop("metadata", None) or {}).items():
+        query[f"metadata.{name}"] = value
     while True:
         page = Page.of((yield reading(path, query)))
         for row in page.data:

@@ -90,6 +90,11 @@ def watch(task: str | Task) -> Stream[Task]:
         now = news
 
 
+def rerun(task: str | Task) -> Call[Task]:
+    """Run an ended task again, as a new one; `rerun_of` of that names this one."""
+    return Task.of((yield posting(path_of("tasks", id_of(task), "rerun"))))
+
+
 def cancel(task: str | Task) -> Call[Task]:
     """Cancel a task: a waiting one at once; a running function is told. Return the task after the call."""
     return Task.of((yield posting(path_of("tasks", id_of(task), "cancel"))))

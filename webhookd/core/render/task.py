@@ -112,6 +112,10 @@ class AnnouncedTaskDocument(TypedDict):
     """What its function attached; empty until it has ended."""
     batch: BatchId | None
     """The batch it belongs to; null where to none."""
+    rerun_of: TaskId | None
+    """The task that it runs again; null where it is none's."""
+    cancel_requested_at: Timestamp | None
+    """When somebody asked for its cancellation while it ran; null where nobody did."""
     links: TaskLinksDocument
     """Where to go from here."""
 
@@ -155,6 +159,8 @@ def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskD
         "finished_at": opt_rfc3339(task.finished_ms),
         "files": [file_document(file, base_url=base_url) for file in task.files],
         "batch": task.batch_id,
+        "rerun_of": task.rerun_of,
+        "cancel_requested_at": opt_rfc3339(task.cancel_requested_ms),
         "links": {
             "self": path,
             "events": f"{path}/events",
