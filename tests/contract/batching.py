@@ -1,21 +1,23 @@
 """Batches in store tests: made, counted by hand, and compared with what the store says."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tests.contract.seeds import NOW, at
 from tests.contract.work import task_of
 from webhookd.adapters.entropy import new_id
+from webhookd.adapters.store.batch_ends import BATCHES_BY_ID, batch_from
 from webhookd.adapters.store.batches import cancel_some, get_batch
 from webhookd.adapters.store.schema import messages, tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.batches import Batch, NewBatch
+from webhookd.core.batches import Batch, BatchCounts, NewBatch
 from webhookd.core.model import BatchState, TaskState
 from webhookd.core.records import NewTask
 from webhookd.core.submission import Accepted, Submission
@@ -108,3 +110,22 @@ async def assert_counts_are_true(store: Store, batch: NewBatch) -> None:
         state.value: true[state.value] for state in TaskState
     }
     assert told.total == true.total()
+
+
+def all_batches(tx: Tx, batch_ids: Iterable[str]) -> tuple[list[Batch], dict[str, BatchCounts], Counter[str]]:
+    """Batches as the store tells of them, their tasks by a full count, and how many messages each has."""
+    told = [batch_from(row) for row in tx.run(BATCHES_BY_ID, ids=batch_ids)]
+    rows = tx.conn.execute(
+        select(tasks.c.batch_id, tasks.c.state, func.count().label("n"))
+        .where(tasks.c.batch_id.is_not(None))
+        .group_by(tasks.c.batch_id, tasks.c.state)
+    ).all()
+    states: dict[str, dict[str, int]] = {}
+    for row in rows:
+        states.setdefault(row.batch_id, {})[row.state] = row.n
+    bodies = tx.conn.execute(select(messages.c.body).where(messages.c.event == "batch.completed")).scalars()
+    return (
+        told,
+        {batch_id: BatchCounts(**counts) for batch_id, counts in states.items()},
+        Counter(orjson.loads(body)["data"]["id"] for body in bodies),
+    )

@@ -1,7 +1,7 @@
 """The store under any order of events, against a model: the invariants of at-least-once delivery.
 
-Two processes submit, claim, finish, freeze, crash, sweep, cancel, replay and deliver at random; after every
-step what the store says is compared with what must hold, and at the end everything drains.
+Two processes submit tasks and batches, claim, finish, freeze, crash, sweep, cancel, replay and deliver as it
+happens. After every step what the store says is compared with what must hold; at the end everything drains.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Select, select
 
-from tests.contract.seeds import NOW, endpoint, partner
+from tests.contract.batching import add, all_batches, batch_of, completions, make, seen
+from tests.contract.seeds import NOW, at, endpoint, partner
 from tests.contract.sending import PAUSE_MS, answer, assert_in_flight_is_true, turn
 from tests.contract.work import (
     assert_counters_are_true,
@@ -38,14 +39,17 @@ from tests.contract.work import (
     task_of,
 )
 from tests.services import Databases
+from webhookd.adapters.store.batches import cancel_batch, close_batch
 from webhookd.adapters.store.deliveries import cancel_delivery, replay_delivery
 from webhookd.adapters.store.schema import deliveries, messages, tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy, Tx
 from webhookd.adapters.vault import Vault, generate_key
+from webhookd.core.batches import BatchCounts, NewBatch
 from webhookd.core.dispatch import DueDelivery, Handed
+from webhookd.core.errors import Conflict
 from webhookd.core.execution import End
-from webhookd.core.model import TASK_DONE, DeliveryState, TaskState
+from webhookd.core.model import TASK_DONE, BatchState, DeliveryState, TaskState
 from webhookd.core.records import ClaimedTask, Endpoint
 
 R = TypeVar("R")
@@ -71,6 +75,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.sessions = (f"ses_{n}" for n in itertools.count())
         self.now_ms = NOW
         self.accepted: dict[str, str] = {}
+        self.batches: dict[str, NewBatch] = {}
         self.keys: dict[str, tuple[str, ...]] = {}
         self.targets: list[Endpoint] = []
         self.enabled: dict[str, bool] = {}
@@ -106,7 +111,15 @@ class StoreMachine(RuleBasedStateMachine):
                 (self.owners[0], {"ordering": "fifo"}),
                 (
                     self.owners[0],
-                    {"events": ("task.*", "task.started", "delivery.dead", "endpoint.disabled")},
+                    {
+                        "events": (
+                            "task.*",
+                            "task.started",
+                            "batch.completed",
+                            "delivery.dead",
+                            "endpoint.disabled",
+                        )
+                    },
                 ),
                 (self.owners[1], {"retry_max_attempts": 2, "rate_limit": 1.0}),
             ):
@@ -164,6 +177,45 @@ class StoreMachine(RuleBasedStateMachine):
             if named is not None:
                 self.keys[named] = accepted.task_ids
 
+    @rule(who=Pick, count=st.integers(0, 3), opened=st.booleans())
+    def make_batch(self, who: int, count: int, *, opened: bool) -> None:
+        owner = self.owners[who % 2]
+        state = BatchState.OPEN if opened or not count else BatchState.RUNNING
+        batch = batch_of(owner, state=state, created_ms=self.now_ms)
+        more = {"now_ms": self.now_ms, "max_attempts": 2}
+        self.accepted |= dict.fromkeys(self.run(make(self.store, batch, count, **more)), owner)
+        self.batches[batch.id] = batch
+
+    @precondition(lambda self: self.batches)
+    @rule(which=Pick, count=st.integers(1, 2))
+    def add_to_batch(self, which: int, count: int) -> None:
+        batch = self._batch(which)
+        opened = self.run(seen(self.store, batch)).state is BatchState.OPEN
+        try:
+            added = self.run(add(self.store, batch, count))
+        except Conflict:
+            assert not opened
+        else:
+            assert opened
+            self.accepted |= dict.fromkeys(added.task_ids, batch.partner_id)
+
+    @precondition(lambda self: self.batches)
+    @rule(which=Pick, cancels=st.booleans())
+    def close_batch(self, which: int, *, cancels: bool) -> None:
+        batch = self._batch(which)
+        at(self.store, self.now_ms)
+        before = self.run(seen(self.store, batch))
+        change = cancel_batch if cancels else close_batch
+        first = self.run(self.store.write(change, batch.id, batch.partner_id))
+        again = self.run(self.store.write(change, batch.id, batch.partner_id))
+        assert first is not None
+        assert again is not None
+        assert not again.changed, "what is closed or cancelled twice stays as it is"
+        assert first.changed or before.done or before.closed_ms is not None
+
+    def _batch(self, which: int) -> NewBatch:
+        return list(self.batches.values())[which % len(self.batches)]
+
     @rule(who=Pick, free=st.integers(1, 4))
     def claim_tasks(self, who: int, free: int) -> None:
         process = self.processes[who % 2]
@@ -217,7 +269,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.accepted)
     @rule(which=Pick)
     def cancel_task(self, which: int) -> None:
-        task_id = sorted(self.accepted)[which % len(self.accepted)]
+        task_id = list(self.accepted)[which % len(self.accepted)]
         before = self.run(self.store.tasks.get(task_id, None))
         cancelled = self.run(cancel(self.store, task_id, now_ms=self.now_ms))
         assert before is not None
@@ -229,7 +281,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.accepted)
     @rule(which=Pick)
     def replay_task(self, which: int) -> None:
-        task_id = sorted(self.accepted)[which % len(self.accepted)]
+        task_id = list(self.accepted)[which % len(self.accepted)]
         first = self.run(replay(self.store, task_id, now_ms=self.now_ms))
         again = self.run(replay(self.store, task_id, now_ms=self.now_ms))
         assert again is None, "I10: while it waits, a repeat is no second replay"
@@ -296,9 +348,9 @@ class StoreMachine(RuleBasedStateMachine):
         repeat = self.run(self.store.db.write(replay_delivery, row.id, None, self.now_ms))
         assert moved is not None
         assert repeat is not None
-        assert moved.changed == (row.state in ENDED), "I10: a second replay works after the first has ended"
-        assert not repeat.changed, "I10: while it is pending a repeat is the same replay"
-        assert repeat.delivery == moved.delivery
+        waits = row.state == "pending" and row.session_id is None  # it may be due now instead of later
+        assert moved.changed == (row.state in ENDED) or waits, "I10: a second replay works after an end"
+        assert repeat.delivery == moved.delivery, "I10: while it is pending a repeat is the same replay"
         if moved.changed:
             self.due.pop(row.id, None)
 
@@ -324,6 +376,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.run(assert_counters_are_true(self.store))
         self.run(assert_in_flight_is_true(self.store))
 
+    @invariant()
+    def batches_end_once(self) -> None:
+        if not self.batches:
+            return
+        told, true, messages_of = self.run(self.store.db.read(all_batches, self.batches))
+        for batch in told:
+            assert batch.counts == true.get(batch.id, BatchCounts()), "its counts are true"
+            assert messages_of[batch.id] == int(batch.done), "I11"
+            assert batch.done or batch.state is BatchState.OPEN or batch.counts.left, "I11: it has ended"
+
     def _hit(self, delivery: DueDelivery) -> None:
         self.hits[delivery.id] += 1
 
@@ -338,6 +400,9 @@ class StoreMachine(RuleBasedStateMachine):
         await self.store.sweeps.overdue(self.now_ms)
         await self.store.sweeps.heal(self.now_ms)
         await self.store.endpoints.settle_strays(self.now_ms)
+        at(self.store, self.now_ms)
+        while await self.store.sweeps.cancel_batches():
+            pass
 
     async def _drain(self) -> None:
         """Faults end: both processes are replaced, everything runs well. I2 must come true."""
@@ -346,6 +411,9 @@ class StoreMachine(RuleBasedStateMachine):
         for process in self.processes:
             await self.store.sessions.end(process.session_id)
         worker = await session(self.store, next(self.sessions), lease_until_ms=10 * NOW)
+        at(self.store, self.now_ms)
+        for batch in self.batches.values():
+            await self.store.write(close_batch, batch.id, batch.partner_id)
         for _ in range(400):
             await self._sweep()
             claimed = (await claim(self.store, 10, by=worker, idle=True, now_ms=self.now_ms)).tasks
@@ -372,6 +440,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert row.state in {*ENDED, DeliveryState.PARKED.value}, f"I2: {row.id} is {row.state}"
             assert row.state != "delivered" or row.id in self.good, "I3: delivered means received"
             assert self.hits[row.id] <= row.attempts, "I4"
+        for batch in self.batches.values():
+            assert (await seen(self.store, batch)).done, "I11: every closed batch ends"
+            assert len(await completions(self.store, batch)) == 1, "I11"
         held = select(tasks.c.id).where(tasks.c.session_id.is_not(None))
         assert not await self.store.db.read(lambda tx: tx.conn.execute(held).all())
         for owner in self.owners:

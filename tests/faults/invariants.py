@@ -3,8 +3,8 @@
 Asked of the database, of the receiver, and of what the API answered. `settled` waits for the end, `verify`
 then checks all of it: every accepted id is there (I1), everything has ended and nothing is held (I2), what
 was delivered was seen, with the same bytes every time and no oftener than faults excuse (I3), never more
-often than is on record (I4), each end was written once (I5), nothing ran before its time (I6), and every
-signature was good and fresh (I8).
+often than is on record (I4), each end was written once (I5), nothing ran before its time (I6), every
+signature was good and fresh (I8), and every closed batch that has ended has exactly one message (I11).
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Row, case, func, select
 
 from tests.contract.work import counted_depths
@@ -25,6 +26,7 @@ from webhookd.adapters.store.counters import read_depths
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.schema import (
     attempts,
+    batches,
     deliveries,
     lanes,
     messages,
@@ -36,7 +38,7 @@ from webhookd.adapters.store.schema import (
 from webhookd.adapters.store.tx import Tx
 from webhookd.cli.receiver import Hit
 from webhookd.core.errors import WebhookdError
-from webhookd.core.model import TASK_DONE
+from webhookd.core.model import BATCH_COMPLETED, TASK_DONE
 
 _DELIVERY_DONE = frozenset({"delivered", "dead", "cancelled", "parked"})
 _FRESH_SECONDS = 60.0
@@ -81,6 +83,7 @@ async def verify(
         found = await database.read(_records, ids)
         assert await database.read(_kept_depths) == await database.read(counted_depths), "counters drifted"
     _check_tasks(ids, found)
+    _check_batches({batch_id for load in loads for batch_id in load.batches}, found)
     seen = _check_hits(found, hits)
     duplicates = sum((seen - Counter(dict.fromkeys(seen, 1))).values())
     assert duplicates <= most_duplicates, f"{duplicates} duplicates, {most_duplicates} could be excused"
@@ -99,6 +102,7 @@ class _Records:
     attempts: Counter[str]
     resent: Counter[str]
     partners_tasks: int
+    batches: Sequence[Row[Any]]
 
 
 def _records(tx: Tx, ids: set[str]) -> _Records:
@@ -127,6 +131,7 @@ def _records(tx: Tx, ids: set[str]) -> _Records:
         attempts=Counter({row.delivery_id: row.n for row in logged}),
         resent=Counter({row.delivery_id: row.resent for row in logged}),
         partners_tasks=all_tasks.scalar_one(),
+        batches=tx.conn.execute(select(batches).where(batches.c.partner_id.in_(partners))).all(),
     )
 
 
@@ -145,6 +150,18 @@ def _check_tasks(ids: set[str], found: _Records) -> None:
     due = {row.id: row.run_at_ms for row in found.tasks if row.run_at_ms is not None}
     early = [run.task_id for run in found.runs if run.started_ms < due.get(run.task_id, 0)]
     assert not early, f"I6: ran before their time: {early}"
+
+
+def _check_batches(accepted: set[str], found: _Records) -> None:
+    assert {row.id for row in found.batches} == accepted, "I1: batches accepted and batches there differ"
+    told = Counter(
+        orjson.loads(row.body)["data"]["id"] for row in found.messages if row.event == BATCH_COMPLETED
+    )
+    closed = {row.id for row in found.batches if row.closed_ms is not None}
+    assert told == Counter(dict.fromkeys(closed, 1)), "I11: a closed batch without its one message"
+    assert {row.id for row in found.batches if row.completed_ms is not None} == closed, "I11: not completed"
+    in_batches = Counter(row.batch_id for row in found.tasks if row.batch_id is not None)
+    assert {row.id: row.total for row in found.batches if row.total} == dict(in_batches), "I11: wrong totals"
 
 
 def _check_hits(found: _Records, hits: Sequence[Hit]) -> Counter[str]:

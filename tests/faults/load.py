@@ -1,6 +1,8 @@
 """Load as careful partners make it: a submission has an `Idempotency-Key` and is repeated until accepted."""
 
 import asyncio
+import contextlib
+import itertools
 import random
 import uuid
 from collections import Counter
@@ -30,6 +32,7 @@ class Load:
     key: str
     callback_url: str | None
     accepted: dict[int, str] = field(default_factory=dict)
+    batches: set[str] = field(default_factory=set)
     answers: Counter[int] = field(default_factory=Counter)
     broken: int = 0
     impatient: int = 0
@@ -54,6 +57,44 @@ class Load:
         """Submit one and wait until it is accepted; return its id."""
         async with self._client() as client:
             return await self._submit(client, number, 0.0, body)
+
+    async def submit_batch(self, first: int, count: int) -> str:
+        """Submit these numbers as a batch that is open, add half of them, close it; return its id."""
+        half = count // 2
+        async with self._client() as client:
+            made = await self._repeated(
+                client,
+                "/v1/batches",
+                f"batch-{first}",
+                {
+                    "tasks": [self.body(first + number) for number in range(half)],
+                    "callback_url": self.callback_url,
+                    "open": True,
+                },
+            )
+            path = f"/v1/batches/{made['id']}"
+            more = {"tasks": [self.body(first + number) for number in range(half, count)]}
+            added = await self._repeated(client, f"{path}/tasks", f"more-{first}", more)
+            await self._repeated(client, f"{path}/close", f"close-{first}", {})
+        self.batches.add(made["id"])
+        self.accepted |= dict(enumerate([*made["task_ids"], *added["task_ids"]], start=first))
+        return str(made["id"])
+
+    async def _repeated(
+        self, client: httpx.AsyncClient, path: str, key: str, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Post with a key until it is accepted."""
+        for asked in itertools.count():
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await client.post(
+                    f"{self.urls[asked % len(self.urls)]}{path}", json=body, headers={"Idempotency-Key": key}
+                )
+                if answer.is_success:
+                    done: dict[str, Any] = answer.json()
+                    return done
+                assert answer.status_code == 503, answer.text
+            await asyncio.sleep(_PAUSE_SECONDS)
+        raise AssertionError
 
     async def _submit(
         self, client: httpx.AsyncClient, number: int, pause_seconds: float, body: dict[str, Any] | None = None

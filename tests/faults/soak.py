@@ -102,6 +102,8 @@ async def _submit_until(load: Load, ends: float) -> None:
             kind = POISON[start // 200 % len(POISON)]
             poison: dict[str, Any] = {"type": kind, "callback_url": load.callback_url}
             await load.submit(1_000_000 + start, poison)
+        if start % 50 == 25:
+            await load.submit_batch(2_000_000 + start * 10, 10)
         await load.submit_many(range(start, start + 5), over_seconds=1)
 
 

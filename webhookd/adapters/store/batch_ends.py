@@ -158,7 +158,7 @@ class _BatchId(NamedTuple):
 
 
 _COMPLETE: Final = Query(_BatchId, _completing)
-_BATCHES: Final = Query(BatchRow, lambda dialect: select_batches(dialect, "ids"))
+BATCHES_BY_ID: Final = Query(BatchRow, lambda dialect: select_batches(dialect, "ids"))
 
 
 def complete_batches(tx: Tx, batch_ids: Collection[str], *, now_ms: int) -> None:
@@ -168,7 +168,7 @@ def complete_batches(tx: Tx, batch_ids: Collection[str], *, now_ms: int) -> None
     if not over:
         return
     ended = {row.id for row in tx.run(_COMPLETE, ids=over, now_ms=now_ms)}
-    done = [batch_from(row) for row in tx.run(_BATCHES, ids=ended)]
+    done = [batch_from(row) for row in tx.run(BATCHES_BY_ID, ids=ended)]
     announce(tx, [_announcement(tx, batch, now_ms=now_ms) for batch in done], now_ms=now_ms)
     for batch in done:
         tx.wakes.changed(batch.id, batch.partner_id, batch.version)
