@@ -108,6 +108,7 @@ async def tasks(face: Face, client: httpx.AsyncClient) -> None:
     assert (await client.get(path, headers={"If-None-Match": shown.headers["ETag"]})).status_code == 304
     await client.get(f"{path}/timeline")
     await client.get(f"{path}/runs")
+    await client.get(f"{path}/input")
     await client.get(f"/v1/traces/{done['trace_id']}")
     await client.get(f"{path}/events")
     await client.get(f"{path}/events", headers={"Last-Event-ID": str(shown.json()["version"])})
@@ -258,6 +259,8 @@ async def partners_and_keys(admin: httpx.AsyncClient, client: httpx.AsyncClient,
     await admin.patch(f"/v1/partners/{partner_id}", json={"weight": 2})
     await client.get("/v1/partner")
     await client.post("/v1/partner/rotate-secret")
+    await client.post("/v1/portal-link")
+    await admin.post(f"/v1/partners/{partner_id}/portal-link")
     key = (
         await admin.post(
             f"/v1/partners/{partner_id}/keys", json={"name": "ci", "expires_at": "2099-01-01T00:00:00Z"}
