@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tests.benchmarks import (
     baselines,
+    batches,
     capacity,
     crowd,
     drain,
@@ -33,6 +34,7 @@ PARTS = (
     "capacity",
     "end-to-end",
     "drain",
+    "batches",
     "hanging",
     "crowd",
     "sender",
@@ -69,6 +71,8 @@ def main() -> None:
         _end_to_end(console, stores, dramatiq_rate, quick=chosen.quick)
     if "drain" in parts:
         _drain(console, stores, aiohttp_rate, dramatiq_rate, quick=chosen.quick)
+    if "batches" in parts:
+        _batches(console, stores, quick=chosen.quick)
     if "hanging" in parts:
         _hanging(console, stores)
     if "crowd" in parts:
@@ -144,6 +148,22 @@ def _end_to_end(console: Console, stores: tuple[Store, ...], dramatiq_rate: floa
             f"{seen.p50_ms:.1f}",
             f"{seen.p99_ms:.1f}",
             " ".join(f"{name} {used:.0f}" for name, used in seen.cpu_us.items()),
+        )
+    console.print(table)
+
+
+def _batches(console: Console, stores: tuple[Store, ...], *, quick: bool) -> None:
+    table = Table(
+        "store", "ends a round", "ends/s", "in a batch", "ratio", title="ends in a batch beside ends without"
+    )
+    for store in stores:
+        seen = batches.measure(store, tasks=400 if quick else 4_000, rounds=3 if quick else 9)
+        table.add_row(
+            store,
+            f"{seen.tasks:,}",
+            f"{seen.alone_per_second:,.0f}",
+            f"{seen.in_batch_per_second:,.0f}",
+            f"{seen.in_batch_per_second / seen.alone_per_second:.2f}",
         )
     console.print(table)
 
