@@ -500,4 +500,4 @@ async def test_dead_letters_that_pile_up_are_found(sqlite_url: str) -> None:
             for row in await store.db.read(lambda tx: tx.conn.execute(deliveries.select()).all())
         ]
         await store.db.write(lambda tx: tx.conn.execute(deliveries.insert(), copies))
-    says(await only("dead letters"), Level.WARNING, "122 dead letters", "webhookd replay --all")
+    says(await only("dead letters"), Level.WARNING, "122 dead letters", "webhookd replay --endpoint")

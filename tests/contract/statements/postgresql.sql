@@ -168,7 +168,7 @@ UPDATE batches SET state=CASE WHEN (batches.cancel_requested_ms IS NOT NULL) THE
     END, version=(batches.version + $3::BIGINT), completed_ms=$4::BIGINT WHERE batches.id = ANY ($5::TEXT[])
     AND batches.state = $6::VARCHAR RETURNING batches.id;
 
--- _BATCHES
+-- BATCHES_BY_ID
 SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
     batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
     batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,

@@ -164,7 +164,7 @@ UPDATE batches SET state=CASE WHEN (batches.cancel_requested_ms IS NOT NULL) THE
     version=(batches.version + ?), completed_ms=? WHERE batches.id IN (SELECT anon_1.value FROM json_each(?)
     AS anon_1) AND batches.state = ? RETURNING id;
 
--- _BATCHES
+-- BATCHES_BY_ID
 SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
     batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
     batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
