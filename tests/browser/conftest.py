@@ -50,7 +50,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, page_origin: Elsewhere) ->
     }
     with started("up", "--dev", "--port", "0", cwd=folder, env=environment(**settings)) as up:
         url = up.wait_for("webhookd is up at").split()[-1]
-        yield Service(url=url, link=up.wait_for("log in once").split()[-1])
+        yield Service(url=url, link=up.wait_for("log in once").split()[-1], folder=folder)
         up.send(15)
         assert up.wait() == 0
 

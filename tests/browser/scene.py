@@ -3,10 +3,11 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -23,6 +24,7 @@ class Service:
 
     url: str
     link: str
+    folder: Path
 
     def call(self, method: str, path: str, *, key: str = ADMIN_KEY, body: Any = None) -> Any:
         """Call the API and return its document. Raises for what is no success."""
@@ -61,18 +63,25 @@ class Partner:
         body = {"type": "demo.echo", "input": {"n": 1}, **named, **more}
         return str(self.call("POST", "/v1/tasks", body)["id"])
 
-    def dead_letters(
-        self, count: int, *, patience_seconds: float = PATIENCE_SECONDS, **query: str
-    ) -> list[dict[str, Any]]:
+    def dead_letters(self, count: int, **query: str) -> list[dict[str, Any]]:
         """Wait until there are so many; return them."""
         path = f"/v1/dead-letters?{httpx.QueryParams(query)}"
-        give_up_at = time.monotonic() + patience_seconds
-        while True:
-            found: list[dict[str, Any]] = self.call("GET", path)["data"]
-            if len(found) >= count:
-                return found
-            assert time.monotonic() < give_up_at, f"only {len(found)} dead letters"
-            time.sleep(0.05)
+        found: list[dict[str, Any]] = []
+
+        def enough() -> bool:
+            found[:] = self.call("GET", path)["data"]
+            return len(found) >= count
+
+        until_true(enough)
+        return found
+
+
+def until_true(holds: Callable[[], bool]) -> None:
+    """Look until something holds."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < give_up_at, "waited in vain"
+        time.sleep(0.05)
 
 
 def new_partner(service: Service, **more: Any) -> Partner:
@@ -84,16 +93,12 @@ def new_partner(service: Service, **more: Any) -> Partner:
 
 @dataclass(slots=True)
 class Receiver:
-    """A receiver; `status` is what it answers by path, 200 where nothing is said.
-
-    Each `mercy`th request of a path is answered 200 all the same, so that no breaker opens.
-    """
+    """A receiver; `status` is what it answers by path, 200 where nothing is said."""
 
     url: str
     status: dict[str, int] = field(default_factory=dict)
     bodies: dict[str, str] = field(default_factory=dict)
     hits: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    mercy: int = 0
 
 
 @contextmanager
@@ -106,9 +111,7 @@ def receiving() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"]))
             told.hits.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             said = told.bodies.get(self.path, "").encode()
-            so_far = sum(1 for path, _, _ in told.hits if path == self.path)
-            merciful = told.mercy and so_far % told.mercy == 0
-            self.send_response(200 if merciful else told.status.get(self.path, 200))
+            self.send_response(told.status.get(self.path, 200))
             self.send_header("content-length", str(len(said)))
             self.end_headers()
             self.wfile.write(said)

@@ -185,3 +185,16 @@ def test_all_of_it_works_without_a_script(
     page.browser.wait_until(
         lambda: partner.call("GET", "/v1/deliveries?state=delivered")["data"], what="the delivery"
     )
+
+
+def test_task_is_found_by_its_metadata_and_run_again(admin: Page, service: Service, partner: Partner) -> None:
+    order = partner.id[-8:]
+    task = partner.echo(metadata={"order": order})
+    admin.go(f"{service.url}/admin/tasks")
+    admin.fill("searchbox", "Find", f"order {order}")
+    admin.press("button", "Find")
+    admin.heading("Task")
+    admin.press("button", "Run again")
+    admin.wait_for(f"!location.href.includes('{task}') && document.readyState === 'complete'")
+    admin.wait_for("document.querySelector('#live .state').textContent === 'succeeded'")
+    assert task in admin.evaluate("document.querySelector('main').textContent")

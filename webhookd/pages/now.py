@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from webhookd.api.answers import Answer
-from webhookd.core.errors import Unavailable
+from webhookd.core.errors import NotFound, Unavailable
 from webhookd.pages.rows import ADMIN, Row, does, shows
 from webhookd.pages.visit import Visit
 
@@ -24,6 +24,7 @@ async def show(visit: Visit) -> Answer:
     queues = await visit.get("/v1/queues", limit=200)
     workers = await visit.get("/v1/workers", limit=200)
     dead = await visit.get("/v1/dead-letters/summary", group_by="endpoint,error")
+    groups = dead["data"][:MOST_GROUPS]
     replays = await visit.get("/v1/replays", limit=20)
     return visit.page(
         "now.html",
@@ -31,7 +32,8 @@ async def show(visit: Visit) -> Answer:
         parts=[{"name": name, **parts[key]} for key, name in _PARTS],
         queues=queues["data"],
         hosts=by_host(workers["data"]),
-        dead=dead["data"][:MOST_GROUPS],
+        dead=groups,
+        urls=await _urls(visit, {one["endpoint"] for one in groups if one["endpoint"]}),
         dead_total=sum(one["count"] for one in dead["data"]),
         replays=[one for one in replays["data"] if one["state"] in ("running", "paused")],
     )
@@ -43,6 +45,17 @@ async def _readiness(visit: Visit) -> dict[str, Any]:
     if "database" not in document:
         raise Unavailable("The service cannot say how it stands.")
     return document
+
+
+async def _urls(visit: Visit, endpoint_ids: set[str]) -> dict[str, str]:
+    """Return where these endpoints are; a deleted one is left out."""
+    urls = {}
+    for endpoint_id in endpoint_ids:
+        try:
+            urls[endpoint_id] = (await visit.get(f"/v1/endpoints/{endpoint_id}"))["url"]
+        except NotFound:
+            continue
+    return urls
 
 
 async def pause(visit: Visit) -> Answer:
