@@ -382,7 +382,8 @@ async def hostile(face: Face) -> tuple[Any, list[str]]:
     return partner, [
         "tasks",
         f"tasks/{task['id']}",
-        f"tasks?metadata.a={SCRIPT}&type={SCRIPT}&q={SCRIPT}",
+        f"tasks?metadata.a={SCRIPT}&type={SCRIPT}",
+        f"tasks?q=nothing {SCRIPT}",
         f"traces/{task['trace_id']}",
         "endpoints",
         "endpoints/new",
