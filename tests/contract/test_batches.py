@@ -328,3 +328,27 @@ async def test_a_batch_goes_with_the_last_of_its_tasks(store: Store) -> None:
             pass
         page, _ = await store.read(list_batches, owner, BatchFilter(), Page())
         assert {one.id for one in page} == left
+
+
+async def test_writes_of_one_process_that_move_tasks_of_a_batch_do_not_block_each_other(
+    store: Store,
+) -> None:
+    """A sweep and an end add to the same rows of counters, in one order."""
+    owner = await partner(store.db)
+    batch = batch_of(owner)
+    scheduled = {"scheduled": True, "due_ms": NOW + 10}
+    await make(store, batch, 40, **scheduled)
+    other = batch_of(owner)
+    await make(store, other, 40)
+    claimed = (await claim(store, 40)).tasks
+    tries_before = store.db.figures.failures
+    await asyncio.gather(
+        *(finish(store, task) for task in claimed),
+        *(store.sweeps.fall_due(NOW + 10) for _ in range(8)),
+        store.write(cancel_batch, batch.id, owner),
+    )
+    await cancel_all(store, batch)
+    assert store.db.figures.failures == tries_before
+    for one in (batch, other):
+        await assert_counts_are_true(store, one)
+        assert len(await completions(store, one)) == 1

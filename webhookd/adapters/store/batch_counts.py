@@ -45,8 +45,8 @@ def _add(dialect: str) -> Any:
 _ADD: Final = Change(_add)
 
 
-def write_batch_counts(tx: Tx) -> None:
-    """Add what a transaction has moved in batches so far."""
+def write_batch_counts(tx: Tx) -> bool:
+    """Add what a transaction has moved in batches so far. False: nothing was."""
     moved = tx.depths.take_batches()
     if moved:
         tx.later(
@@ -56,6 +56,7 @@ def write_batch_counts(tx: Tx) -> None:
                 for batch_id, moves, states in moved
             ],
         )
+    return bool(moved)
 
 
 def summed(dialect: str, name: str) -> Subquery:

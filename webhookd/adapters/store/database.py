@@ -189,8 +189,9 @@ class Database:
         def run(conn: Connection) -> tuple[R, Tx]:
             tx = self._begin(conn)
             result = work(tx)
+            if write_batch_counts(tx):
+                tx.flush()  # before the depths, as ends do: writes of one process lock the same rows
             write_depths(tx)
-            write_batch_counts(tx)
             tx.end()
             return result, tx
 
