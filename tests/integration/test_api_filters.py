@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.contract.seeds import EXHAUSTED, answered, dead_delivery, due, ended_task, message_to
@@ -270,6 +271,19 @@ async def test_what_an_admin_does_answers_with_whose_it_is(face: Face) -> None:
         assert answer.is_success, answer.text
         assert answer.json()["partner"]["id"] == partner.id
         assert answer.json()["partner"]["name"].startswith("partner-")
+
+
+async def test_an_admin_who_follows_a_task_is_told_whose_it_is(face: Face) -> None:
+    partner = await face.partner()
+    task_id = (await partner.client.post("/v1/tasks", json={"type": "test.echo"})).json()["id"]
+    await partner.client.post(f"/v1/tasks/{task_id}/cancel")
+
+    for client, told in ((face.admin, True), (partner.client, False)):
+        events = (await client.get(f"/v1/tasks/{task_id}/events")).text
+        (data,) = [line for line in events.splitlines() if line.startswith("data: ")]
+        shown = orjson.loads(data.removeprefix("data: "))
+        assert shown["id"] == task_id
+        assert ("partner" in shown) is told
 
 
 async def test_a_partner_is_named_by_its_name_in_bodies_that_create(face: Face) -> None:

@@ -4,9 +4,11 @@ Format and resumption: WHATWG HTML section 9.2. A reader too slow for every vers
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Send
 
@@ -15,6 +17,7 @@ from webhookd.api.answers import Answer, Headers, Reply
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.granted import TASK
+from webhookd.api.owners import with_owner
 from webhookd.api.receipts import body_to
 from webhookd.api.watch import noticing_disconnect
 from webhookd.api.wire import StreamQuery
@@ -41,16 +44,18 @@ async def stream_events(call: Call[None, StreamQuery]) -> Reply:
     seen = last_event_id(call.header(b"last-event-id"))
     if task.done and seen >= task.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
-    return EventStream(call=call, task_id=task_id, seen=seen)
+    whose = await with_owner(call, task, {})
+    return EventStream(call=call, task_id=task_id, seen=seen, whose=whose)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventStream:
-    """The reply. `seen` is the version the reader has, 0 where none."""
+    """The reply. `seen` is the version the reader has, 0 where none; `whose` is told to admins besides."""
 
     call: AnyCall
     task_id: str
     seen: int
+    whose: Mapping[str, Any]
     status: int = 200
 
     async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
@@ -102,6 +107,8 @@ class EventStream:
 
     def _event(self, snapshot: Snapshot) -> bytes:
         body = body_to(self.call.caller, snapshot, base_url=self.call.parts.options.base_url)
+        if self.whose:
+            body = body[:-1] + b"," + orjson.dumps(self.whose)[1:]
         return b"event: task\nid: %d\ndata: %b\n\n" % (snapshot.task.version, body)
 
 
