@@ -171,7 +171,7 @@ def test_no_page_is_wider_than_its_window(admin: Page, service: Service, outage:
 def picture(page: Page, name: str) -> bytes:
     """Take a picture of what is shown, small enough for the docs; keep it where that is wanted."""
     taken = page.tell("Page.captureScreenshot", format="png")["data"]
-    image = Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB").quantize(64)
+    image = Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB").quantize(160)
     small = io.BytesIO()
     image.save(small, "png", optimize=True)
     if WRITES:
