@@ -18,8 +18,9 @@ def test_demo_tells_the_whole_story_whatever_is_set_and_leaves_nothing(tmp_path:
     )
     told = run("demo", cwd=here, env=env)
     assert told.exit_code == 0, f"{told.stdout}\n{told.stderr}"
-    assert told.stdout.count("✓") == 5
-    for said in ("verified by standardwebhooks", "PDF", "Retry-After", "exhausted", "replays", "kill -9"):
+    assert told.stdout.count("✓") == 7
+    signs = "verified by standardwebhooks", "PDF", "Retry-After", "exhausted", "replays", "kill -9"
+    for said in (*signs, "thumbnail.png", "batch.completed"):
         assert said in told.stdout
     assert told.stderr == ""
     assert list(temporary.iterdir()) == []
