@@ -1358,7 +1358,8 @@ SELECT lanes.id FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id F
 SELECT DISTINCT deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.ordering FROM
     deliveries JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR
     AS JSON)) AS ids_rows) AS ids ON deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id;
+    deliveries.endpoint_id WHERE deliveries.id = ANY (array((SELECT ids.id FROM (SELECT CAST(ids_rows.value
+    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids)));
 
 -- _MAKE
 INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
@@ -1796,9 +1797,10 @@ UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, du
     $1::VARCHAR) THEN $2::BIGINT END, dead_reason=$3::VARCHAR, discarded_ms=$4::BIGINT, ended_ms=$5::BIGINT,
     replay_id=$6::VARCHAR, replayed_attempts=deliveries.attempts FROM (SELECT CAST(moves_rows.value ->> 0 AS
     TEXT) AS id, CAST(moves_rows.value ->> 1 AS TEXT) AS state FROM json_array_elements(CAST($7::VARCHAR AS
-    JSON)) AS moves_rows) AS moves WHERE deliveries.id = moves.id AND (deliveries.state = $8::VARCHAR OR
-    deliveries.state = $9::VARCHAR OR deliveries.state = $10::VARCHAR) RETURNING deliveries.id,
-    deliveries.state;
+    JSON)) AS moves_rows) AS moves WHERE deliveries.id = moves.id AND deliveries.id = ANY (array((SELECT
+    moves.id FROM (SELECT CAST(moves_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($7::VARCHAR
+    AS JSON)) AS moves_rows) AS moves))) AND (deliveries.state = $8::VARCHAR OR deliveries.state = $9::VARCHAR
+    OR deliveries.state = $10::VARCHAR) RETURNING deliveries.id, deliveries.state;
 
 -- replays.py
 
@@ -2671,8 +2673,9 @@ UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.due_ms > $
     ELSE deliveries.due_ms END, replay_id=coalesce($3::VARCHAR, deliveries.replay_id), replayed_attempts=CASE
     WHEN ($3::VARCHAR IS NULL) THEN deliveries.replayed_attempts ELSE deliveries.attempts END FROM (SELECT
     CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
-    AS ids WHERE deliveries.id = ids.id AND deliveries.state = 'pending' AND deliveries.session_id IS NULL
-    RETURNING deliveries.id;
+    AS ids WHERE deliveries.id = ids.id AND deliveries.id = ANY (array((SELECT ids.id FROM (SELECT
+    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
+    AS ids))) AND deliveries.state = 'pending' AND deliveries.session_id IS NULL RETURNING deliveries.id;
 
 -- workers.py
 

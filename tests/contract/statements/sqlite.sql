@@ -1309,7 +1309,7 @@ SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each
 -- _LANES_OF
 SELECT DISTINCT deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.ordering FROM
     deliveries JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids
-    ON deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
+    ON deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE 1 = 1;
 
 -- _MAKE
 INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
