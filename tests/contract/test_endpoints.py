@@ -1,6 +1,7 @@
 """Endpoints in the store: making, reading, changing, and what their state does to deliveries."""
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -115,6 +116,25 @@ async def test_the_listing_pages_newest_first_and_leaves_out_deleted_ones(
     ids = [paced.endpoint.id for paced in [*first, *rest]]
     assert ids == sorted((e.id for e in made if e is not made[2]), reverse=True)
     assert end is None
+
+
+async def test_the_listing_is_narrowed_to_a_state_and_to_what_fails(store: Store, known: Endpoints) -> None:
+    owner = await partner(store.db)
+    well, fails, off = [await endpoint(store, owner) for _ in range(3)]
+    await store.db.write(known.states.disable, off.id, None, NOW)
+    await message_to(store, fails)
+    (delivery,) = await due(store, NOW)
+    assert await answered(store, delivery, later(NOW + 60_000), now_ms=NOW)
+
+    async def ids(**narrowed: Any) -> set[str]:
+        rows, _ = await known.page(owner, Page(limit=10), **narrowed)
+        return {row.endpoint.id for row in rows}
+
+    assert await ids(state=EndpointState.DISABLED) == {off.id}
+    assert await ids(state=EndpointState.ENABLED) == {well.id, fails.id}
+    assert await ids(failing=True) == {fails.id}
+    assert await ids(failing=False) == {well.id, off.id}
+    assert await ids(failing=True, state=EndpointState.DISABLED) == set()
 
 
 async def test_a_change_keeps_id_partner_and_state(store: Store, known: Endpoints) -> None:

@@ -547,6 +547,23 @@ async def test_an_admin_names_the_partner_and_narrows_by_it(face: Face) -> None:
     assert [row["id"] for row in narrowed] == [named.json()["id"]]
 
 
+async def test_the_listing_is_narrowed_to_a_state(face: Face) -> None:
+    partner = await face.partner()
+    off, on = await made(partner), await made(partner)
+    await partner.client.post(f"/v1/endpoints/{off['id']}/disable")
+
+    async def ids(query: str) -> list[str]:
+        return [row["id"] for row in (await partner.client.get(f"/v1/endpoints?{query}")).json()["data"]]
+
+    assert await ids("state=disabled") == [off["id"]]
+    assert await ids("state=enabled") == [on["id"]]
+    assert await ids("failing=true") == []
+    assert set(await ids("failing=false")) == {off["id"], on["id"]}
+    for wrong in ("state=asleep", "failing=perhaps"):
+        refused = await partner.client.get(f"/v1/endpoints?{wrong}")
+        assert refused.status_code == 422, wrong
+
+
 async def test_the_acts_are_in_the_audit_log_without_secrets(face: Face) -> None:
     partner = await face.partner()
     document = await made(partner, headers={"x-key": "planted-secret"})

@@ -424,6 +424,19 @@ async def test_every_page_stands_in_the_navigation(sqlite_face: Face, admin: Per
         assert f">{name}</a>" in shown
 
 
+async def test_now_shows_the_endpoints_in_trouble(sqlite_face: Face, admin: Person) -> None:
+    assert "None fails, and none is disabled." in (await admin.open("now")).text
+    partner = await sqlite_face.partner()
+    made = await partner.client.post("/v1/endpoints", json={"url": "https://example.com/asleep"})
+    await partner.client.post(f"/v1/endpoints/{made.json()['id']}/disable")
+
+    shown = (await admin.open("now")).text
+    assert "https://example.com/asleep" in shown
+    assert f"endpoints/{made.json()['id']}" in shown
+    assert "https://example.com/asleep" in (await admin.open("endpoints?state=disabled")).text
+    assert "https://example.com/asleep" not in (await admin.open("endpoints?state=enabled")).text
+
+
 async def test_audit_is_given_as_csv_without_formulas(sqlite_face: Face, admin: Person) -> None:
     await sqlite_face.partner(name="=1+1")
     answer = await admin.open("audit/csv?action=partner.create")

@@ -42,6 +42,7 @@ from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.egress import check_url
 from webhookd.core.errors import Conflict, FieldError, UrlNotAllowed
+from webhookd.core.model import EndpointState
 from webhookd.core.pacing import breaker_state
 from webhookd.core.records import Endpoint
 from webhookd.core.render import EndpointDocument, endpoint_document
@@ -74,10 +75,23 @@ async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
     return await call.once(effect)
 
 
-async def page(call: Call[None, AdminListing]) -> Answer:
+class EndpointListing(AdminListing):
+    """`GET /v1/endpoints`."""
+
+    state: EndpointState | None = None
+    """In this state only."""
+    failing: bool | None = None
+    """`true`: only those whose attempts have failed since their last success; `false`: only the others."""
+
+
+async def page(call: Call[None, EndpointListing]) -> Answer:
     """`GET /v1/endpoints`."""
     rows, cursor = await call.read(
-        call.parts.store.endpoints.page, await call.narrowed(call.query.partner), call.query.page
+        call.parts.store.endpoints.page,
+        await call.narrowed(call.query.partner),
+        call.query.page,
+        state=call.query.state,
+        failing=call.query.failing,
     )
     owned = [row.endpoint for row in rows]
     return page_answer(await with_owners(call, owned, [_document(call, row) for row in rows]), cursor)
@@ -240,7 +254,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Endpoints",
         summary="List endpoints",
         access=_READ,
-        query=AdminListing,
+        query=EndpointListing,
         answers=lists(EndpointDocument),
     ),
     ApiRoute(

@@ -138,11 +138,21 @@ def create(
 
 @app.command("list")
 def list_(
-    *, partner: Partner = None, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False
+    *,
+    state_is: Annotated[str | None, typer.Option("--state", help="Only those enabled, or disabled.")] = None,
+    failing: Annotated[bool, typer.Option("--failing", help="Only those without a success of late.")] = False,
+    partner: Partner = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json_output: Json = False,
 ) -> None:
     """List endpoints, newest first."""
     with open_api() as api:
-        query = {"partner": api.partner_id(partner)}
+        query = {
+            "partner": api.partner_id(partner),
+            "state": state_is,
+            "failing": "true" if failing else None,
+        }
         document = api.listing(path("endpoints"), query, limit=limit, cursor=cursor)
     print_listing(
         document,

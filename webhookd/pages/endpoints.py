@@ -13,19 +13,20 @@ WINDOWS: Final = ("1h", "24h", "7d")
 ON_A_PAGE: Final = 25
 TEST_SECONDS: Final = 10
 DAY_SECONDS: Final = 86_400
+_FILTERS: Final = ("state", "failing", "partner")
 _RETRY: Final = ("max_attempts", "base_seconds", "factor", "cap_seconds")
 
 
 async def show_all(visit: Visit) -> Answer:
     """The list with a day of each."""
-    query: dict[str, str | int] = {**visit.filters(("partner", "cursor")), "limit": ON_A_PAGE}
+    query: dict[str, str | int] = {**visit.filters((*_FILTERS, "cursor")), "limit": ON_A_PAGE}
     page = await visit.look("/v1/endpoints", query)
     days = {}
     for endpoint in page["data"]:
         stats = await visit.get(f"/v1/endpoints/{endpoint['id']}/stats", window="24h")
         days[endpoint["id"]] = (stats, attempts_chart(stats["series"], window="24 h"))
     return visit.page(
-        "endpoints.html", title="Endpoints", page=page, days=days, filters=visit.filters(("partner",))
+        "endpoints.html", title="Endpoints", page=page, days=days, filters=visit.filters(_FILTERS)
     )
 
 

@@ -19,13 +19,15 @@ _PARTS: Final = (
 
 
 async def show(visit: Visit) -> Answer:
-    """Parts, queues, workers, what died and where, what is being replayed."""
+    """Parts, queues, workers, endpoints in trouble, what died and where, what is being replayed."""
     parts = await _readiness(visit)
     queues = await visit.get("/v1/queues", limit=200)
     workers = await visit.get("/v1/workers", limit=200)
     dead = await visit.get("/v1/dead-letters/summary", group_by="endpoint,error")
     groups = dead["data"][:MOST_GROUPS]
     replays = await visit.get("/v1/replays", limit=20)
+    failing = await visit.get("/v1/endpoints", state="enabled", failing="true", limit=MOST_GROUPS)
+    disabled = await visit.get("/v1/endpoints", state="disabled", limit=MOST_GROUPS)
     return visit.page(
         "now.html",
         title="Now",
@@ -34,6 +36,8 @@ async def show(visit: Visit) -> Answer:
         hosts=by_host(workers["data"]),
         dead=groups,
         urls=await _urls(visit, {one["endpoint"] for one in groups if one["endpoint"]}),
+        troubled=[*failing["data"], *disabled["data"]],
+        more_troubled=bool(failing["next_cursor"] or disabled["next_cursor"]),
         dead_total=sum(one["count"] for one in dead["data"]),
         replays=[one for one in replays["data"] if one["state"] in ("running", "paused")],
     )

@@ -775,8 +775,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
     endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.deleted_ms IS NULL AND endpoints.partner_id = $1::VARCHAR AND endpoints.id < $2::VARCHAR ORDER
-    BY endpoints.id DESC LIMIT $3::INTEGER;
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = $1::VARCHAR AND endpoints.id < $2::VARCHAR AND
+    endpoints.state = $3::VARCHAR AND CASE WHEN (endpoints.failing_since_ms IS NULL) THEN $4::INTEGER ELSE
+    $5::INTEGER END = $6::INTEGER ORDER BY endpoints.id DESC LIMIT $7::INTEGER;
 
 -- _PACES
 SELECT lanes.id, lanes.pace FROM lanes WHERE lanes.id = ANY ($1::TEXT[]);

@@ -748,8 +748,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
     endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
     endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? AND endpoints.id < ? ORDER BY endpoints.id DESC
-    LIMIT ? OFFSET ?;
+    endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? AND endpoints.id < ? AND endpoints.state = ? AND
+    CASE WHEN (endpoints.failing_since_ms IS NULL) THEN ? ELSE ? END = ? ORDER BY endpoints.id DESC LIMIT ?
+    OFFSET ?;
 
 -- _PACES
 SELECT lanes.id, lanes.pace FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Integer, Select, bindparam, func, select
+from sqlalchemy import Integer, Select, bindparam, case, func, select
 
 from webhookd.adapters.store.endpoint_rows import SETTINGS, EndpointRow, endpoint_from, row_of, settings_of
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
@@ -19,6 +19,7 @@ from webhookd.adapters.store.schema import endpoints, lanes
 from webhookd.adapters.store.statement import Change, Count, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
+from webhookd.core.model import EndpointState
 from webhookd.core.pacing import Pace
 from webhookd.core.records import Endpoint, Page
 
@@ -77,6 +78,9 @@ _PAGE: Final = Listing(
         _owned(given).order_by(endpoints.c.id.desc()).limit(bindparam("most", type_=Integer)),
         given,
         cursor=endpoints.c.id < bindparam("cursor"),
+        state=endpoints.c.state == bindparam("state"),
+        failing=case((endpoints.c.failing_since_ms.is_(None), 0), else_=1)
+        == bindparam("failing", type_=Integer),
     ),
 )
 
@@ -87,9 +91,22 @@ def get_endpoint(tx: Tx, endpoint_id: str, partner_id: str | None) -> PacedEndpo
     return None if row is None else _paced(tx, [row])[0]
 
 
-def list_endpoints(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[PacedEndpoint], str | None]:
+def list_endpoints(
+    tx: Tx,
+    partner_id: str | None,
+    page: Page,
+    state: EndpointState | None = None,
+    failing: bool | None = None,
+) -> tuple[list[PacedEndpoint], str | None]:
     """Return a page of endpoints, newest first, and the cursor of the next page or None."""
-    rows = tx.stream(_PAGE, partner_id=partner_id, cursor=page.cursor, most=page.limit + 1)
+    rows = tx.stream(
+        _PAGE,
+        partner_id=partner_id,
+        cursor=page.cursor,
+        most=page.limit + 1,
+        state=None if state is None else state.value,
+        failing=None if failing is None else int(failing),
+    )
     shown, more = take_page(rows, page.limit)
     return _paced(tx, shown), shown[-1].id if more else None
 

@@ -6,6 +6,7 @@ The writes of a request are functions over its own connection, in `endpoint_sett
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoint_settings import PacedEndpoint, get_endpoint, list_endpoints
 from webhookd.adapters.store.endpoint_states import EndpointStates, settle, stray_endpoints
+from webhookd.core.model import EndpointState
 from webhookd.core.records import Page
 
 
@@ -20,9 +21,16 @@ class Endpoints:
         """Return an endpoint; None where it is unknown, deleted or another partner's."""
         return await self._db.read(get_endpoint, endpoint_id, partner_id)
 
-    async def page(self, partner_id: str | None, page: Page) -> tuple[list[PacedEndpoint], str | None]:
-        """Return a page, newest first, and the next cursor."""
-        return await self._db.read(list_endpoints, partner_id, page)
+    async def page(
+        self,
+        partner_id: str | None,
+        page: Page,
+        *,
+        state: EndpointState | None = None,
+        failing: bool | None = None,
+    ) -> tuple[list[PacedEndpoint], str | None]:
+        """Return a page of those in a state, or that fail, newest first, and the next cursor."""
+        return await self._db.read(list_endpoints, partner_id, page, state, failing)
 
     async def settle(self, endpoint_id: str, now_ms: int) -> bool:
         """Move all of an endpoint's deliveries to where its state wants them. True: some may be sent now."""
