@@ -35,7 +35,7 @@ up: $(VENV)/.run ## serve on this machine until Ctrl-C
 	$(BIN)/webhookd up --dev
 
 test: $(VENV)/.dev ## every test but `make faults`, on real Valkey and PostgreSQL
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not faults" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: lint and format check
 	$(BIN)/ruff check .
@@ -58,7 +58,7 @@ bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 faults: $(VENV)/.dev ## the tests that kill, freeze and restart real processes
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m faults $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m faults $(ARGS)
 
 faults-long: $(VENV)/.dev ## tests/faults at full length: outages of a minute, backlogs of 10,000
 	WEBHOOKD_TEST_OUTAGE_SECONDS=60 WEBHOOKD_TEST_BACKLOG=10000 $(BIN)/python -m pytest tests/faults $(ARGS)

@@ -126,7 +126,9 @@ def test_python_client_of_the_whole_satisfies_mypy_strict_and_works(
     path = {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}  # it runs ruff
     generate = ("generate", "--path", description, "--meta", "none", "--output-path", "generated")
     said = ran(folder / "bin" / "openapi-python-client", *generate, cwd=tmp_path, env=path)
-    assert "Warning" not in said, said
+    warned = [line for line in said.splitlines() if line.startswith("WARNING")]
+    # Lines of JSON are no media type that this generator knows; it leaves that one answer out.
+    assert warned == ["WARNING parsing GET /v1/batches/{id}/results within batches."], said
     shutil.copy(HERE / "program.py.txt", tmp_path / "program.py")
     (tmp_path / "mypy.ini").write_text(MYPY)
     ran(sys.executable, "-m", "mypy", "--python-executable", python, "program.py", cwd=tmp_path)

@@ -93,6 +93,9 @@ def try_out(operation: Any, key: str, mode: GenerationMode) -> set[int]:
         with suppress(KeyError, TypeError, ValueError):
             if float(case.query["wait"]) > 0:
                 case.query["wait"] = 0  # holding requests is not what is tried here
+        with suppress(KeyError, TypeError):
+            # A head of more than 64 KiB is refused before any operation sees it.
+            case.query["token"] = case.query["token"][:4_000]
         answer = case.call_and_validate(
             headers={"Authorization": f"Bearer {key}"},
             checks=checks,

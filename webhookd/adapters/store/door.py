@@ -31,7 +31,7 @@ class Bound(NamedTuple):
 def bound(conn: Connection, compiled: Compiled, given: Mapping[str, Any]) -> Bound:
     """Return what will be sent, after those have been told who listen."""
     made = Bound(compiled.text, compiled.bound(given))
-    if conn.engine._has_events:
+    if conn._has_events or conn.engine._has_events:
         for hear in conn.dispatch.before_cursor_execute:
             hear(conn, None, *made, None, False)
     return made
