@@ -222,6 +222,23 @@ def test_partner_is_made_listed_and_its_key_works(shell: Shell, service: Service
     assert name in shell.refused("partners", "create", name)
 
 
+def test_partner_is_limited_suspended_and_taken_up_again(shell: Shell, service: Service) -> None:
+    name = unique("limited")
+    made = shell.json("partners", "create", name)
+    changed = shell.json("partners", "limits", name, "--rate", "2.5", "--task-type", "report.*")
+    assert (changed["limits"]["rate_per_second"], changed["task_types"]) == (2.5, ["report.*"])
+    assert changed["limits"]["burst"] == made["limits"]["burst"]
+    assert shell.json("partners", "limits", made["id"]) == changed
+    assert "report.*" in shell.text("partners", "limits", name)
+    assert shell.json("partners", "limits", name, "--all-task-types")["task_types"] in (None, [])
+    assert shell.json("partners", "suspend", name)["suspended"] is True
+    with client(service.url, made["key"]) as its:
+        eventually(lambda: its.get("/v1/partner").status_code == 403, "the refusal")
+        assert shell.json("partners", "resume", name)["suspended"] is False
+        eventually(lambda: its.get("/v1/partner").status_code == 200, "the answer")
+    assert "no partner" in shell.refused("partners", "suspend", "nobody-of-this-name")
+
+
 def test_secrets_shown_once_go_to_stdout_and_the_advice_to_stderr(shell: Shell) -> None:
     ended = shell.run("partners", "create", unique("told"))
     facts = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
