@@ -17,10 +17,10 @@ from webhookd.core.fields import (
     Count,
     DescribedAs,
     EndpointId,
-    EndpointState,
     StatsWindow,
     Timestamp,
 )
+from webhookd.core.model import EndpointState
 from webhookd.core.pacing import breaker_state
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 

@@ -25,7 +25,6 @@ from webhookd.core.model import (
     TEST_EVENT,
     TRANSIENT_EVENTS,
 )
-from webhookd.core.model import EndpointState as States
 
 KNOWN_VALUES: Final = "x-extensible-enum"
 """The keyword for a list that is open: generators take the field for text, readers see the values."""
@@ -149,13 +148,6 @@ EventPattern = TypeAliasType(
 SubscribedEvent = TypeAliasType(
     "SubscribedEvent",
     Annotated[str, known("An event that is told of, or a group of them.", SUBSCRIBABLE_EVENTS)],
-)
-EndpointState = TypeAliasType(
-    "EndpointState",
-    Annotated[
-        str,
-        one_of("Whether deliveries go out or are parked.", tuple(state.value for state in States)),
-    ],
 )
 DisabledReason = TypeAliasType(
     "DisabledReason",

@@ -9,12 +9,12 @@ from webhookd.core.fields import (
     BreakerState,
     DisabledReason,
     EndpointId,
-    EndpointState,
     Ordering,
     SignatureScheme,
     SubscribedEvent,
     Timestamp,
 )
+from webhookd.core.model import EndpointState
 from webhookd.core.records import Endpoint
 from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.times import opt_rfc3339, to_rfc3339
