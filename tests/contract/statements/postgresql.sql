@@ -1469,21 +1469,15 @@ UPDATE deliveries SET attempts=(deliveries.attempts + $1::INTEGER), due_ms=$2::B
     token=(deliveries.token + $4::INTEGER) FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
     json_array_elements(CAST($5::VARCHAR AS JSON)) AS ids_rows) AS ids, messages WHERE deliveries.id = ids.id
     AND deliveries.state = $6::VARCHAR AND deliveries.session_id IS NULL AND messages.id =
-    deliveries.message_id RETURNING deliveries.id, deliveries.message_id, deliveries.partner_id,
-    deliveries.task_id, deliveries.task_type, deliveries.endpoint_id, deliveries.lane_id, deliveries.url,
-    deliveries.event, deliveries.state, deliveries.once, deliveries.attempts, deliveries.attempts_before,
-    deliveries.max_attempts, deliveries.due_ms, deliveries.session_id, deliveries.token,
-    deliveries.last_status, deliveries.last_error, deliveries.dead_reason, deliveries.discarded_ms,
-    deliveries.created_ms, deliveries.ended_ms, deliveries.replay_id, deliveries.replayed_attempts,
+    deliveries.message_id RETURNING deliveries.id, deliveries.message_id, deliveries.task_id,
+    deliveries.lane_id, deliveries.url, deliveries.event, deliveries.once, deliveries.attempts,
+    deliveries.attempts_before, deliveries.max_attempts, deliveries.token, deliveries.created_ms,
     messages.body, messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state;
 
 -- _WITH_MESSAGES
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, messages.body, messages.trace_id,
+SELECT deliveries.id, deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url,
+    deliveries.event, deliveries.once, deliveries.attempts, deliveries.attempts_before,
+    deliveries.max_attempts, deliveries.token, deliveries.created_ms, messages.body, messages.trace_id,
     messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM deliveries JOIN (SELECT
     CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows)
     AS ids ON deliveries.id = ids.id JOIN messages ON messages.id = deliveries.message_id;

@@ -1413,21 +1413,16 @@ SELECT deliveries.id, deliveries.lane_id, deliveries.url FROM (SELECT json_extra
 UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?, token=(deliveries.token + ?)
     FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE
     deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id,
-    message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event, state, once, attempts,
-    attempts_before, max_attempts, due_ms, session_id, token, last_status, last_error, dead_reason,
-    discarded_ms, created_ms, ended_ms, replay_id, replayed_attempts, (SELECT messages.body FROM messages
-    WHERE id = message_id) AS body, (SELECT messages.trace_id FROM messages WHERE id = message_id) AS
-    trace_id, (SELECT messages.trace_parent_id FROM messages WHERE id = message_id) AS trace_parent_id,
-    (SELECT messages.trace_flags FROM messages WHERE id = message_id) AS trace_flags, (SELECT
-    messages.trace_state FROM messages WHERE id = message_id) AS trace_state;
+    message_id, task_id, lane_id, url, event, once, attempts, attempts_before, max_attempts, token,
+    created_ms, (SELECT messages.body FROM messages WHERE id = message_id) AS body, (SELECT messages.trace_id
+    FROM messages WHERE id = message_id) AS trace_id, (SELECT messages.trace_parent_id FROM messages WHERE id
+    = message_id) AS trace_parent_id, (SELECT messages.trace_flags FROM messages WHERE id = message_id) AS
+    trace_flags, (SELECT messages.trace_state FROM messages WHERE id = message_id) AS trace_state;
 
 -- _WITH_MESSAGES
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, messages.body, messages.trace_id,
+SELECT deliveries.id, deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url,
+    deliveries.event, deliveries.once, deliveries.attempts, deliveries.attempts_before,
+    deliveries.max_attempts, deliveries.token, deliveries.created_ms, messages.body, messages.trace_id,
     messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM deliveries JOIN (SELECT
     json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON deliveries.id = ids.id
     JOIN messages ON messages.id = deliveries.message_id;

@@ -27,33 +27,20 @@ class WaitingRow(NamedTuple):
 
 
 class SentRow(NamedTuple):
-    """A whole row of `deliveries`, and the bytes and the trace of its message."""
+    """What an attempt needs of a delivery, and the bytes and the trace of its message."""
 
     id: str
     message_id: str
-    partner_id: str
     task_id: str | None
-    task_type: str | None
-    endpoint_id: str | None
     lane_id: str
     url: str | None
     event: str
-    state: str
     once: bool
     attempts: int
     attempts_before: int
     max_attempts: int
-    due_ms: int | None
-    session_id: str | None
     token: int
-    last_status: int | None
-    last_error: str | None
-    dead_reason: str | None
-    discarded_ms: int | None
     created_ms: int
-    ended_ms: int | None
-    replay_id: str | None
-    replayed_attempts: int | None
     body: str
     trace_id: str
     trace_parent_id: str
@@ -130,13 +117,8 @@ def due_in_lanes(
     return found
 
 
-_SENT: Final = (
-    messages.c.body,
-    messages.c.trace_id,
-    messages.c.trace_parent_id,
-    messages.c.trace_flags,
-    messages.c.trace_state,
-)
+_OWN: Final = tuple(deliveries.c[name] for name in SentRow._fields if name in deliveries.c)
+_SENT: Final = tuple(messages.c[name] for name in SentRow._fields if name not in deliveries.c)
 
 
 def _take(dialect: str) -> Any:
@@ -161,8 +143,8 @@ def _take(dialect: str) -> Any:
 def _take_with_messages(dialect: str) -> Any:
     taking = _take(dialect)
     if dialect == POSTGRESQL:
-        return taking.where(messages.c.id == deliveries.c.message_id).returning(deliveries, *_SENT)
-    return taking.returning(deliveries, *map(_in_its_place, _SENT))
+        return taking.where(messages.c.id == deliveries.c.message_id).returning(*_OWN, *_SENT)
+    return taking.returning(*_OWN, *map(_in_its_place, _SENT))
 
 
 def _in_its_place(sent: ColumnElement[Any]) -> Any:
@@ -183,7 +165,7 @@ def take(tx: Tx, request: ClaimDeliveries, chosen: Iterable[str]) -> list[SentRo
 def _with_messages(dialect: str) -> Any:
     rows = rowset(dialect, "ids", Id)
     return (
-        select(deliveries, *_SENT)
+        select(*_OWN, *_SENT)
         .join(rows, rows.c.id == deliveries.c.id)
         .join(messages, messages.c.id == deliveries.c.message_id)
     )
