@@ -148,9 +148,17 @@ class Installation(ABC):
                 found["api"].append(pid)
         return found
 
-    def log(self) -> str:
-        """Return what it has printed."""
-        return "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob("*.log")))
+    def logged(self) -> dict[Path, int]:
+        """Return how many bytes each process has printed so far; `log` goes on from there."""
+        return {file: file.stat().st_size for file in self.folder.glob("*.log")}
+
+    def log(self, since: Mapping[Path, int] | None = None) -> str:
+        """Return what it has printed, process by process."""
+        begins = since or {}
+        return "".join(
+            file.read_bytes()[begins.get(file, 0) :].decode(errors="replace")
+            for file in sorted(self.folder.glob("*.log"))
+        )
 
     def arm(self, name: str, text: str = "") -> Path:
         """Have a fault of `injection` strike; take the file away to end one that lasts."""
