@@ -269,6 +269,21 @@ async def test_link_ends_with_the_key_that_made_it(sqlite_face: Face) -> None:
     assert answer.status_code == 410
 
 
+async def test_live_part_of_a_page_whose_session_ended_before_it_began_says_so(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    [key] = (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
+    await sqlite_face.admin.delete(f"/v1/keys/{key['id']}")
+
+    stream = await someone.client.get("/portal/replays", headers={"Accept": "text/event-stream"})
+
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert stream.text.startswith("event: over\n")
+    page = await someone.open("replays")
+    assert (page.status_code, page.headers["location"]) == (303, "../portal/log-in?next=replays")
+
+
 async def test_link_followed_from_another_site_goes_on_by_a_page_of_ours(sqlite_face: Face) -> None:
     partner = await sqlite_face.partner()
     made = (await partner.client.post("/v1/portal-link")).json()

@@ -24,7 +24,9 @@ QUIET_AFTER: Final = 15
 """Looks without a change until it is looked less often."""
 LONGEST_TICKS: Final = 600
 _TIMES: Final = re.compile(rb">[^<]*</time>")
-_HEADERS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+_MEDIA: Final = "text/event-stream; charset=utf-8"
+_HEADERS: Final = [(b"content-type", _MEDIA.encode()), (b"x-accel-buffering", b"no")]
+_OVER: Final = b"event: over\ndata: \n\n"
 
 
 class Live:
@@ -82,7 +84,7 @@ class Live:
             unchanged += 1
             data = b": the same\n\n"
             if now is None:
-                data = b"event: over\ndata: \n\n"
+                data = _OVER
             elif (seen := _TIMES.sub(b"", now)) != last:
                 last, unchanged = seen, 0
                 data = _event(now)
@@ -101,5 +103,7 @@ def is_wanted(accept: bytes) -> bool:
     return accept.strip() == b"text/event-stream"
 
 
+SESSION_OVER: Final = Answer(status=200, body=_OVER, content_type=_MEDIA)
+"""Tells a page whose session ended before its stream began; the page is asked for again then."""
 NOTHING_LIVE: Final = Answer(status=204)
 """Tells a browser not to come back."""

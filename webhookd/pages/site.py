@@ -23,7 +23,7 @@ from webhookd.api.routes import NOBODY
 from webhookd.core.errors import Forbidden, NotFound, WebhookdError
 from webhookd.pages import origin, shown, static_files
 from webhookd.pages.forms import Form, read_form
-from webhookd.pages.live import NOTHING_LIVE, Live, is_wanted
+from webhookd.pages.live import NOTHING_LIVE, SESSION_OVER, Live, is_wanted
 from webhookd.pages.notices import NOTICE, NOTICES
 from webhookd.pages.rows import ADMIN, BOTH, PORTAL, Row
 from webhookd.pages.sessions import (
@@ -220,7 +220,7 @@ class _Place:
             return replace(answer, headers={"Set-Cookie": set_cookie, **answer.headers})
         session = await site.sessions.find(kept.get(cookie_name(self._side), ""), visit.now_ms)
         if (session is None or session.side != self._side) and visit.live:
-            return NOTHING_LIVE
+            return SESSION_OVER
         if session is None or session.side != self._side:
             after = visit.path.removeprefix(f"/{self._side}/") if method in ("GET", "HEAD") else ""
             if after and visit.query:
