@@ -88,6 +88,11 @@ def _write_many(tx: Tx, payloads: Any) -> list[Exception | None]:
     return [None for _ in payloads]
 
 
+def _look_slowly(tx: Tx) -> None:
+    """Long enough that readers beside it need sessions of their own."""
+    tx.conn.execute(text("SELECT pg_sleep(0.2)"))
+
+
 async def _all_writes(database: Database) -> None:
     await asyncio.gather(*(database.grouped(_write_many, n) for n in range(4)))
     await asyncio.gather(*(database.write(_write) for _ in range(4)))
@@ -126,9 +131,11 @@ async def test_a_database_that_turned_read_only_is_an_outage_that_heals(
         assert {type(answer) for answer in answers} == {Unavailable}
         assert all(one.retry_after_seconds for one in answers if isinstance(one, Unavailable))
     assert "read-only" in str(database.write_error)
+    # What only reads goes on, and begins sessions that refuse writes for as long as they live.
+    await asyncio.gather(*(database.read(_look_slowly) for _ in range(6)))
     role.reset()
 
-    await _all_writes(database)  # at once: no connection that refuses writes was kept
+    await _all_writes(database)  # at once: none of those sessions costs anybody an answer
     assert database.write_error is None
     await _healed(database)
     await database.close()

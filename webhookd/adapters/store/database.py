@@ -25,6 +25,7 @@ from webhookd.adapters.store.counters import write_depths
 from webhookd.adapters.store.drivers import Driver, make_driver, parse_url, shown
 from webhookd.adapters.store.drivers.faults import (
     as_ours,
+    has_found_a_standby,
     is_environmental,
     is_worth_another_try,
     public_error,
@@ -200,7 +201,8 @@ class Database:
                 result, tx = await self._driver.write(run, lasting=not repeatable)
                 break
             except DBAPIError as error:
-                if attempt == TRIES or not is_worth_another_try(error):
+                stale = attempt == 1 and has_found_a_standby(error)  # no session of then is left: once more
+                if attempt == TRIES or not (stale or is_worth_another_try(error)):
                     raise
             await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)
         if repeatable and tx.told:

@@ -122,6 +122,11 @@ def is_of_the_session(error: BaseException) -> bool:
     return sqlstate(error) in _OF_THE_SESSION
 
 
+def has_found_a_standby(error: BaseException) -> bool:
+    """Tell whether the session takes no writes. It may have been begun before writing was allowed again."""
+    return sqlstate(error) in REFUSES_WRITES
+
+
 def is_worth_another_try(error: BaseException) -> bool:
     """Tell whether the same may succeed in a moment: a lost deadlock, or a plan that a migration outdated."""
     return isinstance(error, DBAPIError) and (

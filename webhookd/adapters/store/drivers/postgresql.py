@@ -38,6 +38,12 @@ class PostgresDriver:
         self._writers = pool_of(url, server, most=6) if writes_apart else self._readers
 
     async def read(self, work: Callable[[Connection], R]) -> R:
+        try:
+            return await greenlet_spawn(_read, self._readers.sync_engine, work, self.pooled)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        # A session of the time before a restart or a failover; with it went all that are as old.
         return await greenlet_spawn(_read, self._readers.sync_engine, work, self.pooled)
 
     async def write(self, work: Callable[[Connection], R], *, lasting: bool = True) -> R:  # noqa: ARG002 - its own processes outlive it
