@@ -198,7 +198,9 @@ def dead_delivery(shell: Shell, service: Service) -> tuple[str, str]:
     """The ids of an endpoint that fails and of a delivery that died there."""
     # A host of its own: failures of all of them together would set the brake of one.
     url = service.hooks.url.replace("127.0.0.1", f"127.0.0.{next(_HOSTS)}")
-    endpoint = shell.json("endpoints", "create", f"{url}/fail", "--partner", "acme")
+    # Of no type: it gets what names it, and nothing of the other tests' tasks.
+    mine_only = ("--task-type", "nobody.has.it")
+    endpoint = shell.json("endpoints", "create", f"{url}/fail", "--partner", "acme", *mine_only)
     return endpoint["id"], died_at(shell, endpoint["id"])
 
 
