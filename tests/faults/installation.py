@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -152,12 +152,13 @@ class Installation(ABC):
         """Return how many bytes each process has printed so far; `log` goes on from there."""
         return {file: file.stat().st_size for file in self.folder.glob("*.log")}
 
-    def log(self, since: Mapping[Path, int] | None = None) -> str:
-        """Return what it has printed, process by process."""
+    def log(self, since: Mapping[Path, int] | None = None, *, of: Collection[str] | None = None) -> str:
+        """Return what it has printed, process by process: all, or those of these names."""
         begins = since or {}
         return "".join(
             file.read_bytes()[begins.get(file, 0) :].decode(errors="replace")
             for file in sorted(self.folder.glob("*.log"))
+            if of is None or file.stem in of
         )
 
     def arm(self, name: str, text: str = "") -> Path:
