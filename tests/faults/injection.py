@@ -8,11 +8,14 @@ process that runs already can be struck:
 |---|---|
 | `kill-after-submit` | the API dies after a submission's commit, before the ring and the answer |
 | `kill-before-record` | a deliver worker dies after an answer came, before it is written |
+| `kill-in-upload` | who stores a file dies when it has taken as many bytes as the number in it |
+| `kill-before-row` | who stores a file dies when its bytes are there, before the row that names them |
+| `kill-after-row` | the API dies after the commit of a request with one effect, before the answer |
 | `no-renewals-PID` | that process renews no lease any more, and does not learn that it lost it |
 | `disk-free` | the number of bytes in it is what is free on the disk |
 | `max-pages` | the number in it is how many pages the SQLite file may have |
 
-The first two strike once: who takes the file away dies. Variables change a process from its start on:
+Those that kill strike once: who takes the file away dies. Variables change a process from its start on:
 `FAULT_CLOCK_SECONDS` puts its wall clock ahead, `FAULT_CONSTANTS` (JSON) changes constants of modules by
 their full names, `FAULT_MIGRATIONS` is another folder of migrations.
 """
@@ -26,7 +29,7 @@ import signal
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,7 @@ def install() -> None:
 
         migrate.migrations_folder = lambda: Path(other)
     _hurt_store(folder)
+    _hurt_files(folder)
     _fill_disk(folder)
 
 
@@ -117,6 +121,39 @@ def _hurt_store(folder: Path) -> None:
     _patch(Ringer, "ring", ring_or_die)
     _patch(LaneStore, "record", die_unrecorded)
     _patch(SessionStore, "renew", renew_unless_cut_off)
+
+
+def _hurt_files(folder: Path) -> None:
+    from webhookd.adapters.files.bucket import Bucket
+    from webhookd.adapters.store.idempotency import Idempotency
+
+    put, once = Bucket.put, Idempotency.once
+
+    async def counted(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        taken = 0
+        async for chunk in chunks:
+            limit = _number(folder / "kill-in-upload")
+            if limit is not None and taken > limit and _struck(folder / "kill-in-upload"):
+                _die()
+            taken += len(chunk)
+            yield chunk
+
+    @functools.wraps(put)
+    async def put_or_die(self: Any, key: str, chunks: AsyncIterator[bytes], **told: Any) -> Any:
+        stored = await put(self, key, counted(chunks), **told)
+        if _struck(folder / "kill-before-row"):
+            _die()
+        return stored
+
+    @functools.wraps(once)
+    async def die_unanswered(self: Any, request: Any, effect: Any) -> Any:
+        kept = await once(self, request, effect)
+        if _struck(folder / "kill-after-row"):
+            _die()
+        return kept
+
+    _patch(Bucket, "put", put_or_die)
+    _patch(Idempotency, "once", die_unanswered)
 
 
 def _fill_disk(folder: Path) -> None:
