@@ -231,3 +231,15 @@ async def test_dead_letters_are_found_and_counted_by_what_went_wrong(store: Stor
     assert await groups("hour") == {(hour,): (3, NOW, NOW), (hour + 1,): (1, NOW + HOUR_MS, NOW + HOUR_MS)}
     assert await groups("kind", "type", error="no_luck") == {("task", "demo.fail"): (1, NOW, NOW)}
     assert await groups("endpoint", status="4xx") == {}
+    assert await groups("endpoint", type="no.such") == {}
+    assert await groups("endpoint", type="demo.fail")
+
+
+async def test_dead_letters_without_a_task_among_them_are_counted_by_endpoint(store: Store) -> None:
+    owner = await partner(store.db)
+    target = await endpoint(store, owner)
+    await dead_delivery(store, target)
+
+    found = await store.read(group_dead_letters, owner, DeadLetterFilter(), ("endpoint",))
+
+    assert [(one.endpoint, one.letters) for one in found] == [(target.id, 1)]

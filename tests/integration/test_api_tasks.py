@@ -164,12 +164,14 @@ async def test_unchanged_task_is_answered_with_304(face: Face) -> None:
     path = f"/v1/tasks/{task['id']}"
     first = await partner.client.get(path)
     etag = first.headers["etag"]
-    for given in (etag, f'"x", W/{etag}', "*"):
+    compressed = f'{etag[:-1]}-gzip"'
+    for given in (etag, f'"x", W/{etag}', "*", compressed, f'"x", W/{compressed}', f'{etag[:-1]}-br"'):
         again = await partner.client.get(path, headers={"If-None-Match": given})
         assert again.status_code == 304
         assert again.content == b""
         assert again.headers["etag"] == etag
-    assert (await partner.client.get(path, headers={"If-None-Match": '"x"'})).status_code == 200
+    for other in ('"x"', '"x-gzip"', f'{etag[:-1]}-other"'):
+        assert (await partner.client.get(path, headers={"If-None-Match": other})).status_code == 200
     await partner.client.post(f"{path}/cancel")
     assert (await partner.client.get(path, headers={"If-None-Match": etag})).status_code == 200
 

@@ -41,7 +41,7 @@ def test_a_task_has_every_field_of_the_contract() -> None:
 
     seen = _as_json(document)
     assert (seen["state"], seen["done"], seen["priority"]) == ("succeeded", True, "high")
-    assert seen["progress"] == {"percent": 50.0, "message": "half"}
+    assert seen["progress"] == {"percent": 100.0, "message": "half"}
     assert seen["deliveries"] == {"pending": 1, "delivered": 2, "dead": 3, "parked": 4}
     assert {seen[name] for name in ("created_at", "run_at", "started_at", "finished_at", "expires_at")} == {
         AT
@@ -49,6 +49,15 @@ def test_a_task_has_every_field_of_the_contract() -> None:
     assert seen["links"]["self"] == "https://w.example/v1/tasks/task_1"
     assert b'"result":{"z":1.0,"a":[]}' in orjson.dumps(document), "spliced in, never re-encoded"
     assert b'"metadata":{"z":"1","a":"2"}' in orjson.dumps(document)
+
+
+def test_progress_is_100_once_succeeded_and_else_what_the_function_said() -> None:
+    for said in (None, 50.0):
+        for state in TaskState:
+            task = a_task(state=state, progress_percent=said, progress_message="at it")
+            percent = 100.0 if state is TaskState.SUCCEEDED else said
+            for document in (task_document(task), announced_task_document(task)):
+                assert document["progress"] == {"percent": percent, "message": "at it"}
 
 
 def test_what_a_task_has_not_is_null() -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from webhookd.api.etags import etag_matches
 from webhookd.api.problems import RangeNotSatisfiable
 
 _ONE_RANGE: Final = re.compile(rb"bytes[ \t]*=[ \t]*(?:(\d{1,18})[ \t]*-[ \t]*(\d{1,18})?|-[ \t]*(\d{1,18}))")
@@ -33,5 +34,4 @@ def asked_range(headers: Mapping[bytes, bytes], *, size: int, etag: str) -> tupl
 
 def is_known(headers: Mapping[bytes, bytes], etag: str) -> bool:
     """Whether `If-None-Match` has this version."""
-    known = [one.strip().removeprefix(b"W/") for one in headers.get(b"if-none-match", b"").split(b",")]
-    return b"*" in known or etag.encode() in known
+    return etag_matches(etag, headers.get(b"if-none-match", b"").decode("latin-1"))

@@ -129,7 +129,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A running task's progress, the newest only. `span_id` as in TaskEnd."""
+    """A running task's progress, the newest only. `span_id` as in TaskEnd.
+
+    `announced`: who names `task.progress` is told, not only who watches.
+    """
 
     task_id: str
     session_id: str
@@ -138,3 +141,4 @@ class Progress:
     message: str | None
     now_ms: int
     span_id: str = ""
+    announced: bool = True

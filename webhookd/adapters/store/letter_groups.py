@@ -87,6 +87,8 @@ def group_dead_letters(
         found += tx.run(_TASKS, **given)
     groups: dict[tuple[Any, ...], LetterGroup] = {}
     for row in found:
+        if not row.letters:  # counted by nothing but what this kind has not, and there are none
+            continue
         group = LetterGroup(**row._asdict())
         key = group.key(group_by)
         same = groups.get(key)

@@ -55,7 +55,7 @@ _REPORT: Final = Query(_ReportedRow, _reporting)
 
 
 def progress(tx: Tx, reports: Sequence[Progress]) -> list[bool | Exception]:
-    """Write the newest progress of running tasks and announce it. False: the task was taken away."""
+    """Write the newest progress of running tasks; announce what is due. False: the task was taken away."""
     newest = {(report.task_id, report.token): report for report in reports}
     rows = tx.run(
         _REPORT,
@@ -64,12 +64,14 @@ def progress(tx: Tx, reports: Sequence[Progress]) -> list[bool | Exception]:
             for report in newest.values()
         ],
     )
-    if rows:
-        for row in rows:
-            tx.wakes.changed(row.id, row.partner_id, row.version)
+    for row in rows:
+        tx.wakes.changed(row.id, row.partner_id, row.version)
+    announced = {(report.task_id, report.token) for report in reports if report.announced}
+    told = [row.id for row in rows if (row.id, row.token) in announced]
+    if told:
         announce_tasks(
             tx,
-            [(task, "task.progress") for task in read_tasks(tx, [row.id for row in rows])],
+            [(task, "task.progress") for task in read_tasks(tx, told)],
             now_ms=max(report.now_ms for report in reports),
             span_ids={report.task_id: report.span_id for report in newest.values()},
         )

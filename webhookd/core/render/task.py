@@ -36,7 +36,7 @@ class TaskProgressDocument(TypedDict):
     """How far a task is, as its function last said."""
 
     percent: float | None
-    """From 0 to 100; null until the function says something."""
+    """From 0 to 100; null until the function says something, 100 once it has succeeded."""
     message: str | None
     """What it is doing; null until the function says something."""
 
@@ -145,7 +145,7 @@ def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskD
         "error": None
         if task.error_code is None
         else {"code": task.error_code, "message": task.error_message or ""},
-        "progress": {"percent": task.progress_percent, "message": task.progress_message},
+        "progress": {"percent": _percent(task), "message": task.progress_message},
         "metadata": orjson.Fragment(task.metadata_json),
         "priority": task.priority.label,
         "attempts": task.attempts,
@@ -169,6 +169,10 @@ def announced_task_document(task: Task, *, base_url: str = "") -> AnnouncedTaskD
             "deliveries": f"{base_url}/v1/deliveries?task={task.id}",
         },
     }
+
+
+def _percent(task: Task) -> float | None:
+    return 100.0 if task.state is TaskState.SUCCEEDED else task.progress_percent
 
 
 def task_document(task: Task, *, base_url: str = "") -> TaskDocument:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from math import inf
 
 from webhookd.core.execution import End, TaskEnd
 from webhookd.core.facts import RunEnded, RunStarted
@@ -39,6 +40,8 @@ class Run:
     message: str | None = None
     unwritten: bool = False
     writing: bool = False
+    announced_at: float = -inf
+    announcement: asyncio.TimerHandle | None = None
     starting: bool = False
     span_id: str = ""
     work: asyncio.Task[None] | None = None

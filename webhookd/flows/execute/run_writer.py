@@ -20,6 +20,8 @@ from webhookd.runtime.persist import persist
 log = structlog.get_logger(__name__)
 
 NOT_RECORDED: Final = "end_not_recorded"
+ANNOUNCED_EVERY_SECONDS: Final = 0.5
+"""Watchers see progress as it is written; `task.progress` is made of it at most this often a task."""
 
 
 class RunWriter:
@@ -82,6 +84,9 @@ class RunWriter:
         """Note progress, to be written as soon as the last is."""
         run.percent = percent if percent is not None else run.percent
         run.message = message
+        self._write_soon(run)
+
+    def _write_soon(self, run: Run) -> None:
         run.unwritten = True
         if not run.writing:
             run.writing = True
@@ -94,6 +99,7 @@ class RunWriter:
         try:
             while run.unwritten:
                 run.unwritten = False
+                announced = self._may_announce(run)
                 report = Progress(
                     task_id=run.task.id,
                     session_id=run.session_id,
@@ -102,6 +108,7 @@ class RunWriter:
                     message=run.message,
                     now_ms=self._now_ms(),
                     span_id=run.span_id,
+                    announced=announced,
                 )
                 if not await self._tasks.progress(report):
                     return
@@ -109,6 +116,25 @@ class RunWriter:
             log.info("progress_not_written", task=run.task.id, reason=_reason(error))
         finally:
             run.writing = False
+
+    def _may_announce(self, run: Run) -> bool:
+        """Whether this report is announced. One that comes too soon is written again in its time."""
+        loop = asyncio.get_running_loop()
+        left = run.announced_at + ANNOUNCED_EVERY_SECONDS - loop.time()
+        if left <= 0:
+            run.announced_at = loop.time()
+            if run.announcement is not None:
+                run.announcement.cancel()
+                run.announcement = None
+            return True
+        if run.announcement is None:
+            run.announcement = loop.call_later(left, self._announce_newest, run)
+        return False
+
+    def _announce_newest(self, run: Run) -> None:
+        run.announcement = None
+        if run.work is not None and not run.work.done():
+            self._write_soon(run)
 
     def _tell(self, fact: RunEnded) -> None:
         for tell in self._listeners:
