@@ -245,6 +245,9 @@ async def test_another_partner_s_file_is_no_file(face: Face, partner: PartnerFac
         ("bytes=-4", 6, 10),
         ("bytes=8-99", 8, 10),
         ("bytes=-99", 0, 10),
+        ("Bytes=0-3", 0, 4),
+        (" bytes = 0 - 3 ", 0, 4),
+        ("bytes=,0-3, ,", 0, 4),
     ],
 )
 async def test_a_range_is_answered_with_those_bytes(
@@ -268,7 +271,9 @@ async def test_a_range_beyond_the_end_is_not_satisfiable(partner: PartnerFace) -
         assert answer.headers["content-range"] == "bytes */10"
 
 
-@pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=", "lines=1-2", "bytes=0-1,3-4", "bytes=x-y"])
+@pytest.mark.parametrize(
+    "asked", ["bytes=5-2", "bytes=", "lines=1-2", "bytes=0-1,3-4", "bytes=x-y", "bytes", ",0-1"]
+)
 async def test_what_is_no_one_range_of_bytes_gets_the_whole_file(partner: PartnerFace, asked: str) -> None:
     file = await uploaded(partner.client, b"0123456789")
 
@@ -420,6 +425,42 @@ async def test_a_file_that_a_waiting_task_needs_is_not_deleted(face: Face, partn
     await face.store.db.write(cancel_task, task.id, partner.id)
     assert (await partner.client.delete(f"/v1/files/{file['id']}")).status_code == 204
     assert problem(await partner.client.get(file["url"])) == (404, "not_found")
+
+
+async def test_a_task_whose_file_is_deleted_cannot_be_run_again(face: Face, partner: PartnerFace) -> None:
+    kept, gone = await uploaded(partner.client), await uploaded(partner.client)
+    task = task_of(partner.id, file_ids=(kept["id"], gone["id"]))
+    await face.store.tasks.submit(submission_of(task))
+    await face.store.db.write(cancel_task, task.id, partner.id)
+    again = f"/v1/tasks/{task.id}/rerun"
+    assert (await partner.client.post(again)).status_code == 202
+    new_id = (await partner.client.get(f"/v1/tasks?rerun_of={task.id}")).json()["data"][0]["id"]
+    await partner.client.post(f"/v1/tasks/{new_id}/cancel")
+    assert (await partner.client.delete(f"/v1/files/{gone['id']}")).status_code == 204
+
+    answer = await partner.client.post(again)
+
+    assert problem(answer) == (409, "conflict")
+    assert gone["id"] in answer.json()["detail"]
+    assert problem(await partner.client.post(f"/v1/tasks/{new_id}/rerun")) == (409, "conflict")
+    listed = await partner.client.get("/v1/files", params={"task": task.id})
+    assert [one["id"] for one in listed.json()["data"]] == [kept["id"]]
+
+
+async def test_an_admin_is_told_whose_file_it_is_by_every_answer(face: Face, partner: PartnerFace) -> None:
+    whose = {"partner": partner.id}
+    sent = await face.admin.post("/v1/files", params={"name": "a", **whose}, content=b"hello")
+    told = {"name": "b", "size": 5, **whose}
+    announced = (await face.admin.post("/v1/files/uploads", json=told)).json()["file"]
+    await face.admin.put(f"/v1/files/{announced['id']}/content", content=b"hello")
+    completed = await face.admin.post(f"/v1/files/{announced['id']}/complete")
+    shown = await face.admin.get(f"/v1/files/{announced['id']}")
+    listed = await face.admin.get("/v1/files", params=whose)
+
+    files = [sent.json(), announced, completed.json(), shown.json(), *listed.json()["data"]]
+    assert len(files) == 6
+    assert {file["partner"]["id"] for file in files} == {partner.id}
+    assert "partner" not in await uploaded(partner.client)
 
 
 async def test_files_are_filtered_by_what_they_can_be(face: Face, partner: PartnerFace) -> None:

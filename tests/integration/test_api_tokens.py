@@ -48,6 +48,20 @@ async def test_a_token_reads_the_tasks_it_names_and_nothing_else(sqlite_face: Fa
     assert (await page.get(f"/v1/tasks/{named['id']}?token={answer.json()['token']}")).status_code == 422
 
 
+async def test_a_key_is_not_taken_from_the_query(sqlite_face: Face) -> None:
+    """Where queries are logged, a page's token is good for minutes, and a key for ever."""
+    owner = await sqlite_face.partner()
+    task = await submitted(owner)
+    batch = (await owner.client.post("/v1/batches", json={"tasks": [ECHO]})).json()
+    file = (await owner.client.post("/v1/files?name=a", content=b"a")).json()
+    nobody = await sqlite_face.client(None)
+    for key in (owner.key, ADMIN_KEY):
+        for path in (f"/v1/tasks/{task['id']}/events", f"/v1/batches/{batch['id']}/events", file["url"]):
+            refused = await nobody.get(path, params={"token": key})
+            assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated"), path
+            assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
 async def test_a_token_writes_nothing(sqlite_face: Face) -> None:
     owner = await sqlite_face.partner()
     task = await submitted(owner)

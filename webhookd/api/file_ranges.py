@@ -7,7 +7,7 @@ from typing import Final
 from webhookd.api.etags import etag_matches
 from webhookd.api.problems import RangeNotSatisfiable
 
-_ONE_RANGE: Final = re.compile(rb"bytes[ \t]*=[ \t]*(?:(\d{1,18})[ \t]*-[ \t]*(\d{1,18})?|-[ \t]*(\d{1,18}))")
+_ONE_RANGE: Final = re.compile(rb"(?:(\d{1,18})[ \t]*-[ \t]*(\d{1,18})?|-[ \t]*(\d{1,18}))")
 
 
 def asked_range(headers: Mapping[bytes, bytes], *, size: int, etag: str) -> tuple[int, int] | None:
@@ -16,7 +16,7 @@ def asked_range(headers: Mapping[bytes, bytes], *, size: int, etag: str) -> tupl
     A range of another unit, of several parts, or of another version (`If-Range`) counts as none. Raises
     RangeNotSatisfiable.
     """
-    asked = _ONE_RANGE.fullmatch(headers.get(b"range", b"").strip())
+    asked = _one_range(headers.get(b"range", b""))
     if asked is None or headers.get(b"if-range", etag.encode()).strip() != etag.encode():
         return None
     first, last, suffix = asked.groups()
@@ -30,6 +30,15 @@ def asked_range(headers: Mapping[bytes, bytes], *, size: int, etag: str) -> tupl
     if start >= size:
         raise RangeNotSatisfiable(size)
     return start, end
+
+
+def _one_range(header: bytes) -> re.Match[bytes] | None:
+    """Return the only range of bytes there is. Units know no case, and a list may have empty members."""
+    unit, _, ranges = header.partition(b"=")
+    given = [one for one in (member.strip() for member in ranges.split(b",")) if one]
+    if unit.strip().lower() != b"bytes" or len(given) != 1:
+        return None
+    return _ONE_RANGE.fullmatch(given[0])
 
 
 def is_known(headers: Mapping[bytes, bytes], etag: str) -> bool:

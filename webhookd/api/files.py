@@ -207,7 +207,8 @@ async def _require_room(call: AnyCall, partner_id: str, size: int) -> None:
 
 def _added(call: AnyCall, tx: Tx, file: File) -> Answer:
     _write_down(call, tx, file)
-    return json_answer(201, shown_file(call, file), call.located(f"/v1/files/{file.id}"))
+    shown = written_with_owner(call, tx, file, shown_file(call, file))
+    return json_answer(201, shown, call.located(f"/v1/files/{file.id}"))
 
 
 def _write_down(call: AnyCall, tx: Tx, file: File) -> None:

@@ -25,7 +25,14 @@ from webhookd.api.parts import ApiParts
 from webhookd.api.problems import WrongMethod
 from webhookd.api.rate_headers import rate_headers
 from webhookd.api.wire import parse_body, parse_query
-from webhookd.core.errors import Forbidden, Invalid, MalformedJson, NotFound, UrlNotAllowed
+from webhookd.core.errors import (
+    Forbidden,
+    Invalid,
+    MalformedJson,
+    NotFound,
+    Unauthenticated,
+    UrlNotAllowed,
+)
 from webhookd.core.ids import looks_like_id
 from webhookd.core.page_tokens import PREFIX
 from webhookd.flows.rates import Bucket
@@ -160,6 +167,8 @@ class Resource:
         if caller is None:
             client = scope.get("client")
             peer = client[0] if client else None
+            if token is not None and not of_page:
+                raise Unauthenticated("Only a page's token may stand in the query: send a key as a header.")
             if token is not None:
                 caller = await self._authenticator.identify(token, exchange.headers, peer)
             else:

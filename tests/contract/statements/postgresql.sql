@@ -1044,9 +1044,6 @@ INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind
     CAST(added_rows.value ->> 11 AS BIGINT) AS expires_ms, CAST(added_rows.value ->> 12 AS BIGINT) AS
     upload_until_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS added_rows) AS added WHERE true;
 
--- _DROP_USES
-DELETE FROM file_uses WHERE file_uses.file_id = ANY ($1::TEXT[]);
-
 -- _DROP
 DELETE FROM files WHERE files.id = ANY ($1::TEXT[]);
 

@@ -1002,9 +1002,6 @@ INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind
     json_extract(added_rows.value, '$[11]') AS expires_ms, json_extract(added_rows.value, '$[12]') AS
     upload_until_ms FROM json_each(?) AS added_rows) AS added WHERE true;
 
--- _DROP_USES
-DELETE FROM file_uses WHERE file_uses.file_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
 -- _DROP
 DELETE FROM files WHERE files.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 

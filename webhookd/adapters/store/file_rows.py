@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import bindparam, select
 
 from webhookd.adapters.store.rowset import insert_rows, named, upsert
-from webhookd.adapters.store.schema import file_usage, file_uses, files, task_bodies
+from webhookd.adapters.store.schema import file_usage, files, task_bodies
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
@@ -60,18 +60,17 @@ def add_files(tx: Tx, added: Sequence[File], max_stored_bytes: int | None = None
     tx.run(_ADD, added=map(_row, added))
 
 
-_DROP_USES: Final = Change(
-    lambda dialect: file_uses.delete().where(named(dialect, file_uses.c.file_id, "ids"))
-)
 _DROP: Final = Change(lambda dialect: files.delete().where(named(dialect, files.c.id, "ids")))
 
 
 def drop_files(tx: Tx, gone: Sequence[FileRow]) -> None:
-    """Delete these rows of files, with what hangs on them. Their bytes are the caller's, or the sweep's."""
+    """Delete these rows of files. Their bytes are the caller's, or the sweep's.
+
+    Which tasks took them stays written down as long as those tasks: none of them can be run again as it was.
+    """
     if not gone:
         return
     gone_ids = {row.id for row in gone}
-    tx.run(_DROP_USES, ids=gone_ids)
     tx.run(_DROP, ids=gone_ids)
     lost: dict[str, tuple[int, int]] = {}
     for row in gone:
