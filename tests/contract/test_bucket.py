@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.bad_store import MISDEEDS, BadStore
 from tests.s3 import BUCKET, S3Server
 from webhookd.adapters.files import Bucket, open_bucket
 from webhookd.adapters.files.faults import FileGone
@@ -61,6 +62,17 @@ async def test_any_range_can_be_read(bucket: Bucket) -> None:
 
     for start, end in ((0, 1), (5, 4_194_309), (8_999_999, 9_000_000), (7, 7)):
         assert b"".join([part async for part in bucket.read("file_1", start, end)]) == whole[start:end]
+
+
+@pytest.mark.parametrize("wanted", [(0, 10), (3, 6), (5, 10), (0, 9_000_000)])
+async def test_a_file_that_is_shorter_than_its_row_says_is_unavailable(
+    bucket: Bucket, wanted: tuple[int, int]
+) -> None:
+    await bucket.put("file_1", pieces(b"abcde"), max_bytes=MANY)
+
+    with pytest.raises(Unavailable):
+        async for _ in bucket.read("file_1", *wanted):
+            pass
 
 
 async def test_too_many_bytes_leave_nothing(bucket: Bucket) -> None:
@@ -154,6 +166,43 @@ async def test_a_store_that_is_away_is_unavailable_with_retry_after(
                 await call
             assert caught.value.retry_after_seconds
             assert server.url not in caught.value.detail
+
+
+@pytest.mark.parametrize("misdeed", MISDEEDS)
+async def test_a_store_that_misbehaves_is_unavailable_within_a_bound_and_gives_no_half_files(
+    misdeed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookd.adapters.files.bucket.CALL_SECONDS", 0.3)
+    monkeypatch.setattr("webhookd.adapters.files.bucket.UNDO_SECONDS", 0.1)
+    async with BadStore(misdeed) as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        bucket = open_bucket(f"s3://{BUCKET}/{misdeed}")
+
+        async def read() -> list[bytes]:
+            return [part async for part in bucket.read("file_1", 0, 1_000)]
+
+        came = await asyncio.gather(
+            bucket.put("file_1", pieces(b"x"), max_bytes=MANY),
+            bucket.put("file_2", pieces(*[b"x" * 1_000_000] * 12), max_bytes=MANY),
+            read(),
+            keys(bucket),
+            return_exceptions=True,
+        )
+
+    assert [type(one) for one in came] == [Unavailable] * 4
+    assert all(isinstance(one, Unavailable) and one.retry_after_seconds for one in came)
+
+
+async def test_a_store_that_stalls_holds_nobody_who_removes_what_no_row_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("webhookd.adapters.files.bucket.UNDO_SECONDS", 0.1)
+    async with BadStore("silent") as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        await open_bucket(f"s3://{BUCKET}/x").forget("file_1")
+        assert store.asked.is_set()
 
 
 async def test_a_folder_s_bytes_are_on_the_disk_before_the_write_has_ended(

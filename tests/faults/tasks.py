@@ -26,6 +26,12 @@ def hold(ctx: TaskContext, data: dict[str, Any]) -> dict[str, int]:
     return {"pid": os.getpid()}
 
 
+@tasks.task("fault.attach", max_attempts=100, retry_base_seconds=1, retry_factor=1)
+def attach(ctx: TaskContext, data: dict[str, Any]) -> None:
+    """Attach a file, as often as it takes."""
+    ctx.attach("a.txt", b"attached", content_type="text/plain")
+
+
 @_harmful("poison.segfault")
 def segfault(ctx: TaskContext, data: dict[str, Any]) -> None:
     """Read from where nothing is, as broken native code does."""

@@ -38,6 +38,12 @@ def look(ctx: TaskContext, given: Given) -> list[dict[str, Any]]:
     return [_looked_at(file) for file in (given.one, *maybe, *given.many)]
 
 
+@tasks.task("files.look.again", max_attempts=2, retry_base_seconds=0.001)
+def look_again(ctx: TaskContext, given: Given) -> dict[str, Any]:
+    """Tell what is in the one, if need be at the second try."""
+    return _looked_at(given.one)
+
+
 @tasks.task("files.look.async", max_attempts=1)
 async def look_async(ctx: TaskContext, given: Given) -> dict[str, Any]:
     """The same, on the loop."""

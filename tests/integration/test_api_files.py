@@ -1,5 +1,6 @@
 """Files over HTTP: up, down, announced, listed, deleted, and what is sent that should not be."""
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -11,8 +12,10 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect
 
+from tests.bad_store import BadStore
 from tests.contract.work import submission_of, task_of
 from tests.integration.api_face import Face, PartnerFace
+from tests.integration.live_api import Live
 from tests.s3 import BUCKET, S3Server
 from webhookd.adapters.files import Bucket, open_bucket
 from webhookd.adapters.store.tasks import cancel_task
@@ -495,11 +498,47 @@ async def test_a_store_that_is_away_or_full_is_503_with_retry_after(
     assert answer.headers["retry-after"] == "5"
 
 
+async def test_submissions_go_on_while_uploads_wait_for_a_store_that_stalls(
+    face: Face, partner: PartnerFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookd.adapters.files.bucket.CALL_SECONDS", 0.5)
+    monkeypatch.setattr("webhookd.adapters.files.bucket.UNDO_SECONDS", 0.1)
+    async with BadStore("silent") as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        client = await face.client(partner.key, files=open_bucket(f"s3://{BUCKET}/stalls"))
+        uploads = [asyncio.create_task(client.post("/v1/files?name=a", content=b"x")) for _ in range(10)]
+        await store.asked.wait()
+
+        made = await client.post("/v1/tasks", json={"type": "test.echo"})
+        answers = await asyncio.gather(*uploads)
+
+    assert made.status_code == 202, made.text
+    assert {answer.status_code for answer in answers} == {503}
+    assert all("retry-after" in answer.headers for answer in answers)
+    assert (await partner.client.get("/v1/files")).json()["data"] == []
+
+
 async def test_lost_bytes_are_told_before_the_answer_begins(face: Face, partner: PartnerFace) -> None:
     file = await uploaded(partner.client)
     await face.parts.files.remove(list(await stored_keys(face.parts.files)))
 
     assert (await partner.client.get(file["url"])).status_code == 503
+
+
+@pytest.mark.parametrize("live", ["sqlite"], indirect=True)
+async def test_a_download_whose_bytes_end_early_is_cut_and_not_ended(live: Live, tmp_path: Path) -> None:
+    partner = await live.partner()
+    file = await uploaded(partner.http, os.urandom(9_000_000))
+    (stored,) = (tmp_path / "files").iterdir()
+    os.truncate(stored, 6_000_000)
+
+    async with partner.http.stream("GET", file["url"]) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            await answer.aread()
+
+    assert (await partner.http.get(file["url"], headers={"Range": "bytes=0-9"})).status_code == 206
 
 
 class TestObjectStore:

@@ -256,6 +256,31 @@ async def test_a_store_that_is_away_when_files_are_to_be_kept_is_tried_again(
     assert (task.state, task.attempts, len(task.files)) == ("succeeded", 2, 4)
 
 
+async def test_a_file_whose_bytes_cannot_be_read_is_brought_by_the_next_try(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = await worker.uploaded(b"hello")
+    (key,) = await worker.keys()
+    bucket, real = worker.face.parts.files, Bucket.read
+
+    async def chunks(content: bytes) -> AsyncIterator[bytes]:
+        yield content
+
+    async def short_once(*args: Any) -> AsyncIterator[bytes]:
+        try:
+            async for part in real(*args):
+                yield part
+        except Unavailable:
+            await bucket.put(key, chunks(b"hello"), max_bytes=5)
+            raise
+
+    monkeypatch.setattr(Bucket, "read", short_once)
+    await bucket.put(key, chunks(b"hel"), max_bytes=5)
+    task = await worker.run("files.look.again", {"one": file_id}, file_id)
+
+    assert (task.state, task.attempts) == ("succeeded", 2)
+
+
 async def test_a_partner_that_stores_too_much_gets_no_more_results(worker: Worker, tmp_path: Path) -> None:
     for _ in range(4):
         await worker.uploaded(b"x" * 4_999_999)

@@ -6,7 +6,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import Send
 
@@ -17,12 +16,10 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.file_body import body_chunks, told_length
 from webhookd.api.file_ranges import asked_range, is_known
 from webhookd.api.file_wire import LinkQuery, links_of
-from webhookd.core.errors import Conflict, FieldError, Invalid, ServiceError, Unauthenticated, Unavailable
+from webhookd.core.errors import Conflict, FieldError, Invalid, Unauthenticated, Unavailable
 from webhookd.core.file_links import Link
 from webhookd.core.files import File, FileState, disposition
 from webhookd.core.page_tokens import PREFIX
-
-log = structlog.get_logger(__name__)
 
 TURN_SECONDS: Final = 20.0
 """How long a transfer stands in its partner's line."""
@@ -145,11 +142,11 @@ async def ensured_ready(call: AnyCall, file: File) -> File:
     except FileGone:
         raise Conflict("The file's bytes have not been sent yet.") from None
     if size != file.size:
-        await forget_bytes(call, file.key)
+        await call.parts.files.forget(file.key)
         raise wrong_size(file, size)
     async with transfer(call, file.partner_id):
         ready = await _stored(call, file, call.parts.files.read(file.key, 0, size))
-    await forget_bytes(call, file.key)
+    await call.parts.files.forget(file.key)
     return ready
 
 
@@ -173,12 +170,12 @@ async def _stored(call: AnyCall, file: File, chunks: AsyncIterator[bytes]) -> Fi
     elif file.sha256 is not None and stored.sha256 != file.sha256:
         wrong = _wrong("sha256", "is not that of the bytes that were sent")
     if wrong is not None:
-        await forget_bytes(call, key)
+        await call.parts.files.forget(key)
         raise wrong
     ready = replace(file, state=FileState.READY, sha256=stored.sha256, key=key, upload_until_ms=None)
     finished = await call.parts.store.files.finish(ready)
     if finished is None:
-        await forget_bytes(call, key)
+        await call.parts.files.forget(key)
         return require_ready(await call.parts.store.files.get(file.id, file.partner_id))
     return finished
 
@@ -208,14 +205,6 @@ async def transfer(call: AnyCall, owner: str) -> AsyncIterator[None]:
         yield
     finally:
         turns.give_back(owner)
-
-
-async def forget_bytes(call: AnyCall, key: str) -> None:
-    """Remove bytes that no row names. What cannot be removed now is the sweep's."""
-    try:
-        await call.parts.files.remove([key])
-    except ServiceError as error:
-        log.warning("file_bytes_left", reason=error.detail)
 
 
 def new_key(file_id: str) -> str:

@@ -15,7 +15,6 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.file_body import FORM_BYTES, FormPart, body_chunks, form_boundary, told_length
 from webhookd.api.file_content import (
     ensured_ready,
-    forget_bytes,
     new_key,
     show_content,
     take_content,
@@ -87,10 +86,10 @@ async def upload_file(call: Call[None, FileUpload]) -> Answer:
     try:
         answer = await replace(call, json=same).once(lambda tx: _added(call, tx, file))
     except ClientError:
-        await forget_bytes(call, key)
+        await parts.files.forget(key)
         raise
     if REPLAYED in answer.headers:
-        await forget_bytes(call, key)
+        await parts.files.forget(key)
     return answer
 
 
@@ -172,7 +171,7 @@ async def remove_file(call: Call[None, NoQuery]) -> Answer:
 
     answer = await call.once(effect)
     for file in deleted:
-        await forget_bytes(call, file.key)
+        await call.parts.files.forget(file.key)
     return answer
 
 

@@ -15,15 +15,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import obstore
+import structlog
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from webhookd.adapters.files.faults import as_ours
 from webhookd.adapters.files.folder import Folder
-from webhookd.core.errors import TooLarge
+from webhookd.core.errors import ServiceError, TooLarge
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, Attributes
     from obstore.store import ObjectStore
+
+log = structlog.get_logger(__name__)
 
 BLOCK_BYTES: Final = 1_048_576
 """Hashed and handed on at a time."""
@@ -34,6 +37,8 @@ MAX_PARTS: Final = 9_000
 PARTS_AT_ONCE: Final = 1
 CALL_SECONDS: Final = 30.0
 """The longest that one call of the store may take: a part, a range, a removal."""
+UNDO_SECONDS: Final = 5.0
+"""The longest that undoing what failed may keep an answer waiting."""
 LISTED_AT_ONCE: Final = 500
 
 
@@ -111,7 +116,7 @@ class Bucket:
     async def _undo(self, writer: "AsyncWritableFile", key: str) -> None:
         """Leave neither parts nor the key. What cannot be undone now is the sweep's."""
         try:
-            async with as_ours(CALL_SECONDS):
+            async with as_ours(UNDO_SECONDS):
                 if await writer.closed():
                     await obstore.delete_async(self._store, key)
                 else:
@@ -126,10 +131,9 @@ class Bucket:
         while start < end:
             stop = min(end, start + READ_BYTES)
             async with as_ours(CALL_SECONDS):
-                part = await obstore.get_range_async(self._store, key, start=start, end=stop)
-            view = memoryview(part)
-            if len(view) != stop - start:
-                raise EOFError(f"the stored file ends at {start + len(view)} bytes, not at {end}")
+                view = memoryview(await obstore.get_range_async(self._store, key, start=start, end=stop))
+                if len(view) != stop - start:
+                    raise EOFError(f"the stored file ends at {start + len(view)} bytes, not at {end}")
             yield bytes(view)
             start = stop
 
@@ -137,6 +141,14 @@ class Bucket:
         """Return how many bytes there are. Raises FileGone where there is no such key."""
         async with as_ours(CALL_SECONDS):
             return (await obstore.head_async(self._store, key))["size"]
+
+    async def forget(self, key: str) -> None:
+        """Remove bytes that no row names. What cannot be removed soon is the sweep's."""
+        try:
+            async with asyncio.timeout(UNDO_SECONDS):
+                await self.remove([key])
+        except (ServiceError, TimeoutError) as error:
+            log.warning("file_bytes_left", reason=str(error) or "the file store does not answer in time")
 
     async def remove(self, keys: Sequence[str]) -> None:
         """Remove; a key that is not there is no error."""

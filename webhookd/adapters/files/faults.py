@@ -32,7 +32,7 @@ async def as_ours(seconds: float) -> AsyncIterator[None]:
         raise FileGone(str(error)) from error
     except TimeoutError as error:
         raise _away("it does not answer in time") from error
-    except (BaseError, OSError) as error:
+    except (BaseError, OSError, EOFError) as error:
         if _is_full(error):
             log.warning("file_store_full", reason=_first_line(error))
             raise Overloaded("The file store is full.", retry_after_seconds=AGAIN_SECONDS) from error

@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 UNFETCHED: Final = "file_not_fetched"
 NOT_STORED: Final = "files_not_stored"
+STORED_AT_ONCE: Final = 16
+"""Runs whose files are being stored: each has a part in memory for as long as a store that stalls takes."""
 _BLOCK_BYTES: Final = 1_048_576
 
 
@@ -123,6 +125,7 @@ class RunFiles:
         self._keep_ms = keep_ms
         self._now_ms = now_ms
         self._new_id = new_id
+        self._storing = asyncio.Semaphore(STORED_AT_ONCE)
 
     def folder(self, task: ClaimedTask) -> Path:
         """Return the folder of this run; it is made where it is needed."""
@@ -181,13 +184,14 @@ class RunFiles:
         if not attached:
             return ()
         try:
-            used = await self._rows.usage(task.partner_id)
-            if used.stored_bytes + sum(one.size for one in attached) > self._max_stored_bytes:
-                return Failed(
-                    code=QuotaExceeded.code,
-                    message="The files of this partner are as many bytes as they may be.",
-                )
-            return tuple([await self._stored(task, one) for one in attached])
+            async with self._storing:
+                used = await self._rows.usage(task.partner_id)
+                if used.stored_bytes + sum(one.size for one in attached) > self._max_stored_bytes:
+                    return Failed(
+                        code=QuotaExceeded.code,
+                        message="The files of this partner are as many bytes as they may be.",
+                    )
+                return tuple([await self._stored(task, one) for one in attached])
         except (ServiceError, OSError) as error:
             log.warning("files_not_stored", task=task.id, reason=str(error))
             return RetryLater(code=NOT_STORED, message="What the task attached could not be stored just now.")
