@@ -1,8 +1,10 @@
 """The client against a far side that misbehaves: what is sent again, what is raised, what is verified."""
 
+import io
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +18,11 @@ from standardwebhooks import Webhook
 from webhookd.client import (
     ApiError,
     AsyncClient,
+    Batch,
     Client,
     ClientError,
     Conflict,
+    File,
     Forbidden,
     Invalid,
     NoAnswer,
@@ -178,6 +182,20 @@ def test_watching_gives_each_new_version_once(client: Client, monkeypatch: pytes
 
 
 @respx.mock
+def test_a_batch_is_waited_for_and_watched_like_a_task(client: Client) -> None:
+    batch = {"id": "batch_1", "state": "running", "done": False, "version": 1}
+    completed = {**batch, "state": "completed", "done": True, "version": 4, "counts": {"total": 2}}
+    route = respx.get(f"{URL}/v1/batches/batch_1")
+    for of in ("batch_1", Batch(batch)):
+        route.mock(side_effect=[httpx.Response(200, json=one) for one in (batch, completed) * 2])
+        assert client.wait(of).counts.total == 2  # type: ignore[arg-type]  # Typed callers have wait_batch
+        assert [one.version for one in client.watch(of)] == [1, 4]  # type: ignore[arg-type]
+    route.mock(return_value=httpx.Response(200, json=batch))
+    with pytest.raises(TimedOut, match="batch_1 has not ended"):
+        client.wait("batch_1", timeout=0)
+
+
+@respx.mock
 def test_a_listing_goes_on_to_its_last_page(client: Client) -> None:
     route = respx.get(f"{URL}/v1/tasks").mock(
         side_effect=[
@@ -232,6 +250,19 @@ def test_an_upload_that_breaks_off_is_sent_again(
 
 
 @respx.mock
+def test_an_upload_is_named_like_what_is_read(client: Client, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"")
+    route = respx.post(f"{URL}/v1/files").respond(201, json={"id": "file_1"})
+    with photo.open("rb") as opened, tempfile.TemporaryFile() as nameless:
+        sources = (photo, str(photo), opened, nameless, io.BytesIO(), b"")
+        for source in sources:
+            client.upload(source)
+    names = [call.request.url.params["name"] for call in route.calls]
+    assert names == ["photo.jpg"] * 3 + ["file"] * 3
+
+
+@respx.mock
 def test_what_can_be_read_only_once_is_not_sent_again(client: Client) -> None:
     route = respx.post(f"{URL}/v1/files").mock(return_value=problem(503, "unavailable"))
     with pytest.raises(Unavailable):
@@ -247,6 +278,18 @@ def test_a_download_appears_whole_or_not_at_all(client: Client, tmp_path: Path) 
     with pytest.raises(NotFound):
         client.download("file_2", tmp_path / "b.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pdf"]
+
+
+@respx.mock
+def test_a_download_into_a_folder_gets_the_name_of_the_file(client: Client, tmp_path: Path) -> None:
+    file = {"id": "file_1", "name": "a.pdf"}
+    respx.get(f"{URL}/v1/files/file_1").respond(200, json=file)
+    respx.get(f"{URL}/v1/files/file_1/content").respond(200, content=b"%PDF")
+    outside = {**file, "name": "../../b.pdf"}
+    for of, name in (("file_1", "a.pdf"), (File(file), "a.pdf"), (File(outside), "b.pdf")):
+        assert client.download(of, tmp_path) == tmp_path / name
+        assert (tmp_path / name).read_bytes() == b"%PDF"
+        (tmp_path / name).unlink()
 
 
 @respx.mock

@@ -242,6 +242,9 @@ async def test_link_lets_one_person_in_once_and_only_to_its_partner(sqlite_face:
     assert made.status_code == 201
     path = made.json()["url"]
     someone = await person(sqlite_face, "portal")
+    previewed = await (await person(sqlite_face, "portal")).client.head(path)
+    assert previewed.status_code == 204
+    assert "webhookd_portal" not in previewed.headers.get("set-cookie", "")
     answer = await someone.client.get(path)
     assert (answer.status_code, answer.headers["location"]) == (303, "../portal/")
     shown = (await someone.open("dead-letters")).text
@@ -589,6 +592,8 @@ async def test_unknown_pages_and_methods_are_told_as_pages(admin: Person) -> Non
     missing = await admin.open("nowhere/at/all")
     assert missing.status_code == 404
     assert "<h1>" in missing.text
+    for path in ("partners/prt_x", "endpoints/ep_x", "tasks/task_x", "deliveries/dlv_x", "files/file_x"):
+        assert (await admin.open(path)).status_code == 404, path
     wrong = await admin.client.delete("/admin/dead-letters")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
 

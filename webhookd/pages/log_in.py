@@ -37,8 +37,10 @@ async def enter(visit: Visit) -> Answer:
     """Begin a session for the bearer of a link, which is used up by it.
 
     A cookie that is `SameSite=Strict` does not go along with a redirect that began at another site, so there
-    a page of ours goes on by itself.
+    a page of ours goes on by itself. A HEAD uses nothing up: previews of links in chats and mail begin so.
     """
+    if visit.only_looks:
+        return Answer(status=204)
     caller = await visit.site.sessions.use_link(visit.query.get("token", ""), visit.now_ms)
     if caller is None or (ADMIN if caller.is_admin else PORTAL) != visit.side:
         return visit.page("used.html", title="This link is used or over", status=410)

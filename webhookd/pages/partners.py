@@ -20,9 +20,10 @@ async def show_all(visit: Visit) -> Answer:
 async def show(visit: Visit) -> Answer:
     """One partner."""
     partner_id = visit.params["id"]
+    # First what is below the partner: where there is none, that is not found.
+    keys = await visit.get(f"/v1/partners/{partner_id}/keys", limit=100)
     # The listing's partner has no use; a partner's own look at itself has.
     partner = await visit.get("/v1/partner", partner=partner_id)
-    keys = await visit.get(f"/v1/partners/{partner_id}/keys", limit=100)
     audit = await visit.get("/v1/audit", partner=partner_id, limit=20)
     return visit.page(
         "partner.html", title=partner["name"], partner=partner, keys=keys["data"], audit=audit["data"]

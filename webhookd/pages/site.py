@@ -197,6 +197,7 @@ class _Place:
             now_ms=site.parts.now_ms(),
             secure=site.parts.options.base_url.startswith("https:") or scope.get("scheme") == "https",
             once=new_page_token(),
+            only_looks=scope["method"] == "HEAD",
             live=scope["method"] == "GET" and is_wanted(headers.get(b"accept", b"")),
             headers=headers,
             peer=client[0] if client else None,

@@ -39,6 +39,8 @@ class Visit:
     peer: str | None
     once: str
     """What the forms of this page are told apart by from those of the same page shown another time."""
+    only_looks: bool = False
+    """Whether only the head of the answer is wanted."""
     live: bool = False
     """Whether only the live part of the page is wanted."""
 

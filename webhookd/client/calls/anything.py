@@ -20,7 +20,7 @@ _KINDS: Final[Mapping[str, type[Document]]] = {
 }
 
 
-def list_all(what: str, **filters: Any) -> Stream[Document]:
+def list_all(what: str = "tasks", **filters: Any) -> Stream[Document]:
     """Iterate over a whole listing, page by page: `"tasks"`, `"deliveries"`, `"dead-letters"`, …
 
     Filters are the API's query parameters.

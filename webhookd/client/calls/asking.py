@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from webhookd.client.documents import Document, Page
+from webhookd.client.errors import TimedOut
 from webhookd.client.steps import Call, Emit, Pause, Request, Stream
 
 LONG_POLL_SECONDS: Final = 30
@@ -44,6 +45,29 @@ def held(kind: type[D], path: str, version: int | None, seconds: float) -> Call[
     if news.get("version") == version and time.monotonic() - asked_at < LEAST_PAUSE_SECONDS:
         yield Pause(LEAST_PAUSE_SECONDS)
     return news
+
+
+def until_done(kind: type[D], path: str, timeout: float | None) -> Call[D]:
+    """Long-poll until it is done. Raises TimedOut after `timeout` seconds (None: never)."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    now = kind.of((yield reading(path)))
+    while not now["done"]:
+        left = LONG_POLL_SECONDS if deadline is None else deadline - time.monotonic()
+        if timeout is not None and left <= 0:
+            raise TimedOut(now, timeout)
+        now = yield from held(kind, path, now["version"], left)
+    return now
+
+
+def versions(kind: type[D], path: str) -> Stream[D]:
+    """Iterate over the versions from the present one to the final one."""
+    now = kind.of((yield reading(path)))
+    yield Emit(now)
+    while not now["done"]:
+        news = yield from held(kind, path, now["version"], LONG_POLL_SECONDS)
+        if news["version"] != now["version"]:
+            yield Emit(news)
+        now = news
 
 
 def listed(kind: type[D], path: str, filters: Mapping[str, Any]) -> Stream[D]:

@@ -1,22 +1,12 @@
 """Submitting many tasks with one callback."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
-from webhookd.client.calls.asking import (
-    LONG_POLL_SECONDS,
-    PAGE_LIMIT,
-    given,
-    held,
-    id_of,
-    path_of,
-    posting,
-    reading,
-)
+from webhookd.client.calls.asking import PAGE_LIMIT, given, id_of, path_of, posting, reading, until_done
 from webhookd.client.documents import Batch, Page, Task
-from webhookd.client.errors import Invalid, TimedOut
+from webhookd.client.errors import Invalid
 from webhookd.client.steps import Call, Emit, Stream
 
 BATCH_LIMIT: Final = 1_000
@@ -73,14 +63,7 @@ def get(batch: str | Batch) -> Call[Batch]:
 
 def wait(batch: str | Batch, timeout: float | None = None) -> Call[Batch]:
     """Return the batch once it is completed or cancelled. Raises TimedOut after `timeout` seconds."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    now = Batch.of((yield reading(path_of("batches", id_of(batch)))))
-    while not now.done:
-        left = LONG_POLL_SECONDS if deadline is None else deadline - time.monotonic()
-        if timeout is not None and left <= 0:
-            raise TimedOut(now, timeout)
-        now = yield from held(Batch, path_of("batches", now.id), now.version, left)
-    return now
+    return (yield from until_done(Batch, path_of("batches", id_of(batch)), timeout))
 
 
 def cancel(batch: str | Batch) -> Call[Batch]:

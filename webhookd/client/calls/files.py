@@ -4,7 +4,7 @@ import functools
 import mimetypes
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -25,12 +25,12 @@ def upload(
 ) -> Call[File]:
     """Upload bytes, a path, an open binary file or an iterable of bytes, and return the File.
 
-    `name` is the path's unless given. Bytes and paths are sent again when the connection breaks; an open
-    file or an iterable can be read only once. Raises Invalid where it is larger than the service takes.
+    `name` is the path's, or the open file's, unless given. Bytes and paths are sent again when the
+    connection breaks; an open file or an iterable can be read only once. Raises Invalid where it is larger
+    than the service takes.
     """
     content, repeatable = _content(source)
-    path = Path(source) if isinstance(source, str | os.PathLike) else None
-    name = name or (path.name if path is not None else "file")
+    name = name or _name_of(source)
     kind = content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     headers = {"Content-Type": kind, "Idempotency-Key": new_key()}
     request = Request(
@@ -50,8 +50,14 @@ def get(file: str | File) -> Call[File]:
 
 
 def download(file: str | File, to: str | os.PathLike[str]) -> Call[Path]:
-    """Write a file's bytes to the path `to` and return it. It appears there whole, or not at all."""
+    """Write a file's bytes to the path `to` and return where they are; in a folder they get the file's name.
+
+    They appear there whole, or not at all.
+    """
     target = Path(to)
+    if target.is_dir():
+        known = file if isinstance(file, Mapping) and "name" in file else (yield from get(file))
+        target /= Path(known["name"]).name
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         yield Request(method="GET", path=path_of("files", id_of(file), "content"), into=part)
@@ -65,6 +71,13 @@ def read(file: str | File) -> Call[bytes]:
     """Return a file's bytes, all at once."""
     response: httpx.Response = yield reading(path_of("files", id_of(file), "content"))
     return response.content
+
+
+def _name_of(source: Source) -> str:
+    """Return the name of a path or an open file; a descriptor's number and `<stdin>` are no names."""
+    said = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
+    name = Path(said).name if isinstance(said, str | os.PathLike) else ""
+    return name if name and not name.startswith("<") else "file"
 
 
 def _content(source: Source) -> tuple[Callable[[], Iterator[bytes]], bool]:

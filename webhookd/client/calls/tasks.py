@@ -1,23 +1,21 @@
 """Submitting tasks and following them."""
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from webhookd.client.calls.asking import (
-    LONG_POLL_SECONDS,
     given,
-    held,
     id_of,
     path_of,
     posting,
     reading,
     time_of,
+    until_done,
+    versions,
 )
-from webhookd.client.documents import Task
-from webhookd.client.errors import TimedOut
-from webhookd.client.steps import Call, Emit, Stream
+from webhookd.client.documents import Batch, Task
+from webhookd.client.steps import Call, Stream
 
 
 def submit(
@@ -62,32 +60,27 @@ def get(task: str | Task) -> Call[Task]:
 
 
 def wait(task: str | Task, timeout: float | None = None) -> Call[Task]:
-    """Return the task once it is done, however it ended: look at `state`.
+    """Return the task once it is done, however it ended: look at `state`. A batch is waited for as well.
 
     Long-polls. Raises TimedOut after `timeout` seconds (None: never).
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    now = Task.of((yield reading(path_of("tasks", id_of(task)))))
-    while not now.done:
-        left = LONG_POLL_SECONDS if deadline is None else deadline - time.monotonic()
-        if timeout is not None and left <= 0:
-            raise TimedOut(now, timeout)
-        now = yield from held(Task, path_of("tasks", now.id), now.version, left)
-    return now
+    return (yield from until_done(*_followed(task), timeout))
 
 
 def watch(task: str | Task) -> Stream[Task]:
-    """Iterate over the versions of a task, from the present one to the final one.
+    """Iterate over the versions of a task, or of a batch, from the present one to the final one.
 
     Who looks slowly gets the newest, not all.
     """
-    now = Task.of((yield reading(path_of("tasks", id_of(task)))))
-    yield Emit(now)
-    while not now.done:
-        news = yield from held(Task, path_of("tasks", now.id), now.version, LONG_POLL_SECONDS)
-        if news.version != now.version:
-            yield Emit(news)
-        now = news
+    return versions(*_followed(task))
+
+
+def _followed(task: str | Task) -> tuple[type[Task], str]:
+    """Return what is followed, and where. Who has only an id need not know which of the two it is."""
+    id_ = id_of(task)
+    if id_.startswith("batch_"):
+        return cast("type[Task]", Batch), path_of("batches", id_)
+    return Task, path_of("tasks", id_)
 
 
 def rerun(task: str | Task) -> Call[Task]:
