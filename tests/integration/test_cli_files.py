@@ -44,3 +44,6 @@ def test_a_file_goes_up_and_comes_down_from_a_shell(tmp_path: Path, env: Mapping
     assert gone.exit_code == 1
     assert "There is no such file." in gone.stderr
     assert run("upload", "nowhere.png").exit_code == 2
+    wrong = run("list", "--kind", "photo")
+    assert wrong.exit_code == 2
+    assert "Invalid value for '--kind': 'photo' is not one of 'input', 'result'." in wrong.stderr

@@ -13,8 +13,8 @@ ANY: Final = "*"
 _PREFLIGHT_SECONDS: Final = b"600"
 _METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _MAY_SEND: Final = (
-    b"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, "
-    b"traceparent, tracestate"
+    b"Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, "
+    b"Prefer, Range, traceparent, tracestate"
 )
 _MAY_READ: Final = (
     b"Content-Disposition, Content-Range, ETag, Idempotency-Replayed, Location, Preference-Applied, "

@@ -84,7 +84,7 @@ def _discard_stdout() -> None:
 
 def _usage_line(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # pydantic's own word for a ValueError
     if context is None or not message:  # no message: the help is on the screen already
         return message
     return f"{context.command_path}: {message.rstrip('.')}. Try `{context.command_path} --help`."
