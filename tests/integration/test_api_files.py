@@ -1,6 +1,7 @@
 """Files over HTTP: up, down, announced, listed, deleted, and what is sent that should not be."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -524,6 +525,63 @@ async def test_lost_bytes_are_told_before_the_answer_begins(face: Face, partner:
     await face.parts.files.remove(list(await stored_keys(face.parts.files)))
 
     assert (await partner.client.get(file["url"])).status_code == 503
+
+
+async def said(
+    live: Live, head: str, body: bytes, *, path: str = "/v1/files?name=a", key: str, hangs_up: bool = True
+) -> bytes:
+    """Say this on a connection of its own, and no more; return all that is answered until it is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(live.url).port)
+    start = (
+        f"{'PUT' if 'token=' in path else 'POST'} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}"
+    )
+    writer.write(f"{start}\r\n{head}\r\n\r\n".encode() + body)
+    if hangs_up:
+        writer.write_eof()
+    answer = b""
+    with contextlib.suppress(ConnectionError):  # who closes with bytes unread resets
+        while part := await reader.read(65_536):
+            answer += part
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return answer
+
+
+@pytest.mark.parametrize("live", ["sqlite"], indirect=True)
+async def test_bytes_that_are_fewer_or_more_than_their_length_make_no_other_file(
+    live: Live, tmp_path: Path
+) -> None:
+    partner = await live.partner()
+    told = {"name": "a.bin", "size": 5}
+    announced = (await partner.http.post("/v1/files/uploads", json=told)).json()
+    place = announced["upload"]["url"].removeprefix(live.url)
+    for head, body in (
+        ("Content-Length: 100", b"x" * 50),
+        ("Content-Length: 10000000", b"x" * 7_000_000),
+        ("Content-Length: 5\r\nContent-Length: 6", b"hello!"),
+        ("Content-Length: 5, 6", b"hello!"),
+        ("Content-Length: -5", b"hello"),
+        ("Content-Length: 0x5", b"hello"),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", b"5\r\nhello\r\n"),
+        ("Transfer-Encoding: chunked", b"5\r\nhello\r\nff"),
+        ("Transfer-Encoding: chunked", b"-5\r\nhello\r\n0\r\n\r\n"),
+    ):
+        for path in ("/v1/files?name=a", place):
+            answer = await said(live, head, body, path=path, key=partner.key)
+            assert not answer or answer.startswith(b"HTTP/1.1 4"), (head, path, answer)
+    assert [file["state"] for file in (await partner.http.get("/v1/files")).json()["data"]] == ["awaiting"]
+
+    answer = await said(live, "Content-Length: 5", b"hello and more\r\n\r\n", key=partner.key, hangs_up=False)
+    sent = await partner.http.put(announced["upload"]["url"], content=b"hello")
+    files = (await partner.http.get("/v1/files")).json()["data"]
+
+    assert answer.count(b"HTTP/1.1 2") <= 1, "what is beyond the length is no request"
+    assert sent.status_code == 200, sent.text
+    assert {(file["state"], file["size"]) for file in files} == {("ready", 5)}
+    whole = [path for path in (tmp_path / "files").iterdir() if "#" not in path.name]
+    assert {path.read_bytes() for path in whole} == {b"hello"}
 
 
 @pytest.mark.parametrize("live", ["sqlite"], indirect=True)
