@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from webhookd import TaskContext, TaskSet
+from pydantic import BaseModel
+
+from webhookd import File, TaskContext, TaskSet
 
 tasks = TaskSet()
 
@@ -30,6 +32,18 @@ def hold(ctx: TaskContext, data: dict[str, Any]) -> dict[str, int]:
 def attach(ctx: TaskContext, data: dict[str, Any]) -> None:
     """Attach a file, as often as it takes."""
     ctx.attach("a.txt", b"attached", content_type="text/plain")
+
+
+class Taken(BaseModel):
+    """One file."""
+
+    file: File
+
+
+@tasks.task("fault.copy", timeout=600)
+def copy(ctx: TaskContext, data: Taken) -> None:
+    """Attach the file that was given."""
+    ctx.attach(data.file.name, data.file.path(), content_type=data.file.content_type)
 
 
 @_harmful("poison.segfault")
