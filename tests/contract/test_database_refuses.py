@@ -174,7 +174,7 @@ async def test_session_begun_with_a_time_out_is_let_go_once_it_has_struck(
 ) -> None:
     database = await Database.open(role.url, writes_apart=writes_apart)
     await database.write(lambda tx: notes.create(tx.conn))
-    role.set(f"{setting} = '50ms'")
+    role.set(f"{setting} = '400ms'")
     await _healed(database)
     role.reset()  # which reaches new sessions only
     struck: list[tuple[int, str]] = []
@@ -193,7 +193,7 @@ async def test_session_begun_with_a_time_out_is_let_go_once_it_has_struck(
         with pytest.raises(Unavailable):
             await database.write(write)
     [(pid, value)] = struck
-    assert value == "50ms"
+    assert value == "400ms"
     open_still = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"  # noqa: S608 - a number
 
     async def gone() -> bool:

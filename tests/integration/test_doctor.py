@@ -53,6 +53,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("WEBHOOKD_") and name != "WEBHOOKD_TEST_POSTGRES_URL":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    # A busy machine may take longer than a person would wait.
+    monkeypatch.setattr("webhookd.wiring.doctor.patient.IMPORT_SECONDS", 60.0)
+    monkeypatch.setattr("webhookd.wiring.doctor.examination.CHECK_SECONDS", 90.0)
     return tmp_path
 
 
