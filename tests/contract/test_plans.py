@@ -298,6 +298,25 @@ async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_t
     assert [plan for plan in plans if "_held" in plan] == []
 
 
+async def test_claimed_tasks_are_found_by_id_and_not_among_all_that_wait(store: Store) -> None:
+    """By the state each claim would go through the whole backlog, as long as statistics are older than it."""
+    owner = await partner(store.db)
+    for number in range(200):
+        await submit(store, task_of(owner, now_ms=NOW + number))
+
+    def end_all(tx: Tx) -> None:
+        tx.conn.execute(text("UPDATE tasks SET state = 'cancelled'"))
+        tx.conn.execute(text("ANALYZE"))
+
+    await store.db.write(end_all)
+    await submit(store, task_of(owner, now_ms=NOW))
+    ran = await _statements(store, lambda: claim_one(store))
+    takes = [(statement, parameters) for statement, parameters in ran if statement.startswith("UPDATE tasks")]
+    plans = await store.db.read(_plans, takes)
+    assert len(plans) == 1
+    assert "ix_tasks_age" not in plans[0], plans
+
+
 def _plans(tx: Tx, statements: Statements) -> list[str]:
     explain = "EXPLAIN QUERY PLAN " if tx.dialect == "sqlite" else "EXPLAIN "
     return [

@@ -68,7 +68,7 @@ def told(
         for name in os.environ:
             if name.startswith(("WEBHOOKD_", "OTEL_")):
                 monkeypatch.delenv(name)
-        for name, value in settings.items():
+        for name, value in {"WEBHOOKD_PORT": "0", **settings}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(tmp_path)
         code = command()

@@ -359,6 +359,11 @@ async def hostile(face: Face) -> tuple[Any, list[str]]:
         )
     ).json()
     letter = await dead_letter(face, partner, metadata={"order": SCRIPT})
+    batch = (
+        await partner.client.post(
+            "/v1/batches", json={"tasks": [{"type": "test.echo"}], "metadata": {SCRIPT: SCRIPT}}
+        )
+    ).json()
     file = (
         await partner.client.post(
             "/v1/files",
@@ -403,6 +408,8 @@ async def hostile(face: Face) -> tuple[Any, list[str]]:
         f"tasks?metadata.a={SCRIPT}&type={SCRIPT}",
         f"tasks?q=nothing {SCRIPT}",
         f"traces/{task['trace_id']}",
+        "batches",
+        f"batches/{batch['id']}",
         "endpoints",
         "endpoints/new",
         f"endpoints/{endpoint['id']}",
@@ -469,7 +476,9 @@ async def test_box_finds_by_id_trace_and_message(sqlite_face: Face, admin: Perso
     letter = await dead_letter(sqlite_face, partner)
     delivery = (await partner.client.get(f"/v1/deliveries/{letter}")).json()
     task = (await partner.client.get(f"/v1/tasks/{delivery['task_id']}")).json()
+    batch = (await partner.client.post("/v1/batches", json={"tasks": [{"type": "test.echo"}]})).json()
     for text, leads in (
+        (batch["id"], f"batches/{batch['id']}"),
         (letter, f"deliveries/{letter}"),
         (task["id"], f"tasks/{task['id']}"),
         (task["trace_id"], f"tasks/{task['id']}"),
@@ -480,6 +489,49 @@ async def test_box_finds_by_id_trace_and_message(sqlite_face: Face, admin: Perso
         answer = await admin.open(f"tasks?q={text}")
         assert answer.headers.get("location") == f"../admin/{leads}", text
     assert "Nothing is known by" in (await admin.open("tasks?q=no+such+thing")).text
+
+
+@pytest.mark.parametrize("side", ["admin", "portal"])
+async def test_batch_is_looked_at_closed_and_cancelled(sqlite_face: Face, side: str) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, side)
+    await someone.log_in(ADMIN_KEY if side == "admin" else partner.key)
+    body = {"tasks": [{"type": "test.echo"}] * 3, "metadata": {"campaign": "spring"}, "open": True}
+    batch = (await partner.client.post("/v1/batches", json=body)).json()
+    place = f"batches/{batch['id']}"
+
+    listed = (await someone.open("batches?state=open")).text
+    assert batch["id"] in listed
+    assert "campaign spring" in listed
+    assert batch["id"] not in (await someone.open("batches?state=completed")).text
+    page = (await someone.open(place)).text
+    assert "0 of 3 ended" in page
+    assert f'href="../tasks?batch={batch["id"]}&amp;state=queued"' in page
+
+    closed = await someone.send(f"{place}/close", {}, seen=place)
+    assert closed.headers["location"] == f"../../../{side}/{place}?notice=batch-closed"
+    page = (await someone.open(f"{place}?notice=batch-closed")).text
+    assert "Closed. Its webhook is sent" in page
+    assert f"{batch['id']}/close" not in page
+    cancelled = await someone.send(f"{place}/cancel", {}, seen=place)
+    assert cancelled.status_code == 303
+    page = (await someone.open(place)).text
+    assert "3 of 3 ended" in page
+    assert "<form" not in page.partition('id="live"')[2].partition("<dl")[0]
+    assert (await partner.client.get(f"/v1/batches/{batch['id']}")).json()["state"] == "cancelled"
+
+
+async def test_batch_of_another_partner_is_not_found(sqlite_face: Face) -> None:
+    owner, other = await sqlite_face.partner(), await sqlite_face.partner(name="other")
+    batch = (
+        await owner.client.post("/v1/batches", json={"tasks": [{"type": "test.echo"}], "open": True})
+    ).json()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(other.key)
+    assert (await someone.open(f"batches/{batch['id']}")).status_code == 404
+    sent = await someone.send(f"batches/{batch['id']}/cancel", {}, seen="batches")
+    assert sent.status_code == 404
+    assert (await owner.client.get(f"/v1/batches/{batch['id']}")).json()["state"] == "open"
 
 
 async def test_partner_is_made_limited_suspended_and_given_a_link(sqlite_face: Face, admin: Person) -> None:

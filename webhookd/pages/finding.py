@@ -9,9 +9,11 @@ from webhookd.pages.visit import Visit
 
 _PLACES: Final[Mapping[str, str]] = {
     "task": "tasks",
+    "batch": "batches",
     "dlv": "deliveries",
     "ep": "endpoints",
     "rpl": "replays",
+    "dsc": "discards",
     "prt": "partners",
     "file": "files",
 }

@@ -22,6 +22,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "saved": "Saved.",
     "deleted": "Deleted.",
     "task-cancelled": "The task is cancelled, or its function is told to stop.",
+    "batch-closed": "Closed. Its webhook is sent once all of its tasks have ended.",
+    "batch-cancelled": "Cancelled. Tasks that wait are cancelled, those that run are told to stop.",
     "running-again": "A new task runs the same again.",
     "suspended": "Suspended. Its keys are refused within a few seconds.",
     "unsuspended": "The partner may call again.",

@@ -16,6 +16,7 @@ from webhookd.api.problems import WrongMethod
 from webhookd.api.routes import starlette_routes
 from webhookd.pages import (
     audit,
+    batches,
     dead_letters,
     deliveries,
     endpoints,
@@ -45,6 +46,7 @@ ROWS: Final[Sequence[Row]] = (
     shows("", _first),
     *now.ROWS,
     *tasks.ROWS,
+    *batches.ROWS,
     *endpoints.ROWS,
     *deliveries.ROWS,
     *dead_letters.ROWS,

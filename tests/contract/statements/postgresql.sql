@@ -2352,14 +2352,14 @@ UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), attem
     FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS JSON))
     AS ids_rows) AS ids, (SELECT CAST(timeouts_rows.value ->> 0 AS TEXT) AS type, CAST(timeouts_rows.value ->>
     1 AS BIGINT) AS timeout_ms FROM json_array_elements(CAST($10::VARCHAR AS JSON)) AS timeouts_rows) AS
-    timeouts, task_bodies WHERE tasks.id = ids.id AND tasks.type = timeouts.type AND tasks.state =
-    $11::VARCHAR AND task_bodies.task_id = tasks.id AND task_bodies.task_id = ANY (array((SELECT ids.id FROM
-    (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS JSON)) AS
-    ids_rows) AS ids))) RETURNING tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type,
-    tasks.queue AS queue, tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts,
-    tasks.attempts_before AS attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token,
-    tasks.suspect AS suspect, tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS
-    created_ms, tasks.due_ms AS due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners
+    timeouts, task_bodies WHERE tasks.id = ids.id AND tasks.type = timeouts.type AND tasks.state IS NOT
+    DISTINCT FROM $11::VARCHAR AND task_bodies.task_id = tasks.id AND task_bodies.task_id = ANY (array((SELECT
+    ids.id FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS
+    JSON)) AS ids_rows) AS ids))) RETURNING tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS
+    type, tasks.queue AS queue, tasks.priority AS priority, tasks.version AS version, tasks.attempts AS
+    attempts, tasks.attempts_before AS attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS
+    token, tasks.suspect AS suspect, tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms
+    AS created_ms, tasks.due_ms AS due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners
     WHERE partners.id = tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS
     metadata, task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id,
     task_bodies.trace_flags AS trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url

@@ -2265,8 +2265,8 @@ UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts 
     progress_message=? FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows)
     AS ids, (SELECT json_extract(timeouts_rows.value, '$[0]') AS type, json_extract(timeouts_rows.value,
     '$[1]') AS timeout_ms FROM json_each(?) AS timeouts_rows) AS timeouts WHERE tasks.id = ids.id AND
-    tasks.type = timeouts.type AND tasks.state = ? RETURNING id AS id, partner_id AS partner_id, type AS type,
-    queue AS queue, priority AS priority, version AS version, attempts AS attempts, attempts_before AS
+    tasks.type = timeouts.type AND tasks.state IS ? RETURNING id AS id, partner_id AS partner_id, type AS
+    type, queue AS queue, priority AS priority, version AS version, attempts AS attempts, attempts_before AS
     attempts_before, max_attempts AS max_attempts, token AS token, suspect AS suspect, trace_id AS trace_id,
     batch_id AS batch_id, created_ms AS created_ms, due_ms AS due_ms, started_ms AS started_ms, (SELECT
     partners.name FROM partners WHERE id = partner_id) AS partner_name, (SELECT task_bodies.input FROM

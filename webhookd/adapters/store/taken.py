@@ -94,12 +94,13 @@ def _taking(dialect: str) -> Any:
     ids = rowset(dialect, "ids", Id)
     timeouts = rowset(dialect, "timeouts", _Timeout)
     now_ms = bindparam("now_ms", type_=BigInteger)
+    states = [state.value for state in TASKS.sources(TaskMove.CLAIM)]
     taking = (
         tasks.update()
         .where(
             tasks.c.id == ids.c.id,
             timeouts.c.type == tasks.c.type,
-            or_(*(tasks.c.state == state.value for state in TASKS.sources(TaskMove.CLAIM))),
+            or_(*(tasks.c.state.is_not_distinct_from(state) for state in states)),  # by id, not ix_tasks_age
         )
         .values(
             state=TaskState.RUNNING.value,

@@ -76,6 +76,8 @@ enhance(document);
 // The live part of a page is sent anew whenever it looks different; not while nobody looks.
 const live = document.getElementById("live");
 let stream = null;
+let again = 0;
+let pause = 2000;
 
 function looks(html) {
   return html.replace(/ (open|hidden)=""| name="once" value="[^"]*"|>[^<]*<\/time>/g, "");
@@ -96,14 +98,26 @@ function replaceLive(html) {
 }
 
 function follow() {
+  clearTimeout(again);
   if (document.hidden) {
     stream?.close();
     stream = null;
   } else if (live && !stream) {
     stream = new EventSource(location.href);
-    stream.addEventListener("live", (event) => replaceLive(event.data));
+    stream.addEventListener("live", (event) => {
+      pause = 2000;
+      replaceLive(event.data);
+    });
+    stream.addEventListener("error", comeBack);
     stream.addEventListener("over", () => location.reload());
   }
+}
+// A browser comes back by itself, but not from an answer that is no stream, such as a proxy's 502 in a restart.
+function comeBack() {
+  if (stream?.readyState !== EventSource.CLOSED) return;
+  stream = null;
+  again = setTimeout(follow, pause * (0.5 + Math.random()));
+  pause = Math.min(pause * 2, 60000);
 }
 document.addEventListener("visibilitychange", follow);
 window.addEventListener("pagehide", () => stream?.close());
