@@ -198,3 +198,26 @@ def test_task_is_found_by_its_metadata_and_run_again(admin: Page, service: Servi
     admin.wait_for(f"!location.href.includes('{task}') && document.readyState === 'complete'")
     admin.wait_for("document.querySelector('#live .state').textContent === 'succeeded'")
     assert task in admin.evaluate("document.querySelector('main').textContent")
+
+
+ANSWERED_BY_A_PROXY = """
+let tries = 0;
+window.EventSource = class extends EventSource {
+  constructor(url) {
+    super((tries += 1) === 1 ? "/nowhere" : url);
+  }
+};
+"""
+
+
+def test_live_page_comes_back_from_an_answer_that_is_no_stream(
+    browser: Browser, service: Service, partner: Partner
+) -> None:
+    """As a proxy gives one while the service restarts; a browser gives up there by itself."""
+    page = browser.page(alone=True)
+    log_in(page, service)
+    page.tell("Page.addScriptToEvaluateOnNewDocument", source=ANSWERED_BY_A_PROXY)
+    page.go(f"{service.url}/admin/tasks?partner={partner.id}&type=demo.echo")
+    page.wait_for("document.querySelector('#live .empty') !== null")
+    task_id = partner.echo()
+    page.wait_for(f"document.querySelector('#live').textContent.includes('{task_id[-6:]}')")

@@ -33,6 +33,7 @@ class Outage:
     endpoint: str
     delivery: str
     task: str
+    batch: str
     key: str
 
 
@@ -50,11 +51,13 @@ def outage(service: Service) -> Iterator[Outage]:
         tasks = [_task(number, endpoints[number % 3], good) for number in range(9)]
         partner.call("POST", "/v1/tasks/batch", {"tasks": tasks})
         letters = partner.dead_letters(9, limit="9")
+        batch = {"tasks": [_task(9, good)], "metadata": {"campaign": "spring"}, "open": True}
         yield Outage(
             partner=partner,
             endpoint=endpoints[0],
             delivery=letters[0]["id"],
             task=letters[0]["task_id"],
+            batch=partner.call("POST", "/v1/batches", batch)["id"],
             key=partner.key,
         )
 
@@ -102,6 +105,8 @@ def paths(outage: Outage) -> dict[str, str]:
     return {
         "tasks": "tasks",
         "task": f"tasks/{outage.task}",
+        "batches": "batches",
+        "batch": f"batches/{outage.batch}",
         "endpoints": "endpoints",
         "endpoint": f"endpoints/{outage.endpoint}?window=1h",
         "endpoint-new": "endpoints/new",
