@@ -134,8 +134,27 @@ async def test_403_while_a_partner_is_suspended(face: Face) -> None:
     await face.admin.patch(f"/v1/partners/{partner.id}", json={"suspended": True})
     assert_problem(await partner.client.get("/v1/tasks"), 403, "forbidden")
     await face.admin.patch(f"/v1/partners/{partner.id}", json={"suspended": False})
-    face.clock.ahead_ms += 5_000
+    assert (await partner.client.get("/v1/tasks")).status_code == 200, "at once, where it was said"
+
+
+async def test_what_is_done_to_a_key_holds_from_the_next_request_on(face: Face) -> None:
+    partner = await face.partner()
+    made = (await face.admin.post(f"/v1/partners/{partner.id}/keys", json={})).json()
+    named = (await face.admin.post("/v1/admin-keys", json={"name": "brief"})).json()
+    of_partner, of_admin = await face.client(made["key"]), await face.client(named["key"])
+    of_both = [(of_partner, f"/v1/keys/{made['id']}"), (of_admin, f"/v1/admin-keys/{named['id']}")]
+    for client, path in of_both:
+        assert (await client.get("/v1/tasks")).status_code == 200
+        assert (await face.admin.delete(path)).status_code == 204
+        assert_problem(await client.get("/v1/tasks"), 401, "unauthenticated")
+
     assert (await partner.client.get("/v1/tasks")).status_code == 200
+    path = f"/v1/partners/{partner.id}"
+    await face.admin.patch(path, json={"task_types": ["report.*"]})
+    refused = await partner.client.post("/v1/tasks", json={"type": "test.echo"})
+    assert_problem(refused, 422, "invalid")
+    await face.admin.patch(path, json={"task_types": [], "suspended": True})
+    assert_problem(await partner.client.get("/v1/tasks"), 403, "forbidden")
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/tasks/", "/v1/tasks/a/b/c", "//v1/tasks"])

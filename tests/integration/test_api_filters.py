@@ -65,6 +65,30 @@ async def test_a_value_that_can_match_nothing_is_refused(
     assert near in error["message"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tasks",
+        "endpoints",
+        "deliveries",
+        "dead-letters",
+        "replays",
+        "discards",
+        "files",
+        "batches",
+        "keys",
+        "partners",
+        "admin-keys",
+        "workers",
+        "audit",
+    ],
+)
+async def test_a_cursor_that_nothing_handed_out_is_refused(sqlite_face: Face, path: str) -> None:
+    for cursor in ("garbage", "12", "task_1", "task_01m8k13fs3cenrgqcq4wc1ba1"):
+        answer = await sqlite_face.admin.get(f"/v1/{path}", params={"cursor": cursor})
+        assert answer.status_code == 422, cursor
+
+
 @pytest.mark.parametrize("noun", ["replays", "discards"])
 async def test_the_filters_of_a_replay_are_looked_at_as_well(sqlite_face: Face, noun: str) -> None:
     partner, other = await sqlite_face.partner(), await sqlite_face.partner()

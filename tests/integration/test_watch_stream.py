@@ -79,8 +79,14 @@ async def test_admin_follows_everybody_or_one_partner(live: Live) -> None:
     await heard(everybody)
     await heard(one)
     foreign, task = await other.submit(), await partner.submit()
-    assert {update["id"] for update in await updates(everybody, 2)} == {foreign["id"], task["id"]}
-    assert (await updates(one, 1))[0]["id"] == task["id"]
+    owners = {update["id"]: update["partner"]["id"] for update in await updates(everybody, 2)}
+    assert owners == {foreign["id"]: other.id, task["id"]: partner.id}
+    [update] = await updates(one, 1)
+    admin = await live.client(ADMIN_KEY)
+    assert update == (await admin.get(f"/v1/tasks/{task['id']}")).json(), "as an admin sees it elsewhere"
+    named = await live.stream(ADMIN_KEY)
+    await say(named, {"subscribe": {"all": True, "partner": update["partner"]["name"]}})
+    assert (await heard(named))["event"] == "subscribed"
     await say(one, {"subscribe": {"all": True, "partner": "prt_unknown"}})
     assert (await heard(one))["code"] == "not_found"
 

@@ -97,7 +97,7 @@ async def delete(call: Call[None, NoQuery]) -> Answer:
         call.audit(tx, "admin-key.revoke", key_id, partner_id=None, detail={"name": key.name})
         return Answer(status=204)
 
-    return await call.once(effect)
+    return await call.once_for_keys(effect)
 
 
 def admin_key_document(key: ApiKey) -> AdminKeyDocument:

@@ -121,6 +121,7 @@ def make_authenticator(parts: ApiParts) -> Authenticator:
         now_ms=parts.now_ms,
         tokens=PageTokens(lambda: parts.vault.derived(KEY_PURPOSE)),
         find_partner=parts.store.partners.get,
+        changes=lambda: parts.access.changes,
     )
 
 

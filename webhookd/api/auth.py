@@ -1,7 +1,8 @@
 """Bearer keys: who calls, and a brake on guessing.
 
 A key that was looked up is trusted for RECHECK_SECONDS, so a revocation, a suspension or new limits
-bite within that time in every process. Keys are hashed on arrival; their texts are kept nowhere.
+bite within that time in every process, and at once in the one that made the change. Keys are hashed on
+arrival; their texts are kept nowhere.
 
 Only a key of ours that was right before goes past the brake, because neighbours of a guesser share its
 address and such a key has 256 random bits. The operator's own WEBHOOKD_ADMIN_KEY, which a person may have
@@ -35,6 +36,7 @@ class _Seen:
     caller: Caller
     key: ApiKey
     checked_ms: int
+    changes: int
 
     def is_good(self, now_ms: int) -> bool:
         """Whether the key is neither revoked nor expired."""
@@ -49,6 +51,7 @@ class _Maker:
     operator_tag: str | None
     partner: Partner | None
     checked_ms: int
+    changes: int
 
     def is_good(self, grant: Grant, now_ms: int) -> bool:
         """Whether the key is still good, and was that partner's or an admin's."""
@@ -80,16 +83,18 @@ class Authenticator:
         now_ms: Callable[[], int],
         tokens: PageTokens,
         find_partner: Callable[[str], Awaitable[Partner | None]],
+        changes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._find = find
         self._tokens = tokens
         self._find_partner = find_partner
+        self._changes = changes
         self._granted: LRUCache[tuple[str, str], _Maker] = LRUCache(_MOST_KEYS)
         self._admin_key_hash = admin_key_hash
         self._trusted_proxies = trusted_proxies
         self._now_ms = now_ms
         self._seen: LRUCache[bytes, _Seen] = LRUCache(_MOST_KEYS)
-        self._lookups: dict[bytes, asyncio.Task[_Seen | None]] = {}
+        self._lookups: dict[tuple[bytes, int], asyncio.Task[_Seen | None]] = {}
         self._brake = GuessBrake(now_ms)
 
     async def caller(self, headers: Mapping[bytes, bytes], peer: str | None) -> Caller:
@@ -120,7 +125,7 @@ class Authenticator:
                     return Caller(key_id=OPERATOR, partner=None, scopes=frozenset(SCOPES))
                 seen = None if presented is None else await self._look_up(presented, now_ms)
                 guess.right = seen is not None and seen.is_good(now_ms)
-        elif presented is not None and now_ms - seen.checked_ms >= RECHECK_SECONDS * 1000:
+        elif presented is not None and self._is_old(seen, now_ms):
             seen = await self._look_up(presented, now_ms)
         if seen is None or not seen.is_good(now_ms):
             self._seen.pop(digest, None)
@@ -147,8 +152,9 @@ class Authenticator:
 
     async def _maker(self, grant: Grant, now_ms: int) -> "_Maker":
         known = self._granted.get((grant.key_id, grant.partner_id))
-        if known is not None and now_ms - known.checked_ms < RECHECK_SECONDS * 1000:
+        if known is not None and not self._is_old(known, now_ms):
             return known
+        changes = self._changes()
         tag = None if self._admin_key_hash is None else key_tag(self._admin_key_hash)
         credential = None if grant.key_id == OPERATOR else await self._find(grant.key_id)
         known = _Maker(
@@ -156,25 +162,30 @@ class Authenticator:
             operator_tag=tag if grant.key_id == OPERATOR else None,
             partner=await self._find_partner(grant.partner_id),
             checked_ms=now_ms,
+            changes=changes,
         )
         self._granted[grant.key_id, grant.partner_id] = known
         return known
 
+    def _is_old(self, known: _Seen | _Maker, now_ms: int) -> bool:
+        return now_ms - known.checked_ms >= RECHECK_SECONDS * 1000 or known.changes != self._changes()
+
     async def _look_up(self, presented: api_keys.PresentedKey, now_ms: int) -> _Seen | None:
         """Read the key's row, once for all who ask at the same time."""
-        lookup = self._lookups.get(presented.hash)
+        asked = presented.hash, self._changes()
+        lookup = self._lookups.get(asked)
         if lookup is None:
-            lookup = asyncio.create_task(self._read(presented, now_ms), name="key-lookup")
-            self._lookups[presented.hash] = lookup
-            lookup.add_done_callback(lambda done: self._forget(presented.hash, done))
+            lookup = asyncio.create_task(self._read(presented, now_ms, asked[1]), name="key-lookup")
+            self._lookups[asked] = lookup
+            lookup.add_done_callback(lambda done: self._forget(asked, done))
         return await asyncio.shield(lookup)
 
-    def _forget(self, digest: bytes, lookup: asyncio.Task[_Seen | None]) -> None:
-        del self._lookups[digest]
+    def _forget(self, asked: tuple[bytes, int], lookup: asyncio.Task[_Seen | None]) -> None:
+        del self._lookups[asked]
         if not lookup.cancelled():
             lookup.exception()  # looked at, even where every caller has gone away
 
-    async def _read(self, presented: api_keys.PresentedKey, now_ms: int) -> _Seen | None:
+    async def _read(self, presented: api_keys.PresentedKey, now_ms: int, changes: int) -> _Seen | None:
         credential = await self._find(presented.id)
         if credential is None or not api_keys.matches(presented.hash, credential.key.secret_hash):
             return None
@@ -187,6 +198,7 @@ class Authenticator:
             ),
             key=credential.key,
             checked_ms=now_ms,
+            changes=changes,
         )
         self._seen[presented.hash] = seen
         return seen

@@ -80,6 +80,13 @@ class Call(Generic[B, Q]):
             raise unknown_or_wrong(place, at, "there is no such partner")
         return partner.id
 
+    async def once_for_keys(self, effect: Callable[[Tx], Answer]) -> Answer:
+        """Do as `once` what changes keys or what they may; from then on this process goes by it."""
+        try:
+            return await self.once(effect)
+        finally:
+            self.parts.access.changes += 1
+
     async def acting_partner(self, named: str | None, *, place: str = "body") -> Partner:
         """Return the partner something is made for: the caller, or the one an admin names in the body.
 

@@ -1,10 +1,13 @@
 """One client's conversation on the stream: it says what it wants to hear of, and is told."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
+from webhookd.adapters.store.partners import partner_names
 from webhookd.api.caller import Caller
 from webhookd.api.granted import covers
+from webhookd.api.owners import owner, told_whose
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import field_errors
 from webhookd.api.receipts import body_to
@@ -14,12 +17,13 @@ from webhookd.api.websocket import (
     RESTARTING,
     STOPPING,
     TOO_SLOW,
+    TRY_LATER,
     UNAUTHENTICATED,
     Close,
     Socket,
 )
 from webhookd.core.errors import Forbidden, Invalid, MalformedJson, NotFound, WebhookdError
-from webhookd.flows.watch import Ended, Watch
+from webhookd.flows.watch import Ended, Snapshot, Watch
 
 READ_AT_ONCE: Final = 50
 MOST_MISTAKES: Final = 5
@@ -46,8 +50,13 @@ class Conversation:
             listening.add_done_callback(lambda _: watch.end(Ended.GONE))
             try:
                 while watch.ended is None:
-                    for snapshot in await watch.next():
-                        task = body_to(caller, snapshot, base_url=base_url).decode()
+                    news = await watch.next()
+                    names = await self._names(news)
+                    for snapshot in news:
+                        body = body_to(caller, snapshot, base_url=base_url)
+                        partner_id = snapshot.task.partner_id
+                        whose = {"partner": owner(names, partner_id)} if caller.is_admin else {}
+                        task = told_whose(body, whose).decode()
                         await self._socket.send_text(f'{{"event":"task.updated","task":{task}}}')
                 if watch.ended is Ended.GONE:
                     await listening
@@ -55,6 +64,16 @@ class Conversation:
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
+
+    async def _names(self, news: Sequence[Snapshot]) -> dict[str, str]:
+        """Return what the partners are called, to an admin. Raises Close where they cannot be read."""
+        if not self._caller.is_admin or not news:
+            return {}
+        partner_ids = {snapshot.task.partner_id for snapshot in news}
+        try:
+            return await self._parts.store.read(partner_names, partner_ids)
+        except WebhookdError as error:
+            raise Close(TRY_LATER, error.detail[:120]) from None
 
     async def _listen(self, watch: Watch) -> None:
         mistakes = 0
@@ -131,8 +150,11 @@ class Conversation:
             if partner_id is not None:
                 raise wrong("subscribe.partner", "is not known here")
             partner_id = self._caller.partner_id
-        elif partner_id is not None and await self._parts.store.partners.get(partner_id) is None:
-            raise NotFound("There is no such partner.")
+        elif partner_id is not None:
+            partner = await self._parts.store.partners.find(partner_id)
+            if partner is None:
+                raise NotFound("There is no such partner.")
+            partner_id = partner.id
         await watch.follow(partner_id)
         await self._socket.send({"event": "subscribed", "all": True})
 

@@ -18,7 +18,7 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import DeliveryReceiptDocument, TaskReceiptDocument, answer_to
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, Query, Status, Time
+from webhookd.api.wire import OTHER_CURSOR, AdminListing, NoBody, NoQuery, Query, Status, Time
 from webhookd.core.fields import AttemptError, DeadLetterKind, DeadReason, DescribedAs, EventName
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import (
@@ -43,6 +43,8 @@ BackAtWork = TypeAliasType(
 class DeadLetterListing(AdminListing):
     """`GET /v1/dead-letters`."""
 
+    cursor: str | None = Field(None, pattern=OTHER_CURSOR)
+    """The `next_cursor` of the page before; without it the first page."""
     kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
     """Of this kind only."""
     endpoint: str | None = None

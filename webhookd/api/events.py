@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Send
 
@@ -17,7 +16,7 @@ from webhookd.api.answers import Answer, Headers, Reply
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.granted import TASK
-from webhookd.api.owners import with_owner
+from webhookd.api.owners import told_whose, with_owner
 from webhookd.api.receipts import body_to
 from webhookd.api.watch import noticing_disconnect
 from webhookd.api.wire import StreamQuery
@@ -107,8 +106,7 @@ class EventStream:
 
     def _event(self, snapshot: Snapshot) -> bytes:
         body = body_to(self.call.caller, snapshot, base_url=self.call.parts.options.base_url)
-        if self.whose:
-            body = body[:-1] + b"," + orjson.dumps(self.whose)[1:]
+        body = told_whose(body, self.whose)
         return b"event: task\nid: %d\ndata: %b\n\n" % (snapshot.task.version, body)
 
 

@@ -172,7 +172,7 @@ async def delete_key(call: Call[None, NoQuery]) -> Answer:
         call.audit(tx, "key.revoke", key_id, partner_id=key.partner_id)
         return Answer(status=204)
 
-    return await call.once(effect)
+    return await call.once_for_keys(effect)
 
 
 def key_document(key: ApiKey) -> KeyDocument:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import orjson
+
 from webhookd.adapters.store.partners import partner_names
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.call import AnyCall
@@ -41,6 +43,11 @@ def written_with_owner(call: AnyCall, tx: Tx, thing: Owned, document: Mapping[st
     if not call.caller.is_admin:
         return document
     return {**document, "partner": owner(partner_names(tx, {thing.partner_id}), thing.partner_id)}
+
+
+def told_whose(body: bytes, whose: Mapping[str, Any]) -> bytes:
+    """Return the JSON of a thing with what `whose` has besides: `{"partner": …}`, or nothing."""
+    return body[:-1] + b"," + orjson.dumps(whose)[1:] if whose else body
 
 
 def owner(names: Mapping[str, str], partner_id: str) -> OwnerDocument:

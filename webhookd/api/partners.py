@@ -108,7 +108,7 @@ async def patch_partner(call: Call[PartnerChange, NoQuery]) -> Answer:
         call.audit(tx, "partner.change", partner_id, partner_id=partner_id, detail=detail)
         return json_answer(200, _document(call, partner))
 
-    return await call.once(effect)
+    return await call.once_for_keys(effect)
 
 
 async def show_own_partner(call: Call[None, OnePartner]) -> Answer:

@@ -67,6 +67,13 @@ class Leaving:
     begun: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
+class Access:
+    """How often this process changed a key or a partner; what was known of keys before is read again."""
+
+    changes: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParts:
     """Everything a handler may use. `now_ms` is the clock; `held` counts the requests that wait.
@@ -95,6 +102,7 @@ class ApiParts:
     batch_reads: RecentReads[Batch | None] = field(default_factory=RecentReads)
     held: Held = field(default_factory=Held)
     leaving: Leaving = field(default_factory=Leaving)
+    access: Access = field(default_factory=Access)
     reads: Turns = field(
         default_factory=lambda: Turns(
             at_once=READS_AT_ONCE, each=READS_OF_ONE, waiting=READS_WAITING, what="reads"

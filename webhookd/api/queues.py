@@ -12,7 +12,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists, shows
 from webhookd.api.call import Call
-from webhookd.api.wire import Listing, NoBody, NoQuery
+from webhookd.api.wire import ListingByName, NoBody, NoQuery
 from webhookd.core.errors import NotFound
 from webhookd.core.fields import Count
 from webhookd.core.records import QueueDepth
@@ -53,7 +53,7 @@ class QueuePauseDocument(TypedDict):
     """Whether nothing more of it is started."""
 
 
-async def list_queues(call: Call[None, Listing]) -> Answer:
+async def list_queues(call: Call[None, ListingByName]) -> Answer:
     """`GET /v1/queues`."""
     store, limit, cursor = call.parts.store, call.query.limit, call.query.cursor or ""
     depths = [depth for depth in await store.queues.depths() if depth.queue > cursor]
@@ -132,7 +132,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Operations",
         summary="See how deep queues are",
         access=ADMIN,
-        query=Listing,
+        query=ListingByName,
         answers=lists(QueueDocument),
     ),
     ApiRoute(

@@ -14,13 +14,14 @@ from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
 from webhookd.api.idempotency_key import fingerprint, mark_replayed
+from webhookd.api.owners import owner
 from webhookd.api.problems import MOST_FIELD_ERRORS, ProblemDocument, problem_document
 from webhookd.api.receipts import WrittenTask, shown_to
 from webhookd.api.task_checks import Result, check_tasks
 from webhookd.api.task_wire import TaskCreate, as_accepted
 from webhookd.api.wire import Create, NoQuery
 from webhookd.core.fields import DescribedAs
-from webhookd.core.records import NewTask, Task
+from webhookd.core.records import NewTask, Partner, Task
 from webhookd.core.render import task_document
 from webhookd.core.submission import Submission
 
@@ -84,10 +85,10 @@ async def submit_batch(call: Call[TaskBatchCreate, NoQuery]) -> Answer:
         ),
     )
     if not accepted.replayed:
-        return _answer(call, layout, [as_accepted(task) for task in tasks])
+        return _answer(call, partner, layout, [as_accepted(task) for task in tasks])
     shown = await call.parts.store.tasks.get_many(accepted.task_ids)
     kept = orjson.loads(orjson.loads(accepted.outcome or "{}")["layout"])
-    return mark_replayed(_answer(call, kept, shown))
+    return mark_replayed(_answer(call, partner, kept, shown))
 
 
 def _named_partner(call: Call[TaskBatchCreate, NoQuery]) -> str | None:
@@ -117,8 +118,11 @@ def _layout(call: Call[TaskBatchCreate, NoQuery], results: list[Result]) -> list
     return layout
 
 
-def _answer(call: Call[TaskBatchCreate, NoQuery], layout: list[Any], tasks: list[Task]) -> Answer:
+def _answer(
+    call: Call[TaskBatchCreate, NoQuery], partner: Partner, layout: list[Any], tasks: list[Task]
+) -> Answer:
     base_url = call.parts.options.base_url
+    whose = {"partner": owner({partner.id: partner.name}, partner.id)} if call.caller.is_admin else {}
     places = iter(tasks)
     return json_answer(
         202,
@@ -126,7 +130,10 @@ def _answer(call: Call[TaskBatchCreate, NoQuery], layout: list[Any], tasks: list
             "results": [
                 {
                     "status": 202,
-                    "task": shown_to(call.caller, task_document(next(places), base_url=base_url)),
+                    "task": {
+                        **shown_to(call.caller, task_document(next(places), base_url=base_url)),
+                        **whose,
+                    },
                 }
                 if refused is None
                 else refused

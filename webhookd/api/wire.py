@@ -38,7 +38,8 @@ METADATA: Final = "metadata.NAME"
 _BEFORE_NAME: Final = "metadata."
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CURSOR: Final = r"^[A-Za-z0-9_.:~-]{1,200}$"
+_ID_CURSOR: Final = r"^[a-z]{2,5}_[0-9a-z]{26}$"
+OTHER_CURSOR: Final = r"^[A-Za-z0-9_.:~-]{1,200}$"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -82,17 +83,24 @@ class StreamQuery(Query):
 
 
 class Listing(Query):
-    """The parameters of every listing."""
+    """The parameters of every listing; what is listed has ids, unless a listing has a cursor of its own."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     """How many a page may have; a page also ends at 4 MiB."""
-    cursor: str | None = Field(None, pattern=_CURSOR)
+    cursor: str | None = Field(None, pattern=_ID_CURSOR)
     """The `next_cursor` of the page before; without it the first page."""
 
     @property
     def page(self) -> Page:
         """The bounds for the store."""
         return Page(limit=self.limit, cursor=self.cursor)
+
+
+class ListingByName(Listing):
+    """The parameters of a listing of things that have names and no ids."""
+
+    cursor: str | None = Field(None, pattern=OTHER_CURSOR)
+    """The `next_cursor` of the page before; without it the first page."""
 
 
 class AdminListing(Listing):
