@@ -77,6 +77,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "partner_max_idempotency_keys",
         "max_queued",
         "max_input_bytes",
+        "max_result_bytes",
         "files_max_bytes",
         "partner_max_file_bytes",
         "max_wait_seconds",

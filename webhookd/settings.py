@@ -162,6 +162,13 @@ class Settings(BaseSettings):
     max_input_bytes: int = Field(
         262_144, ge=1_024, le=8_388_608, description="Largest body of a single submission, in bytes."
     )
+    max_result_bytes: int = Field(
+        262_144,
+        ge=1,
+        le=8_388_608,
+        description="Largest result of a task, in bytes of JSON; with a larger one it fails with "
+        "`result_too_large`.",
+    )
     files_max_bytes: int = Field(
         104_857_600, ge=1_024, le=1 << 40, description="Largest file, uploaded or attached, in bytes."
     )

@@ -21,7 +21,12 @@ from webhookd.adapters.vault import generate_key
 from webhookd.cli.receiver import Receiver, bind, receiving
 
 ADMIN_KEY = QUICK["WEBHOOKD_ADMIN_KEY"]
-SETTINGS = {**QUICK, "WEBHOOKD_RETRY_MAX_ATTEMPTS": "3", "WEBHOOKD_DELIVERY_TIMEOUT_SECONDS": "2"}
+SETTINGS = {
+    **QUICK,
+    "WEBHOOKD_RETRY_MAX_ATTEMPTS": "3",
+    "WEBHOOKD_DELIVERY_TIMEOUT_SECONDS": "2",
+    "WEBHOOKD_MAX_RESULT_BYTES": "100000",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,6 +162,16 @@ async def test_a_task_out_of_attempts_is_a_dead_letter_and_replays(
     assert (await partner.http.get("/v1/dead-letters")).json()["data"] == []
 
 
+async def test_a_result_over_the_limit_of_the_settings_fails_the_task(partner: Partner) -> None:
+    ends = []
+    for size in (90_000, 110_000):
+        body = {"type": "demo.echo", "input": {"text": "x" * size}}
+        answer = await partner.http.post("/v1/tasks", json=body, headers={"Prefer": "wait=45"})
+        error = answer.json()["error"]
+        ends.append((answer.json()["state"], None if error is None else error["code"]))
+    assert ends == [("succeeded", None), ("failed", "result_too_large")]
+
+
 async def test_every_sample_type_does_real_work(partner: Partner) -> None:
     summary = await _submit(partner, type="csv.summary", input={"csv": "a,b\n1,2\n3,4\n"})
     assert (await _ended(partner, summary["id"]))["state"] == "succeeded"

@@ -126,6 +126,7 @@ async def _executor(
         task_spec=settings.tasks,
         log_format=settings.log_format,
         log_level=settings.log_level,
+        max_result_bytes=settings.max_result_bytes,
         spans=common.tracing.spans,
         on_lost=lost.set,
         on_limit=common.heartbeat.limit,
