@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import socket
@@ -462,7 +463,9 @@ def test_dead_letters_are_counted_and_filtered(shell: Shell, service: Service) -
     endpoint, delivery = dead_delivery(shell, service)
     (group,) = shell.json("dead-letters", "summary", "--endpoint", endpoint)["data"]
     assert (group["endpoint"], group["count"]) == (endpoint, 1)
-    assert endpoint in shell.text("dead-letters", "summary", "--by", "endpoint,reason,hour")
+    by_hour = shell.text("dead-letters", "summary", "--by", "endpoint,reason,hour")
+    assert endpoint in by_hour
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:00:00Z ", by_hour), by_hour
     for wanted in (("--error", group["error"]), ("--status", "5xx"), ("--text", "127.0.0.")):
         found = shell.json("dead-letters", "list", "--endpoint", endpoint, *wanted)["data"]
         assert [one["id"] for one in found] == [delivery]

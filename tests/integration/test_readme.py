@@ -141,6 +141,7 @@ def _pasted(script: str, dev: Dev) -> Iterator["subprocess.Popen[bytes]"]:
         ".venv/bin/webhookd": str(_WEBHOOKD),
         "9000": str(free_port()),
         "9001": str(free_port()),
+        "9002": str(free_port()),
     }
     wanted = "|".join(rf"\b{name}\b" if name.isdigit() else re.escape(name) for name in replaced)
     script = re.sub(wanted, lambda found: replaced[found[0]], script)

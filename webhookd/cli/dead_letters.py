@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 
 
+_HOUR = Column(title="hour", show=lambda row: when(row["hour"]))
 _Letter = Annotated[
     str, typer.Argument(metavar="ID", help="The id of the delivery (dlv_…) or the task (task_…) that died.")
 ]
@@ -100,7 +101,7 @@ def summary(
         document,
         (
             column("count", right=True),
-            *(column(name) for name in by.split(",")),
+            *(_HOUR if name == "hour" else column(name) for name in by.split(",")),
             Column(title="first", show=lambda row: when(row["first_at"])),
             Column(title="last", show=lambda row: when(row["last_at"])),
         ),

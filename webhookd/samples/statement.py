@@ -104,7 +104,7 @@ def _pdf(ctx: TaskContext, data: StatementInput, lines: list[Line], balance: Dec
     for number, line in enumerate(lines):
         if number % 100 == 0:
             ctx.raise_if_cancelled()
-            ctx.progress(100 * number / len(lines), f"line {number} of {len(lines)}")
+            ctx.progress(100 * number / len(lines), f"{len(lines):,} lines")
         _row(pdf, (line.on.isoformat(), line.text, f"{line.amount:,.2f}"))
     _row(pdf, ("", "Balance", f"{balance:,.2f}"), style="B")
     return bytes(pdf.output()), pdf.pages_count
