@@ -232,7 +232,7 @@ def _default(name: str) -> str:
     if value is None or value in ("", ()):
         return "empty"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:,.10g}" if value >= 10_000 else f"{value:g}"
+        return f"{value:,.15g}" if value >= 10_000 else f"{value:g}"
     return f"`{value}`"
 
 

@@ -201,7 +201,8 @@ class Database:
                 result, tx = await self._driver.write(run, lasting=not repeatable)
                 break
             except DBAPIError as error:
-                stale = attempt == 1 and has_found_a_standby(error)  # no session of then is left: once more
+                # Every session of that time was thrown away with it; a new one may take the write.
+                stale = attempt == 1 and has_found_a_standby(error)
                 if attempt == TRIES or not (stale or is_worth_another_try(error)):
                     raise
             await asyncio.sleep(DEADLOCK_PAUSE_SECONDS)

@@ -18,11 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from webhookd.adapters.store.drivers.faults import (
-    REFUSES_WRITES,
     as_ours,
+    has_found_a_standby,
     is_of_the_session,
     public_error,
-    sqlstate,
 )
 from webhookd.adapters.store.drivers.libpq import connect_seconds, shown
 from webhookd.core.errors import SettingsError
@@ -122,7 +121,7 @@ def _tell_planner(conn: Connection) -> None:
 def _throw_away(context: Any) -> None:
     """A session that refuses writes, or fails at what it was begun with, is not kept: a new one may do."""
     error = context.original_exception
-    if sqlstate(error) in REFUSES_WRITES:
+    if has_found_a_standby(error):
         context.is_disconnect = True
     elif is_of_the_session(error):
         context.is_disconnect = True
