@@ -10,9 +10,9 @@ from sqlalchemy import func, select, text
 from tests.benchmarks.installation import Installation, Store, installation, sink, sink_counts, wait_for
 from webhookd.adapters.broker import Ringer
 from webhookd.adapters.entropy import new_id, new_signing_secret
-from webhookd.adapters.store import secrets as secret_rows
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.publish import Announcement, announce
+from webhookd.adapters.store.deliveries.publish import Announcement, announce
+from webhookd.adapters.store.endpoints import secrets as secret_rows
 from webhookd.adapters.store.schema import deliveries, endpoints, partners
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.endpoint_settings import create_endpoint
-from webhookd.adapters.store.publish import Announcement, announce
+from webhookd.adapters.store.deliveries.publish import Announcement, announce
+from webhookd.adapters.store.deliveries.subscribers import subscriber_from
+from webhookd.adapters.store.endpoints.endpoint_settings import create_endpoint
 from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import endpoints, partners, sessions
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.subscribers import subscriber_from
 from webhookd.adapters.store.tx import Tx, Wakes
 from webhookd.core import ids
 from webhookd.core.answer import Answer, Timing

@@ -16,11 +16,11 @@ from tests.contract.batching import (
 )
 from tests.contract.seeds import NOW, at, endpoint, partner
 from tests.contract.work import cancel, claim, finish, replay, session
-from webhookd.adapters.store.batches import cancel_batch, close_batch, list_batches, tasks_of_batch
-from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.adapters.store.schema import deliveries
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tasks.batches import cancel_batch, close_batch, list_batches, tasks_of_batch
 from webhookd.adapters.store.tx import Policy
+from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.batches import BatchFilter, BatchTasks
 from webhookd.core.errors import Conflict
@@ -171,7 +171,7 @@ async def test_a_refused_addition_hurts_no_other_of_its_commit(store: Store) -> 
 async def test_a_batch_holds_a_million_tasks_and_no_more(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhookd.adapters.store.batches.MAX_TASKS", 3)
+    monkeypatch.setattr("webhookd.adapters.store.tasks.batches.MAX_TASKS", 3)
     owner = await partner(store.db)
     batch = batch_of(owner, state=BatchState.OPEN)
     await make(store, batch, 2)

@@ -15,10 +15,10 @@ from tests.contract.seeds import (
     message_to,
     partner,
 )
-from webhookd.adapters.store.dead_letter_moves import discard_dead_letter, replay_dead_letter
-from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
-from webhookd.adapters.store.deliveries import get_delivery
-from webhookd.adapters.store.letter_groups import HOUR_MS, group_dead_letters
+from webhookd.adapters.store.deliveries.dead_letter_moves import discard_dead_letter, replay_dead_letter
+from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter, list_dead_letters
+from webhookd.adapters.store.deliveries.deliveries import get_delivery
+from webhookd.adapters.store.deliveries.letter_groups import HOUR_MS, group_dead_letters
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, GiveUp
 from webhookd.core.errors import Conflict, Invalid

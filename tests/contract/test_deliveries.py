@@ -13,7 +13,7 @@ from tests.contract.seeds import (
     message_to,
     partner,
 )
-from webhookd.adapters.store.deliveries import (
+from webhookd.adapters.store.deliveries.deliveries import (
     cancel_delivery,
     get_delivery,
     get_history,

@@ -18,9 +18,9 @@ from tests.contract.seeds import endpoint, message_to, partner
 from tests.contract.sending import assert_in_flight_is_true
 from tests.services import until
 from webhookd.adapters.entropy import new_id, new_signing_secret, new_span_id
-from webhookd.adapters.store import secrets as secret_rows
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD
+from webhookd.adapters.store.endpoints import secrets as secret_rows
+from webhookd.adapters.store.endpoints.endpoint_settings import HEADERS_FIELD
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, secrets, sessions
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx

@@ -5,7 +5,7 @@ import random
 from contextlib import suppress
 
 from tests.contract.seeds import NOW, answered, due, endpoint, later, message_to, partner
-from webhookd.adapters.store.deliveries import (
+from webhookd.adapters.store.deliveries.deliveries import (
     cancel_delivery,
     list_deliveries,
     replay_delivery,

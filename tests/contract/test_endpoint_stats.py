@@ -3,9 +3,9 @@
 import pytest
 
 from tests.contract.seeds import NOW, answered, at, due, endpoint, later, message_to, partner
-from webhookd.adapters.store.endpoint_spans import drop_spans
-from webhookd.adapters.store.endpoint_stats import EndpointStats, read_stats
-from webhookd.adapters.store.endpoints import Endpoints
+from webhookd.adapters.store.endpoints.endpoint_spans import drop_spans
+from webhookd.adapters.store.endpoints.endpoint_stats import EndpointStats, read_stats
+from webhookd.adapters.store.endpoints.endpoints import Endpoints
 from webhookd.adapters.store.lanes.release import LaneKey, release_lanes
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, NotCounted, Verdict

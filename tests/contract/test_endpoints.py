@@ -18,13 +18,17 @@ from tests.contract.seeds import (
     message_to,
     partner,
 )
-from webhookd.adapters.store import secrets
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.dead_letters import list_dead_letters
-from webhookd.adapters.store.deliveries import get_delivery, list_deliveries
-from webhookd.adapters.store.endpoint_settings import MAX_ENDPOINTS, change_endpoint, create_endpoint
-from webhookd.adapters.store.endpoint_states import settle
-from webhookd.adapters.store.endpoints import Endpoints
+from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
+from webhookd.adapters.store.deliveries.deliveries import get_delivery, list_deliveries
+from webhookd.adapters.store.endpoints import secrets
+from webhookd.adapters.store.endpoints.endpoint_settings import (
+    MAX_ENDPOINTS,
+    change_endpoint,
+    create_endpoint,
+)
+from webhookd.adapters.store.endpoints.endpoint_states import settle
+from webhookd.adapters.store.endpoints.endpoints import Endpoints
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered

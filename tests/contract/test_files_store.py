@@ -15,10 +15,10 @@ from tests.contract.test_retention import KEEP_ALL
 from tests.contract.work import claim_one, finish, look, replay, submit, task_of
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.files import Bucket, open_bucket
-from webhookd.adapters.store.retention import Retention
 from webhookd.adapters.store.schema import file_usage, files
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
+from webhookd.adapters.store.upkeep.retention import Retention
 from webhookd.core import ids
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.execution import End

@@ -10,13 +10,13 @@ from sqlalchemy import func, insert, select, update
 from tests.contract.seeds import NOW, SESSION, endpoint, message_to, partner
 from tests.contract.sending import PAUSE_MS, answer, assert_in_flight_is_true, lane, row_of, turn
 from tests.contract.work import claim_one, deliveries_of, finish, session, submit, task_of
-from webhookd.adapters.store.ailments import open_breakers
-from webhookd.adapters.store.dead_letters import get_dead_letter
-from webhookd.adapters.store.deliveries import cancel_delivery, get_delivery, get_history
-from webhookd.adapters.store.gauges import read_gauges
+from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter
+from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, get_delivery, get_history
 from webhookd.adapters.store.schema import deliveries, lanes, messages, partners, secrets
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
+from webhookd.adapters.store.upkeep.ailments import open_breakers
+from webhookd.adapters.store.upkeep.gauges import read_gauges
 from webhookd.core.dispatch import DueDelivery, Handed
 from webhookd.core.model import DeliveryState
 from webhookd.core.pacing import BREAKER_FAILURES, BREAKER_HOLD_SECONDS, INITIAL_CAP

@@ -6,10 +6,10 @@ import pytest
 
 from tests.contract.seeds import NOW, endpoint, partner
 from tests.contract.work import submit, task_of
-from webhookd.adapters.store.changes import read_positions
-from webhookd.adapters.store.deliveries import list_attempts
-from webhookd.adapters.store.endpoint_settings import unknown_endpoints
-from webhookd.adapters.store.secrets import live
+from webhookd.adapters.store.deliveries.changes import read_positions
+from webhookd.adapters.store.deliveries.deliveries import list_attempts
+from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
+from webhookd.adapters.store.endpoints.secrets import live
 from webhookd.adapters.store.store import Store
 
 MANY = [f"ep_{number}" for number in range(50_000)]

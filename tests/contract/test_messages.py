@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.contract.seeds import NOW, ended_task, endpoint, message_to, partner
-from webhookd.adapters.store.messages import read_feed
+from webhookd.adapters.store.deliveries.messages import read_feed
 from webhookd.adapters.store.store import Store
 from webhookd.core.execution import End
 

@@ -15,11 +15,11 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, inspect, text
 
 from webhookd.adapters.store import migrate as migrating
-from webhookd.adapters.store.ailments import open_breakers
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import current_revision, migrate, newest_revision
 from webhookd.adapters.store.schema import lanes, metadata
 from webhookd.adapters.store.tx import Tx
+from webhookd.adapters.store.upkeep.ailments import open_breakers
 from webhookd.core.errors import SettingsError
 
 MIGRATE = """

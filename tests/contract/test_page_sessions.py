@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from tests.contract.seeds import NOW
 from tests.contract.test_partners import added, key_of
-from webhookd.adapters.store import api_keys
-from webhookd.adapters.store.page_sessions import (
+from webhookd.adapters.store.access import api_keys
+from webhookd.adapters.store.access.page_sessions import (
     Kind,
     PageSession,
     add_page_session,

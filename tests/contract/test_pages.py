@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from tests.contract.seeds import NOW, partner
 from tests.contract.work import submit, task_of
-from webhookd.adapters.store.messages import read_feed
+from webhookd.adapters.store.deliveries.messages import read_feed
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES
 from webhookd.adapters.store.schema import messages, task_bodies
 from webhookd.adapters.store.store import Store

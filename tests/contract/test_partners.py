@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from webhookd.adapters.entropy import new_api_key, new_id
-from webhookd.adapters.store import api_keys, audit, partners, secrets
-from webhookd.adapters.store.idempotency import Effect, KeyedRequest
+from webhookd.adapters.store.access import api_keys, audit, partners
+from webhookd.adapters.store.access.idempotency import Effect, KeyedRequest
+from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.schema import idempotency
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx

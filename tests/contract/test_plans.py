@@ -26,10 +26,10 @@ from sqlalchemy import (
 from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
 from tests.contract.sending import answer, turn
 from tests.contract.work import cancel, claim, claim_one, finish, submission_of, submit, task_of
-from webhookd.adapters.store.dead_letters import list_dead_letters
-from webhookd.adapters.store.deliveries import list_deliveries
+from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
+from webhookd.adapters.store.deliveries.deliveries import list_deliveries
+from webhookd.adapters.store.deliveries.letter_groups import group_dead_letters
 from webhookd.adapters.store.known_values import unknown_values
-from webhookd.adapters.store.letter_groups import group_dead_letters
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx

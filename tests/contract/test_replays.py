@@ -20,10 +20,9 @@ from tests.contract.seeds import (
     partner,
 )
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
-from webhookd.adapters.store.deliveries import get_delivery, replay_delivery
-from webhookd.adapters.store.endpoint_settings import get_endpoint
-from webhookd.adapters.store.replays import (
+from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter, list_dead_letters
+from webhookd.adapters.store.deliveries.deliveries import get_delivery, replay_delivery
+from webhookd.adapters.store.deliveries.replays import (
     count_matches,
     create_replay,
     get_replay,
@@ -31,6 +30,7 @@ from webhookd.adapters.store.replays import (
     move_replay,
     pace_replay,
 )
+from webhookd.adapters.store.endpoints.endpoint_settings import get_endpoint
 from webhookd.adapters.store.store import Store
 from webhookd.core import ids
 from webhookd.core.delivery import Delivered

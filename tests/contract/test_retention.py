@@ -17,14 +17,16 @@ from tests.contract.seeds import (
     partner,
 )
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store import audit, schema, secrets
-from webhookd.adapters.store.dead_letter_moves import discard_dead_letter
-from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
-from webhookd.adapters.store.deliveries import get_delivery
+from webhookd.adapters.store import schema
+from webhookd.adapters.store.access import audit
+from webhookd.adapters.store.deliveries.dead_letter_moves import discard_dead_letter
+from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter, list_dead_letters
+from webhookd.adapters.store.deliveries.deliveries import get_delivery
+from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.paging import first_id
-from webhookd.adapters.store.retention import Retention, RetentionPolicy
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
+from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.core import ids
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End

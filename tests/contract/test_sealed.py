@@ -7,14 +7,15 @@ import pytest
 from sqlalchemy import Connection, event, select
 
 from tests.contract.seeds import NOW, endpoint_of, partner
-from webhookd.adapters.store import sealed, secrets
+from webhookd.adapters.store.access import sealed
+from webhookd.adapters.store.access.idempotency import Idempotency, KeyedRequest
+from webhookd.adapters.store.access.resealing import KeyUse, Resealing, Step
+from webhookd.adapters.store.access.sealed import sealed_key_ids
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD, create_endpoint
-from webhookd.adapters.store.idempotency import Idempotency, KeyedRequest
-from webhookd.adapters.store.resealing import KeyUse, Resealing, Step
+from webhookd.adapters.store.endpoints import secrets
+from webhookd.adapters.store.endpoints.endpoint_settings import HEADERS_FIELD, create_endpoint
 from webhookd.adapters.store.schema import endpoints, idempotency
 from webhookd.adapters.store.schema import secrets as secrets_table
-from webhookd.adapters.store.sealed import sealed_key_ids
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy, Tx
 from webhookd.adapters.vault import Vault, generate_key, key_id

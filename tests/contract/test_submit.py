@@ -18,7 +18,7 @@ from tests.contract.work import (
     submit,
     task_of,
 )
-from webhookd.adapters.store.idempotency import KeyedRequest
+from webhookd.adapters.store.access.idempotency import KeyedRequest
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key

@@ -24,13 +24,13 @@ from tests.contract.work import (
     submit,
     task_of,
 )
-from webhookd.adapters.store.dead_letters import get_dead_letter
-from webhookd.adapters.store.deliveries import get_delivery
+from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter
+from webhookd.adapters.store.deliveries.deliveries import get_delivery
 from webhookd.adapters.store.lanes.taking import UNDER_WAY_MOST_MS
-from webhookd.adapters.store.rescue import OVERDUE_MS
 from webhookd.adapters.store.schema import depths, lanes
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy
+from webhookd.adapters.store.upkeep.rescue import OVERDUE_MS
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End

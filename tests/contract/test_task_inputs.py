@@ -2,7 +2,7 @@
 
 from tests.contract.seeds import ended_task, partner
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.task_inputs import read_input
+from webhookd.adapters.store.tasks.task_inputs import read_input
 from webhookd.core.execution import End
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from webhookd import File, TaskContext, TaskSet
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.task_types import publish_types, read_types
+from webhookd.adapters.store.tasks.task_types import publish_types, read_types
 from webhookd.flows.known_types import KnownTypes
 from webhookd.samples import tasks as samples
 from webhookd.taskset.known import PublishedType, published

@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from tests.contract.seeds import EXHAUSTED, NOW, answered, due, endpoint, later, message_to, partner
-from webhookd.adapters.store.dead_digests import PAUSE_MS, tell_of_dead
-from webhookd.adapters.store.endpoint_states import EndpointStates
-from webhookd.adapters.store.endpoint_trouble import tell_of_failing
+from webhookd.adapters.store.deliveries.dead_digests import PAUSE_MS, tell_of_dead
+from webhookd.adapters.store.endpoints.endpoint_states import EndpointStates
+from webhookd.adapters.store.endpoints.endpoint_trouble import tell_of_failing
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, Verdict
 from webhookd.core.records import Endpoint

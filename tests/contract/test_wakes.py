@@ -9,9 +9,9 @@ from sqlalchemy import select
 from tests.contract.seeds import NOW, Woken, dead_delivery, ended_task, endpoint, message_to, partner
 from tests.contract.work import cancel, claim_one, finish, replay, submit, task_of
 from webhookd.adapters.store.counters import set_paused
-from webhookd.adapters.store.dead_letter_moves import replay_dead_letter
-from webhookd.adapters.store.deliveries import cancel_delivery, replay_delivery
-from webhookd.adapters.store.replays import create_replay
+from webhookd.adapters.store.deliveries.dead_letter_moves import replay_dead_letter
+from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, replay_delivery
+from webhookd.adapters.store.deliveries.replays import create_replay
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx

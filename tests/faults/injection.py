@@ -125,7 +125,7 @@ def _hurt_store(folder: Path) -> None:
 
 def _hurt_files(folder: Path) -> None:
     from webhookd.adapters.files.bucket import Bucket
-    from webhookd.adapters.store.idempotency import Idempotency
+    from webhookd.adapters.store.access.idempotency import Idempotency
 
     put, once = Bucket.put, Idempotency.once
 

@@ -21,7 +21,7 @@ from tests.faults.installation import Installation, Up, eventually
 from tests.faults.invariants import looking_into, settled
 from tests.s3 import BUCKET, S3Server
 from webhookd.adapters.files import Bucket, open_bucket
-from webhookd.adapters.store.file_sweeps import FileSweeps
+from webhookd.adapters.store.files.file_sweeps import FileSweeps
 from webhookd.adapters.store.schema import files
 from webhookd.core.files import FileState
 from webhookd.flows.sweep_files import FileSweeper

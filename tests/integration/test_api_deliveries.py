@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.seeds import EXHAUSTED, answered, due, ended_task, later, message_to
 from tests.integration.api_face import Face, PartnerFace
-from webhookd.adapters.store.endpoint_settings import PacedEndpoint
+from webhookd.adapters.store.endpoints.endpoint_settings import PacedEndpoint
 from webhookd.core.delivery import Delivered, Verdict
 from webhookd.core.execution import End
 from webhookd.core.records import Endpoint

@@ -11,8 +11,9 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.contract.seeds import answered, due, later, message_to
 from tests.integration.api_face import Face, PartnerFace
-from webhookd.adapters.store import schema, secrets
-from webhookd.adapters.store.endpoint_settings import HEADERS_FIELD
+from webhookd.adapters.store import schema
+from webhookd.adapters.store.endpoints import secrets
+from webhookd.adapters.store.endpoints.endpoint_settings import HEADERS_FIELD
 from webhookd.core.delivery import Delivered
 from webhookd.core.dispatch import DueDelivery
 from webhookd.core.signing import SigningKey, signature_header

@@ -19,7 +19,7 @@ from tests.integration.api_face import Face, PartnerFace
 from tests.integration.live_api import Live
 from tests.s3 import BUCKET, S3Server
 from webhookd.adapters.files import Bucket, open_bucket
-from webhookd.adapters.store.tasks import cancel_task
+from webhookd.adapters.store.tasks.tasks import cancel_task
 from webhookd.core.errors import Overloaded, Unavailable
 
 JPEG = {"Content-Type": "image/jpeg"}

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.integration.api_face import Face
-from webhookd.adapters.store import sessions
+from webhookd.adapters.store.upkeep import sessions
 from webhookd.core.scaling import MOST_WORKERS, desired_workers
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api_face import ADMIN_KEY, Face
-from webhookd.adapters.store import secrets
+from webhookd.adapters.store.endpoints import secrets
 from webhookd.api.client_address import parse_proxies
 from webhookd.core.model import SCOPES, USUAL_SCOPES
 from webhookd.core.times import to_rfc3339

@@ -10,7 +10,7 @@ from tests.contract.work import claim, finish, limit, session
 from tests.integration.api_face import ADMIN_KEY, Face, PartnerFace
 from tests.integration.live_api import Live, heard, say
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.task_files import use_files
+from webhookd.adapters.store.tasks.task_files import use_files
 from webhookd.core import ids
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.files import File, FileKind, FileState

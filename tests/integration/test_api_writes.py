@@ -8,7 +8,7 @@ import pytest
 from tests.integration.api_face import Face, PartnerFace
 from tests.integration.test_api_deliveries import dead, endpoint
 from tests.integration.test_api_errors import assert_problem
-from webhookd.adapters.store.api_keys import MAX_KEYS
+from webhookd.adapters.store.access.api_keys import MAX_KEYS
 from webhookd.core.rate import Rate
 from webhookd.flows.rates import PartnerRates
 

@@ -199,7 +199,7 @@ async def test_keys_that_are_missing_wrong_or_half_rotated_are_found(sqlite_url:
     async with store_on(sqlite_url) as store:
         owner = await partner(store.db)
         sealed = Vault([OLD]).seal(b"whsec_x", partner=owner, endpoint=None, field="secret")
-        from webhookd.adapters.store import secrets
+        from webhookd.adapters.store.endpoints import secrets
 
         await store.db.write(
             lambda tx: secrets.add(tx, owner, None, scheme="v1", sealed=sealed, created_ms=1)

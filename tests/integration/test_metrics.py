@@ -18,7 +18,7 @@ from tests.faults.installation import ADMIN_KEY, Up
 from tests.integration.api_face import Face
 from tests.services import ValkeyServer, until
 from webhookd.adapters.metrics import FAMILIES, BrokerTotals, Metrics, Tally, count_request, exposition
-from webhookd.adapters.store.endpoint_settings import PacedEndpoint
+from webhookd.adapters.store.endpoints.endpoint_settings import PacedEndpoint
 from webhookd.cli.receiver import Receiver, Reply, bind, receiving
 from webhookd.core.errors import Unavailable
 from webhookd.core.times import to_rfc3339

@@ -18,7 +18,7 @@ from webhookd.adapters.entropy import new_id
 from webhookd.adapters.files import Bucket
 from webhookd.adapters.files.fetching import Fetcher
 from webhookd.adapters.runner import Runner
-from webhookd.adapters.store.tasks import cancel_task
+from webhookd.adapters.store.tasks.tasks import cancel_task
 from webhookd.core import ids
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import Unavailable

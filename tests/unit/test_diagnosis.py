@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from webhookd.adapters.store.durability import network_file_system
+from webhookd.adapters.store.upkeep.durability import network_file_system
 from webhookd.core.diagnosis import (
     Finding,
     Level,

@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.api_keys import add_key, read_key, read_keys, revoke_key
+from webhookd.adapters.store.access.api_keys import add_key, read_key, read_keys, revoke_key
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer

@@ -7,7 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 import webhookd
-from webhookd.adapters.store.deliveries import DeliveryHistory
+from webhookd.adapters.store.deliveries.deliveries import DeliveryHistory
 from webhookd.api.answers import fitting
 from webhookd.core.fields import AttemptError, Timestamp
 from webhookd.core.records import Attempt

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.audit import AuditEntry, AuditFilter, list_entries
+from webhookd.adapters.store.access.audit import AuditEntry, AuditFilter, list_entries
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call

@@ -17,7 +17,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from webhookd.adapters.store.api_keys import Credential
+from webhookd.adapters.store.access.api_keys import Credential
 from webhookd.api.caller import OPERATOR, Caller
 from webhookd.api.client_address import Network, client_address
 from webhookd.api.guess_brake import GuessBrake

@@ -14,7 +14,7 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Send
 
-from webhookd.adapters.store.batches import get_batch, tasks_of_batch
+from webhookd.adapters.store.tasks.batches import get_batch, tasks_of_batch
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, Headers, Reply
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned

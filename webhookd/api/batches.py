@@ -8,7 +8,8 @@ from typing import Any, Final
 import orjson
 
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.batches import (
+from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
+from webhookd.adapters.store.tasks.batches import (
     Moved,
     cancel_batch,
     cancel_some,
@@ -17,7 +18,6 @@ from webhookd.adapters.store.batches import (
     list_batches,
     tasks_of_batch,
 )
-from webhookd.adapters.store.endpoint_settings import unknown_endpoints
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer

@@ -6,9 +6,9 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from starlette.types import Receive
 
-from webhookd.adapters.store import audit
+from webhookd.adapters.store.access import audit
+from webhookd.adapters.store.access.idempotency import KeyedRequest
 from webhookd.adapters.store.drivers.reading import until_reads_end
-from webhookd.adapters.store.idempotency import KeyedRequest
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer
 from webhookd.api.caller import OPERATOR, Caller

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from webhookd.adapters.store.partners import partner_names
+from webhookd.adapters.store.access.partners import partner_names
 from webhookd.api.caller import Caller
 from webhookd.api.granted import covers
 from webhookd.api.owners import owner, told_whose

@@ -6,7 +6,7 @@ from typing import Annotated, Final, NotRequired, cast
 from pydantic import AfterValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.letter_groups import HOUR_MS, MAX_GROUPS, group_dead_letters
+from webhookd.adapters.store.deliveries.letter_groups import HOUR_MS, MAX_GROUPS, group_dead_letters
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call

@@ -5,10 +5,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from webhookd.adapters.store.dead_letter_moves import discard_dead_letter, replay_dead_letter
-from webhookd.adapters.store.dead_letters import get_dead_letter, list_dead_letters
-from webhookd.adapters.store.deliveries import get_delivery
-from webhookd.adapters.store.tasks import get_task
+from webhookd.adapters.store.deliveries.dead_letter_moves import discard_dead_letter, replay_dead_letter
+from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter, list_dead_letters
+from webhookd.adapters.store.deliveries.deliveries import get_delivery
+from webhookd.adapters.store.tasks.tasks import get_task
 from webhookd.adapters.store.traces import place_of_message
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from webhookd.adapters.store.deliveries import (
+from webhookd.adapters.store.deliveries.deliveries import (
     MovedDelivery,
     cancel_delivery,
     get_history,

@@ -10,9 +10,9 @@ from typing import Final
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.endpoint_settings import lock_endpoint
-from webhookd.adapters.store.replay_steps import advance_replay
-from webhookd.adapters.store.replays import count_matches, create_replay
+from webhookd.adapters.store.deliveries.replay_steps import advance_replay
+from webhookd.adapters.store.deliveries.replays import count_matches, create_replay
+from webhookd.adapters.store.endpoints.endpoint_settings import lock_endpoint
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer

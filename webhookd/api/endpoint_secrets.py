@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store import secrets
+from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.call import AnyCall
 from webhookd.core.fields import Timestamp

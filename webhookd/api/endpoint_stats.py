@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.endpoint_stats import EndpointStats, read_stats
+from webhookd.adapters.store.endpoints.endpoint_stats import EndpointStats, read_stats
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows

@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from webhookd.adapters.store.deliveries import DeliveryHistory, get_delivery, get_history
+from webhookd.adapters.store.deliveries.deliveries import DeliveryHistory, get_delivery, get_history
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer

@@ -7,8 +7,8 @@ from typing import Final
 import orjson
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store import secrets
-from webhookd.adapters.store.endpoint_settings import (
+from webhookd.adapters.store.endpoints import secrets
+from webhookd.adapters.store.endpoints.endpoint_settings import (
     HEADERS_FIELD,
     PacedEndpoint,
     change_endpoint,
@@ -16,7 +16,7 @@ from webhookd.adapters.store.endpoint_settings import (
     get_endpoint,
     lock_endpoint,
 )
-from webhookd.adapters.store.endpoint_states import EndpointStates, Settled
+from webhookd.adapters.store.endpoints.endpoint_states import EndpointStates, Settled
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer

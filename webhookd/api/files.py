@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.file_rows import over_quota
-from webhookd.adapters.store.files import add_file, delete_file
+from webhookd.adapters.store.files.file_rows import over_quota
+from webhookd.adapters.store.files.files import add_file, delete_file
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from webhookd.adapters.store.task_files import tasks_of_file
+from webhookd.adapters.store.tasks.task_files import tasks_of_file
 from webhookd.api.parts import ApiParts
 from webhookd.core.errors import Forbidden, NotFound
 from webhookd.core.page_tokens import Grant

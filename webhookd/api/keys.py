@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.api_keys import add_key, read_key, read_partners_keys, revoke_key
-from webhookd.adapters.store.partners import read_partner
+from webhookd.adapters.store.access.api_keys import add_key, read_key, read_partners_keys, revoke_key
+from webhookd.adapters.store.access.partners import read_partner
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer

@@ -12,7 +12,7 @@ import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.messages import get_message, read_feed
+from webhookd.adapters.store.deliveries.messages import get_message, read_feed
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows

@@ -11,7 +11,7 @@ from typing import Final
 import webhookd
 from webhookd.adapters.metrics import Sample, exposition
 from webhookd.adapters.metrics.exposition import CONTENT_TYPE
-from webhookd.adapters.store.gauges import read_gauges
+from webhookd.adapters.store.upkeep.gauges import read_gauges
 from webhookd.api.answers import Answer
 from webhookd.api.api_route import OPEN, AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call

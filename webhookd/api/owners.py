@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from webhookd.adapters.store.partners import partner_names
+from webhookd.adapters.store.access.partners import partner_names
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.call import AnyCall
 from webhookd.core.render.owner import OwnerDocument

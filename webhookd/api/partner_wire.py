@@ -6,10 +6,10 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.api_keys import MAX_KEYS
-from webhookd.adapters.store.endpoint_settings import MAX_ENDPOINTS
-from webhookd.adapters.store.partner_use import PartnerUse
-from webhookd.adapters.store.replays import MAX_RUNNING
+from webhookd.adapters.store.access.api_keys import MAX_KEYS
+from webhookd.adapters.store.access.partner_use import PartnerUse
+from webhookd.adapters.store.deliveries.replays import MAX_RUNNING
+from webhookd.adapters.store.endpoints.endpoint_settings import MAX_ENDPOINTS
 from webhookd.api.endpoint_wire import MAX_TYPE_PATTERNS, EndpointSecretCreate, type_patterns
 from webhookd.api.wire import Change, Create, Query
 from webhookd.core.fields import Count, PartnerId, ScopeName, Timestamp

@@ -3,9 +3,10 @@
 from typing import Final
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store import api_keys, secrets
-from webhookd.adapters.store.partner_use import read_use
-from webhookd.adapters.store.partners import add_partner, change_partner, lock_partner
+from webhookd.adapters.store.access import api_keys
+from webhookd.adapters.store.access.partner_use import read_use
+from webhookd.adapters.store.access.partners import add_partner, change_partner, lock_partner
+from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids

@@ -6,8 +6,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters.entropy import new_page_token
-from webhookd.adapters.store.page_sessions import Kind, PageSession, add_page_session, hashed
-from webhookd.adapters.store.partners import read_partner
+from webhookd.adapters.store.access.page_sessions import Kind, PageSession, add_page_session, hashed
+from webhookd.adapters.store.access.partners import read_partner
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer

@@ -7,7 +7,7 @@ from typing import Final
 from typing_extensions import TypedDict
 
 from webhookd.adapters.store.counters import set_paused
-from webhookd.adapters.store.submit import ensure_queues
+from webhookd.adapters.store.tasks.submit import ensure_queues
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists, shows

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.replays import (
+from webhookd.adapters.store.deliveries.replays import (
     count_matches,
     create_replay,
     get_replay,

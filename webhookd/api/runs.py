@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.runs import RunUnderWay, read_runs
+from webhookd.adapters.store.tasks.runs import RunUnderWay, read_runs
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists

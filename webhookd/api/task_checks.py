@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from webhookd.adapters.store.endpoint_settings import unknown_endpoints
+from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
 from webhookd.api.call import AnyCall
 from webhookd.api.task_files import file_errors, file_faults
 from webhookd.api.task_wire import TaskCreate, new_task, unknown_endpoint_errors

@@ -5,7 +5,7 @@ from typing import Any, Final
 import orjson
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.task_inputs import read_input
+from webhookd.adapters.store.tasks.task_inputs import read_input
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows

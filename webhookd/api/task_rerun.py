@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.reruns import read_rerun
+from webhookd.adapters.store.tasks.reruns import read_rerun
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer
 from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 import orjson
 from pydantic import Field, WithJsonSchema
 
-from webhookd.adapters.store.batches import get_batch
-from webhookd.adapters.store.endpoint_settings import unknown_endpoints
-from webhookd.adapters.store.tasks import Cancelled, cancel_task
+from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
+from webhookd.adapters.store.tasks.batches import get_batch
+from webhookd.adapters.store.tasks.tasks import Cancelled, cancel_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.batches import get_batch
+from webhookd.adapters.store.tasks.batches import get_batch
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.auth import key_tag

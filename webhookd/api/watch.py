@@ -11,7 +11,7 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from webhookd.adapters.store.api_keys import Credential
+from webhookd.adapters.store.access.api_keys import Credential
 from webhookd.api.call import AnyCall, found
 from webhookd.api.caller import OPERATOR
 from webhookd.api.wire import Query

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters.store.workers import HeldTask, Worker, read_workers
+from webhookd.adapters.store.upkeep.workers import HeldTask, Worker, read_workers
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store import api_keys, audit, secrets
-from webhookd.adapters.store.page_sessions import Kind, PageSession, add_page_session, hashed
-from webhookd.adapters.store.partners import add_partner, find_partner
+from webhookd.adapters.store.access import api_keys, audit
+from webhookd.adapters.store.access.page_sessions import Kind, PageSession, add_page_session, hashed
+from webhookd.adapters.store.access.partners import add_partner, find_partner
+from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault

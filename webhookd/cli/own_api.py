@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from webhookd.adapters.broker.health import BrokerStatus
 from webhookd.adapters.files import open_bucket
-from webhookd.adapters.store.task_types import read_types
+from webhookd.adapters.store.tasks.task_types import read_types
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts

@@ -1,7 +1,7 @@
 """`webhookd rotate-encryption-key`: every stored secret sealed again with the newest key of the ring.
 
-A row at a time by compare-and-set (`adapters.store.resealing`), so it may be broken off, repeated, and run
-while the service does. The ring is a setting, or, on a single machine, the file that `up` keeps.
+A row at a time by compare-and-set (`adapters.store.access.resealing`), so it may be broken off, repeated, and
+run while the service does. The ring is a setting, or, on a single machine, the file that `up` keeps.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from webhookd.adapters.keys_file import KeysFile
+from webhookd.adapters.store.access.resealing import KeyUse, Resealing, Step, Unreadable
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.resealing import KeyUse, Resealing, Step, Unreadable
-from webhookd.adapters.store.sessions import live_sessions
+from webhookd.adapters.store.upkeep.sessions import live_sessions
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.cli.data_dir import keys_claimed, write_keys
 from webhookd.cli.options import Json

@@ -12,7 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from webhookd.adapters.entropy import new_page_token
-from webhookd.adapters.store.page_sessions import (
+from webhookd.adapters.store.access.page_sessions import (
     Bearer,
     Kind,
     PageSession,

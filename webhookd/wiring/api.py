@@ -14,9 +14,9 @@ from webhookd.adapters.entropy import new_span_id
 from webhookd.adapters.files import open_bucket
 from webhookd.adapters.log_facts import log_request
 from webhookd.adapters.metrics import bucket_figures, count_request
-from webhookd.adapters.store.key_use import key_use
+from webhookd.adapters.store.access.key_use import key_use
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.task_types import read_types
+from webhookd.adapters.store.tasks.task_types import read_types
 from webhookd.api.app import create_app, make_authenticator
 from webhookd.api.client_address import parse_proxies
 from webhookd.api.parts import ApiOptions, ApiParts, Leaving

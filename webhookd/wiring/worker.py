@@ -19,10 +19,10 @@ from webhookd.adapters.metrics import (
     count_run,
 )
 from webhookd.adapters.runner import Runner
-from webhookd.adapters.store.dead_digests import tell_of_dead
-from webhookd.adapters.store.endpoint_trouble import tell_of_failing
-from webhookd.adapters.store.retention import Retention, RetentionPolicy
-from webhookd.adapters.store.task_types import publish_types
+from webhookd.adapters.store.deliveries.dead_digests import tell_of_dead
+from webhookd.adapters.store.endpoints.endpoint_trouble import tell_of_failing
+from webhookd.adapters.store.tasks.task_types import publish_types
+from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.core import ids
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError

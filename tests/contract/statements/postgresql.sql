@@ -1,65 +1,6 @@
 -- What the store sends to postgresql. Written by `make statements` from `webhookd/adapters/store`.
 
--- ailments.py
-
--- _ENDED
-SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
-    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms <= $1::BIGINT ORDER BY
-    sessions.lease_until_ms;
-
--- _TASKS_HELD
-SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE tasks.session_id = $1::VARCHAR LIMIT
-    $2::INTEGER) AS anon_1;
-
--- _DELIVERIES_HELD
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.session_id =
-    $1::VARCHAR LIMIT $2::INTEGER) AS anon_1;
-
--- _A_PENDING
-SELECT deliveries.id FROM deliveries WHERE deliveries.state = 'pending' LIMIT $1::INTEGER;
-
--- _QUEUES
-SELECT queues.name FROM queues;
-
--- _QUEUED_TYPES
-SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'queued' AND
-    tasks.queue = $1::VARCHAR ORDER BY tasks.due_ms LIMIT $2::INTEGER) AS anon_1 GROUP BY anon_1.type;
-
--- _SCHEDULED_TYPES
-SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'scheduled'
-    ORDER BY tasks.due_ms LIMIT $1::INTEGER) AS anon_1 GROUP BY anon_1.type;
-
--- _AILING
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.deleted_ms IS NULL AND (endpoints.state = $1::VARCHAR OR endpoints.failing_since_ms IS NOT NULL)
-    ORDER BY endpoints.failing_since_ms, endpoints.id LIMIT $2::INTEGER;
-
--- _PARKED
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'parked' AND
-    deliveries.endpoint_id = $1::VARCHAR LIMIT $2::INTEGER) AS anon_1;
-
--- _OPEN
-SELECT lanes.id FROM lanes WHERE lanes.open_until_ms IS NOT NULL ORDER BY lanes.id LIMIT $1::INTEGER;
-
--- _DEAD_DELIVERIES_SINCE
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
-    NULL AND deliveries.ended_ms >= $1::BIGINT LIMIT $2::INTEGER) AS anon_1;
-
--- _DEAD_TASKS_SINCE
-SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL AND tasks.dead_ms >=
-    $1::BIGINT LIMIT $2::INTEGER) AS anon_1;
-
--- _GOOD_ADMIN_KEYS
-SELECT count(*) AS n FROM (SELECT api_keys.id AS id FROM api_keys WHERE api_keys.partner_id IS NULL AND
-    api_keys.revoked_ms IS NULL AND (api_keys.expires_ms IS NULL OR api_keys.expires_ms > $1::BIGINT) LIMIT
-    $2::INTEGER) AS anon_1;
-
--- api_keys.py
+-- access/api_keys.py
 
 -- _GOOD
 SELECT count(*) AS n FROM api_keys WHERE api_keys.partner_id = $1::VARCHAR AND api_keys.revoked_ms IS NULL AND
@@ -98,7 +39,7 @@ SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_key
 -- _REVOKE
 UPDATE api_keys SET revoked_ms=$1::BIGINT WHERE api_keys.id = $2::VARCHAR AND api_keys.revoked_ms IS NULL;
 
--- audit.py
+-- access/audit.py
 
 -- _ADD
 INSERT INTO audit (id, at_ms, actor, action, target, partner_id, detail, key_id, address) VALUES ($1::VARCHAR,
@@ -115,237 +56,194 @@ SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.par
     >= $6::VARCHAR AND audit.id < $7::VARCHAR AND audit.id < $8::VARCHAR ORDER BY audit.id DESC LIMIT
     $9::INTEGER;
 
--- batch_counts.py
-
--- _ADD
-INSERT INTO batch_counts (batch_id, shard, moves, scheduled, queued, running, succeeded, failed, cancelled,
-    expired) SELECT changes.batch_id, changes.shard, changes.moves, changes.scheduled, changes.queued,
-    changes.running, changes.succeeded, changes.failed, changes.cancelled, changes.expired FROM (SELECT
-    CAST(changes_rows.value ->> 0 AS TEXT) AS batch_id, CAST(changes_rows.value ->> 1 AS TEXT) AS shard,
-    CAST(changes_rows.value ->> 2 AS BIGINT) AS moves, CAST(changes_rows.value ->> 3 AS BIGINT) AS scheduled,
-    CAST(changes_rows.value ->> 4 AS BIGINT) AS queued, CAST(changes_rows.value ->> 5 AS BIGINT) AS running,
-    CAST(changes_rows.value ->> 6 AS BIGINT) AS succeeded, CAST(changes_rows.value ->> 7 AS BIGINT) AS failed,
-    CAST(changes_rows.value ->> 8 AS BIGINT) AS cancelled, CAST(changes_rows.value ->> 9 AS BIGINT) AS expired
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS changes_rows) AS changes WHERE true ON CONFLICT
-    (batch_id, shard) DO UPDATE SET moves = (batch_counts.moves + excluded.moves), scheduled =
-    (batch_counts.scheduled + excluded.scheduled), queued = (batch_counts.queued + excluded.queued), running =
-    (batch_counts.running + excluded.running), succeeded = (batch_counts.succeeded + excluded.succeeded),
-    failed = (batch_counts.failed + excluded.failed), cancelled = (batch_counts.cancelled +
-    excluded.cancelled), expired = (batch_counts.expired + excluded.expired);
-
--- _ENDED_SHARDS
-SELECT batch_counts.batch_id, batch_counts.shard, batch_counts.moves, batch_counts.scheduled,
-    batch_counts.queued, batch_counts.running, batch_counts.succeeded, batch_counts.failed,
-    batch_counts.cancelled, batch_counts.expired FROM batch_counts WHERE batch_counts.shard != $1::VARCHAR AND
-    NOT (batch_counts.shard = ANY ($2::TEXT[])) ORDER BY batch_counts.batch_id, batch_counts.shard LIMIT
-    $3::INTEGER FOR UPDATE;
+-- access/idempotency.py
 
 -- _FORGET
-DELETE FROM batch_counts WHERE (batch_counts.batch_id, batch_counts.shard) IN (SELECT keys.batch_id,
-    keys.shard FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS batch_id, CAST(keys_rows.value ->> 1 AS
-    TEXT) AS shard FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys);
+DELETE FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR AND idempotency.key = $2::VARCHAR AND
+    idempotency.created_ms < $3::BIGINT;
 
--- batch_ends.py
+-- _CLAIM
+INSERT INTO idempotency (partner_id, key, fingerprint, outcome, created_ms) VALUES ($1::VARCHAR, $2::VARCHAR,
+    $3::VARCHAR, $4::VARCHAR, $5::BIGINT) ON CONFLICT DO NOTHING RETURNING idempotency.key;
 
--- _RUNNING
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
-    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
-    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
-    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
-    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
-    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
-    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
-    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
-    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
-    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[])
-    AND batches.state = $10::VARCHAR;
+-- _KEPT
+SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR
+    AND idempotency.key = $2::VARCHAR;
 
--- _COMPLETE
-UPDATE batches SET state=CASE WHEN (batches.cancel_requested_ms IS NOT NULL) THEN $1::VARCHAR ELSE $2::VARCHAR
-    END, version=(batches.version + $3::BIGINT), completed_ms=$4::BIGINT WHERE batches.id = ANY ($5::TEXT[])
-    AND batches.state = $6::VARCHAR RETURNING batches.id;
+-- _KEEP
+UPDATE idempotency SET outcome=$1::VARCHAR, sealed_by=$2::VARCHAR WHERE idempotency.partner_id = $3::VARCHAR
+    AND idempotency.key = $4::VARCHAR;
 
--- BATCHES_BY_ID
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
-    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
-    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
-    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
-    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
-    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
-    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
-    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
-    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
-    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[]);
+-- _REMEMBERED
+SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR
+    AND idempotency.key = $2::VARCHAR AND idempotency.created_ms >= $3::BIGINT;
 
--- batches.py
+-- access/key_use.py
 
--- _INSERT
-INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metadata, defaults, callback_url,
-    callback_origin, endpoint_ids, trace_id, trace_parent_id, trace_flags, trace_state, created_ms, closed_ms)
-    SELECT rows.id, rows.partner_id, rows.state, rows.total, rows.version, rows.last_task_id, rows.metadata,
-    rows.defaults, rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.trace_id,
-    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms, rows.closed_ms FROM (SELECT
-    CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS TEXT) AS partner_id,
-    CAST(rows_rows.value ->> 2 AS TEXT) AS state, CAST(rows_rows.value ->> 3 AS BIGINT) AS total,
-    CAST(rows_rows.value ->> 4 AS BIGINT) AS version, CAST(rows_rows.value ->> 5 AS TEXT) AS last_task_id,
-    CAST(rows_rows.value ->> 6 AS TEXT) AS metadata, CAST(rows_rows.value ->> 7 AS TEXT) AS defaults,
-    CAST(rows_rows.value ->> 8 AS TEXT) AS callback_url, CAST(rows_rows.value ->> 9 AS TEXT) AS
-    callback_origin, CAST(rows_rows.value ->> 10 AS TEXT) AS endpoint_ids, CAST(rows_rows.value ->> 11 AS
-    TEXT) AS trace_id, CAST(rows_rows.value ->> 12 AS TEXT) AS trace_parent_id, CAST(rows_rows.value ->> 13 AS
-    INTEGER) AS trace_flags, CAST(rows_rows.value ->> 14 AS TEXT) AS trace_state, CAST(rows_rows.value ->> 15
-    AS BIGINT) AS created_ms, CAST(rows_rows.value ->> 16 AS BIGINT) AS closed_ms FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows) AS rows WHERE true;
+-- _COUNT
+SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempotency.created_ms AS created_ms
+    FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR AND idempotency.created_ms >= $2::BIGINT LIMIT
+    $3::INTEGER) AS anon_1;
 
--- _LOCK_ROOM
-SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batches WHERE batches.id = ANY
-    ($1::TEXT[]) ORDER BY batches.id FOR UPDATE;
+-- access/page_sessions.py
 
--- _ADDED
-UPDATE batches SET total=(batches.total + $1::BIGINT), version=(batches.version + $2::BIGINT),
-    last_task_id=$3::VARCHAR WHERE batches.id = $4::VARCHAR;
+-- _ADD
+INSERT INTO page_sessions (id, kind, key_id, key_mark, partner_id, created_ms, expires_ms) VALUES
+    ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT);
 
 -- _ONE
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
-    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
-    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
-    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
-    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
-    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
-    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
-    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
-    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
-    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[]);
+SELECT page_sessions.id, page_sessions.kind, page_sessions.key_id, page_sessions.key_mark,
+    page_sessions.partner_id, page_sessions.created_ms, page_sessions.expires_ms FROM page_sessions WHERE
+    page_sessions.id = $1::VARCHAR AND page_sessions.kind = $2::VARCHAR;
+
+-- _REMOVE
+DELETE FROM page_sessions WHERE page_sessions.id = $1::VARCHAR;
+
+-- _REMOVE_ENDED
+DELETE FROM page_sessions WHERE page_sessions.id IN (SELECT page_sessions.id FROM page_sessions WHERE
+    page_sessions.expires_ms <= $1::BIGINT ORDER BY page_sessions.expires_ms LIMIT $2::INTEGER);
+
+-- access/partner_use.py
+
+-- _USE
+SELECT (SELECT sum(depths.queued + depths.scheduled) AS sum_1 FROM depths WHERE depths.partner_id =
+    $1::VARCHAR) AS queued, (SELECT file_usage.stored_files FROM file_usage WHERE file_usage.partner_id =
+    $1::VARCHAR) AS stored_files, (SELECT file_usage.stored_bytes FROM file_usage WHERE file_usage.partner_id
+    = $1::VARCHAR) AS stored_bytes, (SELECT count(*) AS count_1 FROM endpoints WHERE endpoints.partner_id =
+    $1::VARCHAR AND endpoints.deleted_ms IS NULL) AS endpoints, (SELECT count(*) AS count_1 FROM api_keys
+    WHERE api_keys.partner_id = $1::VARCHAR AND api_keys.revoked_ms IS NULL AND (api_keys.expires_ms IS NULL
+    OR api_keys.expires_ms > $2::BIGINT)) AS keys, (SELECT count(*) AS count_1 FROM replays WHERE
+    replays.partner_id = $1::VARCHAR AND replays.state IN ('running', 'paused')) AS replays;
+
+-- access/partners.py
+
+-- _ADD
+INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms,
+    task_types) VALUES ($1::VARCHAR, $2::VARCHAR, $3::INTEGER, $4::FLOAT, $5::INTEGER, $6::INTEGER,
+    $7::BIGINT, $8::BIGINT, $9::VARCHAR);
+
+-- _AMEND
+UPDATE partners SET name=$1::VARCHAR, weight=$2::INTEGER, rate_per_second=$3::FLOAT, burst=$4::INTEGER,
+    max_queued=$5::INTEGER, suspended_ms=$6::BIGINT, task_types=$7::VARCHAR WHERE partners.id = $8::VARCHAR;
 
 -- _ONE
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
-    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
-    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
-    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
-    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
-    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
-    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
-    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
-    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
-    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[])
-    AND batches.partner_id = $10::VARCHAR;
-
--- _PAGE
-SELECT batches.id FROM batches ORDER BY batches.id DESC LIMIT $1::INTEGER;
-
--- _PAGE
-SELECT batches.id FROM batches WHERE batches.partner_id = $1::VARCHAR AND batches.id < $2::VARCHAR AND
-    batches.state = $3::VARCHAR AND batches.id >= $4::VARCHAR AND batches.id < $5::VARCHAR ORDER BY batches.id
-    DESC LIMIT $6::INTEGER;
-
--- _OF_BATCH
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.batch_id = $1::VARCHAR ORDER BY tasks.id LIMIT $2::INTEGER;
-
--- _OF_BATCH
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.batch_id = $1::VARCHAR AND tasks.id > $2::VARCHAR AND tasks.state = $3::VARCHAR AND
-    tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT $4::INTEGER;
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.id = $1::VARCHAR;
 
 -- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR FOR UPDATE;
+SELECT partners.id FROM partners WHERE partners.id = $1::VARCHAR FOR UPDATE;
 
--- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR AND batches.partner_id = $2::VARCHAR FOR UPDATE;
+-- _BY_NAME
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.name = $1::VARCHAR;
 
--- _SET
-UPDATE batches SET state=$1::VARCHAR, version=(batches.version + $2::BIGINT), closed_ms=$3::BIGINT,
-    cancel_requested_ms=$4::BIGINT WHERE batches.id = $5::VARCHAR;
+-- _NAMES
+SELECT partners.id, partners.name FROM partners WHERE partners.id = ANY ($1::TEXT[]);
 
--- _TO_CANCEL
-SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = $1::VARCHAR
-    AND batches.id > $2::VARCHAR ORDER BY batches.id LIMIT $3::INTEGER;
+-- _PAGE
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners ORDER
+    BY partners.id DESC LIMIT $1::INTEGER;
 
--- _ASK_TO_STOP
-UPDATE tasks SET version=(tasks.version + $1::INTEGER), cancel_requested_ms=$2::BIGINT WHERE tasks.id IN
-    (SELECT tasks.id FROM tasks WHERE tasks.batch_id = $3::VARCHAR AND tasks.state = $4::VARCHAR AND
-    tasks.cancel_requested_ms IS NULL ORDER BY tasks.id LIMIT $5::INTEGER FOR UPDATE SKIP LOCKED) AND
-    tasks.state = $6::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.queue, tasks.version, tasks.batch_id;
+-- _PAGE
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.id < $1::VARCHAR ORDER BY partners.id DESC LIMIT $2::INTEGER;
 
--- changes.py
+-- access/sealed.py
 
--- _POSITIONS
-SELECT feeds.partner_id, feeds.last_seq FROM feeds;
+-- _NEXT_KEY
+SELECT min(idempotency.sealed_by) AS key_id FROM idempotency;
 
--- _POSITIONS
-SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id = ANY ($1::TEXT[]);
+-- _NEXT_KEY
+SELECT min(idempotency.sealed_by) AS key_id FROM idempotency WHERE idempotency.sealed_by > $1::VARCHAR;
 
--- _ANNOUNCED
-SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq >
-    $2::BIGINT ORDER BY messages.seq LIMIT $3::INTEGER;
+-- LATEST_ANSWER
+SELECT max(idempotency.created_ms) AS ms FROM idempotency WHERE idempotency.sealed_by = $1::VARCHAR;
 
--- choosing.py
+-- KINDS[0].count
+SELECT count(*) AS n FROM secrets WHERE substr(secrets.sealed, $1::INTEGER, $2::INTEGER) != $3;
 
--- _LOOK
-WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
-    = 'queued' AND tasks.queue = $1::VARCHAR UNION ALL SELECT (SELECT min(tasks.partner_id) AS min_1 FROM
-    tasks WHERE tasks.state = 'queued' AND tasks.queue = $1::VARCHAR AND tasks.partner_id >
-    waiting.partner_id) AS anon_1 FROM waiting WHERE waiting.partner_id IS NOT NULL), contenders AS (SELECT
-    waiting.partner_id AS partner_id, shares.vtime AS vtime, partners.weight AS weight FROM waiting LEFT OUTER
-    JOIN shares ON shares.queue = $1::VARCHAR AND shares.partner_id = waiting.partner_id LEFT OUTER JOIN
-    partners ON partners.id = waiting.partner_id WHERE waiting.partner_id IS NOT NULL ORDER BY
-    coalesce(shares.vtime, $5::FLOAT), waiting.partner_id LIMIT $6::INTEGER) SELECT contenders.partner_id,
-    contenders.vtime, contenders.weight, (SELECT tasks.id FROM tasks WHERE tasks.suspect AND tasks.state =
-    'queued' AND tasks.queue = $1::VARCHAR AND tasks.type = ANY ($2::TEXT[]) AND (tasks.expires_ms IS NULL OR
-    tasks.expires_ms > $3::BIGINT) ORDER BY tasks.id LIMIT $4::INTEGER) AS suspect_id, line.id, line.type FROM
-    contenders LEFT OUTER JOIN LATERAL (SELECT inner_tasks.id AS id, inner_tasks.type AS type,
-    inner_tasks.priority AS priority FROM tasks AS inner_tasks WHERE inner_tasks.state = 'queued' AND
-    inner_tasks.queue = $1::VARCHAR AND inner_tasks.partner_id = contenders.partner_id AND inner_tasks.suspect
-    IS false AND inner_tasks.type = ANY ($2::TEXT[]) AND (inner_tasks.expires_ms IS NULL OR
-    inner_tasks.expires_ms > $3::BIGINT) ORDER BY inner_tasks.priority, inner_tasks.id LIMIT (SELECT CASE WHEN
-    (count(*) = $7::INTEGER) THEN $8::INTEGER WHEN ((($9::INTEGER * $8::INTEGER + count(*)) - $10::INTEGER) /
-    count(*) + $11::INTEGER < $8::INTEGER) THEN (($9::INTEGER * $8::INTEGER + count(*)) - $10::INTEGER) /
-    count(*) + $11::INTEGER ELSE $8::INTEGER END AS anon_2 FROM contenders)) AS line ON true ORDER BY
-    contenders.partner_id, line.priority, line.id;
+-- KINDS[0].uses
+SELECT substr(secrets.sealed, $1::INTEGER, $2::INTEGER) AS key_id, count(*) AS n FROM secrets WHERE
+    substr(secrets.sealed, $1::INTEGER, $2::INTEGER) != $3 GROUP BY substr(secrets.sealed, $1::INTEGER,
+    $2::INTEGER);
 
--- _SET_CLOCK
-UPDATE queues SET vtime=$1::FLOAT WHERE queues.name = $2::VARCHAR;
+-- KINDS[0].walk
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, $1::INTEGER, $2::INTEGER)
+    = $3 ORDER BY secrets.id LIMIT $4::INTEGER;
 
--- _ADVANCE
-INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partner_id, served.vtime FROM
-    (SELECT CAST(served_rows.value ->> 0 AS TEXT) AS queue, CAST(served_rows.value ->> 1 AS TEXT) AS
-    partner_id, CAST(served_rows.value ->> 2 AS FLOAT) AS vtime FROM json_array_elements(CAST($1::VARCHAR AS
-    JSON)) AS served_rows) AS served WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime =
-    excluded.vtime;
+-- KINDS[0].walk
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, $1::INTEGER, $2::INTEGER)
+    = $3 AND (secrets.id) > ($4::VARCHAR) ORDER BY secrets.id LIMIT $5::INTEGER;
 
--- claims.py
+-- KINDS[0].write
+UPDATE secrets SET sealed=$1::VARCHAR WHERE secrets.id = $2::VARCHAR AND secrets.sealed = $3::VARCHAR;
 
--- _ENTER
-SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
-    sessions.id = $1::VARCHAR FOR KEY SHARE) AS holding ON true WHERE queues.name = $2::VARCHAR FOR UPDATE OF
-    queues;
+-- KINDS[1].count
+SELECT count(*) AS n FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
+    substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) != $3;
+
+-- KINDS[1].uses
+SELECT substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) AS key_id, count(*) AS n FROM endpoints
+    WHERE endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER)
+    != $3 GROUP BY substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER);
+
+-- KINDS[1].walk
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3
+    ORDER BY endpoints.id LIMIT $4::INTEGER;
+
+-- KINDS[1].walk
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3
+    AND (endpoints.id) > ($4::VARCHAR) ORDER BY endpoints.id LIMIT $5::INTEGER;
+
+-- KINDS[1].write
+UPDATE endpoints SET headers_sealed=$1::VARCHAR WHERE endpoints.id = $2::VARCHAR AND endpoints.headers_sealed
+    = $3::VARCHAR;
+
+-- KINDS[2].count
+SELECT count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND idempotency.created_ms >=
+    $1::BIGINT AND idempotency.sealed_by != $2::VARCHAR;
+
+-- KINDS[2].uses
+SELECT idempotency.sealed_by AS key_id, count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL
+    AND idempotency.created_ms >= $1::BIGINT AND idempotency.sealed_by != $2::VARCHAR GROUP BY
+    idempotency.sealed_by;
+
+-- KINDS[2].walk
+SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
+    idempotency.created_ms >= $1::BIGINT AND idempotency.sealed_by = $2::VARCHAR ORDER BY
+    idempotency.created_ms, idempotency.partner_id, idempotency.key LIMIT $3::INTEGER;
+
+-- KINDS[2].walk
+SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
+    idempotency.created_ms >= $1::BIGINT AND idempotency.sealed_by = $2::VARCHAR AND (idempotency.created_ms,
+    idempotency.partner_id, idempotency.key) > ($3::BIGINT, $4::VARCHAR, $5::VARCHAR) ORDER BY
+    idempotency.created_ms, idempotency.partner_id, idempotency.key LIMIT $6::INTEGER;
+
+-- KINDS[2].write
+UPDATE idempotency SET outcome=$1::VARCHAR, sealed_by=$2::VARCHAR WHERE idempotency.partner_id = $3::VARCHAR
+    AND idempotency.key = $4::VARCHAR AND idempotency.outcome = $5::VARCHAR;
 
 -- clock.py
 
@@ -391,7 +289,19 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     CAST(keys_rows.value ->> 1 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 2 AS TEXT) AS shard FROM
     json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys);
 
--- dead_digests.py
+-- deliveries/changes.py
+
+-- _POSITIONS
+SELECT feeds.partner_id, feeds.last_seq FROM feeds;
+
+-- _POSITIONS
+SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id = ANY ($1::TEXT[]);
+
+-- _ANNOUNCED
+SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq >
+    $2::BIGINT ORDER BY messages.seq LIMIT $3::INTEGER;
+
+-- deliveries/dead_digests.py
 
 -- _OF_LANES
 SELECT dead_digests.lane_id, dead_digests.next_ms, dead_digests.died, dead_digests.delivery_id FROM
@@ -423,7 +333,7 @@ SELECT dead_digests.lane_id AS id FROM dead_digests WHERE dead_digests.next_ms <
 -- _FORGET
 DELETE FROM dead_digests WHERE dead_digests.lane_id = ANY ($1::TEXT[]);
 
--- dead_letter_moves.py
+-- deliveries/dead_letter_moves.py
 
 -- _DISCARD_TASK
 UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id = $2::VARCHAR AND tasks.dead_ms IS NOT NULL RETURNING
@@ -461,7 +371,7 @@ SELECT deliveries.id FROM deliveries WHERE deliveries.id = $1::VARCHAR;
 -- _DELIVERY
 SELECT deliveries.id FROM deliveries WHERE deliveries.id = $1::VARCHAR AND deliveries.partner_id = $2::VARCHAR;
 
--- dead_letters.py
+-- deliveries/dead_letters.py
 
 -- _DELIVERIES.newest
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -612,7 +522,7 @@ SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies
     (tasks.dead_ms > $8::BIGINT OR tasks.id > $9::VARCHAR) AND tasks.dead_ms <= $10::BIGINT AND (tasks.dead_ms
     < $10::BIGINT OR tasks.id < $11::VARCHAR);
 
--- deliveries.py
+-- deliveries/deliveries.py
 
 -- _ONE
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -721,13 +631,423 @@ SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTE
     endpoints.id = deliveries.endpoint_id WHERE deliveries.id = $1::VARCHAR AND deliveries.partner_id =
     $2::VARCHAR;
 
--- durability.py
+-- deliveries/feeds.py
 
--- _PROMISED
-SELECT name, current_setting(name) FROM pg_settings WHERE name IN ('fsync', 'full_page_writes',
-    'synchronous_commit', 'server_version');
+-- _TAKE_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
+    (partner_id) DO UPDATE SET last_seq = (feeds.last_seq + excluded.last_seq) RETURNING feeds.partner_id,
+    feeds.last_seq;
 
--- endpoint_settings.py
+-- _LOCK_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
+    (partner_id) DO UPDATE SET last_seq = feeds.last_seq;
+
+-- deliveries/letter_groups.py
+
+-- _DELIVERIES
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
+    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
+
+-- _DELIVERIES
+SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
+    deliveries.dead_reason AS reason, deliveries.ended_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS
+    kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
+    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
+    'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id =
+    $3::VARCHAR AND deliveries.partner_id = $4::VARCHAR AND deliveries.dead_reason = $5::VARCHAR AND
+    deliveries.task_type = $6::VARCHAR AND deliveries.event = $7::VARCHAR AND deliveries.last_error =
+    $8::VARCHAR AND deliveries.last_status BETWEEN $9::INTEGER AND $10::INTEGER AND deliveries.last_error =
+    $11::VARCHAR AND deliveries.last_error >= $12::VARCHAR AND deliveries.last_error <= $13::VARCHAR AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE '\' OR lower(deliveries.last_error) LIKE
+    $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE '\') AND deliveries.ended_ms >= $15::BIGINT
+    AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms >= $17::BIGINT AND (deliveries.ended_ms >
+    $17::BIGINT OR deliveries.id > $18::VARCHAR) AND deliveries.ended_ms <= $19::BIGINT AND
+    (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR) GROUP BY deliveries.endpoint_id,
+    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT,
+    CAST($2::VARCHAR AS TEXT) ORDER BY count(*) DESC LIMIT $21::INTEGER;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
+    AS reason, tasks.dead_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS kind, count(*) AS letters,
+    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = $3::VARCHAR AND
+    tasks.dead_reason = $4::VARCHAR AND tasks.type = $5::VARCHAR AND task_bodies.error_code = $6::VARCHAR AND
+    (lower(task_bodies.error_message) LIKE $7 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $7 ESCAPE '\'
+    OR lower(tasks.type) LIKE $7 ESCAPE '\') AND tasks.dead_ms >= $8::BIGINT AND tasks.dead_ms < $9::BIGINT
+    AND tasks.dead_ms >= $10::BIGINT AND (tasks.dead_ms > $10::BIGINT OR tasks.id > $11::VARCHAR) AND
+    tasks.dead_ms <= $12::BIGINT AND (tasks.dead_ms < $12::BIGINT OR tasks.id < $13::VARCHAR) GROUP BY
+    task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / $1::BIGINT, CAST($2::VARCHAR AS
+    TEXT) ORDER BY count(*) DESC LIMIT $14::INTEGER;
+
+-- deliveries/lost_deliveries.py
+
+-- OF_SESSION.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = $1::VARCHAR ORDER BY
+    deliveries.lane_id, deliveries.id;
+
+-- OF_SESSION.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = $1::VARCHAR GROUP BY
+    deliveries.lane_id;
+
+-- OF_SESSION.sent_once
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND
+    deliveries.state = $7::VARCHAR AND deliveries.once IS true;
+
+-- OF_SESSION.of_deleted
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND deliveries.state = $7::VARCHAR AND
+    deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($8::TEXT[]) AND
+    endpoints.deleted_ms IS NOT NULL);
+
+-- OF_SESSION.of_disabled
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
+    = $4::VARCHAR AND deliveries.state = $5::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM
+    endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state = $7::VARCHAR);
+
+-- OF_SESSION.due
+UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id = $3::VARCHAR AND
+    deliveries.state = $4::VARCHAR;
+
+-- OF_SESSION.ended
+UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id = $2::VARCHAR;
+
+-- UNHEARD_OF.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < $1::BIGINT ORDER BY deliveries.lane_id, deliveries.id;
+
+-- UNHEARD_OF.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < $1::BIGINT GROUP BY deliveries.lane_id;
+
+-- UNHEARD_OF.sent_once
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms
+    < $6::BIGINT AND deliveries.state = $7::VARCHAR AND deliveries.once IS true;
+
+-- UNHEARD_OF.of_deleted
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
+    ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < $6::BIGINT AND
+    deliveries.state = $7::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
+    endpoints.id = ANY ($8::TEXT[]) AND endpoints.deleted_ms IS NOT NULL);
+
+-- UNHEARD_OF.of_disabled
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
+    IS NOT NULL AND deliveries.due_ms < $4::BIGINT AND deliveries.state = $5::VARCHAR AND deliveries.lane_id
+    IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state =
+    $7::VARCHAR);
+
+-- UNHEARD_OF.due
+UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < $3::BIGINT AND deliveries.state = $4::VARCHAR;
+
+-- UNHEARD_OF.ended
+UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms <
+    $2::BIGINT;
+
+-- _LOCK_LANES
+SELECT lanes.id FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id FOR UPDATE;
+
+-- _FEWER
+UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE
+    $1::INTEGER END FROM (SELECT CAST(fewer_rows.value ->> 0 AS TEXT) AS lane_id, CAST(fewer_rows.value ->> 1
+    AS INTEGER) AS fewer FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS fewer_rows) AS fewer WHERE
+    lanes.id = fewer.lane_id;
+
+-- deliveries/messages.py
+
+-- _LAST
+SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = $1::VARCHAR;
+
+-- _NEXT
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
+    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
+    messages.created_ms FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq > $2::BIGINT
+    ORDER BY messages.seq LIMIT $3::INTEGER;
+
+-- _AT
+SELECT messages.id FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq = $2::BIGINT;
+
+-- _ONE
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
+    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
+    messages.created_ms FROM messages WHERE messages.id = $1::VARCHAR;
+
+-- _ONE
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
+    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
+    messages.created_ms FROM messages WHERE messages.id = $1::VARCHAR AND messages.partner_id = $2::VARCHAR;
+
+-- deliveries/publish.py
+
+-- _INSERT_MESSAGES
+INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
+    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
+    rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
+    CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS TEXT) AS partner_id,
+    CAST(rows_rows.value ->> 2 AS TEXT) AS task_id, CAST(rows_rows.value ->> 3 AS TEXT) AS event,
+    CAST(rows_rows.value ->> 4 AS TEXT) AS body, CAST(rows_rows.value ->> 5 AS BIGINT) AS seq,
+    CAST(rows_rows.value ->> 6 AS TEXT) AS trace_id, CAST(rows_rows.value ->> 7 AS TEXT) AS trace_parent_id,
+    CAST(rows_rows.value ->> 8 AS INTEGER) AS trace_flags, CAST(rows_rows.value ->> 9 AS TEXT) AS trace_state,
+    CAST(rows_rows.value ->> 10 AS BIGINT) AS created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON))
+    AS rows_rows) AS rows WHERE true;
+
+-- _INSERT_DELIVERIES
+INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
+    state, once, attempts, attempts_before, max_attempts, due_ms, token, dead_reason, created_ms, ended_ms)
+    SELECT rows.id, rows.message_id, rows.partner_id, rows.task_id, rows.task_type, rows.endpoint_id,
+    rows.lane_id, rows.url, rows.event, rows.state, rows.once, rows.attempts, rows.attempts_before,
+    rows.max_attempts, rows.due_ms, rows.token, rows.dead_reason, rows.created_ms, rows.ended_ms FROM (SELECT
+    CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS TEXT) AS message_id,
+    CAST(rows_rows.value ->> 2 AS TEXT) AS partner_id, CAST(rows_rows.value ->> 3 AS TEXT) AS task_id,
+    CAST(rows_rows.value ->> 4 AS TEXT) AS task_type, CAST(rows_rows.value ->> 5 AS TEXT) AS endpoint_id,
+    CAST(rows_rows.value ->> 6 AS TEXT) AS lane_id, CAST(rows_rows.value ->> 7 AS TEXT) AS url,
+    CAST(rows_rows.value ->> 8 AS TEXT) AS event, CAST(rows_rows.value ->> 9 AS TEXT) AS state,
+    CAST(rows_rows.value ->> 10 AS BOOLEAN) AS once, CAST(rows_rows.value ->> 11 AS INTEGER) AS attempts,
+    CAST(rows_rows.value ->> 12 AS INTEGER) AS attempts_before, CAST(rows_rows.value ->> 13 AS INTEGER) AS
+    max_attempts, CAST(rows_rows.value ->> 14 AS BIGINT) AS due_ms, CAST(rows_rows.value ->> 15 AS INTEGER) AS
+    token, CAST(rows_rows.value ->> 16 AS TEXT) AS dead_reason, CAST(rows_rows.value ->> 17 AS BIGINT) AS
+    created_ms, CAST(rows_rows.value ->> 18 AS BIGINT) AS ended_ms FROM json_array_elements(CAST($1::VARCHAR
+    AS JSON)) AS rows_rows) AS rows WHERE true;
+
+-- _UPSERT_LANES
+INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
+    heard, pace) SELECT lanes_in.id, lanes_in.partner_id, lanes_in.endpoint_id, lanes_in.fifo,
+    lanes_in.ready_ms, $1::BIGINT AS anon_1, $2::BIGINT AS anon_2, $3::INTEGER AS anon_3, $4::INTEGER AS
+    anon_4, $5::BOOLEAN AS anon_5, $6::BOOLEAN AS anon_6, $7::VARCHAR AS anon_7 FROM (SELECT
+    CAST(lanes_in_rows.value ->> 0 AS TEXT) AS id, CAST(lanes_in_rows.value ->> 1 AS TEXT) AS partner_id,
+    CAST(lanes_in_rows.value ->> 2 AS TEXT) AS endpoint_id, CAST(lanes_in_rows.value ->> 3 AS BOOLEAN) AS
+    fifo, CAST(lanes_in_rows.value ->> 4 AS BIGINT) AS ready_ms FROM json_array_elements(CAST($8::VARCHAR AS
+    JSON)) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo = excluded.fifo,
+    ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END;
+
+-- deliveries/replaying.py
+
+-- _KNOWN
+SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.state AS
+    endpoint_state, endpoints.deleted_ms, endpoints.ordering FROM deliveries JOIN (SELECT CAST(ids_rows.value
+    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids ON
+    deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
+
+-- _REPLAY
+UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
+    $1::VARCHAR) THEN $2::BIGINT END, dead_reason=$3::VARCHAR, discarded_ms=$4::BIGINT, ended_ms=$5::BIGINT,
+    replay_id=$6::VARCHAR, replayed_attempts=deliveries.attempts FROM (SELECT CAST(moves_rows.value ->> 0 AS
+    TEXT) AS id, CAST(moves_rows.value ->> 1 AS TEXT) AS state FROM json_array_elements(CAST($7::VARCHAR AS
+    JSON)) AS moves_rows) AS moves WHERE deliveries.id = moves.id AND deliveries.id = ANY (array((SELECT
+    moves.id FROM (SELECT CAST(moves_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($7::VARCHAR
+    AS JSON)) AS moves_rows) AS moves))) AND (deliveries.state = $8::VARCHAR OR deliveries.state = $9::VARCHAR
+    OR deliveries.state = $10::VARCHAR) RETURNING deliveries.id, deliveries.state;
+
+-- deliveries/replays.py
+
+-- _INSERT
+INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
+    created_ms, finished_ms, deed, reason, started_by) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR,
+    $4::BOOLEAN, $5::FLOAT, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::VARCHAR, $10::BIGINT, $11::BIGINT,
+    $12::VARCHAR, $13::VARCHAR, $14::VARCHAR);
+
+-- _LOCK_PARTNER
+SELECT partners.id FROM partners WHERE partners.id = $1::VARCHAR FOR UPDATE;
+
+-- _COUNT_UNDER_WAY
+SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = $1::VARCHAR AND replays.state IN
+    ('running', 'paused');
+
+-- _ONE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR;
+
+-- _ONE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR AND replays.partner_id = $4::VARCHAR;
+
+-- _PAGE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
+    coalesce(replays.deed, $1::VARCHAR) = $2::VARCHAR ORDER BY replays.id DESC LIMIT $3::INTEGER;
+
+-- _PAGE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
+    coalesce(replays.deed, $1::VARCHAR) = $2::VARCHAR AND replays.partner_id = $3::VARCHAR AND replays.id <
+    $4::VARCHAR ORDER BY replays.id DESC LIMIT $5::INTEGER;
+
+-- _OUTCOMES
+SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
+    END) AS delivered, sum(CASE WHEN (deliveries.state = $4::VARCHAR OR deliveries.state = $5::VARCHAR AND
+    deliveries.attempts > deliveries.replayed_attempts AND deliveries.session_id IS NULL) THEN $6::INTEGER
+    ELSE $7::INTEGER END) AS failed_again FROM deliveries WHERE deliveries.replay_id = ANY ($8::TEXT[]) AND
+    deliveries.replay_id IS NOT NULL GROUP BY deliveries.replay_id;
+
+-- _RUNNING
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.state =
+    $1::VARCHAR ORDER BY replays.id;
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR FOR UPDATE;
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR AND replays.partner_id = $4::VARCHAR FOR
+    UPDATE;
+
+-- _LOCK_STEP
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR FOR UPDATE SKIP LOCKED;
+
+-- _SAVE
+UPDATE replays SET rate_per_second=$1::FLOAT, state=$2::VARCHAR, replayed=$3::BIGINT, position=$4::VARCHAR,
+    finished_ms=$5::BIGINT WHERE replays.id = $6::VARCHAR;
+
+-- deliveries/sendings.py
+
+-- _ATTEMPTS
+SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
+    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
+    attempts.resent FROM attempts WHERE attempts.delivery_id = ANY ($1::TEXT[]) ORDER BY attempts.at_ms DESC,
+    attempts.delivery_id DESC, attempts.number DESC LIMIT $2::INTEGER;
+
+-- OF_TASKS.messages
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
+    = ANY ($1::TEXT[]) ORDER BY messages.id DESC LIMIT $2::INTEGER;
+
+-- OF_TASKS.deliveries
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
+    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
+    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id = ANY ($2::TEXT[]) ORDER BY
+    deliveries.id DESC LIMIT $3::INTEGER;
+
+-- OF_MESSAGES.messages
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id =
+    ANY ($1::TEXT[]) ORDER BY messages.id DESC LIMIT $2::INTEGER;
+
+-- OF_MESSAGES.deliveries
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
+    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
+    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id = ANY ($2::TEXT[]) ORDER BY
+    deliveries.id DESC LIMIT $3::INTEGER;
+
+-- deliveries/subscribers.py
+
+-- _OF_PARTNER
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id = $1::VARCHAR AND endpoints.deleted_ms IS NULL;
+
+-- _SUBSCRIBERS
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id = ANY ($1::TEXT[]) AND endpoints.deleted_ms IS NULL OR endpoints.id = ANY
+    ($2::TEXT[]);
+
+-- _LISTENING
+SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id = ANY ($1::TEXT[]) AND
+    endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || $2::VARCHAR || '%');
+
+-- deliveries/waiting.py
+
+-- _BY_AGE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
+    deliveries.id LIMIT $1::INTEGER;
+
+-- _BY_AGE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR
+    AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
+    (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
+    AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
+    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
+    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
+    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
+    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.id LIMIT $17::INTEGER;
+
+-- _BY_LANE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
+    deliveries.lane_id, deliveries.id LIMIT $1::INTEGER;
+
+-- _BY_LANE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR
+    AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
+    (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
+    AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
+    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
+    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
+    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
+    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id LIMIT
+    $17::INTEGER;
+
+-- _COUNT
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL;
+
+-- _COUNT
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id =
+    $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR AND deliveries.id <
+    $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND (deliveries.lane_id
+    > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR AND deliveries.event
+    = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status BETWEEN $11::INTEGER AND
+    $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error >= $14::VARCHAR AND
+    deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $16 ESCAPE
+    '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR lower(deliveries.task_type) LIKE $16 ESCAPE
+    '\');
+
+-- _HASTEN
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.due_ms > $2::BIGINT) THEN $2::BIGINT
+    ELSE deliveries.due_ms END, replay_id=coalesce($3::VARCHAR, deliveries.replay_id), replayed_attempts=CASE
+    WHEN ($3::VARCHAR IS NULL) THEN deliveries.replayed_attempts ELSE deliveries.attempts END FROM (SELECT
+    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
+    AS ids WHERE deliveries.id = ids.id AND deliveries.id = ANY (array((SELECT ids.id FROM (SELECT
+    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
+    AS ids))) AND deliveries.state = 'pending' AND deliveries.session_id IS NULL RETURNING deliveries.id;
+
+-- endpoints/endpoint_settings.py
 
 -- _COUNT
 SELECT count(*) AS n FROM endpoints WHERE endpoints.partner_id = $1::VARCHAR AND endpoints.deleted_ms IS NULL;
@@ -812,7 +1132,7 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.deleted_ms IS NULL AND endpoints.partner_id = $1::VARCHAR AND endpoints.id = $2::VARCHAR FOR
     UPDATE;
 
--- endpoint_spans.py
+-- endpoints/endpoint_spans.py
 
 -- _KEEP
 INSERT INTO endpoint_spans (endpoint_id, length_ms, at_ms, attempts, delivered, errors, times) SELECT
@@ -835,7 +1155,7 @@ DELETE FROM endpoint_spans WHERE (endpoint_spans.endpoint_id, endpoint_spans.len
     WHERE endpoint_spans.length_ms = $1::INTEGER AND endpoint_spans.at_ms < $2::BIGINT ORDER BY
     endpoint_spans.at_ms LIMIT $3::INTEGER FOR UPDATE SKIP LOCKED);
 
--- endpoint_states.py
+-- endpoints/endpoint_states.py
 
 -- _ONE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -911,7 +1231,7 @@ WITH RECURSIVE hops(endpoint_id) AS (SELECT first_parked.endpoint_id AS endpoint
     hops.endpoint_id FROM hops JOIN endpoints ON endpoints.id = hops.endpoint_id WHERE endpoints.state =
     $3::VARCHAR OR endpoints.deleted_ms IS NOT NULL;
 
--- endpoint_stats.py
+-- endpoints/endpoint_stats.py
 
 -- _ENDPOINT
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -943,7 +1263,7 @@ SELECT (SELECT count(*) AS count_1 FROM (SELECT deliveries.id AS id FROM deliver
     deliveries.discarded_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR LIMIT $2::INTEGER) AS anon_3) AS
     dead;
 
--- endpoint_trouble.py
+-- endpoints/endpoint_trouble.py
 
 -- _THESE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -965,71 +1285,37 @@ UPDATE endpoints SET failing_told_ms=$1::BIGINT WHERE endpoints.id = ANY ($2::TE
     'enabled' AND endpoints.deleted_ms IS NULL AND endpoints.failing_since_ms <= $3::BIGINT RETURNING
     endpoints.id;
 
--- ends.py
+-- endpoints/secrets.py
 
--- _WRITE_BODIES
-UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
-    FROM (SELECT CAST(bodies_rows.value ->> 0 AS TEXT) AS task_id, CAST(bodies_rows.value ->> 1 AS TEXT) AS
-    result, CAST(bodies_rows.value ->> 2 AS TEXT) AS error_code, CAST(bodies_rows.value ->> 3 AS TEXT) AS
-    error_message FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS bodies_rows) AS bodies WHERE
-    task_bodies.task_id = bodies.task_id RETURNING task_bodies.task_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of;
+-- _ADD
+INSERT INTO secrets (id, partner_id, endpoint_id, scheme, sealed, created_ms, expires_ms) VALUES ($1::VARCHAR,
+    $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT);
 
--- _END
-UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN
-    $1::VARCHAR ELSE ends.state END, version=(tasks.version + $2::INTEGER), attempts=(tasks.attempts -
-    ends.attempts_back), due_ms=ends.due_ms, finished_ms=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND
-    ends.finished_ms IS NULL) THEN ends.now_ms ELSE ends.finished_ms END, session_id=$3::VARCHAR,
-    deadline_ms=$4::BIGINT, suspect=(tasks.suspect AND ends.attempts_back = $5::INTEGER),
-    progress_percent=coalesce(ends.progress_percent, tasks.progress_percent),
-    progress_message=coalesce(ends.progress_message, tasks.progress_message), dead_ms=ends.dead_ms,
-    dead_reason=ends.dead_reason FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id, CAST(ends_rows.value
-    ->> 1 AS TEXT) AS session_id, CAST(ends_rows.value ->> 2 AS INTEGER) AS token, CAST(ends_rows.value ->> 3
-    AS TEXT) AS state, CAST(ends_rows.value ->> 4 AS BIGINT) AS now_ms, CAST(ends_rows.value ->> 5 AS BIGINT)
-    AS due_ms, CAST(ends_rows.value ->> 6 AS INTEGER) AS attempts_back, CAST(ends_rows.value ->> 7 AS BIGINT)
-    AS finished_ms, CAST(ends_rows.value ->> 8 AS BIGINT) AS dead_ms, CAST(ends_rows.value ->> 9 AS TEXT) AS
-    dead_reason, CAST(ends_rows.value ->> 10 AS FLOAT) AS progress_percent, CAST(ends_rows.value ->> 11 AS
-    TEXT) AS progress_message FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows) AS ends WHERE
-    tasks.id = ends.id AND tasks.id = ANY (array((SELECT ends.id FROM (SELECT CAST(ends_rows.value ->> 0 AS
-    TEXT) AS id FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows) AS ends))) AND
-    tasks.session_id IS NOT DISTINCT FROM ends.session_id AND tasks.token = ends.token AND tasks.state =
-    $7::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority,
-    tasks.version, tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id;
+-- _EXPIRE_CURRENT
+UPDATE secrets SET expires_ms=$1::BIGINT WHERE secrets.partner_id = $2::VARCHAR AND secrets.endpoint_id IS NOT
+    DISTINCT FROM $3::VARCHAR AND secrets.expires_ms IS NULL;
 
--- _TASKS
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
-    (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    ids_rows) AS ids ON tasks.id = ids.id;
+-- _EXPIRE_SCHEME
+UPDATE secrets SET expires_ms=$1::BIGINT WHERE secrets.partner_id = $2::VARCHAR AND secrets.endpoint_id IS NOT
+    DISTINCT FROM $3::VARCHAR AND secrets.expires_ms IS NULL AND secrets.scheme = $4::VARCHAR;
 
--- feeds.py
+-- _EXPIRE_ALL
+UPDATE secrets SET expires_ms=$1::BIGINT WHERE secrets.partner_id = $2::VARCHAR AND secrets.endpoint_id IS NOT
+    DISTINCT FROM $3::VARCHAR AND (secrets.expires_ms IS NULL OR secrets.expires_ms > $4::BIGINT);
 
--- _TAKE_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
-    (partner_id) DO UPDATE SET last_seq = (feeds.last_seq + excluded.last_seq) RETURNING feeds.partner_id,
-    feeds.last_seq;
+-- _LIVE
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = $1::VARCHAR AND
+    secrets.endpoint_id = ANY ($2::TEXT[]) AND (secrets.expires_ms IS NULL OR secrets.expires_ms > $3::BIGINT)
+    ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
--- _LOCK_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
-    (partner_id) DO UPDATE SET last_seq = feeds.last_seq;
+-- _LIVE
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = $1::VARCHAR AND
+    (secrets.endpoint_id = ANY ($2::TEXT[]) OR secrets.endpoint_id IS NULL) AND (secrets.expires_ms IS NULL OR
+    secrets.expires_ms > $3::BIGINT) ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
--- file_rows.py
+-- files/file_rows.py
 
 -- _ADD
 INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind, key, task_id, created_ms,
@@ -1062,7 +1348,7 @@ INSERT INTO file_usage (partner_id, stored_files, stored_bytes) VALUES ($1::VARC
 SELECT file_usage.stored_files, file_usage.stored_bytes FROM file_usage WHERE file_usage.partner_id =
     $1::VARCHAR;
 
--- file_sweeps.py
+-- files/file_sweeps.py
 
 -- _OVER
 SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
@@ -1094,7 +1380,7 @@ SELECT files.id, files.partner_id, files.name, files.content_type, files.size, f
 -- _KEYS
 SELECT files.key FROM files WHERE files.id = ANY ($1::TEXT[]);
 
--- files.py
+-- files/files.py
 
 -- _FINISH
 UPDATE files SET content_type=$1::VARCHAR, sha256=$2::VARCHAR, state=$3::VARCHAR, key=$4::VARCHAR,
@@ -1141,71 +1427,6 @@ SELECT files.id, files.partner_id, files.name, files.content_type, files.size, f
 SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
     files.kind, files.key, files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM files
     WHERE files.id = $1::VARCHAR AND files.partner_id = $2::VARCHAR FOR UPDATE;
-
--- gauges.py
-
--- DEAD_DELIVERIES
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
-    NULL LIMIT $1::INTEGER) AS anon_1;
-
--- DEAD_TASKS
-SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL LIMIT $1::INTEGER) AS
-    anon_1;
-
--- _OPEN_BREAKERS
-SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.open_until_ms IS NOT NULL LIMIT
-    $1::INTEGER) AS anon_1;
-
--- held.py
-
--- _HELD_TASKS
-SELECT tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type, tasks.queue AS queue,
-    tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts, tasks.attempts_before AS
-    attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token, tasks.suspect AS suspect,
-    tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS created_ms, tasks.due_ms AS
-    due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners WHERE partners.id =
-    tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS metadata,
-    task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS
-    trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR
-    task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
-    endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
-    $1::VARCHAR || '%')) AS listens FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
-    tasks.session_id = $2::VARCHAR ORDER BY tasks.id;
-
--- _HELD
-SELECT deliveries.id FROM deliveries WHERE deliveries.session_id = $1::VARCHAR AND deliveries.state =
-    $2::VARCHAR;
-
--- idempotency.py
-
--- _FORGET
-DELETE FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR AND idempotency.key = $2::VARCHAR AND
-    idempotency.created_ms < $3::BIGINT;
-
--- _CLAIM
-INSERT INTO idempotency (partner_id, key, fingerprint, outcome, created_ms) VALUES ($1::VARCHAR, $2::VARCHAR,
-    $3::VARCHAR, $4::VARCHAR, $5::BIGINT) ON CONFLICT DO NOTHING RETURNING idempotency.key;
-
--- _KEPT
-SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR
-    AND idempotency.key = $2::VARCHAR;
-
--- _KEEP
-UPDATE idempotency SET outcome=$1::VARCHAR, sealed_by=$2::VARCHAR WHERE idempotency.partner_id = $3::VARCHAR
-    AND idempotency.key = $4::VARCHAR;
-
--- _REMEMBERED
-SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR
-    AND idempotency.key = $2::VARCHAR AND idempotency.created_ms >= $3::BIGINT;
-
--- key_use.py
-
--- _COUNT
-SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempotency.created_ms AS created_ms
-    FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR AND idempotency.created_ms >= $2::BIGINT LIMIT
-    $3::INTEGER) AS anon_1;
 
 -- known_values.py
 
@@ -1508,219 +1729,276 @@ SELECT asked.next_ms, secrets.id, secrets.partner_id, secrets.endpoint_id, secre
     ($9::TEXT[]) OR secrets.endpoint_id IS NULL AND secrets.partner_id = ANY ($10::TEXT[])) ORDER BY
     secrets.created_ms DESC, secrets.id DESC;
 
--- letter_groups.py
-
--- _DELIVERIES
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
-    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
-
--- _DELIVERIES
-SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
-    deliveries.dead_reason AS reason, deliveries.ended_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS
-    kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
-    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
-    'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id =
-    $3::VARCHAR AND deliveries.partner_id = $4::VARCHAR AND deliveries.dead_reason = $5::VARCHAR AND
-    deliveries.task_type = $6::VARCHAR AND deliveries.event = $7::VARCHAR AND deliveries.last_error =
-    $8::VARCHAR AND deliveries.last_status BETWEEN $9::INTEGER AND $10::INTEGER AND deliveries.last_error =
-    $11::VARCHAR AND deliveries.last_error >= $12::VARCHAR AND deliveries.last_error <= $13::VARCHAR AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE '\' OR lower(deliveries.last_error) LIKE
-    $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE '\') AND deliveries.ended_ms >= $15::BIGINT
-    AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms >= $17::BIGINT AND (deliveries.ended_ms >
-    $17::BIGINT OR deliveries.id > $18::VARCHAR) AND deliveries.ended_ms <= $19::BIGINT AND
-    (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR) GROUP BY deliveries.endpoint_id,
-    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT,
-    CAST($2::VARCHAR AS TEXT) ORDER BY count(*) DESC LIMIT $21::INTEGER;
-
--- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
-
--- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
-    AS reason, tasks.dead_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS kind, count(*) AS letters,
-    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = $3::VARCHAR AND
-    tasks.dead_reason = $4::VARCHAR AND tasks.type = $5::VARCHAR AND task_bodies.error_code = $6::VARCHAR AND
-    (lower(task_bodies.error_message) LIKE $7 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $7 ESCAPE '\'
-    OR lower(tasks.type) LIKE $7 ESCAPE '\') AND tasks.dead_ms >= $8::BIGINT AND tasks.dead_ms < $9::BIGINT
-    AND tasks.dead_ms >= $10::BIGINT AND (tasks.dead_ms > $10::BIGINT OR tasks.id > $11::VARCHAR) AND
-    tasks.dead_ms <= $12::BIGINT AND (tasks.dead_ms < $12::BIGINT OR tasks.id < $13::VARCHAR) GROUP BY
-    task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / $1::BIGINT, CAST($2::VARCHAR AS
-    TEXT) ORDER BY count(*) DESC LIMIT $14::INTEGER;
-
--- lost_deliveries.py
-
--- OF_SESSION.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = $1::VARCHAR ORDER BY
-    deliveries.lane_id, deliveries.id;
-
--- OF_SESSION.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = $1::VARCHAR GROUP BY
-    deliveries.lane_id;
-
--- OF_SESSION.sent_once
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND
-    deliveries.state = $7::VARCHAR AND deliveries.once IS true;
-
--- OF_SESSION.of_deleted
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    ended_ms=$5::BIGINT WHERE deliveries.session_id = $6::VARCHAR AND deliveries.state = $7::VARCHAR AND
-    deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($8::TEXT[]) AND
-    endpoints.deleted_ms IS NOT NULL);
-
--- OF_SESSION.of_disabled
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
-    = $4::VARCHAR AND deliveries.state = $5::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM
-    endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state = $7::VARCHAR);
-
--- OF_SESSION.due
-UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id = $3::VARCHAR AND
-    deliveries.state = $4::VARCHAR;
-
--- OF_SESSION.ended
-UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id = $2::VARCHAR;
-
--- UNHEARD_OF.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < $1::BIGINT ORDER BY deliveries.lane_id, deliveries.id;
-
--- UNHEARD_OF.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < $1::BIGINT GROUP BY deliveries.lane_id;
-
--- UNHEARD_OF.sent_once
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    discarded_ms=$5::BIGINT, ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms
-    < $6::BIGINT AND deliveries.state = $7::VARCHAR AND deliveries.once IS true;
-
--- UNHEARD_OF.of_deleted
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR, dead_reason=$4::VARCHAR,
-    ended_ms=$5::BIGINT WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < $6::BIGINT AND
-    deliveries.state = $7::VARCHAR AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
-    endpoints.id = ANY ($8::TEXT[]) AND endpoints.deleted_ms IS NOT NULL);
-
--- UNHEARD_OF.of_disabled
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, session_id=$3::VARCHAR WHERE deliveries.session_id
-    IS NOT NULL AND deliveries.due_ms < $4::BIGINT AND deliveries.state = $5::VARCHAR AND deliveries.lane_id
-    IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id = ANY ($6::TEXT[]) AND endpoints.state =
-    $7::VARCHAR);
-
--- UNHEARD_OF.due
-UPDATE deliveries SET due_ms=$1::BIGINT, session_id=$2::VARCHAR WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < $3::BIGINT AND deliveries.state = $4::VARCHAR;
-
--- UNHEARD_OF.ended
-UPDATE deliveries SET session_id=$1::VARCHAR WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms <
-    $2::BIGINT;
-
--- _LOCK_LANES
-SELECT lanes.id FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id FOR UPDATE;
-
--- _FEWER
-UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE
-    $1::INTEGER END FROM (SELECT CAST(fewer_rows.value ->> 0 AS TEXT) AS lane_id, CAST(fewer_rows.value ->> 1
-    AS INTEGER) AS fewer FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS fewer_rows) AS fewer WHERE
-    lanes.id = fewer.lane_id;
-
--- messages.py
-
--- _LAST
-SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = $1::VARCHAR;
-
--- _NEXT
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
-    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
-    messages.created_ms FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq > $2::BIGINT
-    ORDER BY messages.seq LIMIT $3::INTEGER;
-
--- _AT
-SELECT messages.id FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq = $2::BIGINT;
-
--- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
-    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
-    messages.created_ms FROM messages WHERE messages.id = $1::VARCHAR;
-
--- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
-    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
-    messages.created_ms FROM messages WHERE messages.id = $1::VARCHAR AND messages.partner_id = $2::VARCHAR;
-
--- page_sessions.py
+-- tasks/batch_counts.py
 
 -- _ADD
-INSERT INTO page_sessions (id, kind, key_id, key_mark, partner_id, created_ms, expires_ms) VALUES
-    ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT);
+INSERT INTO batch_counts (batch_id, shard, moves, scheduled, queued, running, succeeded, failed, cancelled,
+    expired) SELECT changes.batch_id, changes.shard, changes.moves, changes.scheduled, changes.queued,
+    changes.running, changes.succeeded, changes.failed, changes.cancelled, changes.expired FROM (SELECT
+    CAST(changes_rows.value ->> 0 AS TEXT) AS batch_id, CAST(changes_rows.value ->> 1 AS TEXT) AS shard,
+    CAST(changes_rows.value ->> 2 AS BIGINT) AS moves, CAST(changes_rows.value ->> 3 AS BIGINT) AS scheduled,
+    CAST(changes_rows.value ->> 4 AS BIGINT) AS queued, CAST(changes_rows.value ->> 5 AS BIGINT) AS running,
+    CAST(changes_rows.value ->> 6 AS BIGINT) AS succeeded, CAST(changes_rows.value ->> 7 AS BIGINT) AS failed,
+    CAST(changes_rows.value ->> 8 AS BIGINT) AS cancelled, CAST(changes_rows.value ->> 9 AS BIGINT) AS expired
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS changes_rows) AS changes WHERE true ON CONFLICT
+    (batch_id, shard) DO UPDATE SET moves = (batch_counts.moves + excluded.moves), scheduled =
+    (batch_counts.scheduled + excluded.scheduled), queued = (batch_counts.queued + excluded.queued), running =
+    (batch_counts.running + excluded.running), succeeded = (batch_counts.succeeded + excluded.succeeded),
+    failed = (batch_counts.failed + excluded.failed), cancelled = (batch_counts.cancelled +
+    excluded.cancelled), expired = (batch_counts.expired + excluded.expired);
+
+-- _ENDED_SHARDS
+SELECT batch_counts.batch_id, batch_counts.shard, batch_counts.moves, batch_counts.scheduled,
+    batch_counts.queued, batch_counts.running, batch_counts.succeeded, batch_counts.failed,
+    batch_counts.cancelled, batch_counts.expired FROM batch_counts WHERE batch_counts.shard != $1::VARCHAR AND
+    NOT (batch_counts.shard = ANY ($2::TEXT[])) ORDER BY batch_counts.batch_id, batch_counts.shard LIMIT
+    $3::INTEGER FOR UPDATE;
+
+-- _FORGET
+DELETE FROM batch_counts WHERE (batch_counts.batch_id, batch_counts.shard) IN (SELECT keys.batch_id,
+    keys.shard FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS batch_id, CAST(keys_rows.value ->> 1 AS
+    TEXT) AS shard FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys);
+
+-- tasks/batch_ends.py
+
+-- _RUNNING
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
+    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
+    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
+    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
+    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
+    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
+    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
+    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
+    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
+    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[])
+    AND batches.state = $10::VARCHAR;
+
+-- _COMPLETE
+UPDATE batches SET state=CASE WHEN (batches.cancel_requested_ms IS NOT NULL) THEN $1::VARCHAR ELSE $2::VARCHAR
+    END, version=(batches.version + $3::BIGINT), completed_ms=$4::BIGINT WHERE batches.id = ANY ($5::TEXT[])
+    AND batches.state = $6::VARCHAR RETURNING batches.id;
+
+-- BATCHES_BY_ID
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
+    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
+    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
+    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
+    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
+    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
+    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
+    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
+    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
+    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[]);
+
+-- tasks/batches.py
+
+-- _INSERT
+INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metadata, defaults, callback_url,
+    callback_origin, endpoint_ids, trace_id, trace_parent_id, trace_flags, trace_state, created_ms, closed_ms)
+    SELECT rows.id, rows.partner_id, rows.state, rows.total, rows.version, rows.last_task_id, rows.metadata,
+    rows.defaults, rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.trace_id,
+    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms, rows.closed_ms FROM (SELECT
+    CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS TEXT) AS partner_id,
+    CAST(rows_rows.value ->> 2 AS TEXT) AS state, CAST(rows_rows.value ->> 3 AS BIGINT) AS total,
+    CAST(rows_rows.value ->> 4 AS BIGINT) AS version, CAST(rows_rows.value ->> 5 AS TEXT) AS last_task_id,
+    CAST(rows_rows.value ->> 6 AS TEXT) AS metadata, CAST(rows_rows.value ->> 7 AS TEXT) AS defaults,
+    CAST(rows_rows.value ->> 8 AS TEXT) AS callback_url, CAST(rows_rows.value ->> 9 AS TEXT) AS
+    callback_origin, CAST(rows_rows.value ->> 10 AS TEXT) AS endpoint_ids, CAST(rows_rows.value ->> 11 AS
+    TEXT) AS trace_id, CAST(rows_rows.value ->> 12 AS TEXT) AS trace_parent_id, CAST(rows_rows.value ->> 13 AS
+    INTEGER) AS trace_flags, CAST(rows_rows.value ->> 14 AS TEXT) AS trace_state, CAST(rows_rows.value ->> 15
+    AS BIGINT) AS created_ms, CAST(rows_rows.value ->> 16 AS BIGINT) AS closed_ms FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows) AS rows WHERE true;
+
+-- _LOCK_ROOM
+SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batches WHERE batches.id = ANY
+    ($1::TEXT[]) ORDER BY batches.id FOR UPDATE;
+
+-- _ADDED
+UPDATE batches SET total=(batches.total + $1::BIGINT), version=(batches.version + $2::BIGINT),
+    last_task_id=$3::VARCHAR WHERE batches.id = $4::VARCHAR;
 
 -- _ONE
-SELECT page_sessions.id, page_sessions.kind, page_sessions.key_id, page_sessions.key_mark,
-    page_sessions.partner_id, page_sessions.created_ms, page_sessions.expires_ms FROM page_sessions WHERE
-    page_sessions.id = $1::VARCHAR AND page_sessions.kind = $2::VARCHAR;
-
--- _REMOVE
-DELETE FROM page_sessions WHERE page_sessions.id = $1::VARCHAR;
-
--- _REMOVE_ENDED
-DELETE FROM page_sessions WHERE page_sessions.id IN (SELECT page_sessions.id FROM page_sessions WHERE
-    page_sessions.expires_ms <= $1::BIGINT ORDER BY page_sessions.expires_ms LIMIT $2::INTEGER);
-
--- partner_use.py
-
--- _USE
-SELECT (SELECT sum(depths.queued + depths.scheduled) AS sum_1 FROM depths WHERE depths.partner_id =
-    $1::VARCHAR) AS queued, (SELECT file_usage.stored_files FROM file_usage WHERE file_usage.partner_id =
-    $1::VARCHAR) AS stored_files, (SELECT file_usage.stored_bytes FROM file_usage WHERE file_usage.partner_id
-    = $1::VARCHAR) AS stored_bytes, (SELECT count(*) AS count_1 FROM endpoints WHERE endpoints.partner_id =
-    $1::VARCHAR AND endpoints.deleted_ms IS NULL) AS endpoints, (SELECT count(*) AS count_1 FROM api_keys
-    WHERE api_keys.partner_id = $1::VARCHAR AND api_keys.revoked_ms IS NULL AND (api_keys.expires_ms IS NULL
-    OR api_keys.expires_ms > $2::BIGINT)) AS keys, (SELECT count(*) AS count_1 FROM replays WHERE
-    replays.partner_id = $1::VARCHAR AND replays.state IN ('running', 'paused')) AS replays;
-
--- partners.py
-
--- _ADD
-INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms,
-    task_types) VALUES ($1::VARCHAR, $2::VARCHAR, $3::INTEGER, $4::FLOAT, $5::INTEGER, $6::INTEGER,
-    $7::BIGINT, $8::BIGINT, $9::VARCHAR);
-
--- _AMEND
-UPDATE partners SET name=$1::VARCHAR, weight=$2::INTEGER, rate_per_second=$3::FLOAT, burst=$4::INTEGER,
-    max_queued=$5::INTEGER, suspended_ms=$6::BIGINT, task_types=$7::VARCHAR WHERE partners.id = $8::VARCHAR;
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
+    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
+    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
+    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
+    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
+    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
+    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
+    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
+    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
+    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[]);
 
 -- _ONE
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
-    partners.id = $1::VARCHAR;
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, $1::INTEGER) AS moves,
+    coalesce(sums.scheduled, $2::INTEGER) AS scheduled, coalesce(sums.queued, $3::INTEGER) AS queued,
+    coalesce(sums.running, $4::INTEGER) AS running, coalesce(sums.succeeded, $5::INTEGER) AS succeeded,
+    coalesce(sums.failed, $6::INTEGER) AS failed, coalesce(sums.cancelled, $7::INTEGER) AS cancelled,
+    coalesce(sums.expired, $8::INTEGER) AS expired FROM batches LEFT OUTER JOIN (SELECT batch_counts.batch_id
+    AS batch_id, sum(batch_counts.moves) AS moves, sum(batch_counts.scheduled) AS scheduled,
+    sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS running, sum(batch_counts.succeeded) AS
+    succeeded, sum(batch_counts.failed) AS failed, sum(batch_counts.cancelled) AS cancelled,
+    sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
+    GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[])
+    AND batches.partner_id = $10::VARCHAR;
+
+-- _PAGE
+SELECT batches.id FROM batches ORDER BY batches.id DESC LIMIT $1::INTEGER;
+
+-- _PAGE
+SELECT batches.id FROM batches WHERE batches.partner_id = $1::VARCHAR AND batches.id < $2::VARCHAR AND
+    batches.state = $3::VARCHAR AND batches.id >= $4::VARCHAR AND batches.id < $5::VARCHAR ORDER BY batches.id
+    DESC LIMIT $6::INTEGER;
+
+-- _OF_BATCH
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = $1::VARCHAR ORDER BY tasks.id LIMIT $2::INTEGER;
+
+-- _OF_BATCH
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = $1::VARCHAR AND tasks.id > $2::VARCHAR AND tasks.state = $3::VARCHAR AND
+    tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT $4::INTEGER;
 
 -- _LOCK
-SELECT partners.id FROM partners WHERE partners.id = $1::VARCHAR FOR UPDATE;
+SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR FOR UPDATE;
 
--- _BY_NAME
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
-    partners.name = $1::VARCHAR;
+-- _LOCK
+SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR AND batches.partner_id = $2::VARCHAR FOR UPDATE;
 
--- _NAMES
-SELECT partners.id, partners.name FROM partners WHERE partners.id = ANY ($1::TEXT[]);
+-- _SET
+UPDATE batches SET state=$1::VARCHAR, version=(batches.version + $2::BIGINT), closed_ms=$3::BIGINT,
+    cancel_requested_ms=$4::BIGINT WHERE batches.id = $5::VARCHAR;
 
--- _PAGE
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners ORDER
-    BY partners.id DESC LIMIT $1::INTEGER;
+-- _TO_CANCEL
+SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = $1::VARCHAR
+    AND batches.id > $2::VARCHAR ORDER BY batches.id LIMIT $3::INTEGER;
 
--- _PAGE
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
-    partners.id < $1::VARCHAR ORDER BY partners.id DESC LIMIT $2::INTEGER;
+-- _ASK_TO_STOP
+UPDATE tasks SET version=(tasks.version + $1::INTEGER), cancel_requested_ms=$2::BIGINT WHERE tasks.id IN
+    (SELECT tasks.id FROM tasks WHERE tasks.batch_id = $3::VARCHAR AND tasks.state = $4::VARCHAR AND
+    tasks.cancel_requested_ms IS NULL ORDER BY tasks.id LIMIT $5::INTEGER FOR UPDATE SKIP LOCKED) AND
+    tasks.state = $6::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.queue, tasks.version, tasks.batch_id;
 
--- progress.py
+-- tasks/choosing.py
+
+-- _LOOK
+WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
+    = 'queued' AND tasks.queue = $1::VARCHAR UNION ALL SELECT (SELECT min(tasks.partner_id) AS min_1 FROM
+    tasks WHERE tasks.state = 'queued' AND tasks.queue = $1::VARCHAR AND tasks.partner_id >
+    waiting.partner_id) AS anon_1 FROM waiting WHERE waiting.partner_id IS NOT NULL), contenders AS (SELECT
+    waiting.partner_id AS partner_id, shares.vtime AS vtime, partners.weight AS weight FROM waiting LEFT OUTER
+    JOIN shares ON shares.queue = $1::VARCHAR AND shares.partner_id = waiting.partner_id LEFT OUTER JOIN
+    partners ON partners.id = waiting.partner_id WHERE waiting.partner_id IS NOT NULL ORDER BY
+    coalesce(shares.vtime, $5::FLOAT), waiting.partner_id LIMIT $6::INTEGER) SELECT contenders.partner_id,
+    contenders.vtime, contenders.weight, (SELECT tasks.id FROM tasks WHERE tasks.suspect AND tasks.state =
+    'queued' AND tasks.queue = $1::VARCHAR AND tasks.type = ANY ($2::TEXT[]) AND (tasks.expires_ms IS NULL OR
+    tasks.expires_ms > $3::BIGINT) ORDER BY tasks.id LIMIT $4::INTEGER) AS suspect_id, line.id, line.type FROM
+    contenders LEFT OUTER JOIN LATERAL (SELECT inner_tasks.id AS id, inner_tasks.type AS type,
+    inner_tasks.priority AS priority FROM tasks AS inner_tasks WHERE inner_tasks.state = 'queued' AND
+    inner_tasks.queue = $1::VARCHAR AND inner_tasks.partner_id = contenders.partner_id AND inner_tasks.suspect
+    IS false AND inner_tasks.type = ANY ($2::TEXT[]) AND (inner_tasks.expires_ms IS NULL OR
+    inner_tasks.expires_ms > $3::BIGINT) ORDER BY inner_tasks.priority, inner_tasks.id LIMIT (SELECT CASE WHEN
+    (count(*) = $7::INTEGER) THEN $8::INTEGER WHEN ((($9::INTEGER * $8::INTEGER + count(*)) - $10::INTEGER) /
+    count(*) + $11::INTEGER < $8::INTEGER) THEN (($9::INTEGER * $8::INTEGER + count(*)) - $10::INTEGER) /
+    count(*) + $11::INTEGER ELSE $8::INTEGER END AS anon_2 FROM contenders)) AS line ON true ORDER BY
+    contenders.partner_id, line.priority, line.id;
+
+-- _SET_CLOCK
+UPDATE queues SET vtime=$1::FLOAT WHERE queues.name = $2::VARCHAR;
+
+-- _ADVANCE
+INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partner_id, served.vtime FROM
+    (SELECT CAST(served_rows.value ->> 0 AS TEXT) AS queue, CAST(served_rows.value ->> 1 AS TEXT) AS
+    partner_id, CAST(served_rows.value ->> 2 AS FLOAT) AS vtime FROM json_array_elements(CAST($1::VARCHAR AS
+    JSON)) AS served_rows) AS served WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime =
+    excluded.vtime;
+
+-- tasks/claims.py
+
+-- _ENTER
+SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
+    sessions.id = $1::VARCHAR FOR KEY SHARE) AS holding ON true WHERE queues.name = $2::VARCHAR FOR UPDATE OF
+    queues;
+
+-- tasks/ends.py
+
+-- _WRITE_BODIES
+UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
+    FROM (SELECT CAST(bodies_rows.value ->> 0 AS TEXT) AS task_id, CAST(bodies_rows.value ->> 1 AS TEXT) AS
+    result, CAST(bodies_rows.value ->> 2 AS TEXT) AS error_code, CAST(bodies_rows.value ->> 3 AS TEXT) AS
+    error_message FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS bodies_rows) AS bodies WHERE
+    task_bodies.task_id = bodies.task_id RETURNING task_bodies.task_id, task_bodies.metadata,
+    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
+    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
+    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of;
+
+-- _END
+UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN
+    $1::VARCHAR ELSE ends.state END, version=(tasks.version + $2::INTEGER), attempts=(tasks.attempts -
+    ends.attempts_back), due_ms=ends.due_ms, finished_ms=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND
+    ends.finished_ms IS NULL) THEN ends.now_ms ELSE ends.finished_ms END, session_id=$3::VARCHAR,
+    deadline_ms=$4::BIGINT, suspect=(tasks.suspect AND ends.attempts_back = $5::INTEGER),
+    progress_percent=coalesce(ends.progress_percent, tasks.progress_percent),
+    progress_message=coalesce(ends.progress_message, tasks.progress_message), dead_ms=ends.dead_ms,
+    dead_reason=ends.dead_reason FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id, CAST(ends_rows.value
+    ->> 1 AS TEXT) AS session_id, CAST(ends_rows.value ->> 2 AS INTEGER) AS token, CAST(ends_rows.value ->> 3
+    AS TEXT) AS state, CAST(ends_rows.value ->> 4 AS BIGINT) AS now_ms, CAST(ends_rows.value ->> 5 AS BIGINT)
+    AS due_ms, CAST(ends_rows.value ->> 6 AS INTEGER) AS attempts_back, CAST(ends_rows.value ->> 7 AS BIGINT)
+    AS finished_ms, CAST(ends_rows.value ->> 8 AS BIGINT) AS dead_ms, CAST(ends_rows.value ->> 9 AS TEXT) AS
+    dead_reason, CAST(ends_rows.value ->> 10 AS FLOAT) AS progress_percent, CAST(ends_rows.value ->> 11 AS
+    TEXT) AS progress_message FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows) AS ends WHERE
+    tasks.id = ends.id AND tasks.id = ANY (array((SELECT ends.id FROM (SELECT CAST(ends_rows.value ->> 0 AS
+    TEXT) AS id FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows) AS ends))) AND
+    tasks.session_id IS NOT DISTINCT FROM ends.session_id AND tasks.token = ends.token AND tasks.state =
+    $7::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority,
+    tasks.version, tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id;
+
+-- _TASKS
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    ids_rows) AS ids ON tasks.id = ids.id;
+
+-- tasks/progress.py
 
 -- _REPORT
 UPDATE tasks SET version=(tasks.version + $1::INTEGER), progress_percent=coalesce(reports.percent,
@@ -1733,144 +2011,7 @@ UPDATE tasks SET version=(tasks.version + $1::INTEGER), progress_percent=coalesc
     AND tasks.session_id IS NOT DISTINCT FROM reports.session_id AND tasks.token = reports.token AND
     tasks.state = $3::VARCHAR RETURNING tasks.id, tasks.token, tasks.partner_id, tasks.version;
 
--- publish.py
-
--- _INSERT_MESSAGES
-INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
-    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
-    rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
-    CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS TEXT) AS partner_id,
-    CAST(rows_rows.value ->> 2 AS TEXT) AS task_id, CAST(rows_rows.value ->> 3 AS TEXT) AS event,
-    CAST(rows_rows.value ->> 4 AS TEXT) AS body, CAST(rows_rows.value ->> 5 AS BIGINT) AS seq,
-    CAST(rows_rows.value ->> 6 AS TEXT) AS trace_id, CAST(rows_rows.value ->> 7 AS TEXT) AS trace_parent_id,
-    CAST(rows_rows.value ->> 8 AS INTEGER) AS trace_flags, CAST(rows_rows.value ->> 9 AS TEXT) AS trace_state,
-    CAST(rows_rows.value ->> 10 AS BIGINT) AS created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON))
-    AS rows_rows) AS rows WHERE true;
-
--- _INSERT_DELIVERIES
-INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
-    state, once, attempts, attempts_before, max_attempts, due_ms, token, dead_reason, created_ms, ended_ms)
-    SELECT rows.id, rows.message_id, rows.partner_id, rows.task_id, rows.task_type, rows.endpoint_id,
-    rows.lane_id, rows.url, rows.event, rows.state, rows.once, rows.attempts, rows.attempts_before,
-    rows.max_attempts, rows.due_ms, rows.token, rows.dead_reason, rows.created_ms, rows.ended_ms FROM (SELECT
-    CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS TEXT) AS message_id,
-    CAST(rows_rows.value ->> 2 AS TEXT) AS partner_id, CAST(rows_rows.value ->> 3 AS TEXT) AS task_id,
-    CAST(rows_rows.value ->> 4 AS TEXT) AS task_type, CAST(rows_rows.value ->> 5 AS TEXT) AS endpoint_id,
-    CAST(rows_rows.value ->> 6 AS TEXT) AS lane_id, CAST(rows_rows.value ->> 7 AS TEXT) AS url,
-    CAST(rows_rows.value ->> 8 AS TEXT) AS event, CAST(rows_rows.value ->> 9 AS TEXT) AS state,
-    CAST(rows_rows.value ->> 10 AS BOOLEAN) AS once, CAST(rows_rows.value ->> 11 AS INTEGER) AS attempts,
-    CAST(rows_rows.value ->> 12 AS INTEGER) AS attempts_before, CAST(rows_rows.value ->> 13 AS INTEGER) AS
-    max_attempts, CAST(rows_rows.value ->> 14 AS BIGINT) AS due_ms, CAST(rows_rows.value ->> 15 AS INTEGER) AS
-    token, CAST(rows_rows.value ->> 16 AS TEXT) AS dead_reason, CAST(rows_rows.value ->> 17 AS BIGINT) AS
-    created_ms, CAST(rows_rows.value ->> 18 AS BIGINT) AS ended_ms FROM json_array_elements(CAST($1::VARCHAR
-    AS JSON)) AS rows_rows) AS rows WHERE true;
-
--- _UPSERT_LANES
-INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
-    heard, pace) SELECT lanes_in.id, lanes_in.partner_id, lanes_in.endpoint_id, lanes_in.fifo,
-    lanes_in.ready_ms, $1::BIGINT AS anon_1, $2::BIGINT AS anon_2, $3::INTEGER AS anon_3, $4::INTEGER AS
-    anon_4, $5::BOOLEAN AS anon_5, $6::BOOLEAN AS anon_6, $7::VARCHAR AS anon_7 FROM (SELECT
-    CAST(lanes_in_rows.value ->> 0 AS TEXT) AS id, CAST(lanes_in_rows.value ->> 1 AS TEXT) AS partner_id,
-    CAST(lanes_in_rows.value ->> 2 AS TEXT) AS endpoint_id, CAST(lanes_in_rows.value ->> 3 AS BOOLEAN) AS
-    fifo, CAST(lanes_in_rows.value ->> 4 AS BIGINT) AS ready_ms FROM json_array_elements(CAST($8::VARCHAR AS
-    JSON)) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo = excluded.fifo,
-    ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END;
-
--- replaying.py
-
--- _KNOWN
-SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.state AS
-    endpoint_state, endpoints.deleted_ms, endpoints.ordering FROM deliveries JOIN (SELECT CAST(ids_rows.value
-    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids ON
-    deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
-
--- _REPLAY
-UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
-    $1::VARCHAR) THEN $2::BIGINT END, dead_reason=$3::VARCHAR, discarded_ms=$4::BIGINT, ended_ms=$5::BIGINT,
-    replay_id=$6::VARCHAR, replayed_attempts=deliveries.attempts FROM (SELECT CAST(moves_rows.value ->> 0 AS
-    TEXT) AS id, CAST(moves_rows.value ->> 1 AS TEXT) AS state FROM json_array_elements(CAST($7::VARCHAR AS
-    JSON)) AS moves_rows) AS moves WHERE deliveries.id = moves.id AND deliveries.id = ANY (array((SELECT
-    moves.id FROM (SELECT CAST(moves_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($7::VARCHAR
-    AS JSON)) AS moves_rows) AS moves))) AND (deliveries.state = $8::VARCHAR OR deliveries.state = $9::VARCHAR
-    OR deliveries.state = $10::VARCHAR) RETURNING deliveries.id, deliveries.state;
-
--- replays.py
-
--- _INSERT
-INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
-    created_ms, finished_ms, deed, reason, started_by) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR,
-    $4::BOOLEAN, $5::FLOAT, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::VARCHAR, $10::BIGINT, $11::BIGINT,
-    $12::VARCHAR, $13::VARCHAR, $14::VARCHAR);
-
--- _LOCK_PARTNER
-SELECT partners.id FROM partners WHERE partners.id = $1::VARCHAR FOR UPDATE;
-
--- _COUNT_UNDER_WAY
-SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = $1::VARCHAR AND replays.state IN
-    ('running', 'paused');
-
--- _ONE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR;
-
--- _ONE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR AND replays.partner_id = $4::VARCHAR;
-
--- _PAGE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
-    coalesce(replays.deed, $1::VARCHAR) = $2::VARCHAR ORDER BY replays.id DESC LIMIT $3::INTEGER;
-
--- _PAGE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
-    coalesce(replays.deed, $1::VARCHAR) = $2::VARCHAR AND replays.partner_id = $3::VARCHAR AND replays.id <
-    $4::VARCHAR ORDER BY replays.id DESC LIMIT $5::INTEGER;
-
--- _OUTCOMES
-SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
-    END) AS delivered, sum(CASE WHEN (deliveries.state = $4::VARCHAR OR deliveries.state = $5::VARCHAR AND
-    deliveries.attempts > deliveries.replayed_attempts AND deliveries.session_id IS NULL) THEN $6::INTEGER
-    ELSE $7::INTEGER END) AS failed_again FROM deliveries WHERE deliveries.replay_id = ANY ($8::TEXT[]) AND
-    deliveries.replay_id IS NOT NULL GROUP BY deliveries.replay_id;
-
--- _RUNNING
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.state =
-    $1::VARCHAR ORDER BY replays.id;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR FOR UPDATE;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR AND replays.partner_id = $4::VARCHAR FOR
-    UPDATE;
-
--- _LOCK_STEP
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR FOR UPDATE SKIP LOCKED;
-
--- _SAVE
-UPDATE replays SET rate_per_second=$1::FLOAT, state=$2::VARCHAR, replayed=$3::BIGINT, position=$4::VARCHAR,
-    finished_ms=$5::BIGINT WHERE replays.id = $6::VARCHAR;
-
--- reruns.py
+-- tasks/reruns.py
 
 -- _SUBMITTED
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, tasks.max_attempts,
@@ -1887,135 +2028,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, task
 -- _FILES
 SELECT file_uses.file_id FROM file_uses WHERE file_uses.task_id = $1::VARCHAR ORDER BY file_uses.file_id;
 
--- rescue.py
-
--- _ENDED_SESSION
-SELECT sessions.id, sessions.host, sessions.pid, sessions.detail FROM sessions WHERE sessions.lease_until_ms
-    <= $1::BIGINT ORDER BY sessions.lease_until_ms LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED;
-
--- _FORGET_SESSION
-DELETE FROM sessions WHERE sessions.id = $1::VARCHAR;
-
--- _HELD
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
-    tasks.session_id = $1::VARCHAR ORDER BY tasks.id FOR UPDATE;
-
--- _LATE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
-    tasks.session_id IS NOT NULL AND tasks.deadline_ms < $1::BIGINT LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED;
-
--- _LOSE
-UPDATE tasks SET state=$1::VARCHAR, version=$2::INTEGER, attempts=$3::INTEGER, finished_ms=$4::BIGINT,
-    session_id=$5::VARCHAR, deadline_ms=$6::BIGINT, suspect=$7::BOOLEAN, dead_ms=$8::BIGINT,
-    dead_reason=$9::VARCHAR WHERE tasks.id = $10::VARCHAR;
-
--- retention_steps.py
-
--- _FORGET_KEYS
-DELETE FROM idempotency WHERE (idempotency.partner_id, idempotency.key) IN (SELECT idempotency.partner_id,
-    idempotency.key FROM idempotency WHERE idempotency.created_ms < $1::BIGINT ORDER BY idempotency.created_ms
-    LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED);
-
--- _DELETE_OLD_SECRETS
-DELETE FROM secrets WHERE secrets.id IN (SELECT secrets.id FROM secrets WHERE secrets.expires_ms <= $1::BIGINT
-    LIMIT $2::INTEGER);
-
--- _DELETE_OLD_AUDIT
-DELETE FROM audit WHERE audit.id IN (SELECT audit.id FROM audit WHERE audit.id < $1::VARCHAR ORDER BY audit.id
-    LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED);
-
--- _DELETE_OLD_REPLAYS
-DELETE FROM replays WHERE replays.id IN (SELECT replays.id FROM replays WHERE replays.created_ms < $1::BIGINT
-    AND replays.finished_ms IS NOT NULL ORDER BY replays.id LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED);
-
--- _DISCARD_DELIVERIES
-UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries
-    WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.ended_ms < $2::BIGINT
-    ORDER BY deliveries.ended_ms, deliveries.id LIMIT $3::INTEGER FOR UPDATE SKIP LOCKED);
-
--- _DISCARD_TASKS
-UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT
-    NULL AND tasks.dead_ms < $2::BIGINT ORDER BY tasks.dead_ms, tasks.id LIMIT $3::INTEGER FOR UPDATE SKIP
-    LOCKED);
-
--- retention_walks.py
-
--- _OF_TASKS.needed
-SELECT DISTINCT deliveries.task_id AS id FROM deliveries WHERE deliveries.task_id = ANY ($1::TEXT[]) AND
-    (deliveries.state = $2::VARCHAR OR deliveries.state = $3::VARCHAR OR deliveries.session_id IS NOT NULL OR
-    deliveries.ended_ms >= $4::BIGINT OR deliveries.state = $5::VARCHAR AND deliveries.discarded_ms IS NULL);
-
--- _OF_TASKS.delete_attempts
-DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.task_id = ANY ($1::TEXT[]));
-
--- _OF_TASKS.delete
-DELETE FROM deliveries WHERE deliveries.task_id = ANY ($1::TEXT[]);
-
--- _OF_MESSAGES.needed
-SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id = ANY ($1::TEXT[]) AND
-    (deliveries.state = $2::VARCHAR OR deliveries.state = $3::VARCHAR OR deliveries.session_id IS NOT NULL OR
-    deliveries.ended_ms >= $4::BIGINT OR deliveries.state = $5::VARCHAR AND deliveries.discarded_ms IS NULL);
-
--- _OF_MESSAGES.delete_attempts
-DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.message_id = ANY ($1::TEXT[]));
-
--- _OF_MESSAGES.delete
-DELETE FROM deliveries WHERE deliveries.message_id = ANY ($1::TEXT[]);
-
--- _WALK_DELIVERIES
-SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > $1::VARCHAR AND deliveries.id
-    < $2::VARCHAR ORDER BY deliveries.id LIMIT $3::INTEGER;
-
--- _DELETE_ATTEMPTS
-DELETE FROM attempts WHERE attempts.delivery_id = ANY ($1::TEXT[]);
-
--- _WALK_TASKS
-SELECT tasks.id, tasks.state, tasks.finished_ms, tasks.dead_ms FROM tasks WHERE tasks.id > $1::VARCHAR AND
-    tasks.id < $2::VARCHAR ORDER BY tasks.id LIMIT $3::INTEGER FOR UPDATE SKIP LOCKED;
-
--- _DELETE_TASKS[0]
-DELETE FROM runs WHERE runs.task_id = ANY ($1::TEXT[]);
-
--- _DELETE_TASKS[1]
-DELETE FROM task_bodies WHERE task_bodies.task_id = ANY ($1::TEXT[]);
-
--- _DELETE_TASKS[2]
-DELETE FROM tasks WHERE tasks.id = ANY ($1::TEXT[]);
-
--- _DELETE_MESSAGES_OF_TASKS
-DELETE FROM messages WHERE messages.task_id = ANY ($1::TEXT[]);
-
--- _WALK_BATCHES
-SELECT batches.id, batches.completed_ms AS ended_ms FROM batches WHERE batches.id > $1::VARCHAR AND batches.id
-    < $2::VARCHAR ORDER BY batches.id LIMIT $3::INTEGER;
-
--- _NOT_EMPTY
-SELECT DISTINCT tasks.batch_id AS id FROM tasks WHERE tasks.batch_id = ANY ($1::TEXT[]);
-
--- _DELETE_BATCHES[0]
-DELETE FROM batch_counts WHERE batch_counts.batch_id = ANY ($1::TEXT[]);
-
--- _DELETE_BATCHES[1]
-DELETE FROM batches WHERE batches.id = ANY ($1::TEXT[]);
-
--- _WALK_MESSAGES
-SELECT messages.id, messages.task_id FROM messages WHERE messages.id > $1::VARCHAR AND messages.id <
-    $2::VARCHAR ORDER BY messages.id LIMIT $3::INTEGER;
-
--- _DELETE_MESSAGES
-DELETE FROM messages WHERE messages.id = ANY ($1::TEXT[]);
-
--- run_rows.py
+-- tasks/run_rows.py
 
 -- _ADD
 INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message, host,
@@ -2030,7 +2043,7 @@ INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, err
     AS log, CAST(runs_in_rows.value ->> 11 AS TEXT) AS raised FROM json_array_elements(CAST($1::VARCHAR AS
     JSON)) AS runs_in_rows) AS runs_in WHERE true;
 
--- runs.py
+-- tasks/runs.py
 
 -- _TASK
 SELECT tasks.type, tasks.state, tasks.attempts, tasks.started_ms, sessions.host, sessions.pid FROM tasks LEFT
@@ -2051,191 +2064,7 @@ SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms
     runs.error_code, runs.error_message, runs.host, runs.pid, runs.log, runs.raised FROM runs WHERE
     runs.task_id = $1::VARCHAR AND runs.token > $2::INTEGER ORDER BY runs.token LIMIT $3::INTEGER;
 
--- sealed.py
-
--- _NEXT_KEY
-SELECT min(idempotency.sealed_by) AS key_id FROM idempotency;
-
--- _NEXT_KEY
-SELECT min(idempotency.sealed_by) AS key_id FROM idempotency WHERE idempotency.sealed_by > $1::VARCHAR;
-
--- LATEST_ANSWER
-SELECT max(idempotency.created_ms) AS ms FROM idempotency WHERE idempotency.sealed_by = $1::VARCHAR;
-
--- KINDS[0].count
-SELECT count(*) AS n FROM secrets WHERE substr(secrets.sealed, $1::INTEGER, $2::INTEGER) != $3;
-
--- KINDS[0].uses
-SELECT substr(secrets.sealed, $1::INTEGER, $2::INTEGER) AS key_id, count(*) AS n FROM secrets WHERE
-    substr(secrets.sealed, $1::INTEGER, $2::INTEGER) != $3 GROUP BY substr(secrets.sealed, $1::INTEGER,
-    $2::INTEGER);
-
--- KINDS[0].walk
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, $1::INTEGER, $2::INTEGER)
-    = $3 ORDER BY secrets.id LIMIT $4::INTEGER;
-
--- KINDS[0].walk
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, $1::INTEGER, $2::INTEGER)
-    = $3 AND (secrets.id) > ($4::VARCHAR) ORDER BY secrets.id LIMIT $5::INTEGER;
-
--- KINDS[0].write
-UPDATE secrets SET sealed=$1::VARCHAR WHERE secrets.id = $2::VARCHAR AND secrets.sealed = $3::VARCHAR;
-
--- KINDS[1].count
-SELECT count(*) AS n FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
-    substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) != $3;
-
--- KINDS[1].uses
-SELECT substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) AS key_id, count(*) AS n FROM endpoints
-    WHERE endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER)
-    != $3 GROUP BY substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER);
-
--- KINDS[1].walk
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3
-    ORDER BY endpoints.id LIMIT $4::INTEGER;
-
--- KINDS[1].walk
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, $1::INTEGER, $2::INTEGER) = $3
-    AND (endpoints.id) > ($4::VARCHAR) ORDER BY endpoints.id LIMIT $5::INTEGER;
-
--- KINDS[1].write
-UPDATE endpoints SET headers_sealed=$1::VARCHAR WHERE endpoints.id = $2::VARCHAR AND endpoints.headers_sealed
-    = $3::VARCHAR;
-
--- KINDS[2].count
-SELECT count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND idempotency.created_ms >=
-    $1::BIGINT AND idempotency.sealed_by != $2::VARCHAR;
-
--- KINDS[2].uses
-SELECT idempotency.sealed_by AS key_id, count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL
-    AND idempotency.created_ms >= $1::BIGINT AND idempotency.sealed_by != $2::VARCHAR GROUP BY
-    idempotency.sealed_by;
-
--- KINDS[2].walk
-SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
-    idempotency.created_ms >= $1::BIGINT AND idempotency.sealed_by = $2::VARCHAR ORDER BY
-    idempotency.created_ms, idempotency.partner_id, idempotency.key LIMIT $3::INTEGER;
-
--- KINDS[2].walk
-SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
-    idempotency.created_ms >= $1::BIGINT AND idempotency.sealed_by = $2::VARCHAR AND (idempotency.created_ms,
-    idempotency.partner_id, idempotency.key) > ($3::BIGINT, $4::VARCHAR, $5::VARCHAR) ORDER BY
-    idempotency.created_ms, idempotency.partner_id, idempotency.key LIMIT $6::INTEGER;
-
--- KINDS[2].write
-UPDATE idempotency SET outcome=$1::VARCHAR, sealed_by=$2::VARCHAR WHERE idempotency.partner_id = $3::VARCHAR
-    AND idempotency.key = $4::VARCHAR AND idempotency.outcome = $5::VARCHAR;
-
--- secrets.py
-
--- _ADD
-INSERT INTO secrets (id, partner_id, endpoint_id, scheme, sealed, created_ms, expires_ms) VALUES ($1::VARCHAR,
-    $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT);
-
--- _EXPIRE_CURRENT
-UPDATE secrets SET expires_ms=$1::BIGINT WHERE secrets.partner_id = $2::VARCHAR AND secrets.endpoint_id IS NOT
-    DISTINCT FROM $3::VARCHAR AND secrets.expires_ms IS NULL;
-
--- _EXPIRE_SCHEME
-UPDATE secrets SET expires_ms=$1::BIGINT WHERE secrets.partner_id = $2::VARCHAR AND secrets.endpoint_id IS NOT
-    DISTINCT FROM $3::VARCHAR AND secrets.expires_ms IS NULL AND secrets.scheme = $4::VARCHAR;
-
--- _EXPIRE_ALL
-UPDATE secrets SET expires_ms=$1::BIGINT WHERE secrets.partner_id = $2::VARCHAR AND secrets.endpoint_id IS NOT
-    DISTINCT FROM $3::VARCHAR AND (secrets.expires_ms IS NULL OR secrets.expires_ms > $4::BIGINT);
-
--- _LIVE
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = $1::VARCHAR AND
-    secrets.endpoint_id = ANY ($2::TEXT[]) AND (secrets.expires_ms IS NULL OR secrets.expires_ms > $3::BIGINT)
-    ORDER BY secrets.created_ms DESC, secrets.id DESC;
-
--- _LIVE
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = $1::VARCHAR AND
-    (secrets.endpoint_id = ANY ($2::TEXT[]) OR secrets.endpoint_id IS NULL) AND (secrets.expires_ms IS NULL OR
-    secrets.expires_ms > $3::BIGINT) ORDER BY secrets.created_ms DESC, secrets.id DESC;
-
--- sendings.py
-
--- _ATTEMPTS
-SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
-    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
-    attempts.resent FROM attempts WHERE attempts.delivery_id = ANY ($1::TEXT[]) ORDER BY attempts.at_ms DESC,
-    attempts.delivery_id DESC, attempts.number DESC LIMIT $2::INTEGER;
-
--- OF_TASKS.messages
-SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
-    = ANY ($1::TEXT[]) ORDER BY messages.id DESC LIMIT $2::INTEGER;
-
--- OF_TASKS.deliveries
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
-    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
-    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id = ANY ($2::TEXT[]) ORDER BY
-    deliveries.id DESC LIMIT $3::INTEGER;
-
--- OF_MESSAGES.messages
-SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id =
-    ANY ($1::TEXT[]) ORDER BY messages.id DESC LIMIT $2::INTEGER;
-
--- OF_MESSAGES.deliveries
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
-    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
-    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id = ANY ($2::TEXT[]) ORDER BY
-    deliveries.id DESC LIMIT $3::INTEGER;
-
--- sessions.py
-
--- _BEGIN
-INSERT INTO sessions (id, kind, host, pid, detail, started_ms, lease_until_ms) VALUES ($1::VARCHAR,
-    $2::VARCHAR, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::BIGINT, $7::BIGINT);
-
--- _RENEW
-UPDATE sessions SET lease_until_ms=$1::BIGINT WHERE sessions.id = $2::VARCHAR;
-
--- _OVERRAN
-UPDATE sessions SET detail=$1::VARCHAR, lease_until_ms=$2::BIGINT WHERE sessions.id = $3::VARCHAR;
-
--- _LEASE_ENDS
-SELECT sessions.id, sessions.lease_until_ms FROM sessions;
-
--- _LIVE_OF_KIND
-SELECT count(*) AS n FROM sessions WHERE sessions.kind = $1::VARCHAR AND sessions.lease_until_ms > $2::BIGINT;
-
--- _LIVE
-SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
-    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms > $1::BIGINT ORDER BY
-    sessions.started_ms;
-
--- submit.py
+-- tasks/submit.py
 
 -- _TAKE_KEYS
 INSERT INTO idempotency (partner_id, key, fingerprint, outcome, created_ms) SELECT keys.partner_id, keys.key,
@@ -2291,59 +2120,7 @@ INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, ro
     CAST(rows_rows.value ->> 2 AS FLOAT) AS vtime FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
     rows_rows) AS rows WHERE true ON CONFLICT DO NOTHING;
 
--- subscribers.py
-
--- _OF_PARTNER
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id = $1::VARCHAR AND endpoints.deleted_ms IS NULL;
-
--- _SUBSCRIBERS
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id = ANY ($1::TEXT[]) AND endpoints.deleted_ms IS NULL OR endpoints.id = ANY
-    ($2::TEXT[]);
-
--- _LISTENING
-SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id = ANY ($1::TEXT[]) AND
-    endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || $2::VARCHAR || '%');
-
--- sweeps.py
-
--- _FALL_DUE
-UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), finished_ms=$3::BIGINT WHERE
-    tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.state = $4::VARCHAR AND tasks.due_ms <= $5::BIGINT
-    ORDER BY tasks.due_ms LIMIT $6::INTEGER FOR UPDATE SKIP LOCKED) AND tasks.state = $7::VARCHAR RETURNING
-    tasks.id, tasks.partner_id, tasks.queue, tasks.version, tasks.batch_id;
-
--- _SESSIONS
-SELECT sessions.id FROM sessions;
-
--- _BUSY_LANES
-SELECT lanes.id, lanes.in_flight FROM lanes WHERE lanes.in_flight > $1::INTEGER ORDER BY lanes.id FOR UPDATE
-    SKIP LOCKED;
-
--- _HELD
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL GROUP BY
-    deliveries.lane_id;
-
--- _CORRECT
-UPDATE lanes SET ready_ms=$1::BIGINT, in_flight=true_counts.in_flight FROM (SELECT CAST(true_counts_rows.value
-    ->> 0 AS TEXT) AS id, CAST(true_counts_rows.value ->> 1 AS INTEGER) AS in_flight FROM
-    json_array_elements(CAST($2::VARCHAR AS JSON)) AS true_counts_rows) AS true_counts WHERE lanes.id =
-    true_counts.id;
-
--- _WITH_WORK
-SELECT queues.name FROM queues WHERE queues.paused_ms IS NULL AND (EXISTS (SELECT tasks.id FROM tasks WHERE
-    tasks.state = 'queued' AND tasks.queue = queues.name LIMIT $1::INTEGER));
-
--- _SOONEST
-SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'scheduled') AS task_ms, (SELECT
-    min(tasks.expires_ms) AS min_2 FROM tasks WHERE tasks.expires_ms IS NOT NULL AND tasks.state IN
-    ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
-    lease_ms;
-
--- taken.py
+-- tasks/taken.py
 
 -- _TAKE
 UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), attempts=(tasks.attempts +
@@ -2367,7 +2144,7 @@ UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), attem
     endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
     $12::VARCHAR || '%')) AS listens;
 
--- task_files.py
+-- tasks/task_files.py
 
 -- _USE
 INSERT INTO file_uses (file_id, task_id) SELECT uses.file_id, uses.task_id FROM (SELECT CAST(uses_rows.value
@@ -2388,7 +2165,7 @@ SELECT files.id, files.partner_id, files.name, files.content_type, files.size, f
     files.kind, files.key, files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM files
     WHERE files.task_id = ANY ($1::TEXT[]);
 
--- task_inputs.py
+-- tasks/task_inputs.py
 
 -- _ONE
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
@@ -2398,7 +2175,7 @@ SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.t
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
     task_bodies.task_id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
 
--- task_tags.py
+-- tasks/task_tags.py
 
 -- _ADD
 INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
@@ -2416,7 +2193,7 @@ DELETE FROM task_tags WHERE task_tags.tag = ANY ($1::TEXT[]) AND (task_tags.tag,
     ->> 0 AS TEXT) AS tag, CAST(gone_rows.value ->> 1 AS TEXT) AS partner_id, CAST(gone_rows.value ->> 2 AS
     TEXT) AS task_id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS gone_rows) AS gone);
 
--- task_types.py
+-- tasks/task_types.py
 
 -- _ALL
 SELECT task_types.type, task_types.source, task_types.document FROM task_types ORDER BY task_types.type;
@@ -2431,7 +2208,7 @@ INSERT INTO task_types (type, source, document) VALUES ($1::VARCHAR, $2::VARCHAR
 -- _UPDATE
 UPDATE task_types SET source=$1::VARCHAR, document=$2::VARCHAR WHERE task_types.type = $3::VARCHAR;
 
--- tasks.py
+-- tasks/tasks.py
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2541,6 +2318,21 @@ SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $
     sum(CASE WHEN (deliveries.state = $10::VARCHAR) THEN $11::INTEGER ELSE $12::INTEGER END) AS parked FROM
     deliveries WHERE deliveries.task_id = ANY ($13::TEXT[]) GROUP BY deliveries.task_id;
 
+-- tasks/type_limits.py
+
+-- _BUSY
+SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type = ANY
+    ($1::TEXT[]) GROUP BY tasks.type;
+
+-- _RATES
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type = ANY ($1::TEXT[]);
+
+-- _SPEND
+INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT CAST(rates_rows.value ->>
+    0 AS TEXT) AS type, CAST(rates_rows.value ->> 1 AS FLOAT) AS next_ms FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO
+    UPDATE SET next_ms = excluded.next_ms;
+
 -- traces.py
 
 -- _PLACE
@@ -2592,84 +2384,292 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.id = ANY ($1::TEXT[]) ORDER BY tasks.id;
 
--- type_limits.py
+-- upkeep/ailments.py
 
--- _BUSY
-SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type = ANY
-    ($1::TEXT[]) GROUP BY tasks.type;
+-- _ENDED
+SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
+    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms <= $1::BIGINT ORDER BY
+    sessions.lease_until_ms;
 
--- _RATES
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type = ANY ($1::TEXT[]);
+-- _TASKS_HELD
+SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE tasks.session_id = $1::VARCHAR LIMIT
+    $2::INTEGER) AS anon_1;
 
--- _SPEND
-INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT CAST(rates_rows.value ->>
-    0 AS TEXT) AS type, CAST(rates_rows.value ->> 1 AS FLOAT) AS next_ms FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO
-    UPDATE SET next_ms = excluded.next_ms;
+-- _DELIVERIES_HELD
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.session_id =
+    $1::VARCHAR LIMIT $2::INTEGER) AS anon_1;
 
--- waiting.py
+-- _A_PENDING
+SELECT deliveries.id FROM deliveries WHERE deliveries.state = 'pending' LIMIT $1::INTEGER;
 
--- _BY_AGE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
-    deliveries.id LIMIT $1::INTEGER;
+-- _QUEUES
+SELECT queues.name FROM queues;
 
--- _BY_AGE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR
-    AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
-    (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
-    AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
-    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
-    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
-    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.id LIMIT $17::INTEGER;
+-- _QUEUED_TYPES
+SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'queued' AND
+    tasks.queue = $1::VARCHAR ORDER BY tasks.due_ms LIMIT $2::INTEGER) AS anon_1 GROUP BY anon_1.type;
 
--- _BY_LANE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
-    deliveries.lane_id, deliveries.id LIMIT $1::INTEGER;
+-- _SCHEDULED_TYPES
+SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'scheduled'
+    ORDER BY tasks.due_ms LIMIT $1::INTEGER) AS anon_1 GROUP BY anon_1.type;
 
--- _BY_LANE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR
-    AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
-    (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
-    AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
-    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
-    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
-    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id LIMIT
-    $17::INTEGER;
+-- _AILING
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND (endpoints.state = $1::VARCHAR OR endpoints.failing_since_ms IS NOT NULL)
+    ORDER BY endpoints.failing_since_ms, endpoints.id LIMIT $2::INTEGER;
 
--- _COUNT
-SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
-    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL;
+-- _PARKED
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'parked' AND
+    deliveries.endpoint_id = $1::VARCHAR LIMIT $2::INTEGER) AS anon_1;
 
--- _COUNT
-SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
-    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id =
-    $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR AND deliveries.id <
-    $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND (deliveries.lane_id
-    > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR AND deliveries.event
-    = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status BETWEEN $11::INTEGER AND
-    $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error >= $14::VARCHAR AND
-    deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $16 ESCAPE
-    '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR lower(deliveries.task_type) LIKE $16 ESCAPE
-    '\');
+-- _OPEN
+SELECT lanes.id FROM lanes WHERE lanes.open_until_ms IS NOT NULL ORDER BY lanes.id LIMIT $1::INTEGER;
 
--- _HASTEN
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.due_ms > $2::BIGINT) THEN $2::BIGINT
-    ELSE deliveries.due_ms END, replay_id=coalesce($3::VARCHAR, deliveries.replay_id), replayed_attempts=CASE
-    WHEN ($3::VARCHAR IS NULL) THEN deliveries.replayed_attempts ELSE deliveries.attempts END FROM (SELECT
-    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
-    AS ids WHERE deliveries.id = ids.id AND deliveries.id = ANY (array((SELECT ids.id FROM (SELECT
-    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
-    AS ids))) AND deliveries.state = 'pending' AND deliveries.session_id IS NULL RETURNING deliveries.id;
+-- _DEAD_DELIVERIES_SINCE
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
+    NULL AND deliveries.ended_ms >= $1::BIGINT LIMIT $2::INTEGER) AS anon_1;
 
--- workers.py
+-- _DEAD_TASKS_SINCE
+SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL AND tasks.dead_ms >=
+    $1::BIGINT LIMIT $2::INTEGER) AS anon_1;
+
+-- _GOOD_ADMIN_KEYS
+SELECT count(*) AS n FROM (SELECT api_keys.id AS id FROM api_keys WHERE api_keys.partner_id IS NULL AND
+    api_keys.revoked_ms IS NULL AND (api_keys.expires_ms IS NULL OR api_keys.expires_ms > $1::BIGINT) LIMIT
+    $2::INTEGER) AS anon_1;
+
+-- upkeep/durability.py
+
+-- _PROMISED
+SELECT name, current_setting(name) FROM pg_settings WHERE name IN ('fsync', 'full_page_writes',
+    'synchronous_commit', 'server_version');
+
+-- upkeep/gauges.py
+
+-- DEAD_DELIVERIES
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
+    NULL LIMIT $1::INTEGER) AS anon_1;
+
+-- DEAD_TASKS
+SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL LIMIT $1::INTEGER) AS
+    anon_1;
+
+-- _OPEN_BREAKERS
+SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.open_until_ms IS NOT NULL LIMIT
+    $1::INTEGER) AS anon_1;
+
+-- upkeep/held.py
+
+-- _HELD_TASKS
+SELECT tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type, tasks.queue AS queue,
+    tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts, tasks.attempts_before AS
+    attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token, tasks.suspect AS suspect,
+    tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS created_ms, tasks.due_ms AS
+    due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners WHERE partners.id =
+    tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS metadata,
+    task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS
+    trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR
+    task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
+    endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
+    $1::VARCHAR || '%')) AS listens FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
+    tasks.session_id = $2::VARCHAR ORDER BY tasks.id;
+
+-- _HELD
+SELECT deliveries.id FROM deliveries WHERE deliveries.session_id = $1::VARCHAR AND deliveries.state =
+    $2::VARCHAR;
+
+-- upkeep/rescue.py
+
+-- _ENDED_SESSION
+SELECT sessions.id, sessions.host, sessions.pid, sessions.detail FROM sessions WHERE sessions.lease_until_ms
+    <= $1::BIGINT ORDER BY sessions.lease_until_ms LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED;
+
+-- _FORGET_SESSION
+DELETE FROM sessions WHERE sessions.id = $1::VARCHAR;
+
+-- _HELD
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.session_id = $1::VARCHAR ORDER BY tasks.id FOR UPDATE;
+
+-- _LATE
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.session_id IS NOT NULL AND tasks.deadline_ms < $1::BIGINT LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED;
+
+-- _LOSE
+UPDATE tasks SET state=$1::VARCHAR, version=$2::INTEGER, attempts=$3::INTEGER, finished_ms=$4::BIGINT,
+    session_id=$5::VARCHAR, deadline_ms=$6::BIGINT, suspect=$7::BOOLEAN, dead_ms=$8::BIGINT,
+    dead_reason=$9::VARCHAR WHERE tasks.id = $10::VARCHAR;
+
+-- upkeep/retention_steps.py
+
+-- _FORGET_KEYS
+DELETE FROM idempotency WHERE (idempotency.partner_id, idempotency.key) IN (SELECT idempotency.partner_id,
+    idempotency.key FROM idempotency WHERE idempotency.created_ms < $1::BIGINT ORDER BY idempotency.created_ms
+    LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED);
+
+-- _DELETE_OLD_SECRETS
+DELETE FROM secrets WHERE secrets.id IN (SELECT secrets.id FROM secrets WHERE secrets.expires_ms <= $1::BIGINT
+    LIMIT $2::INTEGER);
+
+-- _DELETE_OLD_AUDIT
+DELETE FROM audit WHERE audit.id IN (SELECT audit.id FROM audit WHERE audit.id < $1::VARCHAR ORDER BY audit.id
+    LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED);
+
+-- _DELETE_OLD_REPLAYS
+DELETE FROM replays WHERE replays.id IN (SELECT replays.id FROM replays WHERE replays.created_ms < $1::BIGINT
+    AND replays.finished_ms IS NOT NULL ORDER BY replays.id LIMIT $2::INTEGER FOR UPDATE SKIP LOCKED);
+
+-- _DISCARD_DELIVERIES
+UPDATE deliveries SET discarded_ms=$1::BIGINT WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries
+    WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.ended_ms < $2::BIGINT
+    ORDER BY deliveries.ended_ms, deliveries.id LIMIT $3::INTEGER FOR UPDATE SKIP LOCKED);
+
+-- _DISCARD_TASKS
+UPDATE tasks SET dead_ms=$1::BIGINT WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT
+    NULL AND tasks.dead_ms < $2::BIGINT ORDER BY tasks.dead_ms, tasks.id LIMIT $3::INTEGER FOR UPDATE SKIP
+    LOCKED);
+
+-- upkeep/retention_walks.py
+
+-- _OF_TASKS.needed
+SELECT DISTINCT deliveries.task_id AS id FROM deliveries WHERE deliveries.task_id = ANY ($1::TEXT[]) AND
+    (deliveries.state = $2::VARCHAR OR deliveries.state = $3::VARCHAR OR deliveries.session_id IS NOT NULL OR
+    deliveries.ended_ms >= $4::BIGINT OR deliveries.state = $5::VARCHAR AND deliveries.discarded_ms IS NULL);
+
+-- _OF_TASKS.delete_attempts
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.task_id = ANY ($1::TEXT[]));
+
+-- _OF_TASKS.delete
+DELETE FROM deliveries WHERE deliveries.task_id = ANY ($1::TEXT[]);
+
+-- _OF_MESSAGES.needed
+SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id = ANY ($1::TEXT[]) AND
+    (deliveries.state = $2::VARCHAR OR deliveries.state = $3::VARCHAR OR deliveries.session_id IS NOT NULL OR
+    deliveries.ended_ms >= $4::BIGINT OR deliveries.state = $5::VARCHAR AND deliveries.discarded_ms IS NULL);
+
+-- _OF_MESSAGES.delete_attempts
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.message_id = ANY ($1::TEXT[]));
+
+-- _OF_MESSAGES.delete
+DELETE FROM deliveries WHERE deliveries.message_id = ANY ($1::TEXT[]);
+
+-- _WALK_DELIVERIES
+SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > $1::VARCHAR AND deliveries.id
+    < $2::VARCHAR ORDER BY deliveries.id LIMIT $3::INTEGER;
+
+-- _DELETE_ATTEMPTS
+DELETE FROM attempts WHERE attempts.delivery_id = ANY ($1::TEXT[]);
+
+-- _WALK_TASKS
+SELECT tasks.id, tasks.state, tasks.finished_ms, tasks.dead_ms FROM tasks WHERE tasks.id > $1::VARCHAR AND
+    tasks.id < $2::VARCHAR ORDER BY tasks.id LIMIT $3::INTEGER FOR UPDATE SKIP LOCKED;
+
+-- _DELETE_TASKS[0]
+DELETE FROM runs WHERE runs.task_id = ANY ($1::TEXT[]);
+
+-- _DELETE_TASKS[1]
+DELETE FROM task_bodies WHERE task_bodies.task_id = ANY ($1::TEXT[]);
+
+-- _DELETE_TASKS[2]
+DELETE FROM tasks WHERE tasks.id = ANY ($1::TEXT[]);
+
+-- _DELETE_MESSAGES_OF_TASKS
+DELETE FROM messages WHERE messages.task_id = ANY ($1::TEXT[]);
+
+-- _WALK_BATCHES
+SELECT batches.id, batches.completed_ms AS ended_ms FROM batches WHERE batches.id > $1::VARCHAR AND batches.id
+    < $2::VARCHAR ORDER BY batches.id LIMIT $3::INTEGER;
+
+-- _NOT_EMPTY
+SELECT DISTINCT tasks.batch_id AS id FROM tasks WHERE tasks.batch_id = ANY ($1::TEXT[]);
+
+-- _DELETE_BATCHES[0]
+DELETE FROM batch_counts WHERE batch_counts.batch_id = ANY ($1::TEXT[]);
+
+-- _DELETE_BATCHES[1]
+DELETE FROM batches WHERE batches.id = ANY ($1::TEXT[]);
+
+-- _WALK_MESSAGES
+SELECT messages.id, messages.task_id FROM messages WHERE messages.id > $1::VARCHAR AND messages.id <
+    $2::VARCHAR ORDER BY messages.id LIMIT $3::INTEGER;
+
+-- _DELETE_MESSAGES
+DELETE FROM messages WHERE messages.id = ANY ($1::TEXT[]);
+
+-- upkeep/sessions.py
+
+-- _BEGIN
+INSERT INTO sessions (id, kind, host, pid, detail, started_ms, lease_until_ms) VALUES ($1::VARCHAR,
+    $2::VARCHAR, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::BIGINT, $7::BIGINT);
+
+-- _RENEW
+UPDATE sessions SET lease_until_ms=$1::BIGINT WHERE sessions.id = $2::VARCHAR;
+
+-- _OVERRAN
+UPDATE sessions SET detail=$1::VARCHAR, lease_until_ms=$2::BIGINT WHERE sessions.id = $3::VARCHAR;
+
+-- _LEASE_ENDS
+SELECT sessions.id, sessions.lease_until_ms FROM sessions;
+
+-- _LIVE_OF_KIND
+SELECT count(*) AS n FROM sessions WHERE sessions.kind = $1::VARCHAR AND sessions.lease_until_ms > $2::BIGINT;
+
+-- _LIVE
+SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
+    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms > $1::BIGINT ORDER BY
+    sessions.started_ms;
+
+-- upkeep/sweeps.py
+
+-- _FALL_DUE
+UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), finished_ms=$3::BIGINT WHERE
+    tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.state = $4::VARCHAR AND tasks.due_ms <= $5::BIGINT
+    ORDER BY tasks.due_ms LIMIT $6::INTEGER FOR UPDATE SKIP LOCKED) AND tasks.state = $7::VARCHAR RETURNING
+    tasks.id, tasks.partner_id, tasks.queue, tasks.version, tasks.batch_id;
+
+-- _SESSIONS
+SELECT sessions.id FROM sessions;
+
+-- _BUSY_LANES
+SELECT lanes.id, lanes.in_flight FROM lanes WHERE lanes.in_flight > $1::INTEGER ORDER BY lanes.id FOR UPDATE
+    SKIP LOCKED;
+
+-- _HELD
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL GROUP BY
+    deliveries.lane_id;
+
+-- _CORRECT
+UPDATE lanes SET ready_ms=$1::BIGINT, in_flight=true_counts.in_flight FROM (SELECT CAST(true_counts_rows.value
+    ->> 0 AS TEXT) AS id, CAST(true_counts_rows.value ->> 1 AS INTEGER) AS in_flight FROM
+    json_array_elements(CAST($2::VARCHAR AS JSON)) AS true_counts_rows) AS true_counts WHERE lanes.id =
+    true_counts.id;
+
+-- _WITH_WORK
+SELECT queues.name FROM queues WHERE queues.paused_ms IS NULL AND (EXISTS (SELECT tasks.id FROM tasks WHERE
+    tasks.state = 'queued' AND tasks.queue = queues.name LIMIT $1::INTEGER));
+
+-- _SOONEST
+SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'scheduled') AS task_ms, (SELECT
+    min(tasks.expires_ms) AS min_2 FROM tasks WHERE tasks.expires_ms IS NOT NULL AND tasks.state IN
+    ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
+    lease_ms;
+
+-- upkeep/workers.py
 
 -- _LIVE
 SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,

@@ -1,64 +1,6 @@
 -- What the store sends to sqlite. Written by `make statements` from `webhookd/adapters/store`.
 
--- ailments.py
-
--- _ENDED
-SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
-    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms <= ? ORDER BY sessions.lease_until_ms;
-
--- _TASKS_HELD
-SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE tasks.session_id = ? LIMIT ? OFFSET ?) AS
-    anon_1;
-
--- _DELIVERIES_HELD
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.session_id = ? LIMIT ?
-    OFFSET ?) AS anon_1;
-
--- _A_PENDING
-SELECT deliveries.id FROM deliveries WHERE deliveries.state = 'pending' LIMIT ? OFFSET ?;
-
--- _QUEUES
-SELECT queues.name FROM queues;
-
--- _QUEUED_TYPES
-SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'queued' AND
-    tasks.queue = ? ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AS anon_1 GROUP BY anon_1.type;
-
--- _SCHEDULED_TYPES
-SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'scheduled'
-    ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AS anon_1 GROUP BY anon_1.type;
-
--- _AILING
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.deleted_ms IS NULL AND (endpoints.state = ? OR endpoints.failing_since_ms IS NOT NULL) ORDER BY
-    endpoints.failing_since_ms, endpoints.id LIMIT ? OFFSET ?;
-
--- _PARKED
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'parked' AND
-    deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_1;
-
--- _OPEN
-SELECT lanes.id FROM lanes WHERE lanes.open_until_ms IS NOT NULL ORDER BY lanes.id LIMIT ? OFFSET ?;
-
--- _DEAD_DELIVERIES_SINCE
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
-    NULL AND deliveries.ended_ms >= ? LIMIT ? OFFSET ?) AS anon_1;
-
--- _DEAD_TASKS_SINCE
-SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL AND tasks.dead_ms >= ?
-    LIMIT ? OFFSET ?) AS anon_1;
-
--- _GOOD_ADMIN_KEYS
-SELECT count(*) AS n FROM (SELECT api_keys.id AS id FROM api_keys WHERE api_keys.partner_id IS NULL AND
-    api_keys.revoked_ms IS NULL AND (api_keys.expires_ms IS NULL OR api_keys.expires_ms > ?) LIMIT ? OFFSET ?)
-    AS anon_1;
-
--- api_keys.py
+-- access/api_keys.py
 
 -- _GOOD
 SELECT count(*) AS n FROM api_keys WHERE api_keys.partner_id = ? AND api_keys.revoked_ms IS NULL AND
@@ -95,7 +37,7 @@ SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_key
 -- _REVOKE
 UPDATE api_keys SET revoked_ms=? WHERE api_keys.id = ? AND api_keys.revoked_ms IS NULL;
 
--- audit.py
+-- access/audit.py
 
 -- _ADD
 INSERT INTO audit (id, at_ms, actor, action, target, partner_id, detail, key_id, address) VALUES (?, ?, ?, ?,
@@ -111,234 +53,189 @@ SELECT audit.id, audit.at_ms, audit.actor, audit.action, audit.target, audit.par
     audit.target = ? AND audit.partner_id = ? AND audit.id >= ? AND audit.id < ? AND audit.id < ? ORDER BY
     audit.id DESC LIMIT ? OFFSET ?;
 
--- batch_counts.py
-
--- _ADD
-INSERT INTO batch_counts (batch_id, shard, moves, scheduled, queued, running, succeeded, failed, cancelled,
-    expired) SELECT changes.batch_id, changes.shard, changes.moves, changes.scheduled, changes.queued,
-    changes.running, changes.succeeded, changes.failed, changes.cancelled, changes.expired FROM (SELECT
-    json_extract(changes_rows.value, '$[0]') AS batch_id, json_extract(changes_rows.value, '$[1]') AS shard,
-    json_extract(changes_rows.value, '$[2]') AS moves, json_extract(changes_rows.value, '$[3]') AS scheduled,
-    json_extract(changes_rows.value, '$[4]') AS queued, json_extract(changes_rows.value, '$[5]') AS running,
-    json_extract(changes_rows.value, '$[6]') AS succeeded, json_extract(changes_rows.value, '$[7]') AS failed,
-    json_extract(changes_rows.value, '$[8]') AS cancelled, json_extract(changes_rows.value, '$[9]') AS expired
-    FROM json_each(?) AS changes_rows) AS changes WHERE true ON CONFLICT (batch_id, shard) DO UPDATE SET moves
-    = (batch_counts.moves + excluded.moves), scheduled = (batch_counts.scheduled + excluded.scheduled), queued
-    = (batch_counts.queued + excluded.queued), running = (batch_counts.running + excluded.running), succeeded
-    = (batch_counts.succeeded + excluded.succeeded), failed = (batch_counts.failed + excluded.failed),
-    cancelled = (batch_counts.cancelled + excluded.cancelled), expired = (batch_counts.expired +
-    excluded.expired);
-
--- _ENDED_SHARDS
-SELECT batch_counts.batch_id, batch_counts.shard, batch_counts.moves, batch_counts.scheduled,
-    batch_counts.queued, batch_counts.running, batch_counts.succeeded, batch_counts.failed,
-    batch_counts.cancelled, batch_counts.expired FROM batch_counts WHERE batch_counts.shard != ? AND
-    (batch_counts.shard NOT IN (SELECT anon_1.value FROM json_each(?) AS anon_1)) ORDER BY
-    batch_counts.batch_id, batch_counts.shard LIMIT ? OFFSET ?;
+-- access/idempotency.py
 
 -- _FORGET
-DELETE FROM batch_counts WHERE (batch_counts.batch_id, batch_counts.shard) IN (SELECT keys.batch_id,
-    keys.shard FROM (SELECT json_extract(keys_rows.value, '$[0]') AS batch_id, json_extract(keys_rows.value,
-    '$[1]') AS shard FROM json_each(?) AS keys_rows) AS keys);
+DELETE FROM idempotency WHERE idempotency.partner_id = ? AND idempotency."key" = ? AND idempotency.created_ms
+    < ?;
 
--- batch_ends.py
+-- _CLAIM
+INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) VALUES (?, ?, ?, ?, ?) ON
+    CONFLICT DO NOTHING RETURNING "key";
 
--- _RUNNING
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
-    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
-    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
-    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
-    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
-    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
-    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
-    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
-    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
-    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
-    anon_2) AND batches.state = ?;
+-- _KEPT
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = ? AND
+    idempotency."key" = ?;
 
--- _COMPLETE
-UPDATE batches SET state=CASE WHEN (batches.cancel_requested_ms IS NOT NULL) THEN ? ELSE ? END,
-    version=(batches.version + ?), completed_ms=? WHERE batches.id IN (SELECT anon_1.value FROM json_each(?)
-    AS anon_1) AND batches.state = ? RETURNING id;
+-- _KEEP
+UPDATE idempotency SET outcome=?, sealed_by=? WHERE idempotency.partner_id = ? AND idempotency."key" = ?;
 
--- BATCHES_BY_ID
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
-    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
-    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
-    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
-    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
-    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
-    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
-    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
-    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
-    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
-    anon_2);
+-- _REMEMBERED
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = ? AND
+    idempotency."key" = ? AND idempotency.created_ms >= ?;
 
--- batches.py
+-- access/key_use.py
 
--- _INSERT
-INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metadata, defaults, callback_url,
-    callback_origin, endpoint_ids, trace_id, trace_parent_id, trace_flags, trace_state, created_ms, closed_ms)
-    SELECT rows.id, rows.partner_id, rows.state, rows.total, rows.version, rows.last_task_id, rows.metadata,
-    rows.defaults, rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.trace_id,
-    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms, rows.closed_ms FROM (SELECT
-    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
-    json_extract(rows_rows.value, '$[2]') AS state, json_extract(rows_rows.value, '$[3]') AS total,
-    json_extract(rows_rows.value, '$[4]') AS version, json_extract(rows_rows.value, '$[5]') AS last_task_id,
-    json_extract(rows_rows.value, '$[6]') AS metadata, json_extract(rows_rows.value, '$[7]') AS defaults,
-    json_extract(rows_rows.value, '$[8]') AS callback_url, json_extract(rows_rows.value, '$[9]') AS
-    callback_origin, json_extract(rows_rows.value, '$[10]') AS endpoint_ids, json_extract(rows_rows.value,
-    '$[11]') AS trace_id, json_extract(rows_rows.value, '$[12]') AS trace_parent_id,
-    json_extract(rows_rows.value, '$[13]') AS trace_flags, json_extract(rows_rows.value, '$[14]') AS
-    trace_state, json_extract(rows_rows.value, '$[15]') AS created_ms, json_extract(rows_rows.value, '$[16]')
-    AS closed_ms FROM json_each(?) AS rows_rows) AS rows WHERE true;
+-- _COUNT
+SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempotency.created_ms AS created_ms
+    FROM idempotency WHERE idempotency.partner_id = ? AND idempotency.created_ms >= ? LIMIT ? OFFSET ?) AS
+    anon_1;
 
--- _LOCK_ROOM
-SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batches WHERE batches.id IN (SELECT
-    anon_1.value FROM json_each(?) AS anon_1) ORDER BY batches.id;
+-- access/page_sessions.py
 
--- _ADDED
-UPDATE batches SET total=(batches.total + ?), version=(batches.version + ?), last_task_id=? WHERE batches.id =
-    ?;
+-- _ADD
+INSERT INTO page_sessions (id, kind, key_id, key_mark, partner_id, created_ms, expires_ms) VALUES (?, ?, ?, ?,
+    ?, ?, ?);
 
 -- _ONE
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
-    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
-    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
-    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
-    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
-    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
-    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
-    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
-    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
-    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
-    anon_2);
+SELECT page_sessions.id, page_sessions.kind, page_sessions.key_id, page_sessions.key_mark,
+    page_sessions.partner_id, page_sessions.created_ms, page_sessions.expires_ms FROM page_sessions WHERE
+    page_sessions.id = ? AND page_sessions.kind = ?;
+
+-- _REMOVE
+DELETE FROM page_sessions WHERE page_sessions.id = ?;
+
+-- _REMOVE_ENDED
+DELETE FROM page_sessions WHERE page_sessions.id IN (SELECT page_sessions.id FROM page_sessions WHERE
+    page_sessions.expires_ms <= ? ORDER BY page_sessions.expires_ms LIMIT ? OFFSET ?);
+
+-- access/partner_use.py
+
+-- _USE
+SELECT (SELECT sum(depths.queued + depths.scheduled) AS sum_1 FROM depths WHERE depths.partner_id = ?) AS
+    queued, (SELECT file_usage.stored_files FROM file_usage WHERE file_usage.partner_id = ?) AS stored_files,
+    (SELECT file_usage.stored_bytes FROM file_usage WHERE file_usage.partner_id = ?) AS stored_bytes, (SELECT
+    count(*) AS count_1 FROM endpoints WHERE endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL) AS
+    endpoints, (SELECT count(*) AS count_1 FROM api_keys WHERE api_keys.partner_id = ? AND api_keys.revoked_ms
+    IS NULL AND (api_keys.expires_ms IS NULL OR api_keys.expires_ms > ?)) AS keys, (SELECT count(*) AS count_1
+    FROM replays WHERE replays.partner_id = ? AND replays.state IN ('running', 'paused')) AS replays;
+
+-- access/partners.py
+
+-- _ADD
+INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms,
+    task_types) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- _AMEND
+UPDATE partners SET name=?, weight=?, rate_per_second=?, burst=?, max_queued=?, suspended_ms=?, task_types=?
+    WHERE partners.id = ?;
 
 -- _ONE
-SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
-    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
-    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
-    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
-    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
-    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
-    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
-    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
-    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
-    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
-    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
-    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
-    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
-    anon_2) AND batches.partner_id = ?;
-
--- _PAGE
-SELECT batches.id FROM batches ORDER BY batches.id DESC LIMIT ? OFFSET ?;
-
--- _PAGE
-SELECT batches.id FROM batches WHERE batches.partner_id = ? AND batches.id < ? AND batches.state = ? AND
-    batches.id >= ? AND batches.id < ? ORDER BY batches.id DESC LIMIT ? OFFSET ?;
-
--- _OF_BATCH
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.batch_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
-
--- _OF_BATCH
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.batch_id = ? AND tasks.id > ? AND tasks.state = ? AND tasks.finished_ms IS NOT NULL ORDER BY
-    tasks.id LIMIT ? OFFSET ?;
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.id = ?;
 
 -- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = ?;
+SELECT partners.id FROM partners WHERE partners.id = ?;
 
--- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = ? AND batches.partner_id = ?;
+-- _BY_NAME
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.name = ?;
 
--- _SET
-UPDATE batches SET state=?, version=(batches.version + ?), closed_ms=?, cancel_requested_ms=? WHERE batches.id
-    = ?;
+-- _NAMES
+SELECT partners.id, partners.name FROM partners WHERE partners.id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1);
 
--- _TO_CANCEL
-SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = ? AND
-    batches.id > ? ORDER BY batches.id LIMIT ? OFFSET ?;
+-- _PAGE
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners ORDER
+    BY partners.id DESC LIMIT ? OFFSET ?;
 
--- _ASK_TO_STOP
-UPDATE tasks SET version=(tasks.version + ?), cancel_requested_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
-    tasks WHERE tasks.batch_id = ? AND tasks.state = ? AND tasks.cancel_requested_ms IS NULL ORDER BY tasks.id
-    LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id, partner_id, queue, version, batch_id;
+-- _PAGE
+SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
+    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
+    partners.id < ? ORDER BY partners.id DESC LIMIT ? OFFSET ?;
 
--- changes.py
+-- access/sealed.py
 
--- _POSITIONS
-SELECT feeds.partner_id, feeds.last_seq FROM feeds;
+-- _NEXT_KEY
+SELECT min(idempotency.sealed_by) AS key_id FROM idempotency;
 
--- _POSITIONS
-SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1);
+-- _NEXT_KEY
+SELECT min(idempotency.sealed_by) AS key_id FROM idempotency WHERE idempotency.sealed_by > ?;
 
--- _ANNOUNCED
-SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER
-    BY messages.seq LIMIT ? OFFSET ?;
+-- LATEST_ANSWER
+SELECT max(idempotency.created_ms) AS ms FROM idempotency WHERE idempotency.sealed_by = ?;
 
--- choosing.py
+-- KINDS[0].count
+SELECT count(*) AS n FROM secrets WHERE substr(secrets.sealed, ?, ?) != ?;
 
--- _LOOK
-WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
-    = 'queued' AND tasks.queue = ? UNION ALL SELECT (SELECT min(tasks.partner_id) AS min_1 FROM tasks WHERE
-    tasks.state = 'queued' AND tasks.queue = ? AND tasks.partner_id > waiting.partner_id) AS anon_2 FROM
-    waiting WHERE waiting.partner_id IS NOT NULL), contenders AS (SELECT waiting.partner_id AS partner_id,
-    shares.vtime AS vtime, partners.weight AS weight FROM waiting LEFT OUTER JOIN shares ON shares.queue = ?
-    AND shares.partner_id = waiting.partner_id LEFT OUTER JOIN partners ON partners.id = waiting.partner_id
-    WHERE waiting.partner_id IS NOT NULL ORDER BY coalesce(shares.vtime, ?), waiting.partner_id LIMIT ? OFFSET
-    ?) SELECT contenders.partner_id, contenders.vtime, contenders.weight, (SELECT tasks.id FROM tasks WHERE
-    tasks.suspect AND tasks.state = 'queued' AND tasks.queue = ? AND tasks.type IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1) AND (tasks.expires_ms IS NULL OR tasks.expires_ms > ?) ORDER BY tasks.id LIMIT ?
-    OFFSET ?) AS suspect_id, found.id, found.type FROM contenders LEFT OUTER JOIN tasks AS found ON found.id
-    IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.state = 'queued' AND
-    inner_tasks.queue = ? AND inner_tasks.partner_id = contenders.partner_id AND inner_tasks.suspect IS 0 AND
-    inner_tasks.type IN (SELECT anon_3.value FROM json_each(?) AS anon_3) AND (inner_tasks.expires_ms IS NULL
-    OR inner_tasks.expires_ms > ?) ORDER BY inner_tasks.priority, inner_tasks.id LIMIT (SELECT CASE WHEN
-    (count(*) = ?) THEN ? WHEN (((? * ? + count(*)) - ?) / count(*) + ? < ?) THEN ((? * ? + count(*)) - ?) /
-    count(*) + ? ELSE ? END AS anon_4 FROM contenders) OFFSET ?) ORDER BY contenders.partner_id,
-    found.priority, found.id;
+-- KINDS[0].uses
+SELECT substr(secrets.sealed, ?, ?) AS key_id, count(*) AS n FROM secrets WHERE substr(secrets.sealed, ?, ?)
+    != ? GROUP BY substr(secrets.sealed, ?, ?);
 
--- _SET_CLOCK
-UPDATE queues SET vtime=? WHERE queues.name = ?;
+-- KINDS[0].walk
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, ?, ?) = ? ORDER BY
+    secrets.id LIMIT ? OFFSET ?;
 
--- _ADVANCE
-INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partner_id, served.vtime FROM
-    (SELECT json_extract(served_rows.value, '$[0]') AS queue, json_extract(served_rows.value, '$[1]') AS
-    partner_id, json_extract(served_rows.value, '$[2]') AS vtime FROM json_each(?) AS served_rows) AS served
-    WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime = excluded.vtime;
+-- KINDS[0].walk
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, ?, ?) = ? AND
+    (secrets.id) > (?) ORDER BY secrets.id LIMIT ? OFFSET ?;
 
--- claims.py
+-- KINDS[0].write
+UPDATE secrets SET sealed=? WHERE secrets.id = ? AND secrets.sealed = ?;
 
--- _ENTER
-SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
-    sessions.id = ?) AS holding ON true WHERE queues.name = ?;
+-- KINDS[1].count
+SELECT count(*) AS n FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
+    substr(endpoints.headers_sealed, ?, ?) != ?;
+
+-- KINDS[1].uses
+SELECT substr(endpoints.headers_sealed, ?, ?) AS key_id, count(*) AS n FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) != ? GROUP BY
+    substr(endpoints.headers_sealed, ?, ?);
+
+-- KINDS[1].walk
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) = ? ORDER BY endpoints.id
+    LIMIT ? OFFSET ?;
+
+-- KINDS[1].walk
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) = ? AND (endpoints.id) >
+    (?) ORDER BY endpoints.id LIMIT ? OFFSET ?;
+
+-- KINDS[1].write
+UPDATE endpoints SET headers_sealed=? WHERE endpoints.id = ? AND endpoints.headers_sealed = ?;
+
+-- KINDS[2].count
+SELECT count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND idempotency.created_ms >= ?
+    AND idempotency.sealed_by != ?;
+
+-- KINDS[2].uses
+SELECT idempotency.sealed_by AS key_id, count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL
+    AND idempotency.created_ms >= ? AND idempotency.sealed_by != ? GROUP BY idempotency.sealed_by;
+
+-- KINDS[2].walk
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
+    idempotency.created_ms >= ? AND idempotency.sealed_by = ? ORDER BY idempotency.created_ms,
+    idempotency.partner_id, idempotency."key" LIMIT ? OFFSET ?;
+
+-- KINDS[2].walk
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
+    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
+    idempotency.created_ms >= ? AND idempotency.sealed_by = ? AND (idempotency.created_ms,
+    idempotency.partner_id, idempotency."key") > (?, ?, ?) ORDER BY idempotency.created_ms,
+    idempotency.partner_id, idempotency."key" LIMIT ? OFFSET ?;
+
+-- KINDS[2].write
+UPDATE idempotency SET outcome=?, sealed_by=? WHERE idempotency.partner_id = ? AND idempotency."key" = ? AND
+    idempotency.outcome = ?;
 
 -- clock.py
 
@@ -384,7 +281,20 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     json_extract(keys_rows.value, '$[1]') AS partner_id, json_extract(keys_rows.value, '$[2]') AS shard FROM
     json_each(?) AS keys_rows) AS keys);
 
--- dead_digests.py
+-- deliveries/changes.py
+
+-- _POSITIONS
+SELECT feeds.partner_id, feeds.last_seq FROM feeds;
+
+-- _POSITIONS
+SELECT feeds.partner_id, feeds.last_seq FROM feeds WHERE feeds.partner_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
+
+-- _ANNOUNCED
+SELECT messages.task_id, messages.seq FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER
+    BY messages.seq LIMIT ? OFFSET ?;
+
+-- deliveries/dead_digests.py
 
 -- _OF_LANES
 SELECT dead_digests.lane_id, dead_digests.next_ms, dead_digests.died, dead_digests.delivery_id FROM
@@ -417,7 +327,7 @@ SELECT dead_digests.lane_id AS id FROM dead_digests WHERE dead_digests.next_ms <
 -- _FORGET
 DELETE FROM dead_digests WHERE dead_digests.lane_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
--- dead_letter_moves.py
+-- deliveries/dead_letter_moves.py
 
 -- _DISCARD_TASK
 UPDATE tasks SET dead_ms=? WHERE tasks.id = ? AND tasks.dead_ms IS NOT NULL RETURNING id;
@@ -454,7 +364,7 @@ SELECT deliveries.id FROM deliveries WHERE deliveries.id = ?;
 -- _DELIVERY
 SELECT deliveries.id FROM deliveries WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
--- dead_letters.py
+-- deliveries/dead_letters.py
 
 -- _DELIVERIES.newest
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -593,7 +503,7 @@ SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies
     >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
     tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?);
 
--- deliveries.py
+-- deliveries/deliveries.py
 
 -- _ONE
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -696,13 +606,399 @@ SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTE
 SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
     endpoints.id = deliveries.endpoint_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
--- durability.py
+-- deliveries/feeds.py
 
--- _PROMISED
-SELECT name, current_setting(name) FROM pg_settings WHERE name IN ('fsync', 'full_page_writes',
-    'synchronous_commit', 'server_version');
+-- _TAKE_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
+    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
+    (feeds.last_seq + excluded.last_seq) RETURNING partner_id, last_seq;
 
--- endpoint_settings.py
+-- _LOCK_FEED
+INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
+    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
+    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
+    feeds.last_seq;
+
+-- deliveries/letter_groups.py
+
+-- _DELIVERIES
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
+    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
+-- _DELIVERIES
+SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
+    deliveries.dead_reason AS reason, deliveries.ended_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS
+    letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT
+    OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
+    deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND
+    deliveries.partner_id = ? AND deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event
+    = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ?
+    AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url,
+    endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR
+    lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND deliveries.ended_ms < ?
+    AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?) AND deliveries.ended_ms <=
+    ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) GROUP BY deliveries.endpoint_id,
+    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / ?, CAST(? AS
+    TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
+    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
+    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
+-- _TASKS
+SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
+    AS reason, tasks.dead_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS letters, min(tasks.dead_ms) AS
+    first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type
+    = ? AND task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
+    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
+    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) GROUP BY task_bodies.error_code, tasks.type,
+    tasks.dead_reason, tasks.dead_ms / ?, CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+
+-- deliveries/lost_deliveries.py
+
+-- OF_SESSION.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = ? ORDER BY
+    deliveries.lane_id, deliveries.id;
+
+-- OF_SESSION.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = ? GROUP BY
+    deliveries.lane_id;
+
+-- OF_SESSION.sent_once
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
+    deliveries.session_id = ? AND deliveries.state = ? AND deliveries.once IS 1;
+
+-- OF_SESSION.of_deleted
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id =
+    ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
+    endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NOT NULL);
+
+-- OF_SESSION.of_disabled
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?
+    AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value
+    FROM json_each(?) AS anon_1) AND endpoints.state = ?);
+
+-- OF_SESSION.due
+UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?;
+
+-- OF_SESSION.ended
+UPDATE deliveries SET session_id=? WHERE deliveries.session_id = ?;
+
+-- UNHEARD_OF.held
+SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? ORDER BY deliveries.lane_id, deliveries.id;
+
+-- UNHEARD_OF.counts
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? GROUP BY deliveries.lane_id;
+
+-- UNHEARD_OF.sent_once
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
+    deliveries.session_id IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.once
+    IS 1;
+
+-- UNHEARD_OF.of_deleted
+UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id
+    IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
+    endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    endpoints.deleted_ms IS NOT NULL);
+
+-- UNHEARD_OF.of_disabled
+UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND
+    deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM
+    endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.state = ?);
+
+-- UNHEARD_OF.due
+UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?
+    AND deliveries.state = ?;
+
+-- UNHEARD_OF.ended
+UPDATE deliveries SET session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?;
+
+-- _LOCK_LANES
+SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY
+    lanes.id;
+
+-- _FEWER
+UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE ?
+    END FROM (SELECT json_extract(fewer_rows.value, '$[0]') AS lane_id, json_extract(fewer_rows.value, '$[1]')
+    AS fewer FROM json_each(?) AS fewer_rows) AS fewer WHERE lanes.id = fewer.lane_id;
+
+-- deliveries/messages.py
+
+-- _LAST
+SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = ?;
+
+-- _NEXT
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
+    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
+    messages.created_ms FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER BY messages.seq
+    LIMIT ? OFFSET ?;
+
+-- _AT
+SELECT messages.id FROM messages WHERE messages.partner_id = ? AND messages.seq = ?;
+
+-- _ONE
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
+    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
+    messages.created_ms FROM messages WHERE messages.id = ?;
+
+-- _ONE
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
+    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
+    messages.created_ms FROM messages WHERE messages.id = ? AND messages.partner_id = ?;
+
+-- deliveries/publish.py
+
+-- _INSERT_MESSAGES
+INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
+    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
+    rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
+    json_extract(rows_rows.value, '$[2]') AS task_id, json_extract(rows_rows.value, '$[3]') AS event,
+    json_extract(rows_rows.value, '$[4]') AS body, json_extract(rows_rows.value, '$[5]') AS seq,
+    json_extract(rows_rows.value, '$[6]') AS trace_id, json_extract(rows_rows.value, '$[7]') AS
+    trace_parent_id, json_extract(rows_rows.value, '$[8]') AS trace_flags, json_extract(rows_rows.value,
+    '$[9]') AS trace_state, json_extract(rows_rows.value, '$[10]') AS created_ms FROM json_each(?) AS
+    rows_rows) AS rows WHERE true;
+
+-- _INSERT_DELIVERIES
+INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
+    state, once, attempts, attempts_before, max_attempts, due_ms, token, dead_reason, created_ms, ended_ms)
+    SELECT rows.id, rows.message_id, rows.partner_id, rows.task_id, rows.task_type, rows.endpoint_id,
+    rows.lane_id, rows.url, rows.event, rows.state, rows.once, rows.attempts, rows.attempts_before,
+    rows.max_attempts, rows.due_ms, rows.token, rows.dead_reason, rows.created_ms, rows.ended_ms FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS message_id,
+    json_extract(rows_rows.value, '$[2]') AS partner_id, json_extract(rows_rows.value, '$[3]') AS task_id,
+    json_extract(rows_rows.value, '$[4]') AS task_type, json_extract(rows_rows.value, '$[5]') AS endpoint_id,
+    json_extract(rows_rows.value, '$[6]') AS lane_id, json_extract(rows_rows.value, '$[7]') AS url,
+    json_extract(rows_rows.value, '$[8]') AS event, json_extract(rows_rows.value, '$[9]') AS state,
+    json_extract(rows_rows.value, '$[10]') AS once, json_extract(rows_rows.value, '$[11]') AS attempts,
+    json_extract(rows_rows.value, '$[12]') AS attempts_before, json_extract(rows_rows.value, '$[13]') AS
+    max_attempts, json_extract(rows_rows.value, '$[14]') AS due_ms, json_extract(rows_rows.value, '$[15]') AS
+    token, json_extract(rows_rows.value, '$[16]') AS dead_reason, json_extract(rows_rows.value, '$[17]') AS
+    created_ms, json_extract(rows_rows.value, '$[18]') AS ended_ms FROM json_each(?) AS rows_rows) AS rows
+    WHERE true;
+
+-- _UPSERT_LANES
+INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
+    heard, pace) SELECT lanes_in.id, lanes_in.partner_id, lanes_in.endpoint_id, lanes_in.fifo,
+    lanes_in.ready_ms, ? AS anon_1, ? AS anon_2, ? AS anon_3, ? AS anon_4, ? AS anon_5, ? AS anon_6, ? AS
+    anon_7 FROM (SELECT json_extract(lanes_in_rows.value, '$[0]') AS id, json_extract(lanes_in_rows.value,
+    '$[1]') AS partner_id, json_extract(lanes_in_rows.value, '$[2]') AS endpoint_id,
+    json_extract(lanes_in_rows.value, '$[3]') AS fifo, json_extract(lanes_in_rows.value, '$[4]') AS ready_ms
+    FROM json_each(?) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo =
+    excluded.fifo, ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE
+    excluded.ready_ms END;
+
+-- deliveries/replaying.py
+
+-- _KNOWN
+SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.state AS
+    endpoint_state, endpoints.deleted_ms, endpoints.ordering FROM deliveries JOIN (SELECT
+    json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON deliveries.id = ids.id
+    LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
+
+-- _REPLAY
+UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
+    ?) THEN ? END, dead_reason=?, discarded_ms=?, ended_ms=?, replay_id=?,
+    replayed_attempts=deliveries.attempts FROM (SELECT json_extract(moves_rows.value, '$[0]') AS id,
+    json_extract(moves_rows.value, '$[1]') AS state FROM json_each(?) AS moves_rows) AS moves WHERE
+    deliveries.id = moves.id AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.state = ?)
+    RETURNING id, state;
+
+-- deliveries/replays.py
+
+-- _INSERT
+INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
+    created_ms, finished_ms, deed, reason, started_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- _LOCK_PARTNER
+SELECT partners.id FROM partners WHERE partners.id = ?;
+
+-- _COUNT_UNDER_WAY
+SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = ? AND replays.state IN ('running',
+    'paused');
+
+-- _ONE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ?;
+
+-- _ONE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ? AND replays.partner_id = ?;
+
+-- _PAGE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
+    coalesce(replays.deed, ?) = ? ORDER BY replays.id DESC LIMIT ? OFFSET ?;
+
+-- _PAGE
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
+    coalesce(replays.deed, ?) = ? AND replays.partner_id = ? AND replays.id < ? ORDER BY replays.id DESC LIMIT
+    ? OFFSET ?;
+
+-- _OUTCOMES
+SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE
+    WHEN (deliveries.state = ? OR deliveries.state = ? AND deliveries.attempts > deliveries.replayed_attempts
+    AND deliveries.session_id IS NULL) THEN ? ELSE ? END) AS failed_again FROM deliveries WHERE
+    deliveries.replay_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND deliveries.replay_id IS NOT
+    NULL GROUP BY deliveries.replay_id;
+
+-- _RUNNING
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.state = ?
+    ORDER BY replays.id;
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ?;
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ? AND replays.partner_id = ?;
+
+-- _LOCK_STEP
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?;
+
+-- _SAVE
+UPDATE replays SET rate_per_second=?, state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
+
+-- deliveries/sendings.py
+
+-- _ATTEMPTS
+SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
+    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
+    attempts.resent FROM attempts WHERE attempts.delivery_id IN (SELECT anon_1.value FROM json_each(?) AS
+    anon_1) ORDER BY attempts.at_ms DESC, attempts.delivery_id DESC, attempts.number DESC LIMIT ? OFFSET ?;
+
+-- OF_TASKS.messages
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
+    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id DESC LIMIT ? OFFSET ?;
+
+-- OF_TASKS.deliveries
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+-- OF_MESSAGES.messages
+SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id IN
+    (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id DESC LIMIT ? OFFSET ?;
+
+-- OF_MESSAGES.deliveries
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+-- deliveries/subscribers.py
+
+-- _OF_PARTNER
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
+
+-- _SUBSCRIBERS
+SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
+    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
+    endpoints.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL
+    OR endpoints.id IN (SELECT anon_2.value FROM json_each(?) AS anon_2);
+
+-- _LISTENING
+SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%');
+
+-- deliveries/waiting.py
+
+-- _BY_AGE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
+    deliveries.id LIMIT ? OFFSET ?;
+
+-- _BY_AGE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
+    deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
+    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
+    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
+    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET
+    ?;
+
+-- _BY_LANE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
+    deliveries.lane_id, deliveries.id LIMIT ? OFFSET ?;
+
+-- _BY_LANE
+SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
+    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
+    deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
+    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
+    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
+    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.lane_id,
+    deliveries.id LIMIT ? OFFSET ?;
+
+-- _COUNT
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL;
+
+-- _COUNT
+SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
+    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id = ? AND
+    deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND deliveries.id > ? AND
+    deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND deliveries.task_type = ? AND
+    deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND
+    deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
+    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\');
+
+-- _HASTEN
+UPDATE deliveries SET state=?, due_ms=CASE WHEN (deliveries.due_ms > ?) THEN ? ELSE deliveries.due_ms END,
+    replay_id=coalesce(?, deliveries.replay_id), replayed_attempts=CASE WHEN (? IS NULL) THEN
+    deliveries.replayed_attempts ELSE deliveries.attempts END FROM (SELECT json_extract(ids_rows.value,
+    '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE deliveries.id = ids.id AND deliveries.state =
+    'pending' AND deliveries.session_id IS NULL RETURNING id;
+
+-- endpoints/endpoint_settings.py
 
 -- _COUNT
 SELECT count(*) AS n FROM endpoints WHERE endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
@@ -782,7 +1078,7 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
     endpoints.deleted_ms IS NULL AND endpoints.partner_id = ? AND endpoints.id = ?;
 
--- endpoint_spans.py
+-- endpoints/endpoint_spans.py
 
 -- _KEEP
 INSERT INTO endpoint_spans (endpoint_id, length_ms, at_ms, attempts, delivered, errors, times) SELECT
@@ -805,7 +1101,7 @@ DELETE FROM endpoint_spans WHERE (endpoint_spans.endpoint_id, endpoint_spans.len
     WHERE endpoint_spans.length_ms = ? AND endpoint_spans.at_ms < ? ORDER BY endpoint_spans.at_ms LIMIT ?
     OFFSET ?);
 
--- endpoint_states.py
+-- endpoints/endpoint_states.py
 
 -- _ONE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -878,7 +1174,7 @@ WITH RECURSIVE hops(endpoint_id) AS (SELECT first_parked.endpoint_id AS endpoint
     hops.endpoint_id FROM hops JOIN endpoints ON endpoints.id = hops.endpoint_id WHERE endpoints.state = ? OR
     endpoints.deleted_ms IS NOT NULL;
 
--- endpoint_stats.py
+-- endpoints/endpoint_stats.py
 
 -- _ENDPOINT
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -909,7 +1205,7 @@ SELECT (SELECT count(*) AS count_1 FROM (SELECT deliveries.id AS id FROM deliver
     (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_3) AS dead;
 
--- endpoint_trouble.py
+-- endpoints/endpoint_trouble.py
 
 -- _THESE
 SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
@@ -930,64 +1226,37 @@ UPDATE endpoints SET failing_told_ms=? WHERE endpoints.id IN (SELECT anon_1.valu
     AND endpoints.failing_since_ms IS NOT NULL AND endpoints.failing_told_ms IS NULL AND endpoints.state =
     'enabled' AND endpoints.deleted_ms IS NULL AND endpoints.failing_since_ms <= ? RETURNING id;
 
--- ends.py
+-- endpoints/secrets.py
 
--- _WRITE_BODIES
-UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
-    FROM (SELECT json_extract(bodies_rows.value, '$[0]') AS task_id, json_extract(bodies_rows.value, '$[1]')
-    AS result, json_extract(bodies_rows.value, '$[2]') AS error_code, json_extract(bodies_rows.value, '$[3]')
-    AS error_message FROM json_each(?) AS bodies_rows) AS bodies WHERE task_bodies.task_id = bodies.task_id
-    RETURNING task_id, metadata, callback_url, callback_origin, endpoint_ids, events, trace_parent_id,
-    trace_flags, trace_state, result, error_code, error_message, files, rerun_of;
+-- _ADD
+INSERT INTO secrets (id, partner_id, endpoint_id, scheme, sealed, created_ms, expires_ms) VALUES (?, ?, ?, ?,
+    ?, ?, ?);
 
--- _END
-UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN ?
-    ELSE ends.state END, version=(tasks.version + ?), attempts=(tasks.attempts - ends.attempts_back),
-    due_ms=ends.due_ms, finished_ms=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS
-    NULL) THEN ends.now_ms ELSE ends.finished_ms END, session_id=?, deadline_ms=?, suspect=(tasks.suspect = 1
-    AND ends.attempts_back = ?), progress_percent=coalesce(ends.progress_percent, tasks.progress_percent),
-    progress_message=coalesce(ends.progress_message, tasks.progress_message), dead_ms=ends.dead_ms,
-    dead_reason=ends.dead_reason FROM (SELECT json_extract(ends_rows.value, '$[0]') AS id,
-    json_extract(ends_rows.value, '$[1]') AS session_id, json_extract(ends_rows.value, '$[2]') AS token,
-    json_extract(ends_rows.value, '$[3]') AS state, json_extract(ends_rows.value, '$[4]') AS now_ms,
-    json_extract(ends_rows.value, '$[5]') AS due_ms, json_extract(ends_rows.value, '$[6]') AS attempts_back,
-    json_extract(ends_rows.value, '$[7]') AS finished_ms, json_extract(ends_rows.value, '$[8]') AS dead_ms,
-    json_extract(ends_rows.value, '$[9]') AS dead_reason, json_extract(ends_rows.value, '$[10]') AS
-    progress_percent, json_extract(ends_rows.value, '$[11]') AS progress_message FROM json_each(?) AS
-    ends_rows) AS ends WHERE tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token =
-    ends.token AND tasks.state = ? RETURNING id, partner_id, type, queue, state, priority, version, attempts,
-    attempts_before, max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms,
-    session_id, token, deadline_ms, cancel_requested_ms, suspect, progress_percent, progress_message,
-    trace_id, dead_ms, dead_reason, batch_id;
+-- _EXPIRE_CURRENT
+UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
+    secrets.expires_ms IS NULL;
 
--- _TASKS
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
-    (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON tasks.id =
-    ids.id;
+-- _EXPIRE_SCHEME
+UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
+    secrets.expires_ms IS NULL AND secrets.scheme = ?;
 
--- feeds.py
+-- _EXPIRE_ALL
+UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
+    (secrets.expires_ms IS NULL OR secrets.expires_ms > ?);
 
--- _TAKE_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
-    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
-    (feeds.last_seq + excluded.last_seq) RETURNING partner_id, last_seq;
+-- _LIVE
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND secrets.endpoint_id
+    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND (secrets.expires_ms IS NULL OR secrets.expires_ms
+    > ?) ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
--- _LOCK_FEED
-INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
-    json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
-    FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
-    feeds.last_seq;
+-- _LIVE
+SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
+    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND (secrets.endpoint_id
+    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) OR secrets.endpoint_id IS NULL) AND
+    (secrets.expires_ms IS NULL OR secrets.expires_ms > ?) ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
--- file_rows.py
+-- files/file_rows.py
 
 -- _ADD
 INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind, "key", task_id, created_ms,
@@ -1019,7 +1288,7 @@ INSERT INTO file_usage (partner_id, stored_files, stored_bytes) VALUES (?, ?, ?)
 -- _USAGE
 SELECT file_usage.stored_files, file_usage.stored_bytes FROM file_usage WHERE file_usage.partner_id = ?;
 
--- file_sweeps.py
+-- files/file_sweeps.py
 
 -- _OVER
 SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
@@ -1054,7 +1323,7 @@ SELECT files.id, files.partner_id, files.name, files.content_type, files.size, f
 -- _KEYS
 SELECT files."key" FROM files WHERE files.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
--- files.py
+-- files/files.py
 
 -- _FINISH
 UPDATE files SET content_type=?, sha256=?, state=?, "key"=?, upload_until_ms=? WHERE files.id = ? AND
@@ -1101,69 +1370,6 @@ SELECT files.id, files.partner_id, files.name, files.content_type, files.size, f
 SELECT files.id, files.partner_id, files.name, files.content_type, files.size, files.sha256, files.state,
     files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
     files WHERE files.id = ? AND files.partner_id = ?;
-
--- gauges.py
-
--- DEAD_DELIVERIES
-SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
-    NULL LIMIT ? OFFSET ?) AS anon_1;
-
--- DEAD_TASKS
-SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL LIMIT ? OFFSET ?) AS
-    anon_1;
-
--- _OPEN_BREAKERS
-SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.open_until_ms IS NOT NULL LIMIT ?
-    OFFSET ?) AS anon_1;
-
--- held.py
-
--- _HELD_TASKS
-SELECT tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type, tasks.queue AS queue,
-    tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts, tasks.attempts_before AS
-    attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token, tasks.suspect AS suspect,
-    tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS created_ms, tasks.due_ms AS
-    due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners WHERE partners.id =
-    tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS metadata,
-    task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS
-    trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR
-    task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
-    endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
-    ? || '%')) AS listens FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.session_id
-    = ? ORDER BY tasks.id;
-
--- _HELD
-SELECT deliveries.id FROM deliveries WHERE deliveries.session_id = ? AND deliveries.state = ?;
-
--- idempotency.py
-
--- _FORGET
-DELETE FROM idempotency WHERE idempotency.partner_id = ? AND idempotency."key" = ? AND idempotency.created_ms
-    < ?;
-
--- _CLAIM
-INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) VALUES (?, ?, ?, ?, ?) ON
-    CONFLICT DO NOTHING RETURNING "key";
-
--- _KEPT
-SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = ? AND
-    idempotency."key" = ?;
-
--- _KEEP
-UPDATE idempotency SET outcome=?, sealed_by=? WHERE idempotency.partner_id = ? AND idempotency."key" = ?;
-
--- _REMEMBERED
-SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.partner_id = ? AND
-    idempotency."key" = ? AND idempotency.created_ms >= ?;
-
--- key_use.py
-
--- _COUNT
-SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempotency.created_ms AS created_ms
-    FROM idempotency WHERE idempotency.partner_id = ? AND idempotency.created_ms >= ? LIMIT ? OFFSET ?) AS
-    anon_1;
 
 -- known_values.py
 
@@ -1451,209 +1657,266 @@ SELECT asked.next_ms, secrets.id, secrets.partner_id, secrets.endpoint_id, secre
     anon_1.value FROM json_each(?) AS anon_1) OR secrets.endpoint_id IS NULL AND secrets.partner_id IN (SELECT
     anon_2.value FROM json_each(?) AS anon_2)) ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
--- letter_groups.py
-
--- _DELIVERIES
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
-    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
-
--- _DELIVERIES
-SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
-    deliveries.dead_reason AS reason, deliveries.ended_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS
-    letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT
-    OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND
-    deliveries.partner_id = ? AND deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event
-    = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ?
-    AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url,
-    endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR
-    lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND deliveries.ended_ms < ?
-    AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?) AND deliveries.ended_ms <=
-    ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) GROUP BY deliveries.endpoint_id,
-    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / ?, CAST(? AS
-    TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
-
--- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
-
--- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
-    AS reason, tasks.dead_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS letters, min(tasks.dead_ms) AS
-    first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id =
-    tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type
-    = ? AND task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
-    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
-    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
-    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) GROUP BY task_bodies.error_code, tasks.type,
-    tasks.dead_reason, tasks.dead_ms / ?, CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
-
--- lost_deliveries.py
-
--- OF_SESSION.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id = ? ORDER BY
-    deliveries.lane_id, deliveries.id;
-
--- OF_SESSION.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id = ? GROUP BY
-    deliveries.lane_id;
-
--- OF_SESSION.sent_once
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
-    deliveries.session_id = ? AND deliveries.state = ? AND deliveries.once IS 1;
-
--- OF_SESSION.of_deleted
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id =
-    ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE
-    endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NOT NULL);
-
--- OF_SESSION.of_disabled
-UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?
-    AND deliveries.lane_id IN (SELECT endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value
-    FROM json_each(?) AS anon_1) AND endpoints.state = ?);
-
--- OF_SESSION.due
-UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id = ? AND deliveries.state = ?;
-
--- OF_SESSION.ended
-UPDATE deliveries SET session_id=? WHERE deliveries.session_id = ?;
-
--- UNHEARD_OF.held
-SELECT deliveries.id, deliveries.lane_id FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < ? ORDER BY deliveries.lane_id, deliveries.id;
-
--- UNHEARD_OF.counts
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < ? GROUP BY deliveries.lane_id;
-
--- UNHEARD_OF.sent_once
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, discarded_ms=?, ended_ms=? WHERE
-    deliveries.session_id IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.once
-    IS 1;
-
--- UNHEARD_OF.of_deleted
-UPDATE deliveries SET state=?, due_ms=?, session_id=?, dead_reason=?, ended_ms=? WHERE deliveries.session_id
-    IS NOT NULL AND deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT
-    endpoints.id FROM endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
-    endpoints.deleted_ms IS NOT NULL);
-
--- UNHEARD_OF.of_disabled
-UPDATE deliveries SET state=?, due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND
-    deliveries.due_ms < ? AND deliveries.state = ? AND deliveries.lane_id IN (SELECT endpoints.id FROM
-    endpoints WHERE endpoints.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.state = ?);
-
--- UNHEARD_OF.due
-UPDATE deliveries SET due_ms=?, session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?
-    AND deliveries.state = ?;
-
--- UNHEARD_OF.ended
-UPDATE deliveries SET session_id=? WHERE deliveries.session_id IS NOT NULL AND deliveries.due_ms < ?;
-
--- _LOCK_LANES
-SELECT lanes.id FROM lanes WHERE lanes.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY
-    lanes.id;
-
--- _FEWER
-UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE ?
-    END FROM (SELECT json_extract(fewer_rows.value, '$[0]') AS lane_id, json_extract(fewer_rows.value, '$[1]')
-    AS fewer FROM json_each(?) AS fewer_rows) AS fewer WHERE lanes.id = fewer.lane_id;
-
--- messages.py
-
--- _LAST
-SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = ?;
-
--- _NEXT
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
-    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
-    messages.created_ms FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER BY messages.seq
-    LIMIT ? OFFSET ?;
-
--- _AT
-SELECT messages.id FROM messages WHERE messages.partner_id = ? AND messages.seq = ?;
-
--- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
-    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
-    messages.created_ms FROM messages WHERE messages.id = ?;
-
--- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
-    messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
-    messages.created_ms FROM messages WHERE messages.id = ? AND messages.partner_id = ?;
-
--- page_sessions.py
+-- tasks/batch_counts.py
 
 -- _ADD
-INSERT INTO page_sessions (id, kind, key_id, key_mark, partner_id, created_ms, expires_ms) VALUES (?, ?, ?, ?,
-    ?, ?, ?);
+INSERT INTO batch_counts (batch_id, shard, moves, scheduled, queued, running, succeeded, failed, cancelled,
+    expired) SELECT changes.batch_id, changes.shard, changes.moves, changes.scheduled, changes.queued,
+    changes.running, changes.succeeded, changes.failed, changes.cancelled, changes.expired FROM (SELECT
+    json_extract(changes_rows.value, '$[0]') AS batch_id, json_extract(changes_rows.value, '$[1]') AS shard,
+    json_extract(changes_rows.value, '$[2]') AS moves, json_extract(changes_rows.value, '$[3]') AS scheduled,
+    json_extract(changes_rows.value, '$[4]') AS queued, json_extract(changes_rows.value, '$[5]') AS running,
+    json_extract(changes_rows.value, '$[6]') AS succeeded, json_extract(changes_rows.value, '$[7]') AS failed,
+    json_extract(changes_rows.value, '$[8]') AS cancelled, json_extract(changes_rows.value, '$[9]') AS expired
+    FROM json_each(?) AS changes_rows) AS changes WHERE true ON CONFLICT (batch_id, shard) DO UPDATE SET moves
+    = (batch_counts.moves + excluded.moves), scheduled = (batch_counts.scheduled + excluded.scheduled), queued
+    = (batch_counts.queued + excluded.queued), running = (batch_counts.running + excluded.running), succeeded
+    = (batch_counts.succeeded + excluded.succeeded), failed = (batch_counts.failed + excluded.failed),
+    cancelled = (batch_counts.cancelled + excluded.cancelled), expired = (batch_counts.expired +
+    excluded.expired);
+
+-- _ENDED_SHARDS
+SELECT batch_counts.batch_id, batch_counts.shard, batch_counts.moves, batch_counts.scheduled,
+    batch_counts.queued, batch_counts.running, batch_counts.succeeded, batch_counts.failed,
+    batch_counts.cancelled, batch_counts.expired FROM batch_counts WHERE batch_counts.shard != ? AND
+    (batch_counts.shard NOT IN (SELECT anon_1.value FROM json_each(?) AS anon_1)) ORDER BY
+    batch_counts.batch_id, batch_counts.shard LIMIT ? OFFSET ?;
+
+-- _FORGET
+DELETE FROM batch_counts WHERE (batch_counts.batch_id, batch_counts.shard) IN (SELECT keys.batch_id,
+    keys.shard FROM (SELECT json_extract(keys_rows.value, '$[0]') AS batch_id, json_extract(keys_rows.value,
+    '$[1]') AS shard FROM json_each(?) AS keys_rows) AS keys);
+
+-- tasks/batch_ends.py
+
+-- _RUNNING
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
+    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
+    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
+    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
+    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
+    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
+    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
+    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
+    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
+    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
+    anon_2) AND batches.state = ?;
+
+-- _COMPLETE
+UPDATE batches SET state=CASE WHEN (batches.cancel_requested_ms IS NOT NULL) THEN ? ELSE ? END,
+    version=(batches.version + ?), completed_ms=? WHERE batches.id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1) AND batches.state = ? RETURNING id;
+
+-- BATCHES_BY_ID
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
+    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
+    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
+    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
+    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
+    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
+    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
+    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
+    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
+    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
+    anon_2);
+
+-- tasks/batches.py
+
+-- _INSERT
+INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metadata, defaults, callback_url,
+    callback_origin, endpoint_ids, trace_id, trace_parent_id, trace_flags, trace_state, created_ms, closed_ms)
+    SELECT rows.id, rows.partner_id, rows.state, rows.total, rows.version, rows.last_task_id, rows.metadata,
+    rows.defaults, rows.callback_url, rows.callback_origin, rows.endpoint_ids, rows.trace_id,
+    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms, rows.closed_ms FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
+    json_extract(rows_rows.value, '$[2]') AS state, json_extract(rows_rows.value, '$[3]') AS total,
+    json_extract(rows_rows.value, '$[4]') AS version, json_extract(rows_rows.value, '$[5]') AS last_task_id,
+    json_extract(rows_rows.value, '$[6]') AS metadata, json_extract(rows_rows.value, '$[7]') AS defaults,
+    json_extract(rows_rows.value, '$[8]') AS callback_url, json_extract(rows_rows.value, '$[9]') AS
+    callback_origin, json_extract(rows_rows.value, '$[10]') AS endpoint_ids, json_extract(rows_rows.value,
+    '$[11]') AS trace_id, json_extract(rows_rows.value, '$[12]') AS trace_parent_id,
+    json_extract(rows_rows.value, '$[13]') AS trace_flags, json_extract(rows_rows.value, '$[14]') AS
+    trace_state, json_extract(rows_rows.value, '$[15]') AS created_ms, json_extract(rows_rows.value, '$[16]')
+    AS closed_ms FROM json_each(?) AS rows_rows) AS rows WHERE true;
+
+-- _LOCK_ROOM
+SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batches WHERE batches.id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) ORDER BY batches.id;
+
+-- _ADDED
+UPDATE batches SET total=(batches.total + ?), version=(batches.version + ?), last_task_id=? WHERE batches.id =
+    ?;
 
 -- _ONE
-SELECT page_sessions.id, page_sessions.kind, page_sessions.key_id, page_sessions.key_mark,
-    page_sessions.partner_id, page_sessions.created_ms, page_sessions.expires_ms FROM page_sessions WHERE
-    page_sessions.id = ? AND page_sessions.kind = ?;
-
--- _REMOVE
-DELETE FROM page_sessions WHERE page_sessions.id = ?;
-
--- _REMOVE_ENDED
-DELETE FROM page_sessions WHERE page_sessions.id IN (SELECT page_sessions.id FROM page_sessions WHERE
-    page_sessions.expires_ms <= ? ORDER BY page_sessions.expires_ms LIMIT ? OFFSET ?);
-
--- partner_use.py
-
--- _USE
-SELECT (SELECT sum(depths.queued + depths.scheduled) AS sum_1 FROM depths WHERE depths.partner_id = ?) AS
-    queued, (SELECT file_usage.stored_files FROM file_usage WHERE file_usage.partner_id = ?) AS stored_files,
-    (SELECT file_usage.stored_bytes FROM file_usage WHERE file_usage.partner_id = ?) AS stored_bytes, (SELECT
-    count(*) AS count_1 FROM endpoints WHERE endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL) AS
-    endpoints, (SELECT count(*) AS count_1 FROM api_keys WHERE api_keys.partner_id = ? AND api_keys.revoked_ms
-    IS NULL AND (api_keys.expires_ms IS NULL OR api_keys.expires_ms > ?)) AS keys, (SELECT count(*) AS count_1
-    FROM replays WHERE replays.partner_id = ? AND replays.state IN ('running', 'paused')) AS replays;
-
--- partners.py
-
--- _ADD
-INSERT INTO partners (id, name, weight, rate_per_second, burst, max_queued, suspended_ms, created_ms,
-    task_types) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- _AMEND
-UPDATE partners SET name=?, weight=?, rate_per_second=?, burst=?, max_queued=?, suspended_ms=?, task_types=?
-    WHERE partners.id = ?;
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
+    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
+    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
+    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
+    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
+    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
+    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
+    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
+    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
+    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
+    anon_2);
 
 -- _ONE
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
-    partners.id = ?;
+SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
+    batches.defaults, batches.callback_url, batches.callback_origin, batches.endpoint_ids, batches.trace_id,
+    batches.trace_parent_id, batches.trace_flags, batches.trace_state, batches.created_ms, batches.closed_ms,
+    batches.cancel_requested_ms, batches.completed_ms, coalesce(sums.moves, ?) AS moves,
+    coalesce(sums.scheduled, ?) AS scheduled, coalesce(sums.queued, ?) AS queued, coalesce(sums.running, ?) AS
+    running, coalesce(sums.succeeded, ?) AS succeeded, coalesce(sums.failed, ?) AS failed,
+    coalesce(sums.cancelled, ?) AS cancelled, coalesce(sums.expired, ?) AS expired FROM batches LEFT OUTER
+    JOIN (SELECT batch_counts.batch_id AS batch_id, sum(batch_counts.moves) AS moves,
+    sum(batch_counts.scheduled) AS scheduled, sum(batch_counts.queued) AS queued, sum(batch_counts.running) AS
+    running, sum(batch_counts.succeeded) AS succeeded, sum(batch_counts.failed) AS failed,
+    sum(batch_counts.cancelled) AS cancelled, sum(batch_counts.expired) AS expired FROM batch_counts WHERE
+    batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY batch_counts.batch_id)
+    AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
+    anon_2) AND batches.partner_id = ?;
+
+-- _PAGE
+SELECT batches.id FROM batches ORDER BY batches.id DESC LIMIT ? OFFSET ?;
+
+-- _PAGE
+SELECT batches.id FROM batches WHERE batches.partner_id = ? AND batches.id < ? AND batches.state = ? AND
+    batches.id >= ? AND batches.id < ? ORDER BY batches.id DESC LIMIT ? OFFSET ?;
+
+-- _OF_BATCH
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
+
+-- _OF_BATCH
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = ? AND tasks.id > ? AND tasks.state = ? AND tasks.finished_ms IS NOT NULL ORDER BY
+    tasks.id LIMIT ? OFFSET ?;
 
 -- _LOCK
-SELECT partners.id FROM partners WHERE partners.id = ?;
+SELECT batches.id FROM batches WHERE batches.id = ?;
 
--- _BY_NAME
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
-    partners.name = ?;
+-- _LOCK
+SELECT batches.id FROM batches WHERE batches.id = ? AND batches.partner_id = ?;
 
--- _NAMES
-SELECT partners.id, partners.name FROM partners WHERE partners.id IN (SELECT anon_1.value FROM json_each(?) AS
-    anon_1);
+-- _SET
+UPDATE batches SET state=?, version=(batches.version + ?), closed_ms=?, cancel_requested_ms=? WHERE batches.id
+    = ?;
 
--- _PAGE
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners ORDER
-    BY partners.id DESC LIMIT ? OFFSET ?;
+-- _TO_CANCEL
+SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = ? AND
+    batches.id > ? ORDER BY batches.id LIMIT ? OFFSET ?;
 
--- _PAGE
-SELECT partners.id, partners.name, partners.weight, partners.rate_per_second, partners.burst,
-    partners.max_queued, partners.suspended_ms, partners.created_ms, partners.task_types FROM partners WHERE
-    partners.id < ? ORDER BY partners.id DESC LIMIT ? OFFSET ?;
+-- _ASK_TO_STOP
+UPDATE tasks SET version=(tasks.version + ?), cancel_requested_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
+    tasks WHERE tasks.batch_id = ? AND tasks.state = ? AND tasks.cancel_requested_ms IS NULL ORDER BY tasks.id
+    LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id, partner_id, queue, version, batch_id;
 
--- progress.py
+-- tasks/choosing.py
+
+-- _LOOK
+WITH RECURSIVE waiting(partner_id) AS (SELECT min(tasks.partner_id) AS partner_id FROM tasks WHERE tasks.state
+    = 'queued' AND tasks.queue = ? UNION ALL SELECT (SELECT min(tasks.partner_id) AS min_1 FROM tasks WHERE
+    tasks.state = 'queued' AND tasks.queue = ? AND tasks.partner_id > waiting.partner_id) AS anon_2 FROM
+    waiting WHERE waiting.partner_id IS NOT NULL), contenders AS (SELECT waiting.partner_id AS partner_id,
+    shares.vtime AS vtime, partners.weight AS weight FROM waiting LEFT OUTER JOIN shares ON shares.queue = ?
+    AND shares.partner_id = waiting.partner_id LEFT OUTER JOIN partners ON partners.id = waiting.partner_id
+    WHERE waiting.partner_id IS NOT NULL ORDER BY coalesce(shares.vtime, ?), waiting.partner_id LIMIT ? OFFSET
+    ?) SELECT contenders.partner_id, contenders.vtime, contenders.weight, (SELECT tasks.id FROM tasks WHERE
+    tasks.suspect AND tasks.state = 'queued' AND tasks.queue = ? AND tasks.type IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND (tasks.expires_ms IS NULL OR tasks.expires_ms > ?) ORDER BY tasks.id LIMIT ?
+    OFFSET ?) AS suspect_id, found.id, found.type FROM contenders LEFT OUTER JOIN tasks AS found ON found.id
+    IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.state = 'queued' AND
+    inner_tasks.queue = ? AND inner_tasks.partner_id = contenders.partner_id AND inner_tasks.suspect IS 0 AND
+    inner_tasks.type IN (SELECT anon_3.value FROM json_each(?) AS anon_3) AND (inner_tasks.expires_ms IS NULL
+    OR inner_tasks.expires_ms > ?) ORDER BY inner_tasks.priority, inner_tasks.id LIMIT (SELECT CASE WHEN
+    (count(*) = ?) THEN ? WHEN (((? * ? + count(*)) - ?) / count(*) + ? < ?) THEN ((? * ? + count(*)) - ?) /
+    count(*) + ? ELSE ? END AS anon_4 FROM contenders) OFFSET ?) ORDER BY contenders.partner_id,
+    found.priority, found.id;
+
+-- _SET_CLOCK
+UPDATE queues SET vtime=? WHERE queues.name = ?;
+
+-- _ADVANCE
+INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partner_id, served.vtime FROM
+    (SELECT json_extract(served_rows.value, '$[0]') AS queue, json_extract(served_rows.value, '$[1]') AS
+    partner_id, json_extract(served_rows.value, '$[2]') AS vtime FROM json_each(?) AS served_rows) AS served
+    WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime = excluded.vtime;
+
+-- tasks/claims.py
+
+-- _ENTER
+SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id FROM sessions WHERE
+    sessions.id = ?) AS holding ON true WHERE queues.name = ?;
+
+-- tasks/ends.py
+
+-- _WRITE_BODIES
+UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
+    FROM (SELECT json_extract(bodies_rows.value, '$[0]') AS task_id, json_extract(bodies_rows.value, '$[1]')
+    AS result, json_extract(bodies_rows.value, '$[2]') AS error_code, json_extract(bodies_rows.value, '$[3]')
+    AS error_message FROM json_each(?) AS bodies_rows) AS bodies WHERE task_bodies.task_id = bodies.task_id
+    RETURNING task_id, metadata, callback_url, callback_origin, endpoint_ids, events, trace_parent_id,
+    trace_flags, trace_state, result, error_code, error_message, files, rerun_of;
+
+-- _END
+UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN ?
+    ELSE ends.state END, version=(tasks.version + ?), attempts=(tasks.attempts - ends.attempts_back),
+    due_ms=ends.due_ms, finished_ms=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS
+    NULL) THEN ends.now_ms ELSE ends.finished_ms END, session_id=?, deadline_ms=?, suspect=(tasks.suspect = 1
+    AND ends.attempts_back = ?), progress_percent=coalesce(ends.progress_percent, tasks.progress_percent),
+    progress_message=coalesce(ends.progress_message, tasks.progress_message), dead_ms=ends.dead_ms,
+    dead_reason=ends.dead_reason FROM (SELECT json_extract(ends_rows.value, '$[0]') AS id,
+    json_extract(ends_rows.value, '$[1]') AS session_id, json_extract(ends_rows.value, '$[2]') AS token,
+    json_extract(ends_rows.value, '$[3]') AS state, json_extract(ends_rows.value, '$[4]') AS now_ms,
+    json_extract(ends_rows.value, '$[5]') AS due_ms, json_extract(ends_rows.value, '$[6]') AS attempts_back,
+    json_extract(ends_rows.value, '$[7]') AS finished_ms, json_extract(ends_rows.value, '$[8]') AS dead_ms,
+    json_extract(ends_rows.value, '$[9]') AS dead_reason, json_extract(ends_rows.value, '$[10]') AS
+    progress_percent, json_extract(ends_rows.value, '$[11]') AS progress_message FROM json_each(?) AS
+    ends_rows) AS ends WHERE tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token =
+    ends.token AND tasks.state = ? RETURNING id, partner_id, type, queue, state, priority, version, attempts,
+    attempts_before, max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms,
+    session_id, token, deadline_ms, cancel_requested_ms, suspect, progress_percent, progress_message,
+    trace_id, dead_ms, dead_reason, batch_id;
+
+-- _TASKS
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON tasks.id =
+    ids.id;
+
+-- tasks/progress.py
 
 -- _REPORT
 UPDATE tasks SET version=(tasks.version + ?), progress_percent=coalesce(reports.percent,
@@ -1664,137 +1927,7 @@ UPDATE tasks SET version=(tasks.version + ?), progress_percent=coalesce(reports.
     tasks.session_id IS reports.session_id AND tasks.token = reports.token AND tasks.state = ? RETURNING id,
     token, partner_id, version;
 
--- publish.py
-
--- _INSERT_MESSAGES
-INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
-    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
-    rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
-    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
-    json_extract(rows_rows.value, '$[2]') AS task_id, json_extract(rows_rows.value, '$[3]') AS event,
-    json_extract(rows_rows.value, '$[4]') AS body, json_extract(rows_rows.value, '$[5]') AS seq,
-    json_extract(rows_rows.value, '$[6]') AS trace_id, json_extract(rows_rows.value, '$[7]') AS
-    trace_parent_id, json_extract(rows_rows.value, '$[8]') AS trace_flags, json_extract(rows_rows.value,
-    '$[9]') AS trace_state, json_extract(rows_rows.value, '$[10]') AS created_ms FROM json_each(?) AS
-    rows_rows) AS rows WHERE true;
-
--- _INSERT_DELIVERIES
-INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
-    state, once, attempts, attempts_before, max_attempts, due_ms, token, dead_reason, created_ms, ended_ms)
-    SELECT rows.id, rows.message_id, rows.partner_id, rows.task_id, rows.task_type, rows.endpoint_id,
-    rows.lane_id, rows.url, rows.event, rows.state, rows.once, rows.attempts, rows.attempts_before,
-    rows.max_attempts, rows.due_ms, rows.token, rows.dead_reason, rows.created_ms, rows.ended_ms FROM (SELECT
-    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS message_id,
-    json_extract(rows_rows.value, '$[2]') AS partner_id, json_extract(rows_rows.value, '$[3]') AS task_id,
-    json_extract(rows_rows.value, '$[4]') AS task_type, json_extract(rows_rows.value, '$[5]') AS endpoint_id,
-    json_extract(rows_rows.value, '$[6]') AS lane_id, json_extract(rows_rows.value, '$[7]') AS url,
-    json_extract(rows_rows.value, '$[8]') AS event, json_extract(rows_rows.value, '$[9]') AS state,
-    json_extract(rows_rows.value, '$[10]') AS once, json_extract(rows_rows.value, '$[11]') AS attempts,
-    json_extract(rows_rows.value, '$[12]') AS attempts_before, json_extract(rows_rows.value, '$[13]') AS
-    max_attempts, json_extract(rows_rows.value, '$[14]') AS due_ms, json_extract(rows_rows.value, '$[15]') AS
-    token, json_extract(rows_rows.value, '$[16]') AS dead_reason, json_extract(rows_rows.value, '$[17]') AS
-    created_ms, json_extract(rows_rows.value, '$[18]') AS ended_ms FROM json_each(?) AS rows_rows) AS rows
-    WHERE true;
-
--- _UPSERT_LANES
-INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
-    heard, pace) SELECT lanes_in.id, lanes_in.partner_id, lanes_in.endpoint_id, lanes_in.fifo,
-    lanes_in.ready_ms, ? AS anon_1, ? AS anon_2, ? AS anon_3, ? AS anon_4, ? AS anon_5, ? AS anon_6, ? AS
-    anon_7 FROM (SELECT json_extract(lanes_in_rows.value, '$[0]') AS id, json_extract(lanes_in_rows.value,
-    '$[1]') AS partner_id, json_extract(lanes_in_rows.value, '$[2]') AS endpoint_id,
-    json_extract(lanes_in_rows.value, '$[3]') AS fifo, json_extract(lanes_in_rows.value, '$[4]') AS ready_ms
-    FROM json_each(?) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo =
-    excluded.fifo, ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE
-    excluded.ready_ms END;
-
--- replaying.py
-
--- _KNOWN
-SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.state AS
-    endpoint_state, endpoints.deleted_ms, endpoints.ordering FROM deliveries JOIN (SELECT
-    json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON deliveries.id = ids.id
-    LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
-
--- _REPLAY
-UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
-    ?) THEN ? END, dead_reason=?, discarded_ms=?, ended_ms=?, replay_id=?,
-    replayed_attempts=deliveries.attempts FROM (SELECT json_extract(moves_rows.value, '$[0]') AS id,
-    json_extract(moves_rows.value, '$[1]') AS state FROM json_each(?) AS moves_rows) AS moves WHERE
-    deliveries.id = moves.id AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.state = ?)
-    RETURNING id, state;
-
--- replays.py
-
--- _INSERT
-INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
-    created_ms, finished_ms, deed, reason, started_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- _LOCK_PARTNER
-SELECT partners.id FROM partners WHERE partners.id = ?;
-
--- _COUNT_UNDER_WAY
-SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = ? AND replays.state IN ('running',
-    'paused');
-
--- _ONE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
-    AND coalesce(replays.deed, ?) = ?;
-
--- _ONE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
-    AND coalesce(replays.deed, ?) = ? AND replays.partner_id = ?;
-
--- _PAGE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
-    coalesce(replays.deed, ?) = ? ORDER BY replays.id DESC LIMIT ? OFFSET ?;
-
--- _PAGE
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
-    coalesce(replays.deed, ?) = ? AND replays.partner_id = ? AND replays.id < ? ORDER BY replays.id DESC LIMIT
-    ? OFFSET ?;
-
--- _OUTCOMES
-SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE
-    WHEN (deliveries.state = ? OR deliveries.state = ? AND deliveries.attempts > deliveries.replayed_attempts
-    AND deliveries.session_id IS NULL) THEN ? ELSE ? END) AS failed_again FROM deliveries WHERE
-    deliveries.replay_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND deliveries.replay_id IS NOT
-    NULL GROUP BY deliveries.replay_id;
-
--- _RUNNING
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.state = ?
-    ORDER BY replays.id;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
-    AND coalesce(replays.deed, ?) = ?;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
-    AND coalesce(replays.deed, ?) = ? AND replays.partner_id = ?;
-
--- _LOCK_STEP
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?;
-
--- _SAVE
-UPDATE replays SET rate_per_second=?, state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
-
--- reruns.py
+-- tasks/reruns.py
 
 -- _SUBMITTED
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, tasks.max_attempts,
@@ -1811,135 +1944,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.priority, task
 -- _FILES
 SELECT file_uses.file_id FROM file_uses WHERE file_uses.task_id = ? ORDER BY file_uses.file_id;
 
--- rescue.py
-
--- _ENDED_SESSION
-SELECT sessions.id, sessions.host, sessions.pid, sessions.detail FROM sessions WHERE sessions.lease_until_ms
-    <= ? ORDER BY sessions.lease_until_ms LIMIT ? OFFSET ?;
-
--- _FORGET_SESSION
-DELETE FROM sessions WHERE sessions.id = ?;
-
--- _HELD
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
-    tasks.session_id = ? ORDER BY tasks.id;
-
--- _LATE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
-    tasks.session_id IS NOT NULL AND tasks.deadline_ms < ? LIMIT ? OFFSET ?;
-
--- _LOSE
-UPDATE tasks SET state=?, version=?, attempts=?, finished_ms=?, session_id=?, deadline_ms=?, suspect=?,
-    dead_ms=?, dead_reason=? WHERE tasks.id = ?;
-
--- retention_steps.py
-
--- _FORGET_KEYS
-DELETE FROM idempotency WHERE (idempotency.partner_id, idempotency."key") IN (SELECT idempotency.partner_id,
-    idempotency."key" FROM idempotency WHERE idempotency.created_ms < ? ORDER BY idempotency.created_ms LIMIT
-    ? OFFSET ?);
-
--- _DELETE_OLD_SECRETS
-DELETE FROM secrets WHERE secrets.id IN (SELECT secrets.id FROM secrets WHERE secrets.expires_ms <= ? LIMIT ?
-    OFFSET ?);
-
--- _DELETE_OLD_AUDIT
-DELETE FROM audit WHERE audit.id IN (SELECT audit.id FROM audit WHERE audit.id < ? ORDER BY audit.id LIMIT ?
-    OFFSET ?);
-
--- _DELETE_OLD_REPLAYS
-DELETE FROM replays WHERE replays.id IN (SELECT replays.id FROM replays WHERE replays.created_ms < ? AND
-    replays.finished_ms IS NOT NULL ORDER BY replays.id LIMIT ? OFFSET ?);
-
--- _DISCARD_DELIVERIES
-UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.ended_ms < ? ORDER BY
-    deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?);
-
--- _DISCARD_TASKS
-UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT NULL AND
-    tasks.dead_ms < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?);
-
--- retention_walks.py
-
--- _OF_TASKS.needed
-SELECT DISTINCT deliveries.task_id AS id FROM deliveries WHERE deliveries.task_id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.session_id IS NOT
-    NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND deliveries.discarded_ms IS NULL);
-
--- _OF_TASKS.delete_attempts
-DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1));
-
--- _OF_TASKS.delete
-DELETE FROM deliveries WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _OF_MESSAGES.needed
-SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id IN (SELECT
-    anon_1.value FROM json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR
-    deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND
-    deliveries.discarded_ms IS NULL);
-
--- _OF_MESSAGES.delete_attempts
-DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1));
-
--- _OF_MESSAGES.delete
-DELETE FROM deliveries WHERE deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _WALK_DELIVERIES
-SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > ? AND deliveries.id < ? ORDER
-    BY deliveries.id LIMIT ? OFFSET ?;
-
--- _DELETE_ATTEMPTS
-DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _WALK_TASKS
-SELECT tasks.id, tasks.state, tasks.finished_ms, tasks.dead_ms FROM tasks WHERE tasks.id > ? AND tasks.id < ?
-    ORDER BY tasks.id LIMIT ? OFFSET ?;
-
--- _DELETE_TASKS[0]
-DELETE FROM runs WHERE runs.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _DELETE_TASKS[1]
-DELETE FROM task_bodies WHERE task_bodies.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _DELETE_TASKS[2]
-DELETE FROM tasks WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _DELETE_MESSAGES_OF_TASKS
-DELETE FROM messages WHERE messages.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _WALK_BATCHES
-SELECT batches.id, batches.completed_ms AS ended_ms FROM batches WHERE batches.id > ? AND batches.id < ? ORDER
-    BY batches.id LIMIT ? OFFSET ?;
-
--- _NOT_EMPTY
-SELECT DISTINCT tasks.batch_id AS id FROM tasks WHERE tasks.batch_id IN (SELECT anon_1.value FROM json_each(?)
-    AS anon_1);
-
--- _DELETE_BATCHES[0]
-DELETE FROM batch_counts WHERE batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _DELETE_BATCHES[1]
-DELETE FROM batches WHERE batches.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _WALK_MESSAGES
-SELECT messages.id, messages.task_id FROM messages WHERE messages.id > ? AND messages.id < ? ORDER BY
-    messages.id LIMIT ? OFFSET ?;
-
--- _DELETE_MESSAGES
-DELETE FROM messages WHERE messages.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- run_rows.py
+-- tasks/run_rows.py
 
 -- _ADD
 INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, error_code, error_message, host,
@@ -1954,7 +1959,7 @@ INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, err
     '$[10]') AS log, json_extract(runs_in_rows.value, '$[11]') AS raised FROM json_each(?) AS runs_in_rows) AS
     runs_in WHERE true;
 
--- runs.py
+-- tasks/runs.py
 
 -- _TASK
 SELECT tasks.type, tasks.state, tasks.attempts, tasks.started_ms, sessions.host, sessions.pid FROM tasks LEFT
@@ -1974,186 +1979,7 @@ SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms
     runs.error_code, runs.error_message, runs.host, runs.pid, runs.log, runs.raised FROM runs WHERE
     runs.task_id = ? AND runs.token > ? ORDER BY runs.token LIMIT ? OFFSET ?;
 
--- sealed.py
-
--- _NEXT_KEY
-SELECT min(idempotency.sealed_by) AS key_id FROM idempotency;
-
--- _NEXT_KEY
-SELECT min(idempotency.sealed_by) AS key_id FROM idempotency WHERE idempotency.sealed_by > ?;
-
--- LATEST_ANSWER
-SELECT max(idempotency.created_ms) AS ms FROM idempotency WHERE idempotency.sealed_by = ?;
-
--- KINDS[0].count
-SELECT count(*) AS n FROM secrets WHERE substr(secrets.sealed, ?, ?) != ?;
-
--- KINDS[0].uses
-SELECT substr(secrets.sealed, ?, ?) AS key_id, count(*) AS n FROM secrets WHERE substr(secrets.sealed, ?, ?)
-    != ? GROUP BY substr(secrets.sealed, ?, ?);
-
--- KINDS[0].walk
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, ?, ?) = ? ORDER BY
-    secrets.id LIMIT ? OFFSET ?;
-
--- KINDS[0].walk
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE substr(secrets.sealed, ?, ?) = ? AND
-    (secrets.id) > (?) ORDER BY secrets.id LIMIT ? OFFSET ?;
-
--- KINDS[0].write
-UPDATE secrets SET sealed=? WHERE secrets.id = ? AND secrets.sealed = ?;
-
--- KINDS[1].count
-SELECT count(*) AS n FROM endpoints WHERE endpoints.headers_sealed IS NOT NULL AND
-    substr(endpoints.headers_sealed, ?, ?) != ?;
-
--- KINDS[1].uses
-SELECT substr(endpoints.headers_sealed, ?, ?) AS key_id, count(*) AS n FROM endpoints WHERE
-    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) != ? GROUP BY
-    substr(endpoints.headers_sealed, ?, ?);
-
--- KINDS[1].walk
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) = ? ORDER BY endpoints.id
-    LIMIT ? OFFSET ?;
-
--- KINDS[1].walk
-SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
-    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
-    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
-    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
-    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
-    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
-    endpoints.headers_sealed IS NOT NULL AND substr(endpoints.headers_sealed, ?, ?) = ? AND (endpoints.id) >
-    (?) ORDER BY endpoints.id LIMIT ? OFFSET ?;
-
--- KINDS[1].write
-UPDATE endpoints SET headers_sealed=? WHERE endpoints.id = ? AND endpoints.headers_sealed = ?;
-
--- KINDS[2].count
-SELECT count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND idempotency.created_ms >= ?
-    AND idempotency.sealed_by != ?;
-
--- KINDS[2].uses
-SELECT idempotency.sealed_by AS key_id, count(*) AS n FROM idempotency WHERE idempotency.sealed_by IS NOT NULL
-    AND idempotency.created_ms >= ? AND idempotency.sealed_by != ? GROUP BY idempotency.sealed_by;
-
--- KINDS[2].walk
-SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
-    idempotency.created_ms >= ? AND idempotency.sealed_by = ? ORDER BY idempotency.created_ms,
-    idempotency.partner_id, idempotency."key" LIMIT ? OFFSET ?;
-
--- KINDS[2].walk
-SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome,
-    idempotency.sealed_by, idempotency.created_ms FROM idempotency WHERE idempotency.sealed_by IS NOT NULL AND
-    idempotency.created_ms >= ? AND idempotency.sealed_by = ? AND (idempotency.created_ms,
-    idempotency.partner_id, idempotency."key") > (?, ?, ?) ORDER BY idempotency.created_ms,
-    idempotency.partner_id, idempotency."key" LIMIT ? OFFSET ?;
-
--- KINDS[2].write
-UPDATE idempotency SET outcome=?, sealed_by=? WHERE idempotency.partner_id = ? AND idempotency."key" = ? AND
-    idempotency.outcome = ?;
-
--- secrets.py
-
--- _ADD
-INSERT INTO secrets (id, partner_id, endpoint_id, scheme, sealed, created_ms, expires_ms) VALUES (?, ?, ?, ?,
-    ?, ?, ?);
-
--- _EXPIRE_CURRENT
-UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
-    secrets.expires_ms IS NULL;
-
--- _EXPIRE_SCHEME
-UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
-    secrets.expires_ms IS NULL AND secrets.scheme = ?;
-
--- _EXPIRE_ALL
-UPDATE secrets SET expires_ms=? WHERE secrets.partner_id = ? AND secrets.endpoint_id IS ? AND
-    (secrets.expires_ms IS NULL OR secrets.expires_ms > ?);
-
--- _LIVE
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND secrets.endpoint_id
-    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND (secrets.expires_ms IS NULL OR secrets.expires_ms
-    > ?) ORDER BY secrets.created_ms DESC, secrets.id DESC;
-
--- _LIVE
-SELECT secrets.id, secrets.partner_id, secrets.endpoint_id, secrets.scheme, secrets.sealed,
-    secrets.created_ms, secrets.expires_ms FROM secrets WHERE secrets.partner_id = ? AND (secrets.endpoint_id
-    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) OR secrets.endpoint_id IS NULL) AND
-    (secrets.expires_ms IS NULL OR secrets.expires_ms > ?) ORDER BY secrets.created_ms DESC, secrets.id DESC;
-
--- sendings.py
-
--- _ATTEMPTS
-SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
-    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
-    attempts.resent FROM attempts WHERE attempts.delivery_id IN (SELECT anon_1.value FROM json_each(?) AS
-    anon_1) ORDER BY attempts.at_ms DESC, attempts.delivery_id DESC, attempts.number DESC LIMIT ? OFFSET ?;
-
--- OF_TASKS.messages
-SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.task_id
-    IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id DESC LIMIT ? OFFSET ?;
-
--- OF_TASKS.deliveries
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
-    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
-    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?)
-    AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
--- OF_MESSAGES.messages
-SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id IN
-    (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id DESC LIMIT ? OFFSET ?;
-
--- OF_MESSAGES.deliveries
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
-    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
-    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
--- sessions.py
-
--- _BEGIN
-INSERT INTO sessions (id, kind, host, pid, detail, started_ms, lease_until_ms) VALUES (?, ?, ?, ?, ?, ?, ?);
-
--- _RENEW
-UPDATE sessions SET lease_until_ms=? WHERE sessions.id = ?;
-
--- _OVERRAN
-UPDATE sessions SET detail=?, lease_until_ms=? WHERE sessions.id = ?;
-
--- _LEASE_ENDS
-SELECT sessions.id, sessions.lease_until_ms FROM sessions;
-
--- _LIVE_OF_KIND
-SELECT count(*) AS n FROM sessions WHERE sessions.kind = ? AND sessions.lease_until_ms > ?;
-
--- _LIVE
-SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
-    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms > ? ORDER BY sessions.started_ms;
-
--- submit.py
+-- tasks/submit.py
 
 -- _TAKE_KEYS
 INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) SELECT keys.partner_id,
@@ -2208,56 +2034,7 @@ INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, ro
     json_extract(rows_rows.value, '$[2]') AS vtime FROM json_each(?) AS rows_rows) AS rows WHERE true ON
     CONFLICT DO NOTHING;
 
--- subscribers.py
-
--- _OF_PARTNER
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id = ? AND endpoints.deleted_ms IS NULL;
-
--- _SUBSCRIBERS
-SELECT endpoints.id, endpoints.partner_id, endpoints.events, endpoints.task_types, endpoints.state,
-    endpoints.deleted_ms, endpoints.ordering, endpoints.retry_max_attempts FROM endpoints WHERE
-    endpoints.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL
-    OR endpoints.id IN (SELECT anon_2.value FROM json_each(?) AS anon_2);
-
--- _LISTENING
-SELECT DISTINCT endpoints.partner_id FROM endpoints WHERE endpoints.partner_id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1) AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' || ? || '%');
-
--- sweeps.py
-
--- _FALL_DUE
-UPDATE tasks SET state=?, version=(tasks.version + ?), finished_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
-    tasks WHERE tasks.state = ? AND tasks.due_ms <= ? ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AND tasks.state
-    = ? RETURNING id, partner_id, queue, version, batch_id;
-
--- _SESSIONS
-SELECT sessions.id FROM sessions;
-
--- _BUSY_LANES
-SELECT lanes.id, lanes.in_flight FROM lanes WHERE lanes.in_flight > ? ORDER BY lanes.id;
-
--- _HELD
-SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL GROUP BY
-    deliveries.lane_id;
-
--- _CORRECT
-UPDATE lanes SET ready_ms=?, in_flight=true_counts.in_flight FROM (SELECT json_extract(true_counts_rows.value,
-    '$[0]') AS id, json_extract(true_counts_rows.value, '$[1]') AS in_flight FROM json_each(?) AS
-    true_counts_rows) AS true_counts WHERE lanes.id = true_counts.id;
-
--- _WITH_WORK
-SELECT queues.name FROM queues WHERE queues.paused_ms IS NULL AND (EXISTS (SELECT tasks.id FROM tasks WHERE
-    tasks.state = 'queued' AND tasks.queue = queues.name LIMIT ? OFFSET ?));
-
--- _SOONEST
-SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'scheduled') AS task_ms, (SELECT
-    min(tasks.expires_ms) AS min_2 FROM tasks WHERE tasks.expires_ms IS NOT NULL AND tasks.state IN
-    ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
-    lease_ms;
-
--- taken.py
+-- tasks/taken.py
 
 -- _TAKE
 UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts + ?), started_ms=?,
@@ -2279,7 +2056,7 @@ UPDATE tasks SET state=?, version=(tasks.version + ?), attempts=(tasks.attempts 
     WHERE task_id = id) AS addressed, EXISTS (SELECT * FROM endpoints WHERE partner_id = partner_id AND
     deleted_ms IS NULL AND (events LIKE '%' || ? || '%')) AS listens;
 
--- task_files.py
+-- tasks/task_files.py
 
 -- _USE
 INSERT INTO file_uses (file_id, task_id) SELECT uses.file_id, uses.task_id FROM (SELECT
@@ -2300,7 +2077,7 @@ SELECT files.id, files.partner_id, files.name, files.content_type, files.size, f
     files.kind, files."key", files.task_id, files.created_ms, files.expires_ms, files.upload_until_ms FROM
     files WHERE files.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
--- task_inputs.py
+-- tasks/task_inputs.py
 
 -- _ONE
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
@@ -2310,7 +2087,7 @@ SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.t
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
     task_bodies.task_id = ? AND tasks.partner_id = ?;
 
--- task_tags.py
+-- tasks/task_tags.py
 
 -- _ADD
 INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
@@ -2328,7 +2105,7 @@ DELETE FROM task_tags WHERE task_tags.tag IN (SELECT anon_1.value FROM json_each
     '$[1]') AS partner_id, json_extract(gone_rows.value, '$[2]') AS task_id FROM json_each(?) AS gone_rows) AS
     gone);
 
--- task_types.py
+-- tasks/task_types.py
 
 -- _ALL
 SELECT task_types.type, task_types.source, task_types.document FROM task_types ORDER BY task_types.type;
@@ -2342,7 +2119,7 @@ INSERT INTO task_types (type, source, document) VALUES (?, ?, ?) ON CONFLICT DO 
 -- _UPDATE
 UPDATE task_types SET source=?, document=? WHERE task_types.type = ?;
 
--- tasks.py
+-- tasks/tasks.py
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2447,6 +2224,22 @@ SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? EN
     END) AS dead, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS parked FROM deliveries WHERE
     deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) GROUP BY deliveries.task_id;
 
+-- tasks/type_limits.py
+
+-- _BUSY
+SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) GROUP BY tasks.type;
+
+-- _RATES
+SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1);
+
+-- _SPEND
+INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT
+    json_extract(rates_rows.value, '$[0]') AS type, json_extract(rates_rows.value, '$[1]') AS next_ms FROM
+    json_each(?) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO UPDATE SET next_ms =
+    excluded.next_ms;
+
 -- traces.py
 
 -- _PLACE
@@ -2498,78 +2291,285 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY tasks.id;
 
--- type_limits.py
+-- upkeep/ailments.py
 
--- _BUSY
-SELECT tasks.type, count(*) AS n FROM tasks WHERE tasks.session_id IS NOT NULL AND tasks.type IN (SELECT
-    anon_1.value FROM json_each(?) AS anon_1) GROUP BY tasks.type;
+-- _ENDED
+SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
+    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms <= ? ORDER BY sessions.lease_until_ms;
 
--- _RATES
-SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1);
+-- _TASKS_HELD
+SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE tasks.session_id = ? LIMIT ? OFFSET ?) AS
+    anon_1;
 
--- _SPEND
-INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT
-    json_extract(rates_rows.value, '$[0]') AS type, json_extract(rates_rows.value, '$[1]') AS next_ms FROM
-    json_each(?) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO UPDATE SET next_ms =
-    excluded.next_ms;
+-- _DELIVERIES_HELD
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.session_id = ? LIMIT ?
+    OFFSET ?) AS anon_1;
 
--- waiting.py
+-- _A_PENDING
+SELECT deliveries.id FROM deliveries WHERE deliveries.state = 'pending' LIMIT ? OFFSET ?;
 
--- _BY_AGE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
-    deliveries.id LIMIT ? OFFSET ?;
+-- _QUEUES
+SELECT queues.name FROM queues;
 
--- _BY_AGE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
-    deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
-    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET
-    ?;
+-- _QUEUED_TYPES
+SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'queued' AND
+    tasks.queue = ? ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AS anon_1 GROUP BY anon_1.type;
 
--- _BY_LANE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL ORDER BY
-    deliveries.lane_id, deliveries.id LIMIT ? OFFSET ?;
+-- _SCHEDULED_TYPES
+SELECT anon_1.type, count(*) AS n FROM (SELECT tasks.type AS type FROM tasks WHERE tasks.state = 'scheduled'
+    ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AS anon_1 GROUP BY anon_1.type;
 
--- _BY_LANE
-SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
-    deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
-    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.lane_id,
-    deliveries.id LIMIT ? OFFSET ?;
+-- _AILING
+SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description, endpoints.events,
+    endpoints.task_types, endpoints.headers_sealed, endpoints.header_names, endpoints.rate_limit,
+    endpoints.max_concurrency, endpoints.ordering, endpoints.retry_max_attempts, endpoints.retry_base_seconds,
+    endpoints.retry_factor, endpoints.retry_cap_seconds, endpoints.signature, endpoints.public_key,
+    endpoints.state, endpoints.disabled_reason, endpoints.failing_since_ms, endpoints.created_ms,
+    endpoints.updated_ms, endpoints.deleted_ms, endpoints.failing_told_ms FROM endpoints WHERE
+    endpoints.deleted_ms IS NULL AND (endpoints.state = ? OR endpoints.failing_since_ms IS NOT NULL) ORDER BY
+    endpoints.failing_since_ms, endpoints.id LIMIT ? OFFSET ?;
 
--- _COUNT
-SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
-    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL;
+-- _PARKED
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE deliveries.state = 'parked' AND
+    deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AS anon_1;
 
--- _COUNT
-SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
-    WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id = ? AND
-    deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND deliveries.id > ? AND
-    deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND deliveries.task_type = ? AND
-    deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND
-    deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
-    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\');
+-- _OPEN
+SELECT lanes.id FROM lanes WHERE lanes.open_until_ms IS NOT NULL ORDER BY lanes.id LIMIT ? OFFSET ?;
 
--- _HASTEN
-UPDATE deliveries SET state=?, due_ms=CASE WHEN (deliveries.due_ms > ?) THEN ? ELSE deliveries.due_ms END,
-    replay_id=coalesce(?, deliveries.replay_id), replayed_attempts=CASE WHEN (? IS NULL) THEN
-    deliveries.replayed_attempts ELSE deliveries.attempts END FROM (SELECT json_extract(ids_rows.value,
-    '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE deliveries.id = ids.id AND deliveries.state =
-    'pending' AND deliveries.session_id IS NULL RETURNING id;
+-- _DEAD_DELIVERIES_SINCE
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
+    NULL AND deliveries.ended_ms >= ? LIMIT ? OFFSET ?) AS anon_1;
 
--- workers.py
+-- _DEAD_TASKS_SINCE
+SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL AND tasks.dead_ms >= ?
+    LIMIT ? OFFSET ?) AS anon_1;
+
+-- _GOOD_ADMIN_KEYS
+SELECT count(*) AS n FROM (SELECT api_keys.id AS id FROM api_keys WHERE api_keys.partner_id IS NULL AND
+    api_keys.revoked_ms IS NULL AND (api_keys.expires_ms IS NULL OR api_keys.expires_ms > ?) LIMIT ? OFFSET ?)
+    AS anon_1;
+
+-- upkeep/durability.py
+
+-- _PROMISED
+SELECT name, current_setting(name) FROM pg_settings WHERE name IN ('fsync', 'full_page_writes',
+    'synchronous_commit', 'server_version');
+
+-- upkeep/gauges.py
+
+-- DEAD_DELIVERIES
+SELECT count(*) AS n FROM (SELECT deliveries.id AS id FROM deliveries WHERE state = 'dead' AND discarded_ms IS
+    NULL LIMIT ? OFFSET ?) AS anon_1;
+
+-- DEAD_TASKS
+SELECT count(*) AS n FROM (SELECT tasks.id AS id FROM tasks WHERE dead_ms IS NOT NULL LIMIT ? OFFSET ?) AS
+    anon_1;
+
+-- _OPEN_BREAKERS
+SELECT count(*) AS n FROM (SELECT lanes.id AS id FROM lanes WHERE lanes.open_until_ms IS NOT NULL LIMIT ?
+    OFFSET ?) AS anon_1;
+
+-- upkeep/held.py
+
+-- _HELD_TASKS
+SELECT tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type, tasks.queue AS queue,
+    tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts, tasks.attempts_before AS
+    attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token, tasks.suspect AS suspect,
+    tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS created_ms, tasks.due_ms AS
+    due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners WHERE partners.id =
+    tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS metadata,
+    task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS
+    trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR
+    task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
+    endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
+    ? || '%')) AS listens FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.session_id
+    = ? ORDER BY tasks.id;
+
+-- _HELD
+SELECT deliveries.id FROM deliveries WHERE deliveries.session_id = ? AND deliveries.state = ?;
+
+-- upkeep/rescue.py
+
+-- _ENDED_SESSION
+SELECT sessions.id, sessions.host, sessions.pid, sessions.detail FROM sessions WHERE sessions.lease_until_ms
+    <= ? ORDER BY sessions.lease_until_ms LIMIT ? OFFSET ?;
+
+-- _FORGET_SESSION
+DELETE FROM sessions WHERE sessions.id = ?;
+
+-- _HELD
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.session_id = ? ORDER BY tasks.id;
+
+-- _LATE
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id FROM tasks WHERE
+    tasks.session_id IS NOT NULL AND tasks.deadline_ms < ? LIMIT ? OFFSET ?;
+
+-- _LOSE
+UPDATE tasks SET state=?, version=?, attempts=?, finished_ms=?, session_id=?, deadline_ms=?, suspect=?,
+    dead_ms=?, dead_reason=? WHERE tasks.id = ?;
+
+-- upkeep/retention_steps.py
+
+-- _FORGET_KEYS
+DELETE FROM idempotency WHERE (idempotency.partner_id, idempotency."key") IN (SELECT idempotency.partner_id,
+    idempotency."key" FROM idempotency WHERE idempotency.created_ms < ? ORDER BY idempotency.created_ms LIMIT
+    ? OFFSET ?);
+
+-- _DELETE_OLD_SECRETS
+DELETE FROM secrets WHERE secrets.id IN (SELECT secrets.id FROM secrets WHERE secrets.expires_ms <= ? LIMIT ?
+    OFFSET ?);
+
+-- _DELETE_OLD_AUDIT
+DELETE FROM audit WHERE audit.id IN (SELECT audit.id FROM audit WHERE audit.id < ? ORDER BY audit.id LIMIT ?
+    OFFSET ?);
+
+-- _DELETE_OLD_REPLAYS
+DELETE FROM replays WHERE replays.id IN (SELECT replays.id FROM replays WHERE replays.created_ms < ? AND
+    replays.finished_ms IS NOT NULL ORDER BY replays.id LIMIT ? OFFSET ?);
+
+-- _DISCARD_DELIVERIES
+UPDATE deliveries SET discarded_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND deliveries.ended_ms < ? ORDER BY
+    deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?);
+
+-- _DISCARD_TASKS
+UPDATE tasks SET dead_ms=? WHERE tasks.id IN (SELECT tasks.id FROM tasks WHERE tasks.dead_ms IS NOT NULL AND
+    tasks.dead_ms < ? ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?);
+
+-- upkeep/retention_walks.py
+
+-- _OF_TASKS.needed
+SELECT DISTINCT deliveries.task_id AS id FROM deliveries WHERE deliveries.task_id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.session_id IS NOT
+    NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND deliveries.discarded_ms IS NULL);
+
+-- _OF_TASKS.delete_attempts
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1));
+
+-- _OF_TASKS.delete
+DELETE FROM deliveries WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _OF_MESSAGES.needed
+SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR
+    deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND
+    deliveries.discarded_ms IS NULL);
+
+-- _OF_MESSAGES.delete_attempts
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
+    deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1));
+
+-- _OF_MESSAGES.delete
+DELETE FROM deliveries WHERE deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _WALK_DELIVERIES
+SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > ? AND deliveries.id < ? ORDER
+    BY deliveries.id LIMIT ? OFFSET ?;
+
+-- _DELETE_ATTEMPTS
+DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _WALK_TASKS
+SELECT tasks.id, tasks.state, tasks.finished_ms, tasks.dead_ms FROM tasks WHERE tasks.id > ? AND tasks.id < ?
+    ORDER BY tasks.id LIMIT ? OFFSET ?;
+
+-- _DELETE_TASKS[0]
+DELETE FROM runs WHERE runs.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _DELETE_TASKS[1]
+DELETE FROM task_bodies WHERE task_bodies.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _DELETE_TASKS[2]
+DELETE FROM tasks WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _DELETE_MESSAGES_OF_TASKS
+DELETE FROM messages WHERE messages.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _WALK_BATCHES
+SELECT batches.id, batches.completed_ms AS ended_ms FROM batches WHERE batches.id > ? AND batches.id < ? ORDER
+    BY batches.id LIMIT ? OFFSET ?;
+
+-- _NOT_EMPTY
+SELECT DISTINCT tasks.batch_id AS id FROM tasks WHERE tasks.batch_id IN (SELECT anon_1.value FROM json_each(?)
+    AS anon_1);
+
+-- _DELETE_BATCHES[0]
+DELETE FROM batch_counts WHERE batch_counts.batch_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _DELETE_BATCHES[1]
+DELETE FROM batches WHERE batches.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _WALK_MESSAGES
+SELECT messages.id, messages.task_id FROM messages WHERE messages.id > ? AND messages.id < ? ORDER BY
+    messages.id LIMIT ? OFFSET ?;
+
+-- _DELETE_MESSAGES
+DELETE FROM messages WHERE messages.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- upkeep/sessions.py
+
+-- _BEGIN
+INSERT INTO sessions (id, kind, host, pid, detail, started_ms, lease_until_ms) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- _RENEW
+UPDATE sessions SET lease_until_ms=? WHERE sessions.id = ?;
+
+-- _OVERRAN
+UPDATE sessions SET detail=?, lease_until_ms=? WHERE sessions.id = ?;
+
+-- _LEASE_ENDS
+SELECT sessions.id, sessions.lease_until_ms FROM sessions;
+
+-- _LIVE_OF_KIND
+SELECT count(*) AS n FROM sessions WHERE sessions.kind = ? AND sessions.lease_until_ms > ?;
+
+-- _LIVE
+SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
+    sessions.lease_until_ms FROM sessions WHERE sessions.lease_until_ms > ? ORDER BY sessions.started_ms;
+
+-- upkeep/sweeps.py
+
+-- _FALL_DUE
+UPDATE tasks SET state=?, version=(tasks.version + ?), finished_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
+    tasks WHERE tasks.state = ? AND tasks.due_ms <= ? ORDER BY tasks.due_ms LIMIT ? OFFSET ?) AND tasks.state
+    = ? RETURNING id, partner_id, queue, version, batch_id;
+
+-- _SESSIONS
+SELECT sessions.id FROM sessions;
+
+-- _BUSY_LANES
+SELECT lanes.id, lanes.in_flight FROM lanes WHERE lanes.in_flight > ? ORDER BY lanes.id;
+
+-- _HELD
+SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.session_id IS NOT NULL GROUP BY
+    deliveries.lane_id;
+
+-- _CORRECT
+UPDATE lanes SET ready_ms=?, in_flight=true_counts.in_flight FROM (SELECT json_extract(true_counts_rows.value,
+    '$[0]') AS id, json_extract(true_counts_rows.value, '$[1]') AS in_flight FROM json_each(?) AS
+    true_counts_rows) AS true_counts WHERE lanes.id = true_counts.id;
+
+-- _WITH_WORK
+SELECT queues.name FROM queues WHERE queues.paused_ms IS NULL AND (EXISTS (SELECT tasks.id FROM tasks WHERE
+    tasks.state = 'queued' AND tasks.queue = queues.name LIMIT ? OFFSET ?));
+
+-- _SOONEST
+SELECT (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state = 'scheduled') AS task_ms, (SELECT
+    min(tasks.expires_ms) AS min_2 FROM tasks WHERE tasks.expires_ms IS NOT NULL AND tasks.state IN
+    ('scheduled', 'queued')) AS expiry_ms, (SELECT min(sessions.lease_until_ms) AS min_3 FROM sessions) AS
+    lease_ms;
+
+-- upkeep/workers.py
 
 -- _LIVE
 SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,

@@ -20,7 +20,6 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from webhookd.adapters.store.batch_counts import write_batch_counts
 from webhookd.adapters.store.counters import write_depths
 from webhookd.adapters.store.drivers import Driver, make_driver, parse_url, shown
 from webhookd.adapters.store.drivers.faults import (
@@ -31,6 +30,7 @@ from webhookd.adapters.store.drivers.faults import (
     public_error,
     reason_of,
 )
+from webhookd.adapters.store.tasks.batch_counts import write_batch_counts
 from webhookd.adapters.store.tx import Known, Policy, Tx, Wakes
 from webhookd.core.errors import ServiceError, SettingsError, Unavailable
 

@@ -7,36 +7,27 @@ themselves are in the modules beside this one.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from webhookd.adapters.store import (
-    batches,
-    claims,
-    counters,
-    ends,
-    progress,
-    rescue,
-    sessions,
-    submit,
-    sweeps,
-    tasks,
-)
-from webhookd.adapters.store.api_keys import Keys
-from webhookd.adapters.store.changes import Changes
+from webhookd.adapters.store import counters
+from webhookd.adapters.store.access.api_keys import Keys
+from webhookd.adapters.store.access.idempotency import Idempotency
+from webhookd.adapters.store.access.partners import Partners
+from webhookd.adapters.store.access.sealed import sealed_key_ids
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.endpoints import Endpoints
-from webhookd.adapters.store.file_sweeps import FileSweeps
-from webhookd.adapters.store.files import Files
-from webhookd.adapters.store.held import held_deliveries, held_tasks
-from webhookd.adapters.store.idempotency import Idempotency
+from webhookd.adapters.store.deliveries.changes import Changes
+from webhookd.adapters.store.deliveries.replay_steps import Replays
+from webhookd.adapters.store.endpoints.endpoints import Endpoints
+from webhookd.adapters.store.files.file_sweeps import FileSweeps
+from webhookd.adapters.store.files.files import Files
 from webhookd.adapters.store.lanes.claims import LaneClaims
 from webhookd.adapters.store.lanes.records import hand_back, record_attempts
-from webhookd.adapters.store.partners import Partners
-from webhookd.adapters.store.replay_steps import Replays
-from webhookd.adapters.store.sealed import sealed_key_ids
-from webhookd.adapters.store.submit import ensure_queues
-from webhookd.adapters.store.sweeps import Waiting
+from webhookd.adapters.store.tasks import batches, claims, ends, progress, submit, tasks
+from webhookd.adapters.store.tasks.submit import ensure_queues
 from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.store.tx import Policy, Wakes
+from webhookd.adapters.store.upkeep import rescue, sessions, sweeps
+from webhookd.adapters.store.upkeep.held import held_deliveries, held_tasks
+from webhookd.adapters.store.upkeep.sweeps import Waiting
 from webhookd.adapters.vault import Vault
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, DueDelivery, Handed, Turn
 from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, TaskEnd

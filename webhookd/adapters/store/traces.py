@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import Select, bindparam, null, select
 
 from webhookd.adapters.store.database import Database
+from webhookd.adapters.store.deliveries.sendings import OF_MESSAGES, OF_TASKS
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
 from webhookd.adapters.store.rowset import Id, named
-from webhookd.adapters.store.run_rows import ShortRunRow, run_from
 from webhookd.adapters.store.schema import deliveries, messages, runs, task_bodies, tasks
-from webhookd.adapters.store.sendings import OF_MESSAGES, OF_TASKS
 from webhookd.adapters.store.statement import Listing, Query, narrowed
-from webhookd.adapters.store.task_rows import TaskRow, select_tasks, task_from
+from webhookd.adapters.store.tasks.run_rows import ShortRunRow, run_from
+from webhookd.adapters.store.tasks.task_rows import TaskRow, select_tasks, task_from
 from webhookd.adapters.store.trace_columns import trace_of
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids

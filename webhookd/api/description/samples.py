@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
-from webhookd.adapters.store.audit import AuditEntry
-from webhookd.adapters.store.deliveries import DeliveryHistory
-from webhookd.adapters.store.endpoint_stats import EndpointStats
-from webhookd.adapters.store.partner_use import PartnerUse
+from webhookd.adapters.store.access.audit import AuditEntry
+from webhookd.adapters.store.access.partner_use import PartnerUse
+from webhookd.adapters.store.deliveries.deliveries import DeliveryHistory
+from webhookd.adapters.store.endpoints.endpoint_stats import EndpointStats
 from webhookd.adapters.store.traces import Trace
-from webhookd.adapters.store.workers import HeldTask, Worker
+from webhookd.adapters.store.upkeep.workers import HeldTask, Worker
 from webhookd.api.example_ids import (
     BATCH_ID,
     DELIVERY_ID,

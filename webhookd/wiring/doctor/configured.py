@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Sequence
 
-from webhookd.adapters.store.ailments import good_admin_keys
-from webhookd.adapters.store.resealing import Resealing
-from webhookd.adapters.store.sealed import sealed_key_ids
+from webhookd.adapters.store.access.resealing import Resealing
+from webhookd.adapters.store.access.sealed import sealed_key_ids
+from webhookd.adapters.store.upkeep.ailments import good_admin_keys
 from webhookd.core.diagnosis import Finding, judge_admin_key, judge_egress, ok, problem, warning
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError

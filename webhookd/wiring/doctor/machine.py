@@ -12,8 +12,8 @@ from typing import Final
 
 import httpx
 
-from webhookd.adapters.store.ailments import something_waits
-from webhookd.adapters.store.sessions import lease_ends
+from webhookd.adapters.store.upkeep.ailments import something_waits
+from webhookd.adapters.store.upkeep.sessions import lease_ends
 from webhookd.core.diagnosis import Finding, judge_disk, judge_open_files, ok, problem, warning
 from webhookd.settings import Settings
 from webhookd.wiring.doctor.patient import Absent, Patient, Session

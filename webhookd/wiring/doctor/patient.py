@@ -14,9 +14,9 @@ from webhookd.adapters.broker.checkup import BrokerCheckup, check_up
 from webhookd.adapters.embedded import running_url
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.durability import sqlite_journal_mode
 from webhookd.adapters.store.migrate import current_revision, newest_revision
-from webhookd.adapters.store.sessions import live_sessions
+from webhookd.adapters.store.upkeep.durability import sqlite_journal_mode
+from webhookd.adapters.store.upkeep.sessions import live_sessions
 from webhookd.core.errors import SettingsError, WebhookdError
 from webhookd.settings import Settings
 from webhookd.wiring.process import require_database, sqlite_path

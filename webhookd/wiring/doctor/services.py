@@ -9,8 +9,8 @@ from webhookd.adapters.broker.health import OUT_OF_MEMORY
 from webhookd.adapters.broker.rights import Right
 from webhookd.adapters.store.clock import read_clock
 from webhookd.adapters.store.drivers import shown
-from webhookd.adapters.store.durability import network_file_system, postgres_settings
 from webhookd.adapters.store.migrate import newest_revision
+from webhookd.adapters.store.upkeep.durability import network_file_system, postgres_settings
 from webhookd.core.diagnosis import Finding, judge_broker_memory, judge_clock, ok, problem, warning
 from webhookd.core.errors import SettingsError
 from webhookd.wiring.doctor.patient import Patient

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from webhookd.adapters.store import ailments
 from webhookd.adapters.store.counters import read_depths, read_partner_queued
+from webhookd.adapters.store.upkeep import ailments
 from webhookd.core.diagnosis import Finding, judge_dead_letters, judge_queued, ok, problem, warning
 from webhookd.core.errors import SettingsError
 from webhookd.core.records import QueueDepth

@@ -32,9 +32,9 @@ from webhookd.adapters.store.lanes.taking import WaitingRow, due_delivery, due_i
 from webhookd.adapters.store.lanes.targets import targets_and_next
 from webhookd.adapters.store.rowset import Int4, rowset
 from webhookd.adapters.store.schema import lanes
-from webhookd.adapters.store.sessions import live_processes
 from webhookd.adapters.store.statement import Change
 from webhookd.adapters.store.tx import Tx
+from webhookd.adapters.store.upkeep.sessions import live_processes
 from webhookd.core.dispatch import ClaimDeliveries, Turn
 from webhookd.core.fairness import Contender, Dealt, deal
 from webhookd.core.hosts import HostGate

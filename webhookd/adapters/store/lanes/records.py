@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from webhookd.adapters.store.dead_digests import note_dead
-from webhookd.adapters.store.endpoint_trouble import tell_of_endpoints
+from webhookd.adapters.store.deliveries.dead_digests import note_dead
+from webhookd.adapters.store.endpoints.endpoint_trouble import tell_of_endpoints
 from webhookd.adapters.store.lanes.changes import Changed, Written, change_of, given_back, write_outcomes
 from webhookd.adapters.store.lanes.health import to_disable, write_health
 from webhookd.adapters.store.lanes.settling import lock_with_endpoints, release_places, settle_lanes

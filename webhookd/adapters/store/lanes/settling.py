@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import case, select
 
-from webhookd.adapters.store.endpoint_spans import EndpointSpan, counted, keep_spans
+from webhookd.adapters.store.endpoints.endpoint_spans import EndpointSpan, counted, keep_spans
 from webhookd.adapters.store.lanes.picking import lane_ceiling
 from webhookd.adapters.store.lanes.rows import next_due, pace_from_text, pace_to_text
 from webhookd.adapters.store.rowset import Id, Int4, rowset

@@ -1,0 +1,285 @@
+"""Deliveries as the API sees them: reading, listing, cancelling. Sending them is the lanes' business."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import orjson
+from sqlalchemy import Integer, bindparam, func, select
+
+from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
+from webhookd.adapters.store.deliveries.letter_filters import OF_DELIVERIES, status_parameters
+from webhookd.adapters.store.deliveries.replaying import replay_deliveries
+from webhookd.adapters.store.deliveries.waiting import hasten
+from webhookd.adapters.store.lanes.release import lock_lanes
+from webhookd.adapters.store.lanes.rows import lanes_wake
+from webhookd.adapters.store.paging import MAX_ROWS, first_id, take_newest, take_page
+from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.rowset import named
+from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
+from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
+from webhookd.adapters.store.tx import Tx
+from webhookd.core import ids
+from webhookd.core.listing import DeliveryFilter
+from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
+from webhookd.core.records import Attempt, Delivery, Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryHistory:
+    """A delivery with all that was tried, and what a person needs to repeat a try.
+
+    `body` is the exact text that was signed; `header_names` are the endpoint's own headers. `omitted` is how
+    many of the oldest attempts are left out, where all would be too much.
+    """
+
+    delivery: Delivery
+    attempts: tuple[Attempt, ...]
+    body: str
+    header_names: tuple[str, ...]
+    omitted: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedDelivery:
+    """The delivery after a call. `changed`: the call moved it; `endpoint_deleted`: it can go nowhere.
+
+    `disabled_reason` is why its endpoint is disabled.
+    """
+
+    delivery: Delivery
+    changed: bool
+    endpoint_deleted: bool = False
+    disabled_reason: str | None = None
+
+
+_OWNED: Final = deliveries.c.partner_id == bindparam("partner_id")
+_ONE: Final = Listing(
+    DeliveryRow,
+    lambda _, given: narrowed(
+        select_deliveries().where(deliveries.c.id == bindparam("delivery_id")), given, partner_id=_OWNED
+    ),
+)
+
+
+def get_delivery(tx: Tx, delivery_id: str, partner_id: str | None) -> Delivery | None:
+    """Return a delivery; None where it does not exist or is another partner's."""
+    row = tx.first(_ONE, delivery_id=delivery_id, partner_id=partner_id)
+    return None if row is None else delivery_from(row)
+
+
+class _Attempt(NamedTuple):
+    delivery_id: str
+    number: int
+    at_ms: int
+    duration_us: int
+    dns_us: int | None
+    connect_us: int | None
+    tls_us: int | None
+    first_byte_us: int | None
+    status: int | None
+    error: str | None
+    headers: str
+    excerpt: str
+    resent: bool | None
+
+
+class _Signed(NamedTuple):
+    body: str | None
+    header_names: str | None
+
+
+class _Count(NamedTuple):
+    made: int
+
+
+_SIGNED: Final = Query(
+    _Signed,
+    lambda _: (
+        select(messages.c.body, endpoints.c.header_names)
+        .select_from(deliveries)
+        .outerjoin(messages, messages.c.id == deliveries.c.message_id)
+        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+        .where(deliveries.c.id == bindparam("delivery_id"))
+    ),
+)
+_OF_DELIVERY: Final = attempts.c.delivery_id == bindparam("delivery_id")
+_NEWEST: Final = Query(
+    _Attempt,
+    lambda _: select(attempts).where(_OF_DELIVERY).order_by(attempts.c.number.desc()).limit(MAX_ROWS + 1),
+)
+_COUNT: Final = Query(
+    _Count, lambda _: select(func.count().label("made")).select_from(attempts).where(_OF_DELIVERY)
+)
+
+
+def get_history(tx: Tx, delivery_id: str, partner_id: str | None) -> DeliveryHistory | None:
+    """Return a delivery with its attempts, oldest first; None as for `get_delivery`."""
+    delivery = get_delivery(tx, delivery_id, partner_id)
+    if delivery is None:
+        return None
+    (signed,) = tx.run(_SIGNED, delivery_id=delivery_id)
+    made, complete = take_newest(tx.stream(_NEWEST, delivery_id=delivery_id))
+    return DeliveryHistory(
+        delivery=delivery,
+        attempts=tuple(_attempt_from(one) for one in made),
+        omitted=0 if complete else tx.run(_COUNT, delivery_id=delivery_id)[0].made - len(made),
+        body=signed.body or "",
+        header_names=names(signed.header_names),
+    )
+
+
+_ATTEMPTS: Final = Query(
+    _Attempt,
+    lambda dialect: (
+        select(attempts)
+        .where(named(dialect, attempts.c.delivery_id, "ids"))
+        .order_by(attempts.c.at_ms, attempts.c.delivery_id, attempts.c.number)
+    ),
+)
+
+
+def list_attempts(tx: Tx, delivery_ids: Sequence[str]) -> list[Attempt]:
+    """Return the attempts of these deliveries, in the order they were made."""
+    return [_attempt_from(row) for row in tx.run(_ATTEMPTS, ids=delivery_ids)]
+
+
+_PAGE: Final = Listing(
+    DeliveryRow,
+    lambda _, given: narrowed(
+        select_deliveries().order_by(deliveries.c.id.desc()).limit(bindparam("most", type_=Integer)),
+        given,
+        partner_id=_OWNED,
+        cursor=deliveries.c.id < bindparam("cursor"),
+        state=deliveries.c.state == bindparam("state"),
+        endpoint_id=deliveries.c.endpoint_id == bindparam("endpoint_id"),
+        task_id=deliveries.c.task_id == bindparam("task_id"),
+        since=deliveries.c.id >= bindparam("since"),
+        until=deliveries.c.id < bindparam("until"),
+        **OF_DELIVERIES,
+    ),
+)
+
+
+def list_deliveries(
+    tx: Tx, partner_id: str | None, wanted: DeliveryFilter, page: Page
+) -> tuple[list[Delivery], str | None]:
+    """Return a page of deliveries, newest first, and the cursor of the next page or None."""
+    rows = tx.stream(
+        _PAGE,
+        partner_id=partner_id,
+        cursor=page.cursor,
+        state=wanted.state,
+        endpoint_id=wanted.endpoint_id,
+        task_id=wanted.task_id,
+        since=None if wanted.since_ms is None else first_id(ids.DELIVERY, wanted.since_ms),
+        until=None if wanted.until_ms is None else first_id(ids.DELIVERY, wanted.until_ms),
+        type=wanted.type,
+        event=wanted.event,
+        error=wanted.error,
+        **status_parameters(wanted.status),
+        most=page.limit + 1,
+    )
+    shown, more = take_page(rows, page.limit)
+    found = [delivery_from(row) for row in shown]
+    return found, found[-1].id if more else None
+
+
+_LOCK: Final = Listing(
+    DeliveryRow,
+    lambda _, given: narrowed(
+        select_deliveries().where(deliveries.c.id == bindparam("delivery_id")).with_for_update(of=deliveries),
+        given,
+        partner_id=_OWNED,
+    ),
+)
+_CANCEL: Final = Change(
+    lambda _: (
+        deliveries.update()
+        .where(deliveries.c.id == bindparam("delivery_id"))
+        .values(state=bindparam("state"), due_ms=None, ended_ms=bindparam("now_ms"))
+    )
+)
+
+
+def cancel_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: int) -> MovedDelivery | None:
+    """End a pending or parked delivery as cancelled; others are returned unchanged. None: unknown, foreign.
+
+    One that is under way ends as cancelled too: what its receiver answers goes into its log only.
+    """
+    known = tx.first(_ONE, delivery_id=delivery_id, partner_id=partner_id)
+    if known is None:
+        return None
+    lock_lanes(tx, [known.lane_id])  # before the delivery, which is the order of the whole store
+    row = tx.first(_LOCK, delivery_id=delivery_id, partner_id=partner_id)
+    if row is None:
+        return None
+    state = DeliveryState(row.state)
+    if not DELIVERIES.allows(state, DeliveryMove.CANCEL):
+        return MovedDelivery(delivery=delivery_from(row), changed=False)
+    after = DELIVERIES.next(state, DeliveryMove.CANCEL)
+    tx.run(_CANCEL, delivery_id=delivery_id, state=after, now_ms=now_ms)
+    if state is DeliveryState.PENDING:
+        # In a fifo lane the next in line may have been waiting for this one.
+        lanes_wake(tx, {row.lane_id: now_ms})
+    return MovedDelivery(delivery=_again(tx, delivery_id), changed=True)
+
+
+class _Standing(NamedTuple):
+    deleted_ms: int | None
+    disabled_reason: str | None
+
+
+_STANDING: Final = Listing(
+    _Standing,
+    lambda _, given: narrowed(
+        select(endpoints.c.deleted_ms, endpoints.c.disabled_reason)
+        .select_from(deliveries)
+        .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+        .where(deliveries.c.id == bindparam("delivery_id")),
+        given,
+        partner_id=_OWNED,
+    ),
+)
+
+
+def replay_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: int) -> MovedDelivery | None:
+    """Deliver again what has ended; what waits is due now, its budget as it is. None: unknown or foreign.
+
+    What is under way stays. So does a parked one: it waits for its endpoint.
+    """
+    endpoint = tx.first(_STANDING, delivery_id=delivery_id, partner_id=partner_id)
+    if endpoint is None:
+        return None
+    moved = bool(replay_deliveries(tx, [delivery_id], now_ms=now_ms))
+    moved = moved or bool(hasten(tx, [delivery_id], now_ms=now_ms))
+    return MovedDelivery(
+        delivery=_again(tx, delivery_id),
+        changed=moved,
+        endpoint_deleted=endpoint.deleted_ms is not None,
+        disabled_reason=endpoint.disabled_reason,
+    )
+
+
+def _again(tx: Tx, delivery_id: str) -> Delivery:
+    (row,) = tx.run(_ONE, delivery_id=delivery_id)
+    return delivery_from(row)
+
+
+def _attempt_from(row: _Attempt) -> Attempt:
+    headers: Iterable[Sequence[str]] = orjson.loads(row.headers)
+    return Attempt(
+        delivery_id=row.delivery_id,
+        number=row.number,
+        at_ms=row.at_ms,
+        duration_us=row.duration_us,
+        dns_us=row.dns_us,
+        connect_us=row.connect_us,
+        tls_us=row.tls_us,
+        first_byte_us=row.first_byte_us,
+        status=row.status,
+        error=row.error,
+        headers=tuple((name, value) for name, value in headers),
+        excerpt=row.excerpt,
+        resent=bool(row.resent),
+    )

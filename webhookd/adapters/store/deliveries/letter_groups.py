@@ -1,0 +1,103 @@
+"""Dead letters counted by what they have in common: for "500 dead: where and why"."""
+
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import BigInteger, Select, Text, cast, func, literal, null
+
+from webhookd.adapters.store.deliveries.dead_letters import dead_deliveries, dead_tasks, filter_given, wants
+from webhookd.adapters.store.schema import deliveries, task_bodies, tasks
+from webhookd.adapters.store.statement import Listing
+from webhookd.adapters.store.tx import Tx
+from webhookd.core.listing import GROUP_KEYS, LetterGroup
+from webhookd.core.replay import DeadLetterFilter
+
+MAX_GROUPS: Final = 10_000
+HOUR_MS: Final = 3_600_000
+
+
+class _Group(NamedTuple):
+    endpoint: str | None
+    error: str | None
+    type: str | None
+    reason: str | None
+    hour: int | None
+    kind: str | None
+    letters: int
+    first_ms: int
+    last_ms: int
+
+
+def _grouped(statement: Select[Any], given: frozenset[str], at: Any, columns: dict[str, Any]) -> Select[Any]:
+    """Return the counts by those columns whose `by_NAME` is given; the others are NULL."""
+    by = {name: column for name, column in columns.items() if f"by_{name}" in given}
+    nothing = {name: cast(null(), BigInteger if name == "hour" else Text) for name in GROUP_KEYS}
+    shown = {**nothing, **by}
+    return (
+        statement.with_only_columns(
+            *(column.label(name) for name, column in shown.items()),
+            func.count().label("letters"),
+            func.min(at).label("first_ms"),
+            func.max(at).label("last_ms"),
+        )
+        .group_by(*by.values())
+        .order_by(func.count().desc())
+        .limit(MAX_GROUPS)
+    )
+
+
+def _deliveries(given: frozenset[str]) -> Select[Any]:
+    at = deliveries.c.ended_ms
+    columns = {
+        "endpoint": deliveries.c.endpoint_id,
+        "error": deliveries.c.last_error,
+        "type": deliveries.c.task_type,
+        "reason": deliveries.c.dead_reason,
+        "hour": at // HOUR_MS,
+        "kind": cast(literal("delivery"), Text),
+    }
+    return _grouped(dead_deliveries(given), given, at, columns)
+
+
+def _tasks(given: frozenset[str]) -> Select[Any]:
+    at = tasks.c.dead_ms
+    columns = {
+        "error": task_bodies.c.error_code,
+        "type": tasks.c.type,
+        "reason": tasks.c.dead_reason,
+        "hour": at // HOUR_MS,
+        "kind": cast(literal("task"), Text),
+    }
+    return _grouped(dead_tasks(given), given, at, columns)
+
+
+_DELIVERIES: Final = Listing(_Group, lambda _, given: _deliveries(given))
+_TASKS: Final = Listing(_Group, lambda _, given: _tasks(given))
+
+
+def group_dead_letters(
+    tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, group_by: tuple[str, ...]
+) -> list[LetterGroup]:
+    """Return the counts, the largest first, of no more than MAX_GROUPS groups."""
+    given = filter_given(partner_id, wanted) | {f"by_{name}": True for name in group_by}
+    found: list[_Group] = []
+    if wants("delivery", wanted):
+        found += tx.run(_DELIVERIES, endpoint_id=wanted.endpoint_id, **given)
+    if wants("task", wanted):
+        found += tx.run(_TASKS, **given)
+    groups: dict[tuple[Any, ...], LetterGroup] = {}
+    for row in found:
+        if not row.letters:  # counted by nothing but what this kind has not, and there are none
+            continue
+        group = LetterGroup(**row._asdict())
+        key = group.key(group_by)
+        same = groups.get(key)
+        if same is not None:
+            group = replace(
+                group,
+                letters=same.letters + group.letters,
+                first_ms=min(same.first_ms, group.first_ms),
+                last_ms=max(same.last_ms, group.last_ms),
+            )
+        groups[key] = group
+    return sorted(groups.values(), key=lambda one: (-one.letters, -one.last_ms))[:MAX_GROUPS]

@@ -1,0 +1,304 @@
+"""Taking tasks in: idempotency keys first, tasks for the winners only, one statement per table.
+
+A payload is one request (a single task or a batch), accepted whole or not at all.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import BigInteger, bindparam, select, tuple_
+
+from webhookd.adapters.store.rows import names_json
+from webhookd.adapters.store.rowset import insert_rows, named, rowset
+from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
+from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.tasks.batches import Room, insert_batch, lock_room, note_added
+from webhookd.adapters.store.tasks.task_files import use_files
+from webhookd.adapters.store.tasks.task_tags import add_tags
+from webhookd.adapters.store.tx import Tx
+from webhookd.core.errors import IdempotencyMismatch
+from webhookd.core.model import TaskState
+from webhookd.core.records import NewTask
+from webhookd.core.submission import REST_SECONDS, Accepted, Submission
+
+
+def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
+    """Insert every submission whose key is new; answer the others from what their key stands for."""
+    rooms = lock_room(tx, {one.batch_id for one in submissions if one.batch_id is not None})
+    submissions = [_behind(submission, rooms) for submission in submissions]
+    earlier = _claim_keys(tx, submissions)
+    results: list[Accepted | Exception] = []
+    fresh: list[NewTask] = []
+    keys: dict[str, str | None] = {}
+    for submission in submissions:
+        key = submission.key
+        known = None if key is None else earlier.get(_Key(submission.partner_id, key))
+        if known is None:
+            _enter(tx, submission, rooms)
+            fresh.extend(submission.tasks)
+            results.append(Accepted(task_ids=tuple(task.id for task in submission.tasks), replayed=False))
+        elif known.fingerprint != submission.fingerprint:
+            results.append(
+                IdempotencyMismatch(
+                    "This Idempotency-Key was used before with another request; "
+                    "use a new key for a new request."
+                )
+            )
+        elif known.owner is submission:
+            _enter(tx, submission, rooms)
+            fresh.extend(submission.tasks)
+            keys |= dict.fromkeys(known.task_ids, _as_sent(submission.key))
+            results.append(Accepted(task_ids=known.task_ids, replayed=False))
+        else:
+            results.append(Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome))
+    if fresh:
+        _insert(tx, fresh, keys)
+    return results
+
+
+def _as_sent(key: str | None) -> str | None:
+    """Return an Idempotency-Key as it was sent: admins' are kept apart by a line before it."""
+    return None if key is None else key.rpartition("\n")[2]
+
+
+def _behind(submission: Submission, rooms: Mapping[str, Room]) -> Submission:
+    """Return a submission to an open batch with its tasks behind those that are there."""
+    room = rooms.get(submission.batch_id or "")
+    if room is None:
+        return submission
+    return replace(submission, tasks=room.behind(submission.tasks))
+
+
+def _enter(tx: Tx, submission: Submission, rooms: Mapping[str, Room]) -> None:
+    """Make the batch of a submission, or let its tasks into the one they are for.
+
+    Raises Conflict, which undoes the transaction and so the key: `Database` then tries the others apart.
+    """
+    if submission.batch is not None:
+        insert_batch(tx, submission.batch, submission.tasks)
+    elif submission.batch_id is not None:
+        room = rooms[submission.batch_id]
+        room.refuse(len(submission.tasks))
+        room.total += len(submission.tasks)
+        note_added(tx, submission.batch_id, submission.tasks)
+
+
+class _Key(NamedTuple):
+    partner_id: str
+    key: str
+
+
+class _NewKey(NamedTuple):
+    partner_id: str
+    key: str
+    fingerprint: str
+    outcome: str
+    created_ms: int
+
+
+class _KeyRow(NamedTuple):
+    partner_id: str
+    key: str
+    fingerprint: str
+    outcome: str
+
+
+def _take_keys(dialect: str) -> Any:
+    insert = insert_rows(dialect, idempotency, "keys", _NewKey)
+    # A key that is kept no longer is as good as a new one.
+    return insert.on_conflict_do_update(
+        index_elements=[idempotency.c.partner_id, idempotency.c.key],
+        set_={
+            "fingerprint": insert.excluded.fingerprint,
+            "outcome": insert.excluded.outcome,
+            "sealed_by": None,
+            "created_ms": insert.excluded.created_ms,
+        },
+        where=idempotency.c.created_ms < bindparam("forgotten_ms", type_=BigInteger),
+    ).returning(idempotency.c.partner_id, idempotency.c.key)
+
+
+def _keys(dialect: str) -> Any:
+    wanted = rowset(dialect, "keys", _Key)
+    return select(*(idempotency.c[name] for name in _KeyRow._fields)).where(
+        # By the index: a row of two is not found in a list by it on PostgreSQL.
+        named(dialect, idempotency.c.partner_id, "partners"),
+        named(dialect, idempotency.c.key, "names"),
+        tuple_(idempotency.c.partner_id, idempotency.c.key).in_(select(wanted)),
+    )
+
+
+_TAKE_KEYS: Final = Query(_Key, _take_keys)
+_KEYS: Final = Query(_KeyRow, _keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    fingerprint: str
+    task_ids: tuple[str, ...]
+    outcome: str
+    owner: Submission | None
+
+
+def _claim_keys(tx: Tx, submissions: Sequence[Submission]) -> dict[_Key, _Known]:
+    owners: dict[_Key, Submission] = {}
+    for submission in submissions:
+        if submission.key is not None:
+            owners.setdefault(_Key(submission.partner_id, submission.key), submission)
+    if not owners:
+        return {}
+    wanted = [
+        _NewKey(*key, owner.fingerprint, _outcome(owner), owner.now_ms)
+        for key, owner in sorted(owners.items(), key=lambda item: item[0])
+    ]
+    forgotten_ms = min(key.created_ms for key in wanted) - tx.policy.idempotency_keep_ms
+    won = set(tx.run(_TAKE_KEYS, keys=wanted, forgotten_ms=forgotten_ms))
+    known = {
+        key: _Known(
+            fingerprint=owners[key].fingerprint,
+            task_ids=tuple(task.id for task in owners[key].tasks),
+            outcome=_outcome(owners[key]),
+            owner=owners[key],
+        )
+        for key in won
+    }
+    lost = owners.keys() - won
+    if lost:
+        found = tx.run(
+            _KEYS, keys=lost, partners=[key.partner_id for key in lost], names=[key.key for key in lost]
+        )
+        for row in found:
+            known[_Key(row.partner_id, row.key)] = _Known(
+                fingerprint=row.fingerprint,
+                task_ids=tuple(orjson.loads(row.outcome).get("tasks", ())),
+                outcome=row.outcome,
+                owner=None,
+            )
+    return known
+
+
+def _outcome(submission: Submission) -> str:
+    return orjson.dumps(
+        {"tasks": [task.id for task in submission.tasks], "layout": submission.layout}
+    ).decode()
+
+
+class _TaskIn(NamedTuple):
+    id: str
+    partner_id: str
+    type: str
+    queue: str
+    state: str
+    priority: int
+    version: int
+    attempts: int
+    attempts_before: int
+    max_attempts: int
+    due_ms: int
+    run_at_ms: int | None
+    expires_ms: int | None
+    created_ms: int
+    token: int
+    suspect: bool
+    trace_id: str
+    batch_id: str | None
+
+
+class _BodyIn(NamedTuple):
+    task_id: str
+    input: str
+    metadata: str
+    callback_url: str | None
+    callback_origin: str | None
+    endpoint_ids: str | None
+    events: str | None
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    rerun_of: str | None
+    idempotency_key: str | None
+
+
+_INSERT_TASKS: Final = Change(lambda dialect: insert_rows(dialect, tasks, "rows", _TaskIn))
+_INSERT_BODIES: Final = Change(lambda dialect: insert_rows(dialect, task_bodies, "rows", _BodyIn))
+
+
+def _insert(tx: Tx, fresh: list[NewTask], keys: Mapping[str, str | None]) -> None:
+    unknown = {task.queue for task in fresh} - tx.known.queues
+    if unknown:
+        ensure_queues(tx, unknown)
+    tx.later(_INSERT_TASKS, rows=map(_task_in, fresh))
+    tx.later(_INSERT_BODIES, rows=[_body_in(task, keys.get(task.id)) for task in fresh])
+    add_tags(tx, fresh)
+    use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
+    soon_ms = tx.now_ms + int(REST_SECONDS * 2_000)
+    for task in fresh:
+        tx.depths.move(task.queue, task.partner_id, None, _state(task), batch_id=task.batch_id)
+        tx.wakes.changed(task.id, task.partner_id, 1)
+        if not task.scheduled or task.due_ms <= soon_ms:
+            # Also what falls due before a sweep at rest would learn of it.
+            tx.wakes.ring(task.queue)
+
+
+def _state(task: NewTask) -> TaskState:
+    return TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
+
+
+def _task_in(task: NewTask) -> _TaskIn:
+    return _TaskIn(
+        id=task.id,
+        partner_id=task.partner_id,
+        type=task.type,
+        queue=task.queue,
+        state=_state(task),
+        priority=task.priority,
+        version=1,
+        attempts=0,
+        attempts_before=0,
+        max_attempts=task.max_attempts,
+        due_ms=task.due_ms,
+        run_at_ms=task.run_at_ms,
+        expires_ms=task.expires_ms,
+        created_ms=task.created_ms,
+        token=0,
+        suspect=False,
+        trace_id=task.trace.trace_id,
+        batch_id=task.batch_id,
+    )
+
+
+def _body_in(task: NewTask, key: str | None) -> _BodyIn:
+    return _BodyIn(
+        task_id=task.id,
+        input=task.input_json,
+        metadata=task.metadata_json,
+        callback_url=task.callback_url,
+        callback_origin=task.callback_origin,
+        endpoint_ids=None if task.endpoint_ids is None else orjson.dumps(task.endpoint_ids).decode(),
+        events=names_json(task.events),
+        trace_parent_id=task.trace.parent_id,
+        trace_flags=task.trace.flags,
+        trace_state=task.trace.state,
+        rerun_of=task.rerun_of,
+        idempotency_key=key,
+    )
+
+
+class _QueueIn(NamedTuple):
+    name: str
+    paused_ms: int | None
+    vtime: float
+
+
+_ENSURE_QUEUES: Final = Change(
+    lambda dialect: insert_rows(dialect, queues, "rows", _QueueIn).on_conflict_do_nothing()
+)
+
+
+def ensure_queues(tx: Tx, names: Iterable[str]) -> None:
+    """Make sure these queues have a row."""
+    wanted = sorted(names)
+    tx.run(_ENSURE_QUEUES, rows=[_QueueIn(name, None, 0.0) for name in wanted])
+    tx.made.queues.update(wanted)
