@@ -144,7 +144,7 @@ async def test_workers_come_page_by_page_and_the_dead_not_at_all(face: Face) -> 
     now_ms = face.clock.now_ms()
     for number in range(4):
         await face.store.sessions.begin(
-            session_id=f"ses_{number}",
+            session_id=f"ses_{number:026}",
             kind="deliver",
             host="h",
             pid=number,

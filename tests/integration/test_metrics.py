@@ -217,6 +217,9 @@ async def test_metrics_are_shown_while_the_database_is_away(
     assert not any(name.startswith("webhookd_queue") for name in values(answer.text))
 
 
+RAN = 'webhookd_runs_total{type="demo.echo",outcome="succeeded"}'
+ACCEPTED = 'webhookd_tasks_accepted_total{queue="default"}'
+ROLES = ("api", "tasks", "deliver")
 PLANTED = {
     "input": "planted-input-7f3a",
     "metadata": "planted-metadata-91bc",
@@ -238,15 +241,15 @@ async def test_one_scrape_tells_of_every_process_and_no_secret_shows_anywhere(tm
                 later = await scraped(installation)
             finally:
                 assert await installation.stop() == 0
-    for role in ("api", "tasks", "deliver"):
+    for role in ROLES:
         name = f'webhookd_store_commits_total{{role="{role}"}}'
         assert seen[name] > 0
         assert later[name] >= seen[name]
-    assert seen['webhookd_runs_total{type="demo.echo",outcome="succeeded"}'] == 1
+    assert seen[RAN] == 1
     assert seen['webhookd_attempts_total{outcome="http_5xx"}'] == 1
     assert seen[DELIVERED] == later[DELIVERED] == 1
     assert seen["webhookd_delivery_latency_seconds_count"] == 1
-    assert seen['webhookd_tasks_accepted_total{queue="default"}'] == 1
+    assert seen[ACCEPTED] == 1
     assert seen['webhookd_processes{role="tasks"}'] >= 1
     gauges = {name for name, family in FAMILIES.items() if family.kind == "gauge"}
     assert gauges <= {name.split("{")[0] for name in seen}
@@ -302,15 +305,16 @@ async def work_through(
         ):
             assert (await client.get(path)).status_code == 200
     secrets = [partner["key"], partner["secret"], made["secret"], ADMIN_KEY]
-    return await scraped(installation, until_shown=DELIVERED), secrets, answers
+    return await scraped(installation), secrets, answers
 
 
-async def scraped(installation: Up, *, until_shown: str = DELIVERED) -> dict[str, float]:
-    """The metrics, as soon as they have this sample: workers tell every other second."""
+async def scraped(installation: Up) -> dict[str, float]:
+    """The metrics, as soon as each process has told what it did: they tell every other second."""
+    told = {DELIVERED, RAN, ACCEPTED, *(f'webhookd_store_commits_total{{role="{role}"}}' for role in ROLES)}
     async with httpx.AsyncClient(base_url=installation.url, trust_env=False) as client:
         while True:
             seen = values((await client.get("/metrics")).text)
-            if until_shown in seen and seen.get('webhookd_store_commits_total{role="tasks"}'):
+            if all(seen.get(name) for name in told):
                 return seen
             await asyncio.sleep(0.2)
 
