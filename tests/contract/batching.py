@@ -14,7 +14,8 @@ from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.schema import messages, tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tasks.batch_ends import BATCHES_BY_ID, batch_from
-from webhookd.adapters.store.tasks.batches import cancel_some, get_batch
+from webhookd.adapters.store.tasks.batch_moves import cancel_some
+from webhookd.adapters.store.tasks.batches import get_batch
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.batches import Batch, BatchCounts, NewBatch

@@ -18,7 +18,8 @@ from tests.contract.seeds import NOW, at, endpoint, partner
 from tests.contract.work import cancel, claim, finish, replay, session
 from webhookd.adapters.store.schema import deliveries
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.tasks.batches import cancel_batch, close_batch, list_batches, tasks_of_batch
+from webhookd.adapters.store.tasks.batch_moves import cancel_batch, close_batch
+from webhookd.adapters.store.tasks.batches import list_batches, tasks_of_batch
 from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.adapters.vault import Vault, generate_key
@@ -171,7 +172,7 @@ async def test_a_refused_addition_hurts_no_other_of_its_commit(store: Store) -> 
 async def test_a_batch_holds_a_million_tasks_and_no_more(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhookd.adapters.store.tasks.batches.MAX_TASKS", 3)
+    monkeypatch.setattr("webhookd.adapters.store.tasks.batch_room.MAX_TASKS", 3)
     owner = await partner(store.db)
     batch = batch_of(owner, state=BatchState.OPEN)
     await make(store, batch, 2)

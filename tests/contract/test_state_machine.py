@@ -42,7 +42,7 @@ from tests.services import Databases
 from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, replay_delivery
 from webhookd.adapters.store.schema import deliveries, messages, tasks
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.tasks.batches import cancel_batch, close_batch
+from webhookd.adapters.store.tasks.batch_moves import cancel_batch, close_batch
 from webhookd.adapters.store.tx import Policy, Tx
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.batches import BatchCounts, NewBatch

@@ -9,15 +9,8 @@ import orjson
 
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
-from webhookd.adapters.store.tasks.batches import (
-    Moved,
-    cancel_batch,
-    cancel_some,
-    close_batch,
-    get_batch,
-    list_batches,
-    tasks_of_batch,
-)
+from webhookd.adapters.store.tasks.batch_moves import Moved, cancel_batch, cancel_some, close_batch
+from webhookd.adapters.store.tasks.batches import get_batch, list_batches, tasks_of_batch
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer

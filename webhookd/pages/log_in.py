@@ -6,8 +6,8 @@ from webhookd.api.answers import Answer
 from webhookd.api.caller import Caller
 from webhookd.core.errors import Forbidden, RateLimited, Unauthenticated
 from webhookd.pages.rows import ADMIN, PORTAL, Row, does, shows
-from webhookd.pages.sessions import LINK
-from webhookd.pages.site import LOG_IN, session_cookie
+from webhookd.pages.sessions import LINK, session_cookie
+from webhookd.pages.site import LOG_IN
 from webhookd.pages.visit import Visit, redirect
 
 ENTER: Final = "enter"

@@ -141,3 +141,14 @@ def cookie(name: str, value: str, *, path: str, secure: bool, seconds: int) -> s
     """Return a `Set-Cookie`; no `seconds` removes it."""
     attributes = f"Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict"
     return f"{name}={value}; {attributes}{'; Secure' if secure else ''}"
+
+
+def cookie_name(side: str) -> str:
+    """Return the name of a side's cookie: an admin may look into a portal without being logged out."""
+    return f"webhookd_{side}"
+
+
+def session_cookie(side: str, token: str, *, secure: bool) -> str:
+    """Return the `Set-Cookie` of a session; an empty token removes it."""
+    seconds = SESSION_MS // 1000 if token else 0
+    return cookie(cookie_name(side), token, path="/", secure=secure, seconds=seconds)

@@ -1,7 +1,8 @@
-"""The machine below the pages: sessions, forms that only our own pages can send, policies, errors as pages.
+"""The gate of the pages: which there are, who is let in, and the policies that go with every answer.
 
 The order of checks is the same everywhere: method, session, side, origin, form token, handler. Nothing that a
 page shows is markup unless `shown` or a template wrote it, and the policy lets no inline script or style run.
+How a page is rendered is `frame`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,42 +19,31 @@ from webhookd.api.auth import Authenticator
 from webhookd.api.edge import Exchange, exchange_of
 from webhookd.api.inside import Asker, Inside
 from webhookd.api.parts import ApiParts
-from webhookd.api.problems import WrongMethod, retry_after
+from webhookd.api.problems import WrongMethod
 from webhookd.api.routes import NOBODY
 from webhookd.core.errors import Forbidden, NotFound, WebhookdError
-from webhookd.pages import origin, shown, static_files
+from webhookd.pages import origin, static_files
 from webhookd.pages.forms import Form, read_form
+from webhookd.pages.frame import refusal
 from webhookd.pages.live import NOTHING_LIVE, SESSION_OVER, Live, is_wanted
-from webhookd.pages.notices import NOTICE, NOTICES
 from webhookd.pages.rows import ADMIN, BOTH, PORTAL, Row
 from webhookd.pages.sessions import (
-    SESSION_MS,
     Session,
     Sessions,
     cookie,
+    cookie_name,
     cookies,
     form_token,
     is_form_token,
 )
-from webhookd.pages.templates import environment
 from webhookd.pages.visit import Visit, redirect
 
-HTML: Final = "text/html; charset=utf-8"
 LOG_IN: Final = "log-in"
 FORM_COOKIE: Final = "webhookd_form"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors {}"
 )
-_MENDS: Final = {
-    401: "Log in again.",
-    403: "Ask whoever gave you the key for one with more rights.",
-    404: "It may have been removed, or belong to somebody else. Look for it in its list.",
-    409: "Look at its present state and choose what fits.",
-    422: "Correct what is named here and send it again.",
-    429: "Wait a moment, then do it again.",
-    503: "The service is busy or a part of it is away. Nothing was done; try again in a moment.",
-}
 
 
 class Site:
@@ -103,41 +93,6 @@ class Site:
     def is_open(self, row: Row) -> bool:
         """Whether a page is for those who are not logged in."""
         return row in self._open
-
-    def rendered(self, visit: Visit, template: str, *, title: str, status: int, **values: Any) -> Answer:
-        """Return a page in its frame."""
-        found = environment().get_template(template)
-        context = self.context(visit, title=title, **values)
-        context["p"] = environment().get_template("parts.html").make_module(context)
-        if visit.live:
-            block = found.blocks.get("live")
-            if block is None:
-                return NOTHING_LIVE
-            text = "".join(block(found.new_context(context)))
-        else:
-            text = found.render(context)
-        return Answer(status=status, body=text.encode(), content_type=HTML)
-
-    def context(self, visit: Visit, *, title: str, **values: Any) -> dict[str, Any]:
-        """Return what a template may use."""
-        here = visit.row.home if visit.row is not None else None
-        return {
-            "title": title,
-            "visit": visit,
-            "side": visit.side,
-            "root": visit.root,
-            "home": visit.home,
-            "mark": static_files.mark(),
-            "navigation": self.navigation(visit.side) if visit.session else [],
-            "here": here,
-            "form_token": visit.form_token,
-            "once": visit.once,
-            "who": who(visit.session),
-            "notice": NOTICES.get(visit.query.get(NOTICE, ""), ""),
-            "when": lambda at: shown.when(at, visit.now_ms),
-            "href": href,
-            **values,
-        }
 
     def policies(self, side: str) -> dict[str, str]:
         """Return the headers of every answer of a side."""
@@ -271,46 +226,3 @@ class _Place:
 def _asker(exchange: Exchange, client: Any, session: Session | None) -> Asker:
     caller = NOBODY if session is None else session.caller
     return Asker(caller=caller, client=client, headers=exchange.headers, trace=exchange.trace)
-
-
-def cookie_name(side: str) -> str:
-    """Return the name of a side's cookie: an admin may look into a portal without being logged out."""
-    return f"webhookd_{side}"
-
-
-def session_cookie(side: str, token: str, *, secure: bool) -> str:
-    """Return the `Set-Cookie` of a session; an empty token removes it."""
-    seconds = SESSION_MS // 1000 if token else 0
-    return cookie(cookie_name(side), token, path="/", secure=secure, seconds=seconds)
-
-
-def refusal(visit: Visit, error: WebhookdError, trace_id: str) -> Answer:
-    """Return an error as a page that says how to mend it."""
-    answer = visit.page(
-        "error.html",
-        title=error.title,
-        status=error.status,
-        error=error,
-        mend=_MENDS.get(error.status, "Try again; the trace id finds it in the logs."),
-        trace_id=trace_id,
-    )
-    headers = dict(answer.headers)
-    if error.retry_after_seconds is not None:
-        headers["Retry-After"] = retry_after(error.retry_after_seconds)
-    if isinstance(error, WrongMethod):
-        headers["Allow"] = error.allow
-    return replace(answer, headers=headers)
-
-
-def who(session: Session | None) -> str:
-    """Return what stands beside the button that logs out."""
-    if session is None:
-        return ""
-    partner = session.caller.partner
-    return "Admin" if partner is None else partner.name
-
-
-def href(path: str, **query: str | int | None) -> str:
-    """Return a link with a query, without what has no value."""
-    asked = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "")}
-    return f"{path}?{urlencode(asked)}" if asked else path

@@ -30,8 +30,8 @@ from webhookd.pages import (
     verify,
 )
 from webhookd.pages.rows import ADMIN, PORTAL, Row, shows
-from webhookd.pages.sessions import cookies
-from webhookd.pages.site import Site, cookie_name
+from webhookd.pages.sessions import cookie_name, cookies
+from webhookd.pages.site import Site
 from webhookd.pages.visit import Visit, redirect
 
 FIRST: Final = {ADMIN: now.PATH, PORTAL: endpoints.PATH}

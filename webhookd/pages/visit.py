@@ -11,6 +11,7 @@ import orjson
 from webhookd.api.answers import Answer
 from webhookd.api.inside import Asker, Said
 from webhookd.pages.forms import Form
+from webhookd.pages.frame import rendered
 from webhookd.pages.notices import NOTICE
 from webhookd.pages.rows import ADMIN, Row
 from webhookd.pages.sessions import Session
@@ -86,7 +87,7 @@ class Visit:
 
     def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Answer:
         """Return a page."""
-        return self.site.rendered(self, template, title=title, status=status, **values)
+        return rendered(self, template, title=title, status=status, **values)
 
     def goes(self, path: str, *, notice: str = "", query: Mapping[str, str] | None = None) -> Answer:
         """Return the way to a page of this side, after a form has done its work."""

@@ -1797,7 +1797,29 @@ SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.ver
     sum(batch_counts.expired) AS expired FROM batch_counts WHERE batch_counts.batch_id = ANY ($9::TEXT[])
     GROUP BY batch_counts.batch_id) AS sums ON sums.batch_id = batches.id WHERE batches.id = ANY ($9::TEXT[]);
 
--- tasks/batches.py
+-- tasks/batch_moves.py
+
+-- _LOCK
+SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR FOR UPDATE;
+
+-- _LOCK
+SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR AND batches.partner_id = $2::VARCHAR FOR UPDATE;
+
+-- _SET
+UPDATE batches SET state=$1::VARCHAR, version=(batches.version + $2::BIGINT), closed_ms=$3::BIGINT,
+    cancel_requested_ms=$4::BIGINT WHERE batches.id = $5::VARCHAR;
+
+-- _TO_CANCEL
+SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = $1::VARCHAR
+    AND batches.id > $2::VARCHAR ORDER BY batches.id LIMIT $3::INTEGER;
+
+-- _ASK_TO_STOP
+UPDATE tasks SET version=(tasks.version + $1::INTEGER), cancel_requested_ms=$2::BIGINT WHERE tasks.id IN
+    (SELECT tasks.id FROM tasks WHERE tasks.batch_id = $3::VARCHAR AND tasks.state = $4::VARCHAR AND
+    tasks.cancel_requested_ms IS NULL ORDER BY tasks.id LIMIT $5::INTEGER FOR UPDATE SKIP LOCKED) AND
+    tasks.state = $6::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.queue, tasks.version, tasks.batch_id;
+
+-- tasks/batch_room.py
 
 -- _INSERT
 INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metadata, defaults, callback_url,
@@ -1823,6 +1845,8 @@ SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batch
 -- _ADDED
 UPDATE batches SET total=(batches.total + $1::BIGINT), version=(batches.version + $2::BIGINT),
     last_task_id=$3::VARCHAR WHERE batches.id = $4::VARCHAR;
+
+-- tasks/batches.py
 
 -- _ONE
 SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
@@ -1887,26 +1911,6 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.batch_id = $1::VARCHAR AND tasks.id > $2::VARCHAR AND tasks.state = $3::VARCHAR AND
     tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT $4::INTEGER;
-
--- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR FOR UPDATE;
-
--- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = $1::VARCHAR AND batches.partner_id = $2::VARCHAR FOR UPDATE;
-
--- _SET
-UPDATE batches SET state=$1::VARCHAR, version=(batches.version + $2::BIGINT), closed_ms=$3::BIGINT,
-    cancel_requested_ms=$4::BIGINT WHERE batches.id = $5::VARCHAR;
-
--- _TO_CANCEL
-SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = $1::VARCHAR
-    AND batches.id > $2::VARCHAR ORDER BY batches.id LIMIT $3::INTEGER;
-
--- _ASK_TO_STOP
-UPDATE tasks SET version=(tasks.version + $1::INTEGER), cancel_requested_ms=$2::BIGINT WHERE tasks.id IN
-    (SELECT tasks.id FROM tasks WHERE tasks.batch_id = $3::VARCHAR AND tasks.state = $4::VARCHAR AND
-    tasks.cancel_requested_ms IS NULL ORDER BY tasks.id LIMIT $5::INTEGER FOR UPDATE SKIP LOCKED) AND
-    tasks.state = $6::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.queue, tasks.version, tasks.batch_id;
 
 -- tasks/choosing.py
 

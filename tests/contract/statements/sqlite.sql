@@ -1726,7 +1726,28 @@ SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.ver
     AS sums ON sums.batch_id = batches.id WHERE batches.id IN (SELECT anon_2.value FROM json_each(?) AS
     anon_2);
 
--- tasks/batches.py
+-- tasks/batch_moves.py
+
+-- _LOCK
+SELECT batches.id FROM batches WHERE batches.id = ?;
+
+-- _LOCK
+SELECT batches.id FROM batches WHERE batches.id = ? AND batches.partner_id = ?;
+
+-- _SET
+UPDATE batches SET state=?, version=(batches.version + ?), closed_ms=?, cancel_requested_ms=? WHERE batches.id
+    = ?;
+
+-- _TO_CANCEL
+SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = ? AND
+    batches.id > ? ORDER BY batches.id LIMIT ? OFFSET ?;
+
+-- _ASK_TO_STOP
+UPDATE tasks SET version=(tasks.version + ?), cancel_requested_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
+    tasks WHERE tasks.batch_id = ? AND tasks.state = ? AND tasks.cancel_requested_ms IS NULL ORDER BY tasks.id
+    LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id, partner_id, queue, version, batch_id;
+
+-- tasks/batch_room.py
 
 -- _INSERT
 INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metadata, defaults, callback_url,
@@ -1752,6 +1773,8 @@ SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batch
 -- _ADDED
 UPDATE batches SET total=(batches.total + ?), version=(batches.version + ?), last_task_id=? WHERE batches.id =
     ?;
+
+-- tasks/batches.py
 
 -- _ONE
 SELECT batches.id, batches.partner_id, batches.state, batches.total, batches.version, batches.metadata,
@@ -1816,25 +1839,6 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.batch_id = ? AND tasks.id > ? AND tasks.state = ? AND tasks.finished_ms IS NOT NULL ORDER BY
     tasks.id LIMIT ? OFFSET ?;
-
--- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = ?;
-
--- _LOCK
-SELECT batches.id FROM batches WHERE batches.id = ? AND batches.partner_id = ?;
-
--- _SET
-UPDATE batches SET state=?, version=(batches.version + ?), closed_ms=?, cancel_requested_ms=? WHERE batches.id
-    = ?;
-
--- _TO_CANCEL
-SELECT batches.id FROM batches WHERE batches.cancel_requested_ms IS NOT NULL AND batches.state = ? AND
-    batches.id > ? ORDER BY batches.id LIMIT ? OFFSET ?;
-
--- _ASK_TO_STOP
-UPDATE tasks SET version=(tasks.version + ?), cancel_requested_ms=? WHERE tasks.id IN (SELECT tasks.id FROM
-    tasks WHERE tasks.batch_id = ? AND tasks.state = ? AND tasks.cancel_requested_ms IS NULL ORDER BY tasks.id
-    LIMIT ? OFFSET ?) AND tasks.state = ? RETURNING id, partner_id, queue, version, batch_id;
 
 -- tasks/choosing.py
 

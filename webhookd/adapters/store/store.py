@@ -21,7 +21,7 @@ from webhookd.adapters.store.files.file_sweeps import FileSweeps
 from webhookd.adapters.store.files.files import Files
 from webhookd.adapters.store.lanes.claims import LaneClaims
 from webhookd.adapters.store.lanes.records import hand_back, record_attempts
-from webhookd.adapters.store.tasks import batches, claims, ends, progress, submit, tasks
+from webhookd.adapters.store.tasks import batch_moves, claims, ends, progress, submit, tasks
 from webhookd.adapters.store.tasks.submit import ensure_queues
 from webhookd.adapters.store.traces import Traces
 from webhookd.adapters.store.tx import Policy, Wakes
@@ -187,11 +187,11 @@ class SweepStore:
 
     async def cancel_batches(self) -> bool:
         """Go on with the batches that are to be cancelled. True: there is more to do at once."""
-        batch_id = await self._db.read(batches.batch_to_cancel, "")
+        batch_id = await self._db.read(batch_moves.batch_to_cancel, "")
         while batch_id is not None:
-            if await self._db.write(batches.cancel_some, batch_id):
+            if await self._db.write(batch_moves.cancel_some, batch_id):
                 return True
-            batch_id = await self._db.read(batches.batch_to_cancel, batch_id)
+            batch_id = await self._db.read(batch_moves.batch_to_cancel, batch_id)
         return False
 
     async def waiting(self) -> Waiting:

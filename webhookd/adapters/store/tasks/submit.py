@@ -14,7 +14,7 @@ from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.rowset import insert_rows, named, rowset
 from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
 from webhookd.adapters.store.statement import Change, Query
-from webhookd.adapters.store.tasks.batches import Room, insert_batch, lock_room, note_added
+from webhookd.adapters.store.tasks.batch_room import Room, insert_batch, lock_room, note_added
 from webhookd.adapters.store.tasks.task_files import use_files
 from webhookd.adapters.store.tasks.task_tags import add_tags
 from webhookd.adapters.store.tx import Tx
