@@ -22,14 +22,13 @@ from tests.contract.seeds import (
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries.deliveries import get_delivery, replay_delivery
-from webhookd.adapters.store.deliveries.replays import (
+from webhookd.adapters.store.deliveries.replay_orders import (
     count_matches,
     create_replay,
-    get_replay,
-    list_replays,
     move_replay,
     pace_replay,
 )
+from webhookd.adapters.store.deliveries.replays import get_replay, list_replays
 from webhookd.adapters.store.endpoints.endpoint_settings import get_endpoint
 from webhookd.adapters.store.store import Store
 from webhookd.core import ids

@@ -11,7 +11,7 @@ from tests.contract.work import cancel, claim_one, finish, replay, submit, task_
 from webhookd.adapters.store.counters import set_paused
 from webhookd.adapters.store.deliveries.dead_letter_moves import replay_dead_letter
 from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, replay_delivery
-from webhookd.adapters.store.deliveries.replays import create_replay
+from webhookd.adapters.store.deliveries.replay_orders import create_replay
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx

@@ -4,7 +4,8 @@ from typing import Final
 
 from pydantic import Field
 
-from webhookd.api.replays import Asked, Errand, LetterFilter, errand_routes
+from webhookd.api.replay_wire import Asked, LetterFilter
+from webhookd.api.replays import Errand, errand_routes
 from webhookd.core import ids
 from webhookd.core.render import DiscardDocument, discard_document
 from webhookd.core.replay import HIGHEST_RATE_PER_SECOND, Deed

@@ -10,8 +10,8 @@ from typing import Final
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
+from webhookd.adapters.store.deliveries.replay_orders import count_matches, create_replay
 from webhookd.adapters.store.deliveries.replay_steps import advance_replay
-from webhookd.adapters.store.deliveries.replays import count_matches, create_replay
 from webhookd.adapters.store.endpoints.endpoint_settings import lock_endpoint
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from webhookd.adapters.store.access.api_keys import MAX_KEYS
 from webhookd.adapters.store.access.partner_use import PartnerUse
-from webhookd.adapters.store.deliveries.replays import MAX_RUNNING
+from webhookd.adapters.store.deliveries.replay_orders import MAX_RUNNING
 from webhookd.adapters.store.endpoints.endpoint_settings import MAX_ENDPOINTS
 from webhookd.api.endpoint_wire import MAX_TYPE_PATTERNS, EndpointSecretCreate, type_patterns
 from webhookd.api.wire import Change, Create, Query

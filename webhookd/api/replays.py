@@ -5,130 +5,28 @@ Discards are the same with another deed and another document; `discards` has the
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Literal
-
-from pydantic import Field
+from typing import Any, Final
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.deliveries.replays import (
+from webhookd.adapters.store.deliveries.replay_orders import (
     count_matches,
     create_replay,
-    get_replay,
-    list_replays,
     move_replay,
     pace_replay,
 )
+from webhookd.adapters.store.deliveries.replays import get_replay, list_replays
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import AnyCall, found
 from webhookd.api.filter_values import refuse_unknown
-from webhookd.api.wire import AdminListing, Change, Create, NoBody, NoQuery, Status, Time, unknown_or_wrong
+from webhookd.api.replay_wire import ReplayChange, ReplayCreate
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
-from webhookd.core.fields import (
-    AttemptError,
-    DeadLetterKind,
-    DeadReason,
-    DescribedAs,
-    EventName,
-    ReplayedState,
-)
 from webhookd.core.model import ReplayMove, ReplayState
 from webhookd.core.render import ReplayDocument, replay_document
-from webhookd.core.replay import (
-    DEFAULT_RATE_PER_SECOND,
-    HIGHEST_RATE_PER_SECOND,
-    DeadLetterFilter,
-    Deed,
-    Replay,
-)
-
-MAX_REASON: Final = 500
-
-
-class LetterFilter(Create):
-    """Which dead letters; what is left out is any."""
-
-    kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
-    """Deliveries, or tasks; deliveries if left out."""
-    endpoint: str | None = Field(None, max_length=128)
-    """For this endpoint only, by its id."""
-    type: str | None = Field(None, max_length=200)
-    """Of this task type only."""
-    event: Annotated[str | None, DescribedAs(EventName)] = Field(None, max_length=100)
-    """Deliveries that tell of this only."""
-    reason: Annotated[str | None, DescribedAs(DeadReason)] = Field(None, max_length=100)
-    """For this reason only."""
-    error: Annotated[str | None, DescribedAs(AttemptError)] = Field(None, max_length=100)
-    """Whose last attempt failed for this only; of tasks, their error code."""
-    status: Status | None = None
-    """Whose last answer had this HTTP status only: `503`, or `5xx`."""
-    text: str | None = Field(None, min_length=1, max_length=200)
-    """With this text in the URL or the error only, in any case."""
-    since: Time | None = None
-    """What died at this time or later."""
-    until: Time | None = None
-    """What died before this time."""
-    partner: str | None = Field(None, max_length=128)
-    """For admins: of this partner only, by its id or name."""
-
-    @property
-    def wanted(self) -> DeadLetterFilter:
-        """The filter for the store."""
-        return DeadLetterFilter(
-            kind=self.kind,
-            endpoint_id=self.endpoint,
-            type=self.type,
-            event=self.event,
-            reason=self.reason,
-            error=self.error,
-            status=self.status,
-            text=self.text,
-            since_ms=self.since,
-            until_ms=self.until,
-        )
-
-
-class ReplayFilter(LetterFilter):
-    """Which ones; what is left out is any."""
-
-    state: Annotated[Literal["dead", "pending"], DescribedAs(ReplayedState)] | None = None
-    """`dead`: dead letters, also if left out. `pending`: send now what waits for its next attempt."""
-
-    @property
-    def wanted(self) -> DeadLetterFilter:
-        """The filter for the store."""
-        return replace(super().wanted, state=self.state)
-
-
-class Asked(Create):
-    """What a replay and a discard are asked for with."""
-
-    all: bool = False
-    """Must be true where no filter is given: it takes everything then."""
-    dry_run: bool = False
-    """Whether it only counts; it does the work if left out."""
-    reason: str | None = Field(None, max_length=MAX_REASON)
-    """Why, for those who look at it later; the audit keeps it."""
-
-
-class ReplayCreate(Asked):
-    """A replay of many dead letters, or of what waits."""
-
-    filter: ReplayFilter = ReplayFilter()
-    """Which ones it takes; with none, `all` must be true."""
-    rate_per_second: float = Field(
-        DEFAULT_RATE_PER_SECOND, gt=0, le=HIGHEST_RATE_PER_SECOND, allow_inf_nan=False
-    )
-    """At most so many a second; 50 if left out."""
-
-
-class ReplayChange(Change):
-    """Another pace."""
-
-    rate_per_second: float = Field(gt=0, le=HIGHEST_RATE_PER_SECOND, allow_inf_nan=False)
-    """At most so many a second from now on."""
+from webhookd.core.replay import Deed, Replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,28 +3,17 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from webhookd.cli.batch_progress import batch_progress, tasks_left
 from webhookd.cli.client import THE_RULE, Api, open_api, path
-from webhookd.cli.following import Tell, follow
+from webhookd.cli.following import follow
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until, given, json_value, pairs
-from webhookd.cli.screen import (
-    Column,
-    column,
-    error_console,
-    print_facts,
-    print_json,
-    print_listing,
-    state,
-    tell,
-    when,
-)
+from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
 from webhookd.core.model import BatchState, TaskState
 
 app = typer.Typer(
@@ -207,7 +196,7 @@ def list_(
             column("id"),
             Column(title="state", show=lambda row: state(row["state"])),
             Column(title="tasks", show=lambda row: row["counts"]["total"], right=True),
-            Column(title="left", show=_left, right=True),
+            Column(title="left", show=tasks_left, right=True),
             Column(title="failed", show=lambda row: row["counts"]["failed"], right=True),
             Column(title="created", show=lambda row: when(row["created_at"])),
             Column(title="completed", show=lambda row: when(row["completed_at"])),
@@ -256,57 +245,8 @@ def _tell_refused(batch: dict[str, Any], begins_at: int) -> None:
 
 
 def _followed(api: Api, batch_id: str) -> dict[str, Any]:
-    with _progress() as show:
+    with batch_progress() as show:
         return follow(api, batch_id, seconds=None, show=show, noun="batches")
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """Show on stderr how many have ended: a bar where somebody looks, else a line for each change."""
-    console = error_console()
-    if not console.is_terminal:
-        last = ""
-
-        def say(batch: dict[str, Any]) -> None:
-            nonlocal last
-            line = f"{batch['state']} {_ended(batch)}/{batch['counts']['total']}"
-            if line != last:
-                tell(line)
-                last = line
-
-        yield say
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]}", style="red"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=None, failed="")
-
-        def show(batch: dict[str, Any]) -> None:
-            counts = batch["counts"]
-            failed = f"{counts['failed']} failed" if counts["failed"] else ""
-            progress.update(
-                bar,
-                description=batch["state"],
-                total=counts["total"],
-                completed=_ended(batch),
-                failed=failed,
-            )
-
-        yield show
-
-
-def _left(batch: dict[str, Any]) -> int:
-    counts = batch["counts"]
-    return int(counts["scheduled"] + counts["queued"] + counts["running"])
-
-
-def _ended(batch: dict[str, Any]) -> int:
-    return int(batch["counts"]["total"]) - _left(batch)
 
 
 def _show(batch: dict[str, Any], *, json_output: bool) -> None:

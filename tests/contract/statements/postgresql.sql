@@ -834,6 +834,44 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     JSON)) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo = excluded.fifo,
     ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END;
 
+-- deliveries/replay_orders.py
+
+-- _INSERT
+INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
+    created_ms, finished_ms, deed, reason, started_by) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR,
+    $4::BOOLEAN, $5::FLOAT, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::VARCHAR, $10::BIGINT, $11::BIGINT,
+    $12::VARCHAR, $13::VARCHAR, $14::VARCHAR);
+
+-- _LOCK_PARTNER
+SELECT partners.id FROM partners WHERE partners.id = $1::VARCHAR FOR UPDATE;
+
+-- _COUNT_UNDER_WAY
+SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = $1::VARCHAR AND replays.state IN
+    ('running', 'paused');
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR FOR UPDATE;
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR AND replays.partner_id = $4::VARCHAR FOR
+    UPDATE;
+
+-- _LOCK_STEP
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
+    $1::VARCHAR FOR UPDATE SKIP LOCKED;
+
+-- _SAVE
+UPDATE replays SET rate_per_second=$1::FLOAT, state=$2::VARCHAR, replayed=$3::BIGINT, position=$4::VARCHAR,
+    finished_ms=$5::BIGINT WHERE replays.id = $6::VARCHAR;
+
 -- deliveries/replaying.py
 
 -- _KNOWN
@@ -853,19 +891,6 @@ UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, du
     OR deliveries.state = $10::VARCHAR) RETURNING deliveries.id, deliveries.state;
 
 -- deliveries/replays.py
-
--- _INSERT
-INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
-    created_ms, finished_ms, deed, reason, started_by) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR,
-    $4::BOOLEAN, $5::FLOAT, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::VARCHAR, $10::BIGINT, $11::BIGINT,
-    $12::VARCHAR, $13::VARCHAR, $14::VARCHAR);
-
--- _LOCK_PARTNER
-SELECT partners.id FROM partners WHERE partners.id = $1::VARCHAR FOR UPDATE;
-
--- _COUNT_UNDER_WAY
-SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = $1::VARCHAR AND replays.state IN
-    ('running', 'paused');
 
 -- _ONE
 SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
@@ -904,29 +929,6 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
     replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.state =
     $1::VARCHAR ORDER BY replays.id;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR FOR UPDATE;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR AND coalesce(replays.deed, $2::VARCHAR) = $3::VARCHAR AND replays.partner_id = $4::VARCHAR FOR
-    UPDATE;
-
--- _LOCK_STEP
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id =
-    $1::VARCHAR FOR UPDATE SKIP LOCKED;
-
--- _SAVE
-UPDATE replays SET rate_per_second=$1::FLOAT, state=$2::VARCHAR, replayed=$3::BIGINT, position=$4::VARCHAR,
-    finished_ms=$5::BIGINT WHERE replays.id = $6::VARCHAR;
 
 -- deliveries/sendings.py
 
@@ -2070,23 +2072,6 @@ SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms
 
 -- tasks/submit.py
 
--- _TAKE_KEYS
-INSERT INTO idempotency (partner_id, key, fingerprint, outcome, created_ms) SELECT keys.partner_id, keys.key,
-    keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS
-    partner_id, CAST(keys_rows.value ->> 1 AS TEXT) AS key, CAST(keys_rows.value ->> 2 AS TEXT) AS
-    fingerprint, CAST(keys_rows.value ->> 3 AS TEXT) AS outcome, CAST(keys_rows.value ->> 4 AS BIGINT) AS
-    created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys WHERE true ON
-    CONFLICT (partner_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome,
-    sealed_by = $2::VARCHAR, created_ms = excluded.created_ms WHERE idempotency.created_ms < $3::BIGINT
-    RETURNING idempotency.partner_id, idempotency.key;
-
--- _KEYS
-SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome FROM idempotency
-    WHERE idempotency.partner_id = ANY ($1::TEXT[]) AND idempotency.key = ANY ($2::TEXT[]) AND
-    (idempotency.partner_id, idempotency.key) IN (SELECT keys.partner_id, keys.key FROM (SELECT
-    CAST(keys_rows.value ->> 0 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 1 AS TEXT) AS key FROM
-    json_array_elements(CAST($3::VARCHAR AS JSON)) AS keys_rows) AS keys);
-
 -- _INSERT_TASKS
 INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attempts, attempts_before,
     max_attempts, due_ms, run_at_ms, expires_ms, created_ms, token, suspect, trace_id, batch_id) SELECT
@@ -2178,6 +2163,25 @@ SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.t
 -- _ONE
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
     task_bodies.task_id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
+
+-- tasks/task_keys.py
+
+-- _TAKE_KEYS
+INSERT INTO idempotency (partner_id, key, fingerprint, outcome, created_ms) SELECT keys.partner_id, keys.key,
+    keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS
+    partner_id, CAST(keys_rows.value ->> 1 AS TEXT) AS key, CAST(keys_rows.value ->> 2 AS TEXT) AS
+    fingerprint, CAST(keys_rows.value ->> 3 AS TEXT) AS outcome, CAST(keys_rows.value ->> 4 AS BIGINT) AS
+    created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys WHERE true ON
+    CONFLICT (partner_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome,
+    sealed_by = $2::VARCHAR, created_ms = excluded.created_ms WHERE idempotency.created_ms < $3::BIGINT
+    RETURNING idempotency.partner_id, idempotency.key;
+
+-- _KEYS
+SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome FROM idempotency
+    WHERE idempotency.partner_id = ANY ($1::TEXT[]) AND idempotency.key = ANY ($2::TEXT[]) AND
+    (idempotency.partner_id, idempotency.key) IN (SELECT keys.partner_id, keys.key FROM (SELECT
+    CAST(keys_rows.value ->> 0 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 1 AS TEXT) AS key FROM
+    json_array_elements(CAST($3::VARCHAR AS JSON)) AS keys_rows) AS keys);
 
 -- tasks/task_tags.py
 

@@ -799,6 +799,39 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     excluded.fifo, ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE
     excluded.ready_ms END;
 
+-- deliveries/replay_orders.py
+
+-- _INSERT
+INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
+    created_ms, finished_ms, deed, reason, started_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- _LOCK_PARTNER
+SELECT partners.id FROM partners WHERE partners.id = ?;
+
+-- _COUNT_UNDER_WAY
+SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = ? AND replays.state IN ('running',
+    'paused');
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ?;
+
+-- _LOCK
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
+    AND coalesce(replays.deed, ?) = ? AND replays.partner_id = ?;
+
+-- _LOCK_STEP
+SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
+    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
+    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?;
+
+-- _SAVE
+UPDATE replays SET rate_per_second=?, state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
+
 -- deliveries/replaying.py
 
 -- _KNOWN
@@ -816,17 +849,6 @@ UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, du
     RETURNING id, state;
 
 -- deliveries/replays.py
-
--- _INSERT
-INSERT INTO replays (id, partner_id, filter, dry_run, rate_per_second, state, matched, replayed, position,
-    created_ms, finished_ms, deed, reason, started_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- _LOCK_PARTNER
-SELECT partners.id FROM partners WHERE partners.id = ?;
-
--- _COUNT_UNDER_WAY
-SELECT count(*) AS count_1 FROM replays WHERE replays.partner_id = ? AND replays.state IN ('running',
-    'paused');
 
 -- _ONE
 SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
@@ -865,26 +887,6 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
     replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.state = ?
     ORDER BY replays.id;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
-    AND coalesce(replays.deed, ?) = ?;
-
--- _LOCK
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?
-    AND coalesce(replays.deed, ?) = ? AND replays.partner_id = ?;
-
--- _LOCK_STEP
-SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
-    replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
-    replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE replays.id = ?;
-
--- _SAVE
-UPDATE replays SET rate_per_second=?, state=?, replayed=?, position=?, finished_ms=? WHERE replays.id = ?;
 
 -- deliveries/sendings.py
 
@@ -1985,23 +1987,6 @@ SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms
 
 -- tasks/submit.py
 
--- _TAKE_KEYS
-INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) SELECT keys.partner_id,
-    keys."key", keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT json_extract(keys_rows.value,
-    '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key", json_extract(keys_rows.value,
-    '$[2]') AS fingerprint, json_extract(keys_rows.value, '$[3]') AS outcome, json_extract(keys_rows.value,
-    '$[4]') AS created_ms FROM json_each(?) AS keys_rows) AS keys WHERE true ON CONFLICT (partner_id, "key")
-    DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome, sealed_by = ?, created_ms =
-    excluded.created_ms WHERE idempotency.created_ms < ? RETURNING partner_id, "key";
-
--- _KEYS
-SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome FROM
-    idempotency WHERE idempotency.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
-    idempotency."key" IN (SELECT anon_2.value FROM json_each(?) AS anon_2) AND (idempotency.partner_id,
-    idempotency."key") IN (SELECT keys.partner_id, keys."key" FROM (SELECT json_extract(keys_rows.value,
-    '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key" FROM json_each(?) AS keys_rows) AS
-    keys);
-
 -- _INSERT_TASKS
 INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attempts, attempts_before,
     max_attempts, due_ms, run_at_ms, expires_ms, created_ms, token, suspect, trace_id, batch_id) SELECT
@@ -2090,6 +2075,25 @@ SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.t
 -- _ONE
 SELECT task_bodies.input FROM task_bodies JOIN tasks ON tasks.id = task_bodies.task_id WHERE
     task_bodies.task_id = ? AND tasks.partner_id = ?;
+
+-- tasks/task_keys.py
+
+-- _TAKE_KEYS
+INSERT INTO idempotency (partner_id, "key", fingerprint, outcome, created_ms) SELECT keys.partner_id,
+    keys."key", keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT json_extract(keys_rows.value,
+    '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key", json_extract(keys_rows.value,
+    '$[2]') AS fingerprint, json_extract(keys_rows.value, '$[3]') AS outcome, json_extract(keys_rows.value,
+    '$[4]') AS created_ms FROM json_each(?) AS keys_rows) AS keys WHERE true ON CONFLICT (partner_id, "key")
+    DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome, sealed_by = ?, created_ms =
+    excluded.created_ms WHERE idempotency.created_ms < ? RETURNING partner_id, "key";
+
+-- _KEYS
+SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idempotency.outcome FROM
+    idempotency WHERE idempotency.partner_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    idempotency."key" IN (SELECT anon_2.value FROM json_each(?) AS anon_2) AND (idempotency.partner_id,
+    idempotency."key") IN (SELECT keys.partner_id, keys."key" FROM (SELECT json_extract(keys_rows.value,
+    '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key" FROM json_each(?) AS keys_rows) AS
+    keys);
 
 -- tasks/task_tags.py
 

@@ -42,15 +42,10 @@ from webhookd.api.endpoint_stats import EndpointStatsDocument, stats_document
 from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
 from webhookd.api.example_ids import TASK_ID, TRACE_ID
 from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, OwnKeyCreate, key_document
-from webhookd.api.messages import (
-    FeedPageDocument,
-    MessageDocument,
-    message_document,
-    whole_message_document,
-)
+from webhookd.api.messages import FeedPageDocument, MessageDocument, message_document, whole_message_document
 from webhookd.api.problems import ProblemDocument, problem_document
 from webhookd.api.queues import QueueDocument, QueuePauseDocument, queue_document
-from webhookd.api.replays import ReplayChange, ReplayCreate
+from webhookd.api.replay_wire import ReplayChange, ReplayCreate
 from webhookd.api.runs import RunDocument, run_document
 from webhookd.api.task_types import TaskTypeDocument, task_type_document
 from webhookd.api.task_wire import TaskCreate

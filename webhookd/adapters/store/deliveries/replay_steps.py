@@ -11,7 +11,8 @@ from typing import Final
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.deliveries.dead_letter_moves import discard_dead_letters, replay_dead_letters
 from webhookd.adapters.store.deliveries.dead_letters import Bounds, read_dead_letters
-from webhookd.adapters.store.deliveries.replays import ended, lock_for_step, running_replays, save
+from webhookd.adapters.store.deliveries.replay_orders import ended, lock_for_step, save
+from webhookd.adapters.store.deliveries.replays import running_replays
 from webhookd.adapters.store.deliveries.waiting import hasten, place_of, read_waiting
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import ReplayMove, ReplayState

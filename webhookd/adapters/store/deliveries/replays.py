@@ -1,109 +1,25 @@
-"""Replays and discards of many: their rows, and what people do to them. Steps are `replay_steps`'."""
+"""Replays and discards of many as rows, read with what became of them. Orders are `replay_orders`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Integer, bindparam, case, func, select, text
 
-from webhookd.adapters.store.deliveries.dead_letters import count_letters
-from webhookd.adapters.store.deliveries.waiting import count_waiting
 from webhookd.adapters.store.paging import take_page
-from webhookd.adapters.store.rowset import Id, named
-from webhookd.adapters.store.schema import deliveries, partners, replays
-from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
+from webhookd.adapters.store.rowset import named
+from webhookd.adapters.store.schema import deliveries, replays
+from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.errors import Conflict, QuotaExceeded
-from webhookd.core.model import DELIVER_QUEUE, REPLAYS, DeliveryState, ReplayMove, ReplayState
+from webhookd.core.model import DeliveryState, ReplayState
 from webhookd.core.records import Page
-from webhookd.core.replay import DeadLetterFilter, Deed, Place, Replay, paced
-
-MAX_RUNNING: Final = 10
-"""Replays and discards of one partner that are under way at a time."""
-
-QUOTA_RETRY_SECONDS: Final = 30.0
+from webhookd.core.replay import DeadLetterFilter, Deed, Place, Replay
 
 UNDER_WAY: Final = text("replays.state IN ('running', 'paused')")
 
-_INSERT: Final = Change(lambda _: replays.insert())
 
-
-def create_replay(tx: Tx, asked: Replay) -> Replay:
-    """Write a replay down. A dry run, or one that matches nothing, is done already.
-
-    Rings for deliveries: whoever hears it sweeps, and takes the first step. Raises QuotaExceeded where
-    MAX_RUNNING of the partner are under way.
-    """
-    over = asked.dry_run or asked.matched == 0
-    if not over and asked.partner_id is not None:
-        _require_room(tx, asked.partner_id)
-    replay = replace(asked, state=ReplayState.RUNNING)
-    if over:
-        replay = ended(replay, ReplayMove.FINISH, asked.created_ms)
-    tx.run(
-        _INSERT,
-        id=replay.id,
-        partner_id=replay.partner_id,
-        filter=_text(replay.filter),
-        dry_run=replay.dry_run,
-        rate_per_second=replay.rate_per_second,
-        state=replay.state,
-        matched=replay.matched,
-        replayed=0,
-        position=None,
-        created_ms=replay.created_ms,
-        finished_ms=replay.finished_ms,
-        deed=replay.deed,
-        reason=replay.reason,
-        started_by=replay.started_by,
-    )
-    tx.wakes.ring(DELIVER_QUEUE)
-    return replay
-
-
-def ended(replay: Replay, move: ReplayMove, now_ms: int) -> Replay:
-    """Return the replay after a move that ends it."""
-    return replace(replay, state=REPLAYS.next(replay.state, move), finished_ms=now_ms)
-
-
-class _Count(NamedTuple):
-    count_1: int
-
-
-_LOCK_PARTNER: Final = Query(
-    Id,
-    lambda _: select(partners.c.id).where(partners.c.id == bindparam("partner_id")).with_for_update(),
-)
-_COUNT_UNDER_WAY: Final = Query(
-    _Count,
-    lambda _: (
-        select(func.count())
-        .select_from(replays)
-        .where(replays.c.partner_id == bindparam("partner_id"), UNDER_WAY)
-    ),
-)
-
-
-def _require_room(tx: Tx, partner_id: str) -> None:
-    # The partner's row stands for its replays, so that two at once are counted one by one.
-    tx.run(_LOCK_PARTNER, partner_id=partner_id)
-    (running,) = tx.run(_COUNT_UNDER_WAY, partner_id=partner_id)
-    if running.count_1 >= MAX_RUNNING:
-        raise QuotaExceeded(
-            f"{MAX_RUNNING} replays of this partner are under way; wait for one, or cancel one.",
-            retry_after_seconds=QUOTA_RETRY_SECONDS,
-        )
-
-
-def count_matches(tx: Tx, asked: Replay) -> int:
-    """Return how many a replay matches. A million take a second or so."""
-    if asked.takes_waiting:
-        return count_waiting(tx, asked.partner_id, asked.wanted)
-    return count_letters(tx, asked.partner_id, asked.wanted, replayable=asked.deed is Deed.REPLAY)
-
-
-class _Replay(NamedTuple):
+class ReplayRow(NamedTuple):
     id: str
     partner_id: str | None
     filter: str
@@ -120,13 +36,13 @@ class _Replay(NamedTuple):
     started_by: str | None
 
 
-_OWNED: Final = replays.c.partner_id == bindparam("partner_id")
+OWNED: Final = replays.c.partner_id == bindparam("partner_id")
 # What an older release wrote has no deed: it knew one.
-_OF_DEED: Final = func.coalesce(replays.c.deed, Deed.REPLAY.value) == bindparam("deed")
+OF_DEED: Final = func.coalesce(replays.c.deed, Deed.REPLAY.value) == bindparam("deed")
 _ONE: Final = Listing(
-    _Replay,
+    ReplayRow,
     lambda _, given: narrowed(
-        select(replays).where(replays.c.id == bindparam("replay_id"), _OF_DEED), given, partner_id=_OWNED
+        select(replays).where(replays.c.id == bindparam("replay_id"), OF_DEED), given, partner_id=OWNED
     ),
 )
 
@@ -134,15 +50,15 @@ _ONE: Final = Listing(
 def get_replay(tx: Tx, replay_id: str, partner_id: str | None, deed: Deed = Deed.REPLAY) -> Replay | None:
     """Return a replay; None where it does not exist, is another partner's, or does another deed."""
     row = tx.first(_ONE, replay_id=replay_id, partner_id=partner_id, deed=deed)
-    return None if row is None else _counted(tx, [_replay_from(row)])[0]
+    return None if row is None else with_outcomes(tx, [replay_from(row)])[0]
 
 
 _PAGE: Final = Listing(
-    _Replay,
+    ReplayRow,
     lambda _, given: narrowed(
-        select(replays).where(_OF_DEED).order_by(replays.c.id.desc()).limit(bindparam("most", type_=Integer)),
+        select(replays).where(OF_DEED).order_by(replays.c.id.desc()).limit(bindparam("most", type_=Integer)),
         given,
-        partner_id=_OWNED,
+        partner_id=OWNED,
         cursor=replays.c.id < bindparam("cursor"),
     ),
 )
@@ -154,7 +70,7 @@ def list_replays(
     """Return a page of replays, newest first, and the cursor of the next page or None."""
     rows = tx.stream(_PAGE, partner_id=partner_id, cursor=page.cursor, deed=deed, most=page.limit + 1)
     shown, more = take_page(rows, page.limit)
-    found = _counted(tx, [_replay_from(row) for row in shown])
+    found = with_outcomes(tx, [replay_from(row) for row in shown])
     return found, found[-1].id if more else None
 
 
@@ -187,7 +103,8 @@ def _outcomes(dialect: str) -> Any:
 _OUTCOMES: Final = Query(_Outcomes, _outcomes)
 
 
-def _counted(tx: Tx, found: Sequence[Replay]) -> list[Replay]:
+def with_outcomes(tx: Tx, found: Sequence[Replay]) -> list[Replay]:
+    """Return replays with what has become of what they put back."""
     if not found:
         return []
     counts = {row.replay_id: row for row in tx.run(_OUTCOMES, ids=[one.id for one in found])}
@@ -200,120 +117,18 @@ def _counted(tx: Tx, found: Sequence[Replay]) -> list[Replay]:
 
 
 _RUNNING: Final = Query(
-    _Replay,
+    ReplayRow,
     lambda _: select(replays).where(replays.c.state == ReplayState.RUNNING.value).order_by(replays.c.id),
 )
 
 
 def running_replays(tx: Tx) -> list[Replay]:
     """Return the replays and discards that are under way and not paused, oldest first."""
-    return [_replay_from(row) for row in tx.run(_RUNNING)]
+    return [replay_from(row) for row in tx.run(_RUNNING)]
 
 
-_LOCK: Final = Listing(
-    _Replay,
-    lambda _, given: narrowed(
-        select(replays).where(replays.c.id == bindparam("replay_id"), _OF_DEED).with_for_update(),
-        given,
-        partner_id=_OWNED,
-    ),
-)
-
-
-def move_replay(
-    tx: Tx, replay_id: str, partner_id: str | None, move: ReplayMove, deed: Deed = Deed.REPLAY
-) -> tuple[Replay, bool] | None:
-    """Pause, resume or cancel; return the replay and whether it moved. None: unknown or foreign.
-
-    One that is where the move leads stays as it is. Raises Conflict where it is over.
-    """
-    row = tx.first(_LOCK, replay_id=replay_id, partner_id=partner_id, deed=deed)
-    if row is None:
-        return None
-    replay = _replay_from(row)
-    if not REPLAYS.allows(replay.state, move):
-        if replay.state not in {REPLAYS.next(state, move) for state in REPLAYS.sources(move)}:
-            raise Conflict(f"The {deed.value} is {replay.state.value} already.")
-        return _counted(tx, [replay])[0], False
-    if move is ReplayMove.CANCEL:
-        replay = ended(replay, move, tx.now_ms)
-    else:
-        replay = replace(replay, state=REPLAYS.next(replay.state, move))
-    _save_and_ring(tx, replay)
-    return _counted(tx, [replay])[0], True
-
-
-def pace_replay(
-    tx: Tx,
-    replay_id: str,
-    partner_id: str | None,
-    rate_per_second: float,
-    deed: Deed = Deed.REPLAY,
-) -> Replay | None:
-    """Let a replay go on at another rate. None: unknown or foreign. Raises Conflict where it is over."""
-    row = tx.first(_LOCK, replay_id=replay_id, partner_id=partner_id, deed=deed)
-    if row is None:
-        return None
-    replay = _replay_from(row)
-    if replay.finished_ms is not None:
-        raise Conflict(f"The {deed.value} is {replay.state.value} already.")
-    replay = paced(replay, rate_per_second, now_ms=tx.now_ms)
-    _save_and_ring(tx, replay)
-    return _counted(tx, [replay])[0]
-
-
-def _save_and_ring(tx: Tx, replay: Replay) -> None:
-    save(tx, replay)
-    if replay.state is ReplayState.RUNNING:
-        tx.wakes.ring(DELIVER_QUEUE)
-
-
-_LOCK_STEP: Final = Query(
-    _Replay,
-    lambda _: select(replays).where(replays.c.id == bindparam("replay_id")).with_for_update(skip_locked=True),
-)
-
-
-def lock_for_step(tx: Tx, replay_id: str) -> Replay | None:
-    """Return a replay with its row locked; None where another process has it."""
-    row = tx.first(_LOCK_STEP, replay_id=replay_id)
-    return None if row is None else _replay_from(row)
-
-
-_SAVE: Final = Change(
-    lambda _: (
-        replays.update()
-        .where(replays.c.id == bindparam("replay_id"))
-        .values(
-            state=bindparam("state"),
-            rate_per_second=bindparam("rate_per_second"),
-            replayed=bindparam("replayed"),
-            position=bindparam("position"),
-            finished_ms=bindparam("finished_ms"),
-        )
-    )
-)
-
-
-def save(tx: Tx, replay: Replay) -> None:
-    """Write what may change of a replay whose row is locked."""
-    tx.run(
-        _SAVE,
-        replay_id=replay.id,
-        state=replay.state,
-        rate_per_second=replay.rate_per_second,
-        replayed=replay.replayed,
-        position=None if replay.place is None else _text(replay.place),
-        finished_ms=replay.finished_ms,
-    )
-
-
-def _text(value: DeadLetterFilter | Place) -> str:
-    """Return JSON with what is set."""
-    return orjson.dumps({name: one for name, one in asdict(value).items() if one is not None}).decode()
-
-
-def _replay_from(row: _Replay) -> Replay:
+def replay_from(row: ReplayRow) -> Replay:
+    """Return a row as a replay, without its outcomes."""
     return Replay(
         id=row.id,
         partner_id=row.partner_id,

@@ -4,18 +4,18 @@ A payload is one request (a single task or a batch), accepted whole or not at al
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, bindparam, select, tuple_
 
 from webhookd.adapters.store.rows import names_json
-from webhookd.adapters.store.rowset import insert_rows, named, rowset
-from webhookd.adapters.store.schema import idempotency, queues, task_bodies, tasks
-from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.rowset import insert_rows
+from webhookd.adapters.store.schema import queues, task_bodies, tasks
+from webhookd.adapters.store.statement import Change
 from webhookd.adapters.store.tasks.batch_room import Room, insert_batch, lock_room, note_added
 from webhookd.adapters.store.tasks.task_files import use_files
+from webhookd.adapters.store.tasks.task_keys import TaskKey, as_sent, claim_keys
 from webhookd.adapters.store.tasks.task_tags import add_tags
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import IdempotencyMismatch
@@ -28,13 +28,13 @@ def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Excepti
     """Insert every submission whose key is new; answer the others from what their key stands for."""
     rooms = lock_room(tx, {one.batch_id for one in submissions if one.batch_id is not None})
     submissions = [_behind(submission, rooms) for submission in submissions]
-    earlier = _claim_keys(tx, submissions)
+    earlier = claim_keys(tx, submissions)
     results: list[Accepted | Exception] = []
     fresh: list[NewTask] = []
     keys: dict[str, str | None] = {}
     for submission in submissions:
         key = submission.key
-        known = None if key is None else earlier.get(_Key(submission.partner_id, key))
+        known = None if key is None else earlier.get(TaskKey(submission.partner_id, key))
         if known is None:
             _enter(tx, submission, rooms)
             fresh.extend(submission.tasks)
@@ -49,18 +49,13 @@ def accept(tx: Tx, submissions: Sequence[Submission]) -> list[Accepted | Excepti
         elif known.owner is submission:
             _enter(tx, submission, rooms)
             fresh.extend(submission.tasks)
-            keys |= dict.fromkeys(known.task_ids, _as_sent(submission.key))
+            keys |= dict.fromkeys(known.task_ids, as_sent(submission.key))
             results.append(Accepted(task_ids=known.task_ids, replayed=False))
         else:
             results.append(Accepted(task_ids=known.task_ids, replayed=True, outcome=known.outcome))
     if fresh:
         _insert(tx, fresh, keys)
     return results
-
-
-def _as_sent(key: str | None) -> str | None:
-    """Return an Idempotency-Key as it was sent: admins' are kept apart by a line before it."""
-    return None if key is None else key.rpartition("\n")[2]
 
 
 def _behind(submission: Submission, rooms: Mapping[str, Room]) -> Submission:
@@ -83,106 +78,6 @@ def _enter(tx: Tx, submission: Submission, rooms: Mapping[str, Room]) -> None:
         room.refuse(len(submission.tasks))
         room.total += len(submission.tasks)
         note_added(tx, submission.batch_id, submission.tasks)
-
-
-class _Key(NamedTuple):
-    partner_id: str
-    key: str
-
-
-class _NewKey(NamedTuple):
-    partner_id: str
-    key: str
-    fingerprint: str
-    outcome: str
-    created_ms: int
-
-
-class _KeyRow(NamedTuple):
-    partner_id: str
-    key: str
-    fingerprint: str
-    outcome: str
-
-
-def _take_keys(dialect: str) -> Any:
-    insert = insert_rows(dialect, idempotency, "keys", _NewKey)
-    # A key that is kept no longer is as good as a new one.
-    return insert.on_conflict_do_update(
-        index_elements=[idempotency.c.partner_id, idempotency.c.key],
-        set_={
-            "fingerprint": insert.excluded.fingerprint,
-            "outcome": insert.excluded.outcome,
-            "sealed_by": None,
-            "created_ms": insert.excluded.created_ms,
-        },
-        where=idempotency.c.created_ms < bindparam("forgotten_ms", type_=BigInteger),
-    ).returning(idempotency.c.partner_id, idempotency.c.key)
-
-
-def _keys(dialect: str) -> Any:
-    wanted = rowset(dialect, "keys", _Key)
-    return select(*(idempotency.c[name] for name in _KeyRow._fields)).where(
-        # By the index: a row of two is not found in a list by it on PostgreSQL.
-        named(dialect, idempotency.c.partner_id, "partners"),
-        named(dialect, idempotency.c.key, "names"),
-        tuple_(idempotency.c.partner_id, idempotency.c.key).in_(select(wanted)),
-    )
-
-
-_TAKE_KEYS: Final = Query(_Key, _take_keys)
-_KEYS: Final = Query(_KeyRow, _keys)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    fingerprint: str
-    task_ids: tuple[str, ...]
-    outcome: str
-    owner: Submission | None
-
-
-def _claim_keys(tx: Tx, submissions: Sequence[Submission]) -> dict[_Key, _Known]:
-    owners: dict[_Key, Submission] = {}
-    for submission in submissions:
-        if submission.key is not None:
-            owners.setdefault(_Key(submission.partner_id, submission.key), submission)
-    if not owners:
-        return {}
-    wanted = [
-        _NewKey(*key, owner.fingerprint, _outcome(owner), owner.now_ms)
-        for key, owner in sorted(owners.items(), key=lambda item: item[0])
-    ]
-    forgotten_ms = min(key.created_ms for key in wanted) - tx.policy.idempotency_keep_ms
-    won = set(tx.run(_TAKE_KEYS, keys=wanted, forgotten_ms=forgotten_ms))
-    known = {
-        key: _Known(
-            fingerprint=owners[key].fingerprint,
-            task_ids=tuple(task.id for task in owners[key].tasks),
-            outcome=_outcome(owners[key]),
-            owner=owners[key],
-        )
-        for key in won
-    }
-    lost = owners.keys() - won
-    if lost:
-        found = tx.run(
-            _KEYS, keys=lost, partners=[key.partner_id for key in lost], names=[key.key for key in lost]
-        )
-        for row in found:
-            known[_Key(row.partner_id, row.key)] = _Known(
-                fingerprint=row.fingerprint,
-                task_ids=tuple(orjson.loads(row.outcome).get("tasks", ())),
-                outcome=row.outcome,
-                owner=None,
-            )
-    return known
-
-
-def _outcome(submission: Submission) -> str:
-    return orjson.dumps(
-        {"tasks": [task.id for task in submission.tasks], "layout": submission.layout}
-    ).decode()
 
 
 class _TaskIn(NamedTuple):
