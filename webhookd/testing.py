@@ -150,10 +150,11 @@ async def _run(tasks: TaskSet, task: ClaimedTask, state: Any, brought: Mapping[s
         outcome = await runner.run(
             definition,
             orjson.loads(task.input_json),
-            facts=replace(facts_of(task), folder=str(folder)),
+            facts=replace(facts_of(task), folder=str(folder), inputs_brought=bool(brought)),
             log=this.log,
             cancel=this.cancel,
             on_progress=lambda percent, message: progress.append((percent, message)),
+            on_attach=this.gets_folder,
         )
         attached = [_attached(one) for one in attached_in(folder)]
     finally:

@@ -101,6 +101,7 @@ async def _run_ms(runner: Runner, definition: TaskDefinition, given: dict[str, A
         log=RunLog(),
         cancel=asyncio.Event(),
         on_progress=lambda _percent, _message: None,
+        on_attach=lambda: None,
     )
     assert isinstance(outcome, Succeeded), outcome
     return (time.perf_counter() - began) * 1_000

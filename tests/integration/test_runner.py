@@ -43,6 +43,7 @@ from webhookd.core.outcome import (
 )
 from webhookd.core.run_log import RunLog
 from webhookd.taskset import TaskDefinition, load_task_sets
+from webhookd.taskset.attaching import attached_in
 
 TASK_SPEC = "tests.integration.test_runner:tasks"
 PATIENCE_SECONDS = 60.0
@@ -171,6 +172,15 @@ async def tick_async(ctx: TaskContext, _data: dict[str, Any]) -> None:
             await asyncio.sleep(0.005)
 
 
+def attach_as_told(ctx: TaskContext, data: dict[str, int]) -> None:
+    for number in range(data["files"]):
+        ctx.attach(f"{number}.txt", b"some bytes")
+
+
+async def attach_as_told_async(ctx: TaskContext, data: dict[str, int]) -> None:
+    attach_as_told(ctx, data)
+
+
 async def report_a_lot_async(ctx: TaskContext, data: dict[str, int]) -> None:
     report_a_lot(ctx, data)
 
@@ -183,6 +193,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "hang": (have_grandchild_and_hang, sleep_until_cancelled),
     "report": (report_a_lot, report_a_lot_async),
     "tick": (tick, tick_async),
+    "attach": (attach_as_told, attach_as_told_async),
 }
 for name, (sync_function, async_function) in FUNCTIONS.items():
     tasks.task(f"thread.{name}")(sync_function)
@@ -213,6 +224,7 @@ class Call:
         self.heard: list[tuple[float | None, str | None]] = []
         self.threads: set[threading.Thread] = set()
         self.reported = asyncio.Event()
+        self.attached = 0
         self.outcome = asyncio.ensure_future(
             runner.run(
                 definition,
@@ -221,8 +233,12 @@ class Call:
                 log=self.log,
                 cancel=self.cancel,
                 on_progress=self.hear,
+                on_attach=self.attaches,
             )
         )
+
+    def attaches(self) -> None:
+        self.attached += 1
 
     def hear(self, percent: float | None, message: str | None) -> None:
         self.heard.append((percent, message))
@@ -289,6 +305,19 @@ async def test_a_function_gets_its_model_and_its_result_is_json(runner: Runner, 
     expected = {"greeting": "Zoë, attempt 2 of task_1 in abc", "score": 1.5}
     assert json.loads(outcome.result_json) == expected
     assert runner.free_slots == 4
+
+
+@everywhere
+@pytest.mark.parametrize("files", [0, 1, 3])
+async def test_whether_files_may_lie_in_the_folder_is_told(
+    runner: Runner, tmp_path: Path, place: str, files: int
+) -> None:
+    facts = dataclasses.replace(FACTS, folder=str(tmp_path))
+    call = Call(runner, tasks[f"{place}.attach"], {"files": files}, facts=facts)
+    assert isinstance(await call.end(), Succeeded)
+    assert len(attached_in(tmp_path)) == files
+    in_a_child = place.startswith("process")
+    assert call.attached == (1 if in_a_child or files else 0)
 
 
 @everywhere

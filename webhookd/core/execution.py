@@ -50,7 +50,8 @@ class Claim:
 class RunFacts:
     """What a function may know of its run. `priority` as on the wire; `attempt` goes on over replays.
 
-    `folder` is where its files lie (`core.run_folder`); empty: a context makes one of its own.
+    `folder` is where its files lie (`core.run_folder`); empty: a context makes one of its own. It is there
+    only once files of the input were brought (`inputs_brought`) or the function has attached one.
     """
 
     task_id: str
@@ -63,6 +64,7 @@ class RunFacts:
     max_attempts: int
     last_attempt: bool
     folder: str = ""
+    inputs_brought: bool = False
     max_file_bytes: int = 104_857_600
 
 

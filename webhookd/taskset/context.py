@@ -107,7 +107,8 @@ class TaskContext:
         state: Any = None,
         timeout_seconds: float = 300.0,
         on_progress: ProgressListener | None = None,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
+        on_attach: Callable[[], None] | None = None,
         max_file_bytes: int = 104_857_600,
     ) -> None:
         self.task_id = task_id
@@ -124,6 +125,7 @@ class TaskContext:
         self._ends_at = time.monotonic() + timeout_seconds
         self._on_progress = on_progress
         self._folder = folder
+        self._on_attach = on_attach
         self._max_file_bytes = max_file_bytes
         self._cancelled = False
         self._percent: float | None = None
@@ -138,10 +140,13 @@ class TaskContext:
 
     @cached_property
     def _attachments(self) -> Attachments:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="webhookd-run-"))
-            weakref.finalize(self, forget, self._folder)  # a context made by hand has nobody else to do it
-        return Attachments(self._folder, self._max_file_bytes)
+        folder = self._folder
+        if folder is None:
+            folder = self._folder = tempfile.mkdtemp(prefix="webhookd-run-")
+            weakref.finalize(self, forget, Path(folder))  # a context made by hand has nobody else to do it
+        if self._on_attach is not None:
+            self._on_attach()
+        return Attachments(Path(folder), self._max_file_bytes)
 
     def attach(self, name: str, data: Data, content_type: str | None = None) -> None:
         """Keep a file as a result of the task: it is in the Task and its webhook once the task has ended.
@@ -159,7 +164,7 @@ class TaskContext:
     @property
     def attached(self) -> list[Attached]:
         """What was attached so far, for tests of a function."""
-        return [] if self._folder is None else attached_in(self._folder)
+        return [] if self._folder is None else attached_in(Path(self._folder))
 
     @property
     def remaining_seconds(self) -> float:

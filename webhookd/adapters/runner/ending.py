@@ -90,7 +90,8 @@ def _is_plain_exception(ending: Ending) -> bool:
 
 def _parsed_input(job: Job) -> Any:
     """Checked again here: the schema may have changed since the task was accepted."""
-    return job.definition.parse_input(job.raw_input, files=inputs_in(job.facts.folder))
+    brought = inputs_in(job.facts.folder) if job.facts.inputs_brought else None
+    return job.definition.parse_input(job.raw_input, files=brought)
 
 
 def _returned(value: Any, max_result_bytes: int) -> Ending:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -38,6 +37,7 @@ def context_of(
     *,
     timeout_seconds: float,
     on_progress: Callable[[float | None, str | None], None],
+    on_attach: Callable[[], None] | None = None,
     state: Any = None,
 ) -> TaskContext:
     """Return what the function is given first."""
@@ -54,6 +54,7 @@ def context_of(
         state=state,
         timeout_seconds=timeout_seconds,
         on_progress=on_progress,
-        folder=Path(facts.folder) if facts.folder else None,
+        folder=facts.folder or None,
+        on_attach=on_attach,
         max_file_bytes=facts.max_file_bytes,
     )

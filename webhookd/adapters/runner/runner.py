@@ -121,12 +121,14 @@ class Runner:
         log: RunLog,
         cancel: asyncio.Event,
         on_progress: Listener,
+        on_attach: Callable[[], None],
     ) -> Outcome:
         """Call the function once and return how it ended; never raises for what it does.
 
         The time limit is the definition's, on the monotonic clock from now. Setting `cancel` tells the
         function. `log` gets the lines it logs. `on_progress` is called on this loop, at most once per
-        progress interval and never after the outcome. If the awaiting task is cancelled, the function is
+        progress interval and never after the outcome. `on_attach` is called, from any thread, before files
+        that the function attaches may lie in its folder. If the awaiting task is cancelled, the function is
         interrupted.
         `free_slots` says how much to claim; what has been claimed is run even where that was too much.
         """
@@ -139,6 +141,7 @@ class Runner:
             facts,
             timeout_seconds=definition.timeout_seconds,
             on_progress=progress.report,
+            on_attach=on_attach,
             state=self._states.get(definition.lifespan),
         )
         job = Job(
@@ -153,7 +156,9 @@ class Runner:
             context, grace_seconds=self._stop_grace_seconds, on_over=self._over, on_given_up=self._given_up
         )
         one.killable = definition.isolation == "process"
-        if not one.killable:
+        if one.killable:
+            on_attach()  # a child does it unheard
+        else:
             one.limit_at = time.monotonic() + definition.timeout_seconds + self._stop_grace_seconds
         self._calls.add(one)
         if one.limit_at is not None and (self._soonest is None or one.limit_at < self._soonest):

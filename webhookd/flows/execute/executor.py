@@ -312,7 +312,7 @@ class Executor:
         definition = self._task_set[task.type]
         try:
             end = ending(run, definition, outcome, self._now_ms())
-            if self._files is not None and end.end in _FINAL:
+            if self._files is not None and run.has_folder and end.end in _FINAL:
                 stored = await self._files.store(task)
                 if isinstance(stored, tuple):
                     end = replace(end, files=stored)
@@ -343,16 +343,23 @@ class Executor:
             self._writer.lost(run)
             raise
         finally:
-            if self._files is not None:
+            if self._files is not None and run.has_folder:
                 await self._files.clear(task)
 
     async def _outcome(self, run: Run, definition: TaskDefinition) -> Outcome:
         """Bring the files of the input, then call the function."""
         task, raw_input, facts = run.task, orjson.loads(run.task.input_json), facts_of(run.task)
         if self._files is not None:
-            facts = replace(facts, folder=str(self._files.folder(task)), max_file_bytes=self._files.max_bytes)
-            if may_name_files(task.input_json):
-                missing = await self._files.bring(task, definition.files_named(raw_input))
+            named = definition.files_named(raw_input) if may_name_files(task.input_json) else []
+            facts = replace(
+                facts,
+                folder=self._files.folder_name(task),
+                inputs_brought=bool(named),
+                max_file_bytes=self._files.max_bytes,
+            )
+            if named:
+                run.gets_folder()
+                missing = await self._files.bring(task, named)
                 if missing is not None:
                     self._has_started(run)
                     return missing
@@ -364,6 +371,7 @@ class Executor:
             log=run.log,
             cancel=run.cancel,
             on_progress=lambda percent, message: self._writer.progress(run, percent, message),
+            on_attach=run.gets_folder,
         )
 
     def _drop_all(self) -> None:

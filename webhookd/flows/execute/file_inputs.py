@@ -119,7 +119,7 @@ class RunFiles:
         self._store = store
         self._fetch = fetch
         self._links = links
-        self._root = root
+        self._root = str(root)
         self.max_bytes = max_bytes
         self._max_stored_bytes = max_stored_bytes
         self._keep_ms = keep_ms
@@ -127,9 +127,12 @@ class RunFiles:
         self._new_id = new_id
         self._storing = asyncio.Semaphore(STORED_AT_ONCE)
 
-    def folder(self, task: ClaimedTask) -> Path:
-        """Return the folder of this run; it is made where it is needed."""
-        return self._root / f"{task.id}.{task.token}"
+    def folder_name(self, task: ClaimedTask) -> str:
+        """Return the path of this run's folder; it is made where it is needed."""
+        return f"{self._root}/{task.id}.{task.token}"
+
+    def _folder(self, task: ClaimedTask) -> Path:
+        return Path(self.folder_name(task))
 
     async def bring(self, task: ClaimedTask, named: Iterable[Reference]) -> Outcome | None:
         """Put what the input names into the folder. Returns what the run has come to where it cannot be."""
@@ -151,14 +154,14 @@ class RunFiles:
             log.warning("file_not_brought", task=task.id, reason=str(error))
             return RetryLater(code=UNFETCHED, message="A file of the input could not be read just now.")
         inputs = json.dumps({text: asdict(one) for text, one in brought.items()})
-        await asyncio.to_thread((self.folder(task) / INPUTS).write_text, inputs)
+        await asyncio.to_thread((self._folder(task) / INPUTS).write_text, inputs)
         return None
 
     async def _brought(self, task: ClaimedTask, wanted: dict[str, Reference]) -> dict[str, Brought]:
         rows = await self._rows.get_many(
             [one.file_id for one in wanted.values() if one.file_id], task.partner_id
         )
-        folder = self.folder(task)
+        folder = self._folder(task)
         await asyncio.to_thread(lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True))
         brought = {}
         for number, (text, reference) in enumerate(wanted.items()):
@@ -178,9 +181,9 @@ class RunFiles:
 
     async def store(self, task: ClaimedTask) -> tuple[File, ...] | Outcome:
         """Store what the function attached; return it, or what the run has come to where it cannot be."""
-        if not self.folder(task).exists():  # as of most: a thread for each would cost more than this look
+        if not self._folder(task).exists():  # a child has attached nothing
             return ()
-        attached = await asyncio.to_thread(attached_in, self.folder(task))
+        attached = await asyncio.to_thread(attached_in, self._folder(task))
         if not attached:
             return ()
         try:
@@ -227,8 +230,8 @@ class RunFiles:
 
     async def clear(self, task: ClaimedTask) -> None:
         """Remove the folder of this run."""
-        if self.folder(task).exists():
-            await asyncio.to_thread(forget, self.folder(task))
+        if self._folder(task).exists():
+            await asyncio.to_thread(forget, self._folder(task))
 
 
 async def _written(path: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> tuple[int, str]:

@@ -52,8 +52,9 @@ class Runs(Protocol):
         log: RunLog,
         cancel: asyncio.Event,
         on_progress: Callable[[float | None, str | None], None],
+        on_attach: Callable[[], None],
     ) -> Outcome:
-        """Run one call and return how it ended; `log` gets what it logs."""
+        """Run one call and return how it ended; `log` gets what it logs. `on_attach`: it may attach files."""
         ...
 
     async def stop(self, grace_seconds: float) -> None:

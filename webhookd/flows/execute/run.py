@@ -38,6 +38,7 @@ class Run:
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     percent: float | None = None
     message: str | None = None
+    has_folder: bool = False
     unwritten: bool = False
     writing: bool = False
     announced_at: float = -inf
@@ -45,6 +46,10 @@ class Run:
     starting: bool = False
     span_id: str = ""
     work: asyncio.Task[None] | None = None
+
+    def gets_folder(self) -> None:
+        """Note that files of the run may lie in its folder. Safe to call from any thread."""
+        self.has_folder = True
 
     def started(self) -> RunStarted:
         """Return the fact that it begins."""
