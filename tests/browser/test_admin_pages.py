@@ -28,6 +28,21 @@ def test_link_of_up_logs_an_admin_in_once(browser: Browser, service: Service) ->
     again.heading("This link is used or over")
 
 
+def test_charts_of_now_draw_what_was_done_while_one_looks(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    admin.go(f"{service.url}/admin/now?window=1h")
+    admin.heading("Now")
+    receiver.status = {"/": 500}
+    partner.echo(partner.endpoint(receiver.url))
+    for drawn in ("rect.ok", "rect.no", "polyline.line", "polyline.half"):
+        admin.wait_for(f"document.querySelector('figure svg.chart {drawn}') !== null")
+    labels = admin.evaluate("[...document.querySelectorAll('figure svg.chart')].map(one => one.ariaLabel)")
+    assert [label.split()[1] for label in labels[::2]] == ["runs", "attempts"]
+    for label in labels:
+        assert label in admin.evaluate("document.querySelector('main').textContent")
+
+
 def test_dead_letter_is_found_by_its_endpoint_replayed_and_seen_delivered(
     admin: Page, service: Service, partner: Partner, receiver: Receiver
 ) -> None:

@@ -4,6 +4,9 @@ import pytest
 
 from tests.integration.api_face import Face
 from webhookd.adapters.store.upkeep import sessions
+from webhookd.adapters.store.upkeep.activity_spans import keep_activity
+from webhookd.core.activity import SPANS_MS, Kind
+from webhookd.core.endpoint_stats import Span, bucket_of
 from webhookd.core.scaling import MOST_WORKERS, desired_workers
 
 
@@ -149,3 +152,35 @@ async def test_readyz_says_what_is_wrong(sqlite_face: Face) -> None:
     assert detail.startswith("broker: cannot connect; disk: nearly full; task workers: ")
     assert answer.json()["broker"] == {"status": "failed", "reason": "cannot connect"}
     assert answer.json()["database"] == {"status": "ok"}
+
+
+@pytest.mark.parametrize(("window", "steps"), [("1h", 60), ("6h", 72), ("24h", 96)])
+async def test_activity_tells_what_all_workers_do(face: Face, window: str, steps: int) -> None:
+    now_ms = face.clock.now_ms()
+    spans = [
+        Span(
+            at_ms=now_ms - now_ms % length_ms,
+            length_ms=length_ms,
+            attempts=90,
+            delivered=81,
+            times={bucket_of(20_000): 90},
+        )
+        for length_ms in SPANS_MS
+    ]
+    await face.store.write(keep_activity, Kind.ATTEMPTS, spans)
+    answer = await face.admin.get("/v1/activity", params={"window": window})
+    activity = answer.json()
+    assert activity["window"] == window
+    assert len(activity["runs"]["series"]) == len(activity["attempts"]["series"]) == steps
+    assert (activity["attempts"]["total"], activity["attempts"]["succeeded"]) == (90, 81)
+    assert activity["attempts"]["p95_ms"] == pytest.approx(20, rel=0.2)
+    assert activity["attempts"]["per_second"] == pytest.approx(90 / int(window[:-1]) / 3_600, abs=0.001)
+    assert activity["runs"]["total"] == 0
+    assert activity["runs"]["p95_ms"] is None
+
+
+async def test_activity_is_for_admins_and_knows_its_windows(face: Face) -> None:
+    partner = await face.partner()
+    assert (await partner.client.get("/v1/activity")).status_code == 403
+    assert (await face.admin.get("/v1/activity?window=7d")).status_code == 422
+    assert (await face.admin.get("/v1/activity")).json()["window"] == "6h"

@@ -12,6 +12,9 @@ import httpx
 import pytest
 
 from tests.integration.api_face import ADMIN_KEY, Face
+from webhookd.adapters.store.upkeep.activity_spans import keep_activity
+from webhookd.core.activity import SPANS_MS, Kind
+from webhookd.core.endpoint_stats import Span
 from webhookd.pages.audit import as_csv
 from webhookd.wiring.api import with_pages
 
@@ -460,6 +463,31 @@ async def test_now_shows_the_endpoints_in_trouble(sqlite_face: Face, admin: Pers
     assert f"endpoints/{made.json()['id']}" in shown
     assert "https://example.com/asleep" in (await admin.open("endpoints?state=disabled")).text
     assert "https://example.com/asleep" not in (await admin.open("endpoints?state=enabled")).text
+
+
+async def test_now_draws_throughput_and_latency(sqlite_face: Face) -> None:
+    admin = await person(sqlite_face)
+    await admin.log_in(ADMIN_KEY)
+    now_ms = sqlite_face.clock.now_ms()
+    spans = [
+        Span(at_ms=now_ms - now_ms % ms, length_ms=ms, attempts=12, delivered=9, times={40: 12})
+        for ms in SPANS_MS
+    ]
+    await sqlite_face.store.write(keep_activity, Kind.RUNS, spans)
+
+    shown = (await admin.open("now?window=1h")).text
+
+    assert "12 runs in 1h, 9 succeeded, 3 failed" in shown
+    assert "0 attempts in 1h" in shown
+    charts = re.findall(r'<svg class="chart"[^>]*role="img" aria-label="([^"]+)"', shown)
+    assert len(charts) == 4
+    assert all(unescape(label) in unescape(shown) for label in charts)
+    assert 'aria-current="true" href="now?window=1h"' in shown
+    assert 'aria-current="true" href="now?window=6h"' in (await admin.open("now?window=x")).text
+
+
+async def test_now_says_so_where_nothing_was_done(admin: Person) -> None:
+    assert "Nothing ran and nothing was sent in the last 6h." in (await admin.open("now")).text
 
 
 async def test_audit_is_given_as_csv_without_formulas(sqlite_face: Face, admin: Person) -> None:

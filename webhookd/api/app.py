@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhookd.adapters.entropy import new_trace
 from webhookd.api import (
+    activity,
     admin_keys,
     audit,
     batch_watch,
@@ -81,6 +82,7 @@ _NOUNS: Final[tuple[AnyRoute, ...]] = (
     *portal_links.ROUTES,
     *queues.ROUTES,
     *workers.ROUTES,
+    *activity.ROUTES,
     *audit.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,

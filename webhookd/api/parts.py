@@ -13,8 +13,10 @@ from webhookd.adapters.vault import Vault
 from webhookd.api.held import Held
 from webhookd.api.recent_reads import RecentReads
 from webhookd.api.unread import Unread
+from webhookd.core.activity import Kind
 from webhookd.core.batches import Batch
 from webhookd.core.egress import EgressPolicy
+from webhookd.core.endpoint_stats import Span
 from webhookd.core.facts import RequestFacts
 from webhookd.core.trace import TraceContext
 from webhookd.flows.key_quota import KeyQuota
@@ -34,6 +36,8 @@ TRANSFERS_WAITING: Final = 50
 TRANSFERS_AT_ONCE: Final = 24
 """Each holds two parts of a file in memory."""
 TRANSFERS_OF_ONE: Final = 6
+ACTIVITY_SECONDS: Final = 5.0
+"""As often as workers tell theirs."""
 
 Listener = Callable[[RequestFacts], None]
 
@@ -100,6 +104,9 @@ class ApiParts:
     new_trace: Callable[[], TraceContext] = entropy.new_trace
     new_span_id: Callable[[], str] | None = None
     batch_reads: RecentReads[Batch | None] = field(default_factory=RecentReads)
+    activity_reads: RecentReads[dict[Kind, list[Span]]] = field(
+        default_factory=lambda: RecentReads(ACTIVITY_SECONDS)
+    )
     held: Held = field(default_factory=Held)
     leaving: Leaving = field(default_factory=Leaving)
     access: Access = field(default_factory=Access)

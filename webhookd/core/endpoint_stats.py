@@ -70,8 +70,10 @@ KEEP_MS: Final[Mapping[int, int]] = {MINUTE_MS: 25 * HOUR_MS, HOUR_MS: 8 * 24 * 
 """How long spans of a length are kept: a little longer than the longest window that is made of them."""
 
 
-def tallied(tally: Tally, attempts: Sequence[Counted]) -> tuple[Tally, list[Span]]:
-    """Return the tally with these attempts, and the spans that are over by them.
+def tallied(
+    tally: Tally, attempts: Sequence[Counted], lengths_ms: Sequence[int] = SPANS_MS
+) -> tuple[Tally, list[Span]]:
+    """Return the tally with these attempts, and the spans of these lengths that are over by them.
 
     What comes late, by the clock of another process, counts to the span under way.
     """
@@ -81,7 +83,7 @@ def tallied(tally: Tally, attempts: Sequence[Counted]) -> tuple[Tally, list[Span
     for attempt in attempts:
         if attempt.error is None:
             last_success_ms = max(last_success_ms or 0, attempt.at_ms)
-    for length_ms in SPANS_MS:
+    for length_ms in lengths_ms:
         span = under_way.get(length_ms)
         for begin_ms, group in _by_span(attempts, length_ms, 0 if span is None else span.at_ms):
             if span is not None and span.at_ms < begin_ms:
@@ -90,7 +92,7 @@ def tallied(tally: Tally, attempts: Sequence[Counted]) -> tuple[Tally, list[Span
             span = _grown(span or Span(at_ms=begin_ms, length_ms=length_ms), group)
         if span is not None:
             under_way[length_ms] = span
-    spans = tuple(under_way[length_ms] for length_ms in SPANS_MS if length_ms in under_way)
+    spans = tuple(under_way[length_ms] for length_ms in lengths_ms if length_ms in under_way)
     return Tally(spans=spans, last_success_ms=last_success_ms), over
 
 

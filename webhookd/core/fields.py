@@ -12,6 +12,7 @@ from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, WithJsonSchema
 from pydantic_core.core_schema import CoreSchema, definition_reference_schema, definitions_schema
 from typing_extensions import TypeAliasType
 
+from webhookd.core import activity
 from webhookd.core.answer import ErrorCode
 from webhookd.core.endpoint_stats import WINDOWS
 from webhookd.core.files import FileKind, FileState
@@ -167,6 +168,10 @@ SignatureScheme = TypeAliasType(
 StatsWindow = TypeAliasType(
     "StatsWindow",
     Annotated[str, one_of("A time until now: the last hour, day or week.", WINDOWS)],
+)
+ActivityWindow = TypeAliasType(
+    "ActivityWindow",
+    Annotated[str, one_of("A time until now: the last hour, six hours or day.", activity.WINDOWS)],
 )
 BreakerState = TypeAliasType(
     "BreakerState",

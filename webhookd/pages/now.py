@@ -4,11 +4,18 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.errors import NotFound, Unavailable
+from webhookd.pages.charts import latency_chart, throughput_chart
 from webhookd.pages.rows import ADMIN, Row, does, shows
 from webhookd.pages.visit import Visit
 
 PATH: Final = "now"
 MOST_GROUPS: Final = 10
+STEPS: Final = {"1h": "minute", "6h": "5 minutes", "24h": "15 minutes"}
+WINDOW: Final = "6h"
+_CHARTS: Final = (
+    ("runs", "Runs of tasks", "runs", "the time from due to done"),
+    ("attempts", "Attempts of deliveries", "attempts", "the answer's time"),
+)
 _PARTS: Final = (
     ("database", "Database"),
     ("broker", "Broker"),
@@ -21,6 +28,9 @@ _PARTS: Final = (
 async def show(visit: Visit) -> Answer:
     """Parts, queues, workers, endpoints in trouble, what died and where, what is being replayed."""
     parts = await _readiness(visit)
+    asked = visit.query.get("window")
+    window = asked if asked in STEPS else WINDOW
+    activity = await visit.get("/v1/activity", window=window)
     queues = await visit.get("/v1/queues", limit=200)
     workers = await visit.get("/v1/workers", limit=200)
     dead = await visit.get("/v1/dead-letters/summary", group_by="endpoint,error")
@@ -33,6 +43,9 @@ async def show(visit: Visit) -> Answer:
         title="Now",
         parts=[{"name": name, **parts[key]} for key, name in _PARTS],
         queues=queues["data"],
+        window=window,
+        windows=tuple(STEPS),
+        activity=_drawn(activity, window),
         hosts=by_host(workers["data"]),
         dead=groups,
         urls=await _urls(visit, {one["endpoint"] for one in groups if one["endpoint"]}),
@@ -41,6 +54,23 @@ async def show(visit: Visit) -> Answer:
         dead_total=sum(one["count"] for one in dead["data"]),
         replays=[one for one in replays["data"] if one["state"] in ("running", "paused")],
     )
+
+
+def _drawn(activity: dict[str, Any], window: str) -> dict[str, Any]:
+    """Return the charts of what all workers do."""
+    return {
+        "step": STEPS[window],
+        "any": any(activity[key]["total"] for key, *_ in _CHARTS),
+        "charts": [
+            {
+                "name": name,
+                "time": time,
+                "throughput": throughput_chart(activity[key], what=what, window=window),
+                "latency": latency_chart(activity[key], what=time.capitalize()),
+            }
+            for key, name, what, time in _CHARTS
+        ],
+    }
 
 
 async def _readiness(visit: Visit) -> dict[str, Any]:

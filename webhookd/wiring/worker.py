@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -22,15 +22,19 @@ from webhookd.adapters.runner import Runner
 from webhookd.adapters.store.deliveries.dead_digests import tell_of_dead
 from webhookd.adapters.store.endpoints.endpoint_trouble import tell_of_failing
 from webhookd.adapters.store.tasks.task_types import publish_types
+from webhookd.adapters.store.upkeep.activity_spans import keep_activity
 from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.core import ids
+from webhookd.core.activity import Kind
 from webhookd.core.egress import EgressPolicy
-from webhookd.core.errors import SettingsError
+from webhookd.core.endpoint_stats import Span
+from webhookd.core.errors import ServiceError, SettingsError
 from webhookd.core.facts import AddressesRefused
 from webhookd.core.file_links import KEY_PURPOSE, FileLinks
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.retry import RetryPolicy
 from webhookd.core.submission import REST_SECONDS
+from webhookd.flows.activity import Activity
 from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.deliver import DeliveryEngine
 from webhookd.flows.execute import Executor
@@ -78,12 +82,13 @@ async def worker_process(
     async with running_process(settings, role, detail) as common, contextlib.AsyncExitStack() as owned:
         now_ms = common.store.clock.now_ms
         alarm = Alarm(lambda name: sweeper.ring() if name == SWEEP else common.ringer.ring(name), now_ms)
+        activity = await owned.enter_async_context(_activity(common, role))
         work: Executor | DeliveryEngine
         if role == "tasks":
             files = await owned.enter_async_context(_run_files(common))
-            work = await _executor(common, alarm, queues, lost, files)
+            work = await _executor(common, alarm, queues, lost, files, activity=activity)
         else:
-            work = _engine(common, alarm)
+            work = _engine(common, alarm, activity)
         sweeper = _sweeper(common, alarm)
         turns = TurnWorker(
             broker_url(settings),
@@ -109,8 +114,30 @@ async def worker_process(
                 alarm.close()
 
 
+@contextlib.asynccontextmanager
+async def _activity(common: Process, role: Role) -> AsyncIterator[Activity]:
+    """What counts this process's work for the charts; the last of it is told when everything has ended."""
+    store = common.store
+
+    async def keep(kind: Kind, spans: Sequence[Span]) -> None:
+        await store.write(keep_activity, kind, spans)
+
+    kind = Kind.RUNS if role == "tasks" else Kind.ATTEMPTS
+    activity = Activity(kind, keep, store.clock.now_ms)
+    async with background(activity.run()):
+        yield activity
+    with contextlib.suppress(ServiceError):
+        await activity.tell()
+
+
 async def _executor(
-    common: Process, alarm: Alarm, queues: tuple[str, ...], lost: asyncio.Event, files: RunFiles
+    common: Process,
+    alarm: Alarm,
+    queues: tuple[str, ...],
+    lost: asyncio.Event,
+    files: RunFiles,
+    *,
+    activity: Activity,
 ) -> Executor:
     settings = common.settings
     task_set = load_task_sets(settings.tasks)
@@ -143,7 +170,12 @@ async def _executor(
         new_span_id=new_span_id,
         files=files,
         on_start=common.tracing.on_run_start,
-        listeners=(log_run(), count_run(common.metrics.tally), *common.tracing.on_run_end),
+        listeners=(
+            log_run(),
+            count_run(common.metrics.tally),
+            activity.run_ended,
+            *common.tracing.on_run_end,
+        ),
     )
 
 
@@ -195,7 +227,7 @@ async def _run_files(common: Process) -> AsyncIterator[RunFiles]:
             await fetcher.aclose()
 
 
-def _engine(common: Process, alarm: Alarm) -> DeliveryEngine:
+def _engine(common: Process, alarm: Alarm, activity: Activity) -> DeliveryEngine:
     # Imported where it is used: task workers need no sender, and aiohttp is 7 MB.
     from webhookd.adapters.sender import build_sender
 
@@ -225,7 +257,7 @@ def _engine(common: Process, alarm: Alarm) -> DeliveryEngine:
         policy=delivery_policy(settings),
         connections=settings.delivery_connections,
         user_agent=f"webhookd/{webhookd.__version__}",
-        listeners=(log_attempt(), count_attempt(tally), *common.tracing.on_attempt),
+        listeners=(log_attempt(), count_attempt(tally), activity.attempt_ended, *common.tracing.on_attempt),
     )
 
 

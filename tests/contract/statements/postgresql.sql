@@ -2392,6 +2392,30 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.id = ANY ($1::TEXT[]) ORDER BY tasks.id;
 
+-- upkeep/activity_spans.py
+
+-- _KEEP
+INSERT INTO activity_spans (kind, length_ms, at_ms, process_id, total, succeeded, times) SELECT spans.kind,
+    spans.length_ms, spans.at_ms, spans.process_id, spans.total, spans.succeeded, spans.times FROM (SELECT
+    CAST(spans_rows.value ->> 0 AS TEXT) AS kind, CAST(spans_rows.value ->> 1 AS INTEGER) AS length_ms,
+    CAST(spans_rows.value ->> 2 AS BIGINT) AS at_ms, CAST(spans_rows.value ->> 3 AS TEXT) AS process_id,
+    CAST(spans_rows.value ->> 4 AS BIGINT) AS total, CAST(spans_rows.value ->> 5 AS BIGINT) AS succeeded,
+    CAST(spans_rows.value ->> 6 AS TEXT) AS times FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    spans_rows) AS spans WHERE true ON CONFLICT (kind, length_ms, at_ms, process_id) DO UPDATE SET total =
+    excluded.total, succeeded = excluded.succeeded, times = excluded.times;
+
+-- _SINCE
+SELECT activity_spans.kind, activity_spans.at_ms, activity_spans.total, activity_spans.succeeded,
+    activity_spans.times FROM activity_spans WHERE activity_spans.kind = $1::VARCHAR AND
+    activity_spans.length_ms = $2::INTEGER AND activity_spans.at_ms >= $3::BIGINT;
+
+-- _DROP
+DELETE FROM activity_spans WHERE (activity_spans.kind, activity_spans.length_ms, activity_spans.at_ms,
+    activity_spans.process_id) IN (SELECT activity_spans.kind, activity_spans.length_ms, activity_spans.at_ms,
+    activity_spans.process_id FROM activity_spans WHERE activity_spans.kind = $1::VARCHAR AND
+    activity_spans.length_ms = $2::INTEGER AND activity_spans.at_ms < $3::BIGINT ORDER BY activity_spans.at_ms
+    LIMIT $4::INTEGER FOR UPDATE SKIP LOCKED);
+
 -- upkeep/ailments.py
 
 -- _ENDED

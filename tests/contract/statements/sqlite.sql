@@ -2299,6 +2299,29 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY tasks.id;
 
+-- upkeep/activity_spans.py
+
+-- _KEEP
+INSERT INTO activity_spans (kind, length_ms, at_ms, process_id, total, succeeded, times) SELECT spans.kind,
+    spans.length_ms, spans.at_ms, spans.process_id, spans.total, spans.succeeded, spans.times FROM (SELECT
+    json_extract(spans_rows.value, '$[0]') AS kind, json_extract(spans_rows.value, '$[1]') AS length_ms,
+    json_extract(spans_rows.value, '$[2]') AS at_ms, json_extract(spans_rows.value, '$[3]') AS process_id,
+    json_extract(spans_rows.value, '$[4]') AS total, json_extract(spans_rows.value, '$[5]') AS succeeded,
+    json_extract(spans_rows.value, '$[6]') AS times FROM json_each(?) AS spans_rows) AS spans WHERE true ON
+    CONFLICT (kind, length_ms, at_ms, process_id) DO UPDATE SET total = excluded.total, succeeded =
+    excluded.succeeded, times = excluded.times;
+
+-- _SINCE
+SELECT activity_spans.kind, activity_spans.at_ms, activity_spans.total, activity_spans.succeeded,
+    activity_spans.times FROM activity_spans WHERE activity_spans.kind = ? AND activity_spans.length_ms = ?
+    AND activity_spans.at_ms >= ?;
+
+-- _DROP
+DELETE FROM activity_spans WHERE (activity_spans.kind, activity_spans.length_ms, activity_spans.at_ms,
+    activity_spans.process_id) IN (SELECT activity_spans.kind, activity_spans.length_ms, activity_spans.at_ms,
+    activity_spans.process_id FROM activity_spans WHERE activity_spans.kind = ? AND activity_spans.length_ms =
+    ? AND activity_spans.at_ms < ? ORDER BY activity_spans.at_ms LIMIT ? OFFSET ?);
+
 -- upkeep/ailments.py
 
 -- _ENDED

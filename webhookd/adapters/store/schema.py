@@ -440,6 +440,18 @@ endpoint_spans = Table(
     Index("ix_endpoint_spans_age", "length_ms", "at_ms"),
 )
 
+activity_spans = Table(
+    "activity_spans",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("length_ms", Integer, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("process_id", Text, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+    Column("succeeded", BigInteger, nullable=False),
+    Column("times", Text, nullable=False),
+)
+
 queues = Table(
     "queues",
     metadata,

@@ -23,6 +23,7 @@ from webhookd.api import (
     timeline,
     tokens,
 )
+from webhookd.api.activity import ActivityDocument, activity_document
 from webhookd.api.admin_keys import (
     AdminKeyCreate,
     AdminKeyDocument,
@@ -174,6 +175,7 @@ def _answers() -> Mapping[Any, Any]:
         EndpointWithSecretDocument: {**endpoint, **secret},
         EndpointRotatedDocument: {**endpoint, **rotated},
         EndpointStatsDocument: stats_document(samples.STATS, "24h", now_ms=samples.DELIVERED_MS),
+        ActivityDocument: activity_document(samples.RUNS, samples.ATTEMPTS, "6h"),
         DeliveryDocument: delivery,
         receipts.WrittenDelivery: delivery,
         receipts.DeliveryReceiptDocument: receipts.shown_to(_MAY_NOT_READ, delivery),

@@ -22,6 +22,7 @@ from webhookd.api.example_ids import (
     TASK_ID,
     TRACE_ID,
 )
+from webhookd.core import activity
 from webhookd.core.batches import Batch, BatchCounts
 from webhookd.core.endpoint_stats import MINUTE_MS, WINDOWS, Span, bucket_of, drawn
 from webhookd.core.file_links import DOWNLOAD_MS
@@ -260,6 +261,20 @@ STATS: Final = EndpointStats(
     parked=0,
     dead=1,
 )
+RUNS: Final = drawn(
+    [
+        Span(
+            at_ms=CREATED_MS,
+            length_ms=activity.FIVE_MINUTES_MS,
+            attempts=9_000,
+            delivered=8_990,
+            times={bucket_of(130_000): 8_900, bucket_of(2_400_000): 100},
+        )
+    ],
+    activity.WINDOWS["6h"],
+    DELIVERED_MS,
+)[-1:]
+ATTEMPTS: Final = drawn(STATS.steps, activity.WINDOWS["6h"], DELIVERED_MS)[-1:]
 FILE: Final = File(
     id=FILE_ID,
     partner_id=PARTNER_ID,

@@ -15,6 +15,7 @@ from typing import Final
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoints.endpoint_spans import drop_spans
 from webhookd.adapters.store.tx import Tx
+from webhookd.adapters.store.upkeep.activity_spans import drop_activity
 from webhookd.adapters.store.upkeep.retention_steps import (
     drop_audit,
     drop_dead_letters,
@@ -66,6 +67,7 @@ class Retention:
             await self._db.write(drop_idempotency_keys, most, now_ms - policy.idempotency_ms),
             await self._db.write(drop_secrets, most, now_ms),
             await self._db.write(drop_spans, most, now_ms),
+            await self._db.write(drop_activity, most, now_ms),
         ]
         if policy.audit_ms is not None:
             full.append(await self._db.write(drop_audit, most, now_ms - policy.audit_ms))
