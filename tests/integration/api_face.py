@@ -111,6 +111,7 @@ class PartnerFace:
     """One partner and a client with its key."""
 
     id: str
+    name: str
     key: str
     secret: str
     client: httpx.AsyncClient
@@ -143,7 +144,9 @@ class Face:
         assert answer.status_code == 201, answer.text
         made = answer.json()
         client = await self.client(made["key"])
-        return PartnerFace(id=made["id"], key=made["key"], secret=made["secret"], client=client)
+        return PartnerFace(
+            id=made["id"], name=made["name"], key=made["key"], secret=made["secret"], client=client
+        )
 
     def with_rates(self, rates: PartnerRates) -> SubmitTasks:
         """The flow of submissions with other rates."""

@@ -244,6 +244,33 @@ async def test_the_summary_counts_by_what_is_asked_for(face: Face) -> None:
     assert everybodys.json()["data"][0]["count"] == 6
 
 
+async def test_a_summary_tells_an_admin_whose_the_dead_letters_are(face: Face) -> None:
+    partner, other = await face.partner(), await face.partner()
+    target, foreign = await endpoint(face, partner), await endpoint(face, other)
+    await dead(face, target, 2)
+    await dead(face, foreign, 1)
+    await ended_task(face.store, partner.id, End.FAILED, now_ms=face.clock.now_ms())
+    await ended_task(face.store, other.id, End.FAILED, now_ms=face.clock.now_ms())
+
+    async def summary(group_by: str, **filters: str) -> list[tuple[Any, ...]]:
+        answer = await face.admin.get(
+            "/v1/dead-letters/summary", params={"group_by": group_by, "limit": 3, **filters}
+        )
+        assert answer.status_code == 200, answer.text
+        return [(one["partner"]["id"], one.get("endpoint"), one["count"]) for one in answer.json()["data"]]
+
+    by_endpoint = await summary("endpoint", kind="delivery")
+    assert by_endpoint == [(partner.id, target.id, 2), (other.id, foreign.id, 1)]
+    of_callbacks = await summary("endpoint", kind="task")
+    assert sorted(of_callbacks) == sorted([(partner.id, None, 1), (other.id, None, 1)])
+    assert await summary("partner") == [(partner.id, None, 3), (other.id, None, 2)]
+    assert await summary("partner", partner=other.id) == [(other.id, None, 2)]
+    own = await partner.client.get("/v1/dead-letters/summary", params={"group_by": "endpoint"})
+    assert not any("partner" in group for group in own.json()["data"])
+    refused = await partner.client.get("/v1/dead-letters/summary", params={"group_by": "partner"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+
+
 async def test_an_admin_is_told_whose_everything_is_and_a_partner_is_not(face: Face) -> None:
     partner = await face.partner()
     target = await endpoint(face, partner)

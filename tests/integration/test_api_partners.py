@@ -181,7 +181,7 @@ async def test_a_partner_makes_keys_of_its_own_with_no_more_than_its_key_has(fac
     assert (await its.get("/v1/partner")).json()["scopes"] == ["tasks:read"]
     assert (await its.get("/v1/keys")).status_code == 403
     listed = (await manager.get("/v1/keys")).json()["data"]
-    assert [one["name"] for one in listed] == ["usual", "reader", "ops", "first"]
+    assert [one["name"] for one in listed] == ["usual", "reader", "ops", f"first key of {partner.name}"]
     (foreign,) = (await face.admin.get("/v1/keys", params={"partner": stranger.id})).json()["data"]
     assert (await manager.delete(f"/v1/keys/{foreign['id']}")).status_code == 404
     assert (await manager.delete(f"/v1/keys/{reader.json()['id']}")).status_code == 204
@@ -265,7 +265,7 @@ async def test_changes_are_in_the_audit_log_without_secrets(face: Face) -> None:
     ]
     assert [entry["actor"] for entry in entries[1:]] == ["operator@192.0.2.7"] * 2
     assert [entry["key"] for entry in entries[1:]] == [None] * 2
-    assert (entries[0]["actor"], entries[0]["key"][:4]) == ("first", "key_")
+    assert (entries[0]["actor"], entries[0]["key"][:4]) == (f"first key of {partner.name}", "key_")
     assert {entry["address"] for entry in entries} == {"192.0.2.7"}
     assert entries[1]["detail"] == {"suspended": False}
     assert {entry["target"] for entry in entries} == {partner.id}

@@ -463,8 +463,15 @@ def test_dead_letters_are_counted_and_filtered(shell: Shell, service: Service) -
     endpoint, delivery = dead_delivery(shell, service)
     (group,) = shell.json("dead-letters", "summary", "--endpoint", endpoint)["data"]
     assert (group["endpoint"], group["count"]) == (endpoint, 1)
+    assert group["partner"]["name"] == "acme"
     by_hour = shell.text("dead-letters", "summary", "--by", "endpoint,reason,hour")
     assert endpoint in by_hour
+    assert re.match(r"count +partner +endpoint +reason +hour +first +last *$", by_hour.splitlines()[0])
+    assert re.search(
+        r"^ *\d+ +acme *$",
+        re.sub(r" \d{4}-.*", "", shell.text("dead-letters", "summary", "--by", "partner")),
+        re.MULTILINE,
+    )
     assert re.search(r" \d{4}-\d\d-\d\d \d\d:00:00Z ", by_hour), by_hour
     for wanted in (("--error", group["error"]), ("--status", "5xx"), ("--text", "127.0.0.")):
         found = shell.json("dead-letters", "list", "--endpoint", endpoint, *wanted)["data"]

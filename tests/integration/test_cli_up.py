@@ -61,6 +61,7 @@ def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) 
         url = url_of(second)
         with client(url, admin_key) as admin:
             assert [one["name"] for one in admin.get("/v1/partners").json()["data"]] == ["acme"]
+            assert [one["name"] for one in admin.get("/v1/admin-keys").json()["data"]] == ["first admin key"]
         second.send(signal.SIGINT)
         assert second.wait() == 0, second.everything()
         assert "admin key" not in "\n".join(second.out)

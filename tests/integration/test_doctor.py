@@ -253,6 +253,44 @@ async def test_egress_that_opens_what_is_not_public_is_found(
     says(await only("egress", egress_allow=allow), level, word)
 
 
+@pytest.mark.parametrize(
+    ("set_here", "runs", "level", "word"),
+    [
+        ("", "127.0.0.0/8,::1/128", Level.WARNING, "up --dev"),
+        ("10.1.2.3:8443", "10.1.2.3:8443,127.0.0.0/8,::1/128", Level.WARNING, "up --dev"),
+        ("10.1.2.3", "10.1.2.3", Level.WARNING, "10.1.2.3"),
+        ("", "", Level.OK, "public addresses only"),
+    ],
+)
+async def test_egress_is_judged_by_what_runs(
+    set_here: str, runs: str, level: Level, word: str, sqlite_url: str
+) -> None:
+    async with store_on(sqlite_url) as store:
+        await running(store, egress_allow=runs)
+    says(await only("egress", egress_allow=set_here), level, word)
+
+
+async def test_process_with_another_egress_than_is_set_is_named(sqlite_url: str) -> None:
+    async with store_on(sqlite_url) as store:
+        await running(store, egress_allow="192.168.0.0/16")
+    other, opened = await found("egress", egress_allow="*.corp.example")
+    says(other, Level.WARNING, "deliver process 1 on elsewhere", "192.168.0.0/16")
+    says(opened, Level.WARNING, "192.168.0.0/16")
+
+
+async def running(store: Store, **detail: object) -> None:
+    """A deliver worker, as its session tells of it."""
+    await store.sessions.begin(
+        session_id=new_id(ids.SESSION, now()),
+        kind="deliver",
+        host="elsewhere",
+        pid=1,
+        detail={"queues": [], "keys": [OLD_ID], **detail},
+        now_ms=now(),
+        lease_until_ms=now() + 600_000,
+    )
+
+
 # ── this machine ────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,19 +1,25 @@
 """`GET /v1/dead-letters/summary`: how many dead letters are alike in what, and since when."""
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Annotated, Final, NotRequired, cast
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
+from webhookd.adapters.store.access.partners import partner_names
 from webhookd.adapters.store.deliveries.letter_groups import HOUR_MS, MAX_GROUPS, group_dead_letters
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
+from webhookd.api.caller import Caller
 from webhookd.api.dead_letters import DeadLetterListing, narrowed_letters
+from webhookd.api.owners import owner
+from webhookd.api.wire import unknown_or_wrong
 from webhookd.core.errors import Invalid
 from webhookd.core.fields import AttemptError, DeadLetterKind, DeadReason, EndpointId, Timestamp
 from webhookd.core.listing import GROUP_KEYS, LetterGroup
+from webhookd.core.render.owner import OwnerDocument
 from webhookd.core.times import to_rfc3339
 
 
@@ -30,7 +36,8 @@ class SummaryListing(DeadLetterListing):
     group_by: Annotated[
         str, AfterValidator(_group_keys), WithJsonSchema({"type": "string"}, mode="validation")
     ] = "endpoint,error"
-    """What to count by, with commas between: `endpoint`, `error`, `type`, `reason`, `hour` and `kind`."""
+    """What to count by, with commas between: `endpoint`, `error`, `type`, `reason`, `hour`, `kind`, and for
+    admins `partner`. What an admin counts by `endpoint` is counted by `partner` too."""
     cursor: str | None = Field(None, pattern="^[0-9]{1,5}$")
     """The `next_cursor` of the page before; without it the first page."""
 
@@ -38,6 +45,8 @@ class SummaryListing(DeadLetterListing):
 class LetterGroupDocument(TypedDict):
     """Dead letters that are alike. It has the fields that they are counted by."""
 
+    partner: NotRequired[OwnerDocument]
+    """Whose they are; for admins."""
     count: Annotated[int, Field(ge=1)]
     """How many there are."""
     first_at: Timestamp
@@ -64,15 +73,32 @@ async def summary(call: Call[None, SummaryListing]) -> Answer:
     group_by, begin = tuple(query.group_by.split(",")), int(query.cursor or 0)
     if begin > MAX_GROUPS:
         raise Invalid("The cursor is not one of this listing's.")
+    group_by = tuple(dict.fromkeys((*_by_whom(call.caller, group_by), *group_by)))
     groups = await call.read(call.parts.store.read, group_dead_letters, partner_id, query.wanted, group_by)
-    shown = [group_document(one, group_by) for one in islice(groups, begin, begin + query.limit)]
+    page = list(islice(groups, begin, begin + query.limit))
+    whose = {one.partner for one in page if one.partner is not None}
+    names = await call.read(call.parts.store.read, partner_names, whose) if whose else {}
+    shown = [group_document(one, group_by, names) for one in page]
     end = begin + len(shown)
     return page_answer(shown, str(end) if end < len(groups) else None)
 
 
-def group_document(group: LetterGroup, group_by: tuple[str, ...]) -> LetterGroupDocument:
-    """Return the group of the API."""
+def _by_whom(caller: Caller, group_by: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `partner` where an admin counts by endpoint: whose it is says where to call."""
+    if caller.is_admin:
+        return ("partner",) if "endpoint" in group_by else ()
+    if "partner" in group_by:
+        raise unknown_or_wrong("query", "group_by", "partner is for admins")
+    return ()
+
+
+def group_document(
+    group: LetterGroup, group_by: tuple[str, ...], names: Mapping[str, str]
+) -> LetterGroupDocument:
+    """Return the group of the API; `names` are those of partners, by id."""
     by = {name: getattr(group, name) for name in group_by}
+    if group.partner is not None:
+        by["partner"] = owner(names, group.partner)
     if group.hour is not None:
         by["hour"] = to_rfc3339(group.hour * HOUR_MS)
     times = {"first_at": to_rfc3339(group.first_ms), "last_at": to_rfc3339(group.last_ms)}

@@ -27,7 +27,7 @@ from webhookd.api.partner_wire import (
 )
 from webhookd.api.wire import Listing, NoQuery
 from webhookd.core import ids
-from webhookd.core.api_keys import PARTNER_PREFIX
+from webhookd.core.api_keys import PARTNER_PREFIX, first_key_name
 from webhookd.core.errors import Conflict
 from webhookd.core.model import SCOPES, USUAL_SCOPES
 from webhookd.core.records import ApiKey, Limits, Partner
@@ -59,7 +59,7 @@ async def create_partner(call: Call[PartnerCreate, NoQuery]) -> Answer:
             ApiKey(
                 id=key.id,
                 partner_id=partner.id,
-                name="first",
+                name=first_key_name(partner.name),
                 scopes=USUAL_SCOPES,
                 secret_hash=key.hash,
                 created_ms=call.now_ms,

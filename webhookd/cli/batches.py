@@ -13,7 +13,17 @@ from webhookd.cli.batch_progress import batch_progress, tasks_left
 from webhookd.cli.client import THE_RULE, Api, open_api, path
 from webhookd.cli.following import follow
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until, given, json_value, pairs
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
+from webhookd.cli.screen import (
+    Column,
+    column,
+    print_facts,
+    print_json,
+    print_listing,
+    state,
+    tell,
+    when,
+    whose,
+)
 from webhookd.core.model import BatchState, TaskState
 
 app = typer.Typer(
@@ -257,6 +267,7 @@ def _show(batch: dict[str, Any], *, json_output: bool) -> None:
     print_facts(
         {
             "id": batch["id"],
+            "partner": whose(batch),
             "state": state(batch["state"]),
             "tasks": ", ".join(f"{number} {name}" for name, number in counts.items()),
             "metadata": batch["metadata"],

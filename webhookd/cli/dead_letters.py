@@ -17,7 +17,18 @@ from webhookd.cli.choosing import (
 )
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
+from webhookd.cli.screen import (
+    Column,
+    column,
+    print_facts,
+    print_json,
+    print_listing,
+    state,
+    tell,
+    when,
+    whose,
+)
+from webhookd.core.listing import GROUP_KEYS
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=f"Look at dead letters, replay, discard. {THE_RULE}"
@@ -74,7 +85,8 @@ def list_(
 def summary(
     *,
     by: Annotated[
-        str, typer.Option(help="What to count by: endpoint, error, type, reason, hour, kind; with commas.")
+        str,
+        typer.Option(help=f"What to count by: {', '.join(GROUP_KEYS)}; with commas."),
     ] = "endpoint,error",
     kind: OfKind = None,
     endpoint: OfEndpoint = None,
@@ -101,7 +113,7 @@ def summary(
         document,
         (
             column("count", right=True),
-            *(_HOUR if name == "hour" else column(name) for name in by.split(",")),
+            *(_HOUR if name == "hour" else column(name) for name in by.split(",") if name != "partner"),
             Column(title="first", show=lambda row: when(row["first_at"])),
             Column(title="last", show=lambda row: when(row["last_at"])),
         ),
@@ -118,7 +130,7 @@ def show(letter: _Letter, *, json_output: Json = False) -> None:
     if json_output:
         print_json(document)
         return
-    print_facts({**document, "at": when(document["at"])})
+    print_facts({**document, "partner": whose(document), "at": when(document["at"])})
     more = "deliveries get" if document["kind"] == Kind.DELIVERY else "tasks get"
     tell(f"More: webhookd {more} {document['id']}; webhookd trace {document['id']}")
 

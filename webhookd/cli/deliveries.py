@@ -17,6 +17,7 @@ from webhookd.cli.screen import (
     state,
     tell,
     when,
+    whose,
 )
 from webhookd.core.model import DeliveryState
 
@@ -104,6 +105,7 @@ def _show(delivery: dict[str, Any], *, json_output: bool) -> None:
     print_facts(
         {
             "id": delivery["id"],
+            "partner": whose(delivery),
             "state": state(delivery["state"]),
             "reason": delivery["dead_reason"],
             "event": delivery["event"],

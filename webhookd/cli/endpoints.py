@@ -18,6 +18,7 @@ from webhookd.cli.screen import (
     state,
     tell,
     when,
+    whose,
 )
 
 app = typer.Typer(
@@ -344,6 +345,7 @@ def _show(endpoint: dict[str, Any], *, json_output: bool) -> None:
     print_facts(
         {
             "id": endpoint["id"],
+            "partner": whose(endpoint),
             "url": endpoint["url"],
             "state": state(endpoint["state"]),
             "reason": endpoint["disabled_reason"],

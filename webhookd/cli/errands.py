@@ -47,6 +47,10 @@ class Errand:
         with open_api() as api:
             document = api.post(path(self.plural), body)
             if document["state"] == "running":
+                tell(
+                    f"{document['id']} has begun; Ctrl-C stops looking on. Elsewhere: webhookd {self.noun} "
+                    f"pause|rate|cancel {document['id']}"
+                )
                 try:
                     document = self._look_on(api, document)
                 except KeyboardInterrupt:
@@ -156,6 +160,7 @@ def add_commands(app: typer.Typer, errand: Errand, prefix: str) -> None:
                 column("matched", right=True),
                 Column(title="created", show=lambda row: when(row["created_at"])),
                 Column(title="by", show=lambda row: row["started_by"]),
+                Column(title="why", show=lambda row: row["reason"]),
                 column("filter"),
             ),
             json_output=json_output,

@@ -9,7 +9,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, when
+from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, when, whose
 from webhookd.core.files import OCTETS
 
 app = typer.Typer(
@@ -116,4 +116,4 @@ def _show(document: dict[str, object], *, json_output: bool) -> None:
     if json_output:
         print_json(document)
     else:
-        print_facts(document)
+        print_facts({**document, "partner": whose(document)})

@@ -20,7 +20,16 @@ from webhookd.adapters.vault import Vault
 from webhookd.api.caller import OPERATOR
 from webhookd.cli.data_dir import write_private
 from webhookd.core import ids
-from webhookd.core.api_keys import ADMIN_PREFIX, PARTNER_PREFIX, NewKey, matches, operator_mark, parse
+from webhookd.core.api_keys import (
+    ADMIN_PREFIX,
+    FIRST_ADMIN_KEY,
+    PARTNER_PREFIX,
+    NewKey,
+    first_key_name,
+    matches,
+    operator_mark,
+    parse,
+)
 from webhookd.core.model import USUAL_SCOPES
 from webhookd.core.records import ApiKey, Limits, Page, Partner
 
@@ -47,7 +56,7 @@ async def first_admin_key(store: Store) -> str | None:
         keys, _ = api_keys.read_keys(tx, None, Page(limit=500))
         if any(key.revoked_ms is None and (key.expires_ms or now_ms + 1) > now_ms for key in keys):
             return None
-        made = _add_key(tx, ADMIN_PREFIX, None, now_ms)
+        made = _add_key(tx, ADMIN_PREFIX, None, FIRST_ADMIN_KEY, now_ms)
         audit.add(tx, actor=_actor(), action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
         return made.text
 
@@ -108,7 +117,7 @@ def _make_dev(tx: Tx, vault: Vault, now_ms: int) -> DevPartner:
         secrets.add(tx, partner_id, None, scheme=_SCHEME, sealed=sealed, created_ms=now_ms)
     newest = secrets.live(tx, partner_id, [None], now_ms=now_ms)[0]
     opened = vault.open(newest.sealed, partner=partner_id, endpoint=None, field=secrets.SECRET_FIELD)
-    key = _add_key(tx, PARTNER_PREFIX, partner_id, now_ms)
+    key = _add_key(tx, PARTNER_PREFIX, partner_id, first_key_name(DEV_PARTNER), now_ms)
     audit.add(
         tx, actor=_actor(), action="partner.dev", target=partner_id, partner_id=partner_id, now_ms=now_ms
     )
@@ -119,14 +128,14 @@ def _actor() -> str:
     return f"{OPERATOR}@{socket.gethostname()}"
 
 
-def _add_key(tx: Tx, prefix: str, partner_id: str | None, now_ms: int) -> NewKey:
+def _add_key(tx: Tx, prefix: str, partner_id: str | None, name: str, now_ms: int) -> NewKey:
     key = entropy.new_api_key(prefix, now_ms)
     api_keys.add_key(
         tx,
         ApiKey(
             id=key.id,
             partner_id=partner_id,
-            name="first",
+            name=name,
             scopes=USUAL_SCOPES,
             secret_hash=key.hash,
             created_ms=now_ms,

@@ -82,9 +82,18 @@ def print_listing(
     if json_output:
         print_json(document)
         return
-    print_table(columns, document["data"], none=none)
+    rows = document["data"]
+    if any(isinstance(row.get("partner"), dict) for row in rows):  # an admin sees whose each is
+        columns = (*columns[:1], Column(title="partner", show=whose), *columns[1:])
+    print_table(columns, rows, none=none)
     if document["next_cursor"] is not None:
         tell(f"There are more: --cursor {document['next_cursor']}, or a higher --limit.")
+
+
+def whose(document: Mapping[str, Any]) -> str | None:
+    """Return the name of the partner a thing is of, as an admin is told it."""
+    partner = document.get("partner")
+    return partner["name"] if isinstance(partner, dict) else None
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

@@ -29,6 +29,7 @@ from webhookd.cli.screen import (
     state,
     tell,
     when,
+    whose,
 )
 from webhookd.core.model import TaskState
 
@@ -247,6 +248,7 @@ def _show(task: dict[str, Any], *, json_output: bool) -> None:
     print_facts(
         {
             "id": task["id"],
+            "partner": whose(task),
             "type": task["type"],
             "state": state(task["state"]),
             "error": None if error is None else f"{error['code']}: {error['message']}",

@@ -16,6 +16,7 @@ from webhookd.cli.plan import Plan, become_host, hold_signals
 from webhookd.cli.preparation import Prepared, prepared
 from webhookd.cli.signals import StopSignals
 from webhookd.core.api_keys import operator_key_hash
+from webhookd.core.egress import allowing_loopback
 from webhookd.core.scaling import WorkerRange
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
@@ -23,7 +24,6 @@ from webhookd.wiring.checked import checked_settings
 
 app = typer.Typer(add_completion=False)
 
-LOOPBACK: Final = "127.0.0.0/8,::1/128"
 _LISTEN_PORT: Final = 9000
 _ONCE: Final = "shown this once: keep it"
 
@@ -61,7 +61,7 @@ def up(
     settings = checked_settings(host=host, port=port, data_dir=data_dir)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     if dev:
-        allowed = ",".join(filter(None, (settings.egress_allow, LOOPBACK)))
+        allowed = allowing_loopback(settings.egress_allow)
         settings = settings.model_copy(update={"egress_allow": allowed})
     configure_logging(log_format=settings.log_format, level=settings.log_level, process="up")
     with claimed(settings.data_dir) as lock:

@@ -20,6 +20,8 @@ ADMIN_PREFIX: Final = "wha"
 SECRET_BYTES: Final = 32
 ENTROPY_BYTES: Final = ids.ENTROPY_BYTES + SECRET_BYTES
 SHORTEST_OPERATOR_KEY: Final = 16
+FIRST_ADMIN_KEY: Final = "first admin key"
+"""What the admin key is called that a new installation makes; the audit names keys, so no two are alike."""
 
 _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_LENGTH: Final = 43  # 62**43 > 2**256
@@ -43,6 +45,11 @@ class PresentedKey:
     id: str
     prefix: str
     hash: bytes
+
+
+def first_key_name(partner: str) -> str:
+    """Return what the key is called that a partner of this name is made with."""
+    return f"first key of {partner}"
 
 
 def make(prefix: str, *, now_ms: int, entropy: bytes) -> NewKey:

@@ -5,8 +5,8 @@ from typing import Final
 
 from webhookd.core.model import DeliveryState, TaskState
 
-GROUP_KEYS: Final = ("endpoint", "error", "type", "reason", "hour", "kind")
-"""What dead letters are counted by."""
+GROUP_KEYS: Final = ("partner", "endpoint", "error", "type", "reason", "hour", "kind")
+"""What dead letters are counted by; `partner` is for admins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ class DeliveryFilter:
 class LetterGroup:
     """Dead letters that are alike in what they are counted by; the rest is None. Times are of their death."""
 
+    partner: str | None
     endpoint: str | None
     error: str | None
     type: str | None

@@ -197,6 +197,7 @@ async def running_process(settings: Settings, kind: str, detail: dict[str, Any])
             "lease_seconds": settings.lease_seconds,
             "keys": list(vault.key_ids),
             "keys_file": str(keys_file(settings) or ""),
+            "egress_allow": settings.egress_allow,
         },
         lease_seconds=settings.lease_seconds,
     )

@@ -649,46 +649,49 @@ INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_s
 -- deliveries/letter_groups.py
 
 -- _DELIVERIES
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
-    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
+SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
+    AS TEXT) AS type, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind,
+    count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
+    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
+    'dead' AND deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
 
 -- _DELIVERIES
-SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
-    deliveries.dead_reason AS reason, deliveries.ended_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS
-    kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
-    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
-    'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id =
-    $3::VARCHAR AND deliveries.partner_id = $4::VARCHAR AND deliveries.dead_reason = $5::VARCHAR AND
-    deliveries.task_type = $6::VARCHAR AND deliveries.event = $7::VARCHAR AND deliveries.last_error =
-    $8::VARCHAR AND deliveries.last_status BETWEEN $9::INTEGER AND $10::INTEGER AND deliveries.last_error =
-    $11::VARCHAR AND deliveries.last_error >= $12::VARCHAR AND deliveries.last_error <= $13::VARCHAR AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE '\' OR lower(deliveries.last_error) LIKE
-    $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE '\') AND deliveries.ended_ms >= $15::BIGINT
-    AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms >= $17::BIGINT AND (deliveries.ended_ms >
-    $17::BIGINT OR deliveries.id > $18::VARCHAR) AND deliveries.ended_ms <= $19::BIGINT AND
-    (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR) GROUP BY deliveries.endpoint_id,
-    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT,
-    CAST($2::VARCHAR AS TEXT) ORDER BY count(*) DESC LIMIT $21::INTEGER;
+SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, deliveries.last_error AS error,
+    deliveries.task_type AS type, deliveries.dead_reason AS reason, deliveries.ended_ms / $1::BIGINT AS hour,
+    CAST($2::VARCHAR AS TEXT) AS kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms,
+    max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
+    deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND
+    endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $3::VARCHAR AND deliveries.partner_id =
+    $4::VARCHAR AND deliveries.dead_reason = $5::VARCHAR AND deliveries.task_type = $6::VARCHAR AND
+    deliveries.event = $7::VARCHAR AND deliveries.last_error = $8::VARCHAR AND deliveries.last_status BETWEEN
+    $9::INTEGER AND $10::INTEGER AND deliveries.last_error = $11::VARCHAR AND deliveries.last_error >=
+    $12::VARCHAR AND deliveries.last_error <= $13::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $14 ESCAPE '\' OR lower(deliveries.last_error) LIKE $14 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $14 ESCAPE '\') AND deliveries.ended_ms >= $15::BIGINT AND deliveries.ended_ms < $16::BIGINT AND
+    deliveries.ended_ms >= $17::BIGINT AND (deliveries.ended_ms > $17::BIGINT OR deliveries.id > $18::VARCHAR)
+    AND deliveries.ended_ms <= $19::BIGINT AND (deliveries.ended_ms < $19::BIGINT OR deliveries.id <
+    $20::VARCHAR) GROUP BY deliveries.partner_id, deliveries.endpoint_id, deliveries.last_error,
+    deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT, CAST($2::VARCHAR AS TEXT)
+    ORDER BY count(*) DESC LIMIT $21::INTEGER;
 
 -- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
+SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
+    AS TEXT) AS type, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind,
+    count(*) AS letters, min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER
+    JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC
+    LIMIT $1::INTEGER;
 
 -- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
-    AS reason, tasks.dead_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS TEXT) AS kind, count(*) AS letters,
-    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = $3::VARCHAR AND
-    tasks.dead_reason = $4::VARCHAR AND tasks.type = $5::VARCHAR AND task_bodies.error_code = $6::VARCHAR AND
-    (lower(task_bodies.error_message) LIKE $7 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $7 ESCAPE '\'
-    OR lower(tasks.type) LIKE $7 ESCAPE '\') AND tasks.dead_ms >= $8::BIGINT AND tasks.dead_ms < $9::BIGINT
-    AND tasks.dead_ms >= $10::BIGINT AND (tasks.dead_ms > $10::BIGINT OR tasks.id > $11::VARCHAR) AND
-    tasks.dead_ms <= $12::BIGINT AND (tasks.dead_ms < $12::BIGINT OR tasks.id < $13::VARCHAR) GROUP BY
+SELECT tasks.partner_id AS partner, CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error,
+    tasks.type AS type, tasks.dead_reason AS reason, tasks.dead_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS
+    TEXT) AS kind, count(*) AS letters, min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM
+    tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND
+    tasks.partner_id = $3::VARCHAR AND tasks.dead_reason = $4::VARCHAR AND tasks.type = $5::VARCHAR AND
+    task_bodies.error_code = $6::VARCHAR AND (lower(task_bodies.error_message) LIKE $7 ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE $7 ESCAPE '\' OR lower(tasks.type) LIKE $7 ESCAPE '\') AND
+    tasks.dead_ms >= $8::BIGINT AND tasks.dead_ms < $9::BIGINT AND tasks.dead_ms >= $10::BIGINT AND
+    (tasks.dead_ms > $10::BIGINT OR tasks.id > $11::VARCHAR) AND tasks.dead_ms <= $12::BIGINT AND
+    (tasks.dead_ms < $12::BIGINT OR tasks.id < $13::VARCHAR) GROUP BY tasks.partner_id,
     task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / $1::BIGINT, CAST($2::VARCHAR AS
     TEXT) ORDER BY count(*) DESC LIMIT $14::INTEGER;
 

@@ -623,44 +623,46 @@ INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_s
 -- deliveries/letter_groups.py
 
 -- _DELIVERIES
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN
-    endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
+    AS TEXT) AS type, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind,
+    count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
+    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
+    'dead' AND deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
 
 -- _DELIVERIES
-SELECT deliveries.endpoint_id AS endpoint, deliveries.last_error AS error, deliveries.task_type AS type,
-    deliveries.dead_reason AS reason, deliveries.ended_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS
-    letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT
-    OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND
-    deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND
-    deliveries.partner_id = ? AND deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event
-    = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ?
-    AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url,
-    endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR
-    lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND deliveries.ended_ms < ?
-    AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?) AND deliveries.ended_ms <=
-    ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) GROUP BY deliveries.endpoint_id,
-    deliveries.last_error, deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / ?, CAST(? AS
-    TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, deliveries.last_error AS error,
+    deliveries.task_type AS type, deliveries.dead_reason AS reason, deliveries.ended_ms / ? AS hour, CAST(? AS
+    TEXT) AS kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS
+    last_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE
+    deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
+    deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
+    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
+    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
+    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
+    deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?)
+    AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) GROUP BY
+    deliveries.partner_id, deliveries.endpoint_id, deliveries.last_error, deliveries.task_type,
+    deliveries.dead_reason, deliveries.ended_ms / ?, CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
 
 -- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL AS TEXT) AS type, CAST(NULL AS
-    TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind, count(*) AS letters,
-    min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
+    AS TEXT) AS type, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind,
+    count(*) AS letters, min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER
+    JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL ORDER BY count(*) DESC
+    LIMIT ? OFFSET ?;
 
 -- _TASKS
-SELECT CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error, tasks.type AS type, tasks.dead_reason
-    AS reason, tasks.dead_ms / ? AS hour, CAST(? AS TEXT) AS kind, count(*) AS letters, min(tasks.dead_ms) AS
-    first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id =
-    tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type
-    = ? AND task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
-    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
-    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
-    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) GROUP BY task_bodies.error_code, tasks.type,
-    tasks.dead_reason, tasks.dead_ms / ?, CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+SELECT tasks.partner_id AS partner, CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error,
+    tasks.type AS type, tasks.dead_reason AS reason, tasks.dead_ms / ? AS hour, CAST(? AS TEXT) AS kind,
+    count(*) AS letters, min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER
+    JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id =
+    ? AND tasks.dead_reason = ? AND tasks.type = ? AND task_bodies.error_code = ? AND
+    (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR
+    lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ?
+    AND (tasks.dead_ms > ? OR tasks.id > ?) AND tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?)
+    GROUP BY tasks.partner_id, task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / ?,
+    CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
 
 -- deliveries/lost_deliveries.py
 

@@ -41,7 +41,7 @@ from webhookd.api.endpoint_retry import RetriedDocument
 from webhookd.api.endpoint_secrets import EndpointRotatedDocument, EndpointWithSecretDocument
 from webhookd.api.endpoint_stats import EndpointStatsDocument, stats_document
 from webhookd.api.endpoint_wire import EndpointChange, EndpointCreate, EndpointSecretCreate
-from webhookd.api.example_ids import TASK_ID, TRACE_ID
+from webhookd.api.example_ids import PARTNER_ID, TASK_ID, TRACE_ID
 from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, OwnKeyCreate, key_document
 from webhookd.api.messages import FeedPageDocument, MessageDocument, message_document, whole_message_document
 from webhookd.api.problems import ProblemDocument, problem_document
@@ -183,7 +183,9 @@ def _answers() -> Mapping[Any, Any]:
         endpoint_trial.EndpointTestedDocument: tested,
         endpoint_trial.TestOutcome: tested,
         DeadLetterDocument: dead_letter_document(samples.DEAD_LETTER),
-        LetterGroupDocument: group_document(samples.LETTER_GROUP, ("endpoint", "error")),
+        LetterGroupDocument: group_document(
+            samples.LETTER_GROUP, ("partner", "endpoint", "error"), {PARTNER_ID: "acme"}
+        ),
         BackAtWork: delivery_document(waiting),
         ReplayDocument: replay_document(samples.REPLAY),
         MessageDocument: whole_message_document(samples.MESSAGE),

@@ -303,6 +303,7 @@ DEAD_LETTER: Final = DeadLetter(
     last_error="http_503",
 )
 LETTER_GROUP: Final = LetterGroup(
+    partner=PARTNER_ID,
     endpoint=ENDPOINT_ID,
     error="http_503",
     type=None,
@@ -341,7 +342,7 @@ USE: Final = PartnerUse(queued=120, stored_files=41, stored_bytes=18_204_417, en
 API_KEY: Final = ApiKey(
     id=KEY_ID,
     partner_id=PARTNER_ID,
-    name="first",
+    name="first key of acme",
     scopes=USUAL_SCOPES,
     secret_hash=b"",
     created_ms=CREATED_MS,

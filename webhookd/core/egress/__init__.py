@@ -17,15 +17,17 @@ from webhookd.core.egress.addresses import (
     is_public,
     reaches_metadata,
 )
-from webhookd.core.egress.policy import EgressPolicy
+from webhookd.core.egress.policy import LOOPBACK, EgressPolicy, allowing_loopback
 from webhookd.core.egress.urls import MAX_URL_LENGTH, CallbackUrl, check_url, relay_allowed
 
 __all__ = [
+    "LOOPBACK",
     "MAX_URL_LENGTH",
     "STANDARD_PORTS",
     "CallbackUrl",
     "EgressPolicy",
     "address_allowed",
+    "allowing_loopback",
     "check_url",
     "denied_parts",
     "is_public",

@@ -20,6 +20,14 @@ _BRACKETED: Final = re.compile(r"\[([^]]*)\](?::(.*))?")
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
+LOOPBACK: Final = "127.0.0.0/8,::1/128"
+
+
+def allowing_loopback(setting: str) -> str:
+    """Return the setting with this machine let through as well: what `up --dev` runs with."""
+    return ",".join(filter(None, (setting, LOOPBACK)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRule:
     """Addresses that may be called, on one port or on all (`None`)."""

@@ -7,11 +7,11 @@ from webhookd.adapters.store.access.resealing import Resealing
 from webhookd.adapters.store.access.sealed import sealed_key_ids
 from webhookd.adapters.store.upkeep.ailments import good_admin_keys
 from webhookd.core.diagnosis import Finding, judge_admin_key, judge_egress, ok, problem, warning
-from webhookd.core.egress import EgressPolicy
+from webhookd.core.egress import LOOPBACK, EgressPolicy, allowing_loopback
 from webhookd.core.errors import SettingsError
 from webhookd.settings import Settings, environment_name, unknown_names
 from webhookd.wiring.checked import check
-from webhookd.wiring.doctor.patient import IMPORT_SECONDS, Patient, Session
+from webhookd.wiring.doctor.patient import IMPORT_SECONDS, Absent, Patient, Session
 from webhookd.wiring.process import keys_file, load_vault
 
 
@@ -129,14 +129,41 @@ async def task_sets(patient: Patient) -> Sequence[Finding]:
     return [ok(f"{patient.settings.tasks} has {len(types)} task types.")]
 
 
+def _judge_running_egress(session: Session, allowed: str, own: str) -> Sequence[Finding]:
+    if allowed == allowing_loopback(own):
+        return [
+            warning(
+                f"`webhookd up --dev` runs: any partner's callbacks reach this machine ({LOOPBACK}).",
+                "That is for trying things out. For partners of your own start it without --dev.",
+            )
+        ]
+    return [
+        warning(
+            f"The {session['kind']} process {session['pid']} on {session['host']} runs with another "
+            f"WEBHOOKD_EGRESS_ALLOW than is set here: {allowed or 'none'}.",
+            "Restart it with what is set here, or set here what it runs with.",
+        ),
+        *judge_egress(EgressPolicy.parse(allowed)),
+    ]
+
+
 async def egress(patient: Patient) -> Sequence[Finding]:
-    """Look at what callbacks may reach beyond the public internet."""
+    """Look at what callbacks may reach beyond the public internet, by what is set and by what runs."""
+    own = patient.settings.egress_allow
     try:
-        findings = judge_egress(EgressPolicy.parse(patient.settings.egress_allow))
+        findings = judge_egress(EgressPolicy.parse(own))
     except SettingsError as error:
         return [
             problem(error.detail, "docs/explanation/security.md has the forms. No process starts like this.")
         ]
+    try:
+        running = {one["detail"].get("egress_allow", own): one for one in await patient.sessions()}
+    except Absent:
+        running = {}
+    if running and own not in running:
+        findings = []
+    for allowed in sorted(running.keys() - {own}):
+        findings += _judge_running_egress(running[allowed], allowed, own)
     if patient.settings.egress_proxy:
         findings.append(
             ok("Deliveries go through WEBHOOKD_EGRESS_PROXY, which must guard the network itself.")

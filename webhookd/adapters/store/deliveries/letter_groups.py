@@ -17,6 +17,7 @@ HOUR_MS: Final = 3_600_000
 
 
 class _Group(NamedTuple):
+    partner: str | None
     endpoint: str | None
     error: str | None
     type: str | None
@@ -49,6 +50,7 @@ def _grouped(statement: Select[Any], given: frozenset[str], at: Any, columns: di
 def _deliveries(given: frozenset[str]) -> Select[Any]:
     at = deliveries.c.ended_ms
     columns = {
+        "partner": deliveries.c.partner_id,
         "endpoint": deliveries.c.endpoint_id,
         "error": deliveries.c.last_error,
         "type": deliveries.c.task_type,
@@ -62,6 +64,7 @@ def _deliveries(given: frozenset[str]) -> Select[Any]:
 def _tasks(given: frozenset[str]) -> Select[Any]:
     at = tasks.c.dead_ms
     columns = {
+        "partner": tasks.c.partner_id,
         "error": task_bodies.c.error_code,
         "type": tasks.c.type,
         "reason": tasks.c.dead_reason,
