@@ -5,7 +5,7 @@ import pytest
 from tests.contract.seeds import NOW, answered, at, due, endpoint, later, message_to, partner
 from webhookd.adapters.store.endpoints.endpoint_spans import drop_spans
 from webhookd.adapters.store.endpoints.endpoint_stats import EndpointStats, read_stats
-from webhookd.adapters.store.endpoints.endpoints import Endpoints
+from webhookd.adapters.store.endpoints.endpoints import EndpointStore
 from webhookd.adapters.store.lanes.release import LaneKey, release_lanes
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, NotCounted, Verdict
@@ -68,7 +68,7 @@ async def test_a_person_who_lets_a_lane_go_loses_no_figures(store: Store) -> Non
 async def test_what_waits_is_told_by_state(store: Store) -> None:
     target = await endpoint(store, await partner(store.db))
     await message_to(store, target)
-    await store.write(Endpoints(store.db).states.disable, target.id, None, NOW)
+    await store.write(EndpointStore(store.db).states.disable, target.id, None, NOW)
     await message_to(store, target)
     stats = await seen(store, target, "24h", NOW)
     assert (stats.pending, stats.parked, stats.dead) == (0, 2, 0)

@@ -28,7 +28,7 @@ from webhookd.adapters.store.endpoints.endpoint_settings import (
     create_endpoint,
 )
 from webhookd.adapters.store.endpoints.endpoint_states import settle
-from webhookd.adapters.store.endpoints.endpoints import Endpoints
+from webhookd.adapters.store.endpoints.endpoints import EndpointStore
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
@@ -43,7 +43,7 @@ MINUTE = 60_000
 
 
 @pytest.fixture
-def known(store: Store) -> Endpoints:
+def known(store: Store) -> EndpointStore:
     return store.endpoints
 
 
@@ -53,7 +53,7 @@ async def states_of(store: Store, target: Endpoint) -> list[str]:
     return [delivery.state.value for delivery in reversed(found)]
 
 
-async def test_every_setting_comes_back_as_it_was_given(store: Store, known: Endpoints) -> None:
+async def test_every_setting_comes_back_as_it_was_given(store: Store, known: EndpointStore) -> None:
     given = endpoint_of(
         await partner(store.db),
         description="orders",
@@ -80,7 +80,7 @@ async def test_every_setting_comes_back_as_it_was_given(store: Store, known: End
     assert found.pace is None
 
 
-async def test_a_foreign_endpoint_is_like_an_unknown_one(store: Store, known: Endpoints) -> None:
+async def test_a_foreign_endpoint_is_like_an_unknown_one(store: Store, known: EndpointStore) -> None:
     target = await endpoint(store, await partner(store.db))
     states = known.states
 
@@ -108,7 +108,7 @@ def _many_endpoints(tx, owner):  # type: ignore[no-untyped-def]  # copies one ro
 
 
 async def test_the_listing_pages_newest_first_and_leaves_out_deleted_ones(
-    store: Store, known: Endpoints
+    store: Store, known: EndpointStore
 ) -> None:
     owner = await partner(store.db)
     made = [await endpoint(store, owner) for _ in range(5)]
@@ -122,7 +122,9 @@ async def test_the_listing_pages_newest_first_and_leaves_out_deleted_ones(
     assert end is None
 
 
-async def test_the_listing_is_narrowed_to_a_state_and_to_what_fails(store: Store, known: Endpoints) -> None:
+async def test_the_listing_is_narrowed_to_a_state_and_to_what_fails(
+    store: Store, known: EndpointStore
+) -> None:
     owner = await partner(store.db)
     well, fails, off = [await endpoint(store, owner) for _ in range(3)]
     await store.db.write(known.states.disable, off.id, None, NOW)
@@ -141,7 +143,7 @@ async def test_the_listing_is_narrowed_to_a_state_and_to_what_fails(store: Store
     assert await ids(failing=True, state=EndpointState.DISABLED) == set()
 
 
-async def test_a_change_keeps_id_partner_and_state(store: Store, known: Endpoints) -> None:
+async def test_a_change_keeps_id_partner_and_state(store: Store, known: EndpointStore) -> None:
     target = await endpoint(store, await partner(store.db))
 
     def wild(before: Endpoint) -> Endpoint:
@@ -180,7 +182,9 @@ async def test_a_changed_url_reaches_the_deliveries_that_wait_and_lets_them_go_a
     assert delivery.target.url == "https://new.partner.example/"
 
 
-async def test_disabling_parks_what_waits_and_enabling_releases_it(store: Store, known: Endpoints) -> None:
+async def test_disabling_parks_what_waits_and_enabling_releases_it(
+    store: Store, known: EndpointStore
+) -> None:
     target = await endpoint(store, await partner(store.db))
     under_way = await message_to(store, target)
     (sent,) = await due(store, NOW)
@@ -207,7 +211,7 @@ async def test_disabling_parks_what_waits_and_enabling_releases_it(store: Store,
     assert (found.endpoint.state, found.endpoint.disabled_reason) == ("enabled", None)
 
 
-async def test_disabling_twice_changes_nothing_and_tells_once(store: Store, known: Endpoints) -> None:
+async def test_disabling_twice_changes_nothing_and_tells_once(store: Store, known: EndpointStore) -> None:
     owner = await partner(store.db)
     target = await endpoint(store, owner)
     listener = await endpoint(store, owner, events=("endpoint.disabled",))
@@ -226,7 +230,7 @@ async def test_disabling_twice_changes_nothing_and_tells_once(store: Store, know
     assert (data["id"], data["state"], data["disabled_reason"]) == (target.id, "disabled", "requested")
 
 
-async def test_enabling_closes_the_breaker_far_enough_for_a_probe(store: Store, known: Endpoints) -> None:
+async def test_enabling_closes_the_breaker_far_enough_for_a_probe(store: Store, known: EndpointStore) -> None:
     target = await endpoint(store, await partner(store.db))
     for n in range(10):
         await dead_delivery(store, target, now_ms=NOW + n)
@@ -242,7 +246,7 @@ async def test_enabling_closes_the_breaker_far_enough_for_a_probe(store: Store, 
     assert len(await due(store, NOW + 22)) == 1
 
 
-async def test_deleting_ends_what_waits_or_is_parked_as_dead(store: Store, known: Endpoints) -> None:
+async def test_deleting_ends_what_waits_or_is_parked_as_dead(store: Store, known: EndpointStore) -> None:
     target = await endpoint(store, await partner(store.db))
     await message_to(store, target)
     (sent,) = await due(store, NOW)
@@ -264,7 +268,7 @@ async def test_deleting_ends_what_waits_or_is_parked_as_dead(store: Store, known
 
 
 async def test_a_delivery_under_way_to_a_deleted_endpoint_may_still_arrive(
-    store: Store, known: Endpoints
+    store: Store, known: EndpointStore
 ) -> None:
     target = await endpoint(store, await partner(store.db))
     await message_to(store, target)
@@ -276,7 +280,9 @@ async def test_a_delivery_under_way_to_a_deleted_endpoint_may_still_arrive(
     assert await states_of(store, target) == ["delivered"]
 
 
-async def test_many_deliveries_follow_their_endpoint_in_bounded_steps(store: Store, known: Endpoints) -> None:
+async def test_many_deliveries_follow_their_endpoint_in_bounded_steps(
+    store: Store, known: EndpointStore
+) -> None:
     target = await endpoint(store, await partner(store.db))
     for n in range(5):
         await message_to(store, target, now_ms=NOW + n)
@@ -302,7 +308,7 @@ async def test_many_deliveries_follow_their_endpoint_in_bounded_steps(store: Sto
     ],
 )
 async def test_the_sweep_finishes_what_a_dead_process_left(
-    store: Store, known: Endpoints, values: dict[str, object], expected: str
+    store: Store, known: EndpointStore, values: dict[str, object], expected: str
 ) -> None:
     target = await endpoint(store, await partner(store.db))
     untouched = await endpoint(store, target.partner_id)
@@ -319,7 +325,7 @@ async def test_the_sweep_finishes_what_a_dead_process_left(
 
 
 async def test_the_sweep_releases_what_stayed_parked_behind_an_enabled_endpoint(
-    store: Store, known: Endpoints
+    store: Store, known: EndpointStore
 ) -> None:
     owner = await partner(store.db)
     targets = [await endpoint(store, owner) for _ in range(3)]
@@ -339,7 +345,9 @@ async def test_the_sweep_releases_what_stayed_parked_behind_an_enabled_endpoint(
     assert len(await due(store, NOW + 1)) == 2
 
 
-async def test_a_test_goes_to_this_endpoint_whatever_it_subscribes_to(store: Store, known: Endpoints) -> None:
+async def test_a_test_goes_to_this_endpoint_whatever_it_subscribes_to(
+    store: Store, known: EndpointStore
+) -> None:
     owner = await partner(store.db)
     target = await endpoint(store, owner, events=("endpoint.disabled",))
     other = await endpoint(store, owner)
@@ -353,7 +361,7 @@ async def test_a_test_goes_to_this_endpoint_whatever_it_subscribes_to(store: Sto
 
 
 async def test_a_test_that_fails_is_neither_sent_again_nor_a_dead_letter(
-    store: Store, known: Endpoints
+    store: Store, known: EndpointStore
 ) -> None:
     owner = await partner(store.db)
     target = await endpoint(store, owner)
@@ -372,7 +380,7 @@ async def test_a_test_that_fails_is_neither_sent_again_nor_a_dead_letter(
     assert (delivery.max_attempts, delivery.attempts_left) == (1, 0)
 
 
-async def test_a_disabled_endpoint_takes_no_test(store: Store, known: Endpoints) -> None:
+async def test_a_disabled_endpoint_takes_no_test(store: Store, known: EndpointStore) -> None:
     target = await endpoint(store, await partner(store.db))
     await store.db.write(known.states.disable, target.id, None, NOW)
 

@@ -147,7 +147,7 @@ async def test_a_file_stays_while_a_task_that_has_not_ended_needs_it(store: Stor
 
     with pytest.raises(Conflict):
         await store.files.delete(file.id, owner)
-    assert await store.file_sweeps.drop_late(LATER, SPARED_MS) == []
+    assert await store.files.drop_late(LATER, SPARED_MS) == []
 
     await finish(store, await claim_one(store))
     assert await store.files.delete(file.id, owner) == replace(file, expires_ms=LATER + SPARED_MS)
@@ -228,7 +228,7 @@ async def test_the_sweep_removes_what_is_past_its_time_with_its_bytes(store: Sto
         await added(store, awaited(owner)),
     ):
         await bucket.put(file.key, one_byte(), max_bytes=1)
-    sweeper = FileSweeper(rows=store.file_sweeps, store=bucket, now_ms=lambda: LATER)
+    sweeper = FileSweeper(rows=store.files, store=bucket, now_ms=lambda: LATER)
 
     await sweeper.drop_late()
 
@@ -248,9 +248,9 @@ async def test_the_sweep_removes_old_bytes_that_no_row_names_and_none_else(
         await bucket.put(key, one_byte(), max_bytes=1)
     far = int(time.time() * 1000) + 2 * SPARED_MS
 
-    await FileSweeper(rows=store.file_sweeps, store=bucket, now_ms=lambda: NOW).drop_orphans()
+    await FileSweeper(rows=store.files, store=bucket, now_ms=lambda: NOW).drop_orphans()
     assert await keys(bucket) == {named.key, orphan, beside, "not-ours"}
-    await FileSweeper(rows=store.file_sweeps, store=bucket, now_ms=lambda: far).drop_orphans()
+    await FileSweeper(rows=store.files, store=bucket, now_ms=lambda: far).drop_orphans()
 
     assert await keys(bucket) == {named.key, "not-ours"}
     assert await store.files.get(waiting.id, owner) == waiting

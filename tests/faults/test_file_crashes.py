@@ -21,8 +21,8 @@ from tests.faults.installation import Installation, Up, eventually
 from tests.faults.invariants import looking_into, settled
 from tests.s3 import BUCKET, S3Server
 from webhookd.adapters.files import Bucket, open_bucket
-from webhookd.adapters.store.files.file_sweeps import FileSweeps
 from webhookd.adapters.store.schema import files
+from webhookd.adapters.store.store import FileStore
 from webhookd.core.files import FileState
 from webhookd.flows.sweep_files import FileSweeper
 
@@ -56,7 +56,7 @@ class Place:
         """Remove what no row names, as of tomorrow."""
         async with looking_into(self.installation) as database:
             tomorrow_ms = int(time.time() * 1000) + DAY_MS
-            rows = FileSweeps(database)
+            rows = FileStore(database)
             await FileSweeper(rows=rows, store=self.bucket, now_ms=lambda: tomorrow_ms).drop_orphans()
 
     async def is_swept_clean(self) -> bool:

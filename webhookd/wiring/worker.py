@@ -308,7 +308,7 @@ def _tell_seconds(settings: Settings) -> float:
 
 def _file_sweeper(common: Process) -> FileSweeper:
     return FileSweeper(
-        rows=common.store.file_sweeps,
+        rows=common.store.files,
         store=open_bucket(common.settings.resolved_files_url),
         now_ms=common.store.clock.now_ms,
     )

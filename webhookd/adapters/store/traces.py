@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Select, bindparam, null, select
 
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.deliveries.sendings import OF_MESSAGES, OF_TASKS
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
 from webhookd.adapters.store.rowset import Id, named
@@ -45,21 +44,6 @@ class Trace:
     histories: tuple[History, ...]
     apart: Sendings = field(default_factory=Sendings)
     complete: bool = True
-
-
-class Traces:
-    """Reads only."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def of_task(self, task_id: str, partner_id: str | None) -> History | None:
-        """Return a task's history; None where it is unknown or another partner's."""
-        return await self._db.read(read_history, task_id, partner_id)
-
-    async def find(self, any_id: str, partner_id: str | None) -> Trace | None:
-        """Return the trace that an id belongs to: `task_…`, `msg_…`, `dlv_…`, or its own 32 hex digits."""
-        return await self._db.read(read_trace, any_id, partner_id)
 
 
 class _Place(NamedTuple):

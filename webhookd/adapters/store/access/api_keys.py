@@ -7,7 +7,6 @@ import orjson
 from sqlalchemy import Integer, bindparam, func, or_, select
 
 from webhookd.adapters.store.access.partners import lock_partner, read_partner
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import take_page
 from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.schema import api_keys
@@ -172,18 +171,3 @@ def _key_from(row: _Key) -> ApiKey:
         expires_ms=row.expires_ms,
         revoked_ms=row.revoked_ms,
     )
-
-
-class Keys:
-    """Reading keys; they are changed by the functions above, in the transaction of the request."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def find(self, key_id: str) -> Credential | None:
-        """Return a key and its partner, whether or not it is still good."""
-        return await self._db.read(read_credential, key_id)
-
-    async def list(self, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
-        """Return a page, newest first, and the next cursor."""
-        return await self._db.read(read_keys, partner_id, page)

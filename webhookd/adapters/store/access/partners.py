@@ -6,7 +6,6 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Integer, Update, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.paging import take_page
 from webhookd.adapters.store.rows import names, names_json
 from webhookd.adapters.store.rowset import Id, named
@@ -154,22 +153,3 @@ def _name_taken(name: str) -> Conflict:
         f"There is a partner named '{name}' already.",
         errors=[FieldError(path="$.name", message="is taken by another partner")],
     )
-
-
-class Partners:
-    """Reading partners; they are changed by the functions above, in the transaction of the request."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def get(self, partner_id: str) -> Partner | None:
-        """Return one partner."""
-        return await self._db.read(read_partner, partner_id)
-
-    async def find(self, named: str) -> Partner | None:
-        """Return the partner with this id, or with this name."""
-        return await self._db.read(find_partner, named)
-
-    async def list(self, page: Page) -> tuple[list[Partner], str | None]:
-        """Return a page, newest first, and the next cursor."""
-        return await self._db.read(read_partners, page)

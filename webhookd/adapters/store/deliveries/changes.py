@@ -8,26 +8,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Integer, bindparam, select
 
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import feeds, messages
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
-
-
-class Changes:
-    """What watchers read: without bodies, cheap enough for once a second."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def positions(self, partner_ids: Collection[str] | None) -> dict[str, int]:
-        """Return the last feed number of each of these partners (None: of all) that has one."""
-        return await self._db.read(read_positions, partner_ids)
-
-    async def announced(self, partner_id: str, *, after: int, limit: int) -> tuple[list[str], int]:
-        """Return the tasks of the partner's next messages, oldest first, and the last number among those."""
-        return await self._db.read(read_announced, partner_id, after=after, limit=limit)
 
 
 class _Position(NamedTuple):

@@ -8,32 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.deliveries.dead_letter_moves import discard_dead_letters, replay_dead_letters
 from webhookd.adapters.store.deliveries.dead_letters import Bounds, read_dead_letters
 from webhookd.adapters.store.deliveries.replay_orders import ended, lock_for_step, save
-from webhookd.adapters.store.deliveries.replays import running_replays
 from webhookd.adapters.store.deliveries.waiting import hasten, place_of, read_waiting
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import ReplayMove, ReplayState
 from webhookd.core.rate import Line
 from webhookd.core.records import DeadLetter
 from webhookd.core.replay import Advanced, Deed, Place, Replay
-
-
-class Replays:
-    """Replays and discards under way, as the replay flow works them off."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def running(self) -> list[Replay]:
-        """Return those that are under way and not paused, oldest first."""
-        return await self._db.read(running_replays)
-
-    async def advance(self, seen: Replay, allowed: Line, *, take: int, now_ms: int) -> Advanced | None:
-        """Take one step; None where another process has, or the replay is over or paused."""
-        return await self._db.write(advance_replay, seen, allowed, take, now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

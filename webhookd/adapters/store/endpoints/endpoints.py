@@ -4,39 +4,26 @@ The writes of a request are functions over its own connection, in `endpoint_sett
 """
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.endpoints.endpoint_settings import PacedEndpoint, get_endpoint, list_endpoints
+from webhookd.adapters.store.endpoints.endpoint_settings import get_endpoint, list_endpoints
 from webhookd.adapters.store.endpoints.endpoint_states import EndpointStates, settle, stray_endpoints
-from webhookd.core.model import EndpointState
-from webhookd.core.records import Page
+from webhookd.adapters.store.noun import Noun, reads
 
 
-class Endpoints:
+class EndpointStore(Noun):
     """Registered callback URLs. `states` has the moves a person can make."""
 
     def __init__(self, db: Database) -> None:
-        self._db = db
+        super().__init__(db)
         self.states = EndpointStates()
 
-    async def get(self, endpoint_id: str, partner_id: str | None) -> PacedEndpoint | None:
-        """Return an endpoint; None where it is unknown, deleted or another partner's."""
-        return await self._db.read(get_endpoint, endpoint_id, partner_id)
-
-    async def page(
-        self,
-        partner_id: str | None,
-        page: Page,
-        *,
-        state: EndpointState | None = None,
-        failing: bool | None = None,
-    ) -> tuple[list[PacedEndpoint], str | None]:
-        """Return a page of those in a state, or that fail, newest first, and the next cursor."""
-        return await self._db.read(list_endpoints, partner_id, page, state, failing)
+    get = reads(get_endpoint)
+    page = reads(list_endpoints)
 
     async def settle(self, endpoint_id: str, now_ms: int) -> bool:
         """Move all of an endpoint's deliveries to where its state wants them. True: some may be sent now."""
         woken = False
         while True:
-            settled = await self._db.write(settle, endpoint_id, now_ms)
+            settled = await self.db.write(settle, endpoint_id, now_ms)
             woken |= settled.woken
             if not settled.more:
                 return woken
@@ -48,7 +35,7 @@ class Endpoints:
         the endpoint.
         """
         woken = False
-        for endpoint_id in await self._db.read(stray_endpoints):
-            settled = await self._db.write(settle, endpoint_id, now_ms)
+        for endpoint_id in await self.db.read(stray_endpoints):
+            settled = await self.db.write(settle, endpoint_id, now_ms)
             woken |= settled.woken
         return woken

@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, or_, select
 
-from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.files.file_rows import FileRow, drop_files
 from webhookd.adapters.store.rowset import Id, named
 from webhookd.adapters.store.schema import file_uses, files
@@ -94,18 +93,3 @@ _KEYS: Final = Query(_Key, lambda dialect: select(files.c.key).where(named(diale
 def named_keys(tx: Tx, file_ids: Iterable[str]) -> set[str]:
     """Return the keys that the rows of these ids name."""
     return {row.key for row in tx.run(_KEYS, ids=file_ids)}
-
-
-class FileSweeps:
-    """Repairs of files."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def drop_late(self, now_ms: int, grace_ms: int) -> list[str]:
-        """Delete rows past their time, some hundred at most; return the keys they named."""
-        return await self._db.write(drop_late_files, now_ms, grace_ms)
-
-    async def named(self, file_ids: Iterable[str]) -> set[str]:
-        """Return the keys that the rows of these ids name."""
-        return await self._db.read(named_keys, file_ids)

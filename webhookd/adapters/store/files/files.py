@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Integer, Select, bindparam, or_, select
 
-from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.files.file_rows import FileRow, add_files, drop_files, file_from, read_usage
+from webhookd.adapters.store.files.file_rows import FileRow, add_files, drop_files, file_from
 from webhookd.adapters.store.paging import take_page
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import file_uses, files
@@ -17,7 +16,7 @@ from webhookd.adapters.store.statement import Change, Listing, narrowed
 from webhookd.adapters.store.tasks.task_files import needed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict
-from webhookd.core.files import File, FileFilter, FileState, FileUsage
+from webhookd.core.files import File, FileFilter, FileState
 from webhookd.core.records import Page
 
 
@@ -125,40 +124,3 @@ def delete_file(tx: Tx, file_id: str, partner_id: str | None) -> File | None:
         raise Conflict("A task that has not ended needs this file; delete it when the task is done.")
     drop_files(tx, [row])
     return file_from(row)
-
-
-class Files:
-    """Reading and moving files; what belongs to a request is written by the functions above."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def get(self, file_id: str, partner_id: str | None) -> File | None:
-        """Return a file; None where it is unknown or another partner's."""
-        return await self._db.read(get_file, file_id, partner_id)
-
-    async def get_many(self, file_ids: Iterable[str], partner_id: str | None) -> dict[str, File]:
-        """Return those that exist and are this partner's, by id."""
-        return await self._db.read(get_files, file_ids, partner_id)
-
-    async def page(
-        self, partner_id: str | None, wanted: FileFilter, page: Page
-    ) -> tuple[list[File], str | None]:
-        """Return a page, newest first, and the next cursor."""
-        return await self._db.read(list_files, partner_id, wanted, page)
-
-    async def usage(self, partner_id: str) -> FileUsage:
-        """Return what a partner stores."""
-        return await self._db.read(read_usage, partner_id)
-
-    async def add(self, file: File, max_stored_bytes: int) -> None:
-        """Write a file down. Raises QuotaExceeded."""
-        await self._db.write(add_file, file, max_stored_bytes)
-
-    async def finish(self, ready: File) -> File | None:
-        """Make an awaited file ready; None where it is no longer awaited."""
-        return await self._db.write(finish_upload, ready)
-
-    async def delete(self, file_id: str, partner_id: str | None) -> File | None:
-        """Delete a file's row. None: unknown. Raises Conflict while a task needs it."""
-        return await self._db.write(delete_file, file_id, partner_id)
