@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,21 @@ def test_receiver_that_failed_is_mended_and_what_died_is_sent_again(
     receiver.status = {}
     portal.press("button", "Replay")
     portal.wait_for("document.querySelector('#live .state').textContent === 'delivered'")
+
+
+def test_file_is_uploaded_and_seen(portal: Page, partner: Partner, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_bytes(b"order,amount\n42,7\n")
+    portal.press("link", "Files")
+    portal.heading("Files")
+    root = portal.tell("DOM.getDocument")["root"]["nodeId"]
+    node = portal.tell("DOM.querySelector", nodeId=root, selector="input[type=file]")["nodeId"]
+    portal.tell("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
+    portal.press("button", "Upload")
+    portal.heading("File")
+    assert "orders.csv" in portal.evaluate("document.querySelector('main').textContent")
+    [stored] = partner.call("GET", "/v1/files")["data"]
+    assert stored["size"] == file.stat().st_size
 
 
 def test_failing_verification_is_explained(

@@ -57,6 +57,8 @@ async def test_a_delivery_shows_every_attempt_with_its_parts_and_a_line_to_repea
     assert attempt["parts"] == {"dns_ms": None, "connect_ms": 0.9, "tls_ms": None, "first_byte_ms": 3.0}
     assert attempt["response"] == {"headers": {"content-type": "text/plain"}, "body": "no"}
     words = shlex.split(attempt["curl"])
+    sent = [word for word, before in zip(words[1:], words, strict=False) if before == "-H"]
+    assert [f"{name}: {value}" for name, value in attempt["request_headers"].items()] == sent
     assert words[:4] == ["curl", "-X", "POST", URL]
     assert words[-1] == body
     assert f"webhook-id: {delivery['message_id']}" in words

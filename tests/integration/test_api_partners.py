@@ -183,6 +183,10 @@ async def test_a_partner_makes_keys_of_its_own_with_no_more_than_its_key_has(fac
     listed = (await manager.get("/v1/keys")).json()["data"]
     assert [one["name"] for one in listed] == ["usual", "reader", "ops", f"first key of {partner.name}"]
     (foreign,) = (await face.admin.get("/v1/keys", params={"partner": stranger.id})).json()["data"]
+    assert (await manager.get(f"/v1/keys/{listed[0]['id']}")).json() == listed[0]
+    assert (await face.admin.get(f"/v1/keys/{foreign['id']}")).json() == foreign
+    assert (await manager.get(f"/v1/keys/{foreign['id']}")).status_code == 404
+    assert (await face.admin.get("/v1/keys/key_unknown")).status_code == 404
     assert (await manager.delete(f"/v1/keys/{foreign['id']}")).status_code == 404
     assert (await manager.delete(f"/v1/keys/{reader.json()['id']}")).status_code == 204
 

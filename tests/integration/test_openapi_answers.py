@@ -269,6 +269,7 @@ async def partners_and_keys(admin: httpx.AsyncClient, client: httpx.AsyncClient,
     await admin.get(f"/v1/partners/{partner_id}/keys")
     await admin.post("/v1/keys", json={"partner": partner_id})
     await admin.get("/v1/keys")
+    await admin.get(f"/v1/keys/{key['id']}")
     await admin.delete(f"/v1/keys/{key['id']}")
     await client.get("/v1/partners")
 

@@ -499,26 +499,6 @@ async def test_audit_is_given_as_csv_without_formulas(sqlite_face: Face, admin: 
     assert as_csv([{**rows[0], "reason": "=cmd()", "detail": {}}]).splitlines()[1].count("'=cmd()") == 1
 
 
-async def test_box_finds_by_id_trace_and_message(sqlite_face: Face, admin: Person) -> None:
-    partner = await sqlite_face.partner()
-    letter = await dead_letter(sqlite_face, partner)
-    delivery = (await partner.client.get(f"/v1/deliveries/{letter}")).json()
-    task = (await partner.client.get(f"/v1/tasks/{delivery['task_id']}")).json()
-    batch = (await partner.client.post("/v1/batches", json={"tasks": [{"type": "test.echo"}]})).json()
-    for text, leads in (
-        (batch["id"], f"batches/{batch['id']}"),
-        (letter, f"deliveries/{letter}"),
-        (task["id"], f"tasks/{task['id']}"),
-        (task["trace_id"], f"tasks/{task['id']}"),
-        (f"00-{task['trace_id']}-b7ad6b7169203331-01", f"tasks/{task['id']}"),
-        (delivery["message_id"], f"tasks/{task['id']}"),
-        (partner.id, f"partners/{partner.id}"),
-    ):
-        answer = await admin.open(f"tasks?q={text}")
-        assert answer.headers.get("location") == f"../admin/{leads}", text
-    assert "Nothing is known by" in (await admin.open("tasks?q=no+such+thing")).text
-
-
 @pytest.mark.parametrize("side", ["admin", "portal"])
 async def test_batch_is_looked_at_closed_and_cancelled(sqlite_face: Face, side: str) -> None:
     partner = await sqlite_face.partner()

@@ -55,6 +55,8 @@ class AttemptDocument(TypedDict):
     """The HTTP status; null where there was none."""
     error: AttemptError | None
     """Why it failed; null where it did not. Unless it is `http_NNN`, there was no answer that holds."""
+    request_headers: dict[str, str]
+    """The headers it was sent with. In the place of the signature and of the endpoint's own stand marks."""
     resent: bool
     """Whether the request was written once more, because a kept connection had closed before an answer."""
     response: AttemptResponseDocument | None
@@ -98,9 +100,23 @@ def attempt_document(attempt: Attempt, history: DeliveryHistory, *, base_url: st
         },
         "status": attempt.status,
         "error": attempt.error,
+        "request_headers": request_headers(attempt, history),
         "resent": attempt.resent,
         "response": None if attempt.status is None else {"headers": headers, "body": attempt.excerpt},
         "curl": curl_line(attempt, history, base_url=base_url),
+    }
+
+
+def request_headers(attempt: Attempt, history: DeliveryHistory) -> dict[str, str]:
+    """Return what went in front of the body, without secrets."""
+    return {
+        "content-type": "application/json",
+        "user-agent": f"webhookd/{webhookd.__version__}",
+        "webhook-id": history.delivery.message_id,
+        "webhook-timestamp": str(attempt.at_ms // 1000),
+        "webhook-signature": "<signature>",
+        "webhook-attempt": str(attempt.number),
+        **dict.fromkeys(history.header_names, "***"),
     }
 
 
@@ -111,17 +127,8 @@ def curl_line(attempt: Attempt, history: DeliveryHistory, *, base_url: str) -> s
     not known, at WEBHOOKD_URL.
     """
     delivery = history.delivery
-    headers = {
-        "content-type": "application/json",
-        "user-agent": f"webhookd/{webhookd.__version__}",
-        "webhook-id": delivery.message_id,
-        "webhook-timestamp": str(attempt.at_ms // 1000),
-        "webhook-signature": "<signature>",
-        "webhook-attempt": str(attempt.number),
-        **dict.fromkeys(history.header_names, "***"),
-    }
     words = ["curl", "-X", "POST", delivery.url]
-    for name, value in headers.items():
+    for name, value in request_headers(attempt, history).items():
         words += ["-H", f"{name}: {value}"]
     words.append("--data-binary")
     if len(history.body) <= LONGEST_INLINE_BODY:

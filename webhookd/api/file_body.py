@@ -1,4 +1,4 @@
-"""The bytes of an upload as they arrive: the body as it is, or the one part of a form (RFC 7578)."""
+"""The bytes of an upload as they arrive: the body as it is, or the file of a form (RFC 7578)."""
 
 import asyncio
 from collections import deque
@@ -65,9 +65,16 @@ def form_boundary(content_type: str) -> bytes | None:
 
 
 class FormPart:
-    """The one part of a form. `open` reads its head; `chunks` yields its bytes as they arrive."""
+    """The file of a form. `open` reads its head; `chunks` yields its bytes as they arrive.
 
-    def __init__(self, body: AsyncIterator[bytes], boundary: bytes) -> None:
+    It is the form's only part, unless there is room for `field_bytes` of fields in front of it. What stands
+    there without a file's name is in `fields` once `open` is back.
+    """
+
+    def __init__(self, body: AsyncIterator[bytes], boundary: bytes, *, field_bytes: int = 0) -> None:
+        self.fields: list[tuple[str, str]] = []
+        self._room = field_bytes
+        self._written: bytearray | None = None
         self._body = body
         self._parser = MultipartParser(
             boundary,
@@ -78,6 +85,7 @@ class FormPart:
                 "on_header_end": self._end_header,
                 "on_headers_finished": self._end_head,
                 "on_part_data": self._data,
+                "on_part_end": self._end_part,
                 "on_end": self._end,
             },
         )
@@ -85,18 +93,20 @@ class FormPart:
         self._name = b""
         self._text = b""
         self._head_bytes = 0
-        self._parts = 0
+        self._options: dict[bytes, bytes] = {}
         self._head_is_here = False
+        self._has_another = False
         self._over = False
         self._waiting: deque[bytes] = deque()
 
     async def open(self) -> tuple[str | None, str | None]:
         """Return the file's name and content type as the part's head has them. Raises Invalid."""
         while not self._head_is_here:
+            if self._over:
+                raise Invalid("The form has no file, or its fields stand behind it.")
             if not await self._more():
                 raise _broken()
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        filename = options.get(b"filename")
+        filename = self._options.get(b"filename")
         content_type = self._headers.get(b"content-type")
         return (
             None if filename is None else _last_part(filename.decode("utf-8", "replace")),
@@ -121,12 +131,15 @@ class FormPart:
             self._parser.write(chunk)
         except FormParserError:
             raise _broken() from None
-        if self._parts > 1:
-            raise Invalid("The form must have one part, the file.")
+        if self._has_another:
+            raise Invalid("The form must have one part, the file, or end with it.")
         return True
 
     def _begin(self) -> None:
-        self._parts += 1
+        if self._head_is_here:
+            self._has_another = True
+        else:
+            self._headers = {}
 
     def _field(self, data: bytes, start: int, end: int) -> None:
         self._name += self._counted(data[start:end])
@@ -145,10 +158,32 @@ class FormPart:
         self._name = self._text = b""
 
     def _end_head(self) -> None:
-        self._head_is_here = True
+        if self._has_another:
+            return
+        _, self._options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        if self._room and b"filename" not in self._options:
+            self._written = bytearray()
+        else:
+            self._head_is_here = True
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self._waiting.append(data[start:end])
+        if self._written is None:
+            self._waiting.append(data[start:end])
+            return
+        self._written += data[start:end]
+        self._room -= end - start
+        if self._room <= 0:
+            raise Invalid("The fields of the form are too large.")
+
+    def _end_part(self) -> None:
+        if self._written is None:
+            return
+        try:
+            name, value = self._options[b"name"].decode(), self._written.decode()
+        except (KeyError, UnicodeDecodeError):
+            raise Invalid("A field of the form has no name, or is not UTF-8.") from None
+        self.fields.append((name, value))
+        self._written = None
 
     def _end(self) -> None:
         self._over = True

@@ -5,7 +5,7 @@ What comes after the key is the same as from outside, because it is the same cod
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -62,8 +62,12 @@ class Inside:
         query: Mapping[str, str | int] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        stream: AsyncIterator[bytes] | None = None,
     ) -> Said:
-        """Call a route and return what it says. Raises what it refuses with, as an error of ours."""
+        """Call a route and return what it says. Raises what it refuses with, as an error of ours.
+
+        The body is `body` as JSON, or the bytes of `stream` as they come.
+        """
         raw = b"" if body is None else orjson.dumps(body)
         sent = {name.lower().encode(): value.encode() for name, value in (headers or {}).items()}
         if raw:
@@ -88,11 +92,11 @@ class Inside:
             SCOPE_KEY: exchange,
         }
         said = Said()
-        parts = iter([raw])
+        parts = _messages(raw, stream)
 
         async def receive() -> Message:
-            for part in parts:
-                return {"type": "http.request", "body": part, "more_body": False}
+            if (message := await anext(parts, None)) is not None:
+                return message
             await asyncio.Event().wait()  # whoever asks from within does not go away
             raise AssertionError
 
@@ -105,6 +109,13 @@ class Inside:
 
         await self._router(scope, receive, send)
         return said
+
+
+async def _messages(raw: bytes, stream: AsyncIterator[bytes] | None) -> AsyncIterator[Message]:
+    if stream is not None:
+        async for part in stream:
+            yield {"type": "http.request", "body": part, "more_body": True}
+    yield {"type": "http.request", "body": raw, "more_body": False}
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's shape

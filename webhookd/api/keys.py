@@ -15,7 +15,7 @@ from webhookd.adapters.store.access.partners import read_partner
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
-from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
+from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.caller import OPERATOR
 from webhookd.api.wire import AdminListing, Create, Listing, NoQuery, Time, unknown_or_wrong
@@ -160,6 +160,14 @@ async def list_own_keys(call: Call[None, AdminListing]) -> Answer:
     return page_answer([key_document(key) for key in keys], cursor)
 
 
+async def show_key(call: Call[None, NoQuery]) -> Answer:
+    """`GET /v1/keys/{id}`: a revoked or expired one too."""
+    key = found(await call.read(call.parts.store.read, read_key, call.path_params["id"]), "key")
+    if not call.caller.is_admin and key.partner_id != call.caller.partner_id:
+        raise NotFound("There is no such key.")
+    return json_answer(200, key_document(key))
+
+
 async def delete_key(call: Call[None, NoQuery]) -> Answer:
     """`DELETE /v1/keys/{id}`: revokes it for good, everywhere within a few seconds."""
     key_id = call.path_params["id"]
@@ -238,6 +246,18 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         access=KEYS,
         query=AdminListing,
         answers=lists(KeyDocument),
+    ),
+    ApiRoute(
+        method="GET",
+        path="/v1/keys/{id}",
+        path_example=example_ids.KEY_ID,
+        handler=show_key,
+        id="getKey",
+        tag="Partners",
+        summary="Look at a key",
+        access=KEYS,
+        query=NoQuery,
+        answers=shows(KeyDocument),
     ),
     ApiRoute(
         method="DELETE",

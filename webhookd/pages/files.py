@@ -1,8 +1,9 @@
-"""Files: what was uploaded and what tasks have made."""
+"""Files: what was uploaded and what tasks have made; uploading one."""
 
 from typing import Final
 
 from webhookd.api.answers import Answer
+from webhookd.core.errors import Invalid
 from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Visit
 
@@ -23,6 +24,16 @@ async def show(visit: Visit) -> Answer:
     return visit.page("file.html", title="File", file=file)
 
 
+async def upload(visit: Visit) -> Answer:
+    """Store the file of the form, as it arrives."""
+    file = visit.form.upload
+    if file is None or not file.name:
+        raise Invalid("Choose a file, then press Upload.")
+    whose = {"partner": visit.form.one("partner")} if visit.is_admin else {}
+    said = await visit.send("/v1/files", file, query={"name": file.name, **whose})
+    return visit.goes(f"{PATH}/{said.document['id']}", notice="uploaded")
+
+
 async def delete(visit: Visit) -> Answer:
     """Remove one."""
     await visit.do("DELETE", f"/v1/files/{visit.params['id']}")
@@ -31,6 +42,7 @@ async def delete(visit: Visit) -> Answer:
 
 ROWS: Final[tuple[Row, ...]] = (
     shows(PATH, show_all, name="Files"),
+    does(PATH, upload, uploads=True),
     shows(f"{PATH}/{{id}}", show, below=PATH),
     does(f"{PATH}/{{id}}/delete", delete, below=PATH),
 )

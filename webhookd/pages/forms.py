@@ -1,6 +1,9 @@
-"""What a form sends: `application/x-www-form-urlencoded`, small, each name perhaps several times."""
+"""What a form sends: `application/x-www-form-urlencoded`, small, each name perhaps several times.
 
-from collections.abc import Mapping
+A form with a file is `multipart/form-data`: its fields first, then the file, which is not read here.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
@@ -8,7 +11,9 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive
 
 from webhookd.api.body import read_bytes
+from webhookd.api.file_body import FORM_BYTES, FormPart, body_chunks, form_boundary
 from webhookd.core.errors import Invalid, UnsupportedMediaType
+from webhookd.core.files import OCTETS
 
 MAX_FORM_BYTES: Final = 262_144
 MAX_FIELDS: Final = 2_000
@@ -16,11 +21,21 @@ READ_SECONDS: Final = 30.0
 _MEDIA: Final = b"application/x-www-form-urlencoded"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """The file of a form; its bytes can be read once, as they arrive."""
+
+    name: str
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a form, in their order."""
+    """The fields of a form, in their order, and its file where it has one."""
 
     fields: Mapping[str, list[str]] = field(default_factory=dict)
+    upload: Upload | None = None
 
     def one(self, name: str) -> str:
         """Return a field without the blanks around it; empty where it is not there."""
@@ -61,9 +76,28 @@ async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Form:
         )
     except ValueError:
         raise Invalid("The form is not valid: it must be percent-encoded UTF-8.") from None
+    return Form(_by_name(pairs))
+
+
+async def open_upload(receive: Receive, headers: Mapping[bytes, bytes], *, max_bytes: int) -> Form:
+    """Read the fields of a form up to its file of `max_bytes`, which is read by whoever takes it.
+
+    Raises UnsupportedMediaType, TooLarge, Invalid, RequestTimeout, ClientDisconnect.
+    """
+    boundary = form_boundary(headers.get(b"content-type", b"").decode("latin-1"))
+    if boundary is None:
+        raise UnsupportedMediaType("A form with a file is sent as multipart/form-data.")
+    body = body_chunks(receive, headers, max_bytes=max_bytes + FORM_BYTES)
+    part = FormPart(body, boundary, field_bytes=FORM_BYTES // 2)
+    name, content_type = await part.open()
+    upload = Upload(name=name or "", content_type=content_type or OCTETS, chunks=part.chunks())
+    return Form(_by_name(part.fields), upload)
+
+
+def _by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
         if "\0" in value:
             raise Invalid("A form's fields must not contain NUL.")
         fields.setdefault(name, []).append(value)
-    return Form(fields)
+    return fields

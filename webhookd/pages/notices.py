@@ -21,6 +21,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "retrying": "All that waited is due now.",
     "saved": "Saved.",
     "deleted": "Deleted.",
+    "uploaded": "Uploaded. A task takes it by its id.",
     "task-cancelled": "The task is cancelled, or its function is told to stop.",
     "batch-closed": "Closed. Its webhook is sent once all of its tasks have ended.",
     "batch-cancelled": "Cancelled. Tasks that wait are cancelled, those that run are told to stop.",

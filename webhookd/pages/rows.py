@@ -20,7 +20,8 @@ Handler = Callable[["Visit"], Awaitable[Answer]]
 class Row:
     """What a method of a path below `/admin/` or `/portal/` does. `name` puts it into the navigation.
 
-    `below` is the path of the page in the navigation that this one belongs to.
+    `below` is the path of the page in the navigation that this one belongs to. `uploads`: its form has a
+    file.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Row:
     name: str = ""
     below: str = ""
     sides: tuple[str, ...] = BOTH
+    uploads: bool = False
 
     @property
     def home(self) -> str:

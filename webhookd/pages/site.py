@@ -23,7 +23,7 @@ from webhookd.api.problems import WrongMethod
 from webhookd.api.routes import NOBODY
 from webhookd.core.errors import Forbidden, NotFound, WebhookdError
 from webhookd.pages import origin, static_files
-from webhookd.pages.forms import Form, read_form
+from webhookd.pages.forms import Form, open_upload, read_form
 from webhookd.pages.frame import refusal
 from webhookd.pages.live import NOTHING_LIVE, SESSION_OVER, Live, is_wanted
 from webhookd.pages.rows import ADMIN, BOTH, PORTAL, Row
@@ -217,7 +217,11 @@ class _Place:
         if method == "POST":
             if not origin.is_ours(visit.headers, self._site.parts.options.base_url):
                 raise Forbidden("This form was not sent by a page of this service.")
-            visit.form = await read_form(receive, visit.headers)
+            if row.uploads:
+                most = self._site.parts.options.files_max_bytes
+                visit.form = await open_upload(receive, visit.headers, max_bytes=most)
+            else:
+                visit.form = await read_form(receive, visit.headers)
             if not is_form_token(visit.form.one("form_token"), token):
                 raise Forbidden("The form is no longer good: open the page again and send it from there.")
         return await row.handler(visit)

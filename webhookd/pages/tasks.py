@@ -12,6 +12,8 @@ PATH: Final = "tasks"
 FILTERS: Final = ("state", "type", "batch", "idempotency_key", "rerun_of", "since", "until", "partner")
 STATES: Final = tuple(state.value for state in TaskState)
 METADATA: Final = "metadata."
+PAGED: Final = ("runs", "deliveries")
+"""What one task has pages of: the cursor of each stands in the URL under its name."""
 
 
 async def show_all(visit: Visit) -> Answer:
@@ -41,16 +43,18 @@ async def show(visit: Visit) -> Answer:
     task_id = visit.params["id"]
     task = await visit.get(f"/v1/tasks/{task_id}")
     timeline = await visit.get(f"/v1/tasks/{task_id}/timeline")
-    runs = await visit.get(f"/v1/tasks/{task_id}/runs", limit=50)
-    deliveries = await visit.get("/v1/deliveries", task=task_id)
+    asked = visit.filters(PAGED)
+    runs = await visit.get(f"/v1/tasks/{task_id}/runs", cursor=asked.get("runs"))
+    deliveries = await visit.get("/v1/deliveries", task=task_id, cursor=asked.get("deliveries"))
     given = await visit.get(f"/v1/tasks/{task_id}/input")
     return visit.page(
         "task.html",
         title="Task",
         task=task,
         timeline=timeline,
-        runs=runs["data"],
-        deliveries=deliveries["data"],
+        runs=runs,
+        deliveries=deliveries,
+        asked=asked,
         given=given["input"],
     )
 

@@ -10,7 +10,7 @@ import orjson
 
 from webhookd.api.answers import Answer
 from webhookd.api.inside import Asker, Said
-from webhookd.pages.forms import Form
+from webhookd.pages.forms import Form, Upload
 from webhookd.pages.frame import rendered
 from webhookd.pages.notices import NOTICE
 from webhookd.pages.rows import ADMIN, Row
@@ -84,6 +84,15 @@ class Visit:
             body = {} if body is None else body
             headers["Idempotency-Key"] = _key(self.form.one("once"), path, body)
         return await self.site.inside.ask(method, path, self.asker, query=query, body=body, headers=headers)
+
+    async def send(self, path: str, file: Upload, *, query: Mapping[str, str]) -> Said:
+        """Have the API take a file as it arrives, once however often this form is sent. Raises as `do`."""
+        headers = {
+            "Idempotency-Key": _key(self.form.one("once"), path, query),
+            "Content-Type": file.content_type,
+        }
+        ask = self.site.inside.ask
+        return await ask("POST", path, self.asker, query=query, headers=headers, stream=file.chunks)
 
     def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Answer:
         """Return a page."""
