@@ -1,13 +1,14 @@
 """Ends of tasks in one batch beside ends of tasks in none, recorded by four stores on one database.
 
-The rounds take turns, so that both sides had the same machine in the same minutes: read the ratio.
+A pair is a round of each side, one right after the other, every second pair the other way round: both had
+the same machine in the same seconds. Read the median of the pairs' ratios, and how far its quartiles lie.
 """
 
 import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 
 from tests.benchmarks.installation import Store as Kind
 from tests.benchmarks.installation import installation
@@ -25,29 +26,33 @@ _CLAIMED_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """Ends recorded per second, the median round of each side."""
+    """Ends recorded per second, the median round of each side, and the quartiles of a pair's ratio."""
 
     store: Kind
     tasks: int
     alone_per_second: float
     in_batch_per_second: float
+    ratios: tuple[float, float, float]
 
 
-def measure(store: Kind, *, tasks: int, rounds: int) -> Ends:
-    """Record the ends of so many tasks a round, without a batch and in one, in turns."""
+def measure(store: Kind, *, tasks: int, pairs: int) -> Ends:
+    """Record the ends of so many tasks a round, `pairs` (at least 2) rounds without a batch and in one."""
     with installation(store) as made:
         url = made.environment["WEBHOOKD_DATABASE_URL"]
-        rates = asyncio.run(_rounds(url, tasks, rounds))
+        rates = asyncio.run(_rounds(url, tasks, pairs))
+    ratios = quantiles((in_batch / alone for alone, in_batch in rates), n=4)
     return Ends(
         store=store,
         tasks=tasks,
-        alone_per_second=median(rates[False]),
-        in_batch_per_second=median(rates[True]),
+        alone_per_second=median(alone for alone, _ in rates),
+        in_batch_per_second=median(in_batch for _, in_batch in rates),
+        ratios=(ratios[0], ratios[1], ratios[2]),
     )
 
 
-async def _rounds(url: str, tasks: int, rounds: int) -> dict[bool, list[float]]:
-    rates: dict[bool, list[float]] = {False: [], True: []}
+async def _rounds(url: str, tasks: int, pairs: int) -> list[tuple[float, float]]:
+    """Return the rates of each pair: without a batch, in one."""
+    rates = []
     async with AsyncExitStack() as stack:
         stores = []
         for number in range(WORKERS):
@@ -57,9 +62,11 @@ async def _rounds(url: str, tasks: int, rounds: int) -> dict[bool, list[float]]:
             await session(opened, f"ses_{number}")
             stores.append(opened)
         owner = await partner(stores[0].db)
-        for in_batch in (False, True) * (rounds + 1):
-            rates[in_batch].append(await _round(stores, owner, tasks, in_batch=in_batch))
-    return {side: found[1:] for side, found in rates.items()}  # the first of each warms up
+        for number in range(-1, pairs):  # the first pair warms up
+            sides = (False, True) if number % 2 else (True, False)
+            rate = {side: await _round(stores, owner, tasks, in_batch=side) for side in sides}
+            rates.append((rate[False], rate[True]))
+    return rates[1:]
 
 
 async def _round(stores: list[Store], owner: str, tasks: int, *, in_batch: bool) -> float:
