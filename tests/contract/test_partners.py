@@ -10,11 +10,13 @@ from sqlalchemy import select
 from webhookd.adapters.entropy import new_api_key, new_id
 from webhookd.adapters.store.access import api_keys, audit, partners
 from webhookd.adapters.store.access.idempotency import Effect, KeyedRequest
+from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.schema import idempotency
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
+from webhookd.core.api_keys import USE_EXACT_TO_MS
 from webhookd.core.errors import Conflict, IdempotencyMismatch
 from webhookd.core.records import ApiKey, Limits, Page, Partner
 
@@ -51,6 +53,25 @@ def key_of(partner_id: str | None, at_ms: int = NOW) -> ApiKey:
         expires_ms=None,
         revoked_ms=None,
     )
+
+
+async def test_last_use_of_a_key_is_kept_to_a_minute(store: Store) -> None:
+    one, other = key_of((await added(store)).id), key_of(None)
+    for key in (one, other):
+        await store.db.write(api_keys.add_key, key)
+
+    async def kept() -> list[int | None]:
+        keys = [await store.db.read(api_keys.read_key, key.id) for key in (one, other)]
+        return [key.last_used_ms for key in keys if key is not None]
+
+    assert await kept() == [None, None]
+    await store.write(keep_last_used, {one.id: NOW, "key_unknown": NOW})
+    assert await kept() == [NOW, None]
+    await store.write(keep_last_used, {one.id: NOW + USE_EXACT_TO_MS - 1, other.id: NOW})
+    assert await kept() == [NOW, NOW], "a process that asks sooner, or late, writes nothing"
+    await store.write(keep_last_used, {one.id: NOW - 1})
+    await store.write(keep_last_used, {other.id: NOW + USE_EXACT_TO_MS})
+    assert await kept() == [NOW, NOW + USE_EXACT_TO_MS]
 
 
 async def test_partner_comes_back_as_it_was(store: Store) -> None:

@@ -1,14 +1,17 @@
 """Partners, keys and the audit log over HTTP."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.integration.api_face import ADMIN_KEY, Face
+from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.endpoints import secrets
 from webhookd.api.client_address import parse_proxies
+from webhookd.core.api_keys import USE_EXACT_TO_MS
 from webhookd.core.model import SCOPES, USUAL_SCOPES
 from webhookd.core.times import to_rfc3339
 
@@ -42,6 +45,39 @@ async def test_new_partner_is_shown_its_key_and_secret_once(face: Face) -> None:
     own = (await (await face.client(made["key"])).get("/v1/partner")).json()
     assert {name: own[name] for name in shown} == shown
     assert (await face.admin.get(f"/v1/partner?partner={made['id']}")).json()["id"] == made["id"]
+
+
+async def told_uses(face: Face) -> None:
+    """Write which keys were used, as an API process does every few seconds."""
+
+    async def keep(used: Mapping[str, int]) -> None:
+        await face.store.write(keep_last_used, used)
+
+    await face.parts.last_used.tell(keep)
+
+
+async def test_last_use_of_keys_is_shown_to_a_minute(face: Face) -> None:
+    partner = await face.partner()
+    admin_key = (await face.admin.post("/v1/admin-keys", json={"name": "alice"})).json()
+    assert admin_key["last_used_at"] is None
+    alice = await face.client(admin_key["key"])
+    path = f"/v1/partners/{partner.id}/keys"
+    unused = (await alice.post(path, json={"name": "unused"})).json()
+    assert (await partner.client.get("/v1/partner")).status_code == 200
+
+    await told_uses(face)
+
+    uses = {one["id"]: one["last_used_at"] for one in (await alice.get(path)).json()["data"]}
+    assert uses.pop(unused["id"]) is None
+    (last,) = uses.values()
+    assert last is not None
+    (listed,) = (await face.admin.get("/v1/admin-keys")).json()["data"]
+    assert listed["last_used_at"] is not None
+
+    face.clock.ahead_ms += 2 * USE_EXACT_TO_MS
+    await partner.client.get("/v1/partner")
+    await told_uses(face)
+    assert max(one["last_used_at"] or "" for one in (await alice.get(path)).json()["data"]) > last
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,12 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, service: Service) -> Non
     listed = shell.json("keys", "list", service.partner["id"])
     assert made["id"] in [one["id"] for one in listed["data"]]
     assert made["id"] in shell.text("keys", "list", "acme")
+
+    def last_use() -> Any:
+        listed = shell.json("keys", "list", service.partner["id"])["data"]
+        return next(one["last_used_at"] for one in listed if one["id"] == made["id"])
+
+    eventually(lambda: last_use() is not None, "the key's last use")
     assert shell.json("keys", "revoke", made["id"]) == {"id": made["id"], "revoked": True}
     with client(service.url, made["key"]) as its:
         eventually(lambda: its.get("/v1/partner").status_code == 401, "the refusal")

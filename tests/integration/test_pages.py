@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.integration.api_face import ADMIN_KEY, Face
+from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
 from webhookd.core.activity import SPANS_MS, Kind
 from webhookd.core.endpoint_stats import Span
@@ -575,9 +577,38 @@ async def test_keys_of_a_partner_are_for_keys_that_may(sqlite_face: Face) -> Non
     [first] = [
         one["id"]
         for one in (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
-        if one["name"] == "first"
+        if one["id"] != made["id"]
     ]
     assert (await someone.send(f"keys/{first}/revoke", {}, seen="keys")).status_code == 303
+
+
+async def test_keys_are_shown_with_their_last_use_which_pages_are_too(sqlite_face: Face) -> None:
+    partner, admin = await sqlite_face.partner(), await person(sqlite_face)
+    await admin.log_in(ADMIN_KEY)
+    path = f"partners/{partner.id}"
+    assert "<td>never</td>" in (await admin.open(path)).text
+    [key] = (await sqlite_face.admin.get(f"/v1/partners/{partner.id}/keys")).json()["data"]
+    link = (await sqlite_face.admin.post(f"/v1/partners/{partner.id}/portal-link")).json()["url"]
+    told: list[str] = []
+
+    async def keep(used: Mapping[str, int]) -> None:
+        told.extend(used)
+        await sqlite_face.store.write(keep_last_used, used)
+
+    guest = await person(sqlite_face, "portal")
+    await guest.client.get(link, headers=HTML)
+    assert (await guest.open("endpoints")).status_code == 200
+    await sqlite_face.parts.last_used.tell(keep)
+    assert told == [], "neither a link nor the operator's own key is a use of a key"
+
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    await sqlite_face.parts.last_used.tell(keep)
+    sqlite_face.clock.ahead_ms += 120_000
+    await someone.open("endpoints")
+    await sqlite_face.parts.last_used.tell(keep)
+    assert told == [key["id"], key["id"]]
+    assert "<td>never</td>" not in (await admin.open(path)).text
 
 
 async def test_endpoint_is_registered_changed_rotated_and_deleted(sqlite_face: Face) -> None:

@@ -44,6 +44,8 @@ class AdminKeyDocument(TypedDict):
     """When it expires; null: never."""
     revoked_at: Timestamp | None
     """When it was revoked; null where it was not."""
+    last_used_at: Timestamp | None
+    """When it was last used, to a minute; null: never."""
 
 
 class AdminKeyWithTextDocument(AdminKeyDocument):
@@ -108,6 +110,7 @@ def admin_key_document(key: ApiKey) -> AdminKeyDocument:
         "created_at": to_rfc3339(key.created_ms),
         "expires_at": opt_rfc3339(key.expires_ms),
         "revoked_at": opt_rfc3339(key.revoked_ms),
+        "last_used_at": opt_rfc3339(key.last_used_ms),
     }
 
 

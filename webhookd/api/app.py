@@ -124,6 +124,7 @@ def make_authenticator(parts: ApiParts) -> Authenticator:
         tokens=PageTokens(lambda: parts.vault.derived(KEY_PURPOSE)),
         find_partner=parts.store.partners.get,
         changes=lambda: parts.access.changes,
+        used=parts.last_used.used,
     )
 
 

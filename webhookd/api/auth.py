@@ -84,11 +84,13 @@ class Authenticator:
         tokens: PageTokens,
         find_partner: Callable[[str], Awaitable[Partner | None]],
         changes: Callable[[], int] = lambda: 0,
+        used: Callable[[str, int], None] = lambda _key_id, _now_ms: None,
     ) -> None:
         self._find = find
         self._tokens = tokens
         self._find_partner = find_partner
         self._changes = changes
+        self._used = used
         self._granted: LRUCache[tuple[str, str], _Maker] = LRUCache(_MOST_KEYS)
         self._admin_key_hash = admin_key_hash
         self._trusted_proxies = trusted_proxies
@@ -132,6 +134,7 @@ class Authenticator:
             raise Unauthenticated("The key is wrong, expired or revoked.")
         if seen.caller.partner is not None and seen.caller.partner.suspended:
             raise Forbidden("This partner is suspended.")
+        self._used(seen.key.id, now_ms)
         return seen.caller
 
     async def _bearer(self, text: str) -> Caller:

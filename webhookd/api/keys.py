@@ -86,6 +86,8 @@ class KeyDocument(TypedDict):
     """When it expires; null: never."""
     revoked_at: Timestamp | None
     """When it was revoked; null where it was not."""
+    last_used_at: Timestamp | None
+    """When it was last used, to a minute; null: never."""
 
 
 class KeyWithTextDocument(KeyDocument):
@@ -193,6 +195,7 @@ def key_document(key: ApiKey) -> KeyDocument:
         "created_at": to_rfc3339(key.created_ms),
         "expires_at": opt_rfc3339(key.expires_ms),
         "revoked_at": opt_rfc3339(key.revoked_ms),
+        "last_used_at": opt_rfc3339(key.last_used_ms),
     }
 
 

@@ -20,6 +20,7 @@ from webhookd.core.endpoint_stats import Span
 from webhookd.core.facts import RequestFacts
 from webhookd.core.trace import TraceContext
 from webhookd.flows.key_quota import KeyQuota
+from webhookd.flows.last_used import LastUsed
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.turns import Turns
@@ -110,6 +111,7 @@ class ApiParts:
     held: Held = field(default_factory=Held)
     leaving: Leaving = field(default_factory=Leaving)
     access: Access = field(default_factory=Access)
+    last_used: LastUsed = field(default_factory=LastUsed)
     reads: Turns = field(
         default_factory=lambda: Turns(
             at_once=READS_AT_ONCE, each=READS_OF_ONE, waiting=READS_WAITING, what="reads"

@@ -63,6 +63,7 @@ def list_(
             column("name"),
             column("scopes"),
             Column(title="created", show=lambda row: when(row["created_at"])),
+            Column(title="last used", show=lambda row: when(row["last_used_at"])),
             Column(title="expires", show=lambda row: when(row["expires_at"])),
             Column(title="revoked", show=lambda row: when(row["revoked_at"])),
         ),

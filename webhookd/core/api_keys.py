@@ -20,6 +20,8 @@ ADMIN_PREFIX: Final = "wha"
 SECRET_BYTES: Final = 32
 ENTROPY_BYTES: Final = ids.ENTROPY_BYTES + SECRET_BYTES
 SHORTEST_OPERATOR_KEY: Final = 16
+USE_EXACT_TO_MS: Final = 60_000
+"""How exact the time of a key's last use is."""
 FIRST_ADMIN_KEY: Final = "first admin key"
 """What the admin key is called that a new installation makes; the audit names keys, so no two are alike."""
 

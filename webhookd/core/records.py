@@ -45,7 +45,7 @@ class Partner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key without its secret. `partner_id` None is an admin's."""
+    """A key without its secret. `partner_id` None is an admin's. `last_used_ms` is exact to a minute."""
 
     id: str
     partner_id: str | None
@@ -55,6 +55,7 @@ class ApiKey:
     created_ms: int
     expires_ms: int | None
     revoked_ms: int | None
+    last_used_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from webhookd.adapters.entropy import new_page_token
 from webhookd.api.answers import Answer, Reply
 from webhookd.api.auth import Authenticator
+from webhookd.api.caller import OPERATOR
 from webhookd.api.edge import Exchange, exchange_of
 from webhookd.api.inside import Asker, Inside
 from webhookd.api.parts import ApiParts
@@ -28,6 +29,7 @@ from webhookd.pages.frame import refusal
 from webhookd.pages.live import NOTHING_LIVE, SESSION_OVER, Live, is_wanted
 from webhookd.pages.rows import ADMIN, BOTH, PORTAL, Row
 from webhookd.pages.sessions import (
+    LINK,
     Session,
     Sessions,
     cookie,
@@ -208,6 +210,9 @@ class _Place:
     def _let_in(self, visit: Visit, session: Session, scope: Scope) -> None:
         exchange = exchange_of(scope)
         exchange.actor = session.caller.partner_id or ADMIN
+        caller = session.caller
+        if not visit.live and caller.via != LINK and caller.key_id != OPERATOR:
+            self._site.parts.last_used.used(caller.key_id, visit.now_ms)
         visit.session = session
         visit.form_token = form_token(session.token)
         visit.asker = _asker(exchange, scope.get("client"), session)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -15,6 +15,7 @@ from webhookd.adapters.files import open_bucket
 from webhookd.adapters.log_facts import log_request
 from webhookd.adapters.metrics import bucket_figures, count_request
 from webhookd.adapters.store.access.key_use import key_use
+from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tasks.task_types import read_types
 from webhookd.api.app import create_app, make_authenticator
@@ -24,11 +25,13 @@ from webhookd.api.watch import key_review
 from webhookd.core.admission import Ceilings, KeyUse
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
+from webhookd.core.errors import ServiceError
 from webhookd.core.facts import TasksSubmitted
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.rate import Rate
 from webhookd.flows.key_quota import KeyQuota
 from webhookd.flows.known_types import KnownTypes
+from webhookd.flows.last_used import LastUsed
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates, Shared
 from webhookd.flows.submit import SubmitTasks
@@ -75,6 +78,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
         watchers = new_watchers(settings, store, make_known=signals.watch)
         for work in (load.run(), types.run(), watchers.run(), signals.listen(watchers.hear)):
             await stack.enter_async_context(background(work))
+        last_used = await stack.enter_async_context(_last_used(store))
         buckets = SharedBuckets(broker_url(settings))
         stack.push_async_callback(buckets.aclose)
         common.metrics.add_figures(bucket_figures(buckets))
@@ -110,12 +114,27 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
             files=open_bucket(settings.resolved_files_url),
             metrics=common.metrics,
             listeners=(log_request(), count_request(common.metrics.tally), *tracing.on_request),
+            last_used=last_used,
             new_trace=tracing.new_trace,
             new_span_id=None if tracing.spans is None else new_span_id,
         )
         yield ApiProcess(
             app=with_pages(parts, settings.portal_frame_ancestors), watchers=watchers, leaving=parts.leaving
         )
+
+
+@contextlib.asynccontextmanager
+async def _last_used(store: Store) -> AsyncIterator[LastUsed]:
+    """What notes the uses of keys; the last of them are told at the end."""
+    last_used = LastUsed()
+
+    async def keep(used: Mapping[str, int]) -> None:
+        await store.write(keep_last_used, used)
+
+    async with background(last_used.run(keep)):
+        yield last_used
+    with contextlib.suppress(ServiceError):
+        await last_used.tell(keep)
 
 
 def with_pages(parts: ApiParts, portal_ancestors: str = "") -> ASGIApp:

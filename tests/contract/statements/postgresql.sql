@@ -7,34 +7,36 @@ SELECT count(*) AS n FROM api_keys WHERE api_keys.partner_id = $1::VARCHAR AND a
     (api_keys.expires_ms IS NULL OR api_keys.expires_ms > $2::BIGINT);
 
 -- _ADD
-INSERT INTO api_keys (id, partner_id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms) VALUES
-    ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT, $8::BIGINT);
+INSERT INTO api_keys (id, partner_id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms,
+    last_used_ms) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT,
+    $7::BIGINT, $8::BIGINT, $9::BIGINT);
 
 -- _ONE
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.id =
-    $1::VARCHAR;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.id = $1::VARCHAR;
 
 -- _PAGE
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS
-    NOT DISTINCT FROM $1::VARCHAR ORDER BY api_keys.id DESC LIMIT $2::INTEGER;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS NOT DISTINCT FROM $1::VARCHAR ORDER BY api_keys.id DESC LIMIT $2::INTEGER;
 
 -- _PAGE
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS
-    NOT DISTINCT FROM $1::VARCHAR AND api_keys.id < $2::VARCHAR ORDER BY api_keys.id DESC LIMIT $3::INTEGER;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS NOT DISTINCT FROM $1::VARCHAR AND api_keys.id < $2::VARCHAR ORDER BY api_keys.id
+    DESC LIMIT $3::INTEGER;
 
 -- _OF_PARTNERS
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS
-    NOT NULL ORDER BY api_keys.id DESC LIMIT $1::INTEGER;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS NOT NULL ORDER BY api_keys.id DESC LIMIT $1::INTEGER;
 
 -- _OF_PARTNERS
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS
-    NOT NULL AND api_keys.partner_id = $1::VARCHAR AND api_keys.id < $2::VARCHAR ORDER BY api_keys.id DESC
-    LIMIT $3::INTEGER;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS NOT NULL AND api_keys.partner_id = $1::VARCHAR AND api_keys.id < $2::VARCHAR ORDER
+    BY api_keys.id DESC LIMIT $3::INTEGER;
 
 -- _REVOKE
 UPDATE api_keys SET revoked_ms=$1::BIGINT WHERE api_keys.id = $2::VARCHAR AND api_keys.revoked_ms IS NULL;
@@ -86,6 +88,19 @@ SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempot
 SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempotency.created_ms AS created_ms
     FROM idempotency WHERE idempotency.partner_id = $1::VARCHAR AND idempotency.created_ms >= $2::BIGINT LIMIT
     $3::INTEGER) AS anon_1;
+
+-- access/last_used.py
+
+-- _BEHIND
+SELECT used.id, used.used_ms FROM (SELECT CAST(used_rows.value ->> 0 AS TEXT) AS id, CAST(used_rows.value ->>
+    1 AS BIGINT) AS used_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS used_rows) AS used JOIN
+    api_keys ON api_keys.id = used.id WHERE api_keys.last_used_ms IS NULL OR api_keys.last_used_ms <=
+    used.used_ms - $2::BIGINT FOR NO KEY UPDATE OF api_keys SKIP LOCKED;
+
+-- _KEEP
+UPDATE api_keys SET last_used_ms=used.used_ms FROM (SELECT CAST(used_rows.value ->> 0 AS TEXT) AS id,
+    CAST(used_rows.value ->> 1 AS BIGINT) AS used_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    used_rows) AS used WHERE api_keys.id = used.id;
 
 -- access/page_sessions.py
 

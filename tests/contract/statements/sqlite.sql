@@ -7,32 +7,34 @@ SELECT count(*) AS n FROM api_keys WHERE api_keys.partner_id = ? AND api_keys.re
     (api_keys.expires_ms IS NULL OR api_keys.expires_ms > ?);
 
 -- _ADD
-INSERT INTO api_keys (id, partner_id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms) VALUES
-    (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO api_keys (id, partner_id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms,
+    last_used_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- _ONE
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.id = ?;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.id = ?;
 
 -- _PAGE
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS ?
-    ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS ? ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
 
 -- _PAGE
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS ?
-    AND api_keys.id < ? ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS ? AND api_keys.id < ? ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
 
 -- _OF_PARTNERS
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS
-    NOT NULL ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS NOT NULL ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
 
 -- _OF_PARTNERS
 SELECT api_keys.id, api_keys.partner_id, api_keys.name, api_keys.scopes, api_keys.secret_hash,
-    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms FROM api_keys WHERE api_keys.partner_id IS
-    NOT NULL AND api_keys.partner_id = ? AND api_keys.id < ? ORDER BY api_keys.id DESC LIMIT ? OFFSET ?;
+    api_keys.created_ms, api_keys.expires_ms, api_keys.revoked_ms, api_keys.last_used_ms FROM api_keys WHERE
+    api_keys.partner_id IS NOT NULL AND api_keys.partner_id = ? AND api_keys.id < ? ORDER BY api_keys.id DESC
+    LIMIT ? OFFSET ?;
 
 -- _REVOKE
 UPDATE api_keys SET revoked_ms=? WHERE api_keys.id = ? AND api_keys.revoked_ms IS NULL;
@@ -82,6 +84,18 @@ SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idemp
 SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempotency.created_ms AS created_ms
     FROM idempotency WHERE idempotency.partner_id = ? AND idempotency.created_ms >= ? LIMIT ? OFFSET ?) AS
     anon_1;
+
+-- access/last_used.py
+
+-- _BEHIND
+SELECT used.id, used.used_ms FROM (SELECT json_extract(used_rows.value, '$[0]') AS id,
+    json_extract(used_rows.value, '$[1]') AS used_ms FROM json_each(?) AS used_rows) AS used JOIN api_keys ON
+    api_keys.id = used.id WHERE api_keys.last_used_ms IS NULL OR api_keys.last_used_ms <= used.used_ms - ?;
+
+-- _KEEP
+UPDATE api_keys SET last_used_ms=used.used_ms FROM (SELECT json_extract(used_rows.value, '$[0]') AS id,
+    json_extract(used_rows.value, '$[1]') AS used_ms FROM json_each(?) AS used_rows) AS used WHERE api_keys.id
+    = used.id;
 
 -- access/page_sessions.py
 

@@ -60,6 +60,7 @@ api_keys = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger),
     Column("revoked_ms", BigInteger),
+    Column("last_used_ms", BigInteger),
 )
 
 endpoints = Table(

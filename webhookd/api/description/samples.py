@@ -348,6 +348,7 @@ API_KEY: Final = ApiKey(
     created_ms=CREATED_MS,
     expires_ms=None,
     revoked_ms=None,
+    last_used_ms=DELIVERED_MS,
 )
 QUEUE: Final = QueueDepth(
     queue="reports",

@@ -25,6 +25,7 @@ class _Key(NamedTuple):
     created_ms: int
     expires_ms: int | None
     revoked_ms: int | None
+    last_used_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ def add_key(tx: Tx, key: ApiKey) -> None:
         created_ms=key.created_ms,
         expires_ms=key.expires_ms,
         revoked_ms=key.revoked_ms,
+        last_used_ms=key.last_used_ms,
     )
     tx.run(_ADD, **row._asdict())
 
@@ -170,4 +172,5 @@ def _key_from(row: _Key) -> ApiKey:
         created_ms=row.created_ms,
         expires_ms=row.expires_ms,
         revoked_ms=row.revoked_ms,
+        last_used_ms=row.last_used_ms,
     )
