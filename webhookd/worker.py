@@ -3,6 +3,11 @@
 Operators' code and delivery never share a process, so a busy function cannot slow deliveries down.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # modules stay, and looking for garbage among them is a tenth of a start: `settle_collector`
+
 import webhookd.runtime.lean_redis  # noqa: F401 - before whatever logs, or talks to the broker
 
 # isort: split

@@ -27,12 +27,26 @@ _NEVER = {
         "psutil",
     ),
     "webhookd.cli.hosting": ("sqlalchemy", "pydantic", "redis", "httpx", "typer", "rich", "cryptography"),
-    "webhookd.cli.up": ("aiohttp", "asyncpg", "dramatiq", "sqlalchemy.orm", "starlette", "uvicorn"),
+    "webhookd.cli.up": (
+        "aiohttp",
+        "asyncpg",
+        "dramatiq",
+        "sqlalchemy.orm",
+        "starlette",
+        "uvicorn",
+        "rich",
+        "psutil",
+    ),
+    "webhookd.cli.migrate": ("rich", "psutil"),
+    "webhookd.cli.tasks": ("click", "sqlalchemy", "pydantic"),
+    "webhookd.adapters.runner.child": ("rich", "sqlalchemy", "redis"),
+    "webhookd.adapters.sender": ("click", "rich"),
 }
 
 
 def test_what_is_left_out_can_be_imported_later() -> None:
-    script = "import webhookd.runtime.lean_redis, rich.console, opentelemetry.sdk.metrics"
+    lean = "webhookd.runtime.lean_redis, webhookd.runtime.lean_httpx"
+    script = f"import {lean}, rich.console, click, opentelemetry.sdk.metrics"
     assert subprocess.run([sys.executable, "-c", script], check=True).returncode == 0
 
 

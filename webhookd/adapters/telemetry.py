@@ -5,6 +5,9 @@ it happens (facts: `log_facts`); secrets never are. `Stamp` and the two renderer
 because a line is written for every attempt: structlog's own chain for the same takes half as long again.
 """
 
+import webhookd.runtime.lean_imports  # noqa: F401 - before structlog
+
+# isort: split
 import logging
 import sys
 from datetime import UTC, datetime

@@ -4,6 +4,9 @@ With a key it is the API at WEBHOOKD_URL. Without one it is this machine's own i
 run in this process (`own_api`). What the answers look like on a screen is `screen`'s.
 """
 
+import webhookd.runtime.lean_httpx  # noqa: F401 - before httpx
+
+# isort: split
 import contextlib
 import os
 from collections.abc import Iterator, Mapping

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import webhookd
+from webhookd.runtime.importing import without_collector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,8 @@ class FamilyGroup(TyperGroup):
         if stand_in is None:
             return name, None, rest
         module = next(family.module for family in FAMILIES if family.name == stand_in.name)
-        command = typer.main.get_command(importlib.import_module(f"webhookd.cli.{module}").app)
+        with without_collector():
+            command = typer.main.get_command(importlib.import_module(f"webhookd.cli.{module}").app)
         command.name = stand_in.name
         if not ctx.resilient_parsing:
             _warn_of_misspelt_settings()

@@ -3,6 +3,7 @@
 redis takes OpenTelemetry's metrics along, which nothing here uses: 3 MB a process and a part of its start.
 """
 
-from webhookd.runtime.lean_imports import import_without
+import webhookd.runtime.lean_imports  # noqa: F401 - it logs
+from webhookd.runtime.importing import import_without
 
 import_without("opentelemetry", "redis")

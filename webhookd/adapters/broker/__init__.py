@@ -9,6 +9,9 @@ server; `SharedBuckets` are the rates of partners over all API processes. Who on
 What a turn does is not known here.
 """
 
+import webhookd.runtime.lean_redis  # noqa: F401 - before redis
+
+# isort: split
 from webhookd.adapters.broker.buckets import SharedBuckets
 from webhookd.adapters.broker.health import BrokerHealth, BrokerStatus
 from webhookd.adapters.broker.ringer import Ringer

@@ -4,6 +4,9 @@ Operator code never runs on the worker's own loop, so it may block or spin as it
 still renewed. Which task is run, and what its end leads to, is decided elsewhere.
 """
 
+import webhookd.runtime.lean_imports  # noqa: F401 - before structlog, in a child too
+
+# isort: split
 from webhookd.adapters.runner.runner import Runner
 
 __all__ = ["Runner"]

@@ -16,6 +16,9 @@ parses the response. Neither `aiohttp.ClientSession` nor `httpx.AsyncClient` is 
 are no cookies, redirects, environment proxies, default headers or decompression to switch off.
 """
 
+import webhookd.runtime.lean_httpx  # noqa: F401 - before httpx
+
+# isort: split
 from webhookd.adapters.sender.build import build_sender
 from webhookd.adapters.sender.sender import Sender, Target
 from webhookd.adapters.sender.transport import GuardedTransport
