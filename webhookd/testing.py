@@ -25,7 +25,7 @@ from webhookd.core.outcome import Raised
 from webhookd.core.records import ClaimedTask
 from webhookd.core.run_folder import INPUTS, Attached, Brought
 from webhookd.core.trace import TraceContext
-from webhookd.flows.execute.run import Run, ending
+from webhookd.flows.execute.run import ActiveRun, ending
 from webhookd.taskset import TaskPartner, TaskSet
 from webhookd.taskset.attaching import attached_in, forget
 from webhookd.taskset.file import File
@@ -140,7 +140,7 @@ async def _run(tasks: TaskSet, task: ClaimedTask, state: Any, brought: Mapping[s
         definition = replace(definition, lifespan=Lifespan(lambda: nullcontext(state), tasks))
     runner = Runner(slots=1, task_spec="")
     progress: list[tuple[float | None, str | None]] = []
-    this = Run(task=task, session_id="", host="", pid=0, started_ms=_NOW_MS, deadline=0.0)
+    this = ActiveRun(task=task, session_id="", host="", pid=0, started_ms=_NOW_MS, deadline=0.0)
     folder = Path(tempfile.mkdtemp(prefix="webhookd-testing-"))
     try:
         if brought:

@@ -24,7 +24,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import SettingsError, StoreFault, Unavailable
 from webhookd.core.execution import End, TaskEnd
 from webhookd.flows.alarm import Alarm
-from webhookd.flows.execute.run import Run
+from webhookd.flows.execute.run import ActiveRun
 from webhookd.flows.execute.run_writer import NOT_RECORDED, RunWriter
 
 notes = Table("notes", MetaData(), Column("id", Integer, primary_key=True), Column("note", Text))
@@ -335,17 +335,17 @@ async def test_progress_the_database_cannot_hold_is_dropped_and_the_next_is_writ
     assert (task.progress_percent, task.progress_message) == (20, "good")
 
 
-async def _written(run: Run) -> None:
+async def _written(run: ActiveRun) -> None:
     await until(lambda: not run.writing, what="the progress written")
 
 
-async def _running(store: Store, owner: str) -> Run:
+async def _running(store: Store, owner: str) -> ActiveRun:
     await submit(store, task_of(owner))
     task = await claim_one(store)
-    return Run(task=task, session_id=SESSION, host="test", pid=1, started_ms=NOW, deadline=0)
+    return ActiveRun(task=task, session_id=SESSION, host="test", pid=1, started_ms=NOW, deadline=0)
 
 
-def _end_of(run: Run, end: End, **more: Any) -> TaskEnd:
+def _end_of(run: ActiveRun, end: End, **more: Any) -> TaskEnd:
     return TaskEnd(task=run.task, session_id=SESSION, end=end, started_ms=NOW, now_ms=NOW, **more)
 
 

@@ -6,8 +6,8 @@ from tests.contract.seeds import NOW
 from tests.contract.test_partners import added, key_of
 from webhookd.adapters.store.access import api_keys
 from webhookd.adapters.store.access.page_sessions import (
-    Kind,
     PageSession,
+    SessionKind,
     add_page_session,
     end_page_session,
     find_page_session,
@@ -19,7 +19,7 @@ from webhookd.adapters.store.store import Store
 def session(key_id: str, name: str = "one", **changes: object) -> PageSession:
     made = PageSession(
         id=hashed(name),
-        kind=Kind.SESSION,
+        kind=SessionKind.SESSION,
         key_id=key_id,
         key_mark="",
         partner_id=None,
@@ -35,7 +35,7 @@ async def test_session_comes_back_with_its_key_and_partner(store: Store) -> None
     await store.write(api_keys.add_key, key)
     one = session(key.id, partner_id=partner.id)
     await store.write(add_page_session, one)
-    bearer = await store.read(find_page_session, one.id, Kind.SESSION, NOW)
+    bearer = await store.read(find_page_session, one.id, SessionKind.SESSION, NOW)
     assert bearer is not None
     assert (bearer.session, bearer.partner) == (one, partner)
     assert bearer.credential is not None
@@ -45,13 +45,13 @@ async def test_session_comes_back_with_its_key_and_partner(store: Store) -> None
 async def test_session_is_none_after_its_end_and_none_of_another_kind(store: Store) -> None:
     one = session("operator")
     await store.write(add_page_session, one)
-    assert await store.read(find_page_session, one.id, Kind.SESSION, NOW + 1_000) is None
-    assert await store.read(find_page_session, one.id, Kind.LINK, NOW) is None
-    assert await store.read(find_page_session, hashed("another"), Kind.SESSION, NOW) is None
+    assert await store.read(find_page_session, one.id, SessionKind.SESSION, NOW + 1_000) is None
+    assert await store.read(find_page_session, one.id, SessionKind.LINK, NOW) is None
+    assert await store.read(find_page_session, hashed("another"), SessionKind.SESSION, NOW) is None
 
 
 async def test_link_is_used_up_by_the_first(store: Store) -> None:
-    link = session("operator", kind=Kind.LINK)
+    link = session("operator", kind=SessionKind.LINK)
     await store.write(add_page_session, link)
     assert [await store.write(end_page_session, link.id) for _ in range(2)] == [True, False]
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, select
 from tests.contract.seeds import NOW, endpoint_of, partner
 from webhookd.adapters.store.access import sealed
 from webhookd.adapters.store.access.idempotency import Idempotency, KeyedRequest
-from webhookd.adapters.store.access.resealing import KeyUse, Resealing, Step
+from webhookd.adapters.store.access.resealing import KeyNeeds, Resealed, Resealing
 from webhookd.adapters.store.access.sealed import sealed_key_ids
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.endpoints import secrets
@@ -67,7 +67,7 @@ def resealing(database: Database, vault: Vault = DURING, *, now_ms: int = NOW) -
     return Resealing(database, vault, now_ms=now_ms, keep_ms=DAY)
 
 
-async def steps_of(one: Resealing) -> list[Step]:
+async def steps_of(one: Resealing) -> list[Resealed]:
     return [step async for step in one.run()]
 
 
@@ -247,7 +247,7 @@ async def test_forgotten_answers_need_no_key_and_the_others_tell_until_when(data
 
     assert await in_use(database) == {OLD_ID}
     assert await resealing(database).uses() == [
-        KeyUse(key_id=OLD_ID, secrets=1, answers=2, answers_until_ms=NOW - 1_000 + DAY)
+        KeyNeeds(key_id=OLD_ID, secrets=1, answers=2, answers_until_ms=NOW - 1_000 + DAY)
     ]
 
     await steps_of(resealing(database))

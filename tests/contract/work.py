@@ -10,7 +10,7 @@ from tests.contract.seeds import NOW, SESSION, at
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.schema import deliveries, messages, tasks
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.tasks.tasks import Cancelled, cancel_task, replay_task
+from webhookd.adapters.store.tasks.tasks import CancelledTask, cancel_task, replay_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.execution import Claim, ClaimTasks, End, Recorded, TaskEnd, TypeLimit
@@ -132,7 +132,7 @@ async def look(store: Store, task_id: str) -> Task:
 
 async def cancel(
     store: Store, task_id: str, partner_id: str | None = None, *, now_ms: int = NOW
-) -> Cancelled | None:
+) -> CancelledTask | None:
     """What an owner who cancels gets."""
     at(store, now_ms)
     return await store.write(cancel_task, task_id, partner_id)

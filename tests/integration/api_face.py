@@ -22,7 +22,7 @@ from webhookd.adapters.vault import Vault, generate_key
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
 from webhookd.api.watch import key_review
-from webhookd.core.admission import Ceilings
+from webhookd.core.admission import BrokerStatus, Ceilings
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.facts import RequestFacts
@@ -70,10 +70,9 @@ def task_types() -> TaskSet:
 class Broker:
     """What the broker says of itself."""
 
-    ok: bool = True
-    reason: str | None = None
-    used_memory_bytes: int | None = 1_000_000
-    max_memory_bytes: int | None = 0
+    status: BrokerStatus = field(
+        default_factory=lambda: BrokerStatus(ok=True, used_memory_bytes=1_000_000, max_memory_bytes=0)
+    )
 
 
 @dataclass(slots=True)
@@ -188,8 +187,8 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
     facts: list[RequestFacts] = []
     disk: list[int | None] = [10**12]
 
-    async def look_at_broker() -> Broker:
-        return broker
+    async def look_at_broker() -> BrokerStatus:
+        return broker.status
 
     def wake(wakes: Wakes) -> None:
         bell.rung.extend(sorted(wakes.queues))

@@ -385,7 +385,8 @@ async def test_503_when_the_disk_is_nearly_full(sqlite_face: Face) -> None:
 
 async def test_503_when_the_broker_is_out_of_memory(sqlite_face: Face) -> None:
     partner = await sqlite_face.partner()
-    sqlite_face.broker.max_memory_bytes = 1_000_000
+    full = replace(sqlite_face.broker.status, max_memory_bytes=1_000_000)
+    sqlite_face.broker.status = full
     await sqlite_face.parts.load.refresh()
     answer = await partner.client.post("/v1/tasks", json={"type": "test.echo"})
     assert_problem(answer, 503, "overloaded")

@@ -5,7 +5,8 @@ import pytest
 from tests.integration.api_face import Face
 from webhookd.adapters.store.upkeep import sessions
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
-from webhookd.core.activity import SPANS_MS, Kind
+from webhookd.core.activity import SPANS_MS, ActivityKind
+from webhookd.core.admission import BrokerStatus
 from webhookd.core.endpoint_stats import Span, bucket_of
 from webhookd.core.scaling import MOST_WORKERS, desired_workers
 
@@ -135,7 +136,7 @@ async def _begin(face: Face, session_id: str, kind: str, *, left_seconds: int) -
 
 async def test_readyz_without_a_broker_says_so_and_stays_200(sqlite_face: Face) -> None:
     client = await sqlite_face.client(None)
-    sqlite_face.broker.ok, sqlite_face.broker.reason = False, "cannot connect"
+    sqlite_face.broker.status = BrokerStatus(ok=False, reason="cannot connect")
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["reason"].startswith("broker: cannot connect; ")
@@ -143,7 +144,7 @@ async def test_readyz_without_a_broker_says_so_and_stays_200(sqlite_face: Face) 
 
 async def test_readyz_says_what_is_wrong(sqlite_face: Face) -> None:
     client = await sqlite_face.client(None)
-    sqlite_face.broker.ok, sqlite_face.broker.reason = False, "cannot connect"
+    sqlite_face.broker.status = BrokerStatus(ok=False, reason="cannot connect")
     sqlite_face.disk[0] = 5
     answer = await client.get("/readyz")
     assert answer.status_code == 503
@@ -167,7 +168,7 @@ async def test_activity_tells_what_all_workers_do(face: Face, window: str, steps
         )
         for length_ms in SPANS_MS
     ]
-    await face.store.write(keep_activity, Kind.ATTEMPTS, spans)
+    await face.store.write(keep_activity, ActivityKind.ATTEMPTS, spans)
     answer = await face.admin.get("/v1/activity", params={"window": window})
     activity = answer.json()
     assert activity["window"] == window

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.api_face import ADMIN_KEY, Face
 from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
-from webhookd.core.activity import SPANS_MS, Kind
+from webhookd.core.activity import SPANS_MS, ActivityKind
 from webhookd.core.endpoint_stats import Span
 from webhookd.pages.audit import as_csv
 from webhookd.wiring.api import with_pages
@@ -475,7 +475,7 @@ async def test_now_draws_throughput_and_latency(sqlite_face: Face) -> None:
         Span(at_ms=now_ms - now_ms % ms, length_ms=ms, attempts=12, delivered=9, times={40: 12})
         for ms in SPANS_MS
     ]
-    await sqlite_face.store.write(keep_activity, Kind.RUNS, spans)
+    await sqlite_face.store.write(keep_activity, ActivityKind.RUNS, spans)
 
     shown = (await admin.open("now?window=1h")).text
 

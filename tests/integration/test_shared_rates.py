@@ -13,7 +13,7 @@ from tests.services import ValkeyServer, until
 from webhookd.adapters.broker import SharedBuckets
 from webhookd.core.rate import Rate
 from webhookd.core.records import Limits, Partner
-from webhookd.flows.rates import SHARES, Bucket, PartnerRates
+from webhookd.flows.rates import SHARES, PartnerRates, RateKind
 
 SLOW = 0.001  # tokens a second: whatever the machine does meanwhile, none comes back
 BURST = 80
@@ -54,7 +54,7 @@ async def process(url: str) -> AsyncIterator[PartnerRates]:
         await shared.aclose()
 
 
-async def taken(rates: PartnerRates, times: int, bucket: Bucket = Bucket.TASKS) -> int:
+async def taken(rates: PartnerRates, times: int, bucket: RateKind = RateKind.TASKS) -> int:
     """How many of so many calls are let in, one after another."""
     granted = 0
     for _ in range(times):
@@ -62,8 +62,8 @@ async def taken(rates: PartnerRates, times: int, bucket: Bucket = Bucket.TASKS) 
     return granted
 
 
-@pytest.mark.parametrize("bucket", list(Bucket))
-async def test_processes_together_give_out_one_burst(valkey: ValkeyServer, bucket: Bucket) -> None:
+@pytest.mark.parametrize("bucket", list(RateKind))
+async def test_processes_together_give_out_one_burst(valkey: ValkeyServer, bucket: RateKind) -> None:
     async with process(valkey.url) as one, process(valkey.url) as other, process(valkey.url) as third:
         granted = await asyncio.gather(*(taken(rates, 2 * BURST, bucket) for rates in (one, other, third)))
     assert BURST <= sum(granted) <= BURST + 3 * BURST // SHARES
@@ -85,7 +85,7 @@ async def test_far_below_its_rate_nobody_waits_for_the_broker_which_is_told_soon
         valkey.thaw()
 
         async def seen() -> bool:
-            looked = await other.take(Bucket.TASKS, partner(), BURST, now_ms=now_ms())
+            looked = await other.take(RateKind.TASKS, partner(), BURST, now_ms=now_ms())
             return not looked.granted and looked.remaining == BURST - BURST // SHARES
 
         with valkey.client() as client:
@@ -108,26 +108,26 @@ async def test_each_process_goes_by_its_own_view_while_the_broker_is_away(valkey
 async def test_partners_and_buckets_are_apart(valkey: ValkeyServer) -> None:
     async with process(valkey.url) as rates:
         assert await taken(rates, 2 * BURST) == BURST
-        assert await taken(rates, 1, Bucket.WRITES) == 1
-        assert (await rates.take(Bucket.TASKS, partner("prt_2"), BURST, now_ms=now_ms())).granted
+        assert await taken(rates, 1, RateKind.WRITES) == 1
+        assert (await rates.take(RateKind.TASKS, partner("prt_2"), BURST, now_ms=now_ms())).granted
 
 
 async def test_a_batch_is_taken_whole_or_not_at_all(valkey: ValkeyServer) -> None:
     async with process(valkey.url) as rates:
         at = now_ms()
-        assert (await rates.take(Bucket.TASKS, partner(), BURST - 1, now_ms=at)).granted
-        refused = await rates.take(Bucket.TASKS, partner(), 2, now_ms=at)
+        assert (await rates.take(RateKind.TASKS, partner(), BURST - 1, now_ms=at)).granted
+        refused = await rates.take(RateKind.TASKS, partner(), 2, now_ms=at)
         assert not refused.granted
         assert refused.retry_seconds
-        assert (await rates.take(Bucket.TASKS, partner(), 1, now_ms=at)).granted
-        assert (await rates.take(Bucket.TASKS, partner(), BURST + 1, now_ms=at)).retry_seconds is None
+        assert (await rates.take(RateKind.TASKS, partner(), 1, now_ms=at)).granted
+        assert (await rates.take(RateKind.TASKS, partner(), BURST + 1, now_ms=at)).retry_seconds is None
 
 
 async def test_a_limit_that_is_changed_holds_at_once(valkey: ValkeyServer) -> None:
     async with process(valkey.url) as rates:
-        assert (await rates.take(Bucket.TASKS, partner(), 5, now_ms=now_ms())).granted
+        assert (await rates.take(RateKind.TASKS, partner(), 5, now_ms=now_ms())).granted
         narrow = partner(rate_per_second=SLOW, burst=2)
-        granted = [(await rates.take(Bucket.TASKS, narrow, 1, now_ms=now_ms())).granted for _ in range(9)]
+        granted = [(await rates.take(RateKind.TASKS, narrow, 1, now_ms=now_ms())).granted for _ in range(9)]
         assert sum(granted) <= 2
 
 

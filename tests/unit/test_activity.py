@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit import facts
-from webhookd.core.activity import FIVE_MINUTES_MS, KEEP_MS, SPANS_MS, WINDOWS, Kind
+from webhookd.core.activity import FIVE_MINUTES_MS, KEEP_MS, SPANS_MS, WINDOWS, ActivityKind
 from webhookd.core.endpoint_stats import MINUTE_MS, Span, bucket_of
 from webhookd.core.errors import Unavailable
 from webhookd.flows.activity import Activity
@@ -21,8 +21,8 @@ class Kept:
         self.away = False
         self.writes = 0
 
-    async def __call__(self, kind: Kind, spans: Sequence[Span]) -> None:
-        assert kind is Kind.ATTEMPTS
+    async def __call__(self, kind: ActivityKind, spans: Sequence[Span]) -> None:
+        assert kind is ActivityKind.ATTEMPTS
         if self.away:
             raise Unavailable("It is read-only.")
         self.writes += 1
@@ -54,7 +54,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def activity(kept: Kept, clock: Clock) -> Activity:
-    return Activity(Kind.ATTEMPTS, kept, lambda: clock.now_ms)
+    return Activity(ActivityKind.ATTEMPTS, kept, lambda: clock.now_ms)
 
 
 async def test_events_are_told_together_and_nothing_is_told_twice(activity: Activity, kept: Kept) -> None:
@@ -96,10 +96,10 @@ async def test_a_run_counts_from_falling_due_and_only_what_came_to_something(
 ) -> None:
     told: list[Span] = []
 
-    async def keep(_kind: Kind, spans: Sequence[Span]) -> None:
+    async def keep(_kind: ActivityKind, spans: Sequence[Span]) -> None:
         told.extend(spans)
 
-    activity = Activity(Kind.RUNS, keep, lambda: clock.now_ms)
+    activity = Activity(ActivityKind.RUNS, keep, lambda: clock.now_ms)
     for outcome in ("cancelled", "handed_back", "lost"):
         activity.run_ended(facts.ended(outcome=outcome))
     for outcome, error in (("succeeded", None), ("retry", "error"), ("failed", "no_such_account")):

@@ -13,8 +13,8 @@ from webhookd.core.endpoint_stats import (
     OTHER,
     WINDOWS,
     Counted,
+    RunningSpans,
     Span,
-    Tally,
     bucket_of,
     drawn,
     from_json,
@@ -37,7 +37,7 @@ def bad(at_ms: int, error: str = "http_500", answer_us: int | None = 5_000) -> C
 
 
 def test_a_span_is_handed_out_when_an_attempt_of_the_next_comes() -> None:
-    tally, over = tallied(Tally(), [ok(NOW), bad(NOW + 1), bad(NOW + 2, "timeout", None)])
+    tally, over = tallied(RunningSpans(), [ok(NOW), bad(NOW + 1), bad(NOW + 2, "timeout", None)])
     assert over == []
 
     tally, over = tallied(tally, [ok(NOW + MINUTE_MS)])
@@ -52,7 +52,7 @@ def test_a_span_is_handed_out_when_an_attempt_of_the_next_comes() -> None:
 
 
 def test_what_comes_late_counts_to_the_span_under_way() -> None:
-    tally, _ = tallied(Tally(), [ok(NOW + MINUTE_MS)])
+    tally, _ = tallied(RunningSpans(), [ok(NOW + MINUTE_MS)])
     tally, over = tallied(tally, [ok(NOW + MINUTE_MS - 1)])
     assert over == []
     assert [span.attempts for span in tally.spans] == [2, 2]
@@ -73,7 +73,7 @@ def test_what_comes_late_counts_to_the_span_under_way() -> None:
     )
 )
 def test_no_attempt_is_lost_or_counted_twice(batches: list[list[Counted]]) -> None:
-    tally, over = Tally(), list[Span]()
+    tally, over = RunningSpans(), list[Span]()
     for batch in batches:
         tally, ended = tallied(from_json(orjson.loads(orjson.dumps(to_json(tally)))), batch)
         over += ended
@@ -121,7 +121,7 @@ def test_percentiles_are_of_answers_in_order_and_none_without_one() -> None:
 
 
 def test_a_receiver_that_thinks_up_errors_does_not_blow_its_row_up() -> None:
-    tally, _ = tallied(Tally(), [bad(NOW, f"http_{number}") for number in range(400, 599)])
+    tally, _ = tallied(RunningSpans(), [bad(NOW, f"http_{number}") for number in range(400, 599)])
     errors = tally.spans[0].errors
     assert len(errors) == MOST_ERRORS + 1
     assert errors[OTHER] == 199 - MOST_ERRORS

@@ -10,9 +10,8 @@ import pytest
 
 from tests.services import until
 from tests.unit.records import a_claimed_task
-from webhookd.adapters.files.bucket import Stored
 from webhookd.core.file_links import FileLinks
-from webhookd.core.files import File, FileUsage
+from webhookd.core.files import File, FileUsage, Stored
 from webhookd.core.outcome import RetryLater
 from webhookd.flows.execute.file_inputs import STORED_AT_ONCE, RunFiles
 from webhookd.taskset.attaching import Attachments

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.services import until
-from webhookd.core.admission import UNKNOWN_DRAIN_SECONDS
+from webhookd.core.admission import UNKNOWN_DRAIN_SECONDS, BrokerStatus
 from webhookd.core.errors import Unavailable
 from webhookd.core.records import QueueDepth
 from webhookd.flows import load
@@ -47,25 +47,19 @@ class Counters:
 
 
 @dataclass
-class Status:
-    ok: bool = True
-    reason: str | None = None
-    used_memory_bytes: int | None = 5
-    max_memory_bytes: int | None = 0
-
-
-@dataclass
 class World:
     """A gauge with its surroundings."""
 
     counters: Counters = field(default_factory=Counters)
-    broker: Status = field(default_factory=Status)
+    broker: BrokerStatus = field(
+        default_factory=lambda: BrokerStatus(ok=True, used_memory_bytes=5, max_memory_bytes=0)
+    )
     now: float = 0.0
 
     def __post_init__(self) -> None:
         self.counters.gate.set()
 
-        async def look() -> Status:
+        async def look() -> BrokerStatus:
             return self.broker
 
         self.gauge = LoadGauge(
@@ -159,10 +153,11 @@ async def test_database_is_away_when_it_fails_twice_running(world: World) -> Non
 async def test_broker_is_full_at_its_limit_and_without_one_never(world: World) -> None:
     await world.gauge.look()
     assert not world.gauge.load_for("prt_1").broker_full
-    world.broker.max_memory_bytes = 5
+    world.broker = BrokerStatus(ok=True, used_memory_bytes=5, max_memory_bytes=5)
     await world.gauge.look()
     assert world.gauge.load_for("prt_1").broker_full
-    world.broker.used_memory_bytes = None
+    world.broker = BrokerStatus(ok=True, used_memory_bytes=None, max_memory_bytes=5)
+    await world.gauge.look()
     assert not world.gauge.load_for("prt_1").broker_full
 
 
@@ -210,7 +205,7 @@ async def test_gauge_does_not_rest_while_tasks_wait_or_end(
 async def test_nothing_looks_at_the_servers_any_more_once_run_has_ended(world: World) -> None:
     looks: list[str] = []
 
-    async def look() -> Status:
+    async def look() -> BrokerStatus:
         looks.append("begun")
         try:
             await asyncio.Event().wait()

@@ -13,8 +13,8 @@ from webhookd.core.pacing import (
     INITIAL_CAP,
     MOVE_INTERVAL_MS,
     RATE_SLACK_MS,
-    Kind,
-    Outcome,
+    LaneSample,
+    LaneSign,
     Pace,
     after,
     after_many,
@@ -29,16 +29,16 @@ from webhookd.core.pacing import (
 NOW_MS = 1_795_500_000_000
 CEILING = 64
 CAP_SECONDS = 43_200.0
-QUICK = Outcome(kind=Kind.SUCCESS, duration_us=5000)
-LATE = Outcome(kind=Kind.SUCCESS, duration_us=2_000_000)
-FAILED = Outcome(kind=Kind.FAILURE, duration_us=5000)
-BUSY = Outcome(kind=Kind.CONGESTION, duration_us=5000)
-HUNG = Outcome(kind=Kind.CONGESTION, duration_us=15_000_000, timed_out=True)
-OURS = Outcome(kind=Kind.NEUTRAL, duration_us=5000)
+QUICK = LaneSample(kind=LaneSign.SUCCESS, duration_us=5000)
+LATE = LaneSample(kind=LaneSign.SUCCESS, duration_us=2_000_000)
+FAILED = LaneSample(kind=LaneSign.FAILURE, duration_us=5000)
+BUSY = LaneSample(kind=LaneSign.CONGESTION, duration_us=5000)
+HUNG = LaneSample(kind=LaneSign.CONGESTION, duration_us=15_000_000, timed_out=True)
+OURS = LaneSample(kind=LaneSign.NEUTRAL, duration_us=5000)
 
 
 def step(
-    pace: Pace, *outcomes: Outcome, at: int = 0, ceiling: int = CEILING, cap: float = CAP_SECONDS
+    pace: Pace, *outcomes: LaneSample, at: int = 0, ceiling: int = CEILING, cap: float = CAP_SECONDS
 ) -> Pace:
     return after_many(pace, outcomes, now_ms=NOW_MS + at, ceiling=ceiling, policy_cap_seconds=cap)
 
@@ -74,7 +74,7 @@ def test_slow_success_does_not_grow_the_cap() -> None:
 
 
 @pytest.mark.parametrize("outcome", [BUSY, HUNG])
-def test_congestion_halves_the_cap_at_once_and_not_below_one(outcome: Outcome) -> None:
+def test_congestion_halves_the_cap_at_once_and_not_below_one(outcome: LaneSample) -> None:
     assert step(Pace(cap=9), outcome).cap == 4
     assert step(Pace(cap=1), outcome).cap == 1
 
@@ -175,7 +175,7 @@ def test_a_probe_lost_to_our_own_fault_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize("late", [QUICK, FAILED, HUNG])
-def test_answers_that_were_under_way_when_the_breaker_opened_do_not_move_it(late: Outcome) -> None:
+def test_answers_that_were_under_way_when_the_breaker_opened_do_not_move_it(late: LaneSample) -> None:
     pace = opened()
     still = step(pace, late, at=100)
     assert still.open_until_ms == pace.open_until_ms
@@ -259,21 +259,21 @@ def test_our_own_faults_change_nothing() -> None:
 # Reading answers
 
 
-def kind_of(*, status: int | None = None, error: ErrorCode | None = None) -> Kind:
+def kind_of(*, status: int | None = None, error: ErrorCode | None = None) -> LaneSign:
     return outcome_of(Answer(status=status, error=error, timing=Timing(total_us=7)), now_ms=NOW_MS).kind
 
 
 @pytest.mark.parametrize(
     ("kind", "statuses", "errors"),
     [
-        (Kind.SUCCESS, (200, 204, 410), ()),
-        (Kind.FAILURE, (301, 400, 404, 500, 502), ("blocked", "dns", "tls_name", "closed", "protocol")),
-        (Kind.CONGESTION, (429, 503), ("timeout", "connect")),
-        (Kind.NEUTRAL, (), ("proxy",)),
+        (LaneSign.SUCCESS, (200, 204, 410), ()),
+        (LaneSign.FAILURE, (301, 400, 404, 500, 502), ("blocked", "dns", "tls_name", "closed", "protocol")),
+        (LaneSign.CONGESTION, (429, 503), ("timeout", "connect")),
+        (LaneSign.NEUTRAL, (), ("proxy",)),
     ],
 )
 def test_each_answer_says_its_kind(
-    kind: Kind, statuses: tuple[int, ...], errors: tuple[ErrorCode, ...]
+    kind: LaneSign, statuses: tuple[int, ...], errors: tuple[ErrorCode, ...]
 ) -> None:
     assert {kind_of(status=status) for status in statuses} <= {kind}
     assert {kind_of(error=error) for error in errors} <= {kind}
@@ -282,8 +282,8 @@ def test_each_answer_says_its_kind(
 def test_an_answer_brings_its_duration_and_honoured_wait() -> None:
     timing = Timing(total_us=1234)
     busy = Answer(status=429, retry_after="7", timing=timing)
-    assert outcome_of(busy, now_ms=NOW_MS) == Outcome(
-        kind=Kind.CONGESTION, duration_us=1234, hold_until_ms=NOW_MS + 7000
+    assert outcome_of(busy, now_ms=NOW_MS) == LaneSample(
+        kind=LaneSign.CONGESTION, duration_us=1234, hold_until_ms=NOW_MS + 7000
     )
     broken = Answer(status=500, retry_after="7", timing=timing)
     assert outcome_of(broken, now_ms=NOW_MS).hold_until_ms == 0
@@ -294,8 +294,8 @@ def test_an_answer_brings_its_duration_and_honoured_wait() -> None:
 # What always holds
 
 outcomes = st.builds(
-    Outcome,
-    kind=st.sampled_from(Kind),
+    LaneSample,
+    kind=st.sampled_from(LaneSign),
     duration_us=st.integers(0, 20_000_000),
     timed_out=st.booleans(),
     hold_until_ms=st.just(0) | st.integers(NOW_MS, NOW_MS + 10_000),
@@ -304,13 +304,13 @@ histories = st.lists(st.tuples(st.integers(0, 40_000), st.integers(1, 100), st.l
 
 
 @given(history=histories)
-def test_whatever_happens_a_pace_stays_sound(history: list[tuple[int, int, list[Outcome]]]) -> None:
+def test_whatever_happens_a_pace_stays_sound(history: list[tuple[int, int, list[LaneSample]]]) -> None:
     pace, at = Pace(), 0
     for pause, ceiling, batch in history:
         at += pause
         before = pace
         pace = step(pace, *batch, at=at, ceiling=ceiling)
-        counted = [outcome for outcome in batch if outcome.kind is not Kind.NEUTRAL]
+        counted = [outcome for outcome in batch if outcome.kind is not LaneSign.NEUTRAL]
         assert 1 <= pace.cap <= (ceiling if counted else before.cap)
         assert pace.cap <= 2 * before.cap
         assert 0 <= pace.failure_ratio <= 1
@@ -325,7 +325,7 @@ def test_whatever_happens_a_pace_stays_sound(history: list[tuple[int, int, list[
 
 @given(history=histories, waits=st.integers(0, 3))
 def test_from_anywhere_a_receiver_that_is_well_again_gets_the_whole_ceiling(
-    history: list[tuple[int, int, list[Outcome]]], waits: int
+    history: list[tuple[int, int, list[LaneSample]]], waits: int
 ) -> None:
     pace, at = Pace(), 0
     for pause, ceiling, batch in history:
@@ -341,7 +341,7 @@ def test_from_anywhere_a_receiver_that_is_well_again_gets_the_whole_ceiling(
 
 
 @given(batch=st.lists(outcomes))
-def test_a_batch_means_the_same_as_its_outcomes_one_by_one(batch: list[Outcome]) -> None:
+def test_a_batch_means_the_same_as_its_outcomes_one_by_one(batch: list[LaneSample]) -> None:
     pace = Pace()
     for outcome in batch:
         pace = after(pace, outcome, now_ms=NOW_MS, ceiling=CEILING, policy_cap_seconds=CAP_SECONDS)

@@ -9,7 +9,7 @@ from tests.services import until
 from tests.unit.records import a_claimed_task
 from webhookd.core.execution import Progress
 from webhookd.flows.alarm import Alarm
-from webhookd.flows.execute.run import Run
+from webhookd.flows.execute.run import ActiveRun
 from webhookd.flows.execute.run_writer import ANNOUNCED_EVERY_SECONDS, RunWriter
 
 
@@ -41,8 +41,8 @@ def a_writer(store: Store) -> RunWriter:
     )
 
 
-def a_run(work: asyncio.Task[None]) -> Run:
-    return Run(
+def a_run(work: asyncio.Task[None]) -> ActiveRun:
+    return ActiveRun(
         task=a_claimed_task(),
         session_id="ses_1",
         host="host",

@@ -9,6 +9,7 @@ import pytest
 
 from tests.services import until
 from webhookd.core.errors import Unavailable
+from webhookd.core.records import Waiting
 from webhookd.core.submission import REST_SECONDS
 from webhookd.flows import sweep
 from webhookd.flows.alarm import Alarm
@@ -27,19 +28,10 @@ class Clock:
         return self.now
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """One lease has run out."""
-
-    queues: frozenset[str] = frozenset()
-    next_task_ms: int | None = None
-    next_expiry_ms: int | None = None
-    next_lane_ms: int | None = None
-    next_lease_ms: int | None = 0
-
-
-ONE_LEASE_RAN_OUT = Waiting()
-NOTHING_WAITS = Waiting(next_lease_ms=None)
+NOTHING_WAITS = Waiting(
+    queues=frozenset(), next_task_ms=None, next_expiry_ms=None, next_lane_ms=None, next_lease_ms=None
+)
+ONE_LEASE_RAN_OUT = replace(NOTHING_WAITS, next_lease_ms=0)
 
 
 @dataclass

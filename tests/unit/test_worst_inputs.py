@@ -18,7 +18,7 @@ from webhookd.api.idempotency_key import parse_key
 from webhookd.api.json_body import LARGE, MOST_CONTAINERS, MOST_NAMES, parse_json
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import problem_document
-from webhookd.api.stream_frames import Said
+from webhookd.api.stream_frames import ClientMessage
 from webhookd.api.task_wire import TaskCreate, unknown_endpoint_errors
 from webhookd.api.wire import parse_body
 from webhookd.core.errors import FieldError, Invalid, WebhookdError
@@ -171,5 +171,5 @@ def test_an_answer_is_not_larger_than_what_it_answers() -> None:
     assert len(problem) < 65_536
     since = dict.fromkeys(map(str, range(9_000)), "a")
     with pytest.raises(Invalid) as refused:
-        parse_body(Said, {"subscribe": {"tasks": ["a"], "since": since}})
+        parse_body(ClientMessage, {"subscribe": {"tasks": ["a"], "since": since}})
     assert len(refused.value.errors) <= 50

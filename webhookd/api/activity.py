@@ -10,7 +10,7 @@ from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call
 from webhookd.api.wire import Query
-from webhookd.core.activity import WINDOWS, Kind
+from webhookd.core.activity import WINDOWS, ActivityKind
 from webhookd.core.endpoint_stats import Span, percentile_ms, summed
 from webhookd.core.fields import ActivityWindow, Count, DescribedAs, Timestamp
 from webhookd.core.times import to_rfc3339
@@ -72,7 +72,7 @@ async def show(call: Call[None, ActivityQuery]) -> Answer:
     """`GET /v1/activity`."""
     window, parts = call.query.window, call.parts
     steps = await parts.activity_reads.get(window, lambda: parts.store.read(read_activity, WINDOWS[window]))
-    return json_answer(200, activity_document(steps[Kind.RUNS], steps[Kind.ATTEMPTS], window))
+    return json_answer(200, activity_document(steps[ActivityKind.RUNS], steps[ActivityKind.ATTEMPTS], window))
 
 
 def activity_document(runs: Sequence[Span], attempts: Sequence[Span], window: str) -> ActivityDocument:

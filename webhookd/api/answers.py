@@ -17,7 +17,7 @@ JSON: Final = "application/json"
 Headers = list[tuple[bytes, bytes]]
 
 
-class Reply(Protocol):
+class Sendable(Protocol):
     """What can be sent as the response to a request."""
 
     @property

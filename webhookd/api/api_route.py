@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from webhookd.api.answers import JSON, Page, Reply
+from webhookd.api.answers import JSON, Page, Sendable
 from webhookd.api.call import Call
 from webhookd.api.parts import ApiOptions
 from webhookd.api.wire import Query
-from webhookd.flows.rates import Bucket
+from webhookd.flows.rates import RateKind
 
 B = TypeVar("B")
 Q = TypeVar("Q", bound=Query)
@@ -83,7 +83,7 @@ class ApiRoute(Generic[B, Q]):
     id: str
     tag: str
     summary: str
-    handler: Callable[[Call[B, Q]], Awaitable[Reply]]
+    handler: Callable[[Call[B, Q]], Awaitable[Sendable]]
     access: str
     query: type[Q]
     answers: Mapping[int, Returned]
@@ -101,13 +101,13 @@ class ApiRoute(Generic[B, Q]):
     path_example: str = ""
 
     @property
-    def takes(self) -> tuple[Bucket, ...]:
+    def takes(self) -> tuple[RateKind, ...]:
         """The buckets that a call takes from."""
         if self.method == "GET":
             return ()
         if self.submits:
-            return (Bucket.TASKS,)
-        return (Bucket.WRITES, Bucket.TASKS) if self.sends else (Bucket.WRITES,)
+            return (RateKind.TASKS,)
+        return (RateKind.WRITES, RateKind.TASKS) if self.sends else (RateKind.WRITES,)
 
 
 AnyRoute = ApiRoute[Any, Any]

@@ -16,7 +16,7 @@ from starlette.types import Send
 
 from webhookd.adapters.store.tasks.batches import get_batch, tasks_of_batch
 from webhookd.api import example_ids
-from webhookd.api.answers import Answer, Headers, Reply
+from webhookd.api.answers import Answer, Headers, Sendable
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.events import EVENT_HEADERS, KEEP_ALIVE_SECONDS, RETRY_MS, last_event_id, write_some
@@ -98,7 +98,7 @@ async def _next_look(call: AnyCall, watch: Watch, batch: Batch, left: float) -> 
     return now
 
 
-async def follow_batch(call: Call[None, StreamQuery]) -> Reply:
+async def follow_batch(call: Call[None, StreamQuery]) -> Sendable:
     """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
     read, caller = call.parts.store.read, call.caller
     batch = found(await call.read(read, get_batch, call.path_params["id"], caller.partner_id), "batch")
@@ -165,7 +165,7 @@ def _event(batch: Batch, base_url: str) -> bytes:
     return b"event: batch\nid: %d\ndata: %b\n\n" % (batch.version, body)
 
 
-async def stream_results(call: Call[None, ResultsQuery]) -> Reply:
+async def stream_results(call: Call[None, ResultsQuery]) -> Sendable:
     """`GET /v1/batches/{id}/results`."""
     read, caller = call.parts.store.read, call.caller
     batch = found(await call.read(read, get_batch, call.path_params["id"], caller.partner_id), "batch")

@@ -11,7 +11,7 @@ from webhookd.api.owners import owner, told_whose
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import field_errors
 from webhookd.api.receipts import body_to
-from webhookd.api.stream_frames import MOST_TASKS, Fewer, Said, Some, said_in, wrong
+from webhookd.api.stream_frames import MOST_TASKS, ClientMessage, Fewer, Some, said_in, wrong
 from webhookd.api.websocket import (
     BAD_MESSAGES,
     RESTARTING,
@@ -87,19 +87,19 @@ class Conversation:
                     raise Close(BAD_MESSAGES, f"{MOST_MISTAKES} messages were not understood") from None
                 await self._refuse(error)
 
-    async def _take(self, said: Said, watch: Watch) -> None:
+    async def _take(self, said: ClientMessage, watch: Watch) -> None:
         match said:
-            case Said(subscribe=Some(tasks=list(task_ids)) as some):
+            case ClientMessage(subscribe=Some(tasks=list(task_ids)) as some):
                 await self._subscribe(watch, task_ids, some.since)
-            case Said(subscribe=Some() as some):
+            case ClientMessage(subscribe=Some() as some):
                 await self._follow(watch, some.partner)
-            case Said(unsubscribe=Fewer(tasks=list(task_ids))):
+            case ClientMessage(unsubscribe=Fewer(tasks=list(task_ids))):
                 watch.remove(task_ids)
                 await self._socket.send({"event": "unsubscribed", "tasks": task_ids})
-            case Said(unsubscribe=Fewer()):
+            case ClientMessage(unsubscribe=Fewer()):
                 watch.unfollow()
                 await self._socket.send({"event": "unsubscribed", "all": True})
-            case Said(auth=str()):
+            case ClientMessage(auth=str()):
                 raise Invalid("This connection has its key already.")
             case _:
                 await self._socket.send({"event": "pong", "ping": said.ping})

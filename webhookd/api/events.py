@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Send
 
 from webhookd.api import example_ids
-from webhookd.api.answers import Answer, Headers, Reply
+from webhookd.api.answers import Answer, Headers, Sendable
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.granted import TASK
@@ -36,7 +36,7 @@ EVENT_HEADERS: Final[Headers] = [
 ]
 
 
-async def stream_events(call: Call[None, StreamQuery]) -> Reply:
+async def stream_events(call: Call[None, StreamQuery]) -> Sendable:
     """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
     task_id = call.path_params["id"]
     task = found(await call.parts.watchers.present(task_id, call.caller.partner_id), "task").task

@@ -11,7 +11,7 @@ from starlette.types import Send
 
 from webhookd.adapters import entropy
 from webhookd.adapters.files.faults import FileGone
-from webhookd.api.answers import Answer, Headers, Reply, json_answer
+from webhookd.api.answers import Answer, Headers, Sendable, json_answer
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.file_body import body_chunks, told_length
 from webhookd.api.file_ranges import asked_range, is_known
@@ -30,7 +30,7 @@ SIGNED_SECONDS: Final = 300.0
 _SAFE: Final = {"Content-Security-Policy": "sandbox; default-src 'none'", "Accept-Ranges": "bytes"}
 
 
-async def show_content(call: Call[None, LinkQuery]) -> Reply:
+async def show_content(call: Call[None, LinkQuery]) -> Sendable:
     """`GET /v1/files/{id}/content`."""
     file = await ensured_ready(call, await _linked(call, Link.DOWNLOAD))
     etag = f'"{file.sha256}"'

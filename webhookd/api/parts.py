@@ -13,7 +13,7 @@ from webhookd.adapters.vault import Vault
 from webhookd.api.held import Held
 from webhookd.api.recent_reads import RecentReads
 from webhookd.api.unread import Unread
-from webhookd.core.activity import Kind
+from webhookd.core.activity import ActivityKind
 from webhookd.core.batches import Batch
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.endpoint_stats import Span
@@ -105,7 +105,7 @@ class ApiParts:
     new_trace: Callable[[], TraceContext] = entropy.new_trace
     new_span_id: Callable[[], str] | None = None
     batch_reads: RecentReads[Batch | None] = field(default_factory=RecentReads)
-    activity_reads: RecentReads[dict[Kind, list[Span]]] = field(
+    activity_reads: RecentReads[dict[ActivityKind, list[Span]]] = field(
         default_factory=lambda: RecentReads(ACTIVITY_SECONDS)
     )
     held: Held = field(default_factory=Held)

@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters.entropy import new_page_token
-from webhookd.adapters.store.access.page_sessions import Kind, PageSession, add_page_session, hashed
+from webhookd.adapters.store.access.page_sessions import PageSession, SessionKind, add_page_session, hashed
 from webhookd.adapters.store.access.partners import read_partner
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
@@ -60,7 +60,7 @@ async def _create(call: Call[PortalLinkCreate, NoQuery], partner_id: str) -> Ans
     mark = operator_mark(call.parts.options.admin_key_hash) if caller.key_id == OPERATOR else ""
     link = PageSession(
         id=hashed(token),
-        kind=Kind.LINK,
+        kind=SessionKind.LINK,
         key_id=caller.key_id,
         key_mark=mark,
         partner_id=partner_id,

@@ -10,13 +10,13 @@ from math import ceil
 
 from webhookd.api.answers import Headers
 from webhookd.core.records import Partner
-from webhookd.flows.rates import Bucket, PartnerRates
+from webhookd.flows.rates import PartnerRates, RateKind
 
 
-def rate_headers(rates: PartnerRates, partner: Partner, buckets: Sequence[Bucket], now_ms: int) -> Headers:
+def rate_headers(rates: PartnerRates, partner: Partner, buckets: Sequence[RateKind], now_ms: int) -> Headers:
     """Return both headers as they stand."""
     policies, states = [], []
-    for bucket in buckets or (Bucket.TASKS,):
+    for bucket in buckets or (RateKind.TASKS,):
         rate = rates.rate(bucket, partner)
         left = rates.look(bucket, partner, now_ms=now_ms)
         policies.append(f'"{bucket}";q={rate.burst};w={max(1, ceil(rate.burst / rate.per_second))}')

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from webhookd.api.answers import Answer, Reply, unstored
+from webhookd.api.answers import Answer, Sendable, unstored
 from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN, AnyRoute
 from webhookd.api.auth import Authenticator
 from webhookd.api.body import read_json
@@ -35,7 +35,7 @@ from webhookd.core.errors import (
 )
 from webhookd.core.ids import looks_like_id
 from webhookd.core.page_tokens import PREFIX
-from webhookd.flows.rates import Bucket
+from webhookd.flows.rates import RateKind
 
 # Ids and names in paths. Anything else is unknown anyway, and need not trouble the database.
 _PATH_VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -76,7 +76,7 @@ class Resource:
         except (MalformedJson, Invalid, UrlNotAllowed):
             if exchange.partner is not None and self._submits(scope["method"]):
                 rates, now_ms = self._parts.submit.rates, self._parts.now_ms()
-                await rates.take(Bucket.TASKS, exchange.partner, 1, now_ms=now_ms)
+                await rates.take(RateKind.TASKS, exchange.partner, 1, now_ms=now_ms)
             raise
         finally:
             if exchange.partner is not None:
@@ -93,7 +93,7 @@ class Resource:
         row = self._rows.get(method)
         return row is not None and row.submits
 
-    async def _reply(self, scope: Scope, receive: Receive, exchange: Exchange) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive, exchange: Exchange) -> Sendable:
         method = scope["method"]
         row = self._rows.get("GET" if method == "HEAD" else method)
         if row is None:

@@ -27,7 +27,7 @@ MOST_FRAGMENTS: Final = 1_024
 MESSAGE_TOO_BIG: Final = 1009
 
 
-class Conversation(ServerProtocol):
+class StreamProtocol(ServerProtocol):
     """The protocol's own state, with our words where it refuses.
 
     While a key is to come the first message has a bound of its own, held where a frame's length is read.
@@ -88,7 +88,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.conn: Conversation = Conversation(max_size=self.config.ws_max_size, logger=self.conn.logger)
+        self.conn: StreamProtocol = StreamProtocol(max_size=self.config.ws_max_size, logger=self.conn.logger)
         self._unread = False
         self._early = b""
 

@@ -30,7 +30,7 @@ class Fewer(Body):
     all: Literal[True] | None = None
 
 
-class Said(Body):
+class ClientMessage(Body):
     """One message: exactly one of these."""
 
     auth: str | None = None
@@ -39,12 +39,12 @@ class Said(Body):
     ping: Any = None
 
 
-def said_in(text: str | None) -> Said:
+def said_in(text: str | None) -> ClientMessage:
     """Read a message. Raises MalformedJson, Invalid."""
     if text is None:
         raise MalformedJson("Messages must be text, not binary.")
     value = parse_json(text.encode())
-    said = parse_body(Said, value)
+    said = parse_body(ClientMessage, value)
     if len(said.model_fields_set) != 1:
         raise Invalid("A message has exactly one of auth, subscribe, unsubscribe and ping.")
     for name, what in (("subscribe", said.subscribe), ("unsubscribe", said.unsubscribe)):

@@ -9,7 +9,7 @@ from pydantic import Field, WithJsonSchema
 
 from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
 from webhookd.adapters.store.tasks.batches import get_batch
-from webhookd.adapters.store.tasks.tasks import Cancelled, cancel_task
+from webhookd.adapters.store.tasks.tasks import CancelledTask, cancel_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
@@ -150,10 +150,10 @@ async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/tasks/{id}/cancel`."""
     task_id, partner_id = call.path_params["id"], call.caller.partner_id
     store = call.parts.store
-    done: list[Cancelled] = []
+    done: list[CancelledTask] = []
 
     def effect(tx: Tx) -> Answer:
-        cancelled: Cancelled = found(cancel_task(tx, task_id, partner_id), "task")
+        cancelled: CancelledTask = found(cancel_task(tx, task_id, partner_id), "task")
         done.append(cancelled)
         if not cancelled.was_done:
             call.audit(tx, "task.cancel", task_id, partner_id=cancelled.task.partner_id)

@@ -18,7 +18,7 @@ from webhookd.api.wire import NoQuery
 from webhookd.core.fields import TaskId, TraceId
 from webhookd.core.model import TaskState
 from webhookd.core.timeline import History, sending_entries, timeline
-from webhookd.core.timeline_entry import Entry, TimelineEntryDocument, entry_document, in_order
+from webhookd.core.timeline_entry import TimelineEntry, TimelineEntryDocument, entry_document, in_order
 
 
 class TimelineDocument(TypedDict):
@@ -103,7 +103,7 @@ class _Room:
 
     left: int = MAX_PAGE_BYTES
 
-    def newest(self, entries: Sequence[Entry]) -> tuple[list[TimelineEntryDocument], bool]:
+    def newest(self, entries: Sequence[TimelineEntry]) -> tuple[list[TimelineEntryDocument], bool]:
         """Return the newest of these, in their order, and whether those are all."""
         documents: list[TimelineEntryDocument] = []
         for entry in reversed(entries):

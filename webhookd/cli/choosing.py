@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 
-class Kind(StrEnum):
+class LetterKind(StrEnum):
     """What died."""
 
     DELIVERY = "delivery"
     TASK = "task"
 
 
-OfKind = Annotated[Kind | None, typer.Option("--kind", help="Only deliveries, or only tasks.")]
+OfKind = Annotated[LetterKind | None, typer.Option("--kind", help="Only deliveries, or only tasks.")]
 OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only of this endpoint (ep_…).")]
 OfType = Annotated[str | None, typer.Option("--type", help="Only of tasks of this type.")]
 OfEvent = Annotated[str | None, typer.Option("--event", help="Only what tells of this event: task.failed, …")]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from webhookd.cli.choosing import (
-    Kind,
+    LetterKind,
     OfEndpoint,
     OfError,
     OfEvent,
@@ -131,7 +131,7 @@ def show(letter: _Letter, *, json_output: Json = False) -> None:
         print_json(document)
         return
     print_facts({**document, "partner": whose(document), "at": when(document["at"])})
-    more = "deliveries get" if document["kind"] == Kind.DELIVERY else "tasks get"
+    more = "deliveries get" if document["kind"] == LetterKind.DELIVERY else "tasks get"
     tell(f"More: webhookd {more} {document['id']}; webhookd trace {document['id']}")
 
 

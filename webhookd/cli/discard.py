@@ -6,12 +6,12 @@ import typer
 
 from webhookd.cli.choosing import OfEndpoint, OfError, OfEvent, OfKind, OfStatus, OfText, OfType
 from webhookd.cli.client import THE_RULE
-from webhookd.cli.errands import Errand, add_commands
+from webhookd.cli.errands import ErrandWords, add_commands
 from webhookd.cli.options import Json, Partner, Since, Until, given
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
-DISCARD: Final = Errand(noun="discard", doing="discarding", done="discarded")
+DISCARD: Final = ErrandWords(noun="discard", doing="discarding", done="discarded")
 
 
 @app.callback(

@@ -33,14 +33,14 @@ class Ordering(StrEnum):
     FIFO = "fifo"
 
 
-class Scheme(StrEnum):
+class SchemeName(StrEnum):
     """How its webhooks are signed: `v1` with a shared secret, `v1a` with a key pair as well."""
 
     V1 = "v1"
     V1A = "v1a"
 
 
-class Window(StrEnum):
+class WindowName(StrEnum):
     """The time until now that figures are of."""
 
     HOUR = "1h"
@@ -84,7 +84,7 @@ _Base = Annotated[float | None, typer.Option("--retry-base", metavar="SECONDS", 
 _Factor = Annotated[float | None, typer.Option("--retry-factor", help="Each pause is this times the last.")]
 _Cap = Annotated[float | None, typer.Option("--retry-cap", metavar="SECONDS", help="The longest pause.")]
 _Signature = Annotated[
-    list[Scheme] | None, typer.Option("--signature", help="v1, or v1 and v1a: give it again for both.")
+    list[SchemeName] | None, typer.Option("--signature", help="v1, or v1 and v1a: give it again for both.")
 ]
 _Secret = Annotated[
     str | None,
@@ -275,7 +275,9 @@ def send_test(
 def stats(
     endpoint: _Endpoint,
     *,
-    window: Annotated[Window, typer.Option(help="The time until now that the figures are of.")] = Window.DAY,
+    window: Annotated[
+        WindowName, typer.Option(help="The time until now that the figures are of.")
+    ] = WindowName.DAY,
     json_output: Json = False,
 ) -> None:
     """Show how it does: attempts, errors, times of answers, what waits."""

@@ -30,7 +30,7 @@ _PATIENCE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class ErrandWords:
     """One of the two: what it is called, and the field that counts what it has done."""
 
     noun: str
@@ -110,7 +110,7 @@ class Errand:
         )
 
 
-def add_commands(app: typer.Typer, errand: Errand, prefix: str) -> None:
+def add_commands(app: typer.Typer, errand: ErrandWords, prefix: str) -> None:
     """Add `status`, `pause`, `resume`, `cancel`, `rate` and `list` to the command."""
     noun = errand.noun
     its_id = Annotated[str, typer.Argument(metavar=f"{noun.upper()}_ID", help=f"Its id ({prefix}_…).")]

@@ -1,7 +1,6 @@
 """`webhookd files`: inputs and results that are too big for JSON, up and down."""
 
 import mimetypes
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +9,13 @@ import typer
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, when, whose
-from webhookd.core.files import OCTETS
+from webhookd.core.files import OCTETS, FileKind
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=f"Upload, look at, download and delete files. {THE_RULE}"
 )
 
 _File = Annotated[str, typer.Argument(metavar="ID", help="The file (file_…).")]
-
-
-class Kind(StrEnum):
-    """Who made it."""
-
-    INPUT = "input"
-    RESULT = "result"
 
 
 @app.command("upload")
@@ -60,7 +52,7 @@ def get(file: _File, *, json_output: Json = False) -> None:
 def list_(
     *,
     task: Annotated[str | None, typer.Option(help="What this task takes and what it made.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Only inputs, or only results.")] = None,
+    kind: Annotated[FileKind | None, typer.Option(help="Only inputs, or only results.")] = None,
     partner: Partner = None,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -11,7 +11,7 @@ from typing import Final
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.access import api_keys, audit
-from webhookd.adapters.store.access.page_sessions import Kind, PageSession, add_page_session, hashed
+from webhookd.adapters.store.access.page_sessions import PageSession, SessionKind, add_page_session, hashed
 from webhookd.adapters.store.access.partners import add_partner, find_partner
 from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.store import Store
@@ -77,7 +77,7 @@ async def dev_link(store: Store, admin_key_hash: bytes | None) -> str | None:
             key_id = good[0]
         link = PageSession(
             id=hashed(token),
-            kind=Kind.LINK,
+            kind=SessionKind.LINK,
             key_id=key_id,
             key_mark=operator_mark(admin_key_hash),
             partner_id=None,

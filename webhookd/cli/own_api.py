@@ -17,12 +17,12 @@ from typing import Final
 import httpx
 from starlette.types import ASGIApp
 
-from webhookd.adapters.broker.health import BrokerStatus
 from webhookd.adapters.files import open_bucket
 from webhookd.adapters.store.tasks.task_types import read_types
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.app import create_app
 from webhookd.api.parts import ApiOptions, ApiParts
+from webhookd.core.admission import BrokerStatus
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.flows.known_types import KnownTypes

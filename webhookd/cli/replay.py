@@ -15,12 +15,12 @@ from webhookd.cli.choosing import (
     OfType,
 )
 from webhookd.cli.client import THE_RULE
-from webhookd.cli.errands import Errand, add_commands
+from webhookd.cli.errands import ErrandWords, add_commands
 from webhookd.cli.options import Json, Partner, Since, Until, given
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
-REPLAY: Final = Errand(noun="replay", doing="replaying", done="replayed")
+REPLAY: Final = ErrandWords(noun="replay", doing="replaying", done="replayed")
 
 
 @app.callback(

@@ -15,7 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from webhookd.adapters.keys_file import KeysFile
-from webhookd.adapters.store.access.resealing import KeyUse, Resealing, Step, Unreadable
+from webhookd.adapters.store.access.resealing import KeyNeeds, Resealed, Resealing, Unreadable
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.upkeep.sessions import live_sessions
@@ -41,7 +41,7 @@ class _Outcome:
     resealed: int
     unreadable: tuple[Unreadable, ...]
     left: int
-    uses: tuple[KeyUse, ...]
+    uses: tuple[KeyNeeds, ...]
 
 
 @app.command()
@@ -165,7 +165,7 @@ def _progress(total: int) -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=total)
 
-        def show(step: Step) -> None:
+        def show(step: Resealed) -> None:
             progress.advance(bar, step.resealed + len(step.unreadable))
 
         yield show
@@ -188,7 +188,7 @@ def _document(vault: Vault, outcome: _Outcome, *, added: bool, removed: tuple[st
     ring = vault.key_ids
     keys = []
     for key_id in (*ring, *(one for one in uses if one not in ring)):
-        use = uses.get(key_id, KeyUse(key_id=key_id))
+        use = uses.get(key_id, KeyNeeds(key_id=key_id))
         keys.append(
             {
                 "id": key_id,
@@ -208,7 +208,7 @@ def _document(vault: Vault, outcome: _Outcome, *, added: bool, removed: tuple[st
     }
 
 
-def _counts(use: KeyUse) -> dict[str, Any]:
+def _counts(use: KeyNeeds) -> dict[str, Any]:
     until = use.answers_until_ms
     return {
         "secrets": use.secrets,
@@ -248,7 +248,7 @@ _NAMES: Final = {
 }
 
 
-def _needs(use: KeyUse) -> str:
+def _needs(use: KeyNeeds) -> str:
     until = "" if use.answers_until_ms is None else f" (until {when(to_rfc3339(use.answers_until_ms))})"
     parts = (
         (use.secrets, "signing secrets"),

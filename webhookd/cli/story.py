@@ -68,7 +68,8 @@ async def deliver(stage: Stage) -> list[str]:
 async def retry(stage: Stage) -> list[str]:
     """A receiver that fails twice."""
     receiver = Receiver(
-        secrets=[stage.secret], first=(Reply(status=500), Reply(status=503, retry_after_seconds=1))
+        secrets=[stage.secret],
+        first=(Reply(status=500), Reply(status=503, retry_after_seconds=1)),
     )
     with bind("127.0.0.1", 0) as listener:
         async with receiving(receiver, listener) as url:

@@ -27,7 +27,7 @@ _ENDS: Final = frozenset({End.SUCCEEDED, End.FAILED, End.RETRY})
 _NOT_COUNTED: Final = frozenset({"lost", "not_counted"})
 
 
-class Kind(StrEnum):
+class ActivityKind(StrEnum):
     """What is counted."""
 
     RUNS = "runs"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from webhookd.core.delivery import Verdict
 from webhookd.core.hosts import Hosts, HostState
-from webhookd.core.pacing import Outcome
+from webhookd.core.pacing import LaneSample
 from webhookd.core.records import Attempt, SealedSecret
 from webhookd.core.trace import TraceContext
 
@@ -36,7 +36,7 @@ class ClaimDeliveries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class RetrySettings:
     """An endpoint's own retry settings; None is the service's default."""
 
     max_attempts: int | None = None
@@ -54,7 +54,7 @@ class LaneTarget:
     endpoint_id: str | None
     url: str | None
     headers_sealed: str | None
-    retry: Retry
+    retry: RetrySettings
     secrets: tuple[SealedSecret, ...]
     slow: bool
     heard: bool
@@ -100,7 +100,7 @@ class AttemptDone:
     session_id: str
     attempt: Attempt
     verdict: Verdict
-    outcome: Outcome
+    outcome: LaneSample
     now_ms: int
 
 

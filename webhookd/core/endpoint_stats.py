@@ -1,9 +1,9 @@
 """What an endpoint's attempts came to, minute by minute and hour by hour, in a few numbers each.
 
-A `Tally` is kept beside the lane's pace and grows with every attempt; what a span of time came to is handed
-out when the next one begins. So the figures cost no statement an attempt, and reading them takes as long
-for a million attempts as for ten. Times of answers are counted in buckets, each a fifth wider than the one
-before, which is how exact a percentile of them is.
+`RunningSpans` are kept beside the lane's pace and grow with every attempt; what a span of time came to is
+handed out when the next one begins. So the figures cost no statement an attempt, and reading them takes as
+long for a million attempts as for ten. Times of answers are counted in buckets, each a fifth wider than the
+one before, which is how exact a percentile of them is.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class RunningSpans:
     """The spans under way, one a length, and when a delivery last succeeded."""
 
     spans: tuple[Span, ...] = ()
@@ -71,8 +71,8 @@ KEEP_MS: Final[Mapping[int, int]] = {MINUTE_MS: 25 * HOUR_MS, HOUR_MS: 8 * 24 * 
 
 
 def tallied(
-    tally: Tally, attempts: Sequence[Counted], lengths_ms: Sequence[int] = SPANS_MS
-) -> tuple[Tally, list[Span]]:
+    tally: RunningSpans, attempts: Sequence[Counted], lengths_ms: Sequence[int] = SPANS_MS
+) -> tuple[RunningSpans, list[Span]]:
     """Return the tally with these attempts, and the spans of these lengths that are over by them.
 
     What comes late, by the clock of another process, counts to the span under way.
@@ -93,7 +93,7 @@ def tallied(
         if span is not None:
             under_way[length_ms] = span
     spans = tuple(under_way[length_ms] for length_ms in lengths_ms if length_ms in under_way)
-    return Tally(spans=spans, last_success_ms=last_success_ms), over
+    return RunningSpans(spans=spans, last_success_ms=last_success_ms), over
 
 
 def summed(spans: Iterable[Span], *, at_ms: int, length_ms: int) -> Span:
@@ -151,17 +151,17 @@ def bucket_of(answer_us: int) -> int:
     return floor(BUCKETS_AN_OCTAVE * log2(max(1, answer_us)))
 
 
-def to_json(tally: Tally) -> list[Any]:
+def to_json(tally: RunningSpans) -> list[Any]:
     """Return the tally as JSON values, as short as can be: it is written with every change of a lane."""
     return [tally.last_success_ms, *(_span_to_json(span) for span in tally.spans)]
 
 
-def from_json(stored: Sequence[Any] | None) -> Tally:
+def from_json(stored: Sequence[Any] | None) -> RunningSpans:
     """Read what `to_json` made; nothing is an empty tally."""
     if not stored:
-        return Tally()
+        return RunningSpans()
     last_success_ms, *spans = stored
-    return Tally(last_success_ms=last_success_ms, spans=tuple(_span_from_json(one) for one in spans))
+    return RunningSpans(last_success_ms=last_success_ms, spans=tuple(_span_from_json(one) for one in spans))
 
 
 def _span_to_json(span: Span) -> list[Any]:

@@ -76,6 +76,23 @@ class FileUsage:
     stored_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What was written: bytes counted, and their SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEntry:
+    """One key that is there. `modified_ms` is by the clock of the store."""
+
+    key: str
+    size: int
+    modified_ms: int
+
+
 class FetchFailed(Exception):
     """Raised where a URL gave no file. `code` as of an attempt: `blocked`, `dns`, `http_404`, …"""
 

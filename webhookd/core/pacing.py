@@ -42,7 +42,7 @@ _ALIVE: Final = frozenset({None, "http_410"})
 _CONGESTED: Final = frozenset({"http_429", "http_503", "timeout", "connect"})
 
 
-class Kind(Enum):
+class LaneSign(Enum):
     """What an attempt says about its lane."""
 
     SUCCESS = "success"
@@ -52,17 +52,17 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class LaneSample:
     """One attempt, as pacing sees it. `hold_until_ms` is when an honoured `Retry-After` ends, else 0."""
 
-    kind: Kind
+    kind: LaneSign
     duration_us: int
     timed_out: bool = False
     hold_until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class LaneGrant:
     """`allowed` may go now; ask again at `ready_ms`. `tat_ms` is the state for the lane's row."""
 
     allowed: int
@@ -116,20 +116,20 @@ def released(pace: Pace, now_ms: int) -> Pace:
     return replace(pace, hold_until_ms=0, open_until_ms=open_until_ms)
 
 
-def outcome_of(answer: Answer, *, now_ms: int) -> Outcome:
+def outcome_of(answer: Answer, *, now_ms: int) -> LaneSample:
     """Read an answer for its lane.
 
     A 410 is the answer of a receiver that is alive. Besides 429, 503 says "too much" too.
     """
     error = error_code(answer)
     if error in _ALIVE:
-        kind = Kind.SUCCESS
+        kind = LaneSign.SUCCESS
     elif error in OUR_FAULTS:
-        kind = Kind.NEUTRAL
+        kind = LaneSign.NEUTRAL
     else:
-        kind = Kind.CONGESTION if error in _CONGESTED else Kind.FAILURE
+        kind = LaneSign.CONGESTION if error in _CONGESTED else LaneSign.FAILURE
     wait_seconds = asked_wait_seconds(answer, now_ms=now_ms)
-    return Outcome(
+    return LaneSample(
         kind=kind,
         duration_us=answer.timing.total_us,
         timed_out=error == "timeout",
@@ -138,7 +138,7 @@ def outcome_of(answer: Answer, *, now_ms: int) -> Outcome:
 
 
 def after_many(
-    pace: Pace, outcomes: Iterable[Outcome], *, now_ms: int, ceiling: int, policy_cap_seconds: float
+    pace: Pace, outcomes: Iterable[LaneSample], *, now_ms: int, ceiling: int, policy_cap_seconds: float
 ) -> Pace:
     """Apply the outcomes of a batch in the order given."""
     for outcome in outcomes:
@@ -146,20 +146,20 @@ def after_many(
     return pace
 
 
-def after(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int, policy_cap_seconds: float) -> Pace:
+def after(pace: Pace, outcome: LaneSample, *, now_ms: int, ceiling: int, policy_cap_seconds: float) -> Pace:
     """Return the pace after one attempt.
 
     `ceiling` (≥ 1) bounds the cap, `policy_cap_seconds` is the retry policy's longest pause, which bounds
     the breaker's hold (never below BREAKER_LEAST_SECONDS). While the breaker is open, answers still under
     way when it opened are heard but do not move it; the first outcome after the hold decides.
     """
-    if outcome.kind is Kind.NEUTRAL:
+    if outcome.kind is LaneSign.NEUTRAL:
         return pace
     state = breaker_state(pace, now_ms)
     pace = _heard(pace, outcome, ceiling=ceiling)
     if state == "open":
         return pace
-    if outcome.kind is Kind.SUCCESS:
+    if outcome.kind is LaneSign.SUCCESS:
         if state == "half_open":
             return _closed(pace, now_ms)
         return _grown(pace, outcome, now_ms=now_ms, ceiling=ceiling)
@@ -169,13 +169,13 @@ def after(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int, policy_cap
         return replace(
             pace, open_until_ms=now_ms + ceil(hold_seconds * 1000), cap=1, threshold=max(1, ceiling // 2)
         )
-    if outcome.kind is Kind.CONGESTION and now_ms >= pace.shrink_at_ms:
+    if outcome.kind is LaneSign.CONGESTION and now_ms >= pace.shrink_at_ms:
         half, settled_ms = max(1, pace.cap // 2), now_ms + MOVE_INTERVAL_MS
         return replace(pace, cap=half, threshold=half, grow_at_ms=settled_ms, shrink_at_ms=settled_ms)
     return pace
 
 
-def _heard(pace: Pace, outcome: Outcome, *, ceiling: int) -> Pace:
+def _heard(pace: Pace, outcome: LaneSample, *, ceiling: int) -> Pace:
     """Take in what every outcome tells: latency, holds and the record of failures.
 
     Latency takes an eighth of the news each time; a lane is slow above SLOW_US and quick again only below
@@ -183,7 +183,7 @@ def _heard(pace: Pace, outcome: Outcome, *, ceiling: int) -> Pace:
     """
     seen_us = max(outcome.duration_us, _TIMEOUT_COUNTS_AS_US) if outcome.timed_out else outcome.duration_us
     latency_us = pace.latency_us + (seen_us - pace.latency_us) // _LATENCY_WEIGHT
-    failed = outcome.kind is not Kind.SUCCESS
+    failed = outcome.kind is not LaneSign.SUCCESS
     samples = min(pace.samples + 1, BREAKER_SAMPLES)
     return replace(
         pace,
@@ -197,7 +197,7 @@ def _heard(pace: Pace, outcome: Outcome, *, ceiling: int) -> Pace:
     )
 
 
-def _grown(pace: Pace, outcome: Outcome, *, now_ms: int, ceiling: int) -> Pace:
+def _grown(pace: Pace, outcome: LaneSample, *, now_ms: int, ceiling: int) -> Pace:
     if outcome.duration_us >= SLOW_US or now_ms < pace.grow_at_ms or pace.cap >= ceiling:
         return pace
     grown = min(2 * pace.cap, pace.threshold) if pace.cap < pace.threshold else pace.cap + 1
@@ -209,7 +209,7 @@ def _closed(pace: Pace, now_ms: int) -> Pace:
     return replace(pace, open_until_ms=None, samples=0, grow_at_ms=now_ms + MOVE_INTERVAL_MS)
 
 
-def rate_hold(tat_ms: float, *, rate_limit_per_second: float | None, wanted: int, now_ms: int) -> Grant:
+def rate_hold(tat_ms: float, *, rate_limit_per_second: float | None, wanted: int, now_ms: int) -> LaneGrant:
     """Return how many of `wanted` attempts the endpoint's `rate_limit` (> 0) lets start now.
 
     `tat_ms` is the theoretical time of the next attempt, 0.0 for a lane never used. Up to ten a second the
@@ -217,14 +217,14 @@ def rate_hold(tat_ms: float, *, rate_limit_per_second: float | None, wanted: int
     late loses nothing and a fast lane is served by the handful instead of one by one.
     """
     if rate_limit_per_second is None:
-        return Grant(allowed=wanted, ready_ms=now_ms, tat_ms=tat_ms)
+        return LaneGrant(allowed=wanted, ready_ms=now_ms, tat_ms=tat_ms)
     spacing_ms = 1000 / rate_limit_per_second
     slack_ms = RATE_SLACK_MS if spacing_ms < RATE_EXACT_SPACING_MS else 0.0
     due = line(tat_ms, per_second=rate_limit_per_second, slack_ms=slack_ms, now_ms=now_ms)
     allowed = min(wanted, due.count)
     tat_ms = due.after(allowed)
     if allowed == wanted:
-        return Grant(allowed=allowed, ready_ms=max(now_ms, ceil(tat_ms)), tat_ms=tat_ms)
+        return LaneGrant(allowed=allowed, ready_ms=max(now_ms, ceil(tat_ms)), tat_ms=tat_ms)
     # Several fit into the slack: come back when about half of them may go, not for each one.
     pause_ms = slack_ms / 2 if spacing_ms < slack_ms / 2 else 0.0
-    return Grant(allowed=allowed, ready_ms=ceil(tat_ms + pause_ms), tat_ms=tat_ms)
+    return LaneGrant(allowed=allowed, ready_ms=ceil(tat_ms + pause_ms), tat_ms=tat_ms)

@@ -80,6 +80,14 @@ def give_back(full_ms: float, rate: Rate, count: int) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the broker says of a bucket: when it is full again, and whether what was wanted is granted."""
+
+    granted: bool
+    full_in_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """Starts that are `spacing_ms` apart: `count` of them are due, the first since `first_ms`."""
 

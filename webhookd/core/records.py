@@ -353,3 +353,18 @@ class QueueDepth:
     finished: int
     oldest_queued_ms: int | None
     paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits now, and when the next of each kind falls due.
+
+    `queues` have queued tasks. `next_task_ms` is the soonest schedule or expiry, `next_lane_ms` the
+    soonest delivery, `next_lease_ms` the soonest end of another process's lease; None: nothing waits.
+    """
+
+    queues: frozenset[str]
+    next_task_ms: int | None
+    next_expiry_ms: int | None
+    next_lane_ms: int | None
+    next_lease_ms: int | None

@@ -41,3 +41,12 @@ class Accepted:
     task_ids: tuple[str, ...]
     replayed: bool
     outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """What a key stands for. `task_ids` are a task submission's, `outcome` is the JSON text kept for it."""
+
+    fingerprint: str
+    task_ids: tuple[str, ...]
+    outcome: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from webhookd.core.model import TASK_DONE, DeliveryState, TaskState
 from webhookd.core.records import Delivery, Run, Task
 from webhookd.core.render.task import TaskErrorDocument
-from webhookd.core.timeline_entry import Entry, EntryDetail, in_order
+from webhookd.core.timeline_entry import EntryDetail, TimelineEntry, in_order
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
@@ -60,26 +60,28 @@ class History:
     complete: bool = True
 
 
-def timeline(history: History) -> list[Entry]:
+def timeline(history: History) -> list[TimelineEntry]:
     """Return the entries of a task, in the order of time."""
     return in_order([*_task_entries(history.task, history.runs), *sending_entries(history.sendings)])
 
 
-def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
-    yield Entry(at_ms=task.created_ms, kind="received", detail={"type": task.type})
+def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[TimelineEntry]:
+    yield TimelineEntry(at_ms=task.created_ms, kind="received", detail={"type": task.type})
     queued_ms = task.created_ms
     if task.run_at_ms is not None and task.run_at_ms > task.created_ms:
         queued_ms = task.run_at_ms
-        yield Entry(at_ms=task.created_ms, kind="scheduled", detail={"until": to_rfc3339(task.run_at_ms)})
+        yield TimelineEntry(
+            at_ms=task.created_ms, kind="scheduled", detail={"until": to_rfc3339(task.run_at_ms)}
+        )
     first_start_ms = runs[0].started_ms if runs else task.started_ms
     waits_for_first = task.state is TaskState.SCHEDULED and not runs
     ended_ms = task.finished_ms
     if not waits_for_first and (first_start_ms is not None or ended_ms is None or ended_ms > queued_ms):
         waited = None if first_start_ms is None else max(0, first_start_ms - queued_ms)
-        yield Entry(at_ms=queued_ms, kind="queued", duration_ms=waited, detail={"queue": task.queue})
+        yield TimelineEntry(at_ms=queued_ms, kind="queued", duration_ms=waited, detail={"queue": task.queue})
     for run in runs:
-        yield Entry(at_ms=run.started_ms, kind="run.started", detail={"attempt": run.attempt})
-        yield Entry(
+        yield TimelineEntry(at_ms=run.started_ms, kind="run.started", detail={"attempt": run.attempt})
+        yield TimelineEntry(
             at_ms=run.finished_ms,
             kind="run.finished",
             duration_ms=run.finished_ms - run.started_ms,
@@ -91,12 +93,12 @@ def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
         )
     if task.state is TaskState.RUNNING and task.started_ms is not None:
         number = runs[-1].attempt + 1 if runs else task.attempts
-        yield Entry(at_ms=task.started_ms, kind="run.started", detail={"attempt": number})
+        yield TimelineEntry(at_ms=task.started_ms, kind="run.started", detail={"attempt": number})
     if task.state is TaskState.SCHEDULED and runs:
         detail: EntryDetail = {"until": to_rfc3339(task.due_ms)}
-        yield Entry(at_ms=runs[-1].finished_ms, kind="retry.scheduled", detail=detail)
+        yield TimelineEntry(at_ms=runs[-1].finished_ms, kind="retry.scheduled", detail=detail)
     if task.state in TASK_DONE and ended_ms is not None:
-        yield Entry(
+        yield TimelineEntry(
             at_ms=ended_ms,
             kind=task.state.value,
             duration_ms=ended_ms - task.created_ms,
@@ -104,11 +106,11 @@ def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[Entry]:
         )
 
 
-def sending_entries(sendings: Sendings) -> Iterator[Entry]:
+def sending_entries(sendings: Sendings) -> Iterator[TimelineEntry]:
     """Return the entries of messages and their ways, in no order."""
     for message in sendings.messages:
         detail: EntryDetail = {"message_id": message.id, "event": message.event}
-        yield Entry(at_ms=message.created_ms, kind="message", detail=detail)
+        yield TimelineEntry(at_ms=message.created_ms, kind="message", detail=detail)
     last_ms: dict[str, int] = {}
     for attempt in sendings.attempts:
         last_ms[attempt.delivery_id] = attempt.at_ms + attempt.duration_us // 1000
@@ -117,9 +119,9 @@ def sending_entries(sendings: Sendings) -> Iterator[Entry]:
         yield from _delivery_entries(delivery, last_ms.get(delivery.id, delivery.created_ms))
 
 
-def _delivery_entries(delivery: Delivery, last_ms: int) -> Iterator[Entry]:
+def _delivery_entries(delivery: Delivery, last_ms: int) -> Iterator[TimelineEntry]:
     about: EntryDetail = {"delivery_id": delivery.id}
-    yield Entry(
+    yield TimelineEntry(
         at_ms=delivery.created_ms,
         kind="delivery.created",
         detail={
@@ -133,12 +135,12 @@ def _delivery_entries(delivery: Delivery, last_ms: int) -> Iterator[Entry]:
         },
     )
     if delivery.state is DeliveryState.PARKED:
-        yield Entry(at_ms=last_ms, kind="delivery.parked", detail=about)
+        yield TimelineEntry(at_ms=last_ms, kind="delivery.parked", detail=about)
     if delivery.ended_ms is None:
         return
     if delivery.state is DeliveryState.DEAD:
         about["reason"] = delivery.dead_reason or ""
-    yield Entry(
+    yield TimelineEntry(
         at_ms=delivery.ended_ms,
         kind=f"delivery.{delivery.state.value}",
         duration_ms=delivery.ended_ms - delivery.created_ms,
@@ -146,8 +148,8 @@ def _delivery_entries(delivery: Delivery, last_ms: int) -> Iterator[Entry]:
     )
 
 
-def _attempt_entry(attempt: AttemptMade) -> Entry:
-    return Entry(
+def _attempt_entry(attempt: AttemptMade) -> TimelineEntry:
+    return TimelineEntry(
         at_ms=attempt.at_ms,
         kind="delivery.attempt",
         duration_ms=attempt.duration_us / 1000,

@@ -104,7 +104,7 @@ class TimelineEntryDocument(EntryDetail):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TimelineEntry:
     """One thing that happened. `kind` is one of KINDS; `detail` depends on it."""
 
     at_ms: int
@@ -113,12 +113,12 @@ class Entry:
     detail: EntryDetail = field(default_factory=EntryDetail)
 
 
-def in_order(entries: Sequence[Entry]) -> list[Entry]:
+def in_order(entries: Sequence[TimelineEntry]) -> list[TimelineEntry]:
     """Sort by time; what comes at the same time stands in the order of KINDS."""
     return sorted(entries, key=lambda entry: (entry.at_ms, _RANKS[entry.kind]))
 
 
-def entry_document(entry: Entry) -> TimelineEntryDocument:
+def entry_document(entry: TimelineEntry) -> TimelineEntryDocument:
     """Return an entry as JSON: `{at, kind, duration_ms, …detail}`."""
     return {
         "at": to_rfc3339(entry.at_ms),

@@ -23,7 +23,7 @@ _LOOKALIKES: Final = ("svix-", "x-webhook-", "http_webhook_", "x-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Remark:
     """One thing that was looked at: whether it is as it should be, and what to do where it is not."""
 
     good: bool
@@ -39,7 +39,7 @@ def parse_headers(text: str) -> dict[str, str]:
 
 def judge(
     headers: Mapping[str, str], body: str, secret: str, *, signed_body: str | None, now_seconds: int
-) -> list[Finding]:
+) -> list[Remark]:
     """Return what was found, in the order in which a receiver checks.
 
     `signed_body` is the message's own text; None where no message of this partner has that id. An empty
@@ -52,7 +52,7 @@ def judge(
     found.append(_clock(stamp, now_seconds))
     if signed_body is None:
         found.append(
-            Finding(
+            Remark(
                 good=False,
                 what=f"No message of yours has the webhook-id {message_id}.",
                 mend="It was changed on the way, or belongs to another installation or partner.",
@@ -65,53 +65,53 @@ def judge(
     return found
 
 
-def _header(headers: Mapping[str, str], name: str) -> Finding:
+def _header(headers: Mapping[str, str], name: str) -> Remark:
     if headers.get(name):
-        return Finding(good=True, what=f"The header {name} is there.")
+        return Remark(good=True, what=f"The header {name} is there.")
     end = name.removeprefix("webhook-")
     other = next(
         (one for one in headers if one.replace("_", "-").endswith(end) and one.startswith(_LOOKALIKES)), None
     )
     if other is not None:
-        return Finding(
+        return Remark(
             good=False,
             what=f"There is {other}, but no {name}.",
             mend=f"Read {name}: Standard Webhooks names it so, in any case.",
         )
-    return Finding(
+    return Remark(
         good=False,
         what=f"The header {name} is missing.",
         mend="A proxy or framework in front of you may drop it: let all webhook-* headers through.",
     )
 
 
-def _clock(stamp: str, now_seconds: int) -> Finding:
+def _clock(stamp: str, now_seconds: int) -> Remark:
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-        return Finding(
+        return Remark(
             good=False,
             what=f"The webhook-timestamp {stamp!r} is no whole number of seconds.",
             mend="Take the header as it came; it is not a date.",
         )
     away = now_seconds - int(stamp)
     if abs(away) <= TOLERANCE_SECONDS:
-        return Finding(good=True, what="The timestamp is within five minutes of our clock.")
+        return Remark(good=True, what="The timestamp is within five minutes of our clock.")
     side = "behind" if away > 0 else "ahead of"
-    return Finding(
+    return Remark(
         good=False,
         what=f"The timestamp is {abs(away):,} seconds {side} our clock; verifiers allow {TOLERANCE_SECONDS}.",
         mend="Verify when a webhook arrives, not later from a queue; check the clock of your server (NTP).",
     )
 
 
-def _body(body: str, signed: str) -> Finding:
+def _body(body: str, signed: str) -> Remark:
     if body == signed:
-        return Finding(good=True, what="The body is, byte for byte, the one that was signed.")
+        return Remark(good=True, what="The body is, byte for byte, the one that was signed.")
     mend = "Verify the raw bytes of the request, before any parser or middleware touches them."
     if body.strip("\ufeff \r\n\t") == signed:
-        return Finding(good=False, what="The body has blanks, a line end or a mark around it.", mend=mend)
+        return Remark(good=False, what="The body has blanks, a line end or a mark around it.", mend=mend)
     if body and signed.startswith(body):
         what = f"The body breaks off after {len(body):,} of {len(signed):,} characters."
-        return Finding(good=False, what=what, mend="Read the request to its end before you verify.")
+        return Remark(good=False, what=what, mend="Read the request to its end before you verify.")
     try:
         same = json.loads(body) == json.loads(signed)
     except ValueError:
@@ -121,25 +121,25 @@ def _body(body: str, signed: str) -> Finding:
         what = (
             f"The body was re-encoded: the same JSON, but other characters from character {place + 1:,} on."
         )
-        return Finding(good=False, what=what, mend=mend)
+        return Remark(good=False, what=what, mend=mend)
     what = f"The body is another one: it differs from character {place + 1:,} on."
-    return Finding(
+    return Remark(
         good=False, what=what, mend="Look whether headers and body are of one and the same request."
     )
 
 
-def _signature(secret: str, content: str, signatures: str) -> Finding:
+def _signature(secret: str, content: str, signatures: str) -> Remark:
     try:
         key = SigningKey.parse(secret.strip())
     except Invalid as wrong:
         mend = "Use the whole secret as it was shown, with whsec_ in front."
-        return Finding(good=False, what=wrong.detail, mend=mend)
+        return Remark(good=False, what=wrong.detail, mend=mend)
     expected = key.sign(content.encode())
     for entry in signatures.split():
         version, _, text = entry.partition(",")
         if version == key.version and _matches(text, expected):
-            return Finding(good=True, what="The secret is the one that signed.")
-    return Finding(
+            return Remark(good=True, what="The secret is the one that signed.")
+    return Remark(
         good=False,
         what="The secret is not one that signed this message.",
         mend="Take the secret of this very endpoint (an inline callback_url has the partner's own), the "

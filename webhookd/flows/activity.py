@@ -6,8 +6,8 @@ What a process had not told when it was killed is missing in the charts, and now
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from webhookd.core.activity import SPANS_MS, Kind, counted_attempt, counted_run
-from webhookd.core.endpoint_stats import Counted, Span, Tally, tallied
+from webhookd.core.activity import SPANS_MS, ActivityKind, counted_attempt, counted_run
+from webhookd.core.endpoint_stats import Counted, RunningSpans, Span, tallied
 from webhookd.core.facts import AttemptEnded, RunEnded
 from webhookd.runtime.every import every
 from webhookd.runtime.outage import Outage
@@ -16,7 +16,7 @@ TELL_SECONDS: Final = 5.0
 _MOST_UNTALLIED: Final = 500
 """Events that are tallied together: one by one costs more, and many at once hold the loop up."""
 
-Keep = Callable[[Kind, Sequence[Span]], Awaitable[None]]
+Keep = Callable[[ActivityKind, Sequence[Span]], Awaitable[None]]
 
 
 class Activity:
@@ -25,12 +25,12 @@ class Activity:
     `keep` replaces what it was given before of the same spans. While it fails they are kept here.
     """
 
-    def __init__(self, kind: Kind, keep: Keep, now_ms: Callable[[], int]) -> None:
+    def __init__(self, kind: ActivityKind, keep: Keep, now_ms: Callable[[], int]) -> None:
         self._kind = kind
         self._keep = keep
         self._now_ms = now_ms
         self._untallied: list[Counted] = []
-        self._tally = Tally()
+        self._tally = RunningSpans()
         self._over: list[Span] = []
         self._told = True
 

@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 AGAIN_SECONDS: Final = 1.0
 
 
-class Sessions(Protocol):
+class SessionRows(Protocol):
     """Where sessions are kept."""
 
     async def begin(
@@ -57,7 +57,7 @@ class Lease:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: SessionRows,
         clock: Clock,
         *,
         new_id: Callable[[], str],

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from webhookd.core.admission import Load, drain_seconds
+from webhookd.core.admission import BrokerStatus, Load, drain_seconds
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import QueueDepth
 from webhookd.runtime.every import every
@@ -23,7 +23,7 @@ SERVER_LOOK_SECONDS: Final = 2.0
 RATE_WINDOW_SECONDS: Final = 20.0
 
 
-class Depths(Protocol):
+class Counters(Protocol):
     """Where the counters are: the store's queues."""
 
     async def depths(self) -> list[QueueDepth]:
@@ -33,19 +33,6 @@ class Depths(Protocol):
     async def partner_queued(self) -> dict[str, int]:
         """Return how many tasks of each partner wait."""
         ...
-
-
-class BrokerStatus(Protocol):
-    """What `broker.BrokerHealth.check` answers."""
-
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def used_memory_bytes(self) -> int | None: ...
-    @property
-    def max_memory_bytes(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +49,7 @@ class LoadGauge:
 
     def __init__(
         self,
-        depths: Depths,
+        depths: Counters,
         *,
         look_at_broker: Callable[[], Awaitable[BrokerStatus]],
         free_disk_bytes: Callable[[], int | None],

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from cachetools import LRUCache
 
-from webhookd.core.rate import UNUSED, Rate, Taken, spend, take
+from webhookd.core.rate import UNUSED, Rate, Taken, Told, spend, take
 from webhookd.core.records import Partner
 
 SYNC_SECONDS: Final = 0.1
@@ -24,20 +24,11 @@ WRITES: Final = Rate(per_second=50, burst=500)
 _MAX_BUCKETS: Final = 10_000
 
 
-class Bucket(StrEnum):
+class RateKind(StrEnum):
     """What a partner has a rate of."""
 
     TASKS = "tasks"
     WRITES = "writes"
-
-
-class Told(Protocol):
-    """What the broker says of a bucket."""
-
-    @property
-    def granted(self) -> bool: ...
-    @property
-    def full_in_ms(self) -> float: ...
 
 
 class Shared(Protocol):
@@ -77,12 +68,12 @@ class PartnerRates:
         self._writes = writes
         self._shared = shared
         self._now_ms = now_ms
-        self._views: LRUCache[tuple[Bucket, str], _View] = LRUCache(_MAX_BUCKETS)
+        self._views: LRUCache[tuple[RateKind, str], _View] = LRUCache(_MAX_BUCKETS)
         self._telling: asyncio.Task[None] | None = None
 
-    def rate(self, bucket: Bucket, partner: Partner) -> Rate:
+    def rate(self, bucket: RateKind, partner: Partner) -> Rate:
         """Return the rate in force."""
-        if bucket is Bucket.WRITES:
+        if bucket is RateKind.WRITES:
             return self._writes
         limits = partner.limits
         return Rate(
@@ -90,12 +81,12 @@ class PartnerRates:
             burst=self._tasks.burst if limits.burst is None else limits.burst,
         )
 
-    def look(self, bucket: Bucket, partner: Partner, *, now_ms: int) -> Taken:
+    def look(self, bucket: RateKind, partner: Partner, *, now_ms: int) -> Taken:
         """Return a bucket as this process sees it."""
         view = self._views.get((bucket, partner.id))
         return take(UNUSED if view is None else view.full_ms, self.rate(bucket, partner), 0, now_ms=now_ms)
 
-    async def take(self, bucket: Bucket, partner: Partner, count: int, *, now_ms: int) -> Taken:
+    async def take(self, bucket: RateKind, partner: Partner, count: int, *, now_ms: int) -> Taken:
         """Take `count` tokens, all or none."""
         view = self._view(bucket, partner)
         if self._shared is not None and view.share < count <= view.rate.burst:
@@ -117,7 +108,7 @@ class PartnerRates:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
 
-    def _view(self, bucket: Bucket, partner: Partner) -> _View:
+    def _view(self, bucket: RateKind, partner: Partner) -> _View:
         rate, place = self.rate(bucket, partner), (bucket, partner.id)
         view = self._views.get(place)
         if view is None:
@@ -127,7 +118,7 @@ class PartnerRates:
         return view
 
     async def _ask(
-        self, bucket: Bucket, partner_id: str, view: _View, *, wanted: int, now_ms: int
+        self, bucket: RateKind, partner_id: str, view: _View, *, wanted: int, now_ms: int
     ) -> Told | None:
         """Tell what was given out, ask for more, and take over what the broker knows."""
         assert self._shared is not None  # noqa: S101 - who calls has looked

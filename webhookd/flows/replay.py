@@ -14,7 +14,7 @@ BATCH: Final = 200
 """Dead letters a transaction puts back at most: its locks are held for some ten milliseconds."""
 
 
-class ReplayStore(Protocol):
+class RunningReplays(Protocol):
     """Replays at rest."""
 
     async def running(self) -> list[Replay]:
@@ -29,7 +29,7 @@ class ReplayStore(Protocol):
 class ReplayFlow:
     """Takes a step of every running replay. Call `step` about once a second."""
 
-    def __init__(self, store: ReplayStore) -> None:
+    def __init__(self, store: RunningReplays) -> None:
         self._store = store
 
     async def step(self, now_ms: int) -> int:

@@ -19,9 +19,9 @@ from webhookd.core.errors import (
 )
 from webhookd.core.facts import TasksSubmitted
 from webhookd.core.records import LimitsInForce, Partner
-from webhookd.core.submission import Accepted, Submission
+from webhookd.core.submission import Accepted, KnownKey, Submission
 from webhookd.flows.load import LoadGauge
-from webhookd.flows.rates import Bucket, PartnerRates
+from webhookd.flows.rates import PartnerRates, RateKind
 
 
 class Intake(Protocol):
@@ -30,17 +30,6 @@ class Intake(Protocol):
     async def submit(self, submission: Submission) -> Accepted:
         """Write a submission, whole or not at all."""
         ...
-
-
-class KnownKey(Protocol):
-    """What an idempotency key stands for."""
-
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def task_ids(self) -> tuple[str, ...]: ...
-    @property
-    def outcome(self) -> str: ...
 
 
 class Memory(Protocol):
@@ -93,7 +82,7 @@ class SubmitTasks:
 
     def limits(self, partner: Partner) -> LimitsInForce:
         """Return the limits in force for a partner: its own, or the service's."""
-        rate = self.rates.rate(Bucket.TASKS, partner)
+        rate = self.rates.rate(RateKind.TASKS, partner)
         own = partner.limits.max_queued
         return LimitsInForce(
             rate_per_second=rate.per_second,
@@ -101,7 +90,7 @@ class SubmitTasks:
             max_queued=self.ceilings.partner_max_queued if own is None else own,
         )
 
-    async def meter(self, bucket: Bucket, partner: Partner, count: int, *, now_ms: int) -> None:
+    async def meter(self, bucket: RateKind, partner: Partner, count: int, *, now_ms: int) -> None:
         """Take `count` from one of the partner's rates. Raises RateLimited, with the seconds to wait."""
         taken = await self.rates.take(bucket, partner, count, now_ms=now_ms)
         if taken.granted:
@@ -112,7 +101,7 @@ class SubmitTasks:
                 f"{count} {bucket} at once are more than this partner's burst of {rate.burst}; send fewer.",
                 retry_after_seconds=taken.full_seconds,
             )
-        what = "submit" if bucket is Bucket.TASKS else "make"
+        what = "submit" if bucket is RateKind.TASKS else "make"
         raise RateLimited(
             f"This partner may {what} {rate.per_second:g} {bucket} a second, and {rate.burst} at once.",
             retry_after_seconds=taken.retry_seconds,
@@ -120,9 +109,9 @@ class SubmitTasks:
 
     def refuse_spent(self, partner: Partner, now_ms: int) -> None:
         """Raise RateLimited where not one more task would be let in: before its body costs anything."""
-        seen = self.rates.look(Bucket.TASKS, partner, now_ms=now_ms)
+        seen = self.rates.look(RateKind.TASKS, partner, now_ms=now_ms)
         if seen.remaining < 1:
-            rate = self.rates.rate(Bucket.TASKS, partner)
+            rate = self.rates.rate(RateKind.TASKS, partner)
             raise RateLimited(
                 f"This partner may submit {rate.per_second:g} tasks a second, and {rate.burst} at once.",
                 retry_after_seconds=seen.full_seconds - (rate.burst - 1) / rate.per_second,
@@ -135,7 +124,7 @@ class SubmitTasks:
         and IdempotencyMismatch.
         """
         count = max(1, len(submission.tasks))  # an open batch may begin with none
-        await self.meter(Bucket.TASKS, partner, count, now_ms=submission.now_ms)
+        await self.meter(RateKind.TASKS, partner, count, now_ms=submission.now_ms)
         shed = await self._refusal(partner, count)
         if shed is not None:
             known = None if shed.full is Full.DATABASE else await self._recall(submission)

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from webhookd.core.errors import ServiceError
+from webhookd.core.records import Waiting
 from webhookd.core.submission import REST_SECONDS
 from webhookd.flows.alarm import Alarm
 
@@ -24,35 +25,6 @@ HEAL_SECONDS = 30.0
 STIRRED_SECONDS: Final = 10.0
 """How long after the last sign of work it sweeps at its usual pace."""
 _STEPS_A_SWEEP = 20
-
-
-class Waiting(Protocol):
-    """What waits now; times in ms, None where nothing of the kind waits."""
-
-    @property
-    def queues(self) -> frozenset[str]:
-        """The queues with queued tasks."""
-        ...
-
-    @property
-    def next_task_ms(self) -> int | None:
-        """The soonest schedule."""
-        ...
-
-    @property
-    def next_expiry_ms(self) -> int | None:
-        """The soonest `expires_at` of a waiting task."""
-        ...
-
-    @property
-    def next_lane_ms(self) -> int | None:
-        """The soonest delivery."""
-        ...
-
-    @property
-    def next_lease_ms(self) -> int | None:
-        """The soonest end of a lease."""
-        ...
 
 
 class Repairs(Protocol):

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from webhookd.core.files import StoredEntry
 from webhookd.core.ids import made_ms
 from webhookd.runtime.every import every
 from webhookd.runtime.outage import Outage
@@ -22,24 +23,10 @@ LATE_SECONDS: Final = 60.0
 ORPHANS_SECONDS: Final = 3_600.0
 
 
-class Entry(Protocol):
-    """Bytes that are there."""
-
-    @property
-    def key(self) -> str:
-        """Their key: the file's id, then a dot and what tells this write from others."""
-        ...
-
-    @property
-    def modified_ms(self) -> int:
-        """When they were written."""
-        ...
-
-
-class Bytes(Protocol):
+class SweptBytes(Protocol):
     """The file store."""
 
-    def entries(self) -> AsyncIterator[Iterable[Entry]]:
+    def entries(self) -> AsyncIterator[Iterable[StoredEntry]]:
         """Yield what is there, some hundred at a time."""
         ...
 
@@ -52,7 +39,7 @@ class Bytes(Protocol):
         ...
 
 
-class Rows(Protocol):
+class SweptRows(Protocol):
     """The rows of files."""
 
     async def drop_late(self, now_ms: int, grace_ms: int) -> list[str]:
@@ -70,7 +57,7 @@ class FileSweeper:
     It is no chore of the other sweep, which must not wait for a file store that is slow.
     """
 
-    def __init__(self, *, rows: Rows, store: Bytes, now_ms: Callable[[], int]) -> None:
+    def __init__(self, *, rows: SweptRows, store: SweptBytes, now_ms: Callable[[], int]) -> None:
         self._rows = rows
         self._store = store
         self._now_ms = now_ms
@@ -105,7 +92,7 @@ class FileSweeper:
         if removed:
             log.info("orphaned_files_removed", files=removed)
 
-    def _is_old(self, entry: Entry) -> bool:
+    def _is_old(self, entry: StoredEntry) -> bool:
         before_ms = self._now_ms() - SPARED_MS
         made = made_ms(file_id_of(entry.key))
         # What is not named like a file of ours is not ours to remove.

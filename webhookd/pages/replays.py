@@ -12,7 +12,7 @@ NOTICES: Final = {"pause": "paused", "resume": "resumed", "cancel": "replay-canc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class ErrandPages:
     """What is done to many: its path, what it is called, and the field with what it has done."""
 
     path: str
@@ -59,7 +59,7 @@ class Errand:
         )
 
 
-REPLAY: Final = Errand(path="replays", title="Replay", many="Replays", done="replayed")
-DISCARD: Final = Errand(path="discards", title="Discard", many="Discards", done="discarded")
+REPLAY: Final = ErrandPages(path="replays", title="Replay", many="Replays", done="replayed")
+DISCARD: Final = ErrandPages(path="discards", title="Discard", many="Discards", done="discarded")
 
 ROWS: Final[tuple[Row, ...]] = (*REPLAY.rows(name="Replays"), *DISCARD.rows())

@@ -14,8 +14,8 @@ from typing import Final
 from webhookd.adapters.entropy import new_page_token
 from webhookd.adapters.store.access.page_sessions import (
     Bearer,
-    Kind,
     PageSession,
+    SessionKind,
     add_page_session,
     end_page_session,
     find_page_session,
@@ -72,7 +72,7 @@ class Sessions:
         token = new_page_token()
         session = PageSession(
             id=hashed(token),
-            kind=Kind.SESSION,
+            kind=SessionKind.SESSION,
             key_id=caller.key_id,
             key_mark=self._mark if caller.key_id == OPERATOR else "",
             partner_id=caller.partner_id if via else None,
@@ -84,7 +84,7 @@ class Sessions:
 
     async def find(self, token: str, now_ms: int) -> Session | None:
         """Return the session of a cookie; None where it is over. Raises Forbidden (a suspended partner)."""
-        bearer = await self._store.read(find_page_session, hashed(token), Kind.SESSION, now_ms)
+        bearer = await self._store.read(find_page_session, hashed(token), SessionKind.SESSION, now_ms)
         caller = None if bearer is None else self._caller(bearer, now_ms)
         return None if caller is None else Session(id=hashed(token), token=token, caller=caller)
 
@@ -92,7 +92,7 @@ class Sessions:
         """Use a link up; return whom it lets in, None where it is unknown, used or over."""
 
         def use(tx: Tx) -> Bearer | None:
-            bearer = find_page_session(tx, hashed(token), Kind.LINK, now_ms)
+            bearer = find_page_session(tx, hashed(token), SessionKind.LINK, now_ms)
             return bearer if bearer is not None and end_page_session(tx, bearer.session.id) else None
 
         bearer = await self._store.write(use)

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from webhookd.adapters.entropy import new_page_token
-from webhookd.api.answers import Answer, Reply
+from webhookd.api.answers import Answer, Sendable
 from webhookd.api.auth import Authenticator
 from webhookd.api.caller import OPERATOR
 from webhookd.api.edge import Exchange, exchange_of
@@ -122,7 +122,7 @@ class _Place:
         exchange = exchange_of(scope)
         exchange.route = self._path
         visit = self._visit(scope, exchange)
-        answer: Reply
+        answer: Sendable
         try:
             answer = await self._answer(visit, scope, receive)
         except WebhookdError as error:
@@ -160,7 +160,7 @@ class _Place:
             peer=client[0] if client else None,
         )
 
-    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Sendable:
         site, method = self._site, scope["method"]
         if self._path == f"/{self._side}":
             return redirect(f"{self._side}/")
@@ -190,7 +190,9 @@ class _Place:
         answer = await self._served(visit, row, receive, method, session.token)
         return self._followed(visit, row, session, answer, receive) if visit.live else answer
 
-    def _followed(self, visit: Visit, row: Row, session: Session, first: Answer, receive: Receive) -> Reply:
+    def _followed(
+        self, visit: Visit, row: Row, session: Session, first: Answer, receive: Receive
+    ) -> Sendable:
         """Return the stream of a page's live part; what it shows is made anew with what may be seen then."""
         site = self._site
         if first.status != 200:

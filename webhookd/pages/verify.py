@@ -7,7 +7,7 @@ from typing import Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.errors import NotFound
-from webhookd.core.verification import Finding, judge, parse_headers
+from webhookd.core.verification import Remark, judge, parse_headers
 from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Visit
 
@@ -31,7 +31,7 @@ async def look(visit: Visit) -> Answer:
             signed_body = (await visit.get(f"/v1/messages/{message_id}"))["body"]
         except NotFound:
             signed_body = None
-    findings: list[Finding] = judge(
+    findings: list[Remark] = judge(
         headers, body, secret, signed_body=signed_body, now_seconds=visit.now_ms // 1000
     )
     return visit.page("verify.html", title="Verify", findings=findings, headers=pasted, body=body)

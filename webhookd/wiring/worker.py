@@ -25,7 +25,7 @@ from webhookd.adapters.store.tasks.task_types import publish_types
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
 from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.core import ids
-from webhookd.core.activity import Kind
+from webhookd.core.activity import ActivityKind
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.endpoint_stats import Span
 from webhookd.core.errors import ServiceError, SettingsError
@@ -119,10 +119,10 @@ async def _activity(common: Process, role: Role) -> AsyncIterator[Activity]:
     """What counts this process's work for the charts; the last of it is told when everything has ended."""
     store = common.store
 
-    async def keep(kind: Kind, spans: Sequence[Span]) -> None:
+    async def keep(kind: ActivityKind, spans: Sequence[Span]) -> None:
         await store.write(keep_activity, kind, spans)
 
-    kind = Kind.RUNS if role == "tasks" else Kind.ATTEMPTS
+    kind = ActivityKind.RUNS if role == "tasks" else ActivityKind.ATTEMPTS
     activity = Activity(kind, keep, store.clock.now_ms)
     async with background(activity.run()):
         yield activity

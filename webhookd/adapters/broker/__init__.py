@@ -13,7 +13,7 @@ import webhookd.runtime.lean_redis  # noqa: F401 - before redis
 
 # isort: split
 from webhookd.adapters.broker.buckets import SharedBuckets
-from webhookd.adapters.broker.health import BrokerHealth, BrokerStatus
+from webhookd.adapters.broker.health import BrokerHealth
 from webhookd.adapters.broker.ringer import Ringer
 
-__all__ = ["BrokerHealth", "BrokerStatus", "Ringer", "SharedBuckets"]
+__all__ = ["BrokerHealth", "Ringer", "SharedBuckets"]

@@ -6,13 +6,12 @@ algorithm, and the script is the same one). What lies there is untrusted: it can
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
 import redis
 
 from webhookd.adapters.broker.connection import connect_async
-from webhookd.core.rate import Rate
+from webhookd.core.rate import Rate, Told
 from webhookd.runtime.outage import Outage
 
 TIMEOUT_SECONDS: Final = 0.05
@@ -38,14 +37,6 @@ end
 redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now) + 1000)
 return {granted, math.ceil((full - now) * 1000), forged}
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What the broker says of a bucket: when it is full again, and whether what was wanted is granted."""
-
-    granted: bool
-    full_in_ms: float
 
 
 class SharedBuckets:

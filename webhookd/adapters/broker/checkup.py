@@ -8,8 +8,9 @@ from typing import Any
 import redis
 
 from webhookd.adapters.broker.connection import connect_async
-from webhookd.adapters.broker.health import ACCESS_DENIED, BrokerHealth, BrokerStatus
+from webhookd.adapters.broker.health import ACCESS_DENIED, BrokerHealth
 from webhookd.adapters.broker.rights import Right, lacking
+from webhookd.core.admission import BrokerStatus
 
 _TIMEOUT_SECONDS = 2.0
 

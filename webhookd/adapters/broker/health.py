@@ -5,30 +5,18 @@ the permit as a worker would, and publishes a batch of no signals, and of no nam
 found, and a user who may not write where we do.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import redis
 
 from webhookd.adapters.broker.connection import connect_async, is_access_denied
 from webhookd.adapters.broker.rings import PERMIT, RING, is_wrong_type, keys_of, list_key
+from webhookd.core.admission import BrokerStatus
 
 _TIMEOUT_SECONDS = 1.0
 ACCESS_DENIED = "access denied"
 OUT_OF_MEMORY = "out of memory"
 _PROBED = "__readyz__"  # no queue of anybody's: their names begin with a letter
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerStatus:
-    """`reason` says why it is not `ok`, without addresses. Memory is None where the server does not tell;
-    `max_memory_bytes` 0 is no limit. `queue_lengths` counts permits, not tasks."""
-
-    ok: bool
-    reason: str | None = None
-    used_memory_bytes: int | None = None
-    max_memory_bytes: int | None = None
-    queue_lengths: Mapping[str, int] = field(default_factory=dict)
 
 
 class BrokerHealth:

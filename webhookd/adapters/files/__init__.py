@@ -5,7 +5,7 @@ bytes. Bytes are written first and named by a row second, so a crash in between 
 which the sweep removes, and never a row without bytes.
 """
 
-from webhookd.adapters.files.bucket import Bucket, Stored
+from webhookd.adapters.files.bucket import Bucket
 from webhookd.adapters.files.opening import open_bucket
 
-__all__ = ["Bucket", "Stored", "open_bucket"]
+__all__ = ["Bucket", "open_bucket"]

@@ -10,7 +10,6 @@ store, and no time-out of one request limits how long a download may take.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from webhookd.adapters.files.faults import as_ours
 from webhookd.adapters.files.folder import Folder
 from webhookd.core.errors import ServiceError, TooLarge
+from webhookd.core.files import Stored, StoredEntry
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, Attributes
@@ -40,23 +40,6 @@ CALL_SECONDS: Final = 30.0
 UNDO_SECONDS: Final = 5.0
 """The longest that undoing what failed may keep an answer waiting."""
 LISTED_AT_ONCE: Final = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What was written: bytes counted, and their SHA-256 in hexadecimal."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One key that is there. `modified_ms` is by the clock of the store."""
-
-    key: str
-    size: int
-    modified_ms: int
 
 
 class Bucket:
@@ -159,7 +142,7 @@ class Bucket:
             except FileNotFoundError:
                 continue
 
-    async def entries(self) -> AsyncIterator[Iterable[Entry]]:
+    async def entries(self) -> AsyncIterator[Iterable[StoredEntry]]:
         """Yield what is there, some hundred at a time."""
         stream = obstore.list(self._store, chunk_size=LISTED_AT_ONCE)
         while True:
@@ -169,7 +152,7 @@ class Bucket:
                 except StopAsyncIteration:
                     return
             yield [
-                Entry(
+                StoredEntry(
                     key=one["path"],
                     size=one["size"],
                     modified_ms=int(one["last_modified"].timestamp() * 1000),

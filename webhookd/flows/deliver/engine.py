@@ -18,7 +18,7 @@ from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery, Ha
 from webhookd.core.errors import ServiceError, WebhookdError
 from webhookd.core.facts import AttemptEnded
 from webhookd.core.hosts import HostFailures, Hosts, HostState, host_of
-from webhookd.core.pacing import Kind
+from webhookd.core.pacing import LaneSign
 from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.deliver.attempt import attempt_done, attempt_ended
@@ -259,7 +259,7 @@ class DeliveryEngine:
         host = host_of(done.delivery.url or done.delivery.target.url or "")
         if done.attempt.error is None:
             self._host_failures.succeeded(host)
-        elif done.outcome.kind in (Kind.FAILURE, Kind.CONGESTION):
+        elif done.outcome.kind in (LaneSign.FAILURE, LaneSign.CONGESTION):
             self._host_failures.failed(host)
 
     def _sent(self, delivery: DueDelivery) -> None:

@@ -24,7 +24,7 @@ from webhookd.flows.alarm import Alarm
 from webhookd.flows.execute.claim_ahead import ClaimAhead
 from webhookd.flows.execute.file_inputs import RunFiles
 from webhookd.flows.execute.ports import Runs, Tasks
-from webhookd.flows.execute.run import Run, ending
+from webhookd.flows.execute.run import ActiveRun, ending
 from webhookd.flows.execute.run_writer import RunWriter
 from webhookd.flows.lease import Lease
 from webhookd.runtime.every import every
@@ -84,8 +84,8 @@ class Executor:
             now_ms=now_ms,
             listeners=listeners,
         )
-        self._running: dict[tuple[str, int], Run] = {}
-        self._backlog: deque[Run] = deque()
+        self._running: dict[tuple[str, int], ActiveRun] = {}
+        self._backlog: deque[ActiveRun] = deque()
         self._ahead = ClaimAhead()
         self._changed = asyncio.Event()
         self._slots = runner.free_slots
@@ -249,7 +249,7 @@ class Executor:
     def _take(self, task: ClaimedTask) -> None:
         """Start a claimed task, or let it wait for a slot for a moment."""
         now = asyncio.get_running_loop().time()
-        run = Run(
+        run = ActiveRun(
             task=task,
             session_id=self._lease.id,
             host=self._lease.host,
@@ -268,25 +268,25 @@ class Executor:
             asyncio.get_running_loop().call_at(run.deadline, self._return_late)
         self._backlog.append(run)
 
-    def _start(self, run: Run) -> None:
+    def _start(self, run: ActiveRun) -> None:
         run.started_ms = self._now_ms()
         run.starting = True
         self._starting += 1
         self._work_on(run, self._run(run))
 
-    def _work_on(self, run: Run, work: Coroutine[Any, Any, None]) -> None:
+    def _work_on(self, run: ActiveRun, work: Coroutine[Any, Any, None]) -> None:
         run.work = asyncio.get_running_loop().create_task(work, name=run.task.id)
         # A task that is cancelled before its first step runs none of its own code.
         run.work.add_done_callback(lambda ended: self._forget(run, ended))
 
-    def _forget(self, run: Run, ended: asyncio.Task[None]) -> None:
+    def _forget(self, run: ActiveRun, ended: asyncio.Task[None]) -> None:
         self._has_started(run)
         self._running.pop((run.task.id, run.task.token), None)
         self._changed.set()
         if not ended.cancelled() and (error := ended.exception()) is not None:
             log.error("run_not_written", task=run.task.id, exc_info=error)
 
-    def _has_started(self, run: Run) -> None:
+    def _has_started(self, run: ActiveRun) -> None:
         self._starting -= run.starting
         run.starting = False
 
@@ -303,10 +303,10 @@ class Executor:
         if self._backlog:
             loop.call_at(self._backlog[0].deadline, self._return_late)
 
-    def _hand_back(self, run: Run) -> None:
+    def _hand_back(self, run: ActiveRun) -> None:
         self._work_on(run, self._finish(run, Interrupted()))
 
-    async def _finish(self, run: Run, outcome: Outcome) -> None:
+    async def _finish(self, run: ActiveRun, outcome: Outcome) -> None:
         """Write the end of a try."""
         task = run.task
         definition = self._task_set[task.type]
@@ -323,7 +323,7 @@ class Executor:
             if definition.concurrency is not None:
                 self._ring(task.queue)
 
-    async def _run(self, run: Run) -> None:
+    async def _run(self, run: ActiveRun) -> None:
         task = run.task
         definition = self._task_set[task.type]
         if self._on_start:
@@ -346,7 +346,7 @@ class Executor:
             if self._files is not None and run.has_folder:
                 await self._files.clear(task)
 
-    async def _outcome(self, run: Run, definition: TaskDefinition) -> Outcome:
+    async def _outcome(self, run: ActiveRun, definition: TaskDefinition) -> Outcome:
         """Bring the files of the input, then call the function."""
         task, raw_input, facts = run.task, orjson.loads(run.task.input_json), facts_of(run.task)
         if self._files is not None:

@@ -26,6 +26,7 @@ from webhookd.core.files import (
     FileKind,
     FileState,
     FileUsage,
+    Stored,
     content_type_fault,
     disposition,
     name_fault,
@@ -44,21 +45,7 @@ STORED_AT_ONCE: Final = 16
 _BLOCK_BYTES: Final = 1_048_576
 
 
-class Stored(Protocol):
-    """What was written."""
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Their SHA-256."""
-        ...
-
-
-class Bytes(Protocol):
+class FileBytes(Protocol):
     """The file store."""
 
     async def put(
@@ -78,7 +65,7 @@ class Bytes(Protocol):
         ...
 
 
-class Rows(Protocol):
+class FileRows(Protocol):
     """The rows of files."""
 
     async def get_many(self, file_ids: Iterable[str], partner_id: str | None) -> dict[str, File]:
@@ -104,8 +91,8 @@ class RunFiles:
     def __init__(
         self,
         *,
-        rows: Rows,
-        store: Bytes,
+        rows: FileRows,
+        store: FileBytes,
         fetch: Fetch,
         links: FileLinks,
         root: Path,

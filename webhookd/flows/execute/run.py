@@ -25,7 +25,7 @@ LONGEST_RETRY_SECONDS = 3_600.0
 
 
 @dataclass(slots=True)
-class Run:
+class ActiveRun:
     """A claimed task in this process: what is known of its try, and the asyncio task that works on it."""
 
     task: ClaimedTask
@@ -85,7 +85,7 @@ class Run:
         )
 
 
-def ending(run: Run, definition: TaskDefinition, outcome: Outcome, now_ms: int) -> TaskEnd:
+def ending(run: ActiveRun, definition: TaskDefinition, outcome: Outcome, now_ms: int) -> TaskEnd:
     """Decide what the outcome makes of the task."""
     task = run.task
     end = End.SUCCEEDED

@@ -13,7 +13,7 @@ from webhookd.core.execution import End, Progress, Recorded, TaskEnd
 from webhookd.core.facts import RunEnded
 from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.execute.ports import Tasks
-from webhookd.flows.execute.run import Run
+from webhookd.flows.execute.run import ActiveRun
 from webhookd.flows.lease import Lease
 from webhookd.runtime.persist import persist
 
@@ -43,7 +43,7 @@ class RunWriter:
         self._listeners = tuple(listeners)
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def end(self, run: Run, end: TaskEnd) -> None:
+    async def end(self, run: ActiveRun, end: TaskEnd) -> None:
         """Write the end, however long the store is away, unless the lease is lost meanwhile.
 
         An end the store will never take (a text it cannot hold) is written as a failure instead: a task
@@ -76,17 +76,17 @@ class RunWriter:
         write_us = int((perf_counter() - began) * 1_000_000)
         self._tell(run.ended(outcome, end.error_code, end.now_ms, write_us=write_us))
 
-    def lost(self, run: Run) -> None:
+    def lost(self, run: ActiveRun) -> None:
         """Tell that others run this task now; nothing of it may be written."""
         self._tell(run.ended("lost", None, self._now_ms()))
 
-    def progress(self, run: Run, percent: float | None, message: str | None) -> None:
+    def progress(self, run: ActiveRun, percent: float | None, message: str | None) -> None:
         """Note progress, to be written as soon as the last is."""
         run.percent = percent if percent is not None else run.percent
         run.message = message
         self._write_soon(run)
 
-    def _write_soon(self, run: Run) -> None:
+    def _write_soon(self, run: ActiveRun) -> None:
         run.unwritten = True
         if not run.writing:
             run.writing = True
@@ -94,7 +94,7 @@ class RunWriter:
             self._writing.add(writing)
             writing.add_done_callback(self._writing.discard)
 
-    async def _write_progress(self, run: Run) -> None:
+    async def _write_progress(self, run: ActiveRun) -> None:
         """Write the newest progress, as long as there is a newer one."""
         try:
             while run.unwritten:
@@ -117,7 +117,7 @@ class RunWriter:
         finally:
             run.writing = False
 
-    def _may_announce(self, run: Run) -> bool:
+    def _may_announce(self, run: ActiveRun) -> bool:
         """Whether this report is announced. One that comes too soon is written again in its time."""
         loop = asyncio.get_running_loop()
         left = run.announced_at + ANNOUNCED_EVERY_SECONDS - loop.time()
@@ -131,7 +131,7 @@ class RunWriter:
             run.announcement = loop.call_later(left, self._announce_newest, run)
         return False
 
-    def _announce_newest(self, run: Run) -> None:
+    def _announce_newest(self, run: ActiveRun) -> None:
         run.announcement = None
         if run.work is not None and not run.work.done():
             self._write_soon(run)

@@ -19,6 +19,7 @@ from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault, key_id
 from webhookd.core.errors import IdempotencyMismatch
+from webhookd.core.submission import KnownKey
 
 Effect = Callable[[Tx], bytes]
 """Does the writes of a request on the connection given, and returns the answer to keep."""
@@ -40,15 +41,6 @@ class Kept:
 
     answer: bytes
     replayed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownKey:
-    """What a key stands for. `task_ids` are a task submission's, `outcome` is the JSON text kept for it."""
-
-    fingerprint: str
-    task_ids: tuple[str, ...]
-    outcome: str
 
 
 class KeyRow(NamedTuple):

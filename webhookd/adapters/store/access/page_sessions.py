@@ -22,7 +22,7 @@ MOST_REMOVED: Final = 100
 """Rows past their end that one new session takes along."""
 
 
-class Kind(StrEnum):
+class SessionKind(StrEnum):
     """What a row is good for: being logged in, or logging in once."""
 
     SESSION = "session"
@@ -38,7 +38,7 @@ class PageSession:
     """
 
     id: str
-    kind: Kind
+    kind: SessionKind
     key_id: str
     key_mark: str
     partner_id: str | None
@@ -107,13 +107,13 @@ def add_page_session(tx: Tx, session: PageSession) -> None:
     )
 
 
-def find_page_session(tx: Tx, session_id: str, kind: Kind, now_ms: int) -> Bearer | None:
+def find_page_session(tx: Tx, session_id: str, kind: SessionKind, now_ms: int) -> Bearer | None:
     """Return who bears this, or None where it is unknown or over."""
     row = tx.first(_ONE, wanted_id=session_id, wanted_kind=kind.value)
     if row is None or row.expires_ms <= now_ms:
         return None
     return Bearer(
-        session=PageSession(**{**row._asdict(), "kind": Kind(row.kind)}),
+        session=PageSession(**{**row._asdict(), "kind": SessionKind(row.kind)}),
         credential=read_credential(tx, row.key_id),
         partner=None if row.partner_id is None else read_partner(tx, row.partner_id),
     )

@@ -7,7 +7,7 @@ service runs. What is sealed, and by which key, is in `sealed`.
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from webhookd.adapters.store.access.sealed import KINDS, LATEST_ANSWER, Kind
+from webhookd.adapters.store.access.sealed import KINDS, LATEST_ANSWER, SealedKind
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.statement import RowT
 from webhookd.adapters.store.tx import Tx
@@ -25,7 +25,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Resealed:
     """What one step did."""
 
     resealed: int
@@ -33,7 +33,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyUse:
+class KeyNeeds:
     """How many rows need a key. `answers_until_ms`: when the last of its answers is forgotten."""
 
     key_id: str
@@ -56,11 +56,11 @@ class Resealing:
         """Return how many rows an older key has sealed."""
         return await self._db.read(_left, self._vault.newest_id, self._since_ms)
 
-    async def uses(self) -> list[KeyUse]:
+    async def uses(self) -> list[KeyNeeds]:
         """Return what needs which key, the newest left out, by key id."""
         return await self._db.read(_uses, self._vault.newest_id, self._since_ms, self._keep_ms)
 
-    async def run(self) -> AsyncGenerator[Step, None]:
+    async def run(self) -> AsyncGenerator[Resealed, None]:
         """Go through all rows once, a small transaction a step. Raises Unavailable; then run it again."""
         for kind in KINDS:
             for key_id in await self._db.read(kind.key_ids, self._since_ms):
@@ -68,7 +68,7 @@ class Resealing:
                     async for step in self._run(kind, key_id):
                         yield step
 
-    async def _run(self, kind: Kind[RowT], key_id: str) -> AsyncGenerator[Step, None]:
+    async def _run(self, kind: SealedKind[RowT], key_id: str) -> AsyncGenerator[Resealed, None]:
         after: RowT | None = None
         while rows := await self._db.read(kind.sealed_with, key_id, self._since_ms, after):
             after = rows[-1]
@@ -80,14 +80,14 @@ class Resealing:
                 except WebhookdError as error:
                     unreadable.append(Unreadable(kind=kind.name, row=kind.whose(row), reason=error.detail))
             resealed = await self._db.write(kind.write, fresh)
-            yield Step(resealed=resealed, unreadable=tuple(unreadable))
+            yield Resealed(resealed=resealed, unreadable=tuple(unreadable))
 
 
 def _left(tx: Tx, newest_id: str, since_ms: int) -> int:
     return sum(tx.one(kind.count, newest=newest_id, since_ms=since_ms).n for kind in KINDS)
 
 
-def _uses(tx: Tx, newest_id: str, since_ms: int, keep_ms: int) -> list[KeyUse]:
+def _uses(tx: Tx, newest_id: str, since_ms: int, keep_ms: int) -> list[KeyNeeds]:
     found: dict[str, dict[str, int]] = {}
     for kind in KINDS:
         for row in tx.run(kind.uses, newest=newest_id, since_ms=since_ms):
@@ -97,7 +97,7 @@ def _uses(tx: Tx, newest_id: str, since_ms: int, keep_ms: int) -> list[KeyUse]:
         latest_ms = tx.one(LATEST_ANSWER, key_id=key_id).ms
         answers = counts.get("answer", 0)
         uses.append(
-            KeyUse(
+            KeyNeeds(
                 key_id=key_id,
                 secrets=counts.get("secret", 0),
                 headers=counts.get("headers", 0),

@@ -35,7 +35,7 @@ class Use(NamedTuple):
     n: int
 
 
-class Kind(Generic[RowT]):
+class SealedKind(Generic[RowT]):
     """Rows with one sealed column, `sealed`; `name`s are those of `Unreadable`.
 
     `key` finds a row again and `order` walks them; `where` says which hold a sealed text, and `sealed_by`
@@ -165,8 +165,8 @@ def _again(vault: Vault, sealed: str, **where: Any) -> str:
     return vault.seal(vault.open(sealed, **where), **where)
 
 
-KINDS: Final[tuple[Kind[Any], ...]] = (
-    Kind(
+KINDS: Final[tuple[SealedKind[Any], ...]] = (
+    SealedKind(
         SecretRow,
         name="secret",
         sealed=secrets.c.sealed,
@@ -178,7 +178,7 @@ KINDS: Final[tuple[Kind[Any], ...]] = (
         again=_secret_again,
         whose=lambda row: f"{row.id} of {row.endpoint_id or row.partner_id}",
     ),
-    Kind(
+    SealedKind(
         EndpointRow,
         name="headers",
         sealed=endpoints.c.headers_sealed,
@@ -190,7 +190,7 @@ KINDS: Final[tuple[Kind[Any], ...]] = (
         again=_headers_again,
         whose=lambda row: row.id,
     ),
-    Kind(
+    SealedKind(
         KeyRow,
         name="answer",
         sealed=idempotency.c.outcome,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from webhookd.adapters.store.drivers.faults import environment_sentence, reason_of
-from webhookd.adapters.store.drivers.server import Server, pool_of
+from webhookd.adapters.store.drivers.server import ServerFacts, pool_of
 from webhookd.core.errors import Unavailable
 from webhookd.runtime.loop_policy import loop_factory
 
@@ -31,7 +31,7 @@ class PostgresDriver:
 
     dialect = "postgresql"
 
-    def __init__(self, url: URL, server: Server, *, writes_apart: bool = False) -> None:
+    def __init__(self, url: URL, server: ServerFacts, *, writes_apart: bool = False) -> None:
         self.pooled = server.pooled
         self._thread = _LoopThread("postgresql-writer") if writes_apart else None
         self._readers = pool_of(url, server, most=10 if writes_apart else 16)

@@ -37,7 +37,7 @@ _COMMAND_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class ServerFacts:
     """`pooled`: a pooler stands between. `planned`: the role's own settings say what PLANNER says."""
 
     pooled: bool
@@ -52,7 +52,7 @@ class _WithoutCodecs(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is no
         """Leave JSON the text it is."""
 
 
-async def look_at(url: URL) -> Server:
+async def look_at(url: URL) -> ServerFacts:
     """Connect once and look. Raises Unavailable, and SettingsError for a database that is not in UTF-8."""
     engine = careful_engine(url)
     try:
@@ -87,7 +87,7 @@ def careful_engine(url: URL) -> AsyncEngine:
     )
 
 
-def pool_of(url: URL, server: Server, *, most: int) -> AsyncEngine:
+def pool_of(url: URL, server: ServerFacts, *, most: int) -> AsyncEngine:
     """Return an engine of at most so many connections, half of which are kept when idle."""
     how = _unnamed() if server.pooled else {"server_settings": PLANNER}
     engine = create_async_engine(
@@ -128,11 +128,11 @@ def _throw_away(context: Any) -> None:
         context.invalidate_pool_on_disconnect = False
 
 
-def _look(conn: Connection) -> Server:
+def _look(conn: Connection) -> ServerFacts:
     driver: Any = conn.connection.driver_connection
     names = ("server_encoding", *PLANNER)
     asked = ", ".join(f"current_setting('{name}')" for name in names)
     pid, encoding, *settings = conn.execute(text(f"SELECT pg_backend_pid(), {asked}")).one()
-    return Server(
+    return ServerFacts(
         pooled=pid != driver.get_server_pid(), planned=settings == list(PLANNER.values()), encoding=encoding
     )

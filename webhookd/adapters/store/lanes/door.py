@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from webhookd.adapters.store.lanes.picking import PickedLane
-from webhookd.adapters.store.lanes.rows import LanePace, Taken
+from webhookd.adapters.store.lanes.rows import LanePace, TakenShares
 from webhookd.adapters.store.lanes.taking import WaitingRow
 from webhookd.core.dispatch import ClaimDeliveries
 from webhookd.core.fairness import ROUNDING, partner_bound
@@ -44,9 +44,9 @@ class Shares:
         self._hanging = request.hanging
 
     @property
-    def taken(self) -> Taken:
+    def taken(self) -> TakenShares:
         """Whose share is taken now."""
-        return Taken(
+        return TakenShares(
             slow=not self.slow.free,
             unheard=not self.unheard.free,
             full=self.sockets.full,

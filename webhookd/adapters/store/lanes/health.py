@@ -20,7 +20,7 @@ from webhookd.core.model import (
     EndpointMove,
     EndpointState,
 )
-from webhookd.core.pacing import Kind
+from webhookd.core.pacing import LaneSign
 
 
 class _Holder(NamedTuple):
@@ -59,7 +59,7 @@ def _reasons(tx: Tx, done: Sequence[AttemptDone], locked: LockedLanes) -> dict[s
         elif isinstance(one.verdict, Delivered) and reasons.get(lane.id) == "failing":
             del reasons[lane.id]
         elif (
-            one.outcome.kind is not Kind.NEUTRAL
+            one.outcome.kind is not LaneSign.NEUTRAL
             and lane.failing_since_ms is not None
             and one.now_ms - lane.failing_since_ms >= tx.policy.disable_after_ms
         ):
@@ -90,11 +90,11 @@ def write_health(
         if lane is None or lane.endpoint_id is None:
             continue
         current = since.get(lane.endpoint_id, lane.failing_since_ms)
-        if one.outcome.kind is Kind.SUCCESS:
+        if one.outcome.kind is LaneSign.SUCCESS:
             since[lane.endpoint_id] = None
             if lane.failing_told_ms is not None:
                 recovered.add(lane.endpoint_id)
-        elif one.outcome.kind is not Kind.NEUTRAL:
+        elif one.outcome.kind is not LaneSign.NEUTRAL:
             since[lane.endpoint_id] = current if current is not None else one.now_ms
     known = {lane.endpoint_id: lane for lane in locked.values() if lane.endpoint_id is not None}
     for endpoint_id, failing_since_ms in sorted(since.items()):

@@ -16,7 +16,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from webhookd.adapters.store.lanes.rows import SERVED, LanePace, Taken, open_lane
+from webhookd.adapters.store.lanes.rows import SERVED, LanePace, TakenShares, open_lane
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, rowset
 from webhookd.adapters.store.schema import endpoints, lanes, partners, sessions
 from webhookd.adapters.store.statement import Query
@@ -116,7 +116,7 @@ def _pick(dialect: str) -> Any:
 _PICK: Final = Query(PickedLane, _pick)
 
 
-def pick_lanes(tx: Tx, request: ClaimDeliveries, taken: Taken) -> list[PickedLane]:
+def pick_lanes(tx: Tx, request: ClaimDeliveries, taken: TakenShares) -> list[PickedLane]:
     """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
     return tx.run(
         _PICK,

@@ -113,7 +113,7 @@ def open_lane() -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class TakenShares:
     """Whose share of the sockets is taken: a claim leaves these out, and their answers wake it."""
 
     slow: bool = False
@@ -147,7 +147,7 @@ def first_ready(dialect: str) -> Any:
     )
 
 
-def waking(taken: Taken) -> dict[str, Any]:
+def waking(taken: TakenShares) -> dict[str, Any]:
     """Return the parameters of `first_ready`."""
     return {
         "slow_too": not taken.slow,
@@ -171,7 +171,7 @@ _NEXT_READY_FOR: Final = Query(
 )
 
 
-def next_ready(tx: Tx, taken: Taken, session_id: str | None = None) -> int | None:
+def next_ready(tx: Tx, taken: TakenShares, session_id: str | None = None) -> int | None:
     """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record.
 
     With a session: None where that is gone, which claims nothing however much waits.

@@ -6,12 +6,12 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from sqlalchemy import BigInteger, Boolean, and_, bindparam, case, literal_column, or_, select, type_coerce
 
 from webhookd.adapters.store.lanes.picking import PickedLane
-from webhookd.adapters.store.lanes.rows import SERVED, Taken, first_ready, open_lane, waking
+from webhookd.adapters.store.lanes.rows import SERVED, TakenShares, first_ready, open_lane, waking
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import endpoints, lanes, partners, secrets
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.dispatch import LaneTarget, Retry
+from webhookd.core.dispatch import LaneTarget, RetrySettings
 from webhookd.core.records import SealedSecret
 
 
@@ -105,7 +105,7 @@ _SIGNING_NOW: Final = Query(_Secret, _signing_now)
 
 
 def targets_and_next(
-    tx: Tx, now_ms: int, served: Sequence[_Lane], taken: Taken | None
+    tx: Tx, now_ms: int, served: Sequence[_Lane], taken: TakenShares | None
 ) -> tuple[dict[str, LaneTarget], int | None]:
     """Read how to send to each lane: URL, headers, retry settings and every secret that signs now.
 
@@ -117,7 +117,7 @@ def targets_and_next(
         endpoint_ids=[row.endpoint_id for row in served if row.endpoint_id is not None],
         inline_partners=[row.partner_id for row in served if row.endpoint_id is None],
         next_too=taken is not None,
-        **waking(taken or Taken()),
+        **waking(taken or TakenShares()),
     )
     found: dict[str, list[SealedSecret]] = {}
     for row in rows:
@@ -136,7 +136,7 @@ def _target(row: _Lane, found: dict[str, list[SealedSecret]]) -> LaneTarget:
         endpoint_id=row.endpoint_id,
         url=row.url,
         headers_sealed=row.headers_sealed,
-        retry=Retry(
+        retry=RetrySettings(
             max_attempts=row.retry_max_attempts,
             base_seconds=row.retry_base_seconds,
             factor=row.retry_factor,

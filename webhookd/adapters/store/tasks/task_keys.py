@@ -69,14 +69,14 @@ _KEYS: Final = Query(_KeyRow, _keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownKey:
+class KeyClaim:
     fingerprint: str
     task_ids: tuple[str, ...]
     outcome: str
     owner: Submission | None
 
 
-def claim_keys(tx: Tx, submissions: Sequence[Submission]) -> dict[TaskKey, KnownKey]:
+def claim_keys(tx: Tx, submissions: Sequence[Submission]) -> dict[TaskKey, KeyClaim]:
     """Write the keys that are new down; return what each of them stands for, and whose it is."""
     owners: dict[TaskKey, Submission] = {}
     for submission in submissions:
@@ -91,7 +91,7 @@ def claim_keys(tx: Tx, submissions: Sequence[Submission]) -> dict[TaskKey, Known
     forgotten_ms = min(key.created_ms for key in wanted) - tx.policy.idempotency_keep_ms
     won = set(tx.run(_TAKE_KEYS, keys=wanted, forgotten_ms=forgotten_ms))
     known = {
-        key: KnownKey(
+        key: KeyClaim(
             fingerprint=owners[key].fingerprint,
             task_ids=tuple(task.id for task in owners[key].tasks),
             outcome=_outcome(owners[key]),
@@ -105,7 +105,7 @@ def claim_keys(tx: Tx, submissions: Sequence[Submission]) -> dict[TaskKey, Known
             _KEYS, keys=lost, partners=[key.partner_id for key in lost], names=[key.key for key in lost]
         )
         for row in found:
-            known[TaskKey(row.partner_id, row.key)] = KnownKey(
+            known[TaskKey(row.partner_id, row.key)] = KeyClaim(
                 fingerprint=row.fingerprint,
                 task_ids=tuple(orjson.loads(row.outcome).get("tasks", ())),
                 outcome=row.outcome,

@@ -24,7 +24,7 @@ from webhookd.core.records import DeliveryCounts, Page, Run, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
+class CancelledTask:
     """The task after the call. `was_done`: it had ended before, nothing changed."""
 
     task: Task
@@ -164,14 +164,14 @@ _ASK_TO_STOP: Final = Change(
 )
 
 
-def cancel_task(tx: Tx, task_id: str, partner_id: str | None) -> Cancelled | None:
+def cancel_task(tx: Tx, task_id: str, partner_id: str | None) -> CancelledTask | None:
     """Cancel a waiting task at once; note the wish for a running one. None: unknown, or a foreign one."""
     row = tx.first(_LOCK, task_id=task_id, partner_id=partner_id)
     if row is None:
         return None
     state = TaskState(row.state)
     if row.finished_ms is not None:
-        return Cancelled(task=get_tasks(tx, [task_id])[0], was_done=True)
+        return CancelledTask(task=get_tasks(tx, [task_id])[0], was_done=True)
     version = row.version + 1
     if TASKS.allows(state, TaskMove.CANCEL):
         after = TASKS.next(state, TaskMove.CANCEL)
@@ -182,7 +182,7 @@ def cancel_task(tx: Tx, task_id: str, partner_id: str | None) -> Cancelled | Non
     elif row.cancel_requested_ms is None:
         tx.run(_ASK_TO_STOP, task_id=task_id, now_ms=tx.now_ms, version=version)
         tx.wakes.changed(task_id, row.partner_id, version)
-    return Cancelled(task=get_tasks(tx, [task_id])[0], was_done=False)
+    return CancelledTask(task=get_tasks(tx, [task_id])[0], was_done=False)
 
 
 _REPLAY: Final = Change(

@@ -13,7 +13,7 @@ from webhookd.adapters.store.rowset import Int4, insert_rows
 from webhookd.adapters.store.schema import activity_spans
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.activity import KEEP_MS, Kind
+from webhookd.core.activity import KEEP_MS, ActivityKind
 from webhookd.core.endpoint_stats import Span, Window, drawn, window_begins
 
 
@@ -38,7 +38,7 @@ def _keep(dialect: str) -> Any:
 _KEEP: Final = Change(_keep)
 
 
-def keep_activity(tx: Tx, kind: Kind, spans: Sequence[Span]) -> None:
+def keep_activity(tx: Tx, kind: ActivityKind, spans: Sequence[Span]) -> None:
     """Write this process's spans in place of what it wrote of them before."""
     rows = [
         _Row(
@@ -74,7 +74,7 @@ _SINCE: Final = Query(
 )
 
 
-def read_activity(tx: Tx, window: Window) -> dict[Kind, list[Span]]:
+def read_activity(tx: Tx, window: Window) -> dict[ActivityKind, list[Span]]:
     """Return the window's steps in order, of each kind."""
     since_ms = window_begins(window, tx.now_ms)
     return {
@@ -92,7 +92,7 @@ def read_activity(tx: Tx, window: Window) -> dict[Kind, list[Span]]:
             window,
             tx.now_ms,
         )
-        for kind in Kind
+        for kind in ActivityKind
     }
 
 
@@ -119,7 +119,7 @@ def drop_activity(tx: Tx, most: int, now_ms: int) -> bool:
     """Delete spans that no window is made of any more. True: there may be more."""
     dropped = [
         tx.run(_DROP, kind=kind, length_ms=length_ms, before_ms=now_ms - keep_ms, most=most)
-        for kind in Kind
+        for kind in ActivityKind
         for length_ms, keep_ms in KEEP_MS.items()
     ]
     return max(dropped) == most

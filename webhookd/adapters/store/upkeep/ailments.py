@@ -52,7 +52,7 @@ class AilingEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetters:
+class DeadLetterCounts:
     """How many wait for somebody, each part at most MOST."""
 
     total: int
@@ -189,10 +189,10 @@ _DEAD_TASKS_SINCE: Final = up_to_most(
 )
 
 
-def dead_letters(tx: Tx, now_ms: int) -> DeadLetters:
+def dead_letters(tx: Tx, now_ms: int) -> DeadLetterCounts:
     """Count dead letters of both kinds."""
     since_ms = now_ms - DAY_MS
-    return DeadLetters(
+    return DeadLetterCounts(
         total=tx.one(DEAD_DELIVERIES).n + tx.one(DEAD_TASKS).n,
         last_day=tx.one(_DEAD_DELIVERIES_SINCE, since_ms=since_ms).n
         + tx.one(_DEAD_TASKS_SINCE, since_ms=since_ms).n,

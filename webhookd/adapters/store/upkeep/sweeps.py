@@ -4,13 +4,12 @@ Lets schedules fall due, ends what expired, and heals counters; what ended proce
 Nothing here depends on the broker, which is why an emptied broker loses nothing.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, func, select, text
 
 from webhookd.adapters.store.counters import fold_shards
-from webhookd.adapters.store.lanes.rows import Taken, next_ready
+from webhookd.adapters.store.lanes.rows import TakenShares, next_ready
 from webhookd.adapters.store.rowset import Id, Int4, rowset
 from webhookd.adapters.store.schema import deliveries, lanes, queues, sessions, tasks
 from webhookd.adapters.store.statement import Change, Query
@@ -19,21 +18,7 @@ from webhookd.adapters.store.tasks.ends import BodyIn, announce_ended, write_bod
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.upkeep.rescue import ROWS_A_SWEEP
 from webhookd.core.model import TASKS, TaskMove, TaskState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """What waits now, and when the next of each kind falls due.
-
-    `queues` have queued tasks. `next_task_ms` is the soonest schedule or expiry, `next_lane_ms` the
-    soonest delivery, `next_lease_ms` the soonest end of another process's lease; None: nothing waits.
-    """
-
-    queues: frozenset[str]
-    next_task_ms: int | None
-    next_expiry_ms: int | None
-    next_lane_ms: int | None
-    next_lease_ms: int | None
+from webhookd.core.records import Waiting
 
 
 class _Moved(NamedTuple):
@@ -209,6 +194,6 @@ def waiting(tx: Tx) -> Waiting:
         queues=frozenset(row.name for row in tx.run(_WITH_WORK)),
         next_task_ms=soonest.task_ms,
         next_expiry_ms=soonest.expiry_ms,
-        next_lane_ms=next_ready(tx, Taken()),
+        next_lane_ms=next_ready(tx, TakenShares()),
         next_lease_ms=soonest.lease_ms,
     )
