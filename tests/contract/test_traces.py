@@ -38,7 +38,7 @@ async def test_history_has_runs_messages_deliveries_and_attempts(database: Datab
 async def test_every_id_of_a_trace_finds_it(database: Database, store: Store) -> None:
     partner_id = await seeds.partner(database)
     await seeds.endpoint(store, partner_id)
-    task_ids = [await seeds.ended_task(store, partner_id, End.SUCCEEDED) for _ in range(2)]
+    task_ids = sorted([await seeds.ended_task(store, partner_id, End.SUCCEEDED) for _ in range(2)])
     history = await store.traces.of_task(task_ids[1], None)
     assert history is not None
     [message], [delivery] = history.sendings.messages, history.sendings.deliveries
@@ -46,7 +46,8 @@ async def test_every_id_of_a_trace_finds_it(database: Database, store: Store) ->
         trace = await store.traces.find(any_id, partner_id)
         assert trace is not None, any_id
         assert trace.trace_id == TRACE
-        assert [one.task.id for one in trace.histories] == sorted(task_ids)
+        first = task_ids[1] if any_id in (message.id, delivery.id) else task_ids[0]
+        assert [one.task.id for one in trace.histories] == [first, *(one for one in task_ids if one != first)]
         assert [len(one.sendings.deliveries) for one in trace.histories] == [1, 1]
         assert trace.complete
         assert not trace.apart.messages
@@ -82,12 +83,12 @@ async def test_long_trace_is_cut_and_says_so(
 ) -> None:
     monkeypatch.setattr(traces_module, "MOST_TASKS", 2)
     partner_id = await seeds.partner(database)
-    for _ in range(3):
-        await seeds.ended_task(store, partner_id, End.SUCCEEDED)
-    trace = await store.traces.find(TRACE, partner_id)
-    assert trace is not None
-    assert len(trace.histories) == 2
-    assert not trace.complete
+    task_ids = sorted([await seeds.ended_task(store, partner_id, End.SUCCEEDED) for _ in range(4)])
+    for any_id, shown in ((TRACE, [0, 1]), (task_ids[3], [3, 0]), (task_ids[1], [1, 0])):
+        trace = await store.traces.find(any_id, partner_id)
+        assert trace is not None
+        assert [one.task.id for one in trace.histories] == [task_ids[at] for at in shown]
+        assert not trace.complete
 
 
 async def test_places_in_the_feeds_and_the_tasks_announced_since(database: Database, store: Store) -> None:

@@ -200,8 +200,28 @@ async def test_a_replay_says_who_asked_for_it_and_why_and_so_does_the_audit(face
     assert admins["started_by"].startswith("operator@")
     entries = (await face.admin.get("/v1/audit")).json()["data"]
     noted = {entry["target"]: entry for entry in entries if entry["action"] == "replay.create"}
+    assert [noted[one["id"]]["partner"] for one in (own, admins)] == [partner.id, None]
     assert noted[own["id"]]["detail"]["reason"] == "the certificate is renewed"
     assert (await partner.client.get(f"/v1/replays/{own['id']}")).json()["started_by"] == own["started_by"]
+
+
+@pytest.mark.parametrize("noun", ["replay", "discard"])
+async def test_the_audit_tells_what_an_admin_replayed_and_whose_it_was(face: Face, noun: str) -> None:
+    partner = await face.partner()
+    target = await endpoint(face, partner)
+    await dead(face, target, 1)
+
+    body = {"filter": {"endpoint": target.id, "text": "hooks"}, "reason": "superseded"}
+    made = (await face.admin.post(f"/v1/{noun}s", json=body)).json()
+
+    (entry,) = (await face.admin.get("/v1/audit", params={"target": made["id"]})).json()["data"]
+    assert (entry["action"], entry["partner"], entry["reason"]) == (
+        f"{noun}.create",
+        partner.id,
+        "superseded",
+    )
+    filter_ = {"endpoint": target.id}
+    assert entry["detail"] == {"matched": 1, "dry_run": False, "filter": filter_, "reason": "superseded"}
 
 
 async def test_tasks_run_again_only_when_they_are_named(face: Face) -> None:

@@ -622,6 +622,22 @@ def test_every_kind_of_id_leads_to_the_whole_trace(shell: Shell, service: Servic
     assert shell.refused("trace", "task_unknown")
 
 
+def test_trace_of_a_task_shows_it_and_only_counts_those_beside_it(shell: Shell, tmp_path: Path) -> None:
+    lines = tmp_path / "tasks.jsonl"
+    lines.write_text('{"type": "demo.echo"}\n' * 3)
+    batch = shell.json("batches", "submit", str(lines), "--partner", "acme")
+    tasks = shell.json("batches", "tasks", batch["id"])["data"]
+    for task in tasks:
+        ended = shell.run("trace", task["id"])
+        assert [word for word in ended.stdout.split() if word.startswith("task_")] == [task["id"]]
+        assert ended.stderr.splitlines() == [
+            f"In the same trace: 2 tasks. All of them: webhookd trace {task['trace_id']}"
+        ]
+    whole = shell.run("trace", tasks[0]["trace_id"])
+    assert {task["id"] for task in tasks} <= set(whole.stdout.split())
+    assert whole.stderr == ""
+
+
 # ── what goes wrong ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -15,6 +15,7 @@ from webhookd.adapters.store.deliveries.replay_orders import (
     pace_replay,
 )
 from webhookd.adapters.store.deliveries.replays import get_replay, list_replays
+from webhookd.adapters.store.endpoints.endpoint_settings import get_endpoint
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
@@ -79,11 +80,14 @@ class Errand:
 
         def effect(tx: Tx) -> Answer:
             made = create_replay(tx, replace(counted, started_by=call.actor))
-            detail: dict[str, Any] = {"matched": made.matched, "dry_run": made.dry_run}
+            document = self.document(made)
+            named = {name: value for name, value in document["filter"].items() if name != "text"}
+            detail: dict[str, Any] = {"matched": made.matched, "dry_run": made.dry_run, "filter": named}
             if made.reason is not None:
                 detail["reason"] = made.reason
-            call.audit(tx, f"{self.noun}.create", made.id, partner_id=partner_id, detail=detail)
-            return json_answer(202, self.document(made), call.located(f"/v1/{self.noun}s/{made.id}"))
+            whose = partner_id or _whose(tx, wanted.endpoint_id)
+            call.audit(tx, f"{self.noun}.create", made.id, partner_id=whose, detail=detail)
+            return json_answer(202, document, call.located(f"/v1/{self.noun}s/{made.id}"))
 
         return await call.once(effect)
 
@@ -130,6 +134,12 @@ class Errand:
             return await call.once(effect)
 
         return handler
+
+
+def _whose(tx: Tx, endpoint_id: str | None) -> str | None:
+    """Return the partner that what an admin does to an endpoint is about."""
+    paced = None if endpoint_id is None else get_endpoint(tx, endpoint_id, None)
+    return None if paced is None else paced.endpoint.partner_id
 
 
 REPLAY: Final = Errand(deed=Deed.REPLAY, noun="replay", prefix=ids.REPLAY, document=replay_document)

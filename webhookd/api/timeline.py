@@ -44,7 +44,7 @@ class TraceDocument(TypedDict):
     trace_id: TraceId
     """The trace."""
     tasks: list[TimelineDocument]
-    """Every task in it, each with its life."""
+    """Every task in it, each with its life; first the one that was asked for by an id of its own."""
     entries: list[TimelineEntryDocument]
     """What belongs to none of the tasks, in the order of time."""
     complete: bool

@@ -65,8 +65,10 @@ class ErrandWords:
         elif document["dry_run"]:
             print(f"{document['matched']:,} {what} match; nothing was {self.done}.")
         else:
+            stopped = "" if document["state"] == "done" else f", then {document['state']}"
             print(
-                f"{document[self.done]:,} of {document['matched']:,} {what} {self.done} ({document['id']})."
+                f"{document[self.done]:,} of {document['matched']:,} {what} {self.done}{stopped} "
+                f"({document['id']})."
             )
 
     def _look_on(self, api: Api, document: dict[str, Any]) -> dict[str, Any]:

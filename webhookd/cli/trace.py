@@ -20,7 +20,7 @@ _PARTS: Final = {"dns": "dns_ms", "connect": "connect_ms", "tls": "tls_ms", "fir
 
 
 @app.command(
-    help="Show everything that happened under one id: a task's, a message's, a delivery's, or a trace's. "
+    help="Show the whole life of a task, by its id or that of its message or delivery, or of a whole trace. "
     + THE_RULE
 )
 def trace(
@@ -38,14 +38,18 @@ def trace(
         return
     out = console()
     out.print(Text.assemble(("trace ", "dim"), document["trace_id"]), soft_wrap=True)
-    for task in document["tasks"]:
+    tasks = document["tasks"]
+    shown = tasks if any_id == document["trace_id"] else tasks[:1]
+    for task in shown:
         head = Text.assemble("\n", (printable(task["type"]), "bold"), f"  {task['task_id']}  ")
         out.print(head + state(task["state"]), soft_wrap=True)
         out.print(_timeline(task["entries"], any_id))
     if document["entries"]:
         out.print()
         out.print(_timeline(document["entries"], any_id))
-    if not document["complete"]:
+    if others := len(tasks) - len(shown):
+        tell(f"In the same trace: {others} tasks. All of them: webhookd trace {document['trace_id']}")
+    elif not document["complete"]:
         tell("The trace has more than is shown.")
 
 

@@ -26,7 +26,7 @@ from webhookd.core.timeline import History, Sendings
 from webhookd.core.trace import TraceContext
 
 MOST_TASKS: Final = 100
-"""Tasks of one trace that are shown; the newest are left out."""
+"""Tasks of one trace that are shown: the one asked for, and the oldest."""
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """A trace as one partner may see it.
+    """A trace as one partner may see it; first the task that was asked for by an id of its own.
 
     `apart` has the message asked for and its deliveries where it belongs to no task (a test message);
     `complete` is False where there are more than MOST_TASKS tasks, or more than can be shown of them.
@@ -130,10 +130,12 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
     """Return the trace of any id; None where it is not known, or none of it is the partner's."""
     trace_id: str | None = any_id
     message_id: str | None = None
+    named: str | None = None
     kind = any_id.partition("_")[0]
     if kind == ids.TASK:
         task = tx.first(_TASK, task_id=any_id, partner_id=partner_id)
         trace_id = None if task is None else task.trace_id
+        named = any_id
     elif kind in (ids.MESSAGE, ids.DELIVERY):
         row = (
             tx.first(_MESSAGE, message_id=any_id, partner_id=partner_id)
@@ -141,6 +143,7 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
             else tx.first(_MESSAGE_OF_DELIVERY, delivery_id=any_id, partner_id=partner_id)
         )
         trace_id = None if row is None else row.trace_id
+        named = None if row is None else row.task_id
         message_id = None if row is None or row.task_id is not None else row.id
     elif not _TRACE_ID.fullmatch(any_id):
         return None
@@ -149,6 +152,8 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
     task_ids = [row.id for row in tx.run(_TASKS_OF_TRACE, trace_id=trace_id, partner_id=partner_id)]
     if not task_ids and message_id is None:
         return None
+    if named is not None:
+        task_ids = [named, *(one for one in task_ids if one != named)]
     histories = _histories(tx, task_ids[:MOST_TASKS])
     apart, complete = Sendings(), True
     if message_id is not None:
@@ -192,7 +197,7 @@ def _histories(tx: Tx, task_ids: Sequence[str]) -> list[History]:
             ),
             complete=all_runs and complete,
         )
-        for task in _tasks(tx, task_ids)
+        for task in sorted(_tasks(tx, task_ids), key=lambda task: task_ids.index(task.id))
     ]
 
 
