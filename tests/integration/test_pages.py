@@ -66,11 +66,10 @@ async def admin(sqlite_face: Face) -> Person:
     return someone
 
 
-async def dead_letter(face: Face, partner: Any, **more: Any) -> str:
+async def dead_letter(face: Face, partner: Any, error: str = "http_500", **more: Any) -> str:
     """The id of a delivery that is dead."""
-    made = await partner.client.post(
-        "/v1/tasks", json={"type": "test.echo", "callback_url": "https://partner.example/hook", **more}
-    )
+    where = {} if "endpoints" in more else {"callback_url": "https://partner.example/hook"}
+    made = await partner.client.post("/v1/tasks", json={"type": "test.echo", **where, **more})
     task_id = made.json()["id"]
     await partner.client.post(f"/v1/tasks/{task_id}/cancel")
     [delivery] = (await partner.client.get(f"/v1/deliveries?task={task_id}")).json()["data"]
@@ -78,8 +77,8 @@ async def dead_letter(face: Face, partner: Any, **more: Any) -> str:
     def die(tx: Any) -> None:
         tx.conn.exec_driver_sql(
             "UPDATE deliveries SET state = 'dead', dead_reason = 'exhausted', due_ms = NULL, "
-            "last_error = 'http_500', last_status = 500, ended_ms = created_ms WHERE id = ?",
-            (delivery["id"],),
+            "last_error = ?, last_status = 500, ended_ms = created_ms WHERE id = ?",
+            (error, delivery["id"]),
         )
 
     await face.store.write(die)
@@ -486,6 +485,82 @@ async def test_now_draws_throughput_and_latency(sqlite_face: Face) -> None:
     assert all(unescape(label) in unescape(shown) for label in charts)
     assert 'aria-current="true" href="now?window=1h"' in shown
     assert 'aria-current="true" href="now?window=6h"' in (await admin.open("now?window=x")).text
+
+
+def table_rows(shown: str, heading: str) -> list[tuple[list[str], list[str]]]:
+    """The texts of the cells and the links of each row of the table below a heading."""
+    table = shown.partition(f"<h2>{heading}")[2].partition("<tbody>")[2].partition("</tbody>")[0]
+    return [
+        (
+            [
+                unescape(re.sub(r"<[^>]+>", "", cell)).strip()
+                for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL)
+            ],
+            [unescape(link) for link in re.findall(r'href="([^"]+)"', row)],
+        )
+        for row in table.split("</tr>")[:-1]
+    ]
+
+
+async def test_now_counts_dead_letters_by_endpoint_with_their_commonest_error(
+    sqlite_face: Face, admin: Person
+) -> None:
+    partner, other = await sqlite_face.partner(), await sqlite_face.partner()
+    made = [
+        (await partner.client.post("/v1/endpoints", json={"url": f"https://partner.example/{one}"})).json()
+        for one in "ab"
+    ]
+    for endpoint, errors in zip(made, (["http_500", "timeout", "timeout"], ["http_503"]), strict=True):
+        for error in errors:
+            await dead_letter(sqlite_face, partner, error, endpoints=[endpoint["id"]])
+    await dead_letter(sqlite_face, other, "dns")
+    await partner.client.delete(f"/v1/endpoints/{made[1]['id']}")
+
+    shown = (await admin.open("now")).text
+
+    assert "5 in all" in shown
+    [first, *rest] = table_rows(shown, "Dead letters")
+    assert first[0][:4] == ["3", "https://partner.example/a", "partner-1", "timeout"]
+    assert first[1][0] == f"dead-letters?endpoint={made[0]['id']}"
+    assert {tuple(cells[:4]) for cells, _ in rest} == {
+        ("1", f"{made[1]['id']} deleted", "partner-1", "http_503"),
+        ("1", "inline callbacks", "partner-2", "dns"),
+    }
+    for _, links in (first, *rest):
+        for link in links:
+            assert (await admin.open(link)).status_code == 200
+
+
+async def test_now_adds_up_all_dead_letters_however_many_groups_there_are(
+    sqlite_face: Face, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookd.pages.now.MOST_COUNTED", 2)
+    partner = await sqlite_face.partner()
+    for error in ("http_500", "http_500", "http_500", "timeout", "timeout", "dns", "tls_name"):
+        await dead_letter(sqlite_face, partner, error)
+    shown = (await admin.open("now")).text
+    assert "7 in all" in shown
+    [(cells, _)] = table_rows(shown, "Dead letters")
+    assert cells[:4] == ["7", "inline callbacks", "partner-1", "http_500"]
+
+
+async def test_now_lists_the_replays_under_way_however_many_came_later(
+    sqlite_face: Face, admin: Person
+) -> None:
+    partner = await sqlite_face.partner()
+    await dead_letter(sqlite_face, partner)
+    kept = (await partner.client.post("/v1/replays", json={"all": True})).json()["id"]
+    await partner.client.post(f"/v1/replays/{kept}/pause")
+    for _ in range(21):
+        over = (await partner.client.post("/v1/replays", json={"all": True})).json()["id"]
+        await partner.client.post(f"/v1/replays/{over}/cancel")
+    shown = (await admin.open("now")).text.partition("Replays running")[2]
+    assert kept in shown
+    assert over not in shown
+    listed = (await admin.open("replays?state=paused")).text
+    assert kept in listed
+    assert over not in listed
+    assert "None matches." in (await admin.open("replays?state=done")).text
 
 
 async def test_now_says_so_where_nothing_was_done(admin: Person) -> None:

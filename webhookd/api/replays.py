@@ -30,6 +30,13 @@ from webhookd.core.render import ReplayDocument, replay_document
 from webhookd.core.replay import Deed, Replay
 
 
+class ErrandListing(AdminListing):
+    """A listing of replays, or of discards."""
+
+    state: ReplayState | None = None
+    """In this state only."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
     """A deed done to many, as the API has it: where it is, and what its document is."""
@@ -95,7 +102,7 @@ class Errand:
         """`GET`: a listing."""
         partner_id = await call.narrowed(call.query.partner)
         rows, cursor = await call.read(
-            call.parts.store.read, list_replays, partner_id, call.query.page, self.deed
+            call.parts.store.read, list_replays, partner_id, call.query.page, self.deed, call.query.state
         )
         return page_answer([self.document(row) for row in rows], cursor)
 
@@ -177,7 +184,7 @@ def errand_routes(
             tag="Dead letters",
             summary=f"List {errand.noun}s",
             access="tasks:read",
-            query=AdminListing,
+            query=ErrandListing,
             answers=lists(document),
         ),
         ApiRoute(

@@ -10,6 +10,9 @@ from webhookd.pages.visit import Visit
 
 PATH: Final = "now"
 MOST_GROUPS: Final = 10
+MOST_COUNTED: Final = 500
+_SUMMARY: Final = "/v1/dead-letters/summary"
+_UNDER_WAY: Final = ("running", "paused")
 STEPS: Final = {"1h": "minute", "6h": "5 minutes", "24h": "15 minutes"}
 WINDOW: Final = "6h"
 _CHARTS: Final = (
@@ -33,9 +36,8 @@ async def show(visit: Visit) -> Answer:
     activity = await visit.get("/v1/activity", window=window)
     queues = await visit.get("/v1/queues", limit=200)
     workers = await visit.get("/v1/workers", limit=200)
-    dead = await visit.get("/v1/dead-letters/summary", group_by="endpoint,error")
-    groups = dead["data"][:MOST_GROUPS]
-    replays = await visit.get("/v1/replays", limit=20)
+    dead, dead_total = await _dead(visit)
+    replays = {state: await visit.get("/v1/replays", state=state, limit=MOST_GROUPS) for state in _UNDER_WAY}
     failing = await visit.get("/v1/endpoints", state="enabled", failing="true", limit=MOST_GROUPS)
     disabled = await visit.get("/v1/endpoints", state="disabled", limit=MOST_GROUPS)
     return visit.page(
@@ -47,12 +49,14 @@ async def show(visit: Visit) -> Answer:
         windows=tuple(STEPS),
         activity=_drawn(activity, window),
         hosts=by_host(workers["data"]),
-        dead=groups,
-        urls=await _urls(visit, {one["endpoint"] for one in groups if one["endpoint"]}),
+        dead=dead[:MOST_GROUPS],
+        more_dead=len(dead) > MOST_GROUPS,
+        dead_total=dead_total,
+        urls=await _urls(visit, {one["endpoint"] for one in dead[:MOST_GROUPS] if one["endpoint"]}),
         troubled=[*failing["data"], *disabled["data"]],
         more_troubled=bool(failing["next_cursor"] or disabled["next_cursor"]),
-        dead_total=sum(one["count"] for one in dead["data"]),
-        replays=[one for one in replays["data"] if one["state"] in ("running", "paused")],
+        replays=[one for page in replays.values() for one in page["data"]],
+        more_replays=[state for state, page in replays.items() if page["next_cursor"]],
     )
 
 
@@ -79,6 +83,42 @@ async def _readiness(visit: Visit) -> dict[str, Any]:
     if "database" not in document:
         raise Unavailable("The service cannot say how it stands.")
     return document
+
+
+async def _dead(visit: Visit) -> tuple[list[dict[str, Any]], int]:
+    """Return dead letters by endpoint, the most first, with their commonest error; and how many there are.
+
+    What is counted by endpoint and error in one page is added up. Where that is not all, it is counted anew.
+    """
+    page = await visit.get(_SUMMARY, group_by="endpoint,kind,error", limit=MOST_COUNTED)
+    dead = by_endpoint(page["data"])
+    if page["next_cursor"] is None:
+        return dead, sum(one["count"] for one in dead)
+    commonest = {_whose(one): one["error"] for one in dead}
+    exact = (await visit.get(_SUMMARY, group_by="endpoint,kind", limit=MOST_GROUPS + 1))["data"]
+    kinds = (await visit.get(_SUMMARY, group_by="kind"))["data"]
+    return (
+        [{**one, "error": commonest.get(_whose(one))} for one in exact],
+        sum(one["count"] for one in kinds),
+    )
+
+
+def by_endpoint(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return groups by endpoint, kind and error, the largest first, as those by endpoint and kind.
+
+    `error` is then the commonest one.
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    for group in groups:
+        one = found.setdefault(_whose(group), {**group, "count": 0})
+        one["count"] += group["count"]
+        one["first_at"] = min(one["first_at"], group["first_at"])
+        one["last_at"] = max(one["last_at"], group["last_at"])
+    return sorted(found.values(), key=lambda one: -one["count"])
+
+
+def _whose(group: dict[str, Any]) -> tuple[str, str | None, str]:
+    return group["partner"]["id"], group["endpoint"], group["kind"]
 
 
 async def _urls(visit: Visit, endpoint_ids: set[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from webhookd.api.answers import Answer
 from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Visit
 
+FILTERS: Final = ("state", "partner")
 NOTICES: Final = {"pause": "paused", "resume": "resumed", "cancel": "replay-cancelled"}
 
 
@@ -22,8 +23,8 @@ class ErrandPages:
 
     async def show_all(self, visit: Visit) -> Answer:
         """The list, newest first."""
-        page = await visit.look(f"/v1/{self.path}", visit.filters(("partner", "cursor")))
-        filters = visit.filters(("partner",))
+        page = await visit.look(f"/v1/{self.path}", visit.filters((*FILTERS, "cursor")))
+        filters = visit.filters(FILTERS)
         return visit.page("replays.html", title=self.many, page=page, filters=filters, errand=self)
 
     async def show(self, visit: Visit) -> Answer:

@@ -933,7 +933,7 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
     replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
     coalesce(replays.deed, $1::VARCHAR) = $2::VARCHAR AND replays.partner_id = $3::VARCHAR AND replays.id <
-    $4::VARCHAR ORDER BY replays.id DESC LIMIT $5::INTEGER;
+    $4::VARCHAR AND replays.state = $5::VARCHAR ORDER BY replays.id DESC LIMIT $6::INTEGER;
 
 -- _OUTCOMES
 SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER

@@ -888,8 +888,8 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
 SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
     replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
-    coalesce(replays.deed, ?) = ? AND replays.partner_id = ? AND replays.id < ? ORDER BY replays.id DESC LIMIT
-    ? OFFSET ?;
+    coalesce(replays.deed, ?) = ? AND replays.partner_id = ? AND replays.id < ? AND replays.state = ? ORDER BY
+    replays.id DESC LIMIT ? OFFSET ?;
 
 -- _OUTCOMES
 SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE

@@ -60,15 +60,22 @@ _PAGE: Final = Listing(
         given,
         partner_id=OWNED,
         cursor=replays.c.id < bindparam("cursor"),
+        state=replays.c.state == bindparam("state"),
     ),
 )
 
 
 def list_replays(
-    tx: Tx, partner_id: str | None, page: Page, deed: Deed = Deed.REPLAY
+    tx: Tx,
+    partner_id: str | None,
+    page: Page,
+    deed: Deed = Deed.REPLAY,
+    state: ReplayState | None = None,
 ) -> tuple[list[Replay], str | None]:
-    """Return a page of replays, newest first, and the cursor of the next page or None."""
-    rows = tx.stream(_PAGE, partner_id=partner_id, cursor=page.cursor, deed=deed, most=page.limit + 1)
+    """Return a page of replays (in a state), newest first, and the cursor of the next page or None."""
+    rows = tx.stream(
+        _PAGE, partner_id=partner_id, cursor=page.cursor, deed=deed, state=state, most=page.limit + 1
+    )
     shown, more = take_page(rows, page.limit)
     found = with_outcomes(tx, [replay_from(row) for row in shown])
     return found, found[-1].id if more else None
