@@ -9,7 +9,6 @@ address and such a key has 256 random bits. The operator's own WEBHOOKD_ADMIN_KE
 made up, never does.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from webhookd.core.errors import Forbidden, Unauthenticated
 from webhookd.core.model import SCOPES
 from webhookd.core.page_tokens import PREFIX, Grant, PageTokens
 from webhookd.core.records import ApiKey, Partner
+from webhookd.runtime.single_flight import SingleFlight
 
 RECHECK_SECONDS: Final = 3.0
 _MOST_KEYS: Final = 10_000
@@ -96,7 +96,7 @@ class Authenticator:
         self._trusted_proxies = trusted_proxies
         self._now_ms = now_ms
         self._seen: LRUCache[bytes, _Seen] = LRUCache(_MOST_KEYS)
-        self._lookups: dict[tuple[bytes, int], asyncio.Task[_Seen | None]] = {}
+        self._lookups = SingleFlight[tuple[bytes, int], _Seen | None]()
         self._brake = GuessBrake(now_ms)
 
     async def caller(self, headers: Mapping[bytes, bytes], peer: str | None) -> Caller:
@@ -175,18 +175,9 @@ class Authenticator:
 
     async def _look_up(self, presented: api_keys.PresentedKey, now_ms: int) -> _Seen | None:
         """Read the key's row, once for all who ask at the same time."""
-        asked = presented.hash, self._changes()
-        lookup = self._lookups.get(asked)
-        if lookup is None:
-            lookup = asyncio.create_task(self._read(presented, now_ms, asked[1]), name="key-lookup")
-            self._lookups[asked] = lookup
-            lookup.add_done_callback(lambda done: self._forget(asked, done))
-        return await asyncio.shield(lookup)
-
-    def _forget(self, asked: tuple[bytes, int], lookup: asyncio.Task[_Seen | None]) -> None:
-        del self._lookups[asked]
-        if not lookup.cancelled():
-            lookup.exception()  # looked at, even where every caller has gone away
+        changes = self._changes()
+        asked = presented.hash, changes
+        return await self._lookups.get(asked, lambda: self._read(presented, now_ms, changes))
 
     async def _read(self, presented: api_keys.PresentedKey, now_ms: int, changes: int) -> _Seen | None:
         credential = await self._find(presented.id)

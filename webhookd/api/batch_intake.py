@@ -12,8 +12,9 @@ from webhookd.api.answers import Answer, json_answer
 from webhookd.api.batch_answers import owned_batch
 from webhookd.api.batch_wire import BatchCreate, BatchTasksCreate, merged, parsed_defaults, refusal
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.idempotency_key import fingerprint, mark_replayed
+from webhookd.api.idempotency_key import mark_replayed
 from webhookd.api.problems import problem_document
+from webhookd.api.submitting import kept_for_repeats, submission
 from webhookd.api.task_checks import check_tasks
 from webhookd.api.task_wire import checked_callback, metadata_errors, unknown_endpoint_errors
 from webhookd.api.wire import NoQuery, unknown_or_wrong
@@ -35,11 +36,11 @@ async def create_batch(call: Call[BatchCreate, NoQuery]) -> Answer:
     trace = call.submission_trace()
     batch = await _new_batch(call, partner, trace)
     checked = await _checked(call, partner, call.json.get("defaults") or {}, trace=trace, are_sent=True)
-    submission = _submission(call, partner, batch.id, checked)
-    accepted = await call.parts.submit.submit(partner, replace(submission, batch=batch))
+    asked = _submission(call, partner, batch.id, checked)
+    accepted = await call.parts.submit.submit(partner, replace(asked, batch=batch))
     if accepted.replayed:
         return await _replayed(call, partner, accepted.outcome, accepted.task_ids)
-    return await _written(call, _as_accepted(batch, submission.tasks), checked.layout, accepted.task_ids)
+    return await _written(call, _as_accepted(batch, asked.tasks), checked.layout, accepted.task_ids)
 
 
 async def add_tasks(call: Call[BatchTasksCreate, NoQuery]) -> Answer:
@@ -49,8 +50,8 @@ async def add_tasks(call: Call[BatchTasksCreate, NoQuery]) -> Answer:
     partner = call.caller.partner or found(await store.partners.get(batch.partner_id), "batch")
     defaults = parsed_defaults(batch.defaults_json)
     checked = await _checked(call, partner, defaults, trace=call.submission_trace(), are_sent=False)
-    submission = _submission(call, partner, batch_id, checked)
-    accepted = await call.parts.submit.submit(partner, replace(submission, batch_id=batch_id))
+    asked = _submission(call, partner, batch_id, checked)
+    accepted = await call.parts.submit.submit(partner, replace(asked, batch_id=batch_id))
     if accepted.replayed:
         return await _replayed(call, partner, accepted.outcome, accepted.task_ids)
     now = found(await store.read(get_batch, batch_id, partner.id), "batch")
@@ -94,16 +95,8 @@ async def _checked(
 
 
 def _submission(call: AnyCall, partner: Partner, batch_id: str, checked: _Checked) -> Submission:
-    kept = {"batch": batch_id, "layout": checked.layout}
-    return Submission(
-        partner_id=partner.id,
-        tasks=tuple(replace(task, batch_id=batch_id) for task in checked.tasks),
-        key=call.task_key(),
-        fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
-        now_ms=call.now_ms,
-        layout=None if call.key is None else orjson.dumps(kept).decode(),
-        parent_span_id=call.trace.parent_id,
-    )
+    tasks = (replace(task, batch_id=batch_id) for task in checked.tasks)
+    return submission(call, partner, tasks, kept={"batch": batch_id, "layout": checked.layout})
 
 
 async def _new_batch(call: Call[BatchCreate, NoQuery], partner: Partner, trace: TraceContext) -> NewBatch:
@@ -156,7 +149,7 @@ def _as_accepted(batch: NewBatch, tasks: tuple[NewTask, ...]) -> Batch:
 async def _replayed(
     call: AnyCall, partner: Partner, outcome: str | None, task_ids: tuple[str, ...]
 ) -> Answer:
-    kept = orjson.loads(orjson.loads(outcome or "{}")["layout"])
+    kept = kept_for_repeats(outcome)
     batch = found(await call.parts.store.read(get_batch, kept["batch"], partner.id), "batch")
     return mark_replayed(await _written(call, batch, kept["layout"], task_ids))
 

@@ -23,7 +23,6 @@ from webhookd.api.events import EVENT_HEADERS, KEEP_ALIVE_SECONDS, RETRY_MS, las
 from webhookd.api.granted import BATCH
 from webhookd.api.owners import with_owners
 from webhookd.api.receipts import shown_to
-from webhookd.api.recent_reads import RECENT_SECONDS
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import Query, StreamQuery
 from webhookd.core.batches import Batch, BatchTasks
@@ -31,6 +30,7 @@ from webhookd.core.errors import WebhookdError
 from webhookd.core.records import Page
 from webhookd.core.render import batch_document, task_document
 from webhookd.flows.watch import Ended, Watch
+from webhookd.runtime.single_flight import RECENT_SECONDS
 
 LOOK_EVERY_SECONDS: Final = 1.0
 RESULTS_A_READ: Final = 100

@@ -11,7 +11,6 @@ from webhookd.adapters.metrics import Metrics
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.vault import Vault
 from webhookd.api.held import Held
-from webhookd.api.recent_reads import RecentReads
 from webhookd.api.unread import Unread
 from webhookd.core.activity import ActivityKind
 from webhookd.core.batches import Batch
@@ -25,6 +24,7 @@ from webhookd.flows.load import LoadGauge
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.turns import Turns
 from webhookd.flows.watch import Watchers
+from webhookd.runtime.single_flight import RECENT_SECONDS, SingleFlight
 from webhookd.taskset.known import TaskTypes
 
 READS_AT_ONCE: Final = 3
@@ -104,9 +104,9 @@ class ApiParts:
     listeners: tuple[Listener, ...] = ()
     new_trace: Callable[[], TraceContext] = entropy.new_trace
     new_span_id: Callable[[], str] | None = None
-    batch_reads: RecentReads[Batch | None] = field(default_factory=RecentReads)
-    activity_reads: RecentReads[dict[ActivityKind, list[Span]]] = field(
-        default_factory=lambda: RecentReads(ACTIVITY_SECONDS)
+    batch_reads: SingleFlight[str, Batch | None] = field(default_factory=lambda: SingleFlight(RECENT_SECONDS))
+    activity_reads: SingleFlight[str, dict[ActivityKind, list[Span]]] = field(
+        default_factory=lambda: SingleFlight(ACTIVITY_SECONDS)
     )
     held: Held = field(default_factory=Held)
     leaving: Leaving = field(default_factory=Leaving)

@@ -6,24 +6,23 @@ the whole.
 
 from typing import Annotated, Any, Final, Literal
 
-import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
-from webhookd.api.idempotency_key import fingerprint, mark_replayed
+from webhookd.api.idempotency_key import mark_replayed
 from webhookd.api.owners import owner
 from webhookd.api.problems import MOST_FIELD_ERRORS, ProblemDocument, problem_document
 from webhookd.api.receipts import WrittenTask, shown_to
+from webhookd.api.submitting import kept_for_repeats, submission
 from webhookd.api.task_checks import Result, check_tasks
 from webhookd.api.task_wire import TaskCreate, as_accepted
 from webhookd.api.wire import Create, NoQuery
 from webhookd.core.fields import DescribedAs
 from webhookd.core.records import NewTask, Partner, Task
 from webhookd.core.render import task_document
-from webhookd.core.submission import Submission
 
 MAX_TASKS: Final = 1_000
 MOST_ERRORS: Final = 1_000
@@ -72,23 +71,11 @@ async def submit_batch(call: Call[TaskBatchCreate, NoQuery]) -> Answer:
     layout = _layout(call, results)
     if not tasks:
         return json_answer(202, {"results": layout})
-    accepted = await call.parts.submit.submit(
-        partner,
-        Submission(
-            partner_id=partner.id,
-            tasks=tasks,
-            key=call.task_key(),
-            fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
-            now_ms=call.now_ms,
-            layout=None if call.key is None else orjson.dumps(layout).decode(),
-            parent_span_id=call.trace.parent_id,
-        ),
-    )
+    accepted = await call.parts.submit.submit(partner, submission(call, partner, tasks, kept=layout))
     if not accepted.replayed:
         return _answer(call, partner, layout, [as_accepted(task) for task in tasks])
     shown = await call.parts.store.tasks.get_many(accepted.task_ids)
-    kept = orjson.loads(orjson.loads(accepted.outcome or "{}")["layout"])
-    return mark_replayed(_answer(call, partner, kept, shown))
+    return mark_replayed(_answer(call, partner, kept_for_repeats(accepted.outcome), shown))
 
 
 def _named_partner(call: Call[TaskBatchCreate, NoQuery]) -> str | None:

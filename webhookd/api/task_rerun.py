@@ -9,17 +9,15 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer
 from webhookd.api.api_route import TASK_HEADERS, AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call, found
-from webhookd.api.idempotency_key import fingerprint
 from webhookd.api.receipts import WrittenTask
+from webhookd.api.submitting import submit_one
 from webhookd.api.task_files import file_faults
-from webhookd.api.task_wire import as_accepted
 from webhookd.api.tasks import task_answer
 from webhookd.api.wire import NoBody, NoQuery
 from webhookd.core import ids
 from webhookd.core.errors import Conflict
 from webhookd.core.records import NewTask, Partner
 from webhookd.core.routing import type_matches
-from webhookd.core.submission import Submission
 
 
 async def rerun(call: Call[NoBody, NoQuery]) -> Answer:
@@ -40,22 +38,8 @@ async def rerun(call: Call[NoBody, NoQuery]) -> Answer:
     if faults:
         file_id, fault = next(iter(faults.items()))
         raise Conflict(f"A file of the task's input, {file_id}, is not to be had: {fault}.")
-    accepted = await parts.submit.submit(
-        partner,
-        Submission(
-            partner_id=partner.id,
-            tasks=(again,),
-            key=call.task_key(),
-            fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
-            now_ms=call.now_ms,
-            parent_span_id=call.trace.parent_id,
-        ),
-    )
-    shown = as_accepted(again)
-    if accepted.replayed:
-        shown = found(await parts.store.tasks.get(accepted.task_ids[0], partner.id), "task")
-        call.link(shown)
-    return await task_answer(call, shown, status=202, replayed=accepted.replayed)
+    shown, replayed = await submit_one(call, partner, again)
+    return await task_answer(call, shown, status=202, replayed=replayed)
 
 
 def _as_today(call: Call[NoBody, NoQuery], partner: Partner, again: NewTask) -> NewTask:

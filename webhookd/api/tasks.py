@@ -18,13 +18,14 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.etags import etag_matches
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.granted import TASK
-from webhookd.api.idempotency_key import REPLAYED, fingerprint
+from webhookd.api.idempotency_key import REPLAYED
 from webhookd.api.owners import with_owner, with_owners
 from webhookd.api.prefer import preferred_wait
 from webhookd.api.problems import retry_after
 from webhookd.api.receipts import WrittenTask, body_to, shown_to
+from webhookd.api.submitting import submit_one
 from webhookd.api.task_files import file_errors, file_faults
-from webhookd.api.task_wire import TaskCreate, as_accepted, new_task, unknown_endpoint_errors
+from webhookd.api.task_wire import TaskCreate, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
 from webhookd.api.wire import METADATA, AdminListing, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
@@ -33,7 +34,6 @@ from webhookd.core.metadata import metadata_tag
 from webhookd.core.model import TaskState
 from webhookd.core.records import Task
 from webhookd.core.render import TaskDocument, task_document
-from webhookd.core.submission import Submission
 
 
 class TaskListing(AdminListing):
@@ -79,24 +79,10 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
     faults = await file_faults(call, partner.id, [task])
     if faults:
         raise Invalid("The task is not valid.", errors=file_errors(body.input, task, faults))
-    accepted = await parts.submit.submit(
-        partner,
-        Submission(
-            partner_id=partner.id,
-            tasks=(task,),
-            key=call.task_key(),
-            fingerprint="" if call.key is None else fingerprint(call.method, call.path, call.json),
-            now_ms=call.now_ms,
-            parent_span_id=call.trace.parent_id,
-        ),
-    )
-    shown = as_accepted(task)
-    if accepted.replayed:
-        shown = found(await parts.store.tasks.get(accepted.task_ids[0], partner.id), "task")
-        call.link(shown)
+    shown, replayed = await submit_one(call, partner, task)
     wait_seconds = preferred_wait(call.header(b"prefer"))
     if wait_seconds is None:
-        return await task_answer(call, shown, status=202, replayed=accepted.replayed)
+        return await task_answer(call, shown, status=202, replayed=replayed)
     wait_seconds = int(min(wait_seconds, parts.options.max_wait_seconds))  # whole seconds, as RFC 7240 has it
     try:
         shown = (await hold(call, shown.id, seconds=wait_seconds, enough=lambda task: task.done)).task
@@ -104,8 +90,8 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
         pass  # it was accepted all the same
     except RateLimited:
         # Too many are held already. It is a preference only, and the task was accepted.
-        return await task_answer(call, shown, status=202, replayed=accepted.replayed)
-    answer = await task_answer(call, shown, status=200 if shown.done else 202, replayed=accepted.replayed)
+        return await task_answer(call, shown, status=202, replayed=replayed)
+    answer = await task_answer(call, shown, status=200 if shown.done else 202, replayed=replayed)
     return replace(answer, headers={**answer.headers, "Preference-Applied": f"wait={wait_seconds}"})
 
 

@@ -9,7 +9,7 @@ bytes leave this machine is the sender's.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from functools import lru_cache
 
 import structlog
 
@@ -23,7 +23,7 @@ from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.deliver.attempt import attempt_done, attempt_ended
 from webhookd.flows.deliver.ports import Lanes, Opens, Posts
-from webhookd.flows.deliver.signer import Signer, remember
+from webhookd.flows.deliver.signer import MAX_REMEMBERED, Signer
 from webhookd.flows.deliver.sockets import Sockets
 from webhookd.flows.lease import Lease
 from webhookd.runtime.persist import persist
@@ -80,7 +80,7 @@ class DeliveryEngine:
         self._partner_vtimes: dict[str, float] = {}
         self._host_states: Mapping[str, HostState] = {}
         self._host_failures = HostFailures()
-        self._targets: dict[tuple[str, str], Any] = {}
+        self._target = lru_cache(MAX_REMEMBERED)(lambda url, owner: sender.prepare(url, owner=owner))
 
     @property
     def under_way(self) -> int:
@@ -272,10 +272,7 @@ class DeliveryEngine:
     async def _send(self, delivery: DueDelivery, span_id: str) -> Answer | None:
         """Sign and send. None: the lease is over, others have taken this delivery."""
         url = delivery.url or delivery.target.url or ""
-        place = delivery.target.partner_id, url
-        target = self._targets.get(place)
-        if target is None:
-            target = remember(self._targets, place, self._sender.prepare(url, owner=place[0]))
+        target = self._target(url, delivery.target.partner_id)
         body = delivery.body.encode()
         headers = self._signer.headers(delivery, body, at_seconds=self._now_ms() // 1000, span_id=span_id)
         if not self._lease.alive:

@@ -3,8 +3,7 @@
 What is remembered here is made of opened texts alone: a key ready to sign, headers taken apart.
 """
 
-from collections.abc import Hashable
-from typing import TypeVar
+from functools import lru_cache
 
 import orjson
 
@@ -14,9 +13,6 @@ from webhookd.flows.deliver.ports import Opens
 
 MAX_REMEMBERED = 4_096
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
 
 class Signer:
     """Signs deliveries by Standard Webhooks, and adds what else goes into their heads."""
@@ -24,8 +20,8 @@ class Signer:
     def __init__(self, vault: Opens, *, user_agent: str) -> None:
         self._vault = vault
         self._fixed = (("content-type", "application/json"), ("user-agent", user_agent))
-        self._keys: dict[bytes, SigningKey] = {}
-        self._own: dict[bytes, tuple[tuple[str, str], ...]] = {}
+        self._key = lru_cache(MAX_REMEMBERED)(lambda plain: SigningKey.parse(plain.decode()))
+        self._own = lru_cache(MAX_REMEMBERED)(lambda plain: tuple(orjson.loads(plain).items()))
 
     def headers(
         self, delivery: DueDelivery, body: bytes, *, at_seconds: int, span_id: str
@@ -60,23 +56,9 @@ class Signer:
             plain = self._vault.open(
                 secret.sealed, partner=secret.partner_id, endpoint=secret.endpoint_id, field="secret"
             )
-            key = self._keys.get(plain)
-            if key is None:
-                key = remember(self._keys, plain, SigningKey.parse(plain.decode()))
-            keys.append(key)
+            keys.append(self._key(plain))
         return keys
 
     def _own_headers(self, lane: LaneTarget, sealed: str) -> tuple[tuple[str, str], ...]:
         plain = self._vault.open(sealed, partner=lane.partner_id, endpoint=lane.endpoint_id, field="headers")
-        known = self._own.get(plain)
-        if known is None:
-            known = remember(self._own, plain, tuple(orjson.loads(plain).items()))
-        return known
-
-
-def remember(cache: dict[K, V], key: K, value: V) -> V:
-    """Keep a value that costs something to make, and return it."""
-    if len(cache) >= MAX_REMEMBERED:
-        cache.clear()
-    cache[key] = value
-    return value
+        return self._own(plain)
