@@ -1,10 +1,24 @@
 """Delivering: claim due deliveries lane by lane, send them all at once, write outcomes as they come.
 
-A turn fills the free sockets and refills them as answers arrive. Slow lanes together hold at most a
-quarter of them, and lanes nothing has come back from yet at most half; of each of these one partner holds
-at most three times what is free. However many hang, old or new, proven or not, the others go on.
-What may be sent when is the store's claim and `core.pacing`; what an answer means is `core.delivery`; how
-bytes leave this machine is the sender's.
+A turn fills the free sockets and refills them as answers arrive. Slow lanes together hold at most a quarter
+of them, and lanes nothing has come back from yet at most half; of each of these one partner holds at most
+three times what is free. However many hang, old or new, proven or not, the others go on. What may be sent
+when is the store's claim and `core.pacing`; what an answer means is `core.delivery`; how bytes leave this
+machine is the sender's.
+
+Theory of operation. One turn runs at a time; whoever wants another one meanwhile sets `_again`. A delivery
+takes its socket with the answer of the claim, gives it back when its own answer is there (`_sent`), and is
+in `_under_way` until its outcome is written. So outcomes that wait for the store hold no sockets. Turns
+begin by a permit (news: worth a claim for one free socket), by an answer (worth one once enough sockets are
+free, or while there is a backlog) or by the alarm of a lane that falls due. Between two awaits of a turn
+attempts end, the lease may be lost and `stop` may be called; that is safe because
+
+- a claim never asks for more than the sockets free when it began, and only a turn takes sockets;
+- a claim whose answer was lost is followed, for DOUBT_SECONDS, by asking what the session holds, before the
+  next claim (`_find_unknown`);
+- everything written carries session and token, nothing is sent once the lease is over, and answers of
+  claims under an old session are dropped;
+- what could not be sent is handed back, for as long as this session lasts; its attempt is not used up.
 """
 
 import asyncio

@@ -1,9 +1,24 @@
 """Running tasks: claim for the free slots, run, write the end; a turn serves many rows.
 
 A turn claims until nothing is left or its time slice ends, then rings for the queue again, so that the
-broker stays tiny and no queue holds a process for itself. What is claimed is decided by the store's
-claim statement; how a function runs is the runner's. What was claimed ahead and has waited too long behind
-slower tasks goes back unspent, so nobody else's worker idles for it.
+broker stays tiny and no queue holds a process for itself. What is claimed is decided by the store's claim
+statement; how a function runs is the runner's.
+
+Theory of operation. A claimed task is in `_running` from the answer of its claim to the end of its asyncio
+task, whatever becomes of it between. It starts at once, or waits in `_backlog` where it was claimed ahead
+of a free slot; what has waited there for WAIT_MOST_SECONDS is handed back, so that no other worker idles
+for it. Turns of several queues, ends of runs, `stop` and a lost lease interleave at every `await`. That is
+safe by four rules:
+
+- What a claim under way may bring is counted as taken (`_asked`), so turns together never claim more than
+  there is room for.
+- A suspect runs with nothing beside it. A claim by an idle process may bring one, so nothing else is
+  claimed meanwhile (`_idle_claim`); where one waits or runs, room is 0 until this process is idle
+  (`_alone`).
+- A claim whose answer was lost may have been committed. For DOUBT_SECONDS each turn first asks what the
+  session holds, with no claim under way, and takes up what it does not know (`_find_unknown`).
+- Everything written carries session and token. After the lease is lost nothing is: answers of claims under
+  the old session are dropped, and runs are cancelled (`_drop_all`).
 """
 
 import asyncio

@@ -1,7 +1,13 @@
 """All waiters of one process: hears signals, reads each changed task once, wakes whoever waits for it.
 
-Signals may be lost, doubled or forged, so they only say what to look at. Once a second the versions of all
-tasks that anyone waits for are compared with the database in one query, which finds what no signal told.
+Theory of operation. A waiter joins a task first and reads its row then, so a change between the two is seen
+by one or the other. A signal names a task and a version; it may be lost, doubled or forged, so it only puts
+the task on the list of what is to be read (`_unread`), unless that version was told already. Three loops
+run beside the waiters: one reads what is on the list, many rows at a time, and wakes each waiter that has
+not had that version; one polls the versions of all tasks that somebody waits for once a second, which finds
+what no signal announced; one reviews the waiters' keys. A task is taken off the list before it is read: a
+signal that comes during the read puts it back. Versions only grow, so whoever wakes twice finds nothing
+newer and waits on.
 """
 
 import asyncio
