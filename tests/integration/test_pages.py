@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from html import unescape
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
 from webhookd.core.activity import SPANS_MS, ActivityKind
 from webhookd.core.endpoint_stats import Span
+from webhookd.core.model import SCOPES
 from webhookd.pages.audit import as_csv
 from webhookd.wiring.api import with_pages
 
@@ -445,6 +447,74 @@ async def test_every_page_shows_what_partners_write_as_text(sqlite_face: Face, s
         assert answer.text.count("<h1>") == 1, path
         assert len(answer.content) < 100_000, path
         assert not re.search(r"<script(?! src=)|<style| style=|javascript:", answer.text), path
+
+
+READS = ("tasks:read", "files:read")
+
+
+def orders(page: str, text: str) -> tuple[set[str], set[str]]:
+    """Where the forms of a page are sent, and where its links that look like buttons lead."""
+    sent = set(re.findall(r'<form method="post" action="([^"]+)"', text))
+    sent |= set(re.findall(r'formaction="([^"]+)"', text))
+    led = set(re.findall(r'<a class="button[^"]*" href="([^"]+)"', text))
+    base = f"/portal/{page}"
+    return (
+        {urljoin(base, unescape(one)) for one in sent if not one.endswith("log-out")},
+        {urljoin(base, unescape(one)) for one in led},
+    )
+
+
+@pytest.mark.parametrize("scope", ["", *sorted(set(SCOPES) - set(READS))])
+async def test_no_key_is_shown_a_button_that_it_may_not_use(sqlite_face: Face, scope: str) -> None:
+    partner, paths = await hostile(sqlite_face)
+    await dead_letter(sqlite_face, partner)
+    replay = (await partner.client.post("/v1/replays", json={"all": True})).json()["id"]
+    asleep = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/z"})).json()
+    await partner.client.post(f"/v1/endpoints/{asleep['id']}/disable")
+    scopes = [*READS, scope] if scope else [*READS]
+    body = {"name": "some", "scopes": scopes}
+    made = (await sqlite_face.admin.post(f"/v1/partners/{partner.id}/keys", json=body)).json()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(made["key"])
+    more = [f"replays/{replay}", f"endpoints/{asleep['id']}", "keys"]
+    sent: set[str] = set()
+    led: set[str] = set()
+    for path in (*paths, *more):
+        answer = await someone.open(path)
+        writes = path.endswith(("/new", "/edit"))
+        assert answer.status_code != 403 or (writes and scope != "endpoints:write"), path
+        if answer.status_code == 200:
+            its = orders(path, answer.text)
+            sent, led = sent | its[0], led | its[1]
+    sent -= {"/portal/verify"}
+    assert bool(sent) == bool(scope)
+    for place in led:
+        assert (await someone.client.get(place, headers=HTML)).status_code != 403, place
+    for place in sorted(sent, key=lambda one: made["id"] in one):  # the end of its own key comes last
+        answer = await someone.send(place.removeprefix("/portal/"), {"go": "yes"}, seen="verify")
+        assert answer.status_code != 403, place
+
+
+async def test_a_key_that_only_reads_is_refused_before_it_is_asked(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    endpoint = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/z"})).json()
+    body = {"scopes": [*READS]}
+    made = (await sqlite_face.admin.post(f"/v1/partners/{partner.id}/keys", json=body)).json()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(made["key"])
+    one = f"endpoints/{endpoint['id']}"
+    for path in ("endpoints/new", f"{one}/edit"):
+        assert (await someone.open(path)).status_code == 403
+    for path in (
+        f"{one}/rotate",
+        f"{one}/delete",
+        "keys/rotate",
+        "dead-letters/replay",
+        "dead-letters/discard",
+    ):
+        answer = await someone.send(path, {"id": "dlv_1"}, seen="verify")
+        assert answer.status_code == 403, path
+        assert "The key lacks the scope" in answer.text
 
 
 async def test_every_page_stands_in_the_navigation(sqlite_face: Face, admin: Person) -> None:

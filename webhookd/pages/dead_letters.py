@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Conflict, Invalid, WebhookdError
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import DELIVERIES, Row, does, shows
 from webhookd.pages.visit import Filters, Visit
 
 FILTERS: Final = (
@@ -53,6 +53,7 @@ async def show(visit: Visit) -> Answer:
 
 async def replay(visit: Visit) -> Answer:
     """Say what would be replayed, then do it."""
+    visit.must(DELIVERIES)
     selected = _selected(visit)
     if not visit.form.one("go"):
         counts = _counted(selected) if selected else await _dry_run(visit, "replays")
@@ -68,6 +69,7 @@ async def replay(visit: Visit) -> Answer:
 
 async def discard(visit: Visit) -> Answer:
     """Say what would be discarded, then do it."""
+    visit.must(DELIVERIES)
     selected = _selected(visit)
     if not visit.form.one("go"):
         counts = _counted(selected) if selected else await _dry_run(visit, "discards")

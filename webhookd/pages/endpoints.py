@@ -5,7 +5,7 @@ from typing import Any, Final
 from webhookd.api.answers import Answer
 from webhookd.pages.charts import attempts_chart
 from webhookd.pages.forms import Form
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import ENDPOINTS, Row, does, shows
 from webhookd.pages.visit import Visit
 
 PATH: Final = "endpoints"
@@ -74,6 +74,7 @@ async def test(visit: Visit) -> Answer:
 
 async def ask_rotate(visit: Visit) -> Answer:
     """Ask for how long the old secret signs too; with an answer, make a new one and show it this once."""
+    visit.must(ENDPOINTS)
     endpoint_id = visit.params["id"]
     if not visit.form.one("go"):
         return visit.page(
@@ -95,6 +96,7 @@ def rotation(form: Form) -> dict[str, Any]:
 
 async def edit(visit: Visit) -> Answer:
     """The form with its settings."""
+    visit.must(ENDPOINTS)
     endpoint = await visit.get(f"/v1/endpoints/{visit.params['id']}")
     return visit.page("endpoint_edit.html", title="Edit", endpoint=endpoint, back=f"../{endpoint['id']}")
 
@@ -108,6 +110,7 @@ async def save(visit: Visit) -> Answer:
 
 async def new(visit: Visit) -> Answer:
     """The form of a new one."""
+    visit.must(ENDPOINTS)
     return visit.page("endpoint_edit.html", title="New endpoint", endpoint=None, back=f"../{PATH}")
 
 
@@ -123,6 +126,7 @@ async def create(visit: Visit) -> Answer:
 
 async def delete(visit: Visit) -> Answer:
     """Ask, then remove it."""
+    visit.must(ENDPOINTS)
     endpoint_id = visit.params["id"]
     if not visit.form.one("go"):
         return visit.page("endpoint_delete.html", title="Delete", back=f"../{endpoint_id}")

@@ -55,6 +55,7 @@ def _context(visit: "Visit", *, title: str, **values: Any) -> dict[str, Any]:
         "mark": static_files.mark(),
         "navigation": visit.site.navigation(visit.side) if visit.session else [],
         "here": here,
+        "may": visit.may,
         "form_token": visit.form_token,
         "once": visit.once,
         "who": _who(visit.session),

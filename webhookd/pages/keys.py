@@ -5,7 +5,7 @@ from typing import Any, Final
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Forbidden
 from webhookd.pages.endpoints import DAY_SECONDS, rotation
-from webhookd.pages.rows import PORTAL, Row, does, shows
+from webhookd.pages.rows import ENDPOINTS, PORTAL, Row, does, shows
 from webhookd.pages.visit import Visit
 
 PATH: Final = "keys"
@@ -36,6 +36,7 @@ async def revoke(visit: Visit) -> Answer:
 
 async def rotate(visit: Visit) -> Answer:
     """Ask for how long the old secret signs too; with an answer, make a new one and show it this once."""
+    visit.must(ENDPOINTS)
     back = f"../{PATH}"
     if not visit.form.one("go"):
         return visit.page("rotate.html", title="Rotate", back=back, overlap=DAY_SECONDS, rotated=None)

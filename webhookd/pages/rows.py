@@ -13,6 +13,10 @@ ADMIN: Final = "admin"
 PORTAL: Final = "portal"
 BOTH: Final = (ADMIN, PORTAL)
 
+ENDPOINTS: Final = "endpoints:write"
+DELIVERIES: Final = "deliveries:replay"
+"""The scopes that forms of several steps ask for before the first."""
+
 Handler = Callable[["Visit"], Awaitable[Answer]]
 
 

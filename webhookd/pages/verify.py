@@ -6,7 +6,7 @@ The secret that is pasted is used for this one look and is kept nowhere.
 from typing import Final
 
 from webhookd.api.answers import Answer
-from webhookd.core.errors import NotFound
+from webhookd.core.errors import Forbidden, NotFound
 from webhookd.core.verification import Remark, judge, parse_headers
 from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Visit
@@ -29,7 +29,7 @@ async def look(visit: Visit) -> Answer:
     if message_id := headers.get("webhook-id"):
         try:
             signed_body = (await visit.get(f"/v1/messages/{message_id}"))["body"]
-        except NotFound:
+        except (NotFound, Forbidden):  # unknown, or not to be read with this key
             signed_body = None
     findings: list[Remark] = judge(
         headers, body, secret, signed_body=signed_body, now_seconds=visit.now_ms // 1000

@@ -10,6 +10,7 @@ import orjson
 
 from webhookd.api.answers import Answer
 from webhookd.api.inside import Asker, Said
+from webhookd.core.errors import Forbidden
 from webhookd.pages.forms import Form, Upload
 from webhookd.pages.frame import rendered
 from webhookd.pages.notices import NOTICE
@@ -59,6 +60,15 @@ class Visit:
     def home(self) -> str:
         """The way from this page to where the pages of its side begin."""
         return f"{self.root}{self.side}/"
+
+    def may(self, scope: str) -> bool:
+        """Whether this key has a scope: nobody is shown a button that would be refused."""
+        return self.session is not None and self.session.caller.may(scope)
+
+    def must(self, scope: str) -> None:
+        """Refuse to ask for what would be refused then. Raises Forbidden."""
+        if not self.may(scope):
+            raise Forbidden(f"The key lacks the scope {scope}.")
 
     async def get(self, path: str, **query: str | int | None) -> Any:
         """Return what the API shows there. Raises as the call refuses."""
