@@ -14,13 +14,20 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, inspect, text
 
+from tests.contract.seeds import partner
+from tests.contract.work import submission_of, task_of
 from webhookd.adapters.store import migrate as migrating
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import current_revision, migrate, newest_revision
-from webhookd.adapters.store.schema import lanes, metadata
+from webhookd.adapters.store.schema import lanes, metadata, task_bodies, task_tags
+from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tasks.tasks import list_tasks
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.upkeep.ailments import open_breakers
 from webhookd.core.errors import SettingsError
+from webhookd.core.listing import TaskFilter
+from webhookd.core.metadata import metadata_tag
+from webhookd.core.records import Page
 
 MIGRATE = """
 import asyncio, sys
@@ -157,6 +164,36 @@ async def test_until_when_a_breaker_is_open_is_taken_over_from_the_lanes_pace(da
         return open_breakers(tx)
 
     assert await database.write(migrate_again) == ["ep_open"]
+
+
+async def test_tasks_from_before_are_found_by_their_metadata_and_their_key(
+    database: Database, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [file] = (migrating.migrations_folder() / "versions").glob("*_tasks_from_before.py")
+    step = run_path(str(file))
+    monkeypatch.setitem(step["upgrade"].__globals__, "_ROWS_A_STEP", 2)
+    owner, other = await partner(database), await partner(database, "other")
+    mine = [task_of(owner, metadata_json=f'{{"order":"{number}","big":true}}') for number in range(5)]
+    foreign, plain = task_of(other, metadata_json='{"order":"3"}'), task_of(owner)
+    for task in (*mine, foreign, plain):
+        await store.tasks.submit(submission_of(task, key=f"key of {task.id}"))
+
+    def migrate_again(tx: Tx) -> None:
+        tx.conn.execute(task_tags.delete().where(task_tags.c.task_id != mine[4].id))
+        tx.conn.execute(task_bodies.update().values(idempotency_key=None))
+        with Operations.context(MigrationContext.configure(tx.conn)):
+            step["upgrade"]()
+
+    await database.write(migrate_again)
+
+    async def found(**wanted: Any) -> list[str]:
+        tasks, _ = await store.read(list_tasks, owner, TaskFilter(**wanted), Page())
+        return sorted(task.id for task in tasks)
+
+    assert await found(tags=(metadata_tag("order", "3"),)) == [mine[3].id]
+    assert await found(tags=(metadata_tag("big", "true"),)) == sorted(task.id for task in mine)
+    assert await found(idempotency_key=f"key of {plain.id}") == [plain.id]
+    assert await found(idempotency_key=f"key of {foreign.id}") == []
 
 
 async def test_a_database_that_cannot_be_reached_is_named_with_its_setting() -> None:
