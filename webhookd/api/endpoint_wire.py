@@ -6,7 +6,7 @@ of `core.egress` by the handlers; sealing headers is theirs too.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, field_validator
 from webhookd.api.wire import Body, Change, Create
 from webhookd.core.errors import Invalid
 from webhookd.core.fields import DescribedAs, EventPattern, Ordering, SignatureScheme
-from webhookd.core.model import SUBSCRIBABLE_EVENTS, EndpointState
+from webhookd.core.model import SUBSCRIBABLE_EVENTS
 from webhookd.core.records import Endpoint
 from webhookd.core.signing import SigningKey
 
@@ -188,13 +188,17 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise ValueError(f"must have a value of visible ASCII characters for '{name}'")
 
 
+_DEFAULTS: Final = {
+    one.name: one.default for one in fields(Endpoint) if one.name in EndpointSettings.model_fields
+}
+
+
 def with_settings(endpoint: Endpoint, given: EndpointSettings) -> Endpoint:
     """Return the endpoint with the settings that were given; URL, headers and keys are left alone."""
     changes: dict[str, Any] = {}
-    for name, default in _DEFAULTS.items():
-        if name in given.model_fields_set:
-            value = getattr(given, name)
-            changes[name] = default if value is None else _frozen(value)
+    for name in given.model_fields_set & _DEFAULTS.keys():
+        value = getattr(given, name)
+        changes[name] = _DEFAULTS[name] if value is None else _frozen(value)
     if "retry" in given.model_fields_set:
         retry = given.retry
         names = EndpointRetryChange.model_fields if retry is None else retry.model_fields_set
@@ -208,42 +212,3 @@ def _frozen(value: object) -> object:
 
 def _unique(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
-
-
-_DEFAULTS: Final[Mapping[str, object]] = {
-    "description": "",
-    "events": ("task.*",),
-    "task_types": (),
-    "rate_limit": None,
-    "max_concurrency": None,
-    "ordering": "none",
-    "signature": ("v1",),
-}
-
-
-def new_endpoint(endpoint_id: str, partner_id: str, *, url: str, now_ms: int) -> Endpoint:
-    """Return an endpoint with every setting at its default."""
-    return Endpoint(
-        id=endpoint_id,
-        partner_id=partner_id,
-        url=url,
-        description="",
-        events=("task.*",),
-        task_types=(),
-        headers_sealed=None,
-        header_names=(),
-        rate_limit=None,
-        max_concurrency=None,
-        ordering="none",
-        retry_max_attempts=None,
-        retry_base_seconds=None,
-        retry_factor=None,
-        retry_cap_seconds=None,
-        signature=("v1",),
-        public_key=None,
-        state=EndpointState.ENABLED,
-        disabled_reason=None,
-        failing_since_ms=None,
-        created_ms=now_ms,
-        updated_ms=now_ms,
-    )

@@ -34,7 +34,6 @@ from webhookd.api.endpoint_wire import (
     EndpointCreate,
     EndpointSecretCreate,
     EndpointSettings,
-    new_endpoint,
     with_settings,
 )
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
@@ -55,7 +54,13 @@ async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
     """`POST /v1/endpoints`: the endpoint and its secret, shown this once."""
     partner = await call.acting_partner(call.body.partner)
     endpoint_id = entropy.new_id(ids.ENDPOINT, call.now_ms)
-    plain = new_endpoint(endpoint_id, partner.id, url=_checked_url(call, call.body.url), now_ms=call.now_ms)
+    plain = Endpoint(
+        id=endpoint_id,
+        partner_id=partner.id,
+        url=_checked_url(call, call.body.url),
+        created_ms=call.now_ms,
+        updated_ms=call.now_ms,
+    )
     endpoint = _with_headers(call, with_settings(plain, call.body), call.body)
     made = new_secrets(call, endpoint, endpoint.signature, brought=call.body.secret)
     endpoint = replace(endpoint, public_key=made.public_key)

@@ -65,23 +65,23 @@ class Endpoint:
     id: str
     partner_id: str
     url: str
-    description: str
-    events: tuple[str, ...]
-    task_types: tuple[str, ...]
-    headers_sealed: str | None
-    header_names: tuple[str, ...]
-    rate_limit: float | None
-    max_concurrency: int | None
-    ordering: str
-    retry_max_attempts: int | None
-    retry_base_seconds: float | None
-    retry_factor: float | None
-    retry_cap_seconds: float | None
-    signature: tuple[str, ...]
-    public_key: str | None
-    state: EndpointState
-    disabled_reason: str | None
-    failing_since_ms: int | None
+    description: str = ""
+    events: tuple[str, ...] = ("task.*",)
+    task_types: tuple[str, ...] = ()
+    headers_sealed: str | None = None
+    header_names: tuple[str, ...] = ()
+    rate_limit: float | None = None
+    max_concurrency: int | None = None
+    ordering: str = "none"
+    retry_max_attempts: int | None = None
+    retry_base_seconds: float | None = None
+    retry_factor: float | None = None
+    retry_cap_seconds: float | None = None
+    signature: tuple[str, ...] = ("v1",)
+    public_key: str | None = None
+    state: EndpointState = EndpointState.ENABLED
+    disabled_reason: str | None = None
+    failing_since_ms: int | None = None
     created_ms: int
     updated_ms: int
 

@@ -2,7 +2,10 @@
 
 from typing import Any, Final, NamedTuple
 
+from sqlalchemy import Column
+
 from webhookd.adapters.store.rows import names, names_json
+from webhookd.adapters.store.schema import endpoints
 from webhookd.core.model import EndpointState
 from webhookd.core.records import Endpoint
 
@@ -81,25 +84,14 @@ SETTINGS: Final = tuple(name for name in EndpointRow._fields if name not in _NOT
 
 
 def settings_of(endpoint: Endpoint) -> dict[str, Any]:
-    """Return the values of SETTINGS."""
-    return {
-        "url": endpoint.url,
-        "description": endpoint.description,
-        "events": names_json(endpoint.events) or "[]",
-        "task_types": names_json(endpoint.task_types) or "[]",
-        "headers_sealed": endpoint.headers_sealed,
-        "header_names": names_json(endpoint.header_names),
-        "rate_limit": endpoint.rate_limit,
-        "max_concurrency": endpoint.max_concurrency,
-        "ordering": endpoint.ordering,
-        "retry_max_attempts": endpoint.retry_max_attempts,
-        "retry_base_seconds": endpoint.retry_base_seconds,
-        "retry_factor": endpoint.retry_factor,
-        "retry_cap_seconds": endpoint.retry_cap_seconds,
-        "signature": names_json(endpoint.signature) or "[]",
-        "public_key": endpoint.public_key,
-        "updated_ms": endpoint.updated_ms,
-    }
+    """Return the values of SETTINGS, each for its column."""
+    return {name: _in_column(endpoints.c[name], getattr(endpoint, name)) for name in SETTINGS}
+
+
+def _in_column(column: Column[Any], value: Any) -> Any:
+    if not isinstance(value, tuple):
+        return value
+    return names_json(value) or (None if column.nullable else "[]")
 
 
 def row_of(endpoint: Endpoint) -> EndpointRow:
