@@ -53,7 +53,10 @@ class Answered:
 
 @dataclass(slots=True)
 class Page:
-    """One tab. `requests` are the URLs it asked for, `complaints` what its console shows."""
+    """One tab. `requests` are the URLs it asked for, `complaints` what its console shows.
+
+    `clicks` and `fields` are what a person did: pressed, and filled in.
+    """
 
     browser: "Browser"
     session: str
@@ -61,6 +64,8 @@ class Page:
     answers: list[Answered] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     loaded: int = 0
+    clicks: int = 0
+    fields: int = 0
 
     def go(self, url: str) -> None:
         """Open a page and wait until it has loaded."""
@@ -117,6 +122,7 @@ class Page:
 
     def press(self, role: str, name: str) -> None:
         """Click with the mouse on an element by its role and name."""
+        self.clicks += 1
         node = self.see(role, name)
         self.tell("DOM.scrollIntoViewIfNeeded", backendNodeId=node)
         quad = self.tell("DOM.getContentQuads", backendNodeId=node)["quads"][0]
@@ -126,6 +132,7 @@ class Page:
 
     def fill(self, role: str, name: str, text: str) -> None:
         """Write into a field, in place of what is there."""
+        self.fields += 1
         self.tell("DOM.focus", backendNodeId=self.see(role, name))
         self.evaluate("document.activeElement.select?.()")
         self.tell("Input.insertText", text=text)

@@ -86,19 +86,31 @@ def until_true(holds: Callable[[], bool]) -> None:
 
 def new_partner(service: Service, **more: Any) -> Partner:
     """Make a partner."""
-    name = f"partner {next(_NUMBERS)}"
+    name = more.pop("name", None) or f"partner {next(_NUMBERS)}"
     made = service.call("POST", "/v1/partners", body={"name": name, **more})
     return Partner(service=service, id=made["id"], name=name, key=made["key"])
 
 
 @dataclass(slots=True)
 class Receiver:
-    """A receiver; `status` is what it answers by path, 200 where nothing is said."""
+    """A receiver; `status` is what it answers by path, 200 where nothing is said.
+
+    `judge` decides about a path, its headers and its body, where that is not enough.
+    """
 
     url: str
     status: dict[str, int] = field(default_factory=dict)
     bodies: dict[str, str] = field(default_factory=dict)
     hits: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    judge: Callable[[str, dict[str, str], bytes], tuple[int, str]] | None = None
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: Any) -> None:
+        """A sender that went away is no news."""
 
 
 @contextmanager
@@ -109,9 +121,13 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            told.hits.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            said = told.bodies.get(self.path, "").encode()
-            self.send_response(told.status.get(self.path, 200))
+            headers = {k.lower(): v for k, v in self.headers.items()}
+            told.hits.append((self.path, headers, body))
+            status, text = told.status.get(self.path, 200), told.bodies.get(self.path, "")
+            if told.judge is not None:
+                status, text = told.judge(self.path, headers, body)
+            said = text.encode()
+            self.send_response(status)
             self.send_header("content-length", str(len(said)))
             self.end_headers()
             self.wfile.write(said)
@@ -119,8 +135,7 @@ def receiving() -> Iterator[Receiver]:
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Quiet(("127.0.0.1", 0), Handler)
     told.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -1,27 +1,16 @@
-"""Every page, light and dark, with what an outage leaves: fit for all, sound, and as the docs show it.
+"""Every page, light and dark, with what an outage leaves: fit for all, and sound."""
 
-`WEBHOOKD_TEST_WRITE_SCREENSHOTS=yes` makes the pictures of the docs anew, from 500 dead letters.
-"""
-
-import base64
-import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from PIL import Image
 
-from tests.browser import axe, last_night
+from tests.browser import axe
 from tests.browser.chromium import Browser, Page
-from tests.browser.scene import Partner, Service, complaints, log_in, new_partner, receiving, until_true
+from tests.browser.pictures import shown
+from tests.browser.scene import Partner, Service, complaints, log_in, new_partner, receiving
 
-PICTURES: Final = Path(__file__).parents[2] / "docs" / "images"
-WRITES: Final = "WEBHOOKD_TEST_WRITE_SCREENSHOTS" in os.environ
-DEAD: Final = 500
-LARGEST_PICTURE: Final = 150_000
 _FAILING: Final = {"/orders": 500, "/refunds": 503, "/stock": 401}
 
 
@@ -46,8 +35,6 @@ def outage(service: Service) -> Iterator[Outage]:
         receiver.bodies = dict.fromkeys(_FAILING, '{"error": "relation \\"orders\\" does not exist"}')
         endpoints = [partner.endpoint(receiver.url + path, description=path[1:]) for path in _FAILING]
         good = partner.endpoint(receiver.url + "/audit", description="audit")
-        if WRITES:
-            _last_night(partner, endpoints)
         tasks = [_task(number, endpoints[number % 3], good) for number in range(9)]
         partner.call("POST", "/v1/tasks/batch", {"tasks": tasks})
         letters = partner.dead_letters(9, limit="9")
@@ -65,19 +52,6 @@ def outage(service: Service) -> Iterator[Outage]:
 def _task(number: int, *endpoints: str) -> dict[str, Any]:
     metadata = {"order": str(number)}
     return {"type": "demo.echo", "input": {"n": number}, "endpoints": [*endpoints], "metadata": metadata}
-
-
-def _last_night(partner: Partner, endpoints: list[str]) -> None:
-    """Leave some hundred dead letters of each endpoint, of the hours before."""
-    for endpoint in endpoints:
-        partner.call("POST", f"/v1/endpoints/{endpoint}/disable")
-    tasks = [_task(number, endpoints[number**2 % 3 or number % 2 * 2]) for number in range(DEAD)]
-    partner.call("POST", "/v1/tasks/batch", {"tasks": tasks})
-    parked = "/v1/deliveries?state=parked&limit=500"
-    until_true(lambda: len(partner.call("GET", parked)["data"]) == DEAD)
-    last_night.write(partner.service.folder, dict(zip(endpoints, _FAILING.values(), strict=True)))
-    for endpoint in endpoints:
-        partner.call("POST", f"/v1/endpoints/{endpoint}/enable")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +75,7 @@ def portal(browser: Browser, service: Service, outage: Outage) -> Iterator[Page]
 
 
 def paths(outage: Outage) -> dict[str, str]:
-    """Every page of both sides, by the name of its picture."""
+    """Every page of both sides, by a name."""
     return {
         "tasks": "tasks",
         "task": f"tasks/{outage.task}",
@@ -120,11 +94,6 @@ def paths(outage: Outage) -> dict[str, str]:
         "verify": "verify",
         "nowhere": "nowhere",
     }
-
-
-def shown(page: Page, scheme: str) -> None:
-    """Have the page in light or dark."""
-    page.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -171,36 +140,3 @@ def test_no_page_is_wider_than_its_window(admin: Page, service: Service, outage:
     admin.resize(1280, 860)
     admin.complaints = [one for one in admin.complaints if "/nowhere" not in one]
     assert wide == {}
-
-
-def picture(page: Page, name: str) -> bytes:
-    """Take a picture of what is shown, small enough for the docs; keep it where that is wanted."""
-    taken = page.tell("Page.captureScreenshot", format="png")["data"]
-    image = Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB").quantize(160)
-    small = io.BytesIO()
-    image.save(small, "png", optimize=True)
-    if WRITES:
-        PICTURES.mkdir(exist_ok=True)
-        (PICTURES / f"{name}.png").write_bytes(small.getvalue())
-    return small.getvalue()
-
-
-def test_admins_minute_is_as_the_docs_show_it(admin: Page, service: Service, outage: Outage) -> None:
-    sizes = {}
-    for scheme in ("light", "dark"):
-        shown(admin, scheme)
-        for name, path in (
-            ("now", "now"),
-            ("dead-letters", "dead-letters"),
-            ("delivery", paths(outage)["delivery"]),
-        ):
-            admin.go(f"{service.url}/admin/{path}")
-            sizes[f"{name}-{scheme}"] = len(picture(admin, f"{name}-{scheme}"))
-    shown(admin, "light")
-    admin.go(f"{service.url}/admin/dead-letters?endpoint={outage.endpoint}")
-    admin.press("button", "Replay")
-    admin.see("dialog", "Replay")
-    sizes["replay"] = len(picture(admin, "replay"))
-    admin.go(f"{service.url}/admin/endpoints/{outage.endpoint}?window=1h")
-    sizes["endpoint"] = len(picture(admin, "endpoint"))
-    assert {name: size for name, size in sizes.items() if size > LARGEST_PICTURE} == {}

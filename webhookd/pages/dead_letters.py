@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Conflict, Invalid, WebhookdError
+from webhookd.pages.endpoints import urls_of
 from webhookd.pages.rows import DELIVERIES, Row, does, shows
 from webhookd.pages.visit import Filters, Visit
 
@@ -39,7 +40,7 @@ async def show(visit: Visit) -> Answer:
     summary = await visit.look(
         "/v1/dead-letters/summary", {**filters, "group_by": GROUPED_BY, "limit": MOST_GROUPS}
     )
-    urls = {one["endpoint_id"]: one["url"] for one in page["data"]}
+    urls = await urls_of(visit, {one["endpoint"] for one in summary["data"] if one["endpoint"]})
     return visit.page(
         "dead_letters.html",
         title="Dead letters",

@@ -1,8 +1,10 @@
 """Endpoints: the list, one with its figures, and everything that is done to it."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from webhookd.api.answers import Answer
+from webhookd.core.errors import NotFound
 from webhookd.pages.charts import attempts_chart
 from webhookd.pages.forms import Form
 from webhookd.pages.rows import ENDPOINTS, Row, does, shows
@@ -48,6 +50,17 @@ async def show(visit: Visit) -> Answer:
         windows=WINDOWS,
         last=last["data"],
     )
+
+
+async def urls_of(visit: Visit, endpoint_ids: Iterable[str]) -> dict[str, str]:
+    """Return where these endpoints are; a deleted one is left out."""
+    urls = {}
+    for endpoint_id in endpoint_ids:
+        try:
+            urls[endpoint_id] = (await visit.get(f"/v1/endpoints/{endpoint_id}"))["url"]
+        except NotFound:
+            continue
+    return urls
 
 
 async def disable(visit: Visit) -> Answer:

@@ -3,8 +3,9 @@
 from typing import Any, Final
 
 from webhookd.api.answers import Answer
-from webhookd.core.errors import NotFound, Unavailable
+from webhookd.core.errors import Unavailable
 from webhookd.pages.charts import latency_chart, throughput_chart
+from webhookd.pages.endpoints import urls_of
 from webhookd.pages.rows import ADMIN, Row, does, shows
 from webhookd.pages.visit import Visit
 
@@ -52,7 +53,7 @@ async def show(visit: Visit) -> Answer:
         dead=dead[:MOST_GROUPS],
         more_dead=len(dead) > MOST_GROUPS,
         dead_total=dead_total,
-        urls=await _urls(visit, {one["endpoint"] for one in dead[:MOST_GROUPS] if one["endpoint"]}),
+        urls=await urls_of(visit, {one["endpoint"] for one in dead[:MOST_GROUPS] if one["endpoint"]}),
         troubled=[*failing["data"], *disabled["data"]],
         more_troubled=bool(failing["next_cursor"] or disabled["next_cursor"]),
         replays=[one for page in replays.values() for one in page["data"]],
@@ -119,17 +120,6 @@ def by_endpoint(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _whose(group: dict[str, Any]) -> tuple[str, str | None, str]:
     return group["partner"]["id"], group["endpoint"], group["kind"]
-
-
-async def _urls(visit: Visit, endpoint_ids: set[str]) -> dict[str, str]:
-    """Return where these endpoints are; a deleted one is left out."""
-    urls = {}
-    for endpoint_id in endpoint_ids:
-        try:
-            urls[endpoint_id] = (await visit.get(f"/v1/endpoints/{endpoint_id}"))["url"]
-        except NotFound:
-            continue
-    return urls
 
 
 async def pause(visit: Visit) -> Answer:

@@ -99,9 +99,11 @@ def number(value: float | None) -> str:
 
 
 def ms(value: float | None) -> str:
-    """Return milliseconds."""
+    """Return milliseconds, from a thousand on as seconds."""
     if value is None:
         return NOTHING
+    if value >= 1000:
+        return f"{value / 1000:.2f} s" if value < 10_000 else span(value / 1000)
     return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 

@@ -73,6 +73,9 @@ function enhance(within) {
 }
 enhance(document);
 
+// On a phone the navigation is one line: the page that is shown stands in sight.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // The live part of a page is sent anew whenever it looks different; not while nobody looks.
 const live = document.getElementById("live");
 let stream = null;
