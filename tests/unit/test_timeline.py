@@ -184,3 +184,23 @@ def test_every_final_state_is_a_kind() -> None:
         assert told(history)[-1] == (5, state.value)
         assert details(history, state.value)[0]["error"] == {"code": "e", "message": ""}
     assert {state.value for state in finals} <= set(KINDS)
+
+
+def test_when_cancelling_was_asked_for_stands_between_the_runs_start_and_its_end() -> None:
+    asked = replace(
+        QUEUED, state=TaskState.RUNNING, started_ms=NOW + 5, cancel_requested_ms=NOW + 60, attempts=1
+    )
+    until_asked = [(0, "received"), (0, "queued"), (5, "run.started"), (60, "cancel.requested")]
+    assert told(History(task=asked)) == until_asked
+    ended = replace(asked, state=TaskState.CANCELLED, finished_ms=NOW + 60)
+    assert told(History(task=ended, runs=[run(1, 5, 60, "cancelled")])) == [
+        *until_asked,
+        (60, "run.finished"),
+        (60, "cancelled"),
+    ]
+    kept = replace(ended, state=TaskState.SUCCEEDED, finished_ms=NOW + 90)
+    assert told(History(task=kept, runs=[run(1, 5, 90)]))[-3:] == [
+        (60, "cancel.requested"),
+        (90, "run.finished"),
+        (90, "succeeded"),
+    ]

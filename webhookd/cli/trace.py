@@ -115,6 +115,7 @@ def _details(entry: Entry, urls: Mapping[str, str | None]) -> Iterator[str]:
 _MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "received": ("▶", "blue"),
     "run.started": ("▷", "cyan"),
+    "cancel.requested": ("■", "yellow"),
     "retry.scheduled": ("↻", "yellow"),
     "succeeded": ("●", "green"),
     "failed": ("●", "red"),
@@ -133,6 +134,7 @@ _WHAT: Final[Mapping[str, str]] = {
     "queued": "waits in queue {queue}",
     "run.started": "try {attempt} starts",
     "run.finished": "try {attempt} {outcome}",
+    "cancel.requested": "cancelling is asked for",
     "retry.scheduled": "next try {until}",
     "succeeded": "task succeeded",
     "failed": "task failed",

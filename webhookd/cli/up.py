@@ -1,6 +1,7 @@
 """`webhookd up`: everything on this machine, until SIGTERM or Ctrl-C."""
 
 import asyncio
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +15,7 @@ from webhookd.cli.data_dir import claimed
 from webhookd.cli.first_keys import DevPartner, dev_link, dev_partner, first_admin_key
 from webhookd.cli.plan import Plan, become_host, hold_signals
 from webhookd.cli.preparation import Prepared, prepared
+from webhookd.cli.sample_input import type_to_try
 from webhookd.cli.signals import StopSignals
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import allowing_loopback
@@ -124,13 +126,13 @@ def _without_password(url: str) -> str:
 def _calls_to_try(url: str, partner: DevPartner, settings: Settings) -> list[str]:
     """Lines to paste into a shell; they work as they are."""
     auth = f"-H 'Authorization: Bearer {partner.key}'"
-    types = [definition.type for definition in load_task_sets(settings.tasks)]
-    body = (
-        '{"type": "report.statement", "input": {"account": "A-1"}, '
-        f'"callback_url": "http://127.0.0.1:{_LISTEN_PORT}/"}}'
-        if "report.statement" in types
-        else f'{{"type": "{types[0]}", "input": {{}}, "callback_url": "http://127.0.0.1:{_LISTEN_PORT}/"}}'
-    )
+    types = load_task_sets(settings.tasks)
+    if any(definition.type == "report.statement" for definition in types):
+        type_, input_ = "report.statement", {"account": "A-1"}
+    else:
+        type_, input_ = type_to_try(types)
+    callback = f"http://127.0.0.1:{_LISTEN_PORT}/"
+    body = json.dumps({"type": type_, "input": input_, "callback_url": callback})
     return [
         "Callbacks to this machine are allowed, and there is a partner named dev. Receive its webhooks:",
         "",

@@ -94,6 +94,8 @@ def _task_entries(task: Task, runs: Sequence[Run]) -> Iterator[TimelineEntry]:
     if task.state is TaskState.RUNNING and task.started_ms is not None:
         number = runs[-1].attempt + 1 if runs else task.attempts
         yield TimelineEntry(at_ms=task.started_ms, kind="run.started", detail={"attempt": number})
+    if task.cancel_requested_ms is not None:
+        yield TimelineEntry(at_ms=task.cancel_requested_ms, kind="cancel.requested")
     if task.state is TaskState.SCHEDULED and runs:
         detail: EntryDetail = {"until": to_rfc3339(task.due_ms)}
         yield TimelineEntry(at_ms=runs[-1].finished_ms, kind="retry.scheduled", detail=detail)

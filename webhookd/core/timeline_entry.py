@@ -27,6 +27,7 @@ KINDS: Final = (
     "scheduled",
     "queued",
     "run.started",
+    "cancel.requested",
     "run.finished",
     "retry.scheduled",
     "succeeded",
