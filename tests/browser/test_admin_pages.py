@@ -202,6 +202,29 @@ def test_all_of_it_works_without_a_script(
     )
 
 
+def test_what_only_a_script_can_do_is_not_shown_without_one(
+    browser: Browser, service: Service, partner: Partner
+) -> None:
+    task = partner.echo()
+    page = browser.page(alone=True)
+    page.tell("Emulation.setScriptExecutionDisabled", value=True)
+    page.go(f"{service.url}/admin/log-in?next=tasks/{task}")
+    page.fill("textbox", "Key", "an-admin-key-of-the-browser-tests")
+    page.press("button", "Log in")
+    page.see("heading", "Task")
+    assert page.named("button", "Copy id") == []
+
+
+def test_portal_link_is_copied_with_the_origin_it_is_good_at(
+    admin: Page, service: Service, partner: Partner
+) -> None:
+    admin.go(f"{service.url}/admin/partners/{partner.id}")
+    admin.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    admin.press("button", "Portal link")
+    admin.press("button", "Copy link")
+    admin.wait_for(f"window.copied.startsWith('{service.url}/portal/enter?token=')")
+
+
 def test_task_is_found_by_its_metadata_and_run_again(admin: Page, service: Service, partner: Partner) -> None:
     order = partner.id[-8:]
     task = partner.echo(metadata={"order": order})

@@ -1,14 +1,16 @@
 """The client against a far side that misbehaves: what is sent again, what is raised, what is verified."""
 
+import inspect
 import io
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import httpx
 import pytest
@@ -28,6 +30,7 @@ from webhookd.client import (
     NoAnswer,
     NotFound,
     Patience,
+    Task,
     TimedOut,
     Unauthenticated,
     Unavailable,
@@ -376,3 +379,34 @@ def test_the_client_imports_nothing_of_the_service() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def methods_of(kind: type) -> Iterator[tuple[str, Any]]:
+    """The public methods of a client, or of a noun of it."""
+    for name, method in vars(kind).items():
+        if not name.startswith("_") and inspect.isfunction(method):
+            yield f"{kind.__name__}.{name}", method
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_one", "of_many"),
+    [
+        (Client, Task, Iterator[Task]),
+        (AsyncClient, Awaitable[Task], AsyncIterator[Task]),
+    ],
+)
+def test_methods_tell_their_arguments_and_what_they_return(kind: type, of_one: Any, of_many: Any) -> None:
+    submit, watch = (inspect.signature(getattr(kind, name)) for name in ("submit", "watch"))
+    assert list(submit.parameters)[:3] == ["self", "type", "input"]
+    assert submit.return_annotation == of_one
+    assert watch.return_annotation == of_many
+    for _, method in methods_of(kind):
+        assert next(iter(inspect.signature(method).parameters)) == "self"
+
+
+def test_a_stand_in_for_the_client_takes_what_it_takes() -> None:
+    fake = create_autospec(Client, instance=True)
+    fake.submit("demo.echo", {"a": 1}, metadata={"order": "42"})
+    fake.replay(endpoint="ep_1")
+    with pytest.raises(TypeError):
+        fake.submit("demo.echo", colour="red")

@@ -35,6 +35,10 @@ async def answers(face: Face) -> list[httpx.Response]:
         await nobody.get("/metrics"),
         await nobody.get("/openapi.json"),
         await nobody.get("/docs"),
+        await nobody.get("/docs/start.js"),
+        await nobody.options("/v1/stream"),
+        await nobody.get("/v1/stream"),
+        await nobody.post("/v1/stream"),
         await face.admin.post("/v1/partners", json={"name": "acme"}),
         await face.admin.post(f"/v1/partners/{partner.id}/keys"),
     ]
@@ -43,6 +47,11 @@ async def answers(face: Face) -> list[httpx.Response]:
 async def test_no_answer_is_to_be_sniffed_at(sqlite_face: Face) -> None:
     for answer in await answers(sqlite_face):
         assert answer.headers.get_list("x-content-type-options") == ["nosniff"], answer.request.url
+
+
+async def test_every_answer_names_its_trace(sqlite_face: Face) -> None:
+    for answer in await answers(sqlite_face):
+        assert len(answer.headers.get_list("traceparent")) == 1, answer.request.url
 
 
 async def test_no_cache_keeps_what_was_answered_to_a_key(sqlite_face: Face) -> None:

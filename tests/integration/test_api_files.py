@@ -286,6 +286,18 @@ async def test_what_is_no_one_range_of_bytes_gets_the_whole_file(partner: Partne
     assert (answer.status_code, answer.content) == (200, b"0123456789")
 
 
+@pytest.mark.parametrize("asked", ["bytes=0-3", "bytes=99-"])
+async def test_head_tells_of_the_whole_file_whatever_range_it_asks_for(
+    partner: PartnerFace, asked: str
+) -> None:
+    file = await uploaded(partner.client, b"0123456789")
+
+    answer = await partner.client.head(file["url"], headers={"Range": asked})
+
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "10", b"")
+    assert "content-range" not in answer.headers
+
+
 async def test_a_reader_that_has_the_file_is_told_so(partner: PartnerFace) -> None:
     file = await uploaded(partner.client, b"0123456789")
     etag = f'"{file["sha256"]}"'

@@ -205,6 +205,12 @@ async def test_form_without_its_token_is_refused(admin: Person, token: str) -> N
     assert (await admin.open("dead-letters")).status_code == 200
 
 
+async def test_a_form_without_anything_in_it_is_refused_as_one_without_its_token(admin: Person) -> None:
+    answer = await admin.client.post("/admin/log-out", headers={"Origin": ORIGIN})
+    assert answer.status_code == 403
+    assert (await admin.open("dead-letters")).status_code == 200
+
+
 async def test_logging_in_needs_a_form_of_ours_too(sqlite_face: Face) -> None:
     someone = await person(sqlite_face)
     bare = await someone.client.post("/admin/log-in", data={"key": ADMIN_KEY}, headers={"Origin": ORIGIN})

@@ -36,7 +36,7 @@ class Call(Generic[B, Q]):
 
     `receive` tells a handler that holds the request when the client has gone. `trace` is the request's place
     in its trace; `links` takes places in other traces that the call puts something in motion at. `address` is
-    the caller's, None where there is none (a unix socket).
+    the caller's, None where there is none (a unix socket). `only_looks`: it is a HEAD.
     """
 
     parts: ApiParts
@@ -56,6 +56,7 @@ class Call(Generic[B, Q]):
     now_ms: int
     receive: Receive
     address: str | None = None
+    only_looks: bool = False
 
     def header(self, name: bytes) -> str | None:
         """Return a request header (`name` in lower case); of repeated ones the values joined by commas."""

@@ -42,7 +42,9 @@ async def show_content(call: Call[None, LinkQuery]) -> Sendable:
     }
     if is_known(call.headers, etag):
         return Answer(status=304, headers=headers)
-    asked = asked_range(call.headers, size=file.size, etag=etag)
+    asked = None
+    if not call.only_looks:  # HEAD has no ranges (RFC 9110 section 14.2)
+        asked = asked_range(call.headers, size=file.size, etag=etag)
     location = None
     if call.parts.files.presigns:
         location = await call.parts.files.get_url(file.key, SIGNED_SECONDS)

@@ -148,6 +148,7 @@ class Resource:
                 now_ms=now_ms,
                 receive=receive,
                 address=_address(scope, exchange.headers, parts.options.trusted_proxies),
+                only_looks=method == "HEAD",
             )
         )
 

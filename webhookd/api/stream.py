@@ -37,6 +37,7 @@ from webhookd.core.errors import Forbidden, RateLimited, Unauthenticated, Webhoo
 _log = structlog.get_logger(__name__)
 
 STREAM_PATH: Final = "/v1/stream"
+_ALLOW: Final = "GET, HEAD, OPTIONS"
 AUTH_SECONDS: Final = 10.0
 MOST_CONNECTIONS: Final = 100
 """Of one partner, to one process."""
@@ -120,13 +121,15 @@ class NoStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Say how to come in. Raises UpgradeRequired, MalformedRequest, WrongMethod."""
-        exchange_of(scope).route = STREAM_PATH
+        exchange = exchange_of(scope)
+        exchange.route = STREAM_PATH
         method, headers = scope["method"], scope["headers"]
         if method == "OPTIONS":
-            await Answer(status=204, headers={"Allow": "GET"}).send_to(send, more_headers=[], head=False)
+            answer = Answer(status=204, headers={"Allow": _ALLOW})
+            await answer.send_to(send, more_headers=exchange.more_headers, head=False)
             return
         if method not in ("GET", "HEAD"):
-            raise WrongMethod("GET")
+            raise WrongMethod(_ALLOW)
         if not asks_for_websocket(headers) or not is_of_this_version(headers):
             raise UpgradeRequired("This path is a WebSocket (RFC 6455), version 13.")
         fault = handshake_fault(method=method, http_version=scope["http_version"], headers=headers)

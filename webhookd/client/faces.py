@@ -1,9 +1,10 @@
 """The two clients. A method is one line that names its call; `doing` does it."""
 
 import functools
+import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, get_args, get_origin
 
 import httpx
 
@@ -11,11 +12,12 @@ from webhookd.client.calls import anything, batches, dead_letters, endpoints, fi
 from webhookd.client.doing import Awaiting, Blocking
 from webhookd.client.errors import ClientError
 from webhookd.client.sending import Patience
-from webhookd.client.steps import Call, Stream
+from webhookd.client.steps import Call, Emit, Stream
 from webhookd.client.verification import verify
 
 P = ParamSpec("P")
 T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., object])
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
@@ -39,7 +41,7 @@ def _does(call: Callable[P, Call[T]]) -> Callable[Concatenate[_Part, P], T]:
     def method(self: _Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._face.run(call(*args, **kwargs))
 
-    return method
+    return _told(method, call)
 
 
 def _yields(stream: Callable[P, Stream[T]]) -> Callable[Concatenate[_Part, P], Iterator[T]]:
@@ -47,7 +49,7 @@ def _yields(stream: Callable[P, Stream[T]]) -> Callable[Concatenate[_Part, P], I
     def method(self: _Part, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         return self._face.iterate(stream(*args, **kwargs))
 
-    return method
+    return _told(method, stream, Iterator)
 
 
 def _awaits(call: Callable[P, Call[T]]) -> Callable[Concatenate[_AsyncPart, P], Awaitable[T]]:
@@ -55,7 +57,7 @@ def _awaits(call: Callable[P, Call[T]]) -> Callable[Concatenate[_AsyncPart, P], 
     def method(self: _AsyncPart, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return self._face.run(call(*args, **kwargs))
 
-    return method
+    return _told(method, call, Awaitable)
 
 
 def _streams(stream: Callable[P, Stream[T]]) -> Callable[Concatenate[_AsyncPart, P], AsyncIterator[T]]:
@@ -63,6 +65,20 @@ def _streams(stream: Callable[P, Stream[T]]) -> Callable[Concatenate[_AsyncPart,
     def method(self: _AsyncPart, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         return self._face.iterate(stream(*args, **kwargs))
 
+    return _told(method, stream, AsyncIterator)
+
+
+def _told(method: M, call: Callable[..., object], kind: Any = None) -> M:
+    """Have `inspect`, `help` and autospecs see the method: with `self`, and with what it returns."""
+    signature = inspect.signature(call)
+    steps, _, value = get_args(signature.return_annotation)
+    for step in get_args(steps):
+        if get_origin(step) is Emit:
+            [value] = get_args(step)
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    returns = value if kind is None else kind[value]
+    told = signature.replace(parameters=[me, *signature.parameters.values()], return_annotation=returns)
+    vars(method)["__signature__"] = told
     return method
 
 

@@ -66,7 +66,12 @@ class Form:
 
 
 async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Form:
-    """Read a form. Raises UnsupportedMediaType, TooLarge, Invalid, RequestTimeout."""
+    """Read a form; a request without a body is one without fields.
+
+    Raises UnsupportedMediaType, TooLarge, Invalid, RequestTimeout.
+    """
+    if b"content-type" not in headers and headers.get(b"content-length", b"0") == b"0":
+        return Form()
     if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != _MEDIA:
         raise UnsupportedMediaType("A form is sent as application/x-www-form-urlencoded.")
     raw = await read_bytes(receive, headers, max_bytes=MAX_FORM_BYTES, timeout_seconds=READ_SECONDS)

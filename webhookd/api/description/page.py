@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from webhookd.api.answers import Answer
+from webhookd.api.edge import exchange_of
 from webhookd.api.problems import WrongMethod
 from webhookd.core.errors import NotFound
 
@@ -29,6 +30,7 @@ _KINDS: Final = {
     "start.js": "text/javascript; charset=utf-8",
 }
 _ALLOW: Final = "GET, HEAD, OPTIONS"
+_PATH: Final = "/docs/{name}"
 
 
 def page() -> str:
@@ -48,13 +50,15 @@ def page() -> str:
 
 def file_routes() -> list[Route]:
     """Return the route of the page's files. They are no calls of the API, so they are not described."""
-    return [Route("/docs/{name}", _Files())]
+    return [Route(_PATH, _Files())]
 
 
 class _Files:
     """The files by name, as an ASGI application."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
+        exchange = exchange_of(scope)
+        exchange.route = _PATH
         name = scope["path_params"]["name"]
         if name not in _KINDS:
             raise NotFound("There is nothing at this path.")
@@ -68,7 +72,7 @@ class _Files:
             )
         elif scope["method"] != "OPTIONS":
             raise WrongMethod(_ALLOW)
-        await answer.send_to(send, more_headers=[], head=scope["method"] == "HEAD")
+        await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
 
 
 @cache

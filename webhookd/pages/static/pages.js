@@ -65,7 +65,8 @@ function enhance(within) {
     button.hidden = false;
     button.addEventListener("click", async () => {
       const said = button.textContent;
-      await navigator.clipboard.writeText(button.dataset.copy);
+      const link = document.getElementById(button.dataset.copyOf); // whole, with the origin it is opened at
+      await navigator.clipboard.writeText(link?.href ?? button.dataset.copy);
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = said), 1500);
     });
