@@ -2,6 +2,7 @@
 """How long a page takes the server where there are very many rows: in process, nothing else is counted."""
 
 import asyncio
+import json
 import statistics
 import tempfile
 import time
@@ -19,11 +20,14 @@ from tests.services import PostgresServer
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.tx import Tx
+from webhookd.core import activity, endpoint_stats
 from webhookd.wiring.api import with_pages
 
 OPENED = 12
 DEAD_OF = 100
 """One delivery of so many is dead."""
+PROCESSES = 10
+"""Of each kind of worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,9 @@ async def _measured(url: str, tasks: int) -> list[Opened]:
             await _log_in(client)
             paths = [
                 "now",
+                "now?window=24h",
                 "tasks",
+                "tasks?state=running",
                 f"tasks/{ids['task']}",
                 "endpoints",
                 f"endpoints/{ids['endpoint']}",
@@ -107,7 +113,48 @@ async def _filled(face: Face, tasks: int) -> dict[str, str]:
     await partner.client.post(f"/v1/tasks/{task['id']}/cancel")
     [delivery] = (await partner.client.get("/v1/deliveries")).json()["data"]
     await face.store.write(_multiplied, tasks, task["id"], delivery["id"], delivery["message_id"])
+    await face.store.write(_busy_day, endpoint["id"], face.clock.now_ms())
     return {"task": task["id"], "endpoint": endpoint["id"], "delivery": delivery["id"]}
+
+
+def _busy_day(tx: Tx, endpoint_id: str, now_ms: int) -> None:
+    """Write the figures of a day without a pause: those of the endpoint, and those of every process."""
+    times = {"64": 40, "70": 9, "76": 1}
+    for name in ("runs", "attempts"):
+        for length_ms in activity.SPANS_MS:
+            rows = [
+                {
+                    "kind": name,
+                    "length_ms": length_ms,
+                    "at_ms": at_ms,
+                    "process_id": f"ses_{process}",
+                    "total": 50,
+                    "succeeded": 49,
+                    "times": json.dumps(times),
+                }
+                for at_ms in _until(now_ms, length_ms, activity.KEEP_MS[length_ms])
+                for process in range(PROCESSES)
+            ]
+            tx.conn.execute(metadata.tables["activity_spans"].insert(), rows)
+    for length_ms, keep_ms in endpoint_stats.KEEP_MS.items():
+        rows = [
+            {
+                "endpoint_id": endpoint_id,
+                "length_ms": length_ms,
+                "at_ms": at_ms,
+                "attempts": 50,
+                "delivered": 49,
+                "errors": json.dumps({"http_500": 1}),
+                "times": json.dumps(times),
+            }
+            for at_ms in _until(now_ms, length_ms, keep_ms)
+        ]
+        tx.conn.execute(metadata.tables["endpoint_spans"].insert(), rows)
+
+
+def _until(now_ms: int, length_ms: int, keep_ms: int) -> range:
+    last_ms = now_ms - now_ms % length_ms
+    return range(last_ms - keep_ms, last_ms + 1, length_ms)
 
 
 def _multiplied(tx: Tx, many: int, task_id: str, delivery_id: str, message_id: str) -> None:

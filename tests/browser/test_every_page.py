@@ -82,7 +82,7 @@ def paths(outage: Outage) -> dict[str, str]:
         "batches": "batches",
         "batch": f"batches/{outage.batch}",
         "endpoints": "endpoints",
-        "endpoint": f"endpoints/{outage.endpoint}?window=1h",
+        "endpoint": f"endpoints/{outage.endpoint}",
         "endpoint-new": "endpoints/new",
         "endpoint-edit": f"endpoints/{outage.endpoint}/edit",
         "deliveries": "deliveries",

@@ -13,10 +13,12 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
+from tests.contract.seeds import answered, due, later, message_to
 from tests.integration.api_face import ADMIN_KEY, Face
 from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
 from webhookd.core.activity import SPANS_MS, ActivityKind
+from webhookd.core.delivery import Delivered
 from webhookd.core.endpoint_stats import Span
 from webhookd.core.model import SCOPES
 from webhookd.pages.audit import as_csv
@@ -540,6 +542,37 @@ async def test_now_shows_the_endpoints_in_trouble(sqlite_face: Face, admin: Pers
     assert f"endpoints/{made.json()['id']}" in shown
     assert "https://example.com/asleep" in (await admin.open("endpoints?state=disabled")).text
     assert "https://example.com/asleep" not in (await admin.open("endpoints?state=enabled")).text
+
+
+async def test_an_endpoint_has_charts_of_an_hour_a_day_and_a_week_and_its_last_attempts(
+    sqlite_face: Face, admin: Person
+) -> None:
+    partner, store = await sqlite_face.partner(), sqlite_face.store
+    made = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/z"})).json()
+    empty = (await admin.open(f"endpoints/{made['id']}")).text
+    assert "Nothing was sent here yet." in empty
+    assert "0 attempts in 1h" in empty
+    row = await store.endpoints.get(made["id"], None)
+    assert row is not None
+    now_ms = sqlite_face.clock.now_ms()
+    for verdict in (Delivered(), later(now_ms + 60_000)):
+        await message_to(store, row.endpoint, now_ms=now_ms)
+        (delivery,) = await due(store, now_ms)
+        assert await answered(store, delivery, verdict, now_ms=now_ms)
+
+    shown = (await admin.open(f"endpoints/{made['id']}")).text
+
+    for window in ("1h", "24h", "7d"):
+        assert f"2 attempts in {window}, 1 delivered, 1 failed; " in shown
+    assert len(re.findall(r'<svg class="chart"', shown)) == 3
+    cards = dict(re.findall(r"<div><dt>([^<]+)</dt><dd>(.*?)</dd>", shown))
+    assert cards["Delivered in 24h"].startswith("1 ")
+    assert "<time" in cards["Last success"]
+    assert "<time" in cards["Failing since"]
+    attempts = table_rows(shown, "Last attempts")
+    assert sorted(cells[1] for cells, _ in attempts) == ["200", "http_500"]
+    for _, (link,) in attempts:
+        assert (await admin.client.get(f"/admin/{link.removeprefix('../../admin/')}")).status_code == 200
 
 
 async def test_now_draws_throughput_and_latency(sqlite_face: Face) -> None:

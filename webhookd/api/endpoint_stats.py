@@ -33,7 +33,7 @@ class StatsQuery(Query):
 
 
 class StatsStepDocument(TypedDict):
-    """A step of the series: a minute of an hour, 15 minutes of a day, an hour of a week."""
+    """A step of the series: a minute of an hour, an hour of a day or a week."""
 
     at: Timestamp
     """When it begins."""

@@ -63,10 +63,10 @@ class Window:
 
 WINDOWS: Final[Mapping[str, Window]] = {
     "1h": Window(length_ms=HOUR_MS, span_ms=MINUTE_MS, step_ms=MINUTE_MS),
-    "24h": Window(length_ms=24 * HOUR_MS, span_ms=MINUTE_MS, step_ms=15 * MINUTE_MS),
+    "24h": Window(length_ms=24 * HOUR_MS, span_ms=HOUR_MS, step_ms=HOUR_MS),
     "7d": Window(length_ms=168 * HOUR_MS, span_ms=HOUR_MS, step_ms=HOUR_MS),
 }
-KEEP_MS: Final[Mapping[int, int]] = {MINUTE_MS: 25 * HOUR_MS, HOUR_MS: 8 * 24 * HOUR_MS}
+KEEP_MS: Final[Mapping[int, int]] = {MINUTE_MS: 2 * HOUR_MS, HOUR_MS: 8 * 24 * HOUR_MS}
 """How long spans of a length are kept: a little longer than the longest window that is made of them."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from webhookd.pages.shown import ms, number
 
 HEIGHT: Final = 40.0
+MINUTES: Final = {"1h": 60, "24h": 1_440, "7d": 10_080}
 _LEAST: Final = 0.6
 """What is there at all can be seen."""
 
@@ -42,16 +43,17 @@ class Chart:
     half: str = ""
 
 
-def attempts_chart(series: Sequence[Any], *, window: str) -> Chart:
+def attempts_chart(stats: Mapping[str, Any], *, window: str) -> Chart:
     """Return the attempts of an endpoint's stats, with the 95th percentile of the answers as a line."""
-    attempts = sum(step["attempts"] for step in series)
-    delivered = sum(step["delivered"] for step in series)
+    series, attempts, delivered = stats["series"], stats["attempts"], stats["delivered"]
+    label = f"{attempts:,} attempts in {window}, {delivered:,} delivered, {attempts - delivered:,} failed"
+    if attempts:
+        rate = number(attempts / MINUTES[window])
+        label += f"; {rate} a minute, p50 {ms(stats['p50_ms'])}, p95 {ms(stats['p95_ms'])}"
     return Chart(
         columns=_columns(series, "attempts", "delivered"),
         line=_line(series, "p95_ms", _slowest(series, "p95_ms")),
-        label=(
-            f"{attempts:,} attempts in {window}, {delivered:,} delivered, {attempts - delivered:,} failed"
-        ),
+        label=label,
     )
 
 

@@ -12,7 +12,11 @@ from webhookd.pages.visit import Visit
 
 PATH: Final = "endpoints"
 WINDOWS: Final = ("1h", "24h", "7d")
+DAY: Final = "24h"
 ON_A_PAGE: Final = 25
+LOOKED_INTO: Final = 5
+"""Deliveries whose attempts are shown."""
+MOST_ATTEMPTS: Final = 10
 TEST_SECONDS: Final = 10
 DAY_SECONDS: Final = 86_400
 _FILTERS: Final = ("state", "failing", "partner")
@@ -26,7 +30,7 @@ async def show_all(visit: Visit) -> Answer:
     days = {}
     for endpoint in page["data"]:
         stats = await visit.get(f"/v1/endpoints/{endpoint['id']}/stats", window="24h")
-        days[endpoint["id"]] = (stats, attempts_chart(stats["series"], window="24 h"))
+        days[endpoint["id"]] = (stats, attempts_chart(stats, window="24h"))
     return visit.page(
         "endpoints.html", title="Endpoints", page=page, days=days, filters=visit.filters(_FILTERS)
     )
@@ -35,20 +39,19 @@ async def show_all(visit: Visit) -> Answer:
 async def show(visit: Visit) -> Answer:
     """One endpoint."""
     endpoint_id = visit.params["id"]
-    asked = visit.query.get("window")
-    window = asked if asked in WINDOWS else "24h"
     endpoint = await visit.get(f"/v1/endpoints/{endpoint_id}")
-    stats = await visit.get(f"/v1/endpoints/{endpoint_id}/stats", window=window)
-    last = await visit.get("/v1/deliveries", endpoint=endpoint_id, limit=10)
+    stats = {
+        window: await visit.get(f"/v1/endpoints/{endpoint_id}/stats", window=window) for window in WINDOWS
+    }
+    last = (await visit.get("/v1/deliveries", endpoint=endpoint_id, limit=10))["data"]
     return visit.page(
         "endpoint.html",
         title="Endpoint",
         endpoint=endpoint,
-        stats=stats,
-        chart=attempts_chart(stats["series"], window=window),
-        window=window,
-        windows=WINDOWS,
-        last=last["data"],
+        stats=stats[DAY],
+        charts={window: attempts_chart(figures, window=window) for window, figures in stats.items()},
+        last=last,
+        attempts=await _last_attempts(visit, last),
     )
 
 
@@ -61,6 +64,17 @@ async def urls_of(visit: Visit, endpoint_ids: Iterable[str]) -> dict[str, str]:
         except NotFound:
             continue
     return urls
+
+
+async def _last_attempts(visit: Visit, deliveries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the newest attempts of these deliveries, the newest first, each with its delivery."""
+    tried = [one for one in deliveries if one["attempts"]][:LOOKED_INTO]
+    found = [
+        {**attempt, "delivery": delivery}
+        for delivery in tried
+        for attempt in (await visit.get(f"/v1/deliveries/{delivery['id']}"))["attempts_log"]
+    ]
+    return sorted(found, key=lambda one: str(one["at"]), reverse=True)[:MOST_ATTEMPTS]
 
 
 async def disable(visit: Visit) -> Answer:
