@@ -6,6 +6,7 @@ what the machine or its owner did (a full disk, a closed pipe, a name that is no
 """
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -19,11 +20,16 @@ from webhookd.runtime.loop_policy import keep_files_private
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line (`sys.argv` if left out) and return its exit code."""
+    """Run one command line and return its exit code.
+
+    `arguments` left out are `sys.argv`, and the process is taken to end with this.
+    """
     _settle_streams()
     keep_files_private()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     code = _run(given)
+    if arguments is None:
+        gc.freeze()  # the interpreter would look through all modules as it ends: a quarter of a short command
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:  # nobody reads any more, or the disk is full

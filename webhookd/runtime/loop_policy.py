@@ -21,11 +21,11 @@ def settle_collector() -> None:
     """Call once a process is built: what it is made of stays, and is not looked through again.
 
     Requests and attempts make no reference cycles, so young objects die without the collector; with the
-    usual threshold it took 15 % of a deliver process (measured: 430 against 360 us a delivery).
+    usual threshold it took 15 % of a deliver process (measured: 430 against 360 us a delivery). What the
+    start left as garbage stays, too: some 2,000 small objects, and to find them takes 70 ms.
     """
-    gc.enable()
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 100)
 
 
