@@ -126,6 +126,7 @@ class Databases:
     def __init__(self, admin_url: str) -> None:
         self.admin_url = admin_url
         self._migrated: str | None = None
+        self._superuser = _Superuser(admin_url)
 
     def create_database(self, template: str = "template1") -> str:
         """The URL of a fresh database, a copy of `template` (which nobody may be connected to)."""
@@ -142,10 +143,11 @@ class Databases:
         return self.create_database(urlsplit(self._migrated).path[1:])
 
     def drop_template(self) -> None:
-        """Drop what the migrated databases are copied from."""
+        """Drop what the migrated databases are copied from, and leave."""
         if self._migrated is not None:
             self.drop_database(self._migrated)
             self._migrated = None
+        self._superuser.leave()
 
     def drop_database(self, url: str) -> None:
         """Drop it, and whoever is still connected to it."""
@@ -153,15 +155,38 @@ class Databases:
 
     def execute(self, statement: str) -> None:
         """Run one statement as superuser; works inside and outside of an event loop."""
+        self._superuser.execute(statement)
 
-        async def run() -> None:
-            connection = await asyncpg.connect(self.admin_url, timeout=10)
-            try:
-                await connection.execute(statement)
-            finally:
-                await connection.close()
 
-        in_a_loop_of_its_own(run)
+class _Superuser:
+    """One connection, kept for all statements: to make one takes longer than most of them."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._runner: asyncio.Runner | None = None
+        self._connection: asyncpg.Connection | None = None
+
+    def execute(self, statement: str) -> None:
+        self._thread.submit(self._execute, statement).result()
+
+    def leave(self) -> None:
+        """Close the connection; the next statement makes another."""
+        self._thread.submit(self._leave).result()
+
+    def _execute(self, statement: str) -> None:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        if self._connection is None or self._connection.is_closed():
+            self._connection = self._runner.run(asyncpg.connect(self._url, timeout=10))
+        self._runner.run(self._connection.execute(statement))
+
+    def _leave(self) -> None:
+        if self._runner is not None:
+            with self._runner as runner:
+                if self._connection is not None:
+                    runner.run(self._connection.close(timeout=10))
+            self._runner = self._connection = None
 
 
 def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -242,6 +267,7 @@ class PostgresServer(Databases):
     def stop(self, mode: str = "fast") -> None:
         """As `pg_ctl stop -m`: `smart` waits for clients, `fast` cuts them, `immediate` is a crash."""
         signals = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+        self._superuser.leave()
         if self._process is not None:
             self._process.send_signal(signals[mode])
             self._process.wait()
