@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint fmt types layers bench faults faults-long soak statements lock docs clean
+.PHONY: help demo up test lint fmt types layers clients bench faults faults-long soak statements lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -34,8 +34,8 @@ demo: $(VENV)/.run ## the whole story on embedded parts, in one run
 up: $(VENV)/.run ## serve on this machine until Ctrl-C
 	$(BIN)/webhookd up --dev
 
-test: $(VENV)/.dev ## every test but `make faults`, on real Valkey and PostgreSQL
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not faults" $(ARGS)
+test: $(VENV)/.dev ## every test but `make faults` and the long ones of `make clients`, on real Valkey and PostgreSQL
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not faults and not long" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: lint and format check
 	$(BIN)/ruff check .
@@ -53,6 +53,9 @@ layers: $(VENV)/.dev ## imports go downward only
 
 statements: $(VENV)/.dev ## write the pages of the SQL that the store sends
 	$(BIN)/python -m tests.contract.statements
+
+clients: $(VENV)/.dev ## generate clients in other languages, compile them, use them
+	$(BIN)/python -m pytest -n 2 tests/clients $(ARGS)
 
 bench: $(VENV)/.dev ## print the figures, ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)

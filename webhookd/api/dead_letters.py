@@ -17,14 +17,12 @@ from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes,
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
-from webhookd.api.receipts import DeliveryReceiptDocument, TaskReceiptDocument, answer_to
+from webhookd.api.receipts import WrittenDelivery, WrittenTask, answer_to
 from webhookd.api.wire import OTHER_CURSOR, AdminListing, NoBody, NoQuery, Query, Status, Time
-from webhookd.core.fields import AttemptError, DeadLetterKind, DeadReason, DescribedAs, EventName
+from webhookd.core.fields import EXCLUSIVE, AttemptError, DeadLetterKind, DeadReason, DescribedAs, EventName
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import (
     DeadLetterDocument,
-    DeliveryDocument,
-    TaskDocument,
     dead_letter_document,
     delivery_document,
     task_document,
@@ -34,7 +32,8 @@ from webhookd.core.replay import DeadLetterFilter
 BackAtWork = TypeAliasType(
     "BackAtWork",
     Annotated[
-        DeliveryDocument | TaskDocument | DeliveryReceiptDocument | TaskReceiptDocument,
+        WrittenDelivery | WrittenTask,
+        EXCLUSIVE,
         Field(description="What a dead letter was: a delivery, or a task."),
     ],
 )

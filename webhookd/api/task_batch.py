@@ -7,7 +7,7 @@ the whole.
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
@@ -20,7 +20,7 @@ from webhookd.api.submitting import kept_for_repeats, submission
 from webhookd.api.task_checks import Result, check_tasks
 from webhookd.api.task_wire import TaskCreate, as_accepted
 from webhookd.api.wire import Create, NoQuery
-from webhookd.core.fields import DescribedAs
+from webhookd.core.fields import EXCLUSIVE, DescribedAs
 from webhookd.core.records import NewTask, Partner, Task
 from webhookd.core.render import task_document
 
@@ -56,10 +56,20 @@ class RefusedTaskDocument(TypedDict):
     """Why it was refused."""
 
 
+BatchResult = TypeAliasType(
+    "BatchResult",
+    Annotated[
+        AcceptedTaskDocument | RefusedTaskDocument,
+        EXCLUSIVE,
+        Field(description="What became of one task of a batch; its `status` says which it is."),
+    ],
+)
+
+
 class BatchResultsDocument(TypedDict):
     """What became of each task of a batch."""
 
-    results: list[AcceptedTaskDocument | RefusedTaskDocument]
+    results: list[BatchResult]
     """One for each task, in their order."""
 
 

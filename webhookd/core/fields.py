@@ -44,6 +44,13 @@ def one_of(what: str, values: Iterable[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "description": what, "enum": list(values)})
 
 
+def _exclusive(schema: dict[str, Any]) -> None:
+    schema["oneOf"] = schema.pop("anyOf")
+
+
+EXCLUSIVE: Final = Field(json_schema_extra=_exclusive)
+"""Marks a union of which a value is only ever one; of any other, generators for Rust make one struct."""
+
 EVENTS: Final = (*FINAL_EVENTS, *TRANSIENT_EVENTS, BATCH_COMPLETED, *OPERATIONAL_EVENTS, TEST_EVENT)
 """Everything that a message may tell of."""
 
@@ -117,8 +124,10 @@ MetadataValue = TypeAliasType(
         Any,
         WithJsonSchema(
             {
-                "description": "A value of the metadata: nothing nested.",
-                "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}],
+                "description": "A value of the metadata: text, a number, true, false or null.",
+                # Not as a list of types: of that each generator makes a class of its own, which reads "42" as
+                # a number (Java), 0.1 in 32 bits (Go) or nothing at all (Rust).
+                "not": {"type": ["object", "array"]},
             }
         ),
     ],

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Required
 from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.core.fields import (
+    EXCLUSIVE,
     AttemptError,
     Count,
     DeadReason,
@@ -61,7 +62,7 @@ class EntryDetail(TypedDict, total=False):
     """With `run.…` and `delivery.attempt`: which one it was, from 1."""
     outcome: RunOutcome
     """With `run.finished`: how the run ended."""
-    error: TaskErrorDocument | AttemptError | None
+    error: Annotated[TaskErrorDocument | AttemptError | None, EXCLUSIVE]
     """With runs and ends an object, with `delivery.attempt` a code; null where all went well."""
     message_id: MessageId
     """With `message` and `delivery.created`: the message."""
