@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -31,7 +32,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
     assert problem["type"] == "about:blank"
     assert problem["status"] == status
     assert problem["code"] == code
-    assert problem["title"]
+    assert problem["title"] == HTTPStatus(status).phrase  # as RFC 9457 has it for about:blank
     assert problem["detail"].endswith(".")
     assert answer.headers["traceparent"].split("-")[1] == problem["trace_id"]
     return problem

@@ -81,6 +81,8 @@ async def test_a_value_that_can_match_nothing_is_refused(
         "admin-keys",
         "workers",
         "audit",
+        "queues",
+        "task-types",
     ],
 )
 async def test_a_cursor_that_nothing_handed_out_is_refused(sqlite_face: Face, path: str) -> None:

@@ -69,11 +69,15 @@ class Raw:
         """Become a WebSocket."""
         secret = base64.b64encode(os.urandom(16)).decode()
         auth = "" if key is None else f"Authorization: Bearer {key}\r\n"
+        brought = f"00-{'1' * 32}"
         await self.send(
             b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            + f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {secret}\r\n{auth}\r\n".encode()
+            + f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {secret}\r\n{auth}".encode()
+            + f"traceparent: {brought}-{'2' * 16}-01\r\n\r\n".encode()
         )
-        assert b" 101 " in await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
+        assert b" 101 " in head
+        assert f"\r\ntraceparent: {brought}-".encode() in head
 
     async def close_code(self) -> tuple[int, str]:
         """Read frames until the server's close; its code and reason."""
@@ -133,7 +137,7 @@ def problem(answer: bytes) -> tuple[int, str]:
     head, _, body = answer.rpartition(b"\r\n\r\n")
     assert b"application/problem+json" in head
     document = json.loads(body)
-    assert len(document["trace_id"]) == 32
+    assert f"traceparent: 00-{document['trace_id']}-".encode() in head
     return document["status"], document["code"]
 
 
@@ -210,6 +214,15 @@ async def test_what_is_no_http_is_answered_with_a_problem(live: Live) -> None:
         async with raw(live) as client:
             await client.send(nonsense)
             assert problem(await client.rest()) == (400, "malformed_request")
+
+
+async def test_method_that_nobody_knows_is_one_that_no_path_answers_to(live: Live) -> None:
+    for line in (b"BREW /v1/tasks", b"get /healthz", b"GETX /", b"CONNECT a:1"):
+        async with raw(live) as client:
+            await client.send(line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = await client.rest()
+            assert problem(answer) == (405, "method_not_allowed"), line
+            assert b"\r\nAllow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT\r\n" in answer
 
 
 async def test_few_requests_may_be_sent_ahead_and_not_thousands(live: Live) -> None:

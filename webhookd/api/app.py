@@ -6,7 +6,6 @@ from typing import Final
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webhookd.adapters.entropy import new_trace
 from webhookd.api import (
     activity,
     admin_keys,
@@ -47,7 +46,7 @@ from webhookd.api.description.page import file_routes
 from webhookd.api.description.serving import routes as describing
 from webhookd.api.edge import Edge
 from webhookd.api.parts import ApiParts
-from webhookd.api.problems import problem_answer
+from webhookd.api.problems import problem_before_the_edge
 from webhookd.api.routes import starlette_routes
 from webhookd.api.stream import stream_routes
 from webhookd.core.errors import NotFound
@@ -132,7 +131,8 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:  # 
     error = NotFound("There is nothing at this path.")
     if scope["type"] != "websocket":
         raise error
-    answer = problem_answer(error, trace_id=new_trace().trace_id)
-    headers = [(b"content-type", answer.content_type.encode())]
+    answer = problem_before_the_edge(error)
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    headers.append((b"content-type", answer.content_type.encode()))
     await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answer.body})

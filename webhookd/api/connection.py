@@ -5,6 +5,7 @@ limits of its own; here are those of the head, of requests sent ahead, and of We
 reach the application. What is no HTTP at all is answered as every other mistake is: with a problem.
 """
 
+import re
 from asyncio import Event, TimerHandle, Transport
 from functools import partial
 from typing import Any, Final
@@ -14,17 +15,23 @@ import structlog
 from httptools import (
     HttpParserCallbackError,
     HttpParserError,
+    HttpParserInvalidMethodError,
     HttpParserUpgrade,
     HttpRequestParser,
     parse_url,
 )
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from webhookd.adapters.entropy import new_trace
 from webhookd.api.answering import Answering
 from webhookd.api.crowd import Crowd
 from webhookd.api.handshake import asks_for_websocket, handshake_fault
-from webhookd.api.problems import HeadTooLarge, MalformedRequest, RequestTimeout, WrongMethod, problem_answer
+from webhookd.api.problems import (
+    HeadTooLarge,
+    MalformedRequest,
+    RequestTimeout,
+    WrongMethod,
+    problem_before_the_edge,
+)
 from webhookd.core.errors import WebhookdError
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +47,10 @@ LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 16_777_216
 """How long, and how much, is still taken in and thrown away after the last word on a connection: closed at
 once it would be reset by the bytes on their way, and the reset overtakes the answer."""
+_METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+"""What one path or another answers to."""
+_REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r?\n")
+"""RFC 9112 section 3. The parser knows some methods only, and stops at every other."""
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -144,9 +155,11 @@ class HttpConnection(HttpToolsProtocol):
                         self.transport.get_protocol().data_received(bytes(rest))  # type: ignore[attr-defined]
                     return
                 if self.parser.get_method() == b"CONNECT":
-                    self._refuse(WrongMethod("GET, POST, PATCH and DELETE"))
+                    self._refuse(_no_method())
                     return
                 self._go_on_as_http()
+        except HttpParserInvalidMethodError:
+            self._refuse(_no_method() if self._is_idle() and _REQUEST_LINE.match(rest) else _no_http())
         except HttpParserError:
             self.send_400_response("")
 
@@ -207,7 +220,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _fault_of_head(self, version: str) -> WebhookdError | None:
         if version not in ("1.0", "1.1"):
-            return MalformedRequest("This is not an HTTP/1.1 request.")
+            return _no_http()
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             return MalformedRequest("A request names its host in one Host header.")  # RFC 9112 section 3.2
@@ -278,7 +291,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours says as much
         """Refuse what the parser, or we, could not make sense of."""
-        self._refuse(self._refusal or MalformedRequest("This is not an HTTP/1.1 request."))
+        self._refuse(self._refusal or _no_http())
 
     def _await_head(self) -> None:
         if self._head_timer is None:
@@ -327,12 +340,11 @@ class HttpConnection(HttpToolsProtocol):
             cycle.message_event.set()
 
     def _say(self, error: WebhookdError) -> None:
-        answer = problem_answer(error, trace_id=new_trace().trace_id)
+        answer = problem_before_the_edge(error)
         headers = {
             "content-type": answer.content_type,
             **answer.headers,
             "content-length": str(len(answer.body)),
-            "x-content-type-options": "nosniff",
             "connection": "close",
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
@@ -352,3 +364,11 @@ class HttpConnection(HttpToolsProtocol):
         self._thrown_away += len(data)
         if self._linger_timer is not None and self._thrown_away > LINGER_BYTES:
             self.transport.close()
+
+
+def _no_http() -> MalformedRequest:
+    return MalformedRequest("This is not an HTTP/1.1 request.")
+
+
+def _no_method() -> WrongMethod:
+    return WrongMethod(_METHODS, "No path answers to this method.")

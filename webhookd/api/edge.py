@@ -88,7 +88,7 @@ class Edge:
             return
         started = perf_counter()
         headers = _headers(scope)
-        caller = _caller(headers)
+        caller = brought_trace(headers)
         exchange = Exchange(
             trace=self._new_trace() if caller is None else caller.child(entropy.new_span_id()),
             caller_span_id="" if caller is None else caller.parent_id,
@@ -157,7 +157,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return headers
 
 
-def _caller(headers: dict[bytes, bytes]) -> TraceContext | None:
+def brought_trace(headers: dict[bytes, bytes]) -> TraceContext | None:
     """Return the caller's place in its trace; None where it brought none, or no valid one."""
     brought = headers.get(b"traceparent")
     if brought is None:

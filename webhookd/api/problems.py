@@ -1,11 +1,14 @@
 """Errors as RFC 9457 problem documents: the one place where an exception becomes a response."""
 
+from dataclasses import replace
+from http import HTTPStatus
 from math import ceil
 from typing import Annotated, Final, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypeAliasType, TypedDict
 
+from webhookd.adapters.entropy import new_trace
 from webhookd.api.answers import Answer, json_answer
 from webhookd.core.errors import (
     ClientError,
@@ -57,8 +60,8 @@ class HeadTooLarge(ClientError):
 class WrongMethod(MethodNotAllowed):
     """Raised where the path is known but not for this method. `allow` is the Allow header's list."""
 
-    def __init__(self, allow: str) -> None:
-        super().__init__(f"This path answers to {allow}.")
+    def __init__(self, allow: str, detail: str | None = None) -> None:
+        super().__init__(detail or f"This path answers to {allow}.")
         self.allow = allow
 
 
@@ -120,7 +123,7 @@ class ProblemDocument(TypedDict):
     type: str
     """Always `about:blank`: status and code say it all."""
     title: str
-    """What kind of problem it is, in a few words."""
+    """What the status is called: the type `about:blank` has no title of its own (RFC 9457 section 4.2.1)."""
     status: Annotated[int, Field(ge=400, le=599)]
     """The HTTP status."""
     detail: str
@@ -139,7 +142,7 @@ def problem_document(
     """Return the problem of an error; `errors` only where there are any, the first `most_errors` of them."""
     document: ProblemDocument = {
         "type": "about:blank",
-        "title": error.title,
+        "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": error.detail,
         "code": error.code,
@@ -166,7 +169,15 @@ def problem_answer(error: Exception, *, trace_id: str) -> Answer:
     """Return the response for any exception. What is not ours, or no client's business, is a bare 500."""
     known = public(error)
     answer = json_answer(known.status, problem_document(known, trace_id=trace_id), _headers(known))
-    return Answer(status=answer.status, body=answer.body, content_type=PROBLEM, headers=answer.headers)
+    return replace(answer, content_type=PROBLEM)
+
+
+def problem_before_the_edge(error: Exception) -> Answer:
+    """Return the response where no exchange has begun: it has a trace of its own."""
+    trace = new_trace()
+    answer = problem_answer(error, trace_id=trace.trace_id)
+    headers = {**answer.headers, "X-Content-Type-Options": "nosniff", "traceparent": trace.header()}
+    return replace(answer, headers=headers)
 
 
 def public(error: Exception) -> WebhookdError:

@@ -55,8 +55,8 @@ class QueuePauseDocument(TypedDict):
 
 async def list_queues(call: Call[None, ListingByName]) -> Answer:
     """`GET /v1/queues`."""
-    store, limit, cursor = call.parts.store, call.query.limit, call.query.cursor or ""
-    depths = [depth for depth in await store.queues.depths() if depth.queue > cursor]
+    store, limit = call.parts.store, call.query.limit
+    depths = [depth for depth in await store.queues.depths() if depth.queue > call.query.after]
     workers: dict[str, list[int]] = defaultdict(list)
     for session in await store.sessions.live(call.now_ms):
         for queue in session["detail"].get("queues", ()):
@@ -70,7 +70,7 @@ async def list_queues(call: Call[None, ListingByName]) -> Answer:
         )
         for depth in depths[:limit]
     ]
-    return page_answer(shown, depths[limit - 1].queue if len(depths) > limit else None)
+    return page_answer(shown, call.query.cursor_after(shown[-1]["name"]) if len(depths) > limit else None)
 
 
 async def pause_queue(call: Call[NoBody, NoQuery]) -> Answer:

@@ -11,12 +11,13 @@ import structlog
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from webhookd.adapters.entropy import new_span_id
 from webhookd.api.answers import Answer
 from webhookd.api.auth import Authenticator
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import client_address
 from webhookd.api.conversation import Conversation
-from webhookd.api.edge import exchange_of
+from webhookd.api.edge import brought_trace, exchange_of
 from webhookd.api.handshake import asks_for_websocket, handshake_fault, is_of_this_version
 from webhookd.api.held import Held
 from webhookd.api.parts import ApiParts
@@ -64,8 +65,10 @@ class Stream:
         socket = Socket(receive, send)
         actor: str | None = None
         code = 1005
+        brought = brought_trace(dict(scope["headers"]))
+        trace = self._parts.new_trace() if brought is None else brought.child(new_span_id())
         try:
-            await socket.accept()
+            await socket.accept([(b"traceparent", trace.header().encode())])
             caller = await self._let_in(scope, socket)
             actor = caller.partner_id or "admin"
             with self._connections.one(caller.partner_id, MOST_CONNECTIONS):

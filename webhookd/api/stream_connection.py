@@ -15,8 +15,7 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 from websockets.typing import LoggerLike
 
-from webhookd.adapters.entropy import new_trace
-from webhookd.api.problems import HeadTooLarge, MalformedRequest, problem_answer
+from webhookd.api.problems import HeadTooLarge, MalformedRequest, problem_before_the_edge
 from webhookd.api.websocket import KEY_FIRST, MOST_KEY_MESSAGE, RESTARTING, STOPPING, UNAUTHENTICATED
 from webhookd.core.errors import ServiceError, Unavailable, WebhookdError
 
@@ -57,7 +56,7 @@ class StreamProtocol(ServerProtocol):
 
     def reject(self, status: HTTPStatus | int, text: str) -> Response:
         """Return a problem in place of `text`."""
-        answer = problem_answer(_refusal(int(status), text), trace_id=new_trace().trace_id)
+        answer = problem_before_the_edge(_refusal(int(status), text))
         headers = Headers(
             [
                 *answer.headers.items(),

@@ -49,13 +49,13 @@ async def list_task_types(call: Call[None, ListingByName]) -> Answer:
     """`GET /v1/task-types`: to a partner those it may submit."""
     partner = call.caller.partner
     allowed = () if partner is None else partner.task_types
-    limit, cursor = call.query.limit, call.query.cursor or ""
+    limit, after = call.query.limit, call.query.after
     known = sorted(
-        (d for d in call.parts.task_types if d.type > cursor and type_matches(allowed, d.type)),
+        (d for d in call.parts.task_types if d.type > after and type_matches(allowed, d.type)),
         key=lambda d: d.type,
     )
     shown = fitting(task_type_document(definition) for definition in known[:limit])
-    return page_answer(shown, shown[-1]["type"] if len(known) > len(shown) else None)
+    return page_answer(shown, call.query.cursor_after(shown[-1]["type"]) if len(known) > len(shown) else None)
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

@@ -6,6 +6,8 @@ from typing import Any, Final
 import orjson
 from starlette.types import Message, Receive, Send
 
+from webhookd.api.answers import Headers
+
 SEND_SECONDS: Final = 20.0
 """How long the other side may take nothing before it is given up."""
 CLOSE_SECONDS: Final = 5.0
@@ -45,10 +47,10 @@ class Socket:
         self._receive = receive
         self._send = send
 
-    async def accept(self) -> None:
-        """Take the connection. Raises Disconnected."""
+    async def accept(self, headers: Headers) -> None:
+        """Take the connection, with these headers. Raises Disconnected."""
         await self._receive()
-        await self._write({"type": "websocket.accept"})
+        await self._write({"type": "websocket.accept", "headers": headers})
 
     async def receive(self) -> str | None:
         """Return the next text message, None for a binary one. Raises Disconnected."""

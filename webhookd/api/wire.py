@@ -39,6 +39,7 @@ _BEFORE_NAME: Final = "metadata."
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ID_CURSOR: Final = r"^[a-z]{2,5}_[0-9a-z]{26}$"
+_AFTER: Final = "after."
 OTHER_CURSOR: Final = r"^[A-Za-z0-9_.:~-]{1,200}$"
 
 M = TypeVar("M", bound=BaseModel)
@@ -99,8 +100,18 @@ class Listing(Query):
 class ListingByName(Listing):
     """The parameters of a listing of things that have names and no ids."""
 
-    cursor: str | None = Field(None, pattern=OTHER_CURSOR)
+    cursor: str | None = Field(None, pattern=r"^after\.[A-Za-z0-9_.:~-]{1,200}$")
     """The `next_cursor` of the page before; without it the first page."""
+
+    @property
+    def after(self) -> str:
+        """The last name of the page before; empty for the first page."""
+        return "" if self.cursor is None else self.cursor.removeprefix(_AFTER)
+
+    @staticmethod
+    def cursor_after(name: str) -> str:
+        """Return the cursor of the page that begins behind this name."""
+        return _AFTER + name
 
 
 class AdminListing(Listing):

@@ -5,6 +5,7 @@ follow from what it takes. Webhooks come as `webhooks`, and as the callback of a
 """
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import webhookd
@@ -234,7 +235,7 @@ def _problem_response(schemas: Schemas, status: int) -> Json:
     error = told.errors[0]
     example = {
         "type": "about:blank",
-        "title": error.title,
+        "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": told.meaning,
         "code": error.code,
