@@ -76,6 +76,6 @@ async def test_what_is_no_form_of_one_file_is_refused_with_a_page(sqlite_face: F
     far_too_large = await uploaded(someone, b"a" * 1_000_000)
     plain = await someone.send("files", {"file": "a"}, seen="files")
     answers = [none_chosen, too_much_text, too_large, far_too_large, plain]
-    assert [answer.status_code for answer in answers] == [422, 422, 413, 413, 415]
+    assert [answer.status_code for answer in answers] == [422, 422, 413, 413, 422]
     assert all("<h1>" in answer.text for answer in answers)
     assert (await partner.client.get("/v1/files")).json()["data"] == []

@@ -21,6 +21,7 @@ from webhookd.core.activity import SPANS_MS, ActivityKind
 from webhookd.core.delivery import Delivered
 from webhookd.core.endpoint_stats import Span
 from webhookd.core.model import SCOPES
+from webhookd.core.signing import SigningKey, signature_header
 from webhookd.pages.audit import as_csv
 from webhookd.wiring.api import with_pages
 
@@ -207,8 +208,14 @@ async def test_form_without_its_token_is_refused(admin: Person, token: str) -> N
     assert (await admin.open("dead-letters")).status_code == 200
 
 
-async def test_a_form_without_anything_in_it_is_refused_as_one_without_its_token(admin: Person) -> None:
-    answer = await admin.client.post("/admin/log-out", headers={"Origin": ORIGIN})
+@pytest.mark.parametrize("path", ["log-out", "files"])
+@pytest.mark.parametrize(
+    "sent", [{}, {"data": {"name": "a"}}, {"json": {"form_token": ""}}, {"files": {"file": ("a", b"a")}}]
+)
+async def test_what_is_no_form_is_refused_as_one_without_its_token(
+    admin: Person, path: str, sent: dict[str, Any]
+) -> None:
+    answer = await admin.client.post(f"/admin/{path}", headers={"Origin": ORIGIN}, **sent)
     assert answer.status_code == 403
     assert (await admin.open("dead-letters")).status_code == 200
 
@@ -838,22 +845,46 @@ async def test_verification_is_explained_by_the_message_itself(sqlite_face: Face
     letter = await dead_letter(sqlite_face, partner)
     delivery = (await partner.client.get(f"/v1/deliveries/{letter}")).json()
     message = (await partner.client.get(f"/v1/messages/{delivery['message_id']}")).json()
+    sent_at = int(time.time()) - 60
+
+    def attempt(tx: Any) -> None:
+        tx.conn.exec_driver_sql(
+            "INSERT INTO attempts (delivery_id, number, at_ms, duration_us, status, error, headers, excerpt) "
+            "VALUES (?, 1, ?, 1000, 401, 'http_401', '[]', '')",
+            (letter, sent_at * 1000),
+        )
+
+    await sqlite_face.store.write(attempt)
     headers = {
         "webhook-id": message["id"],
-        "webhook-timestamp": str(int(time.time())),
-        "webhook-signature": "v1,AAAA",
+        "webhook-timestamp": str(sent_at),
+        "webhook-signature": signature_header(
+            message_id=message["id"],
+            timestamp=sent_at,
+            body=message["body"].encode(),
+            secrets=[SigningKey.parse(partner.secret)],
+        ),
     }
     someone = await person(sqlite_face, "portal")
     await someone.log_in(partner.key)
-    fields = {
-        "headers": "\r\n".join(f"{name}: {value}" for name, value in headers.items()),
-        "body": json.dumps(json.loads(message["body"])),
-        "secret": partner.secret,
-    }
-    told = (await someone.send("verify", fields, seen="verify")).text
-    assert "re-encoded" in told
-    assert "not one that signed" in told
-    assert partner.secret not in told
+
+    async def told(secret: str, **more: str) -> str:
+        pasted = {**headers, **more}
+        fields = {
+            "headers": "\r\n".join(f"{name}: {value}" for name, value in pasted.items()),
+            "body": json.dumps(json.loads(message["body"])),
+            "secret": secret,
+        }
+        page = (await someone.send("verify", fields, seen="verify")).text
+        assert "re-encoded" in page
+        assert secret not in page
+        return page
+
+    assert "The secret is the one that signed." in await told(partner.secret)
+    late = await told(partner.secret, **{"webhook-timestamp": str(sent_at - 3_600)})
+    assert "seconds behind our clock" in late
+    assert "with another webhook-timestamp" in late
+    assert "not one that signed" in await told("whsec_" + "A" * 44)
 
 
 async def test_people_are_led_to_the_pages_and_programs_to_the_description(sqlite_face: Face) -> None:

@@ -89,9 +89,24 @@ def test_what_is_no_secret_is_told_without_quoting_it(secret: str) -> None:
     assert secret.removeprefix("whsec_") not in told
 
 
-@pytest.mark.parametrize("signature", ["v1,???", "v1a,AAAA", "nothing", ""])
-def test_signature_that_is_none_matches_nothing(signature: str) -> None:
-    assert wrong({**HEADERS, "webhook-signature": signature}) != ""
+@pytest.mark.parametrize(
+    "signature", ["v1,???", "v1,AAAA", "v1a,AAAA", "nothing", HEADERS["webhook-signature"][:-4]]
+)
+@pytest.mark.parametrize("secret", [SECRET, ""])
+def test_header_that_holds_no_signature_is_told_and_not_the_secret(signature: str, secret: str) -> None:
+    told = wrong({**HEADERS, "webhook-signature": signature}, secret=secret)
+    assert "The webhook-signature is none" in told
+    assert "secret" not in told
+
+
+def test_timestamp_that_was_not_signed_is_told_and_not_the_secret() -> None:
+    headers = {**HEADERS, "webhook-timestamp": str(NOW - 7)}
+    found = judge(headers, BODY, SECRET, signed_body=BODY, now_seconds=NOW, stamps=[str(NOW - 60), str(NOW)])
+    assert [one.what for one in found if not one.good] == [
+        "The secret is the one that signed, but with another webhook-timestamp."
+    ]
+    found = judge(headers, BODY, OTHER, signed_body=BODY, now_seconds=NOW, stamps=[str(NOW)])
+    assert "not one that signed" in " ".join(one.what for one in found if not one.good)
 
 
 def test_one_of_several_signatures_is_enough() -> None:

@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ TOLERANCE_SECONDS: Final = 300
 """How far from the receiver's clock the official libraries let a timestamp be."""
 NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _LINE: Final = re.compile(r"[\s\"']*([A-Za-z0-9_-]+)[\"']?\s*[:=]\s*(.*?)\s*")
+_SIGNATURE_BYTES: Final = {"v1": 32, "v1a": 64}
 _LOOKALIKES: Final = ("svix-", "x-webhook-", "http_webhook_", "x-")
 
 
@@ -38,12 +39,18 @@ def parse_headers(text: str) -> dict[str, str]:
 
 
 def judge(
-    headers: Mapping[str, str], body: str, secret: str, *, signed_body: str | None, now_seconds: int
+    headers: Mapping[str, str],
+    body: str,
+    secret: str,
+    *,
+    signed_body: str | None,
+    now_seconds: int,
+    stamps: Collection[str] = (),
 ) -> list[Remark]:
     """Return what was found, in the order in which a receiver checks.
 
-    `signed_body` is the message's own text; None where no message of this partner has that id. An empty
-    `secret` is not looked at.
+    `signed_body` is the message's own text; None where no message of this partner has that id. `stamps` are
+    the timestamps of its attempts, as far as known. An empty `secret` is not looked at.
     """
     found = [_header(headers, name) for name in NAMES]
     if not all(one.good for one in found):
@@ -60,8 +67,12 @@ def judge(
         )
         return found
     found.append(_body(body, signed_body))
-    if secret:
-        found.append(_signature(secret, f"{message_id}.{stamp}.{signed_body}", signatures))
+    if not any(map(_is_whole, signatures.split())):
+        what = "The webhook-signature is none: it must be v1, and 44 characters of base64."
+        found.append(Remark(good=False, what=what, mend="Take the header whole, as it came."))
+    elif secret:
+        sent = [f"{message_id}.{one}.{signed_body}" for one in (stamp, *stamps)]
+        found.append(_signature(secret, sent, signatures))
     return found
 
 
@@ -128,17 +139,35 @@ def _body(body: str, signed: str) -> Remark:
     )
 
 
-def _signature(secret: str, content: str, signatures: str) -> Remark:
+def _is_whole(entry: str) -> bool:
+    """Whether an entry of the signature's header has the shape of one."""
+    version, _, text = entry.partition(",")
+    try:
+        return len(a2b_base64(text, strict_mode=True)) == _SIGNATURE_BYTES[version]
+    except (KeyError, ValueError):
+        return False
+
+
+def _signature(secret: str, sent: Sequence[str], signatures: str) -> Remark:
+    """Look at what may have been signed: with the pasted timestamp first, then with the others."""
     try:
         key = SigningKey.parse(secret.strip())
     except Invalid as wrong:
         mend = "Use the whole secret as it was shown, with whsec_ in front."
         return Remark(good=False, what=wrong.detail, mend=mend)
-    expected = key.sign(content.encode())
-    for entry in signatures.split():
-        version, _, text = entry.partition(",")
-        if version == key.version and _matches(text, expected):
+    entries = [entry.partition(",") for entry in signatures.split()]
+    own = [text for version, _, text in entries if version == key.version]
+    for content in sent:
+        expected = key.sign(content.encode())
+        if not any(_matches(text, expected) for text in own):
+            continue
+        if content == sent[0]:
             return Remark(good=True, what="The secret is the one that signed.")
+        return Remark(
+            good=False,
+            what="The secret is the one that signed, but with another webhook-timestamp.",
+            mend="Verify with the header as it came: it is part of what is signed.",
+        )
     return Remark(
         good=False,
         what="The secret is not one that signed this message.",

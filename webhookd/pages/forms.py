@@ -12,7 +12,7 @@ from starlette.types import Receive
 
 from webhookd.api.body import read_bytes
 from webhookd.api.file_body import FORM_BYTES, FormPart, body_chunks, form_boundary
-from webhookd.core.errors import Invalid, UnsupportedMediaType
+from webhookd.core.errors import Invalid
 from webhookd.core.files import OCTETS
 
 MAX_FORM_BYTES: Final = 262_144
@@ -66,14 +66,9 @@ class Form:
 
 
 async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Form:
-    """Read a form; a request without a body is one without fields.
-
-    Raises UnsupportedMediaType, TooLarge, Invalid, RequestTimeout.
-    """
-    if b"content-type" not in headers and headers.get(b"content-length", b"0") == b"0":
-        return Form()
+    """Read a form. What is none has no fields, so no token. Raises TooLarge, Invalid, RequestTimeout."""
     if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != _MEDIA:
-        raise UnsupportedMediaType("A form is sent as application/x-www-form-urlencoded.")
+        return Form()
     raw = await read_bytes(receive, headers, max_bytes=MAX_FORM_BYTES, timeout_seconds=READ_SECONDS)
     try:
         pairs = parse_qsl(
@@ -87,11 +82,11 @@ async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Form:
 async def open_upload(receive: Receive, headers: Mapping[bytes, bytes], *, max_bytes: int) -> Form:
     """Read the fields of a form up to its file of `max_bytes`, which is read by whoever takes it.
 
-    Raises UnsupportedMediaType, TooLarge, Invalid, RequestTimeout, ClientDisconnect.
+    One that has no file is read whole. Raises TooLarge, Invalid, RequestTimeout, ClientDisconnect.
     """
     boundary = form_boundary(headers.get(b"content-type", b"").decode("latin-1"))
     if boundary is None:
-        raise UnsupportedMediaType("A form with a file is sent as multipart/form-data.")
+        return await read_form(receive, headers)
     body = body_chunks(receive, headers, max_bytes=max_bytes + FORM_BYTES)
     part = FormPart(body, boundary, field_bytes=FORM_BYTES // 2)
     name, content_type = await part.open()
