@@ -1,11 +1,11 @@
 """Another origin than the service's: it serves what a test puts there."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
+
+from tests.listening import Quiet, listening
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class Elsewhere:
 def elsewhere() -> Iterator[Elsewhere]:
     """Serve on a free port of this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             kind, body = place.pages.get(self.path, ("", b""))
             self.send_response(200 if kind else 404)
@@ -29,15 +29,6 @@ def elsewhere() -> Iterator[Elsewhere]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        place = Elsewhere(origin=f"http://127.0.0.1:{server.server_address[1]}")
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        serving.start()
-        try:
-            yield place
-        finally:
-            server.shutdown()
-            serving.join()
+    with listening(Handler) as url:
+        place = Elsewhere(origin=url)
+        yield place

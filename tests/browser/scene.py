@@ -1,18 +1,18 @@
 """What the browser tests play in: a service, partners with calls of their own, receivers that fail."""
 
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from tests.browser.chromium import PATIENCE_SECONDS, Page
+from tests.listening import Quiet, listening
 
 ADMIN_KEY: Final = "an-admin-key-of-the-browser-tests"
 _NUMBERS: Final = itertools.count(1)
@@ -105,20 +105,12 @@ class Receiver:
     judge: Callable[[str, dict[str, str], bytes], tuple[int, str]] | None = None
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, *_: Any) -> None:
-        """A sender that went away is no news."""
-
-
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """Run a receiver on this machine."""
     told = Receiver("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {k.lower(): v for k, v in self.headers.items()}
@@ -132,19 +124,8 @@ def receiving() -> Iterator[Receiver]:
             self.end_headers()
             self.wfile.write(said)
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = _Quiet(("127.0.0.1", 0), Handler)
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with listening(Handler) as told.url:
         yield told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def log_in(

@@ -15,12 +15,9 @@ from webhookd.core import ids
 from webhookd.core.answer import Answer, Timing
 from webhookd.core.delivery import Delivered, GiveUp, RetryAt, Verdict
 from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery
-from webhookd.core.execution import ClaimTasks, End, TaskEnd, TypeLimit
-from webhookd.core.model import EndpointState, Priority
 from webhookd.core.pacing import outcome_of
-from webhookd.core.records import Attempt, Endpoint, NewTask, TaskSignal
+from webhookd.core.records import Attempt, Endpoint, TaskSignal
 from webhookd.core.routing import Subscriber, to_endpoint
-from webhookd.core.submission import Submission
 from webhookd.core.trace import TraceContext
 
 TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7ad6b7169203331", flags=1)
@@ -64,23 +61,6 @@ def endpoint_of(partner_id: str, **settings: object) -> Endpoint:
         id=new_id(ids.ENDPOINT, NOW),
         partner_id=partner_id,
         url="https://hooks.partner.example/in",
-        description="",
-        events=("task.*",),
-        task_types=(),
-        headers_sealed=None,
-        header_names=(),
-        rate_limit=None,
-        max_concurrency=None,
-        ordering="none",
-        retry_max_attempts=None,
-        retry_base_seconds=None,
-        retry_factor=None,
-        retry_cap_seconds=None,
-        signature=("v1",),
-        public_key=None,
-        state=EndpointState.ENABLED,
-        disabled_reason=None,
-        failing_since_ms=None,
         created_ms=NOW,
         updated_ms=NOW,
     )
@@ -196,56 +176,3 @@ async def dead_delivery(store: Store, target: Endpoint, *, now_ms: int = NOW) ->
     assert delivery.id == delivery_id
     assert await answered(store, delivery, EXHAUSTED, now_ms=now_ms)
     return delivery_id
-
-
-async def ended_task(
-    store: Store, partner_id: str, end: End, *, now_ms: int = NOW, task_type: str = "demo.fail"
-) -> str:
-    """The id of a task that was submitted, run once and ended."""
-    task = NewTask(
-        id=new_id(ids.TASK, now_ms),
-        partner_id=partner_id,
-        type=task_type,
-        queue="default",
-        priority=Priority.NORMAL,
-        max_attempts=1,
-        due_ms=now_ms,
-        run_at_ms=None,
-        expires_ms=None,
-        created_ms=now_ms,
-        scheduled=False,
-        trace=TRACE,
-        input_json="{}",
-        metadata_json='{"order":"42"}',
-        callback_url=None,
-        callback_origin=None,
-    )
-    await store.tasks.submit(
-        Submission(partner_id=partner_id, tasks=(task,), key=None, fingerprint="", now_ms=now_ms)
-    )
-    await session(store)
-    claim = await store.tasks.claim(
-        ClaimTasks(
-            session_id=SESSION,
-            queue="default",
-            free=1,
-            idle=True,
-            limits=(TypeLimit(type=task_type, timeout_ms=60_000),),
-            now_ms=now_ms,
-        )
-    )
-    failed = end is End.FAILED
-    recorded = await store.tasks.record(
-        TaskEnd(
-            task=claim.tasks[0],
-            session_id=SESSION,
-            end=end,
-            started_ms=now_ms,
-            now_ms=now_ms,
-            result_json=None if failed else "{}",
-            error_code="no_luck" if failed else None,
-            error_message="It did not work." if failed else None,
-        )
-    )
-    assert not recorded.lost
-    return task.id

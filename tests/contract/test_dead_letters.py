@@ -5,16 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.seeds import (
-    NOW,
-    answered,
-    dead_delivery,
-    due,
-    ended_task,
-    endpoint,
-    message_to,
-    partner,
-)
+from tests.contract.seeds import NOW, answered, dead_delivery, due, endpoint, message_to, partner
+from tests.contract.work import ended_task
 from webhookd.adapters.store.deliveries.dead_letter_moves import discard_dead_letter, replay_dead_letter
 from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries.deliveries import get_delivery

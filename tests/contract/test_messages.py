@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.contract.seeds import NOW, ended_task, endpoint, message_to, partner
+from tests.contract.seeds import NOW, endpoint, message_to, partner
+from tests.contract.work import ended_task
 from webhookd.adapters.store.deliveries.messages import read_feed
 from webhookd.adapters.store.store import Store
 from webhookd.core.execution import End

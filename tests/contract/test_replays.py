@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,13 @@ from tests.contract.seeds import (
     at,
     dead_delivery,
     due,
-    ended_task,
     endpoint,
     later,
     message_to,
     partner,
 )
+from tests.contract.work import ended_task
+from tests.unit.records import a_replay
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.deliveries.dead_letters import get_dead_letter, list_dead_letters
 from webhookd.adapters.store.deliveries.deliveries import get_delivery, replay_delivery
@@ -48,22 +50,12 @@ def flow(store: Store) -> ReplayFlow:
     return ReplayFlow(store.replays)
 
 
-async def asked(store: Store, partner_id: str | None = None, **settings: object) -> Replay:
+async def asked(store: Store, partner_id: str | None = None, **settings: Any) -> Replay:
     """A replay of everything, made at LATER."""
-    plain = Replay(
-        id=new_id(ids.REPLAY, LATER),
-        partner_id=partner_id,
-        filter=DeadLetterFilter(),
-        dry_run=False,
-        rate_per_second=50.0,
-        state=ReplayState.RUNNING,
-        matched=0,
-        replayed=0,
-        place=None,
-        created_ms=LATER,
-        finished_ms=None,
+    plain = a_replay(
+        id=new_id(ids.REPLAY, LATER), partner_id=partner_id, rate_per_second=50.0, created_ms=LATER
     )
-    wanted = replace(plain, **settings)  # type: ignore[arg-type]  # names checked by dataclasses.replace
+    wanted = replace(plain, **settings)
     counted = replace(wanted, matched=await store.read(count_matches, wanted))
     return await store.db.write(create_replay, counted)
 

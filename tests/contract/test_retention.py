@@ -5,17 +5,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Table, func, select
 
-from tests.contract.seeds import (
-    EXHAUSTED,
-    NOW,
-    answered,
-    dead_delivery,
-    due,
-    ended_task,
-    endpoint,
-    message_to,
-    partner,
-)
+from tests.contract.seeds import EXHAUSTED, NOW, answered, dead_delivery, due, endpoint, message_to, partner
+from tests.contract.work import ended_task
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store import schema
 from webhookd.adapters.store.access import audit

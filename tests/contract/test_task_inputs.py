@@ -1,6 +1,7 @@
 """A task's input, on both databases."""
 
-from tests.contract.seeds import ended_task, partner
+from tests.contract.seeds import partner
+from tests.contract.work import ended_task
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tasks.task_inputs import read_input
 from webhookd.core.execution import End

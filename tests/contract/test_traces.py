@@ -3,6 +3,7 @@
 import pytest
 
 from tests.contract import seeds
+from tests.contract.work import ended_task
 from webhookd.adapters.store import traces as traces_module
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.store import Store
@@ -15,7 +16,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 async def test_history_has_runs_messages_deliveries_and_attempts(database: Database, store: Store) -> None:
     partner_id = await seeds.partner(database)
     await seeds.endpoint(store, partner_id)
-    task_id = await seeds.ended_task(store, partner_id, End.SUCCEEDED)
+    task_id = await ended_task(store, partner_id, End.SUCCEEDED)
     [delivery] = await seeds.due(store, seeds.NOW)
     assert await seeds.answered(store, delivery, seeds.EXHAUSTED, now_ms=seeds.NOW)
     history = await store.traces.of_task(task_id, partner_id)
@@ -38,7 +39,7 @@ async def test_history_has_runs_messages_deliveries_and_attempts(database: Datab
 async def test_every_id_of_a_trace_finds_it(database: Database, store: Store) -> None:
     partner_id = await seeds.partner(database)
     await seeds.endpoint(store, partner_id)
-    task_ids = sorted([await seeds.ended_task(store, partner_id, End.SUCCEEDED) for _ in range(2)])
+    task_ids = sorted([await ended_task(store, partner_id, End.SUCCEEDED) for _ in range(2)])
     history = await store.traces.of_task(task_ids[1], None)
     assert history is not None
     [message], [delivery] = history.sendings.messages, history.sendings.deliveries
@@ -68,7 +69,7 @@ async def test_what_is_foreign_or_unknown_is_not_found(database: Database, store
     partner_id = await seeds.partner(database)
     other_id = await seeds.partner(database, "other")
     endpoint = await seeds.endpoint(store, partner_id)
-    task_id = await seeds.ended_task(store, partner_id, End.SUCCEEDED)
+    task_id = await ended_task(store, partner_id, End.SUCCEEDED)
     delivery_id = await seeds.message_to(store, endpoint)
     assert await store.traces.of_task(task_id, other_id) is None
     assert await store.traces.of_task("task_unknown", None) is None
@@ -83,7 +84,7 @@ async def test_long_trace_is_cut_and_says_so(
 ) -> None:
     monkeypatch.setattr(traces_module, "MOST_TASKS", 2)
     partner_id = await seeds.partner(database)
-    task_ids = sorted([await seeds.ended_task(store, partner_id, End.SUCCEEDED) for _ in range(4)])
+    task_ids = sorted([await ended_task(store, partner_id, End.SUCCEEDED) for _ in range(4)])
     for any_id, shown in ((TRACE, [0, 1]), (task_ids[3], [3, 0]), (task_ids[1], [1, 0])):
         trace = await store.traces.find(any_id, partner_id)
         assert trace is not None
@@ -95,7 +96,7 @@ async def test_places_in_the_feeds_and_the_tasks_announced_since(database: Datab
     partner_id = await seeds.partner(database)
     quiet_id = await seeds.partner(database, "quiet")
     assert await store.changes.positions(None) == {}
-    task_ids = [await seeds.ended_task(store, partner_id, End.SUCCEEDED) for _ in range(3)]
+    task_ids = [await ended_task(store, partner_id, End.SUCCEEDED) for _ in range(3)]
     positions = await store.changes.positions([partner_id, quiet_id])
     assert set(positions) == {partner_id}
     assert positions == await store.changes.positions(None)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import select
 
-from tests.contract.seeds import NOW, Woken, dead_delivery, ended_task, endpoint, message_to, partner
-from tests.contract.work import cancel, claim_one, finish, replay, submit, task_of
+from tests.contract.seeds import NOW, Woken, dead_delivery, endpoint, message_to, partner
+from tests.contract.work import cancel, claim_one, ended_task, finish, replay, submit, task_of
+from tests.unit.records import a_replay
 from webhookd.adapters.store.counters import set_paused
 from webhookd.adapters.store.deliveries.dead_letter_moves import replay_dead_letter
 from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, replay_delivery
@@ -17,9 +18,7 @@ from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.execution import End
-from webhookd.core.model import ReplayState
 from webhookd.core.records import ClaimedTask
-from webhookd.core.replay import DeadLetterFilter, Replay
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -102,18 +101,12 @@ async def _waiting_delivery(scene: Scene) -> None:
 
 
 async def _replay_many(scene: Scene) -> object:
-    asked = Replay(
+    asked = a_replay(
         id=ids.make_id(ids.REPLAY, now_ms=NOW, entropy=bytes(10)),
         partner_id=scene.partner_id,
-        filter=DeadLetterFilter(),
-        dry_run=False,
         rate_per_second=1.0,
-        state=ReplayState.RUNNING,
         matched=1,
-        replayed=0,
-        place=None,
         created_ms=NOW,
-        finished_ms=None,
     )
     return await scene.store.write(create_replay, asked)
 

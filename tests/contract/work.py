@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from tests.contract import seeds
 from tests.contract.seeds import NOW, SESSION, at
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.schema import deliveries, messages, tasks
@@ -195,3 +196,44 @@ async def deliveries_of(store: Store, task_id: str) -> list[Any]:
         return list(tx.conn.execute(found))
 
     return await store.db.read(read)
+
+
+async def ended_task(
+    store: Store, partner_id: str, end: End, *, now_ms: int = NOW, task_type: str = "demo.fail"
+) -> str:
+    """The id of a task that was submitted, run once and ended."""
+    task = task_of(
+        partner_id,
+        now_ms=now_ms,
+        type=task_type,
+        max_attempts=1,
+        input_json="{}",
+        metadata_json='{"order":"42"}',
+    )
+    await store.tasks.submit(submission_of(task, now_ms=now_ms))
+    await seeds.session(store)
+    claim = await store.tasks.claim(
+        ClaimTasks(
+            session_id=SESSION,
+            queue="default",
+            free=1,
+            idle=True,
+            limits=(TypeLimit(type=task_type, timeout_ms=60_000),),
+            now_ms=now_ms,
+        )
+    )
+    failed = end is End.FAILED
+    recorded = await store.tasks.record(
+        TaskEnd(
+            task=claim.tasks[0],
+            session_id=SESSION,
+            end=end,
+            started_ms=now_ms,
+            now_ms=now_ms,
+            result_json=None if failed else "{}",
+            error_code="no_luck" if failed else None,
+            error_message="It did not work." if failed else None,
+        )
+    )
+    assert not recorded.lost
+    return task.id

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.contract.seeds import EXHAUSTED, answered, due, ended_task, later, message_to
+from tests.contract.seeds import EXHAUSTED, answered, due, later, message_to
+from tests.contract.work import ended_task
 from tests.integration.api_face import Face, PartnerFace
 from webhookd.adapters.store.endpoints.endpoint_settings import PacedEndpoint
 from webhookd.core.delivery import Delivered, Verdict

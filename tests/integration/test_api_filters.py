@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.contract.seeds import EXHAUSTED, answered, dead_delivery, due, ended_task, message_to
+from tests.contract.seeds import EXHAUSTED, answered, dead_delivery, due, message_to
+from tests.contract.work import ended_task
 from tests.integration.api_face import Face, PartnerFace
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End

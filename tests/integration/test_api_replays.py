@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.contract.seeds import answered, dead_delivery, due, ended_task, later, message_to
+from tests.contract.seeds import answered, dead_delivery, due, later, message_to
+from tests.contract.work import ended_task
 from tests.integration.api_face import Face, PartnerFace
 from webhookd.adapters.store.schema import deliveries
 from webhookd.adapters.store.tx import Tx

@@ -10,12 +10,11 @@ import shlex
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from tests.command_line import (
     started,
     url_of,
 )
+from tests.listening import Quiet, listening
 from webhookd.cli import main
 
 ADMIN_KEY = "a-long-admin-key-0123456789"
@@ -87,7 +87,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def _receiving() -> Iterator[Hooks]:
     hooks = Hooks(url="")
 
-    class Answer(BaseHTTPRequestHandler):
+    class Answer(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             hooks.bodies[self.headers["webhook-id"]].append(body)
@@ -96,19 +96,8 @@ def _receiving() -> Iterator[Hooks]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("0.0.0.0", 0), Answer)  # for every address of the loopback network
-    hooks.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with listening(Answer, "0.0.0.0") as hooks.url:  # for every address of the loopback network
         yield hooks
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class Shell:

@@ -15,17 +15,8 @@ import pytest
 from sqlalchemy import text
 
 from tests.conftest import missing
-from tests.contract.seeds import (
-    EXHAUSTED,
-    answered,
-    dead_delivery,
-    due,
-    ended_task,
-    endpoint,
-    message_to,
-    partner,
-)
-from tests.contract.work import submit, task_of
+from tests.contract.seeds import EXHAUSTED, answered, dead_delivery, due, endpoint, message_to, partner
+from tests.contract.work import ended_task, submit, task_of
 from tests.faults.installation import free_port
 from tests.pooler import PgBouncer
 from tests.services import Databases, PostgresServer, ServiceMissing, ValkeyServer

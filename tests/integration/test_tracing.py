@@ -3,12 +3,11 @@
 The processes send in batches of a minute, so what arrives at all was flushed when they stopped.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tests.collector import ERROR, UNSET, Collector, Seen, collecting
 from tests.command_line import PATIENCE_SECONDS, Command, environment, run, started
 from tests.faults.installation import free_port
 from tests.integration.traced_tasks import PLANTED
+from tests.listening import Quiet, listening
 
 ADMIN_KEY = "admin-key-of-the-tracing-tests"
 CALLER = "00f067aa0ba902b7"
@@ -49,7 +49,7 @@ def receiving() -> Iterator[Receiver]:
     seen: dict[str, int] = {}
     receiver = Receiver("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             message_id, traceparent = self.headers["webhook-id"], self.headers["traceparent"]
@@ -59,19 +59,8 @@ def receiving() -> Iterator[Receiver]:
             self.send_response(503 if kind == "fails" and seen[message_id] <= int(more[0]) else 204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}"
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    serving.start()
-    try:
+    with listening(Handler) as receiver.url:
         yield receiver
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()
 
 
 def settings(folder: Path, endpoint: str, **more: str) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from webhookd.core.model import Priority, TaskState
+from webhookd.core.model import Priority, ReplayState, TaskState
 from webhookd.core.records import ClaimedTask, Task
+from webhookd.core.replay import DeadLetterFilter, Replay
 from webhookd.core.trace import TraceContext
 
 TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7ad6b7169203331", flags=1)
@@ -64,5 +65,22 @@ def a_claimed_task(**changes: Any) -> ClaimedTask:
         created_ms=NOW,
         claimed_ms=NOW,
         due_ms=NOW,
+    )
+    return replace(plain, **changes)
+
+
+def a_replay(**changes: Any) -> Replay:
+    plain = Replay(
+        id="rpl_1",
+        partner_id=None,
+        filter=DeadLetterFilter(),
+        dry_run=False,
+        rate_per_second=10.0,
+        state=ReplayState.RUNNING,
+        matched=0,
+        replayed=0,
+        place=None,
+        created_ms=NOW,
+        finished_ms=None,
     )
     return replace(plain, **changes)

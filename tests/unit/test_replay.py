@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.records import a_replay
 from webhookd.core.model import ReplayState
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import dead_letter_document, replay_document
@@ -13,19 +14,7 @@ from webhookd.core.replay import SAVED_UP_MS, DeadLetterFilter, Place, Replay, a
 
 NOW = 1_790_000_000_000
 
-RUNNING = Replay(
-    id="rpl_1",
-    partner_id=None,
-    filter=DeadLetterFilter(),
-    dry_run=False,
-    rate_per_second=10.0,
-    state=ReplayState.RUNNING,
-    matched=5,
-    replayed=0,
-    place=None,
-    created_ms=NOW,
-    finished_ms=None,
-)
+RUNNING = a_replay(matched=5)
 
 
 def at(next_ms: float) -> Replay:
