@@ -46,7 +46,13 @@ async def dead(face: Face, target: Endpoint, count: int = 1) -> list[str]:
         ("/v1/deliveries", {"state": "deadd"}, ""),
         ("/v1/deliveries", {"event": "task.*"}, ""),
         ("/v1/deliveries", {"error": "http_5000"}, ""),
-        ("/v1/deliveries", {"type": "nope"}, ""),
+        ("/v1/deliveries", {"type": "nope"}, "known are test.echo, test.order"),
+        ("/v1/deliveries", {"event": "bread"}, "known are batch.completed, delivery.dead,"),
+        ("/v1/deliveries", {"error": "bread"}, "known are blocked"),
+        ("/v1/dead-letters", {"reason": "bread"}, "known are endpoint_deleted, exhausted, gone"),
+        ("/v1/deliveries", {"task": "42"}, "must match pattern '^task_"),
+        ("/v1/tasks", {"rerun_of": "task_42"}, "must match pattern '^task_"),
+        ("/v1/files", {"task": "42"}, "must match pattern '^task_"),
         ("/v1/deliveries", {"endpoint": "ep_nope"}, ""),
         ("/v1/deliveries", {"status": "abc"}, ""),
         ("/v1/tasks", {"state": "done"}, ""),
@@ -64,6 +70,17 @@ async def test_a_value_that_can_match_nothing_is_refused(
     (error,) = answer.json()["errors"]
     assert error["path"].removeprefix("$.") in wrong
     assert near in error["message"]
+
+
+async def test_what_is_known_to_a_filter_names_no_types_that_a_partner_may_not_submit(
+    sqlite_face: Face,
+) -> None:
+    confined = await sqlite_face.partner(task_types=["test.order"])
+
+    answer = await confined.client.get("/v1/tasks", params={"type": "test.ecko"})
+
+    (error,) = answer.json()["errors"]
+    assert error["message"] == "there is no such type; known are test.order"
 
 
 @pytest.mark.parametrize(

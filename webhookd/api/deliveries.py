@@ -21,7 +21,7 @@ from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import WrittenDelivery, answer_to
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, Status, Time
 from webhookd.core.errors import Conflict
-from webhookd.core.fields import AttemptError, DescribedAs, EventName
+from webhookd.core.fields import AttemptError, DescribedAs, EventName, TaskId
 from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import DeliveryState
 from webhookd.core.render import DeliveryDocument, delivery_document
@@ -34,7 +34,7 @@ class DeliveryListing(AdminListing):
     """In this state only."""
     endpoint: str | None = None
     """To this endpoint only, by its id."""
-    task: str | None = None
+    task: TaskId | None = None
     """About this task only, by its id."""
     type: str | None = None
     """About tasks of this type only."""

@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.api.call import AnyCall
 from webhookd.api.wire import AdminListing, Create, Query
-from webhookd.core.fields import FileId, FileStateName, Timestamp
+from webhookd.core.fields import FileId, FileStateName, TaskId, Timestamp
 from webhookd.core.file_links import DOWNLOAD_MS, KEY_PURPOSE, FileLinks, Link
 from webhookd.core.files import OCTETS, File, FileKind, FileState, content_type_fault, name_fault
 from webhookd.core.render import FileDocument, file_document
@@ -51,7 +51,7 @@ class FileUpload(Query):
 class FileListing(AdminListing):
     """`GET /v1/files`: `task` shows what that task takes and what it made."""
 
-    task: str | None = Field(None, max_length=128)
+    task: TaskId | None = None
     """What this task takes and what it made, by the task's id."""
     kind: FileKind | None = None
     """Of this kind only."""

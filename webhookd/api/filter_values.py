@@ -13,6 +13,7 @@ from webhookd.api.call import AnyCall
 from webhookd.api.wire import unknown_or_wrong
 from webhookd.core.errors import Invalid
 from webhookd.core.fields import ATTEMPT_ERRORS, DEAD_REASONS, EVENTS, TASK_CODES
+from webhookd.core.routing import type_matches
 
 _STATUS_ERROR: Final = re.compile(r"http_[1-5][0-9]{2}")
 
@@ -50,9 +51,12 @@ async def refuse_unknown(
         else:
             faults["error"] = _no_such("error", error, known)
     if asked:
+        partner = call.caller.partner
+        own = () if partner is None else partner.task_types
+        types = [one.type for one in call.parts.task_types if type_matches(own, one.type)]
         told = {
             "endpoint": "there is no such endpoint",
-            "type": _no_such("type", type or "", [one.type for one in call.parts.task_types]),
+            "type": _no_such("type", type or "", types),
             "error": _no_such("error", error or "", known),
         }
         unknown = await call.read(call.parts.store.read, unknown_values, partner_id, asked)
@@ -64,5 +68,8 @@ async def refuse_unknown(
 
 
 def _no_such(what: str, value: str, known: Iterable[str]) -> str:
-    near = get_close_matches(value, list(known), n=1)
-    return f"there is no such {what}" + (f"; did you mean {near[0]}?" if near else "")
+    names = sorted(known)
+    near = get_close_matches(value, names, n=1)
+    if near:
+        return f"there is no such {what}; did you mean {near[0]}?"
+    return f"there is no such {what}" + (f"; known are {', '.join(names)}" if names else "")

@@ -29,6 +29,7 @@ from webhookd.api.task_wire import TaskCreate, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
 from webhookd.api.wire import METADATA, AdminListing, NoBody, NoQuery, Time, unknown_or_wrong
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
+from webhookd.core.fields import TaskId
 from webhookd.core.listing import TaskFilter
 from webhookd.core.metadata import metadata_tag
 from webhookd.core.model import TaskState
@@ -51,7 +52,7 @@ class TaskListing(AdminListing):
     """With this pair of metadata only: `metadata.order=42`; up to three, all of which it must have."""
     idempotency_key: str | None = Field(None, min_length=1, max_length=255)
     """Submitted with this `Idempotency-Key` only."""
-    rerun_of: str | None = None
+    rerun_of: TaskId | None = None
     """What runs this task again only, by its id."""
     since: Time | None = None
     """What was submitted at this time or later."""

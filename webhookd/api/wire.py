@@ -215,8 +215,9 @@ def _field_error(detail: ErrorDetails, at: Sequence[int | str]) -> FieldError:
     message = _MESSAGES.get(detail["type"])
     if message is None:
         message = detail["msg"]
-        if message.startswith("Input should be "):
-            message = "must be " + message.removeprefix("Input should be ")
+        for subject in ("Input should ", "String should "):
+            if message.startswith(subject):
+                message = "must " + message.removeprefix(subject)
         message = message.removeprefix("Value error, ")
     return FieldError(path=json_path((*at, *detail["loc"])), message=message)
 
