@@ -532,6 +532,32 @@ async def test_a_key_that_only_reads_is_refused_before_it_is_asked(sqlite_face: 
         assert "The key lacks the scope" in answer.text
 
 
+@pytest.mark.parametrize(("count", "says"), [(1, "1 TASK WILL RUN AGAIN"), (4, "4 TASKS WILL RUN AGAIN")])
+async def test_replay_warns_of_the_tasks_that_will_run_again(
+    sqlite_face: Face, admin: Person, count: int, says: str
+) -> None:
+    partner = await sqlite_face.partner()
+    for _ in range(count):
+        await partner.client.post("/v1/tasks", json={"type": "test.echo", "endpoints": []})
+
+    def die(tx: Any) -> None:
+        tx.conn.exec_driver_sql(
+            "UPDATE tasks SET state = 'failed', dead_ms = created_ms, dead_reason = 'task_failed' "
+            "WHERE partner_id = ?",
+            (partner.id,),
+        )
+
+    await sqlite_face.store.write(die)
+    for fields in ({"kind": "task"}, {}):
+        asked = await admin.send(
+            "dead-letters/replay", {"partner": partner.name, **fields}, seen="dead-letters"
+        )
+        assert says in asked.text
+    letters = (await sqlite_face.admin.get(f"/v1/dead-letters?partner={partner.id}")).json()["data"]
+    chosen = {"id": [letter["id"] for letter in letters]}
+    assert says in (await admin.send("dead-letters/replay", chosen, seen="dead-letters")).text
+
+
 async def test_every_page_stands_in_the_navigation(sqlite_face: Face, admin: Person) -> None:
     shown = (await admin.open("dead-letters")).text
     for name in NAVIGATION:
