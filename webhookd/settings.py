@@ -22,6 +22,10 @@ from webhookd.core.errors import SettingsError
 # The upper bounds are a matter of arithmetic: milliseconds and dates are made of these.
 Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
+# Up to what one partner may be given through the API; JSON and `RateLimit` could not tell much larger ones.
+Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+Burst = Annotated[int, Field(ge=1, le=10_000_000)]
+Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 def _default_data_dir() -> Path:
@@ -139,26 +143,22 @@ class Settings(BaseSettings):
         432_000.0, description="An endpoint that failed for this long without one success is disabled."
     )
 
-    max_queued: int = Field(1_000_000, ge=1, description="Waiting tasks of the whole service before 503.")
-    partner_max_queued: int = Field(100_000, ge=1, description="Waiting tasks of one partner before 429.")
-    partner_max_idempotency_keys: int = Field(
-        5_000_000, ge=1, description="Idempotency keys of one partner in memory before 429."
+    max_queued: Rows = Field(1_000_000, description="Waiting tasks of the whole service before 503.")
+    partner_max_queued: Rows = Field(100_000, description="Waiting tasks of one partner before 429.")
+    partner_max_idempotency_keys: Rows = Field(
+        5_000_000, description="Idempotency keys of one partner in memory before 429."
     )
-    partner_rate: float = Field(
+    partner_rate: Rate = Field(
         1_000.0,
-        gt=0,
-        allow_inf_nan=False,
         description="Tasks per second one partner may submit, over all API processes (each by itself while "
         "the broker is away).",
     )
-    partner_burst: int = Field(5_000, ge=1, description="Tasks one partner may submit at once.")
-    partner_write_rate: float = Field(
+    partner_burst: Burst = Field(5_000, description="Tasks one partner may submit at once.")
+    partner_write_rate: Rate = Field(
         50.0,
-        gt=0,
-        allow_inf_nan=False,
         description="Calls per second of one partner that change something and submit no task.",
     )
-    partner_write_burst: int = Field(500, ge=1, description="Such calls one partner may make at once.")
+    partner_write_burst: Burst = Field(500, description="Such calls one partner may make at once.")
     max_input_bytes: int = Field(
         262_144, ge=1_024, le=8_388_608, description="Largest body of a single submission, in bytes."
     )
@@ -181,7 +181,10 @@ class Settings(BaseSettings):
         "shortened to it. Keep it below the time-outs of the proxies on the way: many give up at 50 or 60.",
     )
     min_free_disk_bytes: int = Field(
-        268_435_456, ge=0, description="Free space in the data dir below which submissions get 503."
+        268_435_456,
+        ge=0,
+        le=1 << 60,
+        description="Free space in the data dir below which submissions get 503.",
     )
 
     lease_seconds: Seconds = Field(
@@ -264,6 +267,13 @@ class Settings(BaseSettings):
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
 
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _some_folder(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("must name a folder; leave it out for .webhookd")
+        return value
+
     @field_validator("data_dir")
     @classmethod
     def _name_of_a_folder(cls, value: Path) -> Path:
@@ -344,6 +354,11 @@ class Settings(BaseSettings):
         return self.host if not every else "::1" if ":" in self.host else "127.0.0.1"
 
 
+_MESSAGES: Final = {
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller number",
+    "float_parsing": "must be a number",
+}
 _NEVER_REPEATED: Final = ("_URL", "_KEY", "_KEYS", "_PROXY", "_ENDPOINT")
 
 
@@ -359,7 +374,9 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         place = str(first["loc"][0]) if first["loc"] else ""
-        message = str(first["msg"]).removeprefix("Value error, ")
+        message = _MESSAGES.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
+        if message.startswith("Input should be "):
+            message = "must be " + message.removeprefix("Input should be ")
         if not place:
             raise SettingsError(f"{message}.") from None
         name = place if place.isupper() else environment_name(place)

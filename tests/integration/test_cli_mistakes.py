@@ -144,7 +144,7 @@ MISTAKES: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
     "a data dir where nothing can be": ({"WEBHOOKD_DATA_DIR": "/proc/data"}, ("up",), "WEBHOOKD_DATA_DIR"),
     "a data dir that is a file, to migrate": ({"WEBHOOKD_DATA_DIR": "a-file"}, ("migrate",), "webhookd: "),
     "a host of other machines": ({"WEBHOOKD_HOST": "192.0.2.1"}, ("up",), "192.0.2.1"),
-    "a host whose name is none": ({"WEBHOOKD_HOST": f"{'a' * 64}.example"}, ("up",), "WEBHOOKD_PORT"),
+    "a host whose name is none": ({"WEBHOOKD_HOST": f"{'a' * 64}.example"}, ("up",), "WEBHOOKD_HOST"),
 }
 
 

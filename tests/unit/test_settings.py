@@ -7,8 +7,9 @@ import pytest
 
 from webhookd.adapters.store.drivers import parse_url, shown
 from webhookd.core.errors import SettingsError
-from webhookd.settings import load_settings
+from webhookd.settings import Settings, environment_name, load_settings
 from webhookd.wiring.checked import checked_settings
+from webhookd.wiring.listening import listen
 from webhookd.wiring.process import sqlite_path
 
 
@@ -62,6 +63,9 @@ WRONG = {
     "WEBHOOKD_LEASE_SECONDS": ("nan", "1e300"),
     "WEBHOOKD_RETRY_CAP_SECONDS": ("1",),
     "WEBHOOKD_LOG_FORMAT": ("xml",),
+    "WEBHOOKD_DATA_DIR": ("",),
+    "WEBHOOKD_MIN_FREE_DISK_BYTES": ("-1", "99999999999999999999"),
+    "WEBHOOKD_PARTNER_MAX_IDEMPOTENCY_KEYS": ("", "1e3", "5 million", "99999999999999999999"),
 }
 
 
@@ -77,6 +81,48 @@ def test_wrong_value_stops_every_start_with_one_line_that_names_it(
     assert name in refused.value.detail
     assert "\n" not in refused.value.detail
     assert "hunter2" not in refused.value.detail
+
+
+def test_number_that_answers_could_not_tell_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, field in Settings.model_fields.items():
+        if field.annotation not in (int, float):
+            continue
+        variable = environment_name(name)
+        monkeypatch.setenv(variable, "99999999999999999999")
+        with pytest.raises(
+            SettingsError, match=rf"^{variable}(=9+)? is wrong: must be less than or equal to "
+        ):
+            load_settings()
+        monkeypatch.delenv(variable)
+
+
+def test_mistake_is_told_in_words_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, told in (
+        ("WEBHOOKD_PORT", "http", "must be a whole number"),
+        ("WEBHOOKD_PORT", "", "must be a whole number"),
+        ("WEBHOOKD_RETRY_FACTOR", "4,5", "must be a number"),
+        ("WEBHOOKD_RETRY_FACTOR", "0", "must be greater than or equal to 1"),
+        ("WEBHOOKD_LOG_FORMAT", "xml", "must be 'text' or 'json'"),
+        ("WEBHOOKD_DATA_DIR", "", "must name a folder; leave it out for .webhookd"),
+    ):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SettingsError) as refused:
+            load_settings()
+        assert refused.value.detail == f"{name}={value} is wrong: {told}."
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1", "no-such-host.invalid"])
+def test_address_of_another_machine_is_the_fault_of_the_host(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"^WEBHOOKD_HOST: .* with --host or WEBHOOKD_HOST\.$"):
+        listen(load_settings(host=host, port=0))
+
+
+def test_port_that_is_taken_is_the_fault_of_the_port() -> None:
+    with listen(load_settings(port=0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=r"^WEBHOOKD_PORT: .* with --port or WEBHOOKD_PORT\.$"):
+            listen(load_settings(port=port))
 
 
 def test_what_ships_and_what_people_set_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

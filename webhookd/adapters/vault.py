@@ -29,6 +29,7 @@ from webhookd.core.errors import ServiceError, SettingsError
 _log = logging.getLogger(__name__)
 
 _FORMAT: Final = "v1"
+_MADE_BY: Final = "`openssl rand -base64 32` makes one"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12  # NIST SP 800-38D; random nonces are safe for 2**32 seals per key
 _KEY_ID_DIGITS: Final = 8
@@ -168,10 +169,11 @@ def _parse_key(text: str, place: int) -> tuple[str, _Key]:
     try:
         raw = a2b_base64(text.strip(), strict_mode=True)
     except ValueError:
-        raise SettingsError(f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is not base64.") from None
+        raise SettingsError(f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is not base64; {_MADE_BY}.") from None
     if len(raw) != _KEY_BYTES:
         raise SettingsError(
-            f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is {len(raw)} bytes long; it must be {_KEY_BYTES}."
+            f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is {len(raw)} bytes long; it must be {_KEY_BYTES}; "
+            f"{_MADE_BY}."
         )
     return sha256(raw).hexdigest()[:_KEY_ID_DIGITS], _Key(AESGCM(raw), raw)
 

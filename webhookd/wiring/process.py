@@ -157,8 +157,9 @@ async def require_revision(db: Database) -> None:
     """Refuse a database that is not at this release's schema. Raises SettingsError."""
     revision = await db.read(current_revision)
     if revision != newest_revision():
+        at = "empty" if revision is None else f"at revision {revision}"
         raise SettingsError(
-            f"WEBHOOKD_DATABASE_URL: the database is at revision {revision}, this release needs "
+            f"WEBHOOKD_DATABASE_URL: the database is {at}, this release needs revision "
             f"{newest_revision()}; run `webhookd migrate`."
         )
 
