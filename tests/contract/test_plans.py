@@ -257,6 +257,26 @@ async def test_filters_of_listings_go_by_an_index_of_theirs(store: Store) -> Non
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
+        (TaskFilter(state=TaskState.RUNNING), "ix_tasks_partner_state"),
+        (TaskFilter(type="no.such"), "ix_tasks_partner_type"),
+    ],
+)
+async def test_an_admins_filter_goes_by_the_index_of_each_partner(
+    store: Store, wanted: TaskFilter, index: str
+) -> None:
+    await _history(store)
+    await store.db.write(_multiply)
+
+    plans = await store.db.read(
+        _plans, await _statements(store, lambda: store.tasks.page(None, wanted, Page()))
+    )
+
+    assert any(index in plan for plan in plans), plans
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
         (TaskFilter(tags=("a", "b")), "task_tags"),
         (TaskFilter(idempotency_key="a"), "ix_task_bodies_key"),
         (TaskFilter(rerun_of="task_1"), "ix_task_bodies_rerun"),

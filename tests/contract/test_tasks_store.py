@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.contract.seeds import NOW, SESSION, endpoint, partner
 from tests.contract.work import cancel, claim, claim_one, finish, look, replay, submit, task_of
 from webhookd.adapters.store.store import Store
@@ -61,6 +63,38 @@ async def test_the_listing_is_narrowed_by_state_type_and_time(store: Store) -> N
     assert await ids(type="other.thing") == [second]
     assert await ids(since_ms=NOW + 10) == [third, second]
     assert await ids(until_ms=NOW + 10) == [first]
+
+
+@pytest.mark.parametrize("looked_through", [0, 1, 3, 100])
+async def test_an_admins_filter_finds_what_few_have_and_pages_through_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, looked_through: int
+) -> None:
+    monkeypatch.setattr("webhookd.adapters.store.tasks.tasks.LOOKED_THROUGH", looked_through)
+    owners = [await partner(store.db, name) for name in ("a", "b", "c")]
+    made = [
+        await submit(store, task_of(owner, type=kind, now_ms=NOW + 3 * number + offset))
+        for number, kind in enumerate(("rare.thing", "test.echo", "test.echo", "rare.thing", "test.echo"))
+        for offset, owner in enumerate(owners)
+    ]
+    rare = sorted((made[number][0] for number in (0, 1, 2, 9, 10, 11)), reverse=True)
+
+    async def found(limit: int, **wanted: object) -> list[str]:
+        seen: list[str] = []
+        page = Page(limit=limit)
+        while True:
+            rows, cursor = await store.tasks.page(None, TaskFilter(**wanted), page)  # type: ignore[arg-type]  # the test's own words
+            seen += [task.id for task in rows]
+            assert len(rows) <= limit
+            if cursor is None:
+                return seen
+            page = replace(page, cursor=cursor)
+
+    for limit in (1, 2, 4, 50):
+        assert await found(limit, type="rare.thing") == rare
+        assert await found(limit, type="rare.thing", state=TaskState.QUEUED) == rare
+        assert await found(limit, state=TaskState.RUNNING) == []
+        assert await found(limit, type="rare.thing", since_ms=NOW + 9) == rare[:3]
+        assert await found(limit, type="rare.thing", until_ms=NOW + 9) == rare[3:]
 
 
 async def test_every_door_counts_the_deliveries_alike(store: Store) -> None:

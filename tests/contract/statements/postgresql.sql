@@ -2298,6 +2298,44 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     AND task_bodies.rerun_of = $10::VARCHAR AND tagged_0.task_id >= $11::VARCHAR AND tagged_0.task_id <
     $12::VARCHAR ORDER BY tagged_0.task_id DESC LIMIT $13::INTEGER;
 
+-- _OF_EACH_PARTNER
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT line.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN LATERAL
+    (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id ORDER BY
+    inner_tasks.id DESC LIMIT $1::INTEGER) AS line ON true ORDER BY line.id) ORDER BY tasks.id DESC LIMIT
+    $1::INTEGER;
+
+-- _OF_EACH_PARTNER
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT line.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN LATERAL
+    (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id AND
+    inner_tasks.id < $1::VARCHAR AND inner_tasks.state = $2::VARCHAR AND inner_tasks.type = $3::VARCHAR AND
+    inner_tasks.id >= $4::VARCHAR AND inner_tasks.id < $5::VARCHAR ORDER BY inner_tasks.id DESC LIMIT
+    $6::INTEGER) AS line ON true ORDER BY line.id) ORDER BY tasks.id DESC LIMIT $6::INTEGER;
+
+-- _PLACE
+SELECT tasks.id FROM tasks ORDER BY tasks.id DESC LIMIT $1::INTEGER OFFSET $2::INTEGER;
+
+-- _PLACE
+SELECT tasks.id FROM tasks WHERE tasks.id < $1::VARCHAR ORDER BY tasks.id DESC LIMIT $2::INTEGER OFFSET
+    $3::INTEGER;
+
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
     json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids ON tasks.id = ids.id;

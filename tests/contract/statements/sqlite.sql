@@ -2204,6 +2204,42 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.batch_id = ? AND task_bodies.idempotency_key = ? AND task_bodies.rerun_of = ? AND tagged_0.task_id
     >= ? AND tagged_0.task_id < ? ORDER BY tagged_0.task_id DESC LIMIT ? OFFSET ?;
 
+-- _OF_EACH_PARTNER
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT tasks.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN tasks ON
+    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id ORDER
+    BY inner_tasks.id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+-- _OF_EACH_PARTNER
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT tasks.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN tasks ON
+    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id AND
+    inner_tasks.id < ? AND inner_tasks.state = ? AND inner_tasks.type = ? AND inner_tasks.id >= ? AND
+    inner_tasks.id < ? ORDER BY inner_tasks.id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY tasks.id
+    DESC LIMIT ? OFFSET ?;
+
+-- _PLACE
+SELECT tasks.id FROM tasks ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+-- _PLACE
+SELECT tasks.id FROM tasks WHERE tasks.id < ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM
     json_each(?) AS ids_rows) AS ids ON tasks.id = ids.id;

@@ -8,8 +8,8 @@ from sqlalchemy import Integer, Select, bindparam, select
 
 from webhookd.adapters.store.deliveries.delivery_rows import CountsRow, counts_from, select_counts
 from webhookd.adapters.store.paging import first_id, take_page
-from webhookd.adapters.store.rowset import Id, named, rowset
-from webhookd.adapters.store.schema import deliveries, runs, task_bodies, task_tags, tasks
+from webhookd.adapters.store.rowset import Id, first_of_each, named, rowset
+from webhookd.adapters.store.schema import deliveries, partners, runs, task_bodies, task_tags, tasks
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.tasks.ends import BodyIn, announce_ended, read_tasks, write_bodies
 from webhookd.adapters.store.tasks.run_rows import ShortRunRow, run_from
@@ -31,6 +31,8 @@ class CancelledTask:
     was_done: bool
 
 
+LOOKED_THROUGH: Final = 5_000
+"""Tasks that an admin's filter looks through before it goes by partner."""
 _OWNED: Final = tasks.c.partner_id == bindparam("partner_id")
 _ONE: Final = Listing(
     TaskRow,
@@ -86,25 +88,71 @@ def _page(given: frozenset[str]) -> Select[Any]:
 _PAGE: Final = Listing(TaskRow, lambda _, given: _page(given))
 
 
+def _of_each_partner(dialect: str, given: frozenset[str]) -> Select[Any]:
+    """Select a page among the newest of each partner: by index, however few there are of a state or type."""
+    whose, inner = select(partners.c.id).subquery("whose"), tasks.alias("inner_tasks")
+    line = narrowed(
+        select(inner.c.id)
+        .where(inner.c.partner_id == whose.c.id)
+        .order_by(inner.c.id.desc())
+        .limit(bindparam("most", type_=Integer)),
+        given,
+        cursor=inner.c.id < bindparam("cursor"),
+        state=inner.c.state == bindparam("state"),
+        type=inner.c.type == bindparam("type"),
+        since=inner.c.id >= bindparam("since"),
+        until=inner.c.id < bindparam("until"),
+    ).correlate(whose)
+    newest = first_of_each(dialect, whose, inner, line, give=("id",), order=("id",))
+    return (
+        select_tasks()
+        .where(tasks.c.id.in_(newest))
+        .order_by(tasks.c.id.desc())
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+_OF_EACH_PARTNER: Final = Listing(TaskRow, _of_each_partner)
+_PLACE: Final = Listing(
+    Id,
+    lambda _, given: narrowed(
+        select(tasks.c.id).order_by(tasks.c.id.desc()).offset(bindparam("past", type_=Integer)).limit(1),
+        given,
+        cursor=tasks.c.id < bindparam("cursor"),
+    ),
+)
+
+
 def list_tasks(
     tx: Tx, partner_id: str | None, wanted: TaskFilter, page: Page
 ) -> tuple[list[Task], str | None]:
-    """Return a page of tasks, newest first, and the cursor of the next page or None."""
-    rows = tx.stream(
-        _PAGE,
-        partner_id=partner_id,
-        cursor=page.cursor,
-        state=wanted.state,
-        type=wanted.type,
-        batch_id=wanted.batch_id,
-        idempotency_key=wanted.idempotency_key,
-        rerun_of=wanted.rerun_of,
-        since=None if wanted.since_ms is None else first_id(ids.TASK, wanted.since_ms),
-        until=None if wanted.until_ms is None else first_id(ids.TASK, wanted.until_ms),
-        most=page.limit + 1,
+    """Return a page of tasks, newest first, and the cursor of the next page or None.
+
+    Of all partners there is no index by state or type, which each partner has. Where the newest tasks do not
+    fill a page, those of every partner are sought.
+    """
+    since = None if wanted.since_ms is None else first_id(ids.TASK, wanted.since_ms)
+    given = {
+        "cursor": page.cursor,
+        "state": wanted.state,
+        "type": wanted.type,
+        "until": None if wanted.until_ms is None else first_id(ids.TASK, wanted.until_ms),
+        "most": page.limit + 1,
+    }
+    by_index = {
+        "partner_id": partner_id,
+        "batch_id": wanted.batch_id,
+        "idempotency_key": wanted.idempotency_key,
+        "rerun_of": wanted.rerun_of,
         **{f"tag_{number}": tag for number, tag in enumerate(wanted.tags)},
-    )
-    found, more = take_page(rows, page.limit)
+    }
+    place = None
+    if (wanted.state or wanted.type) and not any(by_index.values()):
+        place = tx.first(_PLACE, cursor=page.cursor, past=LOOKED_THROUGH)
+    begin = since if place is None else max(place.id, since or "")
+    found, more = take_page(tx.stream(_PAGE, **given, **by_index, since=begin), page.limit)
+    if begin != since and not more:
+        found, more = take_page(tx.stream(_OF_EACH_PARTNER, **given, since=since), page.limit)
     shown = _counted(tx, [task_from(row) for row in found])
     return shown, shown[-1].id if more else None
 
