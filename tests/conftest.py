@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from tests.services import (
 )
 from webhookd.adapters.store.migrate import migrate
 from webhookd.core.errors import SettingsError
+from webhookd.runtime.importing import without_collector
 
 settings.register_profile("webhookd", deadline=None)
 settings.load_profile("webhookd")
@@ -38,6 +39,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and (memory := folder_in_memory()):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among what is collected: it stays."""
+    with without_collector():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

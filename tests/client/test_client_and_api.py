@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from webhookd.api.app import ROUTES
-from webhookd.api.description.openapi import openapi_document
+from tests.description import description
 from webhookd.client.calls import anything, batches, dead_letters, endpoints, files, tasks
 from webhookd.client.faces import (
     AsyncClient,
@@ -19,7 +18,6 @@ from webhookd.client.faces import (
 )
 from webhookd.client.steps import Request
 
-DESCRIPTION = openapi_document(ROUTES, base_url="https://tasks.example")
 SAID: dict[str, Callable[[], Any]] = {
     "submit": lambda: tasks.submit(
         "demo.echo",
@@ -100,7 +98,7 @@ def test_every_method_is_said_here_and_both_clients_have_it() -> None:
 
 def _operation(request: Request) -> dict[str, Any]:
     # What is there by name goes before what any id could be.
-    for path, item in sorted(DESCRIPTION["paths"].items(), key=lambda one: "{" in one[0]):
+    for path, item in sorted(description()["paths"].items(), key=lambda one: "{" in one[0]):
         pattern = re.sub(r"\{\w+\}", "[^/]+", path)
         if re.fullmatch(pattern, f"/{request.path}") and request.method.lower() in item:
             found: dict[str, Any] = item[request.method.lower()]
@@ -110,10 +108,10 @@ def _operation(request: Request) -> dict[str, Any]:
 
 def _resolved(part: dict[str, Any]) -> dict[str, Any]:
     """Return what a reference in the description stands for."""
-    found: Any = DESCRIPTION
+    found: Any = description()
     for step in part.get("$ref", "#").split("/")[1:]:
         found = found[step]
-    return part if found is DESCRIPTION else found
+    return part if found is description() else found
 
 
 @pytest.mark.parametrize("name", SAID)

@@ -1,4 +1,4 @@
-"""How a generator is installed and run, and the description it gets."""
+"""How a generator is installed and run."""
 
 import json
 import os
@@ -8,13 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from webhookd.api.app import ROUTES
-from webhookd.api.description.openapi import openapi_document
-
 HERE: Final = Path(__file__).parent
 TOOLS: Final = HERE.parents[1] / ".clients"
 PATIENCE_SECONDS: Final = 900.0
-DESCRIPTION: Final = openapi_document(ROUTES, base_url="https://hooks.example")
 
 
 def ran(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:

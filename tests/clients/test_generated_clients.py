@@ -13,8 +13,9 @@ from typing import Final
 
 import pytest
 
-from tests.clients.making import DESCRIPTION, HERE, TOOLS, installed, ran, written
+from tests.clients.making import HERE, TOOLS, installed, ran, written
 from tests.conftest import missing
+from tests.description import description
 from webhookd.api.description.audience import for_partners
 
 pytestmark = pytest.mark.slow
@@ -40,8 +41,8 @@ def test_typescript_client_for_partners_compiles_under_strict_and_works(
     for name in ("program.ts", "tsconfig.json"):
         shutil.copy(HERE / name, tmp_path)
     programs = tools / "node_modules" / ".bin"
-    description = written(tmp_path / "api.json", for_partners(DESCRIPTION))
-    ran(programs / "openapi-typescript", description, "-o", "api.ts", cwd=tmp_path)
+    told = written(tmp_path / "api.json", for_partners(description()))
+    ran(programs / "openapi-typescript", told, "-o", "api.ts", cwd=tmp_path)
     ran(programs / "tsc", "-p", ".", cwd=tmp_path)
     assert ran(node or "", "out/program.js", cwd=tmp_path, env=partner).strip() == "invalid"
 
@@ -57,14 +58,16 @@ def test_python_client_of_the_whole_satisfies_mypy_strict_and_works(
         (sys.executable, "-m", "venv", "."),
         (python, "-m", "pip", "install", "--quiet", PYTHON_GENERATOR),
     )
-    description = written(tmp_path / "api.json", DESCRIPTION)
+    told = written(tmp_path / "api.json", description())
     path = {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}  # it runs ruff
-    generate = ("generate", "--path", description, "--meta", "none", "--output-path", "generated")
+    generate = ("generate", "--path", told, "--meta", "none", "--output-path", "generated")
     said = ran(folder / "bin" / "openapi-python-client", *generate, cwd=tmp_path, env=path)
     warned = [line for line in said.splitlines() if line.startswith("WARNING")]
     # Lines of JSON are no media type that this generator knows; it leaves that one answer out.
     assert warned == ["WARNING parsing GET /v1/batches/{id}/results within batches."], said
     shutil.copy(HERE / "program.py.txt", tmp_path / "program.py")
     (tmp_path / "mypy.ini").write_text(MYPY)
-    ran(sys.executable, "-m", "mypy", "--python-executable", python, "program.py", cwd=tmp_path)
+    # What mypy knows of the libraries stays beside them; it holds each against its file.
+    mypy = (sys.executable, "-m", "mypy", "--cache-dir", folder / "mypy", "--python-executable", python)
+    ran(*mypy, "program.py", cwd=tmp_path)
     assert ran(python, "program.py", cwd=tmp_path, env=partner).strip() == "invalid"

@@ -13,7 +13,8 @@ from typing import Final
 
 import pytest
 
-from tests.clients.making import DESCRIPTION, HERE, TOOLS, installed, ran, written
+from tests.clients.making import HERE, TOOLS, installed, ran, written
+from tests.description import description
 from webhookd.api.description.audience import for_partners
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -114,7 +115,7 @@ def generated(language: str, folder: Path) -> tuple[Path, Path]:
         rf"openapi-generator-cli generate -i api.json -g {language} -o client((?:.*\\\n)*.*)",
         PAGE.read_text(),
     )
-    written(folder / "api.json", for_partners(DESCRIPTION))
+    written(folder / "api.json", for_partners(description()))
     arguments = options.replace("\\\n", " ").split()
     ran(
         java,

@@ -8,6 +8,7 @@ import jsonschema_rs
 
 from tests.contract.seeds import EXHAUSTED, answered, due, session
 from tests.contract.work import claim, finish, limit
+from tests.description import description
 from tests.integration.api_face import Face
 from tests.strict import strictly
 from webhookd.api.app import ROUTES
@@ -22,7 +23,7 @@ class Witness:
     """Holds each answer against its description, and remembers which were seen."""
 
     def __init__(self) -> None:
-        self.document = openapi_document(ROUTES, base_url="")
+        self.document = description()
         self.seen: set[tuple[str, str, int]] = set()
         patterns = {path: re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)) for _, path in ROWS}
         # A fixed path goes before one with a parameter, as in the router.

@@ -7,6 +7,7 @@ the machine's own configuration.
 import getpass
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,7 +53,8 @@ class Program:
         }
         with (folder / "output.log").open("ab") as log:
             process = subprocess.Popen(
-                watched(self.command(program, folder)),
+                # Told to end, not killed: workers of Apache and nginx outlive a parent that cannot tell them.
+                watched(self.command(program, folder), orphan_signal=signal.SIGTERM),
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

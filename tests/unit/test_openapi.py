@@ -8,11 +8,12 @@ import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
+from tests.description import description
 from tests.strict import strictly
 from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN
 from webhookd.api.app import ROUTES
 from webhookd.api.description.examples import examples
-from webhookd.api.description.openapi import WEBHOOKS, openapi_document
+from webhookd.api.description.openapi import WEBHOOKS
 from webhookd.api.description.page import CONTENT_SECURITY_POLICY, page
 from webhookd.api.description.parts import PROBLEMS
 from webhookd.api.wire import NoBody
@@ -22,7 +23,7 @@ from webhookd.core.model import SCOPES, SUBSCRIBABLE_EVENTS, TEST_EVENT
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return openapi_document(ROUTES, base_url="https://hooks.example")
+    return description()
 
 
 def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:

@@ -1,26 +1,27 @@
 """What generators of clients need, as rules over the whole description."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.description import description
 from webhookd.api.api_route import ADMIN
 from webhookd.api.app import ROUTES
 from webhookd.api.description.audience import for_partners
-from webhookd.api.description.openapi import openapi_document
 
-WHOLE = openapi_document(ROUTES, base_url="https://hooks.example")
-DOCUMENTS = [WHOLE, for_partners(WHOLE)]
+DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "whole": description,
+    "for partners": lambda: for_partners(description()),
+}
 
 Found = Iterator[tuple[str, dict[str, Any]]]
 
 
-@pytest.fixture(params=DOCUMENTS, ids=["whole", "for partners"])
+@pytest.fixture(params=DOCUMENTS, scope="module")
 def document(request: pytest.FixtureRequest) -> dict[str, Any]:
-    made: dict[str, Any] = request.param
-    return made
+    return DOCUMENTS[request.param]()
 
 
 def parts(part: Any, at: str = "") -> Found:
@@ -197,7 +198,7 @@ def test_what_is_an_object_in_truth_is_one_in_the_description(document: dict[str
 
 
 def test_what_is_for_admins_is_marked_and_left_out_for_partners() -> None:
-    whole, partners = DOCUMENTS
+    whole, partners = (made() for made in DOCUMENTS.values())
     marked = {at for at, operation in operations(whole) if operation.get("x-audience") == "admin"}
     assert marked == {f"{row.method} {row.path}" for row in ROUTES if row.access == ADMIN}
     assert {at for at, _ in operations(whole)} - marked == {at for at, _ in operations(partners)}
