@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.blackbox.conftest import Partner
 from tests.services import until
-from webhookd.cli.receiver import Receiver, Reply, bind, receiving
+from webhookd.cli.receiver import Reaction, Receiver, bind, receiving
 
 
 async def _make_endpoint(partner: Partner, url: str, **more: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ async def _receiver(secret: str, **behaviour: Any) -> AsyncIterator[tuple[Receiv
 
 
 async def test_failures_are_retried_with_the_same_id_and_bytes(partner: Partner) -> None:
-    answers = [Reply(status=500), Reply(status=503, retry_after_seconds=1)]
+    answers = [Reaction(status=500), Reaction(status=503, retry_after_seconds=1)]
     async with _receiver(partner.secret, first=answers) as (app, url):
         await partner.http.post("/v1/tasks", json={"type": "demo.echo", "callback_url": url})
         delivery = await _delivery(partner, "delivered")
@@ -52,7 +52,7 @@ async def test_failures_are_retried_with_the_same_id_and_bytes(partner: Partner)
 
 
 async def test_a_redirect_is_a_failure_and_is_not_followed(partner: Partner) -> None:
-    async with _receiver(partner.secret, reply=Reply(status=307)) as (app, url):
+    async with _receiver(partner.secret, reply=Reaction(status=307)) as (app, url):
         await partner.http.post("/v1/tasks", json={"type": "demo.echo", "callback_url": url})
         delivery = await _delivery(partner, "dead")
         assert len(app.hits) == 3
@@ -64,7 +64,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(partner: Partner) -> 
 
 
 async def test_gone_disables_an_endpoint_and_parks_what_comes_after(partner: Partner) -> None:
-    async with _receiver(partner.secret, reply=Reply(status=410)) as (app, url):
+    async with _receiver(partner.secret, reply=Reaction(status=410)) as (app, url):
         endpoint = await _make_endpoint(partner, url)
         await partner.http.post("/v1/tasks", json={"type": "demo.echo"})
         dead = await _delivery(partner, "dead")
@@ -74,7 +74,7 @@ async def test_gone_disables_an_endpoint_and_parks_what_comes_after(partner: Par
         await partner.http.post("/v1/tasks", json={"type": "demo.echo"})
         await _delivery(partner, "parked")
         app.trust(endpoint["secret"])
-        app.reply = Reply()
+        app.reply = Reaction()
         enabled = await partner.http.post(f"/v1/endpoints/{endpoint['id']}/enable")
         assert enabled.status_code < 300, enabled.text
         await _delivery(partner, "delivered")
@@ -82,7 +82,7 @@ async def test_gone_disables_an_endpoint_and_parks_what_comes_after(partner: Par
 
 
 async def test_a_time_out_and_a_refused_connection_are_told_without_addresses(partner: Partner) -> None:
-    async with _receiver(partner.secret, reply=Reply(delay_seconds=3)) as (_, url):
+    async with _receiver(partner.secret, reply=Reaction(delay_seconds=3)) as (_, url):
         await partner.http.post("/v1/tasks", json={"type": "demo.echo", "callback_url": url})
         slow = await _delivery(partner, "dead")
     assert slow["last_error"] == "timeout"
@@ -97,10 +97,10 @@ async def test_a_time_out_and_a_refused_connection_are_told_without_addresses(pa
 
 
 async def test_a_dead_letter_replays_with_the_same_id_and_bytes(partner: Partner) -> None:
-    async with _receiver(partner.secret, reply=Reply(status=500)) as (app, url):
+    async with _receiver(partner.secret, reply=Reaction(status=500)) as (app, url):
         await partner.http.post("/v1/tasks", json={"type": "demo.echo", "callback_url": url})
         dead = await _delivery(partner, "dead")
-        app.reply = Reply()
+        app.reply = Reaction()
         replayed = await partner.http.post(f"/v1/dead-letters/{dead['id']}/replay")
         assert replayed.status_code == 202, replayed.text
         delivered = await _delivery(partner, "delivered")
@@ -111,11 +111,11 @@ async def test_a_dead_letter_replays_with_the_same_id_and_bytes(partner: Partner
 
 
 async def test_a_bulk_replay_delivers_everything(partner: Partner) -> None:
-    async with _receiver(partner.secret, reply=Reply(status=500)) as (app, url):
+    async with _receiver(partner.secret, reply=Reaction(status=500)) as (app, url):
         tasks = [{"type": "demo.echo", "input": {"n": n}, "callback_url": url} for n in range(5)]
         await partner.http.post("/v1/tasks/batch", json={"tasks": tasks})
         await until_dead(partner, 5)
-        app.reply = Reply()
+        app.reply = Reaction()
         dry = await partner.http.post("/v1/replays", json={"filter": {"kind": "delivery"}, "dry_run": True})
         assert (dry.status_code, dry.json()["matched"]) == (202, 5)
         made = await partner.http.post("/v1/replays", json={"filter": {"kind": "delivery"}})
@@ -175,7 +175,7 @@ async def test_a_rotated_secret_signs_beside_the_old_one(partner: Partner) -> No
 
 
 async def test_a_fifo_endpoint_is_served_in_order_through_failures(partner: Partner) -> None:
-    async with _receiver(partner.secret, first=[Reply(status=500)]) as (app, url):
+    async with _receiver(partner.secret, first=[Reaction(status=500)]) as (app, url):
         app.trust((await _make_endpoint(partner, url, ordering="fifo"))["secret"])
         for number in range(5):
             answer = await partner.http.post("/v1/tasks", json={"type": "demo.echo", "input": {"n": number}})

@@ -12,11 +12,11 @@ from webhookd.adapters.store.schema import endpoints, partners, sessions
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx, Wakes
 from webhookd.core import ids
-from webhookd.core.answer import Answer, Timing
 from webhookd.core.delivery import Delivered, GiveUp, RetryAt, Verdict
 from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt, Endpoint, TaskSignal
+from webhookd.core.reply import Reply, Timing
 from webhookd.core.routing import Subscriber, to_endpoint
 from webhookd.core.trace import TraceContext
 
@@ -134,7 +134,7 @@ async def due(store: Store, now_ms: int, free: int = 100) -> list[DueDelivery]:
 async def answered(store: Store, delivery: DueDelivery, verdict: Verdict, *, now_ms: int) -> bool:
     """Record an attempt with this verdict. False where the delivery had been taken away."""
     status = 200 if isinstance(verdict, Delivered) else 500
-    answer = Answer(status=status, timing=Timing(total_us=5_000))
+    answer = Reply(status=status, timing=Timing(total_us=5_000))
     recorded = await store.lanes.record(
         AttemptDone(
             delivery=delivery,

@@ -8,12 +8,12 @@ from tests.contract.seeds import SESSION
 from webhookd.adapters.store.schema import deliveries, lanes
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.answer import Answer, ErrorCode, Timing
 from webhookd.core.delivery import error_code, judge
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, DueDelivery, Turn
 from webhookd.core.hosts import Hosts
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt
+from webhookd.core.reply import ErrorCode, Reply, Timing
 from webhookd.core.retry import RetryPolicy
 
 PAUSE_MS = 60_000
@@ -60,7 +60,7 @@ async def answer(
     by: str = SESSION,
 ) -> AttemptRecorded:
     """Record what the receiver said, judged as the engine does it, with pauses of PAUSE_MS."""
-    said = Answer(status=status, error=error, retry_after=retry_after, timing=Timing(total_us=took_us))
+    said = Reply(status=status, error=error, retry_after=retry_after, timing=Timing(total_us=took_us))
     verdict = judge(
         said,
         attempt=delivery.attempts_in_budget,

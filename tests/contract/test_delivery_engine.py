@@ -26,25 +26,25 @@ from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core import ids
-from webhookd.core.answer import Answer, Timing
 from webhookd.core.errors import Unavailable
 from webhookd.core.facts import AttemptEnded
 from webhookd.core.hosts import BRAKE_FAILURES
 from webhookd.core.records import Endpoint
+from webhookd.core.reply import Reply, Timing
 from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.deliver import DeliveryEngine
 from webhookd.flows.lease import Lease
 
-OK = Answer(status=200, timing=Timing(total_us=1_000))
-BUSY = Answer(status=500, timing=Timing(total_us=1_000))
+OK = Reply(status=200, timing=Timing(total_us=1_000))
+BUSY = Reply(status=500, timing=Timing(total_us=1_000))
 
 
 @dataclass
 class FarSide:
     """Receivers: what they say is in `says`, by URL; while `gate` is closed they think."""
 
-    says: dict[str, Answer | Exception] = field(default_factory=dict)
+    says: dict[str, Reply | Exception] = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     posts: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     at_once: int = 0
@@ -54,7 +54,7 @@ class FarSide:
     def prepare(self, url: str, *, owner: str) -> str:  # noqa: ARG002 - the port
         return url
 
-    async def post(self, target: str, *, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+    async def post(self, target: str, *, headers: Sequence[tuple[str, str]], body: bytes) -> Reply:
         self.posts.append((target, dict(headers), body))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -346,7 +346,7 @@ async def test_nobody_can_be_aimed_with_many_endpoints(rigged: Rigged) -> None:
         owner = await rig.partner()
         aimed = [await rig.endpoint(owner, url=f"https://target.example/{n}") for n in range(60)]
         for target in aimed:
-            rig.far.says[target.url] = Answer(status=404, timing=Timing(total_us=1_000))
+            rig.far.says[target.url] = Reply(status=404, timing=Timing(total_us=1_000))
             await rig.messages(target, 5)
         sent = -1
         while sent != len(rig.far.posts):

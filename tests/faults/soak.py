@@ -25,7 +25,7 @@ from tests.faults.invariants import Tally, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.schedule import PROCESSES, SERVICES, Entry, choose
 from tests.faults.site import PER_HOST, Site, postgres_site, sqlite_site
-from webhookd.cli.receiver import Hit, Receiver, Reply
+from webhookd.cli.receiver import Hit, Reaction, Receiver
 
 PARTNERS = 3
 SETTLE_SECONDS = 180.0
@@ -41,7 +41,7 @@ class Moody(Receiver):
         self.on_hit = self._next_mood
 
     def _next_mood(self, _hit: Hit) -> None:
-        self.reply = Reply(status=self._chance.choice((200, 200, 200, 200, 500)))
+        self.reply = Reaction(status=self._chance.choice((200, 200, 200, 200, 500)))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.scale import BACKLOG, SETTLE_SECONDS
 from tests.services import until
-from webhookd.cli.receiver import Hit, Receiver, Reply
+from webhookd.cli.receiver import Hit, Reaction, Receiver
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 
@@ -37,14 +37,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 async def test_receiver_that_comes_back_gets_its_backlog_on_a_ramp(installation: Up) -> None:
-    receiver = Crowd(Reply(status=503))
+    receiver = Crowd(Reaction(status=503))
     async with partner_under_load(installation, "down", receiver=receiver) as (load, _):
         await _submit(installation, load, BACKLOG)
         await until(lambda: len(receiver.hits) >= 10, what="failures enough to open the breaker")
         await asyncio.sleep(1)
         down = len(receiver.hits)
         assert down < BACKLOG / 2, "the dead receiver is not asked again and again"
-        receiver.reply = Reply(delay_seconds=0.05)
+        receiver.reply = Reaction(delay_seconds=0.05)
         await settled(installation, seconds=SETTLE_SECONDS)
         back = [crowd for crowd, hit in zip(receiver.crowds, receiver.hits, strict=True) if hit.status == 200]
         assert back[0] == 1, "one probe goes first"
@@ -56,7 +56,7 @@ async def test_receiver_that_comes_back_gets_its_backlog_on_a_ramp(installation:
 
 
 async def test_hanging_receivers_leave_the_healthy_ones_alone(installation: Up) -> None:
-    hanging = Receiver(reply=Reply(delay_seconds=TIMEOUT_SECONDS * 4))
+    hanging = Receiver(reply=Reaction(delay_seconds=TIMEOUT_SECONDS * 4))
     async with (
         partner_under_load(installation, "hanging", receiver=hanging) as (slow, _),
         partner_under_load(installation, "healthy") as (load, healthy),
@@ -70,7 +70,7 @@ async def test_hanging_receivers_leave_the_healthy_ones_alone(installation: Up) 
         async with installation.client(slow.key) as client:
             states = (await client.get("/v1/deliveries", params={"state": "delivered"})).json()["data"]
             assert states == []
-            hanging.reply = Reply()
+            hanging.reply = Reaction()
             for endpoint in endpoints:
                 await client.delete(f"/v1/endpoints/{endpoint}")
         await settled(installation, seconds=SETTLE_SECONDS)
@@ -80,7 +80,7 @@ async def test_hanging_receivers_leave_the_healthy_ones_alone(installation: Up) 
 class Crowd(Receiver):
     """Remembers with how many others each request was there at once; in the order of `hits`."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reaction) -> None:
         super().__init__(reply=reply)
         self.crowds: list[int] = []
         self._here = 0

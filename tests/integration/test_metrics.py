@@ -19,7 +19,7 @@ from tests.integration.api_face import Face
 from tests.services import ValkeyServer, until
 from webhookd.adapters.metrics import FAMILIES, BrokerTotals, Metrics, Tally, count_request, exposition
 from webhookd.adapters.store.endpoints.endpoint_settings import PacedEndpoint
-from webhookd.cli.receiver import Receiver, Reply, bind, receiving
+from webhookd.cli.receiver import Reaction, Receiver, bind, receiving
 from webhookd.core.errors import Unavailable
 from webhookd.core.times import to_rfc3339
 
@@ -230,7 +230,7 @@ PLANTED = {
 
 @pytest.mark.slow
 async def test_one_scrape_tells_of_every_process_and_no_secret_shows_anywhere(tmp_path: Path) -> None:
-    receiver = Receiver(first=[Reply(status=500)])
+    receiver = Receiver(first=[Reaction(status=500)])
     installation = Up(tmp_path, WEBHOOKD_LOG_FORMAT="json", WEBHOOKD_LOG_LEVEL="debug")
     with bind("127.0.0.1", 0) as listener:
         async with receiving(receiver, listener) as url:

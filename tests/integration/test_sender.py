@@ -28,10 +28,10 @@ from webhookd.adapters.sender.exchange import Exchange
 from webhookd.adapters.sender.guard import AddressBlocked, Dialling, Guard, dialling
 from webhookd.adapters.sender.lookups import Lookups, system_addresses
 from webhookd.adapters.sender.stopwatch import Stopwatch
-from webhookd.core.answer import Answer
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import SettingsError
 from webhookd.core.facts import AddressesRefused
+from webhookd.core.reply import Reply
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -71,12 +71,12 @@ async def make_sender() -> AsyncIterator[MakeSender]:
         await sender.close()
 
 
-async def post(sender: Sender, url: str, *, body: bytes = BODY, owner: str = "prt_1") -> Answer:
+async def post(sender: Sender, url: str, *, body: bytes = BODY, owner: str = "prt_1") -> Reply:
     async with asyncio.timeout(60):  # a guard against a hanging test, not a measurement
         return await sender.post(sender.prepare(url, owner=owner), headers=HEADERS, body=body)
 
 
-def is_ok(answer: Answer) -> bool:
+def is_ok(answer: Reply) -> bool:
     return answer.status == 200 and answer.error is None and answer.excerpt == b"ok"
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.core.answer import Answer, ErrorCode, Timing
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt, Verdict, error_code, judge
+from webhookd.core.reply import ErrorCode, Reply, Timing
 from webhookd.core.retry import DELIVERY_RETRY, RetryPolicy
 
 NOW_MS = 1_795_500_000_000
@@ -15,16 +15,16 @@ TIMING = Timing(total_us=1000)
 FAILED: tuple[ErrorCode, ...] = tuple(code for code in get_args(ErrorCode) if code != "proxy")
 
 
-def answered(status: int, retry_after: str | None = None) -> Answer:
-    return Answer(status=status, retry_after=retry_after, timing=TIMING)
+def answered(status: int, retry_after: str | None = None) -> Reply:
+    return Reply(status=status, retry_after=retry_after, timing=TIMING)
 
 
-def unanswered(error: ErrorCode) -> Answer:
-    return Answer(error=error, timing=TIMING)
+def unanswered(error: ErrorCode) -> Reply:
+    return Reply(error=error, timing=TIMING)
 
 
 def judged(
-    answer: Answer,
+    answer: Reply,
     *,
     attempt: int = 1,
     max_attempts: int = 14,
@@ -51,7 +51,7 @@ def test_any_2xx_is_delivered(status: int, attempt: int) -> None:
 
 @pytest.mark.parametrize("status", [200, 410, 500])
 def test_a_status_whose_head_did_not_hold_is_no_answer(status: int) -> None:
-    answer = Answer(status=status, error="header_too_large", timing=TIMING)
+    answer = Reply(status=status, error="header_too_large", timing=TIMING)
     assert judged(answer) == RetryAt(due_ms=NOW_MS + 5000, error="header_too_large")
 
 
@@ -77,11 +77,11 @@ def test_every_failure_without_an_answer_is_retried_under_its_own_name(error: Er
 
 
 def test_an_attempt_that_tells_neither_status_nor_error_is_no_success() -> None:
-    assert judged(Answer(timing=TIMING)) == RetryAt(due_ms=NOW_MS + 5000, error="protocol")
+    assert judged(Reply(timing=TIMING)) == RetryAt(due_ms=NOW_MS + 5000, error="protocol")
 
 
 @pytest.mark.parametrize("answer", [answered(500), answered(429, "60"), answered(302), unanswered("timeout")])
-def test_the_last_failed_attempt_is_exhausted_and_disables_nothing(answer: Answer) -> None:
+def test_the_last_failed_attempt_is_exhausted_and_disables_nothing(answer: Reply) -> None:
     assert isinstance(judged(answer, attempt=13), RetryAt)
     for attempt in (14, 15):
         verdict = judged(answer, attempt=attempt)
@@ -140,7 +140,7 @@ answers = st.builds(answered, st.integers(100, 599), st.none() | st.text(max_siz
     inline=st.booleans(),
 )
 def test_every_answer_gets_a_verdict_and_nothing_is_retried_past_its_budget_or_in_the_past(
-    answer: Answer, attempt: int, chance: float, inline: bool
+    answer: Reply, attempt: int, chance: float, inline: bool
 ) -> None:
     verdict = judged(answer, attempt=attempt, chance=chance, inline=inline)
     match verdict:

@@ -15,9 +15,9 @@ from tests.generate_docs import REFERENCE, SECTIONS, pages
 from webhookd.api import endpoint_wire, problems  # noqa: F401 - problems has errors of its own
 from webhookd.api.app import ROUTES
 from webhookd.cli.families import FAMILIES
-from webhookd.core.answer import ErrorCode
 from webhookd.core.errors import ClientError, ServiceError, WebhookdError
 from webhookd.core.model import OPERATIONAL_EVENTS, SUBSCRIBABLE_EVENTS, TEST_EVENT
+from webhookd.core.reply import ErrorCode
 from webhookd.core.timeline_entry import KINDS
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets

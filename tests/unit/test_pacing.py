@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.core.answer import Answer, ErrorCode, Timing
 from webhookd.core.pacing import (
     BREAKER_FAILURES,
     INITIAL_CAP,
@@ -25,6 +24,7 @@ from webhookd.core.pacing import (
     ready_ms,
     released,
 )
+from webhookd.core.reply import ErrorCode, Reply, Timing
 
 NOW_MS = 1_795_500_000_000
 CEILING = 64
@@ -260,7 +260,7 @@ def test_our_own_faults_change_nothing() -> None:
 
 
 def kind_of(*, status: int | None = None, error: ErrorCode | None = None) -> LaneSign:
-    return outcome_of(Answer(status=status, error=error, timing=Timing(total_us=7)), now_ms=NOW_MS).kind
+    return outcome_of(Reply(status=status, error=error, timing=Timing(total_us=7)), now_ms=NOW_MS).kind
 
 
 @pytest.mark.parametrize(
@@ -281,13 +281,13 @@ def test_each_answer_says_its_kind(
 
 def test_an_answer_brings_its_duration_and_honoured_wait() -> None:
     timing = Timing(total_us=1234)
-    busy = Answer(status=429, retry_after="7", timing=timing)
+    busy = Reply(status=429, retry_after="7", timing=timing)
     assert outcome_of(busy, now_ms=NOW_MS) == LaneSample(
         kind=LaneSign.CONGESTION, duration_us=1234, hold_until_ms=NOW_MS + 7000
     )
-    broken = Answer(status=500, retry_after="7", timing=timing)
+    broken = Reply(status=500, retry_after="7", timing=timing)
     assert outcome_of(broken, now_ms=NOW_MS).hold_until_ms == 0
-    hung = Answer(error="timeout", timing=timing)
+    hung = Reply(error="timeout", timing=timing)
     assert outcome_of(hung, now_ms=NOW_MS).timed_out
 
 

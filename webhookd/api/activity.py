@@ -9,14 +9,14 @@ from webhookd.adapters.store.upkeep.activity_spans import read_activity
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call
-from webhookd.api.wire import Query
+from webhookd.api.wire import QueryString
 from webhookd.core.activity import WINDOWS, ActivityKind
 from webhookd.core.endpoint_stats import Span, percentile_ms, summed
 from webhookd.core.fields import ActivityWindow, Count, DescribedAs, Timestamp
 from webhookd.core.times import to_rfc3339
 
 
-class ActivityQuery(Query):
+class ActivityQuery(QueryString):
     """`GET /v1/activity`."""
 
     window: Annotated[Literal["1h", "6h", "24h"], DescribedAs(ActivityWindow)] = "6h"

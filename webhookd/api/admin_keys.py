@@ -13,7 +13,7 @@ from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
 from webhookd.api.call import Call, found
 from webhookd.api.keys import KeyName
-from webhookd.api.wire import Create, Listing, NoQuery, Time, unknown_or_wrong
+from webhookd.api.wire import Create, ListingQuery, NoQuery, Time, unknown_or_wrong
 from webhookd.core.api_keys import ADMIN_PREFIX
 from webhookd.core.errors import NotFound
 from webhookd.core.fields import Timestamp
@@ -81,7 +81,7 @@ async def create(call: Call[AdminKeyCreate, NoQuery]) -> Answer:
     return await call.once(effect)
 
 
-async def page(call: Call[None, Listing]) -> Answer:
+async def page(call: Call[None, ListingQuery]) -> Answer:
     """`GET /v1/admin-keys`: revoked and expired ones too."""
     keys, cursor = await call.read(call.parts.store.read, read_keys, None, call.query.page)
     return page_answer([admin_key_document(key) for key in keys], cursor)
@@ -135,7 +135,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Operations",
         summary="List admins' keys",
         access=ADMIN,
-        query=Listing,
+        query=ListingQuery,
         answers=lists(AdminKeyDocument),
     ),
     ApiRoute(

@@ -7,11 +7,11 @@ from typing import Any, Final, Generic, TypeVar
 from webhookd.api.answers import JSON, Page, Sendable
 from webhookd.api.call import Call
 from webhookd.api.parts import ApiOptions
-from webhookd.api.wire import Query
+from webhookd.api.wire import QueryString
 from webhookd.flows.rates import RateKind
 
 B = TypeVar("B")
-Q = TypeVar("Q", bound=Query)
+Q = TypeVar("Q", bound=QueryString)
 
 ANY_KEY: Final = "any key"
 ADMIN: Final = "admin"

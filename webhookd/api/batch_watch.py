@@ -24,7 +24,7 @@ from webhookd.api.granted import BATCH
 from webhookd.api.owners import with_owners
 from webhookd.api.receipts import shown_to
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
-from webhookd.api.wire import Query, StreamQuery
+from webhookd.api.wire import QueryString, StreamQuery
 from webhookd.core.batches import Batch, BatchTasks
 from webhookd.core.errors import WebhookdError
 from webhookd.core.records import Page
@@ -37,7 +37,7 @@ RESULTS_A_READ: Final = 100
 NDJSON: Final = "application/x-ndjson"
 
 
-class BatchQuery(Query):
+class BatchQuery(QueryString):
     """`GET /v1/batches/{id}`. `wait` is in seconds; more than the longest wait are as many."""
 
     wait: int = Field(0, ge=0)
@@ -50,7 +50,7 @@ class BatchQuery(Query):
         return batch.done or (self.version is not None and batch.version > self.version)
 
 
-class ResultsQuery(Query):
+class ResultsQuery(QueryString):
     """`GET /v1/batches/{id}/results`."""
 
     cursor: str | None = Field(None, pattern=r"^task_[0-9a-z]{26}$")

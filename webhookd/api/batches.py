@@ -17,7 +17,7 @@ from webhookd.api.granted import BATCH
 from webhookd.api.idempotency_key import REPLAYED, mark_replayed
 from webhookd.api.owners import with_owners
 from webhookd.api.receipts import shown_to
-from webhookd.api.wire import AdminListing, Listing, NoBody, NoQuery, Time
+from webhookd.api.wire import AdminListing, ListingQuery, NoBody, NoQuery, Time
 from webhookd.core.batches import BatchFilter, BatchTasks
 from webhookd.core.model import BatchState, TaskState
 from webhookd.core.render import BatchDocument, TaskDocument, batch_document, task_document
@@ -37,7 +37,7 @@ class BatchListing(AdminListing):
     """What was accepted before this time."""
 
 
-class BatchTaskListing(Listing):
+class BatchTaskListing(ListingQuery):
     """`GET /v1/batches/{id}/tasks`."""
 
     state: TaskState | None = None

@@ -18,7 +18,7 @@ from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import WrittenDelivery, WrittenTask, answer_to
-from webhookd.api.wire import OTHER_CURSOR, AdminListing, NoBody, NoQuery, Query, Status, Time
+from webhookd.api.wire import OTHER_CURSOR, AdminListing, NoBody, NoQuery, QueryString, Status, Time
 from webhookd.core.fields import EXCLUSIVE, AttemptError, DeadLetterKind, DeadReason, DescribedAs, EventName
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import (
@@ -125,7 +125,7 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
     return answer_to(call.caller, await call.once(effect))
 
 
-class DiscardOne(Query):
+class DiscardOne(QueryString):
     """`DELETE /v1/dead-letters/{id}`."""
 
     reason: str | None = Field(None, min_length=1, max_length=500)

@@ -10,7 +10,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call, found
-from webhookd.api.wire import Query
+from webhookd.api.wire import QueryString
 from webhookd.core.endpoint_stats import WINDOWS, Span, percentile_ms, summed
 from webhookd.core.fields import (
     BreakerState,
@@ -25,7 +25,7 @@ from webhookd.core.pacing import breaker_state
 from webhookd.core.times import opt_rfc3339, to_rfc3339
 
 
-class StatsQuery(Query):
+class StatsQuery(QueryString):
     """`GET /v1/endpoints/{id}/stats`."""
 
     window: Annotated[Literal["1h", "24h", "7d"], DescribedAs(StatsWindow)] = "24h"

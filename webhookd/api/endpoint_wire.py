@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from webhookd.api.wire import Body, Change, Create
+from webhookd.api.wire import Body, ChangeBody, Create
 from webhookd.core.errors import Invalid
 from webhookd.core.fields import DescribedAs, EventPattern, Ordering, SignatureScheme
 from webhookd.core.model import SUBSCRIBABLE_EVENTS
@@ -66,14 +66,17 @@ OwnSecret = Annotated[str, Field(max_length=200), AfterValidator(_own_secret)]
 """`whsec_` and the base64 of 24 to 64 bytes."""
 
 
-def type_patterns(patterns: list[str]) -> list[str]:
+def _type_patterns(patterns: list[str]) -> list[str]:
     """Return them. Raises ValueError where one is neither a name of a task type nor a prefix of some."""
     if not all(len(pattern) <= 200 and _TYPE.fullmatch(pattern) for pattern in patterns):
         raise ValueError("must be names of task types, or prefixes such as report.*")
     return patterns
 
 
-class EndpointRetryChange(Change):
+TypePatterns = Annotated[list[str], Field(max_length=MAX_TYPE_PATTERNS), AfterValidator(_type_patterns)]
+
+
+class EndpointRetryChange(ChangeBody):
     """An endpoint's own retry schedule; null is the service's default."""
 
     max_attempts: int | None = Field(None, ge=1, le=100)
@@ -97,7 +100,7 @@ class EndpointSettings(Body):
     """What it is for, in its owner's words; empty by default."""
     events: list[Annotated[str, DescribedAs(EventPattern)]] | None = Field(None, min_length=1, max_length=50)
     """What it is told of; `task.*` by default, the four final events."""
-    task_types: list[str] | None = Field(None, max_length=MAX_TYPE_PATTERNS)
+    task_types: TypePatterns | None = None
     """The task types it is told of, or prefixes such as `report.*`; all by default."""
     headers: dict[str, str] | None = None
     """Headers of its own, up to 20 and 4 KiB together; a value of `***` keeps the one that is there."""
@@ -121,11 +124,6 @@ class EndpointSettings(Body):
         if unknown:
             raise ValueError(f"'{unknown[0][:100]}' is no event; there are {', '.join(SUBSCRIBABLE_EVENTS)}")
         return events
-
-    @field_validator("task_types")
-    @classmethod
-    def _task_type_patterns(cls, patterns: list[str] | None) -> list[str] | None:
-        return None if patterns is None else type_patterns(patterns)
 
     @field_validator("signature")
     @classmethod
@@ -155,7 +153,7 @@ class EndpointCreate(EndpointSettings, Create):
     """For admins: whose it is, by the partner's id."""
 
 
-class EndpointChange(EndpointSettings, Change):
+class EndpointChange(EndpointSettings, ChangeBody):
     """Settings to be changed: what is left out stays; null is the default again."""
 
     url: str = Field("", min_length=1)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.api.call import AnyCall
-from webhookd.api.wire import AdminListing, Create, Query
+from webhookd.api.wire import AdminListing, Create, QueryString
 from webhookd.core.fields import FileId, FileStateName, TaskId, Timestamp
 from webhookd.core.file_links import DOWNLOAD_MS, KEY_PURPOSE, FileLinks, Link
 from webhookd.core.files import OCTETS, File, FileKind, FileState, content_type_fault, name_fault
@@ -39,7 +39,7 @@ def _sha256(text: str) -> str:
 FileName = Annotated[str, AfterValidator(_name)]
 
 
-class FileUpload(Query):
+class FileUpload(QueryString):
     """`POST /v1/files`: the file's name, which a form may bring itself."""
 
     name: FileName | None = None
@@ -57,7 +57,7 @@ class FileListing(AdminListing):
     """Of this kind only."""
 
 
-class LinkQuery(Query):
+class LinkQuery(QueryString):
     """`token` is that of a link, in the place of a key."""
 
     token: str | None = Field(None, max_length=8_300)

@@ -18,7 +18,7 @@ from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.caller import OPERATOR
-from webhookd.api.wire import AdminListing, Create, Listing, NoQuery, Time, unknown_or_wrong
+from webhookd.api.wire import AdminListing, Create, ListingQuery, NoQuery, Time, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.errors import Forbidden, NotFound
@@ -143,7 +143,7 @@ async def _create(call: AnyCall, partner_id: str, scopes: Sequence[str]) -> Answ
     return await call.once(effect)
 
 
-async def list_keys(call: Call[None, Listing]) -> Answer:
+async def list_keys(call: Call[None, ListingQuery]) -> Answer:
     """`GET /v1/partners/{id}/keys`: revoked and expired ones too."""
     partner_id = call.path_params["id"]
     found(await call.parts.store.partners.get(partner_id), "partner")
@@ -223,7 +223,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Partners",
         summary="List a partner's keys",
         access=ADMIN,
-        query=Listing,
+        query=ListingQuery,
         answers=lists(KeyDocument),
     ),
     ApiRoute(

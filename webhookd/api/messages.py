@@ -18,7 +18,7 @@ from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
 from webhookd.api.call import Call, found
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
-from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, NoQuery, Query, unknown_or_wrong
+from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, NoQuery, QueryString, unknown_or_wrong
 from webhookd.core.fields import EventName, MessageId, TaskId, Timestamp
 from webhookd.core.records import Message
 
@@ -27,7 +27,7 @@ LOOK_EVERY_SECONDS: Final = 1.0
 _LONGEST_NUMBER: Final = 18
 
 
-class FeedQuery(Query):
+class FeedQuery(QueryString):
     """`GET /v1/messages`. `wait` is in seconds; more than the longest wait are as many."""
 
     after: str | None = Field(None, min_length=1, max_length=200)

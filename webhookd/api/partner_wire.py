@@ -3,15 +3,15 @@
 from collections.abc import Collection
 from typing import Annotated, Final
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters.store.access.api_keys import MAX_KEYS
 from webhookd.adapters.store.access.partner_use import PartnerUse
 from webhookd.adapters.store.deliveries.replay_orders import MAX_RUNNING
 from webhookd.adapters.store.endpoints.endpoint_settings import MAX_ENDPOINTS
-from webhookd.api.endpoint_wire import MAX_TYPE_PATTERNS, EndpointSecretCreate, type_patterns
-from webhookd.api.wire import Change, Create, Query
+from webhookd.api.endpoint_wire import EndpointSecretCreate, TypePatterns
+from webhookd.api.wire import ChangeBody, Create, QueryString
 from webhookd.core.fields import Count, PartnerId, ScopeName, Timestamp
 from webhookd.core.model import SCOPES
 from webhookd.core.records import LimitsInForce, Partner
@@ -20,7 +20,16 @@ from webhookd.core.times import to_rfc3339
 DEFAULT_WEIGHT: Final = 1
 
 
-class PartnerLimitsChange(Change):
+def _checked_name(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("must be printable characters, without spaces around")
+    return name
+
+
+PartnerName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_checked_name)]
+
+
+class PartnerLimitsChange(ChangeBody):
     """A partner's own limits to be changed; null is the service's default."""
 
     rate_per_second: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
@@ -38,30 +47,20 @@ class PartnerLimitsCreate(PartnerLimitsChange, Create):
 class PartnerCreate(Create):
     """A partner to be made."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: PartnerName
     """What it is called; no two have the same name."""
     limits: PartnerLimitsCreate = PartnerLimitsCreate()
     """Its own limits; the service's if left out."""
     weight: int = Field(DEFAULT_WEIGHT, ge=1, le=1_000)
     """Its share where partners compete; 1 if left out."""
-    task_types: list[str] = Field([], max_length=MAX_TYPE_PATTERNS)
+    task_types: TypePatterns = Field([])
     """The task types it may submit, or prefixes such as `report.*`; all if left out or empty."""
 
-    @field_validator("name")
-    @classmethod
-    def _printable(cls, name: str) -> str:
-        return _checked_name(name)
 
-    @field_validator("task_types")
-    @classmethod
-    def _type_patterns(cls, patterns: list[str]) -> list[str]:
-        return type_patterns(patterns)
-
-
-class PartnerChange(Change):
+class PartnerChange(ChangeBody):
     """What of a partner is to be changed; what is left out stays."""
 
-    name: str = Field("", min_length=1, max_length=100)
+    name: PartnerName = ""
     """What it is called from now on."""
     limits: PartnerLimitsChange = PartnerLimitsChange()
     """Its own limits; those left out stay."""
@@ -69,18 +68,8 @@ class PartnerChange(Change):
     """Its share where partners compete."""
     suspended: bool = False
     """Whether its keys are refused for the time being; what it has submitted goes on."""
-    task_types: list[str] | None = Field(None, max_length=MAX_TYPE_PATTERNS)
+    task_types: TypePatterns | None = None
     """The task types it may submit, or prefixes such as `report.*`; null or empty for all."""
-
-    @field_validator("name")
-    @classmethod
-    def _printable(cls, name: str) -> str:
-        return _checked_name(name)
-
-    @field_validator("task_types")
-    @classmethod
-    def _type_patterns(cls, patterns: list[str] | None) -> list[str] | None:
-        return None if patterns is None else type_patterns(patterns)
 
 
 class PartnerSecretCreate(EndpointSecretCreate):
@@ -90,17 +79,11 @@ class PartnerSecretCreate(EndpointSecretCreate):
     """For admins: whose secret, by the partner's id."""
 
 
-class OnePartner(Query):
+class OnePartner(QueryString):
     """`partner=` says which, with an admin's key."""
 
     partner: str | None = None
     """For admins: which partner, by its id."""
-
-
-def _checked_name(name: str) -> str:
-    if not name.isprintable() or name != name.strip():
-        raise ValueError("must be printable characters, without spaces around")
-    return name
 
 
 class PartnerLimitsDocument(TypedDict):

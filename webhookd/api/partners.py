@@ -25,7 +25,7 @@ from webhookd.api.partner_wire import (
     own_partner_document,
     partner_document,
 )
-from webhookd.api.wire import Listing, NoQuery
+from webhookd.api.wire import ListingQuery, NoQuery
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX, first_key_name
 from webhookd.core.errors import Conflict
@@ -79,7 +79,7 @@ async def create_partner(call: Call[PartnerCreate, NoQuery]) -> Answer:
     return await call.once(effect)
 
 
-async def list_partners(call: Call[None, Listing]) -> Answer:
+async def list_partners(call: Call[None, ListingQuery]) -> Answer:
     """`GET /v1/partners`."""
     partners, cursor = await call.read(call.parts.store.partners.list, call.query.page)
     return page_answer([_document(call, partner) for partner in partners], cursor)
@@ -176,7 +176,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Partners",
         summary="List partners",
         access=ADMIN,
-        query=Listing,
+        query=ListingQuery,
         answers=lists(PartnerDocument),
     ),
     ApiRoute(

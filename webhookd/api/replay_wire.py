@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from webhookd.api.wire import Change, Create, Status, Time
+from webhookd.api.wire import ChangeBody, Create, Status, Time
 from webhookd.core.fields import (
     AttemptError,
     DeadLetterKind,
@@ -96,7 +96,7 @@ class ReplayCreate(Asked):
     """At most so many a second; 50 if left out."""
 
 
-class ReplayChange(Change):
+class ReplayChange(ChangeBody):
     """Another pace."""
 
     rate_per_second: float = Field(gt=0, le=HIGHEST_RATE_PER_SECOND, allow_inf_nan=False)

@@ -11,7 +11,7 @@ from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call, found
 from webhookd.api.granted import TASK
-from webhookd.api.wire import Listing
+from webhookd.api.wire import ListingQuery
 from webhookd.core.fields import RunOutcome, Timestamp
 from webhookd.core.outcome import Raised
 from webhookd.core.records import Run
@@ -53,7 +53,7 @@ class RunDocument(TypedDict):
     """What it raised, for admins; null where it raised nothing."""
 
 
-class RunListing(Listing):
+class RunListing(ListingQuery):
     """`GET /v1/tasks/{id}/runs`."""
 
     cursor: str | None = Field(

@@ -14,13 +14,13 @@ from starlette.types import Receive
 from webhookd.adapters.store.access.api_keys import Credential
 from webhookd.api.call import AnyCall, found
 from webhookd.api.caller import OPERATOR
-from webhookd.api.wire import Query
+from webhookd.api.wire import QueryString
 from webhookd.core.errors import Unauthenticated
 from webhookd.core.records import Task
 from webhookd.flows.watch import Ended, Snapshot, Watch
 
 
-class TaskQuery(Query):
+class TaskQuery(QueryString):
     """`GET /v1/tasks/{id}`. `wait` is in seconds; more than the longest wait are as many."""
 
     wait: int = Field(0, ge=0)

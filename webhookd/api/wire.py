@@ -62,28 +62,28 @@ class Create(Body):
         return value
 
 
-class Change(Body):
+class ChangeBody(Body):
     """A body that changes something: what is left out stays; null, where it may be, is the default again."""
 
 
-class Query(BaseModel):
+class QueryString(BaseModel):
     """A query string: numbers come as text, and a parameter nobody knows is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NoQuery(Query):
+class NoQuery(QueryString):
     """Takes no parameters."""
 
 
-class StreamQuery(Query):
+class StreamQuery(QueryString):
     """The parameters of Server-Sent Events."""
 
     token: str | None = None
     """A page's token (`wht_…`): an EventSource can send no header."""
 
 
-class Listing(Query):
+class ListingQuery(QueryString):
     """The parameters of every listing; what is listed has ids, unless a listing has a cursor of its own."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
@@ -97,7 +97,7 @@ class Listing(Query):
         return Page(limit=self.limit, cursor=self.cursor)
 
 
-class ListingByName(Listing):
+class ListingByName(ListingQuery):
     """The parameters of a listing of things that have names and no ids."""
 
     cursor: str | None = Field(None, pattern=r"^after\.[A-Za-z0-9_.:~-]{1,200}$")
@@ -114,7 +114,7 @@ class ListingByName(Listing):
         return _AFTER + name
 
 
-class AdminListing(Listing):
+class AdminListing(ListingQuery):
     """A listing that an admin may narrow to one partner; to a partner the parameter is unknown."""
 
     partner: str | None = None

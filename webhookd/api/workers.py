@@ -9,7 +9,7 @@ from webhookd.adapters.store.upkeep.workers import HeldTask, Worker, read_worker
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
-from webhookd.api.wire import Listing
+from webhookd.api.wire import ListingQuery
 from webhookd.core.fields import Count, PartnerId, TaskId, Timestamp, WorkerRole
 from webhookd.core.times import to_rfc3339
 
@@ -67,7 +67,7 @@ class WorkerDocument(TypedDict):
     """How many deliveries it is making."""
 
 
-async def list_workers(call: Call[None, Listing]) -> Answer:
+async def list_workers(call: Call[None, ListingQuery]) -> Answer:
     """`GET /v1/workers`."""
     workers, cursor = await call.read(call.parts.store.db.read, read_workers, call.now_ms, call.query.page)
     return page_answer([worker_document(worker) for worker in workers], cursor)
@@ -110,7 +110,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Operations",
         summary="See which process runs what, and since when",
         access=ADMIN,
-        query=Listing,
+        query=ListingQuery,
         answers=lists(WorkerDocument),
     ),
 )

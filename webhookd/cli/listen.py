@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
-from webhookd.cli.receiver import Hit, Receiver, Reply, bind, receiving
+from webhookd.cli.receiver import Hit, Reaction, Receiver, bind, receiving
 
 app = typer.Typer(add_completion=False)
 
@@ -44,8 +44,8 @@ def listen(
     usual = 200 if fail_first and status >= 300 else status
     receiver = Receiver(
         secrets=secret or (),
-        reply=Reply(status=usual, delay_seconds=delay),
-        first=itertools.repeat(Reply(status=failing, delay_seconds=delay), fail_first),
+        reply=Reaction(status=usual, delay_seconds=delay),
+        first=itertools.repeat(Reaction(status=failing, delay_seconds=delay), fail_first),
     )
     asyncio.run(_until_stopped(receiver, host, port))
 

@@ -27,7 +27,7 @@ _KEPT_HITS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reaction:
     """What to answer, after `delay_seconds`."""
 
     status: int = 200
@@ -71,11 +71,11 @@ class Receiver:
         self,
         *,
         secrets: Sequence[str] = (),
-        reply: Reply | None = None,
-        first: Iterable[Reply] = (),
+        reply: Reaction | None = None,
+        first: Iterable[Reaction] = (),
     ) -> None:
         self.hits: deque[Hit] = deque(maxlen=_KEPT_HITS)
-        self.reply = reply or Reply()
+        self.reply = reply or Reaction()
         self._first = iter(first)
         self.on_hit: Callable[[Hit], None] | None = None
         self._verifiers = [_verifier(secret) for secret in secrets]

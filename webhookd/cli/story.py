@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import httpx
 
-from webhookd.cli.receiver import Receiver, Reply, bind, receiving
+from webhookd.cli.receiver import Reaction, Receiver, bind, receiving
 from webhookd.cli.stage import Stage, ask, eventually, nth_hit, require, verified
 
 _MANY: Final = 50
@@ -69,7 +69,7 @@ async def retry(stage: Stage) -> list[str]:
     """A receiver that fails twice."""
     receiver = Receiver(
         secrets=[stage.secret],
-        first=(Reply(status=500), Reply(status=503, retry_after_seconds=1)),
+        first=(Reaction(status=500), Reaction(status=503, retry_after_seconds=1)),
     )
     with bind("127.0.0.1", 0) as listener:
         async with receiving(receiver, listener) as url:

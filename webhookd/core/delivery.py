@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, Literal
 
-from webhookd.core.answer import Answer
+from webhookd.core.reply import Reply
 from webhookd.core.retry import RetryPolicy, parse_retry_after
 
 OUR_FAULTS: Final = frozenset({"proxy"})
@@ -52,7 +52,7 @@ class NotCounted:
 Verdict = Delivered | RetryAt | GiveUp | NotCounted
 
 
-def error_code(answer: Answer) -> str | None:
+def error_code(answer: Reply) -> str | None:
     """Return what the partner is told of a failure (`timeout`, `http_503`, …), None for a 2xx.
 
     An error outranks the status that was read before it. Neither is never a success.
@@ -62,7 +62,7 @@ def error_code(answer: Answer) -> str | None:
     return None if 200 <= answer.status < 300 else f"http_{answer.status}"
 
 
-def asked_wait_seconds(answer: Answer, *, now_ms: int) -> float:
+def asked_wait_seconds(answer: Reply, *, now_ms: int) -> float:
     """Return how long the receiver asked us to stay away, 0.0 where it did not, or may not, ask."""
     if answer.status not in WAIT_STATUSES:
         return 0.0
@@ -70,7 +70,7 @@ def asked_wait_seconds(answer: Answer, *, now_ms: int) -> float:
 
 
 def judge(
-    answer: Answer,
+    answer: Reply,
     *,
     attempt: int,
     max_attempts: int,

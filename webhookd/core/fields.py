@@ -13,7 +13,6 @@ from pydantic_core.core_schema import CoreSchema, definition_reference_schema, d
 from typing_extensions import TypeAliasType
 
 from webhookd.core import activity
-from webhookd.core.answer import ErrorCode
 from webhookd.core.endpoint_stats import WINDOWS
 from webhookd.core.files import FileKind, FileState
 from webhookd.core.listing import GROUP_KEYS
@@ -26,6 +25,7 @@ from webhookd.core.model import (
     TEST_EVENT,
     TRANSIENT_EVENTS,
 )
+from webhookd.core.reply import ErrorCode
 
 KNOWN_VALUES: Final = "x-extensible-enum"
 """The keyword for a list that is open: generators take the field for text, readers see the values."""

@@ -14,9 +14,9 @@ from enum import Enum
 from math import ceil
 from typing import Final, Literal
 
-from webhookd.core.answer import Answer
 from webhookd.core.delivery import OUR_FAULTS, asked_wait_seconds, error_code
 from webhookd.core.rate import line
+from webhookd.core.reply import Reply
 
 INITIAL_CAP: Final = 4
 BREAKER_FAILURES: Final = 10
@@ -116,7 +116,7 @@ def released(pace: Pace, now_ms: int) -> Pace:
     return replace(pace, hold_until_ms=0, open_until_ms=open_until_ms)
 
 
-def outcome_of(answer: Answer, *, now_ms: int) -> LaneSample:
+def outcome_of(answer: Reply, *, now_ms: int) -> LaneSample:
     """Read an answer for its lane.
 
     A 410 is the answer of a receiver that is alive. Besides 429, 503 says "too much" too.

@@ -278,7 +278,7 @@ class Delivery:
 class Attempt:
     """One HTTP try. Durations in microseconds; `excerpt` is text with U+FFFD for what is not UTF-8.
 
-    `resent` says its request was written twice (see `core.answer.Answer`).
+    `resent` says its request was written twice (see `core.reply.Reply`).
     """
 
     delivery_id: str

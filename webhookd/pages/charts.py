@@ -13,7 +13,7 @@ _LEAST: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class ChartStep:
     """One step of a series, in a box of 100 by HEIGHT; `title` is told on hover."""
 
     x: float
@@ -37,7 +37,7 @@ class Column:
 class Chart:
     """Columns, one or two lines above them, and what they say in a sentence."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[ChartStep, ...]
     label: str
     line: str = ""
     half: str = ""
@@ -79,11 +79,11 @@ def latency_chart(figures: Mapping[str, Any], *, what: str) -> Chart:
     )
 
 
-def _columns(series: Sequence[Any], total: str, good: str) -> tuple[Column, ...]:
+def _columns(series: Sequence[Any], total: str, good: str) -> tuple[ChartStep, ...]:
     most = max((step[total] for step in series), default=0) or 1
     width = 100 / max(1, len(series))
     return tuple(
-        Column(
+        ChartStep(
             x=round(index * width, 3),
             width=round(width * 0.8, 3),
             good=_height(step[good], most),

@@ -17,7 +17,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from webhookd.adapters.sender.head import Header, LenientHead, OddHead, is_http, said
 from webhookd.adapters.sender.stopwatch import Stopwatch
-from webhookd.core.answer import ErrorCode
+from webhookd.core.reply import ErrorCode
 
 MAX_HEAD_BYTES: Final = 65_536
 MAX_BODY_BYTES: Final = 262_144

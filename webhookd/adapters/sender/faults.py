@@ -14,7 +14,7 @@ import httpx
 
 from webhookd.adapters.sender.guard import AddressBlocked, Dialling
 from webhookd.adapters.sender.stopwatch import Stopwatch
-from webhookd.core.answer import ErrorCode
+from webhookd.core.reply import ErrorCode
 
 
 class Blocked(httpx.ConnectError):

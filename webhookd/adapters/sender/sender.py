@@ -1,4 +1,4 @@
-"""One webhook POST under one deadline, told as an `Answer`.
+"""One webhook POST under one deadline, told as a `Reply`.
 
 Speaks `httpx.Request` to any `httpx.AsyncBaseTransport`; what may be called, and how, is the
 transport's. Nothing is judged here: a 500 is an answer like a 200.
@@ -14,7 +14,7 @@ import httpx
 from webhookd.adapters.sender.faults import code_of
 from webhookd.adapters.sender.host_slots import HostSlots
 from webhookd.adapters.sender.stopwatch import Stopwatch
-from webhookd.core.answer import Answer, ErrorCode
+from webhookd.core.reply import ErrorCode, Reply
 
 MAX_EXCERPT_BYTES: Final = 16_384
 MAX_SHOWN_HEADER_BYTES: Final = 16_384
@@ -54,12 +54,12 @@ class Sender:
         parsed = httpx.URL(url)
         return Target(url=parsed, host=parsed.netloc, owner=owner)
 
-    async def post(self, target: Target, *, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+    async def post(self, target: Target, *, headers: Sequence[tuple[str, str]], body: bytes) -> Reply:
         """Send one POST with exactly these headers, `host` and `content-length`; nothing is added.
 
         `timeout_seconds` run from here to the end of the response's head, look-up, dialling and
         waiting for a connection included; then `excerpt_seconds` for the body. The far side's
-        faults come back as `Answer.error`.
+        faults come back as `Reply.error`.
 
         Raises:
             OSError: this machine is out of sockets, memory or threads: nobody was asked.
@@ -106,7 +106,7 @@ class Sender:
         else:
             status, raw, error = response.status_code, response.headers.raw, None
         shown, retry_after = _shown(raw)
-        return Answer(
+        return Reply(
             status=status,
             error=error,
             headers=shown,

@@ -6,7 +6,7 @@ The marks are set by the resolver, the socket factory and the connection themsel
 
 from time import perf_counter_ns
 
-from webhookd.core.answer import Timing
+from webhookd.core.reply import Timing
 
 
 class Stopwatch:

@@ -17,7 +17,7 @@ from webhookd.adapters.sender.exchange import Exchange
 from webhookd.adapters.sender.faults import AnswerFailed
 from webhookd.adapters.sender.guard import dialling
 from webhookd.adapters.sender.stopwatch import Stopwatch
-from webhookd.core.answer import ErrorCode
+from webhookd.core.reply import ErrorCode
 
 
 class Wire(ResponseHandler):

@@ -10,7 +10,7 @@ from pydantic_core import core_schema
 
 from webhookd.api.answers import Page
 from webhookd.api.description.sentences import sentences
-from webhookd.api.wire import Body, Create, Query
+from webhookd.api.wire import Body, Create, QueryString
 
 REF: Final = "#/components/schemas/"
 
@@ -72,7 +72,7 @@ class _Schemas(GenerateJsonSchema):
         for field in made.get("properties", {}).values():
             if issubclass(kind, Body):
                 field.pop("default", None)
-            if issubclass(kind, Create | Query):
+            if issubclass(kind, Create | QueryString):
                 _without_null(field)
         return _told(made, kind)
 

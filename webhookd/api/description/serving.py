@@ -19,14 +19,14 @@ from webhookd.api.call import Call
 from webhookd.api.description.audience import for_partners
 from webhookd.api.description.openapi import openapi_document
 from webhookd.api.description.page import CONTENT_SECURITY_POLICY, page
-from webhookd.api.wire import NoQuery, Query
+from webhookd.api.wire import NoQuery, QueryString
 
 _HEADERS: Final = {"Cache-Control": "public, max-age=300"}
 _PLACE: Final = "https://this.invalid"
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 
-class DescriptionQuery(Query):
+class DescriptionQuery(QueryString):
     """`GET /openapi.json`."""
 
     audience: Literal["partner"] | None = Field(None, alias="for")

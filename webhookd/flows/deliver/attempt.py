@@ -1,11 +1,11 @@
 """One attempt after its answer: what is written of it, and the fact that is told of it."""
 
-from webhookd.core.answer import Answer
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt, error_code, judge
 from webhookd.core.dispatch import AttemptDone, DueDelivery
 from webhookd.core.facts import AttemptEnded
 from webhookd.core.pacing import outcome_of
 from webhookd.core.records import Attempt
+from webhookd.core.reply import Reply
 from webhookd.core.retry import ENDPOINT_FLOOR_SECONDS, RetryPolicy
 
 _VERDICTS = {Delivered: "delivered", RetryAt: "retry", GiveUp: "dead", NotCounted: "not_counted"}
@@ -14,7 +14,7 @@ _VERDICTS = {Delivered: "delivered", RetryAt: "retry", GiveUp: "dead", NotCounte
 def attempt_done(
     delivery: DueDelivery,
     session_id: str,
-    answer: Answer,
+    answer: Reply,
     *,
     policy: RetryPolicy,
     chance: float,

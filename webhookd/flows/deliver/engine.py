@@ -27,12 +27,12 @@ from functools import lru_cache
 
 import structlog
 
-from webhookd.core.answer import Answer
 from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery, Handed, Turn
 from webhookd.core.errors import ServiceError, WebhookdError
 from webhookd.core.facts import AttemptEnded
 from webhookd.core.hosts import HostFailures, Hosts, HostState, host_of
 from webhookd.core.pacing import LaneSign
+from webhookd.core.reply import Reply
 from webhookd.core.retry import RetryPolicy
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.deliver.attempt import attempt_done, attempt_ended
@@ -283,7 +283,7 @@ class DeliveryEngine:
         if self._backlog or pays or share_pays:
             self._look_again(self._now_ms())
 
-    async def _send(self, delivery: DueDelivery, span_id: str) -> Answer | None:
+    async def _send(self, delivery: DueDelivery, span_id: str) -> Reply | None:
         """Sign and send. None: the lease is over, others have taken this delivery."""
         url = delivery.url or delivery.target.url or ""
         target = self._target(url, delivery.target.partner_id)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from webhookd.core.answer import Answer
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, ClaimDeliveries, DueDelivery, Handed, Turn
+from webhookd.core.reply import Reply
 
 
 class Lanes(Protocol):
@@ -34,7 +34,7 @@ class Posts(Protocol):
         """Take a canonical URL apart, for webhooks of the partner `owner`."""
         ...
 
-    async def post(self, target: Any, *, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+    async def post(self, target: Any, *, headers: Sequence[tuple[str, str]], body: bytes) -> Reply:
         """Send one POST; the far side's faults come back in the answer."""
         ...
 

@@ -119,7 +119,7 @@ class Watchers:
                 and (signal.partner_id in followed or None in followed)
                 and signal.version > self._recent.get(signal.task_id, 0)
             ):
-                self._enqueue(signal.task_id)
+                self.read(signal.task_id)
             for watch in self._heeding.get(signal.partner_id, ()):
                 watch.wake()
 
@@ -181,7 +181,7 @@ class Watchers:
             if len(group.watches) == 1:
                 group.version = version
             else:
-                self._enqueue(task_id)
+                self.read(task_id)
         return group.version
 
     async def follow(self, watch: Watch, partner_id: str | None) -> None:
@@ -216,16 +216,13 @@ class Watchers:
 
     def read(self, task_id: str) -> None:
         """Read a task again and wake those who wait for it."""
-        self._enqueue(task_id)
+        if len(self._unread) < MOST_UNREAD:
+            self._unread[task_id] = None
+            self._work.set()
 
     def at_hand(self, task_id: str, version: int) -> Snapshot | None:
         """Return the task at this version or later, if it was read just now."""
         return self._shelf.get(task_id, version=version)
-
-    def _enqueue(self, task_id: str) -> None:
-        if len(self._unread) < MOST_UNREAD:
-            self._unread[task_id] = None
-            self._work.set()
 
     async def _read_changed(self) -> None:
         self._work.clear()
@@ -275,12 +272,12 @@ class Watchers:
             for task_id, version in versions.items():
                 group = self._groups.get(task_id)
                 if group is not None and version > group.version:
-                    self._enqueue(task_id)
+                    self.read(task_id)
         ended = await self._ends.look(set(self._followers))
         if ended:
             for task_id, version in (await self._rows.versions(ended)).items():
                 if version > self._recent.get(task_id, 0):
-                    self._enqueue(task_id)
+                    self.read(task_id)
 
     async def _review_keys(self) -> None:
         for key_id in list(self._by_key):

@@ -62,7 +62,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Reply:
     """One attempt's outcome.
 
     Without `error` it is `status`. With `error` there was no answer that holds; `status` and `headers` are
