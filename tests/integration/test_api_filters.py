@@ -77,7 +77,7 @@ async def test_what_is_known_to_a_filter_names_no_types_that_a_partner_may_not_s
 ) -> None:
     confined = await sqlite_face.partner(task_types=["test.order"])
 
-    answer = await confined.client.get("/v1/tasks", params={"type": "test.ecko"})
+    answer = await confined.client.get("/v1/tasks", params={"type": "bread"})
 
     (error,) = answer.json()["errors"]
     assert error["message"] == "there is no such type; known are test.order"

@@ -280,6 +280,7 @@ async def operations(face: Face, admin: httpx.AsyncClient, client: httpx.AsyncCl
     await admin.post("/v1/queues/default/pause")
     await admin.post("/v1/queues/default/resume")
     await admin.get("/v1/workers")
+    await admin.get("/v1/activity")
     await admin.get("/v1/audit", params={"target": "default", "since": "2026-01-01T00:00:00Z"})
     made = (await admin.post("/v1/admin-keys", json={"name": "alice"})).json()
     await admin.get("/v1/admin-keys")
