@@ -23,6 +23,7 @@ from webhookd.core.endpoint_stats import Span
 from webhookd.core.model import SCOPES
 from webhookd.core.signing import SigningKey, signature_header
 from webhookd.pages.audit import as_csv
+from webhookd.pages.now import only_types
 from webhookd.wiring.api import with_pages
 
 ORIGIN = "http://webhookd.test"
@@ -642,6 +643,24 @@ def table_rows(shown: str, heading: str) -> list[tuple[list[str], list[str]]]:
         )
         for row in table.split("</tr>")[:-1]
     ]
+
+
+async def test_numbers_of_a_queue_lead_to_its_tasks(sqlite_face: Face, admin: Person) -> None:
+    partner = await sqlite_face.partner()
+    for body in ({"type": "test.order", "input": {"account": "A"}}, {"type": "test.echo"}):
+        assert (await partner.client.post("/v1/tasks", json=body)).status_code == 202
+    [default, orders] = table_rows((await admin.open("now")).text, "Queues")
+    assert [row[0][:2] for row in (default, orders)] == [["default", "1"], ["orders", "1"]]
+    waiting = orders[1][0]
+    assert waiting == "tasks?state=queued&type=test.order"
+    listed = (await admin.open(waiting)).text
+    assert "test.order" in listed
+    assert "test.echo</" not in listed.partition("<tbody>")[2]
+
+
+def test_a_queue_of_several_types_is_not_narrowed_to_one() -> None:
+    types = [{"queue": "a", "type": "x"}, {"queue": "b", "type": "y"}, {"queue": "b", "type": "z"}]
+    assert only_types(types) == {"a": "x"}
 
 
 async def test_now_counts_dead_letters_by_endpoint_with_their_commonest_error(

@@ -36,6 +36,7 @@ async def show(visit: Visit) -> Answer:
     window = asked if asked in STEPS else WINDOW
     activity = await visit.get("/v1/activity", window=window)
     queues = await visit.get("/v1/queues", limit=200)
+    types = await visit.get("/v1/task-types", limit=500)
     workers = await visit.get("/v1/workers", limit=200)
     dead, dead_total = await _dead(visit)
     replays = {state: await visit.get("/v1/replays", state=state, limit=MOST_GROUPS) for state in _UNDER_WAY}
@@ -46,6 +47,7 @@ async def show(visit: Visit) -> Answer:
         title="Now",
         parts=[{"name": name, **parts[key]} for key, name in _PARTS],
         queues=queues["data"],
+        only_type=only_types(types["data"]),
         window=window,
         windows=tuple(STEPS),
         activity=_drawn(activity, window),
@@ -132,6 +134,14 @@ async def resume(visit: Visit) -> Answer:
     """Let a queue go on."""
     await visit.do("POST", f"/v1/queues/{visit.params['name']}/resume")
     return visit.goes(PATH, notice="resumed")
+
+
+def only_types(types: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the type of each queue that has one alone: a list of its tasks is one of that type."""
+    of_queue: dict[str, list[str]] = {}
+    for one in types:
+        of_queue.setdefault(one["queue"], []).append(one["type"])
+    return {queue: names[0] for queue, names in of_queue.items() if len(names) == 1}
 
 
 def by_host(workers: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
