@@ -48,6 +48,7 @@ class Witness:
         media = response.headers.get("content-type", "").split(";")[0]
         assert [media] == list(told["content"]) if "content" in told else not response.content
         if media.endswith(("/json", "+json")):
+            assert response.text.endswith("}\n"), "a prompt of the shell begins on a line of its own"
             self._validate(told["content"][media]["schema"], response.json())
         returned = ROWS[request.method, path].answers.get(response.status_code)
         if returned is not None and returned.document is not None:
