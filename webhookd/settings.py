@@ -170,7 +170,7 @@ class Settings(BaseSettings):
         "`result_too_large`.",
     )
     files_max_bytes: int = Field(
-        104_857_600, ge=1_024, le=1 << 40, description="Largest file, uploaded or attached, in bytes."
+        104_857_600, ge=1, le=1 << 40, description="Largest file, uploaded or attached, in bytes."
     )
     partner_max_file_bytes: int = Field(
         10_737_418_240, ge=0, le=1 << 60, description="Bytes of files one partner may store before 429."

@@ -210,6 +210,31 @@ async def test_the_quota_is_stored_bytes_and_a_deleted_file_gives_them_back(
     assert len(await stored_keys(face.parts.files)) == 1
 
 
+async def test_a_file_that_is_too_large_is_told_so_where_there_is_no_room_either(
+    face: Face, partner: PartnerFace
+) -> None:
+    options = replace(face.parts.options, files_max_bytes=8, partner_max_file_bytes=10)
+    tight = await face.client(partner.key, options=options)
+    await uploaded(tight, b"x" * 8)
+
+    for answer in (
+        await tight.post("/v1/files?name=a", content=b"y" * 9),
+        await tight.post("/v1/files/uploads", json={"name": "a", "size": 9}),
+    ):
+        assert problem(answer) == (413, "too_large")
+    assert problem(await tight.post("/v1/files?name=a", content=b"y" * 8)) == (429, "quota_exceeded")
+
+
+async def test_what_a_form_has_around_its_file_needs_no_room(face: Face, partner: PartnerFace) -> None:
+    tight = await face.client(partner.key, options=replace(face.parts.options, partner_max_file_bytes=10))
+
+    stored = await tight.post("/v1/files", files={"file": ("a.jpg", b"x" * 10, "image/jpeg")})
+    refused = await tight.post("/v1/files", files={"file": ("a.jpg", b"x", "image/jpeg")})
+
+    assert (stored.status_code, stored.json()["size"]) == (201, 10)
+    assert problem(refused) == (429, "quota_exceeded")
+
+
 async def test_a_repeat_with_the_same_key_stores_nothing_twice(face: Face, partner: PartnerFace) -> None:
     headers = JPEG | {"Idempotency-Key": "once"}
     first = await partner.client.post("/v1/files?name=a", content=b"hello", headers=headers)

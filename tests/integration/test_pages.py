@@ -202,6 +202,23 @@ async def test_form_of_another_site_is_refused(admin: Person, origin: str | None
     assert (await admin.open("dead-letters")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://hooks.example", 303),
+        ("https://webhookd.test", 303),  # the host that was asked
+        ("http://hooks.example", 403),
+        ("https://hooks.example:8443", 403),
+    ],
+)
+async def test_form_may_come_from_the_public_url_with_its_scheme(
+    sqlite_face: Face, origin: str, status: int
+) -> None:
+    someone = await person(sqlite_face, base_url="https://hooks.example/base")
+    answer = await someone.send("log-in", {"key": ADMIN_KEY}, seen="log-in", origin=origin)
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize("token", ["", "0" * 64, "ü"])
 async def test_form_without_its_token_is_refused(admin: Person, token: str) -> None:
     answer = await admin.send("log-out", {"form_token": token}, seen="dead-letters")

@@ -32,7 +32,7 @@ async def body_chunks(
         raise UnsupportedCoding("The body must not be compressed (no Content-Encoding).")
     length = told_length(headers)
     if length is not None and length > max_bytes:
-        raise TooLarge(f"The file is larger than {max_bytes:,} bytes.")
+        raise too_large(max_bytes)
     while True:
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -45,6 +45,11 @@ async def body_chunks(
             yield chunk
         if not message.get("more_body"):
             return
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    """Return the error of a file that no partner may send."""
+    return TooLarge(f"A file may be {max_bytes:,} bytes.")
 
 
 def told_length(headers: Mapping[bytes, bytes]) -> int | None:

@@ -9,14 +9,14 @@ from webhookd.adapters.store.files.files import add_file
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.call import AnyCall, Call
-from webhookd.api.file_body import FORM_BYTES, FormPart, body_chunks, form_boundary, told_length
+from webhookd.api.file_body import FORM_BYTES, FormPart, body_chunks, form_boundary, told_length, too_large
 from webhookd.api.file_content import new_key, transfer
 from webhookd.api.file_wire import FileCreate, FileUpload, UploadDocument, links_of, shown_file
 from webhookd.api.idempotency_key import REPLAYED
 from webhookd.api.owners import written_with_owner
 from webhookd.api.wire import NoQuery, unknown_or_wrong
 from webhookd.core import ids
-from webhookd.core.errors import ClientError, TooLarge
+from webhookd.core.errors import ClientError
 from webhookd.core.file_links import UPLOAD_MS, Link, content_url
 from webhookd.core.files import OCTETS, File, FileKind, FileState, content_type_fault, disposition, name_fault
 from webhookd.core.times import to_rfc3339
@@ -26,7 +26,7 @@ async def upload_file(call: Call[None, FileUpload]) -> Answer:
     """`POST /v1/files`: bytes first, row second; what fails between leaves bytes for the sweep at most."""
     parts = call.parts
     partner = await call.acting_partner(call.query.partner, place="query")
-    await _require_room(call, partner.id, told_length(call.headers) or 0)
+    await _require_room(call, partner.id)
     file_id = entropy.new_id(ids.FILE, call.now_ms)
     key = new_key(file_id)
     async with transfer(call, partner.id):
@@ -67,7 +67,7 @@ async def announce_file(call: Call[FileCreate, NoQuery]) -> Answer:
     parts, body = call.parts, call.body
     partner = await call.acting_partner(body.partner)
     if body.size > parts.options.files_max_bytes:
-        raise TooLarge(f"A file may be {parts.options.files_max_bytes:,} bytes.")
+        raise too_large(parts.options.files_max_bytes)
     file_id = entropy.new_id(ids.FILE, call.now_ms)
     until_ms = call.now_ms + UPLOAD_MS
     file = File(
@@ -125,12 +125,20 @@ async def _opened(call: Call[None, FileUpload]) -> tuple[str, str, AsyncIterator
     return name, content_type, chunks
 
 
-async def _require_room(call: AnyCall, partner_id: str, size: int) -> None:
-    """Refuse at once what the row would be refused for in the end. Raises QuotaExceeded."""
-    most = call.parts.options.partner_max_file_bytes
+async def _require_room(call: AnyCall, partner_id: str) -> None:
+    """Refuse at once what would be refused in the end. Raises TooLarge, QuotaExceeded.
+
+    What no file may be is told before what this partner has no room for: only the latter can pass. Of a form
+    nobody knows how much of it is the file.
+    """
+    options, size = call.parts.options, told_length(call.headers) or 0
+    if form_boundary(call.header(b"content-type") or OCTETS) is not None:
+        size -= FORM_BYTES
+    if size > options.files_max_bytes:
+        raise too_large(options.files_max_bytes)
     used = await call.read(call.parts.store.files.usage, partner_id)
-    if used.stored_bytes + size > most:
-        raise over_quota(most)
+    if used.stored_bytes + max(0, size) > options.partner_max_file_bytes:
+        raise over_quota(options.partner_max_file_bytes)
 
 
 def _added(call: AnyCall, tx: Tx, file: File) -> Answer:
