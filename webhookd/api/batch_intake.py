@@ -1,6 +1,6 @@
 """Batches and their tasks taken in over HTTP: checked, submitted, and answered for each task of the call."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import orjson
@@ -127,22 +127,11 @@ def _as_accepted(batch: NewBatch, tasks: tuple[NewTask, ...]) -> Batch:
     """Return the batch as it stands right after its commit, without asking the store."""
     scheduled = sum(task.scheduled for task in tasks)
     return Batch(
-        id=batch.id,
-        partner_id=batch.partner_id,
-        state=batch.state,
         total=len(tasks),
         counts=BatchCounts(scheduled=scheduled, queued=len(tasks) - scheduled),
         version=1 + len(tasks),
-        metadata_json=batch.metadata_json,
-        defaults_json=batch.defaults_json,
-        callback_url=batch.callback_url,
-        callback_origin=batch.callback_origin,
-        endpoint_ids=batch.endpoint_ids,
-        trace=batch.trace,
-        created_ms=batch.created_ms,
         closed_ms=None if batch.state is BatchState.OPEN else batch.created_ms,
-        cancel_requested_ms=None,
-        completed_ms=None,
+        **{one.name: getattr(batch, one.name) for one in fields(NewBatch)},
     )
 
 

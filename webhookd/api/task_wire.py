@@ -1,6 +1,7 @@
 """The body of a submission, and its rules: from JSON to the `NewTask` the store takes."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Protocol
@@ -16,7 +17,7 @@ from webhookd.core.egress import CallbackUrl, EgressPolicy, check_url
 from webhookd.core.errors import FieldError, Invalid, UrlNotAllowed
 from webhookd.core.fields import DescribedAs, EventPattern, MetadataValue, PriorityName
 from webhookd.core.model import SUBSCRIBABLE_EVENTS, Priority, TaskState
-from webhookd.core.records import NewTask, Partner, Task
+from webhookd.core.records import NewTask, Partner, Submitted, Task
 from webhookd.core.routing import type_matches
 from webhookd.core.run_folder import Reference
 from webhookd.core.trace import TraceContext
@@ -140,37 +141,13 @@ def new_task(
     )
 
 
+_SUBMITTED: Final = tuple(one.name for one in fields(Submitted))
+
+
 def as_accepted(task: NewTask) -> Task:
     """Return the task as it stands right after its commit, without asking the store."""
-    return Task(
-        id=task.id,
-        partner_id=task.partner_id,
-        type=task.type,
-        queue=task.queue,
-        state=TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED,
-        priority=task.priority,
-        version=1,
-        attempts=0,
-        max_attempts=task.max_attempts,
-        progress_percent=None,
-        progress_message=None,
-        trace=task.trace,
-        callback_url=task.callback_url,
-        callback_origin=task.callback_origin,
-        endpoint_ids=task.endpoint_ids,
-        events=task.events,
-        metadata_json=task.metadata_json,
-        result_json=None,
-        error_code=None,
-        error_message=None,
-        created_ms=task.created_ms,
-        run_at_ms=task.run_at_ms,
-        due_ms=task.due_ms,
-        expires_ms=task.expires_ms,
-        started_ms=None,
-        finished_ms=None,
-        rerun_of=task.rerun_of,
-    )
+    state = TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
+    return Task(state=state, version=1, attempts=0, **{name: getattr(task, name) for name in _SUBMITTED})
 
 
 class NamesEndpoints(Protocol):

@@ -48,25 +48,15 @@ class NewBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(NewBatch):
     """A batch as everybody sees it. `version` grows with every change of it or of one of its tasks."""
 
-    id: str
-    partner_id: str
-    state: BatchState
     total: int
     counts: BatchCounts
     version: int
-    metadata_json: str
-    defaults_json: str
-    callback_url: str | None
-    callback_origin: str | None
-    endpoint_ids: tuple[str, ...] | None
-    trace: TraceContext
-    created_ms: int
-    closed_ms: int | None
-    cancel_requested_ms: int | None
-    completed_ms: int | None
+    closed_ms: int | None = None
+    cancel_requested_ms: int | None = None
+    completed_ms: int | None = None
 
     @property
     def done(self) -> bool:

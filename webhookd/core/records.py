@@ -100,12 +100,10 @@ class SealedSecret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewTask:
-    """A task on its way into the store. `due_ms` in the future makes it `scheduled`.
+class Submitted:
+    """What a task is submitted with, and keeps.
 
     `endpoint_ids` None: nobody is named, so every subscriber gets a copy; empty: none of them does.
-
-    `file_ids` are the files its input names: they stay while it has not ended.
     """
 
     id: str
@@ -118,17 +116,26 @@ class NewTask:
     run_at_ms: int | None
     expires_ms: int | None
     created_ms: int
-    scheduled: bool
     trace: TraceContext
-    input_json: str
     metadata_json: str
     callback_url: str | None
     callback_origin: str | None
     endpoint_ids: tuple[str, ...] | None = None
     events: tuple[str, ...] = ()
-    file_ids: tuple[str, ...] = ()
     batch_id: str | None = None
     rerun_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask(Submitted):
+    """A task on its way into the store. `due_ms` in the future makes it `scheduled`.
+
+    `file_ids` are the files its input names: they stay while it has not ended.
+    """
+
+    scheduled: bool
+    input_json: str
+    file_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,41 +149,23 @@ class DeliveryCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Submitted):
     """A task as everybody sees it. `result_json` is the exact JSON the function returned.
 
     `attempts` counts from the submission or the last replay, as `max_attempts` does.
     """
 
-    id: str
-    partner_id: str
-    type: str
-    queue: str
     state: TaskState
-    priority: Priority
     version: int
     attempts: int
-    max_attempts: int
-    progress_percent: float | None
-    progress_message: str | None
-    trace: TraceContext
-    callback_url: str | None
-    callback_origin: str | None
-    endpoint_ids: tuple[str, ...] | None
-    events: tuple[str, ...]
-    metadata_json: str
-    result_json: str | None
-    error_code: str | None
-    error_message: str | None
-    created_ms: int
-    run_at_ms: int | None
-    due_ms: int
-    expires_ms: int | None
-    started_ms: int | None
-    finished_ms: int | None
+    progress_percent: float | None = None
+    progress_message: str | None = None
+    result_json: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    started_ms: int | None = None
+    finished_ms: int | None = None
     files: tuple[File, ...] = ()
-    batch_id: str | None = None
-    rerun_of: str | None = None
     cancel_requested_ms: int | None = None
     deliveries: DeliveryCounts = field(default_factory=DeliveryCounts)
 
