@@ -276,6 +276,5 @@ async def test_task_types_are_listed_with_their_schemas(face: Face) -> None:
         "type": "string",
     }
     first = (await partner.client.get("/v1/task-types?limit=1")).json()
-    assert first["next_cursor"] == "test.echo"
-    rest = (await partner.client.get("/v1/task-types?cursor=test.echo")).json()
+    rest = (await partner.client.get(f"/v1/task-types?cursor={first['next_cursor']}")).json()
     assert [one["type"] for one in rest["data"]] == ["test.order"]
