@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -410,3 +411,46 @@ def test_a_stand_in_for_the_client_takes_what_it_takes() -> None:
     fake.replay(endpoint="ep_1")
     with pytest.raises(TypeError):
         fake.submit("demo.echo", colour="red")
+
+
+@respx.mock
+def test_a_retry_after_that_is_a_date_is_waited_for_or_told(client: Client) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
+    late = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    respx.get(f"{URL}/v1/tasks/task_1").mock(
+        side_effect=[httpx.Response(503, headers={"Retry-After": soon}), httpx.Response(200, json=TASK)]
+    )
+    assert client.get("task_1").id == "task_1"
+    respx.get(f"{URL}/v1/tasks/task_2").respond(503, headers={"Retry-After": late})
+    with pytest.raises(Unavailable) as refused:
+        client.get("task_2")
+    assert 3_500 < (refused.value.retry_after_seconds or 0) <= 3_600
+    respx.get(f"{URL}/v1/tasks/task_3").respond(403, headers={"Retry-After": "tomorrow"})
+    with pytest.raises(Forbidden) as forbidden:
+        client.get("task_3")
+    assert forbidden.value.retry_after_seconds is None
+
+
+@respx.mock
+@pytest.mark.parametrize("content", [b"<html>log in to this network</html>", b"[]", b'"ok"'])
+def test_a_success_that_is_not_the_services_is_an_error_of_the_tree(client: Client, content: bytes) -> None:
+    respx.route().respond(200, content=content)
+    for call in (
+        lambda: client.get("task_1"),
+        lambda: client.submit("demo.echo"),
+        lambda: list(client.list("tasks")),
+        lambda: client.request("GET", "v1/partner"),
+    ):
+        with pytest.raises(ApiError, match="is the URL right") as error:
+            call()
+        assert (error.value.status, error.value.code) == (200, "not_webhookd")
+
+
+@respx.mock
+def test_what_a_try_with_a_lost_answer_deleted_is_deleted(client: Client) -> None:
+    gone = problem(404, "not_found")
+    respx.delete(f"{URL}/v1/endpoints/ep_1").mock(side_effect=[httpx.ReadError("reset"), gone])
+    client.endpoints.delete("ep_1")
+    respx.delete(f"{URL}/v1/endpoints/ep_2").mock(return_value=gone)
+    with pytest.raises(NotFound):
+        client.endpoints.delete("ep_2")

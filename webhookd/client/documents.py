@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import httpx
 
+from webhookd.client.errors import json_of
+
 
 class Document(dict[str, Any]):
     """A JSON object of the API; objects inside it are Documents too."""
@@ -21,8 +23,8 @@ class Document(dict[str, Any]):
 
     @classmethod
     def of(cls, response: httpx.Response) -> Self:
-        """Return the object in an answer's body; an answer without a body is an empty one."""
-        return cls(response.json(object_hook=Document)) if response.content else cls()
+        """Return the object of an answer; one without a body is an empty object. Raises ApiError."""
+        return cls(json_of(response, Document) or ())
 
 
 class Page(Document):

@@ -4,8 +4,10 @@ A refusal carries the fields of its problem document (RFC 9457), so nothing need
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
@@ -137,7 +139,26 @@ def error_from(response: httpx.Response) -> ApiError:
     )
 
 
+def json_of(response: httpx.Response, hook: Callable[[dict[str, Any]], Any]) -> Any:
+    """Return an answer's JSON object, made by `hook`; None where there is no body. Raises ApiError."""
+    if not response.content:
+        return None
+    try:
+        found = json.loads(response.content, object_hook=hook)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise error_from(response)
+    return found
+
+
 def _retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds of `Retry-After` (RFC 9110 section 10.2.3); the service never sends a date."""
+    """Return the seconds of `Retry-After` (RFC 9110 section 10.2.3), from now where a proxy sent a date."""
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+        return max(0.0, until.timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -7,6 +7,7 @@ import httpx
 
 from webhookd.client.calls.asking import listed, new_key, path_of
 from webhookd.client.documents import Batch, Delivery, Discard, Document, Endpoint, File, Replay, Task
+from webhookd.client.errors import json_of
 from webhookd.client.steps import Call, Request, Stream
 
 _KINDS: Final[Mapping[str, type[Document]]] = {
@@ -34,4 +35,4 @@ def request(method: str, path: str, *, json: Any = None, query: Mapping[str, Any
     response: httpx.Response = yield Request(
         method=method.upper(), path=path.lstrip("/"), json=json, query=query or {}, headers=headers
     )
-    return response.json(object_hook=Document) if response.content else None
+    return json_of(response, Document)
