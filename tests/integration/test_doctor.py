@@ -1,6 +1,7 @@
 """What `webhookd doctor` finds on real services that are made ill. Processes: `test_cli_doctor`."""
 
 import asyncio
+import functools
 import os
 import signal
 import sqlite3
@@ -29,12 +30,14 @@ from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core import ids
 from webhookd.core.diagnosis import Finding, Level
 from webhookd.core.execution import End
-from webhookd.settings import load_settings
-from webhookd.wiring.doctor import CHECKS, Diagnosis, diagnose, services
+from webhookd.settings import Settings, load_settings
+from webhookd.taskset import load_task_sets
+from webhookd.wiring.doctor import CHECKS, Diagnosis, diagnose, patient, services
 
 OLD, NEW = generate_key(), generate_key()
 OLD_ID, NEW_ID = Vault([OLD]).newest_id, Vault([NEW]).newest_id
 KEY = "a-long-admin-key-0123456789"
+SHIPPED: str = Settings.model_fields["tasks"].default
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +51,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("webhookd.wiring.doctor.patient.IMPORT_SECONDS", 60.0)
     monkeypatch.setattr("webhookd.wiring.doctor.examination.CHECK_SECONDS", 90.0)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def shipped_types_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The types that ship are not imported in a process for each look: `test_cli_doctor` does."""
+
+    async def types(spec: str) -> frozenset[str]:
+        return shipped_types() if spec == SHIPPED else await imported_types(spec)
+
+    imported_types = patient._imported_types
+    monkeypatch.setattr(patient, "_imported_types", types)
+
+
+@functools.cache
+def shipped_types() -> frozenset[str]:
+    return frozenset(definition.type for definition in load_task_sets(SHIPPED))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Real answers held against the OpenAPI document: every call, every status it promises for success."""
 
+import functools
+import json
 import re
 from typing import Any
 
@@ -17,6 +19,13 @@ from webhookd.api.description.openapi import openapi_document
 from webhookd.core.delivery import Delivered, Verdict
 
 ROWS = {(row.method, row.path): row for row in ROUTES}
+
+
+@functools.cache
+def validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    """Holds a value against a schema of the description, which is long to be made ready."""
+    whole = {**json.loads(schema), "components": description()["components"]}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
 class Witness:
@@ -56,8 +65,7 @@ class Witness:
             strictly(returned.document).validate_json(b"[%b]" % response.content)
 
     def _validate(self, schema: Any, value: Any) -> None:
-        whole = {**schema, "components": self.document["components"]}
-        jsonschema_rs.Draft202012Validator(whole, validate_formats=True).validate(value)
+        validator(json.dumps(schema)).validate(value)
 
     def _resolved(self, part: Any) -> Any:
         while "$ref" in part:
