@@ -25,6 +25,7 @@ _NEVER = {
         "httpx",
         "rich",
         "psutil",
+        "webhookd.samples",
     ),
     "webhookd.cli.hosting": ("sqlalchemy", "pydantic", "redis", "httpx", "typer", "rich", "cryptography"),
     "webhookd.cli.up": (

@@ -48,7 +48,8 @@ M = TypeVar("M", bound=BaseModel)
 class Body(BaseModel):
     """A JSON body: `"1"` is no number, and a field nobody knows is an error."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Made ready at the first request that has one: all of them are 45 ms of a start.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class Create(Body):
@@ -69,7 +70,7 @@ class ChangeBody(Body):
 class QueryString(BaseModel):
     """A query string: numbers come as text, and a parameter nobody knows is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class NoQuery(QueryString):

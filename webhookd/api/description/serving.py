@@ -16,8 +16,6 @@ from pydantic import Field
 from webhookd.api.answers import Answer
 from webhookd.api.api_route import OPEN, AnyRoute, ApiRoute, Returned
 from webhookd.api.call import Call
-from webhookd.api.description.audience import for_partners
-from webhookd.api.description.openapi import openapi_document
 from webhookd.api.description.page import CONTENT_SECURITY_POLICY, page
 from webhookd.api.wire import NoQuery, QueryString
 
@@ -102,6 +100,10 @@ class Description:
         return self._made
 
     def _make(self) -> _Made:
+        # Imported where it is used: its examples take the task types that ship along, which no API needs.
+        from webhookd.api.description.audience import for_partners
+        from webhookd.api.description.openapi import openapi_document
+
         document = openapi_document(self._rows, base_url=_PLACE)
         place = orjson.dumps(_PLACE)
         before, _, after = orjson.dumps(document).partition(place)
