@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,32 @@ def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) 
         assert "admin key" not in "\n".join(second.out)
 
 
-def test_admin_key_of_the_settings_is_taken_and_never_shown(tmp_path: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """An `up` that has ended: what it printed, what it answered to the admin key of its settings."""
+
+    up: Command
+    status: int
+    exit_code: int
+
+
+@pytest.fixture(scope="module")
+def told_twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """One `up` with an admin key in its settings, ended by two signals at once."""
+    folder = tmp_path_factory.mktemp("twice")
     env = environment(WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own")
-    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env) as up:
+    with started("up", "--port", "0", "--data-dir", "data", cwd=folder, env=env) as up:
         with client(url_of(up), "an-admin-key-of-my-own") as admin:
-            assert admin.get("/v1/partners").status_code == 200
+            status = admin.get("/v1/partners").status_code
         up.send(signal.SIGTERM)
-        assert up.wait() == 0
-        assert "an-admin-key-of-my-own" not in up.everything()
-        assert "wha_" not in up.everything()
+        up.send(signal.SIGINT)
+        yield Ran(up=up, status=status, exit_code=up.wait())
+
+
+def test_admin_key_of_the_settings_is_taken_and_never_shown(told_twice: Ran) -> None:
+    assert told_twice.status == 200
+    assert "an-admin-key-of-my-own" not in told_twice.up.everything()
+    assert "wha_" not in told_twice.up.everything()
 
 
 @pytest.fixture(scope="module")
@@ -205,15 +223,11 @@ def test_second_ctrl_c_does_not_wait_for_running_tasks(tmp_path: Path) -> None:
         up.wait()
 
 
-def test_signal_that_comes_twice_at_once_still_ends_in_order(tmp_path: Path) -> None:
-    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
-        url_of(up)
-        up.send(signal.SIGTERM)
-        up.send(signal.SIGINT)
-        assert up.wait() == 0
-        assert [line for line in up.err if "process_died" in line] == []
-        stopping = [line for line in up.err if "worker_stopping" in line]
-        assert ["role=tasks" in line for line in stopping] == [True, False], "tasks first, then deliveries"
+def test_signal_that_comes_twice_at_once_still_ends_in_order(told_twice: Ran) -> None:
+    assert told_twice.exit_code == 0
+    assert [line for line in told_twice.up.err if "process_died" in line] == []
+    stopping = [line for line in told_twice.up.err if "worker_stopping" in line]
+    assert ["role=tasks" in line for line in stopping] == [True, False], "tasks first, then deliveries"
 
 
 @linux_only
