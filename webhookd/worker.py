@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 
 from webhookd.adapters.forks import shield_from_children
-from webhookd.adapters.supervisor import REPLACE_ME
+from webhookd.adapters.supervised import REPLACE_ME
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.core.errors import WebhookdError
 from webhookd.runtime.loop_policy import allow_many_files, keep_files_private, loop_factory, settle_collector

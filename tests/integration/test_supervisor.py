@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.services import is_alive, until
-from webhookd.adapters import supervisor as supervisor_module
+from webhookd.adapters import supervised
 from webhookd.adapters.heartbeat import Left
-from webhookd.adapters.supervisor import REPLACE_ME, ChildEvent, ChildFact, ChildSpec, Supervisor
+from webhookd.adapters.supervised import REPLACE_ME, ChildEvent, ChildFact, ChildSpec
+from webhookd.adapters.supervisor import Supervisor
 
 
 class Events:
@@ -81,7 +82,7 @@ async def test_child_that_keeps_dying_is_started_after_longer_and_longer_pauses(
 
 
 async def test_pauses_stop_growing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "_LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(supervised, "_LONGEST_PAUSE_SECONDS", 0.1)
     async with running(shell("worker", "exit 0")) as (_, events):
         await until(lambda: len(events.of("worker", ChildFact.DIED)) == 12, what="twelve deaths")
     assert {death.pause_seconds for death in events.of("worker", ChildFact.DIED)} == {0.1}
@@ -90,7 +91,7 @@ async def test_pauses_stop_growing(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_child_that_had_settled_starts_over_with_the_shortest_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "_SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(supervised, "_SETTLED_SECONDS", 0.0)
     async with running(shell("worker", "exit 1")) as (_, events):
         await until(lambda: len(events.of("worker", ChildFact.DIED)) == 3, what="three deaths")
     assert {death.pause_seconds for death in events.of("worker", ChildFact.DIED)} == {0.1}
@@ -182,8 +183,8 @@ async def test_cancelled_supervisor_stops_its_children() -> None:
 
 
 async def test_child_between_two_starts_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "_FIRST_PAUSE_SECONDS", 3600)
-    monkeypatch.setattr(supervisor_module, "_LONGEST_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(supervised, "_FIRST_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(supervised, "_LONGEST_PAUSE_SECONDS", 3600)
     async with running(shell("worker", "exit 1")) as (supervisor, events):
         await until(lambda: events.of("worker", ChildFact.DIED), what="the death")
         await asyncio.wait_for(supervisor.retire("worker"), 30)
@@ -238,7 +239,8 @@ async def test_name_taken_twice_is_refused_and_an_unknown_one_retired_without_fu
 def test_killed_supervisor_leaves_nothing_running() -> None:
     script = (
         "import asyncio\n"
-        "from webhookd.adapters.supervisor import ChildSpec, Supervisor\n"
+        "from webhookd.adapters.supervised import ChildSpec\n"
+        "from webhookd.adapters.supervisor import Supervisor\n"
         "def told(event): print(event.pid, flush=True)\n"
         "specs = [ChildSpec(name=n, argv=('sleep', '600')) for n in 'ab']\n"
         "async def main(): await Supervisor(specs, on_event=told).run()\n"

@@ -9,7 +9,8 @@ from typing import Final
 import structlog
 
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.supervisor import ChildSpec, Supervisor
+from webhookd.adapters.supervised import ChildSpec
+from webhookd.adapters.supervisor import Supervisor
 from webhookd.core.records import QueueDepth
 from webhookd.core.scaling import LOOK_SECONDS, Autoscaler, Reading, WorkerRange
 from webhookd.runtime.every import every

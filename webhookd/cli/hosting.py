@@ -28,7 +28,8 @@ import structlog
 from webhookd.adapters.embedded import EmbeddedValkey
 from webhookd.adapters.heartbeat import Left
 from webhookd.adapters.log_writer import LogWriter
-from webhookd.adapters.supervisor import ChildEvent, ChildFact, ChildSpec, Supervisor
+from webhookd.adapters.supervised import ChildEvent, ChildFact, ChildSpec
+from webhookd.adapters.supervisor import Supervisor
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.plan import STOPPING, Plan, read_plan
 from webhookd.cli.signals import StopSignals

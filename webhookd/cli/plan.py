@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, NoReturn, Self
 
-from webhookd.adapters.supervisor import ChildSpec
+from webhookd.adapters.supervised import ChildSpec
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _HEARD_SECONDS: Final = 0.01

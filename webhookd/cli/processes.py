@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from typing import Final
 
-from webhookd.adapters.supervisor import ChildSpec
+from webhookd.adapters.supervised import ChildSpec
 from webhookd.settings import Settings, environment_name
 
 _API_STAGE, _TASKS_STAGE, _DELIVER_STAGE = 3, 2, 1

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from webhookd.adapters.supervisor import ChildSpec
+from webhookd.adapters.supervised import ChildSpec
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.plan import Plan, become_host, hold_signals
 from webhookd.cli.processes import decided_environment, deliver_process, tasks_process
