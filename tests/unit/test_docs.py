@@ -4,6 +4,9 @@ import ast
 import importlib
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -115,6 +118,26 @@ def test_every_sample_type_is_documented_with_its_queue() -> None:
     samples = load_task_sets("webhookd.samples:tasks")
     rows = [f"| `{sample.type}` | `{sample.queue}` |" for sample in samples]
     assert [row for row in rows if row not in reference] == []
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "[Service]" in page.read_text()], ids=lambda page: page.name
+)
+def test_units_of_systemd_are_sound(page: Path, tmp_path: Path) -> None:
+    for text in _blocks(page, "ini"):
+        unit = tmp_path / "webhookd.service"
+        unit.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={sys.executable}", text))
+        verified = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--generators=no", str(unit)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (verified.returncode, unit.name in verified.stderr) == (0, False), verified.stderr
+        assert int(re.findall(r"TimeoutStopSec=(\d+)", text)[0]) == (
+            int(re.findall(r"WEBHOOKD_DRAIN_SECONDS=(\d+)", text)[0]) + Settings().shutdown_seconds + 10
+        )
 
 
 def test_every_page_is_in_the_index() -> None:
