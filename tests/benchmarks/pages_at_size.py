@@ -28,6 +28,39 @@ DEAD_OF = 100
 """One delivery of so many is dead."""
 PROCESSES = 10
 """Of each kind of worker."""
+PATHS = (
+    "now",
+    "now?window=24h",
+    "tasks",
+    "tasks?state=running",
+    "tasks?metadata.order=42",
+    "tasks?metadata.order=42&state=running",
+    "tasks?metadata.order=42&state=cancelled",
+    "tasks/{task}",
+    "batches",
+    "endpoints",
+    "endpoints/{endpoint}",
+    "deliveries",
+    "deliveries?state=dead",
+    "deliveries?state=pending",
+    "deliveries?endpoint={endpoint}&state=dead",
+    "deliveries?status=5xx",
+    "deliveries/{delivery}",
+    "dead-letters",
+    "dead-letters?error=http_500",
+    "dead-letters?endpoint={endpoint}&error=http_500",
+    "dead-letters?status=5xx",
+    "dead-letters?partner={partner}",
+    "dead-letters?text=http_5",
+    "dead-letters?kind=task",
+    "replays",
+    "files",
+    "partners",
+    "partners/{partner}",
+    "audit",
+)
+SLICE = 20_000
+"""A transaction of the fill has so many tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +99,7 @@ async def _measured(url: str, tasks: int) -> list[Opened]:
         transport = httpx.ASGITransport(with_pages(face.parts), client=("192.0.2.7", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://webhookd.test") as client:
             await _log_in(client)
-            paths = [
-                "now",
-                "now?window=24h",
-                "tasks",
-                "tasks?state=running",
-                f"tasks/{ids['task']}",
-                "endpoints",
-                f"endpoints/{ids['endpoint']}",
-                "deliveries",
-                "deliveries?state=dead",
-                f"deliveries/{ids['delivery']}",
-                "dead-letters",
-                "dead-letters?error=http_500",
-                "replays",
-                "partners",
-                "audit",
-            ]
+            paths = [path.format(**ids) for path in PATHS]
             return [await _opened(client, path) for path in paths]
 
 
@@ -112,9 +129,19 @@ async def _filled(face: Face, tasks: int) -> dict[str, str]:
     task = (await partner.client.post("/v1/tasks", json=body)).json()
     await partner.client.post(f"/v1/tasks/{task['id']}/cancel")
     [delivery] = (await partner.client.get("/v1/deliveries")).json()["data"]
-    await face.store.write(_multiplied, tasks, task["id"], delivery["id"], delivery["message_id"])
+    seed = (task["id"], delivery["id"], delivery["message_id"])
+    for first in range(1, tasks + 1, SLICE):
+        last = min(tasks, first + SLICE - 1)
+        await face.store.write(_multiplied, first, last, seed)
     await face.store.write(_busy_day, endpoint["id"], face.clock.now_ms())
-    return {"task": task["id"], "endpoint": endpoint["id"], "delivery": delivery["id"]}
+    for table in metadata.tables:
+        await face.store.write(_analyzed, table)
+    return {
+        "task": task["id"],
+        "endpoint": endpoint["id"],
+        "delivery": delivery["id"],
+        "partner": partner.id,
+    }
 
 
 def _busy_day(tx: Tx, endpoint_id: str, now_ms: int) -> None:
@@ -157,8 +184,9 @@ def _until(now_ms: int, length_ms: int, keep_ms: int) -> range:
     return range(last_ms - keep_ms, last_ms + 1, length_ms)
 
 
-def _multiplied(tx: Tx, many: int, task_id: str, delivery_id: str, message_id: str) -> None:
-    """Make so many of the one task, its message and its delivery, and three attempts of each."""
+def _multiplied(tx: Tx, first: int, last: int, seed: tuple[str, str, str]) -> None:
+    """Make so many of the one task, its tag, its message and its delivery, and three attempts of each."""
+    task_id, delivery_id, message_id = seed
     sqlite = tx.dialect == "sqlite"
 
     def name(prefix: str) -> str:
@@ -168,6 +196,7 @@ def _multiplied(tx: Tx, many: int, task_id: str, delivery_id: str, message_id: s
     copied: dict[str, tuple[str, dict[str, str]]] = {
         "tasks": (f"id = '{task_id}'", {"id": name("task")}),
         "task_bodies": (f"task_id = '{task_id}'", {"task_id": name("task")}),
+        "task_tags": (f"task_id = '{task_id}'", {"task_id": name("task")}),
         "messages": (f"id = '{message_id}'", {"id": name("msg"), "task_id": name("task"), "seq": "i + 1000"}),
         "deliveries": (
             f"id = '{delivery_id}'",
@@ -178,6 +207,7 @@ def _multiplied(tx: Tx, many: int, task_id: str, delivery_id: str, message_id: s
                 "state": f"CASE WHEN {dead} THEN 'dead' ELSE 'delivered' END",
                 "dead_reason": f"CASE WHEN {dead} THEN 'exhausted' END",
                 "last_error": f"CASE WHEN {dead} THEN 'http_500' END",
+                "last_status": f"CASE WHEN {dead} THEN 500 ELSE 200 END",
                 "due_ms": "NULL",
                 "ended_ms": "created_ms + i",
                 "attempts": "3",
@@ -185,18 +215,19 @@ def _multiplied(tx: Tx, many: int, task_id: str, delivery_id: str, message_id: s
         ),
     }
     counted = (
-        f"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) SELECT i FROM n)"
+        f"(WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) "
+        "SELECT i FROM n)"
         if sqlite
-        else f"(SELECT i FROM generate_series(1, {many}) AS i)"
+        else f"(SELECT i FROM generate_series({first}, {last}) AS i)"
     )
-    for table, (seed, changed) in copied.items():
+    for table, (wanted, changed) in copied.items():
         columns: Any = metadata.tables[table].c.keys()
         values = ", ".join(changed.get(column, f's."{column}"') for column in columns)
         names = ", ".join(f'"{column}"' for column in columns)
         tx.conn.execute(
             text(
                 f"INSERT INTO {table} ({names}) SELECT {values} FROM {counted} AS n, "
-                f"(SELECT * FROM {table} WHERE {seed}) AS s"
+                f"(SELECT * FROM {table} WHERE {wanted}) AS s"
             )
         )
     tx.conn.execute(
@@ -206,4 +237,7 @@ def _multiplied(tx: Tx, many: int, task_id: str, delivery_id: str, message_id: s
             "(SELECT 1 AS k UNION ALL SELECT 2 UNION ALL SELECT 3) AS three"
         )
     )
-    tx.conn.execute(text("ANALYZE"))
+
+
+def _analyzed(tx: Tx, table: str) -> None:
+    tx.conn.execute(text(f"ANALYZE {table}"))

@@ -403,13 +403,13 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
     $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
     deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND deliveries.last_error >=
-    $10::VARCHAR AND deliveries.last_error <= $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $12 ESCAPE '\' OR lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $12 ESCAPE '\') AND deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND
-    deliveries.ended_ms >= $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR)
-    AND deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id <
-    $18::VARCHAR) ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT $19::INTEGER;
+    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error,
+    $10::VARCHAR) BETWEEN $11::VARCHAR AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $13 ESCAPE '\' OR lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $13 ESCAPE '\') AND deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND
+    deliveries.ended_ms >= $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR)
+    AND deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id <
+    $19::VARCHAR) ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT $20::INTEGER;
 
 -- _DELIVERIES.oldest
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -426,13 +426,13 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
     $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
     deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND deliveries.last_error >=
-    $10::VARCHAR AND deliveries.last_error <= $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $12 ESCAPE '\' OR lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $12 ESCAPE '\') AND deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND
-    deliveries.ended_ms >= $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR)
-    AND deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id <
-    $18::VARCHAR) ORDER BY deliveries.ended_ms, deliveries.id LIMIT $19::INTEGER;
+    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error,
+    $10::VARCHAR) BETWEEN $11::VARCHAR AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $13 ESCAPE '\' OR lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $13 ESCAPE '\') AND deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND
+    deliveries.ended_ms >= $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR)
+    AND deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id <
+    $19::VARCHAR) ORDER BY deliveries.ended_ms, deliveries.id LIMIT $20::INTEGER;
 
 -- _DELIVERIES.one
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -449,13 +449,13 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
     $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
     deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND deliveries.last_error >=
-    $10::VARCHAR AND deliveries.last_error <= $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $12 ESCAPE '\' OR lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $12 ESCAPE '\') AND deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND
-    deliveries.ended_ms >= $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR)
-    AND deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id <
-    $18::VARCHAR) AND deliveries.id = $19::VARCHAR;
+    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error,
+    $10::VARCHAR) BETWEEN $11::VARCHAR AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $13 ESCAPE '\' OR lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $13 ESCAPE '\') AND deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND
+    deliveries.ended_ms >= $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR)
+    AND deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id <
+    $19::VARCHAR) AND deliveries.id = $20::VARCHAR;
 
 -- _DELIVERIES.count
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -467,12 +467,12 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id = $2::VARCHAR AND deliveries.dead_reason =
     $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND deliveries.event = $5::VARCHAR AND
     deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN $7::INTEGER AND $8::INTEGER AND
-    deliveries.last_error = $9::VARCHAR AND deliveries.last_error >= $10::VARCHAR AND deliveries.last_error <=
-    $11::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $12 ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE $12 ESCAPE '\' OR lower(deliveries.task_type) LIKE $12 ESCAPE '\') AND
-    deliveries.ended_ms >= $13::BIGINT AND deliveries.ended_ms < $14::BIGINT AND deliveries.ended_ms >=
-    $15::BIGINT AND (deliveries.ended_ms > $15::BIGINT OR deliveries.id > $16::VARCHAR) AND
-    deliveries.ended_ms <= $17::BIGINT AND (deliveries.ended_ms < $17::BIGINT OR deliveries.id < $18::VARCHAR);
+    deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error, $10::VARCHAR) BETWEEN $11::VARCHAR
+    AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $13 ESCAPE '\' OR
+    lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type) LIKE $13 ESCAPE '\') AND
+    deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND deliveries.ended_ms >=
+    $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR) AND
+    deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id < $19::VARCHAR);
 
 -- _TASKS.newest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
@@ -602,13 +602,56 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
     AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
     AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = $2::VARCHAR AND deliveries.id <
-    $3::VARCHAR AND deliveries.state = $4::VARCHAR AND deliveries.endpoint_id = $5::VARCHAR AND
-    deliveries.task_id = $6::VARCHAR AND deliveries.id >= $7::VARCHAR AND deliveries.id < $8::VARCHAR AND
-    deliveries.task_type = $9::VARCHAR AND deliveries.event = $10::VARCHAR AND deliveries.last_error =
-    $11::VARCHAR AND deliveries.last_status BETWEEN $12::INTEGER AND $13::INTEGER AND deliveries.last_error =
-    $14::VARCHAR AND deliveries.last_error >= $15::VARCHAR AND deliveries.last_error <= $16::VARCHAR ORDER BY
-    deliveries.id DESC LIMIT $17::INTEGER;
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id < $2::VARCHAR AND deliveries.state =
+    $3::VARCHAR AND deliveries.endpoint_id = $4::VARCHAR AND deliveries.task_id = $5::VARCHAR AND
+    deliveries.id >= $6::VARCHAR AND deliveries.id < $7::VARCHAR AND deliveries.task_type = $8::VARCHAR AND
+    deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status BETWEEN
+    $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error BETWEEN
+    $14::VARCHAR AND $15::VARCHAR AND deliveries.partner_id = $16::VARCHAR AND deliveries.id = ANY
+    ($17::TEXT[]) ORDER BY deliveries.id DESC LIMIT $18::INTEGER;
+
+-- _IDS
+SELECT deliveries.id FROM deliveries ORDER BY deliveries.id DESC LIMIT $1::INTEGER;
+
+-- _IDS
+SELECT deliveries.id FROM deliveries WHERE deliveries.id < $1::VARCHAR AND deliveries.state = $2::VARCHAR AND
+    deliveries.endpoint_id = $3::VARCHAR AND deliveries.task_id = $4::VARCHAR AND deliveries.id >= $5::VARCHAR
+    AND deliveries.id < $6::VARCHAR AND deliveries.task_type = $7::VARCHAR AND deliveries.event = $8::VARCHAR
+    AND deliveries.last_error = $9::VARCHAR AND deliveries.last_status BETWEEN $10::INTEGER AND $11::INTEGER
+    AND deliveries.last_error = $12::VARCHAR AND deliveries.last_error BETWEEN $13::VARCHAR AND $14::VARCHAR
+    AND deliveries.partner_id = $15::VARCHAR ORDER BY deliveries.id DESC LIMIT $16::INTEGER;
+
+-- _OF_EACH_PARTNER
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
+    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
+    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT line.id FROM (SELECT
+    partners.id AS id FROM partners) AS whose JOIN LATERAL (SELECT inner_deliveries.id AS id FROM deliveries
+    AS inner_deliveries WHERE inner_deliveries.partner_id = whose.id AND inner_deliveries.state = $2::VARCHAR
+    ORDER BY inner_deliveries.id DESC LIMIT $3::INTEGER) AS line ON true ORDER BY line.id) ORDER BY
+    deliveries.id DESC LIMIT $3::INTEGER;
+
+-- _OF_EACH_PARTNER
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
+    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
+    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT line.id FROM (SELECT
+    partners.id AS id FROM partners) AS whose JOIN LATERAL (SELECT inner_deliveries.id AS id FROM deliveries
+    AS inner_deliveries WHERE inner_deliveries.partner_id = whose.id AND inner_deliveries.state = $2::VARCHAR
+    AND inner_deliveries.id < $3::VARCHAR AND inner_deliveries.id >= $4::VARCHAR AND inner_deliveries.id <
+    $5::VARCHAR AND inner_deliveries.task_type = $6::VARCHAR AND inner_deliveries.event = $7::VARCHAR ORDER BY
+    inner_deliveries.id DESC LIMIT $8::INTEGER) AS line ON true ORDER BY line.id) ORDER BY deliveries.id DESC
+    LIMIT $8::INTEGER;
 
 -- _LOCK
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -663,12 +706,15 @@ INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_s
 
 -- deliveries/letter_groups.py
 
+-- _OWNER
+SELECT endpoints.partner_id FROM endpoints WHERE endpoints.id = $1::VARCHAR;
+
 -- _DELIVERIES
 SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
     AS TEXT) AS type, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind,
     count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
-    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
-    'dead' AND deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT $1::INTEGER;
+    deliveries WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL ORDER BY count(*) DESC
+    LIMIT $1::INTEGER;
 
 -- _DELIVERIES
 SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, deliveries.last_error AS error,
@@ -679,15 +725,15 @@ SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, del
     endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $3::VARCHAR AND deliveries.partner_id =
     $4::VARCHAR AND deliveries.dead_reason = $5::VARCHAR AND deliveries.task_type = $6::VARCHAR AND
     deliveries.event = $7::VARCHAR AND deliveries.last_error = $8::VARCHAR AND deliveries.last_status BETWEEN
-    $9::INTEGER AND $10::INTEGER AND deliveries.last_error = $11::VARCHAR AND deliveries.last_error >=
-    $12::VARCHAR AND deliveries.last_error <= $13::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $14 ESCAPE '\' OR lower(deliveries.last_error) LIKE $14 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $14 ESCAPE '\') AND deliveries.ended_ms >= $15::BIGINT AND deliveries.ended_ms < $16::BIGINT AND
-    deliveries.ended_ms >= $17::BIGINT AND (deliveries.ended_ms > $17::BIGINT OR deliveries.id > $18::VARCHAR)
-    AND deliveries.ended_ms <= $19::BIGINT AND (deliveries.ended_ms < $19::BIGINT OR deliveries.id <
-    $20::VARCHAR) GROUP BY deliveries.partner_id, deliveries.endpoint_id, deliveries.last_error,
+    $9::INTEGER AND $10::INTEGER AND deliveries.last_error = $11::VARCHAR AND coalesce(deliveries.last_error,
+    $12::VARCHAR) BETWEEN $13::VARCHAR AND $14::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE $15 ESCAPE '\' OR lower(deliveries.last_error) LIKE $15 ESCAPE '\' OR lower(deliveries.task_type)
+    LIKE $15 ESCAPE '\') AND deliveries.ended_ms >= $16::BIGINT AND deliveries.ended_ms < $17::BIGINT AND
+    deliveries.ended_ms >= $18::BIGINT AND (deliveries.ended_ms > $18::BIGINT OR deliveries.id > $19::VARCHAR)
+    AND deliveries.ended_ms <= $20::BIGINT AND (deliveries.ended_ms < $20::BIGINT OR deliveries.id <
+    $21::VARCHAR) GROUP BY deliveries.partner_id, deliveries.endpoint_id, deliveries.last_error,
     deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT, CAST($2::VARCHAR AS TEXT)
-    ORDER BY count(*) DESC LIMIT $21::INTEGER;
+    ORDER BY count(*) DESC LIMIT $22::INTEGER;
 
 -- _TASKS
 SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
@@ -1019,10 +1065,11 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
     (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
     AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
-    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
-    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
-    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.id LIMIT $17::INTEGER;
+    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND
+    coalesce(deliveries.last_error, $14::VARCHAR) BETWEEN $15::VARCHAR AND $16::VARCHAR AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $17 ESCAPE '\' OR lower(deliveries.last_error) LIKE
+    $17 ESCAPE '\' OR lower(deliveries.task_type) LIKE $17 ESCAPE '\') ORDER BY deliveries.id LIMIT
+    $18::INTEGER;
 
 -- _BY_LANE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
@@ -1036,11 +1083,11 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
     (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
     AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error
-    >= $14::VARCHAR AND deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url,
-    endpoints.url)) LIKE $16 ESCAPE '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR
-    lower(deliveries.task_type) LIKE $16 ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id LIMIT
-    $17::INTEGER;
+    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND
+    coalesce(deliveries.last_error, $14::VARCHAR) BETWEEN $15::VARCHAR AND $16::VARCHAR AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $17 ESCAPE '\' OR lower(deliveries.last_error) LIKE
+    $17 ESCAPE '\' OR lower(deliveries.task_type) LIKE $17 ESCAPE '\') ORDER BY deliveries.lane_id,
+    deliveries.id LIMIT $18::INTEGER;
 
 -- _COUNT
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -1053,9 +1100,9 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND (deliveries.lane_id
     > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR AND deliveries.event
     = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status BETWEEN $11::INTEGER AND
-    $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND deliveries.last_error >= $14::VARCHAR AND
-    deliveries.last_error <= $15::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $16 ESCAPE
-    '\' OR lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR lower(deliveries.task_type) LIKE $16 ESCAPE
+    $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND coalesce(deliveries.last_error, $14::VARCHAR)
+    BETWEEN $15::VARCHAR AND $16::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $17 ESCAPE
+    '\' OR lower(deliveries.last_error) LIKE $17 ESCAPE '\' OR lower(deliveries.task_type) LIKE $17 ESCAPE
     '\');
 
 -- _HASTEN
@@ -2293,10 +2340,10 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tagged_0.partner_id = $2::VARCHAR JOIN task_tags AS tagged_1 ON tagged_1.task_id = tasks.id AND
     tagged_1.tag = $3::VARCHAR AND tagged_1.partner_id = $2::VARCHAR JOIN task_tags AS tagged_2 ON
     tagged_2.task_id = tasks.id AND tagged_2.tag = $4::VARCHAR AND tagged_2.partner_id = $2::VARCHAR WHERE
-    tasks.partner_id = $2::VARCHAR AND tagged_0.task_id < $5::VARCHAR AND tasks.state = $6::VARCHAR AND
-    tasks.type = $7::VARCHAR AND tasks.batch_id = $8::VARCHAR AND task_bodies.idempotency_key = $9::VARCHAR
-    AND task_bodies.rerun_of = $10::VARCHAR AND tagged_0.task_id >= $11::VARCHAR AND tagged_0.task_id <
-    $12::VARCHAR ORDER BY tagged_0.task_id DESC LIMIT $13::INTEGER;
+    tasks.partner_id = $2::VARCHAR AND tasks.id = ANY ($5::TEXT[]) AND tasks.id < $6::VARCHAR AND tasks.state
+    = $7::VARCHAR AND tasks.type = $8::VARCHAR AND tasks.batch_id = $9::VARCHAR AND
+    task_bodies.idempotency_key = $10::VARCHAR AND task_bodies.rerun_of = $11::VARCHAR AND tasks.id >=
+    $12::VARCHAR AND tasks.id < $13::VARCHAR ORDER BY tasks.id DESC LIMIT $14::INTEGER;
 
 -- _OF_EACH_PARTNER
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2324,10 +2371,18 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.id IN (SELECT line.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN LATERAL
-    (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id AND
-    inner_tasks.id < $1::VARCHAR AND inner_tasks.state = $2::VARCHAR AND inner_tasks.type = $3::VARCHAR AND
-    inner_tasks.id >= $4::VARCHAR AND inner_tasks.id < $5::VARCHAR ORDER BY inner_tasks.id DESC LIMIT
-    $6::INTEGER) AS line ON true ORDER BY line.id) ORDER BY tasks.id DESC LIMIT $6::INTEGER;
+    (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks JOIN task_tags AS tagged_0 ON tagged_0.task_id =
+    inner_tasks.id AND tagged_0.tag = $1::VARCHAR AND tagged_0.partner_id = whose.id JOIN task_tags AS
+    tagged_1 ON tagged_1.task_id = inner_tasks.id AND tagged_1.tag = $2::VARCHAR AND tagged_1.partner_id =
+    whose.id JOIN task_tags AS tagged_2 ON tagged_2.task_id = inner_tasks.id AND tagged_2.tag = $3::VARCHAR
+    AND tagged_2.partner_id = whose.id WHERE inner_tasks.partner_id = whose.id AND tagged_0.task_id <
+    $4::VARCHAR AND inner_tasks.state = $5::VARCHAR AND inner_tasks.type = $6::VARCHAR AND tagged_0.task_id >=
+    $7::VARCHAR AND tagged_0.task_id < $8::VARCHAR ORDER BY tagged_0.task_id DESC LIMIT $9::INTEGER) AS line
+    ON true ORDER BY line.id) ORDER BY tasks.id DESC LIMIT $9::INTEGER;
+
+-- _IN_STATE
+SELECT tasks.id FROM tasks WHERE tasks.partner_id = $1::VARCHAR AND tasks.state = $2::VARCHAR LIMIT
+    $3::INTEGER;
 
 -- _PLACE
 SELECT tasks.id FROM tasks ORDER BY tasks.id DESC LIMIT $1::INTEGER OFFSET $2::INTEGER;

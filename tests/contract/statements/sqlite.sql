@@ -394,12 +394,12 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
-    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >=
-    ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND
-    deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms
-    > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?)
-    ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
+    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
+    coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ?
+    ESCAPE '\') AND deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND
+    (deliveries.ended_ms > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ?
+    OR deliveries.id < ?) ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT ? OFFSET ?;
 
 -- _DELIVERIES.oldest
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -415,12 +415,12 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
-    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >=
-    ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND
-    deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms
-    > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?)
-    ORDER BY deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?;
+    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
+    coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ?
+    ESCAPE '\') AND deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND
+    (deliveries.ended_ms > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ?
+    OR deliveries.id < ?) ORDER BY deliveries.ended_ms, deliveries.id LIMIT ? OFFSET ?;
 
 -- _DELIVERIES.one
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -436,12 +436,12 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
     NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
-    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >=
-    ? AND deliveries.last_error <= ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND
-    deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms
-    > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?)
-    AND deliveries.id = ?;
+    = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
+    coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ?
+    ESCAPE '\') AND deliveries.ended_ms >= ? AND deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND
+    (deliveries.ended_ms > ? OR deliveries.id > ?) AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ?
+    OR deliveries.id < ?) AND deliveries.id = ?;
 
 -- _DELIVERIES.count
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -452,9 +452,9 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
     deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
+    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
     deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?)
     AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?);
 
@@ -581,11 +581,54 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
     target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
     next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.partner_id = ? AND deliveries.id < ? AND
-    deliveries.state = ? AND deliveries.endpoint_id = ? AND deliveries.task_id = ? AND deliveries.id >= ? AND
-    deliveries.id < ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND
-    deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND
-    deliveries.last_error <= ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id < ? AND deliveries.state = ? AND
+    deliveries.endpoint_id = ? AND deliveries.task_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
+    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error BETWEEN ? AND ? AND
+    deliveries.partner_id = ? AND deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY
+    deliveries.id DESC LIMIT ? OFFSET ?;
+
+-- _IDS
+SELECT deliveries.id FROM deliveries ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+-- _IDS
+SELECT deliveries.id FROM deliveries WHERE deliveries.id < ? AND deliveries.state = ? AND
+    deliveries.endpoint_id = ? AND deliveries.task_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
+    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error BETWEEN ? AND ? AND
+    deliveries.partner_id = ? ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+-- _OF_EACH_PARTNER
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT deliveries.id FROM (SELECT
+    partners.id AS id FROM partners) AS whose JOIN deliveries ON deliveries.id IN (SELECT inner_deliveries.id
+    FROM deliveries AS inner_deliveries WHERE inner_deliveries.partner_id = whose.id AND
+    inner_deliveries.state = ? ORDER BY inner_deliveries.id DESC LIMIT ? OFFSET ?) ORDER BY deliveries.id)
+    ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+
+-- _OF_EACH_PARTNER
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT deliveries.id FROM (SELECT
+    partners.id AS id FROM partners) AS whose JOIN deliveries ON deliveries.id IN (SELECT inner_deliveries.id
+    FROM deliveries AS inner_deliveries WHERE inner_deliveries.partner_id = whose.id AND
+    inner_deliveries.state = ? AND inner_deliveries.id < ? AND inner_deliveries.id >= ? AND
+    inner_deliveries.id < ? AND inner_deliveries.task_type = ? AND inner_deliveries.event = ? ORDER BY
+    inner_deliveries.id DESC LIMIT ? OFFSET ?) ORDER BY deliveries.id) ORDER BY deliveries.id DESC LIMIT ?
+    OFFSET ?;
 
 -- _LOCK
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -636,12 +679,15 @@ INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_s
 
 -- deliveries/letter_groups.py
 
+-- _OWNER
+SELECT endpoints.partner_id FROM endpoints WHERE endpoints.id = ?;
+
 -- _DELIVERIES
 SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
     AS TEXT) AS type, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BIGINT) AS hour, CAST(NULL AS TEXT) AS kind,
     count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS last_ms FROM
-    deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state =
-    'dead' AND deliveries.discarded_ms IS NULL ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+    deliveries WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL ORDER BY count(*) DESC
+    LIMIT ? OFFSET ?;
 
 -- _DELIVERIES
 SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, deliveries.last_error AS error,
@@ -651,9 +697,9 @@ SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, del
     deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
     deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
+    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') AND deliveries.ended_ms >= ? AND
     deliveries.ended_ms < ? AND deliveries.ended_ms >= ? AND (deliveries.ended_ms > ? OR deliveries.id > ?)
     AND deliveries.ended_ms <= ? AND (deliveries.ended_ms < ? OR deliveries.id < ?) GROUP BY
     deliveries.partner_id, deliveries.endpoint_id, deliveries.last_error, deliveries.task_type,
@@ -974,10 +1020,9 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
     deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET
-    ?;
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
+    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET ?;
 
 -- _BY_LANE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
@@ -990,10 +1035,10 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
     deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
     deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <=
-    ? AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error)
-    LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.lane_id,
-    deliveries.id LIMIT ? OFFSET ?;
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
+    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id
+    LIMIT ? OFFSET ?;
 
 -- _COUNT
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -1005,7 +1050,7 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
     deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND deliveries.id > ? AND
     deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND deliveries.task_type = ? AND
     deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND
-    deliveries.last_error = ? AND deliveries.last_error >= ? AND deliveries.last_error <= ? AND
+    deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
     (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
     ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\');
 
@@ -2200,9 +2245,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_tags AS tagged_0 ON tagged_0.task_id = tasks.id AND tagged_0.tag = ? AND tagged_0.partner_id = ? JOIN
     task_tags AS tagged_1 ON tagged_1.task_id = tasks.id AND tagged_1.tag = ? AND tagged_1.partner_id = ? JOIN
     task_tags AS tagged_2 ON tagged_2.task_id = tasks.id AND tagged_2.tag = ? AND tagged_2.partner_id = ?
-    WHERE tasks.partner_id = ? AND tagged_0.task_id < ? AND tasks.state = ? AND tasks.type = ? AND
-    tasks.batch_id = ? AND task_bodies.idempotency_key = ? AND task_bodies.rerun_of = ? AND tagged_0.task_id
-    >= ? AND tagged_0.task_id < ? ORDER BY tagged_0.task_id DESC LIMIT ? OFFSET ?;
+    WHERE tasks.partner_id = ? AND tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND tasks.id
+    < ? AND tasks.state = ? AND tasks.type = ? AND tasks.batch_id = ? AND task_bodies.idempotency_key = ? AND
+    task_bodies.rerun_of = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _OF_EACH_PARTNER
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2229,10 +2274,16 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
     WHERE tasks.id IN (SELECT tasks.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN tasks ON
-    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id AND
-    inner_tasks.id < ? AND inner_tasks.state = ? AND inner_tasks.type = ? AND inner_tasks.id >= ? AND
-    inner_tasks.id < ? ORDER BY inner_tasks.id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY tasks.id
-    DESC LIMIT ? OFFSET ?;
+    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks JOIN task_tags AS tagged_0 ON
+    tagged_0.task_id = inner_tasks.id AND tagged_0.tag = ? AND tagged_0.partner_id = whose.id JOIN task_tags
+    AS tagged_1 ON tagged_1.task_id = inner_tasks.id AND tagged_1.tag = ? AND tagged_1.partner_id = whose.id
+    JOIN task_tags AS tagged_2 ON tagged_2.task_id = inner_tasks.id AND tagged_2.tag = ? AND
+    tagged_2.partner_id = whose.id WHERE inner_tasks.partner_id = whose.id AND tagged_0.task_id < ? AND
+    inner_tasks.state = ? AND inner_tasks.type = ? AND tagged_0.task_id >= ? AND tagged_0.task_id < ? ORDER BY
+    tagged_0.task_id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+-- _IN_STATE
+SELECT tasks.id FROM tasks WHERE tasks.partner_id = ? AND tasks.state = ? LIMIT ? OFFSET ?;
 
 -- _PLACE
 SELECT tasks.id FROM tasks ORDER BY tasks.id DESC LIMIT ? OFFSET ?;

@@ -5,7 +5,7 @@ Deliveries are filtered alike wherever they are picked: in their listing, among 
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_
+from sqlalchemy import ColumnElement, bindparam, func, or_
 
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
 from webhookd.core.replay import DeadLetterFilter, status_range
@@ -21,9 +21,7 @@ OF_DELIVERIES: Final[Conditions] = {
     "status_low": deliveries.c.last_status.between(bindparam("status_low"), bindparam("status_high")),
     # What answered with a status that is no success has it for its error, and errors have an index.
     "status_error": deliveries.c.last_error == bindparam("status_error"),
-    "error_low": and_(
-        deliveries.c.last_error >= bindparam("error_low"), deliveries.c.last_error <= bindparam("error_high")
-    ),
+    "error_low": deliveries.c.last_error.between(bindparam("error_low"), bindparam("error_high")),
 }
 """Of any statement over `deliveries`."""
 
@@ -34,6 +32,10 @@ def _has(text: str, *columns: Any) -> ColumnElement[bool]:
 
 OF_DELIVERIES_IN_FULL: Final[Conditions] = {
     **OF_DELIVERIES,
+    # By no index of errors: whoever is dead is read in the order of death, or counted by what is alike.
+    "error_low": func.coalesce(deliveries.c.last_error, "").between(
+        bindparam("error_low"), bindparam("error_high")
+    ),
     "text": _has(
         "text",
         func.coalesce(deliveries.c.url, endpoints.c.url),
@@ -56,12 +58,11 @@ def status_parameters(status: str | None) -> dict[str, Any]:
     if status is None:
         return {}
     wanted = status_range(status)
-    given: dict[str, Any] = {"status_low": wanted.low, "status_high": wanted.high}
-    if wanted.low == wanted.high >= 300:
-        given["status_error"] = f"http_{wanted.low}"
-    elif wanted.low >= 300:
-        given |= {"error_low": f"http_{wanted.low}", "error_high": f"http_{wanted.high}"}
-    return given
+    if wanted.low < 300:
+        return {"status_low": wanted.low, "status_high": wanted.high}
+    if wanted.low == wanted.high:
+        return {"status_error": f"http_{wanted.low}"}
+    return {"error_low": f"http_{wanted.low}", "error_high": f"http_{wanted.high}"}
 
 
 def filter_parameters(wanted: DeadLetterFilter) -> dict[str, Any]:

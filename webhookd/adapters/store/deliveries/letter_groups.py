@@ -3,17 +3,26 @@
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Select, Text, cast, func, literal, null
+from sqlalchemy import BigInteger, Select, Text, bindparam, cast, func, literal, null, select
 
-from webhookd.adapters.store.deliveries.dead_letters import dead_deliveries, dead_tasks, filter_given, wants
-from webhookd.adapters.store.schema import deliveries, task_bodies, tasks
-from webhookd.adapters.store.statement import Listing
+from webhookd.adapters.store.deliveries.dead_letters import (
+    counted_deliveries,
+    dead_tasks,
+    filter_given,
+    wants,
+)
+from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
+from webhookd.adapters.store.statement import Listing, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.listing import GROUP_KEYS, LetterGroup
 from webhookd.core.replay import DeadLetterFilter
 
 MAX_GROUPS: Final = 10_000
 HOUR_MS: Final = 3_600_000
+
+
+class _Owner(NamedTuple):
+    partner_id: str
 
 
 class _Group(NamedTuple):
@@ -58,7 +67,7 @@ def _deliveries(given: frozenset[str]) -> Select[Any]:
         "hour": at // HOUR_MS,
         "kind": cast(literal("delivery"), Text),
     }
-    return _grouped(dead_deliveries(given), given, at, columns)
+    return _grouped(counted_deliveries(given), given, at, columns)
 
 
 def _tasks(given: frozenset[str]) -> Select[Any]:
@@ -74,6 +83,9 @@ def _tasks(given: frozenset[str]) -> Select[Any]:
     return _grouped(dead_tasks(given), given, at, columns)
 
 
+_OWNER: Final = Query(
+    _Owner, lambda _: select(endpoints.c.partner_id).where(endpoints.c.id == bindparam("endpoint_id"))
+)
 _DELIVERIES: Final = Listing(_Group, lambda _, given: _deliveries(given))
 _TASKS: Final = Listing(_Group, lambda _, given: _tasks(given))
 
@@ -82,6 +94,9 @@ def group_dead_letters(
     tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, group_by: tuple[str, ...]
 ) -> list[LetterGroup]:
     """Return the counts, the largest first, of no more than MAX_GROUPS groups."""
+    if partner_id is None and wanted.endpoint_id is not None:  # so that the index of what is alike serves
+        owner = tx.first(_OWNER, endpoint_id=wanted.endpoint_id)
+        partner_id = None if owner is None else owner.partner_id
     given = filter_given(partner_id, wanted) | {f"by_{name}": True for name in group_by}
     found: list[_Group] = []
     if wants("delivery", wanted):
