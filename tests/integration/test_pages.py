@@ -595,6 +595,28 @@ async def test_now_shows_the_endpoints_in_trouble(sqlite_face: Face, admin: Pers
     assert "https://example.com/asleep" not in (await admin.open("endpoints?state=enabled")).text
 
 
+@pytest.mark.parametrize(("state", "move"), [("parked", "disable"), ("pending", "enable")])
+async def test_what_waits_for_an_endpoint_leads_to_its_list(
+    sqlite_face: Face, admin: Person, state: str, move: str
+) -> None:
+    partner = await sqlite_face.partner()
+    made = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/w"})).json()
+    await partner.client.post(f"/v1/endpoints/{made['id']}/{move}")
+    body = {"type": "test.echo", "endpoints": [made["id"]]}
+    task = (await partner.client.post("/v1/tasks", json=body)).json()
+    await partner.client.post(f"/v1/tasks/{task['id']}/cancel")
+
+    listed = (await admin.open(f"endpoints?partner={partner.id}")).text
+    assert f'deliveries?endpoint={made["id"]}&amp;state={state}">1</a>' in listed
+    assert "<dt>Breaker</dt><dd>closed</dd>" in (await admin.open(f"endpoints/{made['id']}")).text
+
+
+async def test_a_page_that_only_a_form_leads_to_says_so(admin: Person) -> None:
+    answer = await admin.open("dead-letters/replay")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "send the form from there" in answer.text
+
+
 async def test_an_endpoint_has_charts_of_an_hour_a_day_and_a_week_and_its_last_attempts(
     sqlite_face: Face, admin: Person
 ) -> None:
