@@ -1,8 +1,9 @@
-"""OpenAPI Generator's clients for Go, Java and Rust: generated as the how-to page says, compiled, used.
+"""Clients by more generators, generated as the how-to page says, compiled and used.
 
-What their code needs besides the language is not fetched: Java finds it in the generator's own jar, Rust in
-Debian's packages of crates (older ones than the generator asks for), and the rest is written here in a few
-lines. Each test takes a minute or so: `make clients` runs them.
+OpenAPI Generator's in Go, Java, Rust and TypeScript, Hey API's in TypeScript. What the code of the first
+three needs besides the language is not fetched: Java finds it in the generator's own jar, Rust in Debian's
+packages of crates (older ones than the generator asks for), and the rest is written here in a few lines.
+Each test takes a minute or so: `make clients` runs them.
 """
 
 import re
@@ -19,6 +20,8 @@ from webhookd.api.description.audience import for_partners
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
+HEY_API: Final = "@hey-api/openapi-ts@0.99.0"
+TYPESCRIPT: Final = "typescript@5.9.3"
 GENERATOR: Final = "openapi-generator-cli==7.26.0"
 PAGE: Final = HERE.parents[1] / "docs" / "how-to" / "generate-a-client.md"
 CRATES: Final = Path("/usr/share/cargo/registry")
@@ -94,6 +97,20 @@ pub mod rust {
 """
 
 
+TYPESCRIPT_PROJECT: Final = {
+    "compilerOptions": {
+        "strict": True,
+        "target": "es2022",
+        "module": "commonjs",
+        "moduleResolution": "node10",
+        "lib": ["es2022", "dom", "dom.iterable"],
+        "types": [],
+        "outDir": "out",
+    },
+    "files": ["program.ts"],
+}
+
+
 def tool(name: str, how: str) -> str:
     found = shutil.which(name)
     if found is None:
@@ -132,6 +149,35 @@ def generated(language: str, folder: Path) -> tuple[Path, Path]:
         cwd=folder,
     )
     return folder / "client", jar
+
+
+def typescript() -> Path:
+    """Return the programs of Hey API and TypeScript."""
+    npm = tool("npm", "install the system's nodejs and npm")
+    folder = TOOLS / "hey-api"
+    install = (npm, "install", "--no-audit", "--no-fund", "--no-package-lock", HEY_API, TYPESCRIPT)
+    return installed(folder, f"{HEY_API} {TYPESCRIPT}", install) / "node_modules" / ".bin"
+
+
+def ran_typescript(programs: Path, program: str, folder: Path, partner: dict[str, str]) -> str:
+    """Compile the program and the client beside it under `strict`, run it, return what it says."""
+    shutil.copy(HERE / program, folder / "program.ts")
+    written(folder / "tsconfig.json", TYPESCRIPT_PROJECT)
+    ran(programs / "tsc", "-p", ".", cwd=folder)
+    return ran(tool("node", ""), "out/program.js", cwd=folder, env=partner).strip()
+
+
+def test_fetch_client_compiles_under_strict_and_works(partner: dict[str, str], tmp_path: Path) -> None:
+    programs = typescript()
+    generated("typescript-fetch", tmp_path)
+    assert ran_typescript(programs, "program.fetch.ts.txt", tmp_path, partner) == "invalid"
+
+
+def test_hey_api_client_compiles_under_strict_and_works(partner: dict[str, str], tmp_path: Path) -> None:
+    programs = typescript()
+    told = written(tmp_path / "api.json", for_partners(description()))
+    ran(programs / "openapi-ts", "-i", told, "-o", "client", "-c", "@hey-api/client-fetch", cwd=tmp_path)
+    assert ran_typescript(programs, "program.hey.ts.txt", tmp_path, partner) == "invalid"
 
 
 def test_go_client_satisfies_vet_and_works(partner: dict[str, str], tmp_path: Path) -> None:
