@@ -215,6 +215,20 @@ def test_what_only_a_script_can_do_is_not_shown_without_one(
     assert page.named("button", "Copy id") == []
 
 
+def test_copying_is_not_offered_where_the_browser_has_no_clipboard(
+    browser: Browser, service: Service, partner: Partner
+) -> None:
+    task = partner.echo()
+    page = browser.page(alone=True)
+    plain_http = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+    page.tell("Page.addScriptToEvaluateOnNewDocument", source=plain_http)
+    log_in(page, service)
+    page.go(f"{service.url}/admin/tasks/{task}")
+    page.heading("Task")
+    assert page.named("button", "Copy id") == []
+    assert complaints(page) == []
+
+
 def test_portal_link_is_copied_with_the_origin_it_is_good_at(
     admin: Page, service: Service, partner: Partner
 ) -> None:

@@ -61,6 +61,7 @@ document.addEventListener("change", (event) => {
 });
 
 function enhance(within) {
+  if (!navigator.clipboard) return; // there is none on plain http, but for this machine's own
   for (const button of within.querySelectorAll("[data-copy]")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
