@@ -12,6 +12,8 @@ from webhookd.core.errors import ServiceError
 log = structlog.get_logger(__name__)
 
 AGAIN_SECONDS: Final = 1.0
+DOUBT_SECONDS: Final = 5.0
+"""How long after a claim without an answer its commit may still show."""
 
 
 class SessionRows(Protocol):

@@ -39,15 +39,13 @@ from webhookd.flows.deliver.attempt import attempt_done, attempt_ended
 from webhookd.flows.deliver.ports import Lanes, Opens, Posts
 from webhookd.flows.deliver.signer import MAX_REMEMBERED, Signer
 from webhookd.flows.deliver.sockets import Sockets
-from webhookd.flows.lease import Lease
+from webhookd.flows.lease import DOUBT_SECONDS, Lease
 from webhookd.runtime.persist import persist
 
 log = structlog.get_logger(__name__)
 
 QUEUE = "deliver"
 GATHER_SECONDS = 0.003
-DOUBT_SECONDS = 5.0
-"""How long after a claim without an answer its commit may still show."""
 
 
 class DeliveryEngine:

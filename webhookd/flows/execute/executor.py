@@ -41,7 +41,7 @@ from webhookd.flows.execute.file_inputs import RunFiles
 from webhookd.flows.execute.ports import Runs, Tasks
 from webhookd.flows.execute.run import ActiveRun, ending
 from webhookd.flows.execute.run_writer import RunWriter
-from webhookd.flows.lease import Lease
+from webhookd.flows.lease import DOUBT_SECONDS, Lease
 from webhookd.runtime.every import every
 from webhookd.runtime.outage import Outage
 from webhookd.taskset import TaskDefinition, TaskSet
@@ -53,9 +53,6 @@ SLICE_SECONDS = 1.0
 WAIT_MOST_SECONDS = 1.0
 CANCEL_POLL_SECONDS = 0.5
 WRITE_OFF_SECONDS = 10.0
-DOUBT_SECONDS = 5.0
-"""How long after a claim without an answer its commit may still show."""
-
 
 _FINAL = (End.SUCCEEDED, End.FAILED, End.CANCELLED)
 
