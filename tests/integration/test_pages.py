@@ -617,7 +617,7 @@ async def test_a_page_that_only_a_form_leads_to_says_so(admin: Person) -> None:
     assert "send the form from there" in answer.text
 
 
-async def test_an_endpoint_has_charts_of_an_hour_a_day_and_a_week_and_its_last_attempts(
+async def test_an_endpoint_has_charts_of_an_hour_and_a_day_or_a_week_and_its_last_attempts(
     sqlite_face: Face, admin: Person
 ) -> None:
     partner, store = await sqlite_face.partner(), sqlite_face.store
@@ -635,9 +635,12 @@ async def test_an_endpoint_has_charts_of_an_hour_a_day_and_a_week_and_its_last_a
 
     shown = (await admin.open(f"endpoints/{made['id']}")).text
 
-    for window in ("1h", "24h", "7d"):
-        assert f"2 attempts in {window}, 1 delivered, 1 failed; " in shown
-    assert len(re.findall(r'<svg class="chart"', shown)) == 3
+    week = (await admin.open(f"endpoints/{made['id']}?window=7d")).text
+    for page, windows in ((shown, ("1h", "24h")), (week, ("1h", "24h", "7d"))):
+        for window in windows:
+            assert f"2 attempts in {window}, 1 delivered, 1 failed; " in page
+        assert len(re.findall(r'<svg class="chart"', page)) == len(windows)
+    assert f'href="{made["id"]}?window=7d">A week</a>' in shown
     cards = dict(re.findall(r"<div><dt>([^<]+)</dt><dd>(.*?)</dd>", shown))
     assert cards["Delivered in 24h"].startswith("1 ")
     assert "<time" in cards["Last success"]

@@ -11,10 +11,12 @@ from webhookd.pages.rows import ENDPOINTS, Row, does, shows
 from webhookd.pages.visit import Visit
 
 PATH: Final = "endpoints"
-WINDOWS: Final = ("1h", "24h", "7d")
 DAY: Final = "24h"
+WEEK: Final = "7d"
+WINDOWS: Final = ("1h", DAY)
+"""Those with a chart each; that of a week is shown where it is asked for."""
 ON_A_PAGE: Final = 25
-LOOKED_INTO: Final = 5
+LOOKED_INTO: Final = 3
 """Deliveries whose attempts are shown."""
 MOST_ATTEMPTS: Final = 10
 TEST_SECONDS: Final = 10
@@ -40,8 +42,9 @@ async def show(visit: Visit) -> Answer:
     """One endpoint."""
     endpoint_id = visit.params["id"]
     endpoint = await visit.get(f"/v1/endpoints/{endpoint_id}")
+    windows = (*WINDOWS, WEEK) if visit.query.get("window") == WEEK else WINDOWS
     stats = {
-        window: await visit.get(f"/v1/endpoints/{endpoint_id}/stats", window=window) for window in WINDOWS
+        window: await visit.get(f"/v1/endpoints/{endpoint_id}/stats", window=window) for window in windows
     }
     last = (await visit.get("/v1/deliveries", endpoint=endpoint_id, limit=10))["data"]
     return visit.page(
@@ -50,6 +53,7 @@ async def show(visit: Visit) -> Answer:
         endpoint=endpoint,
         stats=stats[DAY],
         charts={window: attempts_chart(figures, window=window) for window, figures in stats.items()},
+        week=WEEK,
         last=last,
         attempts=await _last_attempts(visit, last),
     )
