@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
 from tests.contract.sending import answer, turn
-from tests.contract.work import cancel, claim, claim_one, finish, submission_of, submit, task_of
+from tests.contract.work import TYPE, cancel, claim, claim_one, finish, submission_of, submit, task_of
 from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
 from webhookd.adapters.store.deliveries.deliveries import list_deliveries
 from webhookd.adapters.store.deliveries.letter_groups import group_dead_letters
@@ -258,6 +258,7 @@ async def test_filters_of_listings_go_by_an_index_of_theirs(store: Store) -> Non
     ("wanted", "index"),
     [
         (TaskFilter(state=TaskState.RUNNING), "ix_tasks_partner_state"),
+        (TaskFilter(state=TaskState.RUNNING, type=TYPE), "ix_tasks_partner_state"),
         (TaskFilter(type="no.such"), "ix_tasks_partner_type"),
     ],
 )

@@ -2376,9 +2376,10 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tagged_1 ON tagged_1.task_id = inner_tasks.id AND tagged_1.tag = $2::VARCHAR AND tagged_1.partner_id =
     whose.id JOIN task_tags AS tagged_2 ON tagged_2.task_id = inner_tasks.id AND tagged_2.tag = $3::VARCHAR
     AND tagged_2.partner_id = whose.id WHERE inner_tasks.partner_id = whose.id AND tagged_0.task_id <
-    $4::VARCHAR AND inner_tasks.state = $5::VARCHAR AND inner_tasks.type = $6::VARCHAR AND tagged_0.task_id >=
-    $7::VARCHAR AND tagged_0.task_id < $8::VARCHAR ORDER BY tagged_0.task_id DESC LIMIT $9::INTEGER) AS line
-    ON true ORDER BY line.id) ORDER BY tasks.id DESC LIMIT $9::INTEGER;
+    $4::VARCHAR AND inner_tasks.state = $5::VARCHAR AND inner_tasks.type = $6::VARCHAR AND (inner_tasks.type
+    || $7::VARCHAR) = $8::VARCHAR AND tagged_0.task_id >= $9::VARCHAR AND tagged_0.task_id < $10::VARCHAR
+    ORDER BY tagged_0.task_id DESC LIMIT $11::INTEGER) AS line ON true ORDER BY line.id) ORDER BY tasks.id
+    DESC LIMIT $11::INTEGER;
 
 -- _IN_STATE
 SELECT tasks.id FROM tasks WHERE tasks.partner_id = $1::VARCHAR AND tasks.state = $2::VARCHAR LIMIT

@@ -2279,8 +2279,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     AS tagged_1 ON tagged_1.task_id = inner_tasks.id AND tagged_1.tag = ? AND tagged_1.partner_id = whose.id
     JOIN task_tags AS tagged_2 ON tagged_2.task_id = inner_tasks.id AND tagged_2.tag = ? AND
     tagged_2.partner_id = whose.id WHERE inner_tasks.partner_id = whose.id AND tagged_0.task_id < ? AND
-    inner_tasks.state = ? AND inner_tasks.type = ? AND tagged_0.task_id >= ? AND tagged_0.task_id < ? ORDER BY
-    tagged_0.task_id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+    inner_tasks.state = ? AND inner_tasks.type = ? AND (inner_tasks.type || ?) = ? AND tagged_0.task_id >= ?
+    AND tagged_0.task_id < ? ORDER BY tagged_0.task_id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY
+    tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _IN_STATE
 SELECT tasks.id FROM tasks WHERE tasks.partner_id = ? AND tasks.state = ? LIMIT ? OFFSET ?;
