@@ -172,6 +172,14 @@ async def test_a_result_over_the_limit_of_the_settings_fails_the_task(partner: P
     assert ends == [("succeeded", None), ("failed", "result_too_large")]
 
 
+async def test_an_input_is_refused_that_its_published_schema_refuses(partner: Partner) -> None:
+    for seconds in ("0.1", True, None, [1]):
+        body = {"type": "demo.sleep", "input": {"seconds": seconds}}
+        answer = await partner.http.post("/v1/tasks", json=body)
+        assert answer.status_code == 422, seconds
+        assert [one["path"] for one in answer.json()["errors"]] == ["$.input.seconds"]
+
+
 async def test_every_sample_type_does_real_work(partner: Partner) -> None:
     summary = await _submit(partner, type="csv.summary", input={"csv": "a,b\n1,2\n3,4\n"})
     assert (await _ended(partner, summary["id"]))["state"] == "succeeded"

@@ -82,7 +82,16 @@ def test_an_input_is_held_against_the_published_schema(given: object, paths: lis
 def test_what_is_published_of_the_samples_takes_what_they_take() -> None:
     inputs: dict[str, list[tuple[object, bool]]] = {
         "demo.echo": [({"any": [1]}, True), ([], False)],
-        "demo.sleep": [({"seconds": 0.5}, True), ({"seconds": -1}, False), ({}, False)],
+        "demo.sleep": [
+            ({"seconds": 0.5}, True),
+            ({"seconds": 1}, True),
+            ({"seconds": -1}, False),
+            ({}, False),
+            ({"seconds": "0.5"}, False),  # which pydantic by itself would take for a number
+            ({"seconds": True}, False),
+        ],
+        "demo.fail": [({"times": 1.0}, True), ({"times": "1"}, False)],
+        "report.statement": [({"account": "A", "lines": None}, True)],
         "csv.summary": [({"csv": "a,b\n1,2\n"}, True)],
     }
     for name, cases in inputs.items():

@@ -118,6 +118,8 @@ def test_doctor_finds_a_value_that_no_process_takes(tmp_path: Path) -> None:
 
 
 MISTAKES: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
+    "a replay of nothing that is named": ({}, ("replay",), "say which"),
+    "a discard of nothing that is named": ({}, ("discard",), "say which"),
     "half an IPv6 address": ({"WEBHOOKD_URL": "http://[::1"}, ("tasks", "list"), "WEBHOOKD_URL"),
     "no port": ({"WEBHOOKD_URL": "http://h:port"}, ("tasks", "list"), "WEBHOOKD_URL"),
     "a password in the URL": (

@@ -299,6 +299,9 @@ def test_other_shapes_that_have_a_schema_are_checked_too() -> None:
     def root(ctx: TaskContext, input: Numbers) -> None: ...  # noqa: A002
 
     assert declared(counts).validate_input({"a": "x"})[0].path == "$.input.a"
+    assert declared(counts).validate_input({"a": 1, "b": "2"}) == [
+        FieldError(path="$.input.b", message='"2" is not of type "integer"')
+    ]
     assert declared(root).validate_input([1, "x"])[0].path == "$.input[1]"
 
 

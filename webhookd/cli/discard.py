@@ -9,7 +9,7 @@ from webhookd.cli.client import THE_RULE
 from webhookd.cli.errands import ErrandWords, add_commands
 from webhookd.cli.options import Json, Partner, Since, Until, given
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = typer.Typer(add_completion=False)
 
 DISCARD: Final = ErrandWords(noun="discard", doing="discarding", done="discarded")
 

@@ -8,6 +8,7 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +17,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.run_folder import Reference
 from webhookd.taskset.file import InputFiles
+from webhookd.taskset.json_schema import validator
 from webhookd.taskset.lifespan import Lifespan
 
 Isolation = Literal["thread", "process"]
@@ -28,7 +30,7 @@ SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TaskDefinition:
     """A task type and its function.
 
@@ -72,12 +74,27 @@ class TaskDefinition:
         return {"$schema": SCHEMA_DIALECT, **copy.deepcopy(self.schema)}
 
     def validate_input(self, raw: Any) -> list[FieldError]:
-        """What is wrong with `raw`, a parsed JSON value (a missing input is `{}`); empty when it fits."""
+        """What is wrong with `raw`, a parsed JSON value (a missing input is `{}`); empty when it fits.
+
+        Both the model and its published schema must take it: pydantic by itself takes "1" for a number.
+        """
         try:
             self.parse_input(raw)
         except Invalid as error:
             return list(error.errors)
+        if self.input_adapter is None or self._validator is None:
+            return []
+        try:
+            self._validator.validate(raw)
+        except ValueError as error:  # the first fault only: to list all those of a large input takes seconds
+            fault: Any = error
+            path = path_in_input(raw, tuple(fault.instance_path), absent=False)
+            return [FieldError(path=path, message=fault.message)]
         return []
+
+    @cached_property
+    def _validator(self) -> Any | None:
+        return validator(self.input_schema())
 
     def files_named(self, raw: Any) -> list[Reference]:
         """Return the files that `raw` names, each once; none where it does not fit."""

@@ -15,6 +15,7 @@ from webhookd.core.files import is_file_id
 from webhookd.core.run_folder import Reference
 from webhookd.taskset.definition import MAX_FIELD_ERRORS, TaskDefinition, path_in_input
 from webhookd.taskset.file import FILE_PATTERN
+from webhookd.taskset.json_schema import validator
 
 _OBJECT: Final = {"type": "object"}
 
@@ -109,6 +110,8 @@ class PublishedType:
         """Return what is wrong with `raw`, a parsed JSON value; at most MAX_FIELD_ERRORS."""
         if {name: self.schema.get(name) for name in self.schema if name != "$schema"} == _OBJECT:
             return [] if isinstance(raw, dict) else [_wrong(raw, [], "must be a JSON object")]
+        if self._validator is None:
+            return []
         found = []
         for error in self._validator.iter_errors(raw):
             missing = getattr(error.kind, "property", None)
@@ -127,10 +130,8 @@ class PublishedType:
         return FILE_PATTERN in json.dumps(self.schema)
 
     @cached_property
-    def _validator(self) -> Any:
-        import jsonschema_rs  # late: only an API without the operator's code needs it
-
-        return jsonschema_rs.validator_for(self.schema)
+    def _validator(self) -> Any | None:
+        return validator(self.schema)
 
 
 def published(definition: TaskDefinition) -> PublishedType:
