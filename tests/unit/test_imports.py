@@ -60,3 +60,13 @@ def test_process_on_sqlite_imports_nothing_that_it_never_uses(process: str) -> N
         check=True,
     ).stdout.split()
     assert not {*_NEVER[process]} & {*imported}
+
+
+def test_collector_that_an_operators_module_turned_off_stays_off() -> None:
+    script = (
+        "import gc; gc.disable()\n"
+        "from webhookd.runtime.loop_policy import settle_collector\n"
+        "settle_collector()\n"
+        "assert not gc.isenabled()"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=True).returncode == 0

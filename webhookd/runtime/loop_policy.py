@@ -25,7 +25,6 @@ def settle_collector() -> None:
     start left as garbage stays, too: some 2,000 small objects, and to find them takes 70 ms.
     """
     gc.freeze()
-    gc.enable()
     gc.set_threshold(20_000, 20, 100)
 
 
