@@ -611,6 +611,25 @@ async def test_what_waits_for_an_endpoint_leads_to_its_list(
     assert "<dt>Breaker</dt><dd>closed</dd>" in (await admin.open(f"endpoints/{made['id']}")).text
 
 
+async def test_admins_see_whose_everything_is(sqlite_face: Face, admin: Person) -> None:
+    partner = await sqlite_face.partner()
+    endpoint = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/w"})).json()
+    letter = await dead_letter(sqlite_face, partner, endpoints=[endpoint["id"]])
+    await partner.client.post("/v1/files?name=a", content=b"a")
+    await partner.client.post("/v1/batches", json={"tasks": [{"type": "test.echo"}]})
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    one = f"deliveries/{letter}"
+    for path in ("tasks", "batches", "endpoints", "deliveries", "dead-letters", "files", one):
+        link = f'partners/{partner.id}">{partner.name}</a>'
+        assert link in (await admin.open(path)).text, path
+        assert link not in (await someone.open(path)).text, path
+    shown = (await admin.open("dead-letters")).text
+    for head in ("Where and why", "Each"):
+        [(cells, _)] = table_rows(shown, head)
+        assert partner.name in cells
+
+
 async def test_a_page_that_only_a_form_leads_to_says_so(admin: Person) -> None:
     answer = await admin.open("dead-letters/replay")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
