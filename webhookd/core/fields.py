@@ -127,7 +127,7 @@ MetadataValue = TypeAliasType(
                 "description": "A value of the metadata: text, a number, true, false or null.",
                 # Not as a list of types: of that each generator makes a class of its own, which reads "42" as
                 # a number (Java), 0.1 in 32 bits (Go) or nothing at all (Rust).
-                "not": {"type": ["object", "array"]},
+                "not": {"type": ["object", "array"], "items": {}},
             }
         ),
     ],

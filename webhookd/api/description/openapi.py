@@ -80,7 +80,9 @@ def openapi_document(rows: Iterable[AnyRoute], *, base_url: str) -> Json:
                 **{problem.name: _problem_response(schemas, status) for status, problem in PROBLEMS.items()},
             },
             "parameters": HEADER_PARAMETERS,
-            "headers": {name: {"required": True, **told} for name, told in RESPONSE_HEADERS.items()},
+            "headers": {
+                name: {"required": name not in _SOMETIMES, **told} for name, told in RESPONSE_HEADERS.items()
+            },
             "securitySchemes": {KEY: SECURITY_SCHEME},
         },
     }
@@ -206,6 +208,9 @@ def _response(row: AnyRoute, returned: Returned, schemas: Schemas) -> Json:
     return response
 
 
+_SOMETIMES: Final = ("RateLimit", "RateLimit-Policy", "Idempotency-Replayed")
+
+
 def _perhaps(row: AnyRoute) -> Iterable[str]:
     """Yield the headers that an answer has for some callers and calls."""
     if row.access != OPEN:
@@ -215,10 +220,11 @@ def _perhaps(row: AnyRoute) -> Iterable[str]:
 
 
 def _headers(always: Iterable[str], perhaps: Iterable[str] = ()) -> Json:
-    """Return the headers of an answer; a component is one that is always there."""
+    """Return the headers of an answer; of what some answers always have, an option is no component."""
+    shared = [*always, *(name for name in perhaps if name in _SOMETIMES)]
     return {
-        **{name: {"$ref": f"#/components/headers/{name}"} for name in always},
-        **{name: {**RESPONSE_HEADERS[name], "required": False} for name in perhaps},
+        **{name: {"$ref": f"#/components/headers/{name}"} for name in shared},
+        **{name: {**RESPONSE_HEADERS[name], "required": False} for name in perhaps if name not in shared},
     }
 
 
