@@ -107,6 +107,10 @@ class Shell:
         self._variables = variables
         self._capsys = capsys
 
+    def with_variables(self, **variables: str) -> "Shell":
+        """The same shell with more variables."""
+        return Shell({**self._variables, **variables}, self._capsys)
+
     def run(self, *arguments: str) -> Ended:
         with pytest.MonkeyPatch.context() as patched:
             for name in list(os.environ):
@@ -482,6 +486,30 @@ def test_delivery_is_replayed_and_cancelled(shell: Shell, service: Service) -> N
     assert shell.json("deliveries", "replay", delivery)["state"] == "parked"
     assert shell.json("deliveries", "cancel", delivery)["state"] == "cancelled"
     assert shell.refused("deliveries", "cancel", "dlv_unknown")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tasks", "list"),
+        ("tasks", "types"),
+        ("deliveries", "list"),
+        ("dead-letters", "summary"),
+        ("endpoints", "list"),
+        ("partners", "list"),
+        ("workers",),
+        ("queues",),
+        ("audit",),
+    ],
+    ids=" ".join,
+)
+def test_commands_that_look_at_rows_import_nothing_of_the_operators(
+    command: tuple[str, ...], operator: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no_module_to_import.py").write_text("raise AssertionError('it was imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with_tasks = operator.with_variables(WEBHOOKD_TASKS="no_module_to_import:tasks")
+    assert with_tasks.json(*command)["data"] is not None
 
 
 # ── dead letters and replays ────────────────────────────────────────────────────────────────────────────────
