@@ -17,9 +17,9 @@ from webhookd.adapters.store.deliveries.deliveries import (
     cancel_delivery,
     get_delivery,
     get_history,
-    list_deliveries,
     replay_delivery,
 )
+from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, Verdict
 from webhookd.core.listing import DeliveryFilter

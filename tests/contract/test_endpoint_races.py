@@ -5,11 +5,8 @@ import random
 from contextlib import suppress
 
 from tests.contract.seeds import NOW, answered, due, endpoint, later, message_to, partner
-from webhookd.adapters.store.deliveries.deliveries import (
-    cancel_delivery,
-    list_deliveries,
-    replay_delivery,
-)
+from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, replay_delivery
+from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict

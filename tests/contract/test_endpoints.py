@@ -20,7 +20,8 @@ from tests.contract.seeds import (
 )
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
-from webhookd.adapters.store.deliveries.deliveries import get_delivery, list_deliveries
+from webhookd.adapters.store.deliveries.deliveries import get_delivery
+from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.endpoints.endpoint_settings import (
     MAX_ENDPOINTS,

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from tests.contract.seeds import NOW, dead_delivery, endpoint, message_to, partner
 from tests.contract.work import submit, task_of
-from webhookd.adapters.store.deliveries.deliveries import list_deliveries
+from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
@@ -46,7 +46,7 @@ async def walked(page_of: Callable[[Page], Awaitable[tuple[Sequence[Any], str | 
 async def test_tasks_of_all_partners_are_listed_as_they_are_filtered(
     store: Store, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhookd.adapters.store.tasks.tasks.FEW", few)
+    monkeypatch.setattr("webhookd.adapters.store.tasks.task_listings.FEW", few)
     owners = [await partner(store.db, f"partner {number}") for number in range(PARTNERS)]
     states = itertools.cycle([TaskState.QUEUED, TaskState.SUCCEEDED, TaskState.FAILED])
     colours = itertools.cycle(["red", "blue"])

@@ -21,7 +21,7 @@ from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import current_revision, migrate, newest_revision
 from webhookd.adapters.store.schema import lanes, metadata, task_bodies, task_tags
 from webhookd.adapters.store.store import Store
-from webhookd.adapters.store.tasks.tasks import list_tasks
+from webhookd.adapters.store.tasks.task_listings import list_tasks
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.upkeep.ailments import open_breakers
 from webhookd.core.errors import SettingsError

@@ -27,7 +27,7 @@ from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partne
 from tests.contract.sending import answer, turn
 from tests.contract.work import TYPE, cancel, claim, claim_one, finish, submission_of, submit, task_of
 from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
-from webhookd.adapters.store.deliveries.deliveries import list_deliveries
+from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.deliveries.letter_groups import group_dead_letters
 from webhookd.adapters.store.known_values import unknown_values
 from webhookd.adapters.store.schema import metadata

@@ -69,7 +69,7 @@ async def test_the_listing_is_narrowed_by_state_type_and_time(store: Store) -> N
 async def test_an_admins_filter_finds_what_few_have_and_pages_through_it(
     store: Store, monkeypatch: pytest.MonkeyPatch, looked_through: int
 ) -> None:
-    monkeypatch.setattr("webhookd.adapters.store.tasks.tasks.LOOKED_THROUGH", looked_through)
+    monkeypatch.setattr("webhookd.adapters.store.tasks.task_listings.LOOKED_THROUGH", looked_through)
     owners = [await partner(store.db, name) for name in ("a", "b", "c")]
     made = [
         await submit(store, task_of(owner, type=kind, now_ms=NOW + 3 * number + offset))

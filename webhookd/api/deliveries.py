@@ -6,9 +6,9 @@ from webhookd.adapters.store.deliveries.deliveries import (
     MovedDelivery,
     cancel_delivery,
     get_history,
-    list_deliveries,
     replay_delivery,
 )
+from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.traces import place_of_message
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids

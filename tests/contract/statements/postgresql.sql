@@ -582,6 +582,44 @@ SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_
     attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id = ANY
     ($1::TEXT[]) ORDER BY attempts.at_ms, attempts.delivery_id, attempts.number;
 
+-- _LOCK
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
+    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
+    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = $2::VARCHAR FOR UPDATE OF deliveries;
+
+-- _LOCK
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
+    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
+    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = $2::VARCHAR AND deliveries.partner_id =
+    $3::VARCHAR FOR UPDATE OF deliveries;
+
+-- _CANCEL
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, ended_ms=$3::BIGINT WHERE deliveries.id =
+    $4::VARCHAR;
+
+-- _STANDING
+SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = $1::VARCHAR;
+
+-- _STANDING
+SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = $1::VARCHAR AND deliveries.partner_id =
+    $2::VARCHAR;
+
+-- deliveries/delivery_listings.py
+
 -- _PAGE
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
@@ -652,42 +690,6 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     $5::VARCHAR AND inner_deliveries.task_type = $6::VARCHAR AND inner_deliveries.event = $7::VARCHAR ORDER BY
     inner_deliveries.id DESC LIMIT $8::INTEGER) AS line ON true ORDER BY line.id) ORDER BY deliveries.id DESC
     LIMIT $8::INTEGER;
-
--- _LOCK
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
-    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
-    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = $2::VARCHAR FOR UPDATE OF deliveries;
-
--- _LOCK
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
-    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
-    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = $2::VARCHAR AND deliveries.partner_id =
-    $3::VARCHAR FOR UPDATE OF deliveries;
-
--- _CANCEL
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, ended_ms=$3::BIGINT WHERE deliveries.id =
-    $4::VARCHAR;
-
--- _STANDING
-SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = $1::VARCHAR;
-
--- _STANDING
-SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = $1::VARCHAR AND deliveries.partner_id =
-    $2::VARCHAR;
 
 -- deliveries/feeds.py
 
@@ -2248,71 +2250,7 @@ SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempot
     CAST(keys_rows.value ->> 0 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 1 AS TEXT) AS key FROM
     json_array_elements(CAST($3::VARCHAR AS JSON)) AS keys_rows) AS keys);
 
--- tasks/task_tags.py
-
--- _ADD
-INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
-    CAST(tags_rows.value ->> 0 AS TEXT) AS tag, CAST(tags_rows.value ->> 1 AS TEXT) AS partner_id,
-    CAST(tags_rows.value ->> 2 AS TEXT) AS task_id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    tags_rows) AS tags WHERE true;
-
--- _PAIRS
-SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bodies ON task_bodies.task_id =
-    tasks.id WHERE tasks.id = ANY ($1::TEXT[]);
-
--- _DELETE
-DELETE FROM task_tags WHERE task_tags.tag = ANY ($1::TEXT[]) AND (task_tags.tag, task_tags.partner_id,
-    task_tags.task_id) IN (SELECT gone.tag, gone.partner_id, gone.task_id FROM (SELECT CAST(gone_rows.value
-    ->> 0 AS TEXT) AS tag, CAST(gone_rows.value ->> 1 AS TEXT) AS partner_id, CAST(gone_rows.value ->> 2 AS
-    TEXT) AS task_id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS gone_rows) AS gone);
-
--- tasks/task_types.py
-
--- _ALL
-SELECT task_types.type, task_types.source, task_types.document FROM task_types ORDER BY task_types.type;
-
--- _DELETE
-DELETE FROM task_types WHERE task_types.type = $1::VARCHAR;
-
--- _INSERT
-INSERT INTO task_types (type, source, document) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR) ON CONFLICT DO
-    NOTHING;
-
--- _UPDATE
-UPDATE task_types SET source=$1::VARCHAR, document=$2::VARCHAR WHERE task_types.type = $3::VARCHAR;
-
--- tasks/tasks.py
-
--- _ONE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.id = $1::VARCHAR;
-
--- _ONE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
-
--- _COUNTS
-SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
-    END) AS pending, sum(CASE WHEN (deliveries.state = $4::VARCHAR) THEN $5::INTEGER ELSE $6::INTEGER END) AS
-    delivered, sum(CASE WHEN (deliveries.state = $7::VARCHAR) THEN $8::INTEGER ELSE $9::INTEGER END) AS dead,
-    sum(CASE WHEN (deliveries.state = $10::VARCHAR) THEN $11::INTEGER ELSE $12::INTEGER END) AS parked FROM
-    deliveries WHERE deliveries.task_id = $13::VARCHAR GROUP BY deliveries.task_id;
+-- tasks/task_listings.py
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2391,6 +2329,72 @@ SELECT tasks.id FROM tasks ORDER BY tasks.id DESC LIMIT $1::INTEGER OFFSET $2::I
 -- _PLACE
 SELECT tasks.id FROM tasks WHERE tasks.id < $1::VARCHAR ORDER BY tasks.id DESC LIMIT $2::INTEGER OFFSET
     $3::INTEGER;
+
+-- tasks/task_tags.py
+
+-- _ADD
+INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
+    CAST(tags_rows.value ->> 0 AS TEXT) AS tag, CAST(tags_rows.value ->> 1 AS TEXT) AS partner_id,
+    CAST(tags_rows.value ->> 2 AS TEXT) AS task_id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    tags_rows) AS tags WHERE true;
+
+-- _PAIRS
+SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.id = ANY ($1::TEXT[]);
+
+-- _DELETE
+DELETE FROM task_tags WHERE task_tags.tag = ANY ($1::TEXT[]) AND (task_tags.tag, task_tags.partner_id,
+    task_tags.task_id) IN (SELECT gone.tag, gone.partner_id, gone.task_id FROM (SELECT CAST(gone_rows.value
+    ->> 0 AS TEXT) AS tag, CAST(gone_rows.value ->> 1 AS TEXT) AS partner_id, CAST(gone_rows.value ->> 2 AS
+    TEXT) AS task_id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS gone_rows) AS gone);
+
+-- tasks/task_types.py
+
+-- _ALL
+SELECT task_types.type, task_types.source, task_types.document FROM task_types ORDER BY task_types.type;
+
+-- _DELETE
+DELETE FROM task_types WHERE task_types.type = $1::VARCHAR;
+
+-- _INSERT
+INSERT INTO task_types (type, source, document) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR) ON CONFLICT DO
+    NOTHING;
+
+-- _UPDATE
+UPDATE task_types SET source=$1::VARCHAR, document=$2::VARCHAR WHERE task_types.type = $3::VARCHAR;
+
+-- tasks/tasks.py
+
+-- _ONE
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = $1::VARCHAR;
+
+-- _ONE
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
+
+-- _COUNTS
+SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
+    END) AS pending, sum(CASE WHEN (deliveries.state = $4::VARCHAR) THEN $5::INTEGER ELSE $6::INTEGER END) AS
+    delivered, sum(CASE WHEN (deliveries.state = $7::VARCHAR) THEN $8::INTEGER ELSE $9::INTEGER END) AS dead,
+    sum(CASE WHEN (deliveries.state = $10::VARCHAR) THEN $11::INTEGER ELSE $12::INTEGER END) AS parked FROM
+    deliveries WHERE deliveries.task_id = $13::VARCHAR GROUP BY deliveries.task_id;
 
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM

@@ -561,6 +561,41 @@ SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_
     attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id IN (SELECT
     anon_1.value FROM json_each(?) AS anon_1) ORDER BY attempts.at_ms, attempts.delivery_id, attempts.number;
 
+-- _LOCK
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ?;
+
+-- _LOCK
+SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
+    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
+    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
+    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
+    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
+    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
+    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
+
+-- _CANCEL
+UPDATE deliveries SET state=?, due_ms=?, ended_ms=? WHERE deliveries.id = ?;
+
+-- _STANDING
+SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = ?;
+
+-- _STANDING
+SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
+
+-- deliveries/delivery_listings.py
+
 -- _PAGE
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
@@ -629,39 +664,6 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     inner_deliveries.id < ? AND inner_deliveries.task_type = ? AND inner_deliveries.event = ? ORDER BY
     inner_deliveries.id DESC LIMIT ? OFFSET ?) ORDER BY deliveries.id) ORDER BY deliveries.id DESC LIMIT ?
     OFFSET ?;
-
--- _LOCK
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
-    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
-    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ?;
-
--- _LOCK
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
-    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
-    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
-
--- _CANCEL
-UPDATE deliveries SET state=?, due_ms=?, ended_ms=? WHERE deliveries.id = ?;
-
--- _STANDING
-SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = ?;
-
--- _STANDING
-SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
-    endpoints.id = deliveries.endpoint_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
 -- deliveries/feeds.py
 
@@ -2156,69 +2158,7 @@ SELECT idempotency.partner_id, idempotency."key", idempotency.fingerprint, idemp
     '$[0]') AS partner_id, json_extract(keys_rows.value, '$[1]') AS "key" FROM json_each(?) AS keys_rows) AS
     keys);
 
--- tasks/task_tags.py
-
--- _ADD
-INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
-    json_extract(tags_rows.value, '$[0]') AS tag, json_extract(tags_rows.value, '$[1]') AS partner_id,
-    json_extract(tags_rows.value, '$[2]') AS task_id FROM json_each(?) AS tags_rows) AS tags WHERE true;
-
--- _PAIRS
-SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bodies ON task_bodies.task_id =
-    tasks.id WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
-
--- _DELETE
-DELETE FROM task_tags WHERE task_tags.tag IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
-    (task_tags.tag, task_tags.partner_id, task_tags.task_id) IN (SELECT gone.tag, gone.partner_id,
-    gone.task_id FROM (SELECT json_extract(gone_rows.value, '$[0]') AS tag, json_extract(gone_rows.value,
-    '$[1]') AS partner_id, json_extract(gone_rows.value, '$[2]') AS task_id FROM json_each(?) AS gone_rows) AS
-    gone);
-
--- tasks/task_types.py
-
--- _ALL
-SELECT task_types.type, task_types.source, task_types.document FROM task_types ORDER BY task_types.type;
-
--- _DELETE
-DELETE FROM task_types WHERE task_types.type = ?;
-
--- _INSERT
-INSERT INTO task_types (type, source, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
-
--- _UPDATE
-UPDATE task_types SET source=?, document=? WHERE task_types.type = ?;
-
--- tasks/tasks.py
-
--- _ONE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.id = ?;
-
--- _ONE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
-    WHERE tasks.id = ? AND tasks.partner_id = ?;
-
--- _COUNTS
-SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
-    (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ?
-    END) AS dead, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS parked FROM deliveries WHERE
-    deliveries.task_id = ? GROUP BY deliveries.task_id;
+-- tasks/task_listings.py
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2291,6 +2231,70 @@ SELECT tasks.id FROM tasks ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _PLACE
 SELECT tasks.id FROM tasks WHERE tasks.id < ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+-- tasks/task_tags.py
+
+-- _ADD
+INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
+    json_extract(tags_rows.value, '$[0]') AS tag, json_extract(tags_rows.value, '$[1]') AS partner_id,
+    json_extract(tags_rows.value, '$[2]') AS task_id FROM json_each(?) AS tags_rows) AS tags WHERE true;
+
+-- _PAIRS
+SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bodies ON task_bodies.task_id =
+    tasks.id WHERE tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
+
+-- _DELETE
+DELETE FROM task_tags WHERE task_tags.tag IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    (task_tags.tag, task_tags.partner_id, task_tags.task_id) IN (SELECT gone.tag, gone.partner_id,
+    gone.task_id FROM (SELECT json_extract(gone_rows.value, '$[0]') AS tag, json_extract(gone_rows.value,
+    '$[1]') AS partner_id, json_extract(gone_rows.value, '$[2]') AS task_id FROM json_each(?) AS gone_rows) AS
+    gone);
+
+-- tasks/task_types.py
+
+-- _ALL
+SELECT task_types.type, task_types.source, task_types.document FROM task_types ORDER BY task_types.type;
+
+-- _DELETE
+DELETE FROM task_types WHERE task_types.type = ?;
+
+-- _INSERT
+INSERT INTO task_types (type, source, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- _UPDATE
+UPDATE task_types SET source=?, document=? WHERE task_types.type = ?;
+
+-- tasks/tasks.py
+
+-- _ONE
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = ?;
+
+-- _ONE
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = ? AND tasks.partner_id = ?;
+
+-- _COUNTS
+SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
+    (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ?
+    END) AS dead, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS parked FROM deliveries WHERE
+    deliveries.task_id = ? GROUP BY deliveries.task_id;
 
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM

@@ -24,6 +24,7 @@ from webhookd.adapters.store.lanes.records import hand_back, record_attempts
 from webhookd.adapters.store.noun import Noun, groups, reads, writes
 from webhookd.adapters.store.tasks import batch_moves, claims, ends, progress, submit, tasks
 from webhookd.adapters.store.tasks.submit import ensure_queues
+from webhookd.adapters.store.tasks.task_listings import list_tasks
 from webhookd.adapters.store.traces import read_history, read_trace
 from webhookd.adapters.store.tx import Policy, Wakes
 from webhookd.adapters.store.upkeep import rescue, sessions, sweeps
@@ -43,7 +44,7 @@ class TaskStore(Noun):
     progress = groups(progress.progress)
     get = reads(tasks.get_task)
     get_many = reads(tasks.get_tasks)
-    page = reads(tasks.list_tasks)
+    page = reads(list_tasks)
     runs = reads(tasks.list_runs)
     versions = reads(tasks.versions)
     cancel_requests = reads(tasks.cancel_requests)
