@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Answered:
 class Page:
     """One tab. `requests` are the URLs it asked for, `complaints` what its console shows.
 
-    `clicks` and `fields` are what a person did: pressed, and filled in.
+    `clicks` and `fields` are what a person did: pressed, and filled in. `heard` counts events by their names.
     """
 
     browser: "Browser"
@@ -66,6 +67,7 @@ class Page:
     loaded: int = 0
     clicks: int = 0
     fields: int = 0
+    heard: Counter[str] = field(default_factory=Counter)
 
     def go(self, url: str) -> None:
         """Open a page and wait until it has loaded."""
@@ -172,6 +174,7 @@ class Page:
 
     def hear(self, method: str, params: Mapping[str, Any]) -> None:
         """Take in an event."""
+        self.heard[method] += 1
         match method:
             case "Page.loadEventFired":
                 self.loaded += 1

@@ -117,9 +117,10 @@ function follow() {
     stream.addEventListener("over", () => location.reload());
   }
 }
-// A browser comes back by itself, but not from an answer that is no stream, such as a proxy's 502 in a restart.
+// A browser comes back by itself, but every other second however long nobody answers, and not at all from an
+// answer that is no stream, such as a proxy's 502 in a restart.
 function comeBack() {
-  if (stream?.readyState !== EventSource.CLOSED) return;
+  stream?.close();
   stream = null;
   again = setTimeout(follow, pause * (0.5 + Math.random()));
   pause = Math.min(pause * 2, 60000);
