@@ -1,14 +1,9 @@
-"""The runner with real threads, a real second event loop and real child processes.
-
-The functions of `tasks` are run by children too, which find them here by TASK_SPEC.
-"""
+"""The runner with real threads, a real second event loop and real child processes."""
 
 import asyncio
 import contextlib
 import contextvars
-import ctypes
 import dataclasses
-import faulthandler
 import json
 import os
 import signal
@@ -24,7 +19,8 @@ import pytest
 import structlog
 from pydantic import BaseModel
 
-from webhookd import Fail, Retry, TaskContext, TaskSet
+from tests.integration.runner_tasks import TASK_SPEC, Person, Reply, tasks
+from webhookd import TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
 from webhookd.adapters.runner.job import Job, context_of
 from webhookd.adapters.runner.wire import ChildSettings, hello_line, run_line
@@ -45,7 +41,6 @@ from webhookd.core.run_log import RunLog
 from webhookd.taskset import TaskDefinition, load_task_sets
 from webhookd.taskset.attaching import attached_in
 
-TASK_SPEC = "tests.integration.test_runner:tasks"
 PATIENCE_SECONDS = 60.0
 FACTS = RunFacts(
     task_id="task_1",
@@ -59,148 +54,13 @@ FACTS = RunFacts(
     last_attempt=True,
 )
 
-tasks = TaskSet()
 stage = contextvars.ContextVar("stage", default="unset")
-
-
-class Person(BaseModel):
-    name: str
-
-
-class Reply(BaseModel):
-    greeting: str
-    score: float = 1.5
 
 
 class Unreadable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text either")
 
-
-def greet(ctx: TaskContext, person: Person) -> Reply:
-    return Reply(greeting=f"{person.name}, attempt {ctx.attempt} of {ctx.task_id} in {ctx.trace_id}")
-
-
-async def greet_async(ctx: TaskContext, person: Person) -> Reply:
-    await asyncio.sleep(0)
-    return greet(ctx, person)
-
-
-def end_as_told(ctx: TaskContext, told: dict[str, Any]) -> Any:
-    """End in the way `told` names; the one place where all ways are."""
-    print("printing disturbs nobody")
-    match told:
-        case {"return": value}:
-            return value
-        case {"fail": [code, message]}:
-            raise Fail(code, message)
-        case {"retry": after}:
-            raise Retry(after=after, message="not yet")
-        case {"raise": text}:
-            raise ValueError(text)
-        case {"exit": code}:
-            raise SystemExit(code)
-        case {"die": number}:
-            faulthandler.disable()
-            os.kill(os.getpid(), number)
-        case {"quit": code}:
-            os._exit(code)
-        case {"allocate_mb": size}:
-            return len(bytearray(size * 2**20))
-    return None
-
-
-async def end_as_told_async(ctx: TaskContext, told: dict[str, Any]) -> Any:
-    await asyncio.sleep(0)
-    return end_as_told(ctx, told)
-
-
-def poll_until_cancelled(ctx: TaskContext, _data: dict[str, Any]) -> None:
-    ctx.progress(1, "polling")
-    while True:
-        ctx.raise_if_cancelled()
-        time.sleep(0.01)
-
-
-async def sleep_until_cancelled(ctx: TaskContext, _data: dict[str, Any]) -> None:
-    ctx.progress(1, "sleeping")
-    await asyncio.sleep(3600)
-
-
-def ignore_cancellation(ctx: TaskContext, _data: dict[str, Any]) -> str:
-    ctx.progress(1, "ignoring")
-    while not ctx.cancelled:
-        time.sleep(0.01)
-    return "my real outcome"
-
-
-async def ignore_cancellation_async(ctx: TaskContext, _data: dict[str, Any]) -> str:
-    ctx.progress(1, "ignoring")
-    try:
-        await asyncio.sleep(3600)
-    except asyncio.CancelledError:
-        return "my real outcome"
-    return "never cancelled"
-
-
-def have_grandchild_and_hang(_ctx: TaskContext, data: dict[str, Any]) -> None:
-    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-    Path(data["pids"]).write_text(f"{os.getpid()} {grandchild.pid}.")
-    # PyDLL keeps the GIL: no other thread of the child runs any more, as in a bad C extension.
-    c_library = ctypes.PyDLL(None) if data["holds_gil"] else ctypes.CDLL(None)
-    c_library.sleep(3600)
-
-
-def report_a_lot(ctx: TaskContext, data: dict[str, int]) -> None:
-    for number in range(data["times"]):
-        ctx.progress(100 * number / data["times"], f"step {number}")
-    ctx.progress(100, "all")
-
-
-def tick(ctx: TaskContext, _data: dict[str, Any]) -> None:
-    for number in range(100_000):
-        if ctx.cancelled:
-            return
-        ctx.progress(number / 1000)
-        time.sleep(0.005)
-
-
-async def tick_async(ctx: TaskContext, _data: dict[str, Any]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        for number in range(100_000):
-            ctx.progress(number / 1000)
-            await asyncio.sleep(0.005)
-
-
-def attach_as_told(ctx: TaskContext, data: dict[str, int]) -> None:
-    for number in range(data["files"]):
-        ctx.attach(f"{number}.txt", b"some bytes")
-
-
-async def attach_as_told_async(ctx: TaskContext, data: dict[str, int]) -> None:
-    attach_as_told(ctx, data)
-
-
-async def report_a_lot_async(ctx: TaskContext, data: dict[str, int]) -> None:
-    report_a_lot(ctx, data)
-
-
-FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "greet": (greet, greet_async),
-    "end": (end_as_told, end_as_told_async),
-    "stop": (poll_until_cancelled, sleep_until_cancelled),
-    "ignore": (ignore_cancellation, ignore_cancellation_async),
-    "hang": (have_grandchild_and_hang, sleep_until_cancelled),
-    "report": (report_a_lot, report_a_lot_async),
-    "tick": (tick, tick_async),
-    "attach": (attach_as_told, attach_as_told_async),
-}
-for name, (sync_function, async_function) in FUNCTIONS.items():
-    tasks.task(f"thread.{name}")(sync_function)
-    tasks.task(f"loop.{name}")(async_function)
-    tasks.task(f"process.{name}", isolation="process")(sync_function)
-    tasks.task(f"process_loop.{name}", isolation="process")(async_function)
-tasks.task("process.limited", isolation="process", memory_mb=1024)(end_as_told)
 
 PLACES = ("thread", "loop", "process", "process_loop")
 everywhere = pytest.mark.parametrize("place", PLACES)
@@ -308,38 +168,34 @@ async def test_a_function_gets_its_model_and_its_result_is_json(runner: Runner, 
 
 
 @everywhere
-@pytest.mark.parametrize("files", [0, 1, 3])
 async def test_whether_files_may_lie_in_the_folder_is_told(
-    runner: Runner, tmp_path: Path, place: str, files: int
+    runner: Runner, tmp_path: Path, place: str
 ) -> None:
-    facts = dataclasses.replace(FACTS, folder=str(tmp_path))
-    call = Call(runner, tasks[f"{place}.attach"], {"files": files}, facts=facts)
-    assert isinstance(await call.end(), Succeeded)
-    assert len(attached_in(tmp_path)) == files
-    in_a_child = place.startswith("process")
-    assert call.attached == (1 if in_a_child or files else 0)
+    for files in (0, 1, 3):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        facts = dataclasses.replace(FACTS, folder=str(folder))
+        call = Call(runner, tasks[f"{place}.attach"], {"files": files}, facts=facts)
+        assert isinstance(await call.end(), Succeeded)
+        assert len(attached_in(folder)) == files
+        in_a_child = place.startswith("process")
+        assert call.attached == (1 if in_a_child or files else 0), files
+
+
+WAYS_TO_END: list[tuple[dict[str, Any], Outcome]] = [
+    ({"fail": ["closed", "The account is closed."]}, Failed(code="closed", message="The account is closed.")),
+    ({"retry": 2.5}, RetryLater(after_seconds=2.5, code="retry", message="not yet")),
+    ({"retry": None}, RetryLater(code="retry", message="not yet")),
+    ({"raise": "boom"}, PRIVATELY),
+    ({"raise": ""}, PRIVATELY),
+    ({"exit": 3}, PRIVATELY),
+]
 
 
 @everywhere
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        (
-            {"fail": ["closed", "The account is closed."]},
-            Failed(code="closed", message="The account is closed."),
-        ),
-        ({"retry": 2.5}, RetryLater(after_seconds=2.5, code="retry", message="not yet")),
-        ({"retry": None}, RetryLater(code="retry", message="not yet")),
-        ({"raise": "boom"}, PRIVATELY),
-        ({"raise": ""}, PRIVATELY),
-        ({"exit": 3}, PRIVATELY),
-    ],
-    ids=str,
-)
-async def test_every_way_to_end_is_the_same_everywhere(
-    runner: Runner, place: str, told: dict[str, Any], expected: Outcome
-) -> None:
-    assert await Call(runner, tasks[f"{place}.end"], told).end() == expected
+async def test_every_way_to_end_is_the_same_everywhere(runner: Runner, place: str) -> None:
+    for told, expected in WAYS_TO_END:
+        assert await Call(runner, tasks[f"{place}.end"], told).end() == expected, told
 
 
 @everywhere
