@@ -5,7 +5,7 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import webhookd
 from webhookd.adapters.broker.turns import TurnWorker
@@ -19,11 +19,8 @@ from webhookd.adapters.metrics import (
     count_run,
 )
 from webhookd.adapters.runner import Runner
-from webhookd.adapters.store.deliveries.dead_digests import tell_of_dead
-from webhookd.adapters.store.endpoints.endpoint_trouble import tell_of_failing
 from webhookd.adapters.store.tasks.task_types import publish_types
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
-from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.core import ids
 from webhookd.core.activity import ActivityKind
 from webhookd.core.egress import EgressPolicy
@@ -33,26 +30,21 @@ from webhookd.core.facts import AddressesRefused
 from webhookd.core.file_links import KEY_PURPOSE, FileLinks
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.retry import RetryPolicy
-from webhookd.core.submission import REST_SECONDS
 from webhookd.flows.activity import Activity
 from webhookd.flows.alarm import SWEEP, Alarm
 from webhookd.flows.deliver import DeliveryEngine
 from webhookd.flows.execute import Executor
 from webhookd.flows.execute.file_inputs import RunFiles
-from webhookd.flows.replay import ReplayFlow
-from webhookd.flows.sweep import Chore, Sweeper
-from webhookd.flows.sweep_files import FileSweeper
 from webhookd.settings import Settings
 from webhookd.taskset import load_task_sets
 from webhookd.taskset.known import published
 from webhookd.wiring.process import Process, background, broker_url, days_ms, running_process
+from webhookd.wiring.sweeping import file_sweeper_of, sweeper_of
 
 if TYPE_CHECKING:
     from webhookd.adapters.files.fetching import Fetcher
 
 Role = Literal["tasks", "deliver"]
-TELL_SECONDS: Final = 5.0
-"""As often as a worker at rest sweeps."""
 
 
 def delivery_policy(settings: Settings) -> RetryPolicy:
@@ -89,7 +81,7 @@ async def worker_process(
             work = await _executor(common, alarm, queues, lost, files, activity=activity)
         else:
             work = _engine(common, alarm, activity)
-        sweeper = _sweeper(common, alarm)
+        sweeper = sweeper_of(common, alarm)
         turns = TurnWorker(
             broker_url(settings),
             queues=queues if role == "tasks" else (DELIVER_QUEUE,),
@@ -102,7 +94,7 @@ async def worker_process(
             await stack.enter_async_context(background(sweeper.run()))
             await stack.enter_async_context(background(common.signals.listen()))
             if role == "deliver":  # one kind of worker is enough, and this one runs nobody's code
-                await stack.enter_async_context(background(_file_sweeper(common).run()))
+                await stack.enter_async_context(background(file_sweeper_of(common).run()))
             if isinstance(work, Executor):
                 await stack.enter_async_context(background(work.watch_cancellations()))
             try:
@@ -258,68 +250,4 @@ def _engine(common: Process, alarm: Alarm, activity: Activity) -> DeliveryEngine
         connections=settings.delivery_connections,
         user_agent=f"webhookd/{webhookd.__version__}",
         listeners=(log_attempt(), count_attempt(tally), activity.attempt_ended, *common.tracing.on_attempt),
-    )
-
-
-def _sweeper(common: Process, alarm: Alarm) -> Sweeper:
-    settings, store = common.settings, common.store
-    replays = ReplayFlow(store.replays)
-    retention = Retention(store.db, _retention_policy(settings))
-    now_ms = store.clock.now_ms
-
-    async def replay() -> bool:
-        await replays.step(now_ms())
-        return False
-
-    async def settle() -> bool:
-        if await store.endpoints.settle_strays(now_ms()):
-            common.ringer.ring(DELIVER_QUEUE)
-        return False
-
-    async def tell() -> bool:
-        more = [await store.write(tell_of_failing, now_ms()), await store.write(tell_of_dead, now_ms())]
-        return any(more)
-
-    async def forget() -> bool:
-        return await retention.step(now_ms())
-
-    return Sweeper(
-        repairs=store.sweeps,
-        alarm=alarm,
-        ring=common.ringer.ring,
-        now_ms=now_ms,
-        every_seconds=settings.sweep_seconds,
-        lease_seconds=settings.lease_seconds,
-        is_written=lambda: common.lease.renewed,
-        chores=(
-            Chore(name="replay", every_seconds=settings.sweep_seconds, step=replay),
-            Chore(name="settle", every_seconds=settings.sweep_seconds, step=settle),
-            Chore(name="batches", every_seconds=REST_SECONDS, step=store.sweeps.cancel_batches),
-            Chore(name="tell", every_seconds=_tell_seconds(settings), step=tell),
-            Chore(name="retention", every_seconds=60.0, step=forget),
-        ),
-    )
-
-
-def _tell_seconds(settings: Settings) -> float:
-    """Return how often to look for trouble that partners are to be told of."""
-    return min(TELL_SECONDS, settings.failing_after_seconds / 4)
-
-
-def _file_sweeper(common: Process) -> FileSweeper:
-    return FileSweeper(
-        rows=common.store.files,
-        store=open_bucket(common.settings.resolved_files_url),
-        now_ms=common.store.clock.now_ms,
-    )
-
-
-def _retention_policy(settings: Settings) -> RetentionPolicy:
-    return RetentionPolicy(
-        tasks_ms=days_ms(settings.retention_tasks_days),
-        attempts_ms=days_ms(settings.retention_attempts_days),
-        dead_letters_ms=days_ms(settings.retention_dead_letters_days),
-        audit_ms=days_ms(settings.retention_audit_days),
-        replays_ms=days_ms(settings.retention_replays_days),
-        idempotency_ms=int(settings.idempotency_hours * 3_600_000),
     )

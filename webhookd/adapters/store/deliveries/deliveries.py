@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import Integer, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.deliveries.replaying import replay_deliveries
@@ -50,7 +50,6 @@ class MovedDelivery:
     disabled_reason: str | None = None
 
 
-_MOST: Final = bindparam("most", type_=Integer)
 _OWNED: Final = deliveries.c.partner_id == bindparam("partner_id")
 _ONE: Final = Listing(
     DeliveryRow,
