@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from webhookd.core.complaints import complaint
 from webhookd.core.errors import SettingsError
 
 # The upper bounds are a matter of arithmetic: milliseconds and dates are made of these.
@@ -354,11 +355,6 @@ class Settings(BaseSettings):
         return self.host if not every else "::1" if ":" in self.host else "127.0.0.1"
 
 
-_MESSAGES: Final = {
-    "int_parsing": "must be a whole number",
-    "int_parsing_size": "must be a smaller number",
-    "float_parsing": "must be a number",
-}
 _NEVER_REPEATED: Final = ("_URL", "_KEY", "_KEYS", "_PROXY", "_ENDPOINT")
 
 
@@ -374,9 +370,7 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         place = str(first["loc"][0]) if first["loc"] else ""
-        message = _MESSAGES.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
-        if message.startswith("Input should be "):
-            message = "must be " + message.removeprefix("Input should be ")
+        message = complaint(first)
         if not place:
             raise SettingsError(f"{message}.") from None
         name = place if place.isupper() else environment_name(place)

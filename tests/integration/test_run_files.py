@@ -396,7 +396,7 @@ async def test_a_submission_names_files_that_are_there(worker: Worker) -> None:
         assert [one["path"] for one in answer.json()["errors"]] == ["$.input.many[1]"]
     nonsense = await client.post("/v1/tasks", json={"type": "files.look", "input": {"one": "photo.jpg"}})
     assert nonsense.json()["errors"] == [
-        {"path": "$.input.one", "message": 'Input should be the id of a file, or {"url": "https://…"}'}
+        {"path": "$.input.one", "message": 'must be the id of a file, or {"url": "https://…"}'}
     ]
     blocked = await client.post(
         "/v1/tasks", json={"type": "files.look", "input": {"one": {"url": "https://10.0.0.1/x"}}}

@@ -201,7 +201,7 @@ async def test_every_way_to_end_is_the_same_everywhere(runner: Runner, place: st
 @everywhere
 async def test_an_input_that_no_longer_fits_fails_for_good(runner: Runner, place: str) -> None:
     outcome = await Call(runner, tasks[f"{place}.greet"], {"name": 5}).end()
-    assert outcome == Failed(code="invalid_input", message="$.input.name: Input should be a valid string")
+    assert outcome == Failed(code="invalid_input", message="$.input.name: must be a valid string")
 
 
 @pytest.mark.parametrize(

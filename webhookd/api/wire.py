@@ -4,7 +4,7 @@ The models themselves stand beside the routes they belong to.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -19,8 +19,8 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
-from pydantic_core import ErrorDetails
 
+from webhookd.core.complaints import complaint
 from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.metadata import MAX_SEARCHED
 from webhookd.core.records import Page
@@ -195,32 +195,17 @@ def member(name: str) -> str:
     return "['" + name.replace("\\", "\\\\").replace("'", "\\'") + "']"
 
 
-_MESSAGES: Final[Mapping[str, str]] = {
-    "missing": "is required",
-    "extra_forbidden": "is not known here",
-    "model_type": "must be a JSON object",
-    "model_attributes_type": "must be a JSON object",
-}
-
-
 def _invalid(detail: str, error: ValidationError, at: Sequence[int | str] = ()) -> Invalid:
     """Return pydantic's complaints as ours, at most MAX_FIELD_ERRORS of them."""
     if error.error_count() > MOST_COMPLAINTS:
         message = f"is wrong in {error.error_count():,} places"
         return Invalid(detail, errors=[FieldError(path=json_path(at), message=message)])
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    return Invalid(detail, errors=[_field_error(one, at) for one in details[:MAX_FIELD_ERRORS]])
-
-
-def _field_error(detail: ErrorDetails, at: Sequence[int | str]) -> FieldError:
-    message = _MESSAGES.get(detail["type"])
-    if message is None:
-        message = detail["msg"]
-        for subject in ("Input should ", "String should "):
-            if message.startswith(subject):
-                message = "must " + message.removeprefix(subject)
-        message = message.removeprefix("Value error, ")
-    return FieldError(path=json_path((*at, *detail["loc"])), message=message)
+    errors = [
+        FieldError(path=json_path((*at, *one["loc"])), message=complaint(one))
+        for one in details[:MAX_FIELD_ERRORS]
+    ]
+    return Invalid(detail, errors=errors)
 
 
 def _time(value: object) -> object:

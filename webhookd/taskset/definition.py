@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
+from webhookd.core.complaints import complaint
 from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.run_folder import Reference
 from webhookd.taskset.file import InputFiles
@@ -133,7 +134,7 @@ def _invalid(errors: list[FieldError]) -> Invalid:
 
 def _field_error(raw: Any, detail: ErrorDetails) -> FieldError:
     absent = detail["type"] == "missing"
-    return FieldError(path=path_in_input(raw, detail["loc"], absent=absent), message=detail["msg"])
+    return FieldError(path=path_in_input(raw, detail["loc"], absent=absent), message=complaint(detail))
 
 
 def path_in_input(raw: Any, steps: tuple[int | str, ...], *, absent: bool) -> str:

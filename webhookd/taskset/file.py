@@ -149,7 +149,7 @@ def _validated(value: Any, info: core_schema.ValidationInfo) -> File:
         return value
     reference = _reference(value)
     if reference is None:
-        raise PydanticCustomError("file", 'Input should be the id of a file, or {"url": "https://…"}')
+        raise PydanticCustomError("file", 'must be the id of a file, or {"url": "https://…"}')
     context = info.context
     if not isinstance(context, InputFiles):
         return File(reference)
