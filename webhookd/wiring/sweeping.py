@@ -1,6 +1,6 @@
 """What every worker sweeps, joined: repairs, replays, retention, what partners are told, files."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from webhookd.adapters.files import open_bucket
 from webhookd.adapters.store.deliveries.dead_digests import tell_of_dead
@@ -14,10 +14,6 @@ from webhookd.flows.sweep import Chore, Sweeper
 from webhookd.flows.sweep_files import FileSweeper
 from webhookd.settings import Settings
 from webhookd.wiring.process import Process, days_ms
-
-if TYPE_CHECKING:
-    pass
-
 
 TELL_SECONDS: Final = 5.0
 """As often as a worker at rest sweeps."""
