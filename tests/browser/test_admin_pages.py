@@ -55,7 +55,7 @@ def test_dead_letter_is_found_by_its_endpoint_replayed_and_seen_delivered(
     admin.heading("Dead letters")
     groups = admin.evaluate(
         "[...document.querySelector('tbody').rows]"
-        ".map(row => [...row.cells].slice(0, 3).map(cell => cell.textContent.trim()).join(' '))"
+        ".map(row => [0, 1, 3].map(at => row.cells[at].textContent.trim()).join(' '))"
     )
     assert groups == [f"2 {receiver.url}/a http_500", f"1 {receiver.url}/b http_503"]
     admin.press("link", "1")
