@@ -13,7 +13,8 @@ from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
 from webhookd.api.caller import Caller
-from webhookd.api.dead_letters import DeadLetterListing, narrowed_letters
+from webhookd.api.dead_letter_wire import DeadLetterListing
+from webhookd.api.dead_letters import narrowed_letters
 from webhookd.api.owners import owner
 from webhookd.api.wire import unknown_or_wrong
 from webhookd.core.errors import Invalid

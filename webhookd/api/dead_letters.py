@@ -1,6 +1,6 @@
 """Dead letters: what ran out of attempts, one list of deliveries and tasks; replaying and discarding one."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -15,11 +15,12 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.dead_letter_wire import DeadLetterListing
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import WrittenDelivery, WrittenTask, answer_to
-from webhookd.api.wire import OTHER_CURSOR, AdminListing, NoBody, NoQuery, QueryString, Status, Time
-from webhookd.core.fields import EXCLUSIVE, AttemptError, DeadLetterKind, DeadReason, DescribedAs, EventName
+from webhookd.api.wire import NoBody, NoQuery, QueryString
+from webhookd.core.fields import EXCLUSIVE
 from webhookd.core.records import DeadLetter
 from webhookd.core.render import (
     DeadLetterDocument,
@@ -27,7 +28,6 @@ from webhookd.core.render import (
     delivery_document,
     task_document,
 )
-from webhookd.core.replay import DeadLetterFilter
 
 BackAtWork = TypeAliasType(
     "BackAtWork",
@@ -37,49 +37,6 @@ BackAtWork = TypeAliasType(
         Field(description="What a dead letter was: a delivery, or a task."),
     ],
 )
-
-
-class DeadLetterListing(AdminListing):
-    """`GET /v1/dead-letters`."""
-
-    cursor: str | None = Field(None, pattern=OTHER_CURSOR)
-    """The `next_cursor` of the page before; without it the first page."""
-    kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
-    """Of this kind only."""
-    endpoint: str | None = None
-    """For this endpoint only, by its id."""
-    type: str | None = None
-    """Of this task type only."""
-    event: Annotated[str | None, DescribedAs(EventName)] = None
-    """Deliveries that tell of this only."""
-    reason: Annotated[str | None, DescribedAs(DeadReason)] = None
-    """For this reason only."""
-    error: Annotated[str | None, DescribedAs(AttemptError)] = None
-    """Whose last attempt failed for this only; of tasks, their error code."""
-    status: Status | None = None
-    """Whose last answer had this HTTP status only: `503`, or `5xx`."""
-    text: str | None = Field(None, min_length=1, max_length=200)
-    """With this text in the URL or the error only, in any case."""
-    since: Time | None = None
-    """What died at this time or later."""
-    until: Time | None = None
-    """What died before this time."""
-
-    @property
-    def wanted(self) -> DeadLetterFilter:
-        """The filter for the store."""
-        return DeadLetterFilter(
-            kind=self.kind,
-            endpoint_id=self.endpoint,
-            type=self.type,
-            event=self.event,
-            reason=self.reason,
-            error=self.error,
-            status=self.status,
-            text=self.text,
-            since_ms=self.since,
-            until_ms=self.until,
-        )
 
 
 async def page(call: Call[None, DeadLetterListing]) -> Answer:

@@ -4,7 +4,7 @@ from typing import Final
 
 from pydantic import Field
 
-from webhookd.api.replay_wire import Asked, LetterFilter
+from webhookd.api.dead_letter_wire import Asked, LetterFilter
 from webhookd.api.replays import Errand, errand_routes
 from webhookd.core import ids
 from webhookd.core.render import DiscardDocument, discard_document

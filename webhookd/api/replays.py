@@ -21,8 +21,8 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import AnyCall, found
+from webhookd.api.dead_letter_wire import ReplayChange, ReplayCreate
 from webhookd.api.filter_values import refuse_unknown
-from webhookd.api.replay_wire import ReplayChange, ReplayCreate
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.model import ReplayMove, ReplayState

@@ -34,6 +34,7 @@ from webhookd.api.attempt_wire import DeliveryHistoryDocument, history_document
 from webhookd.api.audit import AuditEntryDocument, audit_document
 from webhookd.api.caller import Caller
 from webhookd.api.dead_letter_summary import LetterGroupDocument, group_document
+from webhookd.api.dead_letter_wire import ReplayChange, ReplayCreate
 from webhookd.api.dead_letters import BackAtWork
 from webhookd.api.description import samples
 from webhookd.api.discards import DiscardCreate
@@ -46,7 +47,6 @@ from webhookd.api.keys import KeyCreate, KeyDocument, KeyWithTextDocument, OwnKe
 from webhookd.api.messages import FeedPageDocument, MessageDocument, message_document, whole_message_document
 from webhookd.api.problems import ProblemDocument, problem_document
 from webhookd.api.queues import QueueDocument, QueuePauseDocument, queue_document
-from webhookd.api.replay_wire import ReplayChange, ReplayCreate
 from webhookd.api.runs import RunDocument, run_document
 from webhookd.api.task_types import TaskTypeDocument, task_type_document
 from webhookd.api.task_wire import TaskCreate

@@ -1,11 +1,11 @@
-"""The bodies of replays and discards of many: which dead letters, and at what pace."""
+"""Which dead letters: the query of their listing, and the bodies of replays and discards of many."""
 
 from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from webhookd.api.wire import ChangeBody, Create, Status, Time
+from webhookd.api.wire import OTHER_CURSOR, AdminListing, ChangeBody, Create, Status, Time
 from webhookd.core.fields import (
     AttemptError,
     DeadLetterKind,
@@ -17,6 +17,38 @@ from webhookd.core.fields import (
 from webhookd.core.replay import DEFAULT_RATE_PER_SECOND, HIGHEST_RATE_PER_SECOND, DeadLetterFilter
 
 MAX_REASON: Final = 500
+
+
+class DeadLetterListing(AdminListing):
+    """`GET /v1/dead-letters`."""
+
+    cursor: str | None = Field(None, pattern=OTHER_CURSOR)
+    """The `next_cursor` of the page before; without it the first page."""
+    kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
+    """Of this kind only."""
+    endpoint: str | None = None
+    """For this endpoint only, by its id."""
+    type: str | None = None
+    """Of this task type only."""
+    event: Annotated[str | None, DescribedAs(EventName)] = None
+    """Deliveries that tell of this only."""
+    reason: Annotated[str | None, DescribedAs(DeadReason)] = None
+    """For this reason only."""
+    error: Annotated[str | None, DescribedAs(AttemptError)] = None
+    """Whose last attempt failed for this only; of tasks, their error code."""
+    status: Status | None = None
+    """Whose last answer had this HTTP status only: `503`, or `5xx`."""
+    text: str | None = Field(None, min_length=1, max_length=200)
+    """With this text in the URL or the error only, in any case."""
+    since: Time | None = None
+    """What died at this time or later."""
+    until: Time | None = None
+    """What died before this time."""
+
+    @property
+    def wanted(self) -> DeadLetterFilter:
+        """The filter for the store."""
+        return _filter(self)
 
 
 class LetterFilter(Create):
@@ -48,18 +80,7 @@ class LetterFilter(Create):
     @property
     def wanted(self) -> DeadLetterFilter:
         """The filter for the store."""
-        return DeadLetterFilter(
-            kind=self.kind,
-            endpoint_id=self.endpoint,
-            type=self.type,
-            event=self.event,
-            reason=self.reason,
-            error=self.error,
-            status=self.status,
-            text=self.text,
-            since_ms=self.since,
-            until_ms=self.until,
-        )
+        return _filter(self)
 
 
 class ReplayFilter(LetterFilter):
@@ -72,6 +93,21 @@ class ReplayFilter(LetterFilter):
     def wanted(self) -> DeadLetterFilter:
         """The filter for the store."""
         return replace(super().wanted, state=self.state)
+
+
+def _filter(asked: DeadLetterListing | LetterFilter) -> DeadLetterFilter:
+    return DeadLetterFilter(
+        kind=asked.kind,
+        endpoint_id=asked.endpoint,
+        type=asked.type,
+        event=asked.event,
+        reason=asked.reason,
+        error=asked.error,
+        status=asked.status,
+        text=asked.text,
+        since_ms=asked.since,
+        until_ms=asked.until,
+    )
 
 
 class Asked(Create):
