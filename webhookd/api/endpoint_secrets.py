@@ -1,18 +1,22 @@
-"""Signing secrets of an endpoint on their way into the store: made or brought, sealed, shown once or never.
+"""What an endpoint keeps sealed, on its way into the store: signing secrets, and the values of its headers.
 
-A v1 secret is shared with the receiver, so its text is shown at its making. The private half of a v1a key
-is shown to nobody; its public half stands in the Endpoint.
+Secrets are made or brought, and shown once or never. A v1 secret is shared with the receiver, so its text is
+shown at its making. The private half of a v1a key is shown to nobody; its public half stands in the Endpoint.
 """
 
 from dataclasses import replace
 from typing import Annotated
 
+import orjson
 from pydantic import Field
 
 from webhookd.adapters import entropy
 from webhookd.adapters.store.endpoints import secrets
+from webhookd.adapters.store.endpoints.endpoint_settings import HEADERS_FIELD
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.call import AnyCall
+from webhookd.api.endpoint_wire import MASK, EndpointSettings
+from webhookd.api.wire import unknown_or_wrong
 from webhookd.core.fields import Timestamp
 from webhookd.core.records import Endpoint
 from webhookd.core.render import EndpointDocument
@@ -91,3 +95,23 @@ def with_schemes(call: AnyCall, tx: Tx, before: Endpoint, after: Endpoint) -> En
         secrets.expire_current(tx, after.partner_id, after.id, expires_ms=call.now_ms, scheme="v1a")
         return replace(after, public_key=None)
     return after
+
+
+def with_headers(call: AnyCall, endpoint: Endpoint, given: EndpointSettings) -> Endpoint:
+    """Return the endpoint with the headers given, sealed. `***` keeps the value a header has."""
+    if "headers" not in given.model_fields_set:
+        return endpoint
+    headers = dict(given.headers or {})
+    where = {"partner": endpoint.partner_id, "endpoint": endpoint.id, "field": HEADERS_FIELD}
+    if MASK in headers.values():
+        sealed = endpoint.headers_sealed
+        kept = {} if sealed is None else orjson.loads(call.parts.vault.open(sealed, **where))
+        kept = {name.lower(): value for name, value in kept.items()}
+        for name, value in headers.items():
+            if value == MASK and name.lower() not in kept:
+                raise unknown_or_wrong("body", "headers", f"'{name}' has no value yet that {MASK} could keep")
+            headers[name] = kept[name.lower()] if value == MASK else value
+    if not headers:
+        return replace(endpoint, headers_sealed=None, header_names=())
+    sealed = call.parts.vault.seal(orjson.dumps(headers), **where)
+    return replace(endpoint, headers_sealed=sealed, header_names=tuple(headers))

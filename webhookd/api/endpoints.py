@@ -4,12 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import orjson
-
 from webhookd.adapters import entropy
 from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.endpoints.endpoint_settings import (
-    HEADERS_FIELD,
     PacedEndpoint,
     change_endpoint,
     create_endpoint,
@@ -26,18 +23,17 @@ from webhookd.api.endpoint_secrets import (
     EndpointRotatedDocument,
     EndpointWithSecretDocument,
     new_secrets,
+    with_headers,
     with_schemes,
 )
 from webhookd.api.endpoint_wire import (
-    MASK,
     EndpointChange,
     EndpointCreate,
     EndpointSecretCreate,
-    EndpointSettings,
     with_settings,
 )
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
+from webhookd.api.wire import AdminListing, NoBody, NoQuery
 from webhookd.core import ids
 from webhookd.core.egress import check_url
 from webhookd.core.errors import Conflict, FieldError, UrlNotAllowed
@@ -61,7 +57,7 @@ async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
         created_ms=call.now_ms,
         updated_ms=call.now_ms,
     )
-    endpoint = _with_headers(call, with_settings(plain, call.body), call.body)
+    endpoint = with_headers(call, with_settings(plain, call.body), call.body)
     made = new_secrets(call, endpoint, endpoint.signature, brought=call.body.secret)
     endpoint = replace(endpoint, public_key=made.public_key)
 
@@ -116,7 +112,7 @@ async def patch(call: Call[EndpointChange, NoQuery]) -> Answer:
 
     def effect(tx: Tx) -> Answer:
         def change(before: Endpoint) -> Endpoint:
-            after = _with_headers(call, with_settings(before, body), body)
+            after = with_headers(call, with_settings(before, body), body)
             after = after if url is None else replace(after, url=url)
             return with_schemes(call, tx, before, after)
 
@@ -197,26 +193,6 @@ async def _move(call: AnyCall, name: str, move: Move) -> Answer:
     if any(settled.more for settled in first):
         await endpoints.settle(endpoint_id, call.now_ms)
     return answer
-
-
-def _with_headers(call: AnyCall, endpoint: Endpoint, given: EndpointSettings) -> Endpoint:
-    """Return the endpoint with the headers given, sealed. `***` keeps the value a header has."""
-    if "headers" not in given.model_fields_set:
-        return endpoint
-    headers = dict(given.headers or {})
-    where = {"partner": endpoint.partner_id, "endpoint": endpoint.id, "field": HEADERS_FIELD}
-    if MASK in headers.values():
-        sealed = endpoint.headers_sealed
-        kept = {} if sealed is None else orjson.loads(call.parts.vault.open(sealed, **where))
-        kept = {name.lower(): value for name, value in kept.items()}
-        for name, value in headers.items():
-            if value == MASK and name.lower() not in kept:
-                raise unknown_or_wrong("body", "headers", f"'{name}' has no value yet that {MASK} could keep")
-            headers[name] = kept[name.lower()] if value == MASK else value
-    if not headers:
-        return replace(endpoint, headers_sealed=None, header_names=())
-    sealed = call.parts.vault.seal(orjson.dumps(headers), **where)
-    return replace(endpoint, headers_sealed=sealed, header_names=tuple(headers))
 
 
 def _checked_url(call: AnyCall, url: str) -> str:
