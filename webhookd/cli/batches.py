@@ -12,12 +12,12 @@ import typer
 from webhookd.cli.batch_progress import batch_progress, tasks_left
 from webhookd.cli.client import THE_RULE, Api, open_api, path
 from webhookd.cli.following import follow
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until, given, json_value, pairs
 from webhookd.cli.screen import (
     Column,
     column,
     print_facts,
-    print_json,
     print_listing,
     state,
     tell,
@@ -35,6 +35,27 @@ _Batch = Annotated[str, typer.Argument(metavar="BATCH_ID", help="The batch's id 
 _Lines = Annotated[
     str, typer.Argument(metavar="FILE", help="A task a line, each a JSON object; - for stdin.")
 ]
+
+
+def _tell(batch: dict[str, Any]) -> None:
+    counts = {name: number for name, number in batch["counts"].items() if number or name == "total"}
+    print_facts(
+        {
+            "id": batch["id"],
+            "partner": whose(batch),
+            "state": state(batch["state"]),
+            "tasks": ", ".join(f"{number} {name}" for name, number in counts.items()),
+            "metadata": batch["metadata"],
+            "callback": batch["callback_url"],
+            "created": when(batch["created_at"]),
+            "closed": when(batch["closed_at"]),
+            "completed": when(batch["completed_at"]),
+            "trace": batch["trace_id"],
+        }
+    )
+
+
+_BATCH = Noun(app=app, step="batches", its_id=_Batch, tell=_tell)
 
 
 @app.command("submit")
@@ -86,7 +107,7 @@ def submit(
             batch = api.post(path("batches", batch["id"], "close"))
         if watch_:
             batch = _followed(api, batch["id"])
-    _show(batch, json_output=json_output)
+    _BATCH.show(batch, json_output=json_output)
     if watch_:
         _exit_by(batch)
 
@@ -104,31 +125,12 @@ def add(
         document = api.get(path("batches", batch))
         for number, more in enumerate(_tasks(file)):
             document = _add(api, batch, more, partial=partial, begins_at=number * _TASKS_A_CALL)
-    _show(document, json_output=json_output)
+    _BATCH.show(document, json_output=json_output)
 
 
-@app.command("close")
-def close(batch: _Batch, *, json_output: Json = False) -> None:
-    """Say that no more tasks will come."""
-    with open_api() as api:
-        document = api.post(path("batches", batch, "close"))
-    _show(document, json_output=json_output)
-
-
-@app.command("cancel")
-def cancel(batch: _Batch, *, json_output: Json = False) -> None:
-    """Close a batch and cancel what has not ended of it."""
-    with open_api() as api:
-        document = api.post(path("batches", batch, "cancel"))
-    _show(document, json_output=json_output)
-
-
-@app.command("get")
-def get(batch: _Batch, *, json_output: Json = False) -> None:
-    """Show a batch as it is now."""
-    with open_api() as api:
-        document = api.get(path("batches", batch))
-    _show(document, json_output=json_output)
+_BATCH.move("close", "Say that no more tasks will come.")
+_BATCH.move("cancel", "Close a batch and cancel what has not ended of it.")
+_BATCH.get("Show a batch as it is now.")
 
 
 @app.command("watch")
@@ -136,7 +138,7 @@ def watch(batch: _Batch, *, json_output: Json = False) -> None:
     """Follow a batch to its end: exit 0 where all of it succeeded, 1 otherwise."""
     with open_api() as api:
         document = _followed(api, batch)
-    _show(document, json_output=json_output)
+    _BATCH.show(document, json_output=json_output)
     _exit_by(document)
 
 
@@ -257,27 +259,6 @@ def _tell_refused(batch: dict[str, Any], begins_at: int) -> None:
 def _followed(api: Api, batch_id: str) -> dict[str, Any]:
     with batch_progress() as show:
         return follow(api, batch_id, seconds=None, show=show, noun="batches")
-
-
-def _show(batch: dict[str, Any], *, json_output: bool) -> None:
-    if json_output:
-        print_json(batch)
-        return
-    counts = {name: number for name, number in batch["counts"].items() if number or name == "total"}
-    print_facts(
-        {
-            "id": batch["id"],
-            "partner": whose(batch),
-            "state": state(batch["state"]),
-            "tasks": ", ".join(f"{number} {name}" for name, number in counts.items()),
-            "metadata": batch["metadata"],
-            "callback": batch["callback_url"],
-            "created": when(batch["created_at"]),
-            "closed": when(batch["closed_at"]),
-            "completed": when(batch["completed_at"]),
-            "trace": batch["trace_id"],
-        }
-    )
 
 
 def _exit_by(batch: dict[str, Any]) -> None:

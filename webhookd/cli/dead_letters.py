@@ -16,6 +16,7 @@ from webhookd.cli.choosing import (
     OfType,
 )
 from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
 from webhookd.cli.screen import (
     Column,
@@ -39,6 +40,15 @@ _HOUR = Column(title="hour", show=lambda row: when(row["hour"]))
 _Letter = Annotated[
     str, typer.Argument(metavar="ID", help="The id of the delivery (dlv_…) or the task (task_…) that died.")
 ]
+
+
+def _tell(letter: dict[str, Any]) -> None:
+    print_facts({**letter, "partner": whose(letter), "at": when(letter["at"])})
+    more = "deliveries get" if letter["kind"] == LetterKind.DELIVERY else "tasks get"
+    tell(f"More: webhookd {more} {letter['id']}; webhookd trace {letter['id']}")
+
+
+_LETTER = Noun(app=app, step="dead-letters", its_id=_Letter, tell=_tell)
 
 
 @app.command("list")
@@ -122,17 +132,7 @@ def summary(
     )
 
 
-@app.command("show")
-def show(letter: _Letter, *, json_output: Json = False) -> None:
-    """Show one dead letter."""
-    with open_api() as api:
-        document = api.get(path("dead-letters", letter))
-    if json_output:
-        print_json(document)
-        return
-    print_facts({**document, "partner": whose(document), "at": when(document["at"])})
-    more = "deliveries get" if document["kind"] == LetterKind.DELIVERY else "tasks get"
-    tell(f"More: webhookd {more} {document['id']}; webhookd trace {document['id']}")
+_LETTER.get("Show one dead letter.", name="show")
 
 
 @app.command("replay")
@@ -146,12 +146,6 @@ def replay(letter: _Letter, *, json_output: Json = False) -> None:
     print_facts({"id": document["id"], "state": state(document["state"])})
 
 
-@app.command("discard")
-def discard(letter: _Letter, *, json_output: Json = False) -> None:
-    """Take one off the list; it cannot be replayed from there any more."""
-    with open_api() as api:
-        api.call("DELETE", path("dead-letters", letter))
-    if json_output:
-        print_json({"id": letter, "discarded": True})
-    else:
-        print(f"Discarded {letter}.")
+_LETTER.remove(
+    "discard", "Take one off the list; it cannot be replayed from there any more.", done="discarded"
+)

@@ -7,12 +7,12 @@ import typer
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.choosing import OfError, OfEvent, OfStatus, OfType
 from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
 from webhookd.cli.screen import (
     Column,
     column,
     print_facts,
-    print_json,
     print_listing,
     state,
     tell,
@@ -26,6 +26,30 @@ app = typer.Typer(
 )
 
 _Delivery = Annotated[str, typer.Argument(metavar="DELIVERY_ID", help="The delivery's id (dlv_…).")]
+
+
+def _tell(delivery: dict[str, Any]) -> None:
+    print_facts(
+        {
+            "id": delivery["id"],
+            "partner": whose(delivery),
+            "state": state(delivery["state"]),
+            "reason": delivery["dead_reason"],
+            "event": delivery["event"],
+            "message": delivery["message_id"],
+            "task": delivery["task_id"],
+            "endpoint": delivery["endpoint_id"],
+            "url": delivery["url"],
+            "attempts": f"{delivery['attempts']}, {delivery['attempts_left']} left",
+            "last": delivery["last_error"] or (delivery["last_status"] and str(delivery["last_status"])),
+            "next attempt": _next_attempt(delivery),
+            "created": when(delivery["created_at"]),
+            "delivered": when(delivery["delivered_at"]),
+        }
+    )
+
+
+_DELIVERY = Noun(app=app, step="deliveries", its_id=_Delivery, tell=_tell)
 
 
 @app.command("list")
@@ -74,7 +98,7 @@ def get(delivery: _Delivery, *, json_output: Json = False) -> None:
     """Show a delivery and each attempt, with a cURL line that repeats it by hand."""
     with open_api() as api:
         document = api.get(path("deliveries", delivery))
-    _show(document, json_output=json_output)
+    _DELIVERY.show(document, json_output=json_output)
     if not json_output:
         if omitted := document["attempts_omitted"]:
             tell(f"The {omitted} oldest attempts are not shown.")
@@ -82,44 +106,8 @@ def get(delivery: _Delivery, *, json_output: Json = False) -> None:
             print_attempt(attempt)
 
 
-@app.command("replay")
-def replay(delivery: _Delivery, *, json_output: Json = False) -> None:
-    """Deliver the same message again: same id, same bytes, a fresh budget of attempts."""
-    with open_api() as api:
-        document = api.post(path("deliveries", delivery, "replay"))
-    _show(document, json_output=json_output)
-
-
-@app.command("cancel")
-def cancel(delivery: _Delivery, *, json_output: Json = False) -> None:
-    """End a pending or parked delivery."""
-    with open_api() as api:
-        document = api.post(path("deliveries", delivery, "cancel"))
-    _show(document, json_output=json_output)
-
-
-def _show(delivery: dict[str, Any], *, json_output: bool) -> None:
-    if json_output:
-        print_json(delivery)
-        return
-    print_facts(
-        {
-            "id": delivery["id"],
-            "partner": whose(delivery),
-            "state": state(delivery["state"]),
-            "reason": delivery["dead_reason"],
-            "event": delivery["event"],
-            "message": delivery["message_id"],
-            "task": delivery["task_id"],
-            "endpoint": delivery["endpoint_id"],
-            "url": delivery["url"],
-            "attempts": f"{delivery['attempts']}, {delivery['attempts_left']} left",
-            "last": delivery["last_error"] or (delivery["last_status"] and str(delivery["last_status"])),
-            "next attempt": _next_attempt(delivery),
-            "created": when(delivery["created_at"]),
-            "delivered": when(delivery["delivered_at"]),
-        }
-    )
+_DELIVERY.move("replay", "Deliver the same message again: same id, same bytes, a fresh budget of attempts.")
+_DELIVERY.move("cancel", "End a pending or parked delivery.")
 
 
 def _next_attempt(delivery: dict[str, Any]) -> str | None:

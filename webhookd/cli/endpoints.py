@@ -7,6 +7,7 @@ import typer
 
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, secret_text, span_ms
 from webhookd.cli.screen import (
     Column,
@@ -96,6 +97,39 @@ _Secret = Annotated[
 ]
 
 
+def _tell(endpoint: dict[str, Any]) -> None:
+    retry = {name: value for name, value in endpoint["retry"].items() if value is not None}
+    print_facts(
+        {
+            "id": endpoint["id"],
+            "partner": whose(endpoint),
+            "url": endpoint["url"],
+            "state": state(endpoint["state"]),
+            "reason": endpoint["disabled_reason"],
+            "breaker": endpoint["breaker"],
+            "failing since": when(endpoint["failing_since"]),
+            "description": endpoint["description"],
+            "events": endpoint["events"],
+            "task types": endpoint["task_types"],
+            "headers": list(endpoint["headers"]),
+            "rate limit": endpoint["rate_limit"],
+            "at a time": endpoint["max_concurrency"],
+            "ordering": endpoint["ordering"],
+            "retry": retry,
+            "signature": endpoint["signature"],
+            "public key": endpoint.get("public_key"),
+            "created": when(endpoint["created_at"]),
+            "secret": endpoint.get("secret"),
+            "the old until": when(endpoint.get("previous_expires_at")),
+        }
+    )
+    if "secret" in endpoint:
+        tell("The secret is shown this once: keep it.")
+
+
+_ENDPOINT = Noun(app=app, step="endpoints", its_id=_Endpoint, tell=_tell)
+
+
 @app.command("create")
 def create(
     url: Annotated[str, typer.Argument(help="Where webhooks are sent: an https URL.")],
@@ -134,7 +168,7 @@ def create(
         if partner is not None:
             body["partner"] = api.partner_id(partner)
         made = api.post(path("endpoints"), body)
-    _show(made, json_output=json_output)
+    _ENDPOINT.show(made, json_output=json_output)
 
 
 @app.command("list")
@@ -171,12 +205,7 @@ def list_(
     )
 
 
-@app.command("get")
-def get(endpoint: _Endpoint, *, json_output: Json = False) -> None:
-    """Show an endpoint; its secret is shown nowhere."""
-    with open_api() as api:
-        document = api.get(path("endpoints", endpoint))
-    _show(document, json_output=json_output)
+_ENDPOINT.get("Show an endpoint; its secret is shown nowhere.")
 
 
 @app.command("update")
@@ -219,18 +248,12 @@ def update(
         raise typer.BadParameter("there is nothing to change", param_hint="OPTIONS")
     with open_api() as api:
         document = api.call("PATCH", path("endpoints", endpoint), body=body)
-    _show(document, json_output=json_output)
+    _ENDPOINT.show(document, json_output=json_output)
 
 
-@app.command("delete")
-def delete(endpoint: _Endpoint, *, json_output: Json = False) -> None:
-    """Delete an endpoint; what still waited for it becomes dead letters."""
-    with open_api() as api:
-        api.call("DELETE", path("endpoints", endpoint))
-    if json_output:
-        print_json({"id": endpoint, "deleted": True})
-    else:
-        print(f"Deleted {endpoint}.")
+_ENDPOINT.remove(
+    "delete", "Delete an endpoint; what still waited for it becomes dead letters.", done="deleted"
+)
 
 
 @app.command("rotate-secret")
@@ -247,7 +270,7 @@ def rotate_secret(
     body = given(overlap_seconds=span_ms(overlap) / 1000, secret=secret)
     with open_api() as api:
         document = api.post(path("endpoints", endpoint, "rotate-secret"), body)
-    _show(document, json_output=json_output)
+    _ENDPOINT.show(document, json_output=json_output)
 
 
 @app.command("test")
@@ -305,20 +328,8 @@ def stats(
     )
 
 
-@app.command("enable")
-def enable(endpoint: _Endpoint, *, json_output: Json = False) -> None:
-    """Enable it; what was parked meanwhile is delivered."""
-    with open_api() as api:
-        document = api.post(path("endpoints", endpoint, "enable"))
-    _show(document, json_output=json_output)
-
-
-@app.command("disable")
-def disable(endpoint: _Endpoint, *, json_output: Json = False) -> None:
-    """Disable it; its deliveries are parked, not lost."""
-    with open_api() as api:
-        document = api.post(path("endpoints", endpoint, "disable"))
-    _show(document, json_output=json_output)
+_ENDPOINT.move("enable", "Enable it; what was parked meanwhile is delivered.")
+_ENDPOINT.move("disable", "Disable it; its deliveries are parked, not lost.")
 
 
 @app.command("retry")
@@ -337,36 +348,3 @@ def _retry(
 ) -> dict[str, Any] | None:
     retry = given(max_attempts=max_attempts, base_seconds=base, factor=factor, cap_seconds=cap)
     return retry or None
-
-
-def _show(endpoint: dict[str, Any], *, json_output: bool) -> None:
-    if json_output:
-        print_json(endpoint)
-        return
-    retry = {name: value for name, value in endpoint["retry"].items() if value is not None}
-    print_facts(
-        {
-            "id": endpoint["id"],
-            "partner": whose(endpoint),
-            "url": endpoint["url"],
-            "state": state(endpoint["state"]),
-            "reason": endpoint["disabled_reason"],
-            "breaker": endpoint["breaker"],
-            "failing since": when(endpoint["failing_since"]),
-            "description": endpoint["description"],
-            "events": endpoint["events"],
-            "task types": endpoint["task_types"],
-            "headers": list(endpoint["headers"]),
-            "rate limit": endpoint["rate_limit"],
-            "at a time": endpoint["max_concurrency"],
-            "ordering": endpoint["ordering"],
-            "retry": retry,
-            "signature": endpoint["signature"],
-            "public key": endpoint.get("public_key"),
-            "created": when(endpoint["created_at"]),
-            "secret": endpoint.get("secret"),
-            "the old until": when(endpoint.get("previous_expires_at")),
-        }
-    )
-    if "secret" in endpoint:
-        tell("The secret is shown this once: keep it.")

@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from webhookd.cli.client import Api, open_api, path
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, Partner
 from webhookd.cli.screen import (
     Column,
@@ -89,11 +90,8 @@ class ErrandWords:
                 progress.update(bar, total=document["matched"], completed=document[self.done])
         return document
 
-    def show(self, document: dict[str, Any], *, json_output: bool) -> None:
-        """Show how far one is."""
-        if json_output:
-            print_json(document)
-            return
+    def tell(self, document: dict[str, Any]) -> None:
+        """Show people how far one is."""
         since = {name: f"{document[name]:,}" for name in ("delivered", "failed_again") if name in document}
         print_facts(
             {
@@ -117,22 +115,11 @@ def add_commands(app: typer.Typer, errand: ErrandWords, prefix: str) -> None:
     noun = errand.noun
     its_id = Annotated[str, typer.Argument(metavar=f"{noun.upper()}_ID", help=f"Its id ({prefix}_…).")]
 
-    @app.command("status", help=f"Show how far a {noun} has come.")
-    def status(one: its_id, *, json_output: Json = False) -> None:
-        with open_api() as api:
-            document = api.get(path(errand.plural, one))
-        errand.show(document, json_output=json_output)
-
-    def add_move(move: str, told: str) -> None:
-        @app.command(move, help=told)
-        def make(one: its_id, *, json_output: Json = False) -> None:
-            with open_api() as api:
-                document = api.post(path(errand.plural, one, move))
-            errand.show(document, json_output=json_output)
-
-    add_move("pause", f"Let a {noun} rest until it is resumed.")
-    add_move("resume", f"Let a paused {noun} go on.")
-    add_move("cancel", f"Stop a {noun}; what it has {errand.done} stays so.")
+    one_of = Noun(app=app, step=errand.plural, its_id=its_id, tell=errand.tell)
+    one_of.get(f"Show how far a {noun} has come.", name="status")
+    one_of.move("pause", f"Let a {noun} rest until it is resumed.")
+    one_of.move("resume", f"Let a paused {noun} go on.")
+    one_of.move("cancel", f"Stop a {noun}; what it has {errand.done} stays so.")
 
     @app.command("rate", help=f"Let a {noun} go on at another pace.")
     def rate(
@@ -144,7 +131,7 @@ def add_commands(app: typer.Typer, errand: ErrandWords, prefix: str) -> None:
         with open_api() as api:
             body = {"rate_per_second": per_second}
             document = api.call("PATCH", path(errand.plural, one), body=body)
-        errand.show(document, json_output=json_output)
+        one_of.show(document, json_output=json_output)
 
     @app.command("list", help=f"List {errand.plural}, newest first.")
     def list_(

@@ -2,13 +2,14 @@
 
 import mimetypes
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, Partner
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, when, whose
+from webhookd.cli.screen import Column, column, print_facts, print_listing, when, whose
 from webhookd.core.files import OCTETS, FileKind
 
 app = typer.Typer(
@@ -16,6 +17,13 @@ app = typer.Typer(
 )
 
 _File = Annotated[str, typer.Argument(metavar="ID", help="The file (file_…).")]
+
+
+def _tell(document: dict[str, Any]) -> None:
+    print_facts({**document, "partner": whose(document)})
+
+
+_FILE = Noun(app=app, step="files", its_id=_File, tell=_tell)
 
 
 @app.command("upload")
@@ -37,15 +45,10 @@ def upload(
     with open_api() as api, source.open("rb") as opened:
         query = {"name": name or source.name, "partner": api.partner_id(partner)}
         document = api.send(path("files"), query, opened, content_type=kind)
-    _show(document, json_output=json_output)
+    _FILE.show(document, json_output=json_output)
 
 
-@app.command("get")
-def get(file: _File, *, json_output: Json = False) -> None:
-    """Show a file, with a new link to download it without a key."""
-    with open_api() as api:
-        document = api.get(path("files", file))
-    _show(document, json_output=json_output)
+_FILE.get("Show a file, with a new link to download it without a key.")
 
 
 @app.command("list")
@@ -93,19 +96,4 @@ def download(
     print(f"Wrote {target}.")
 
 
-@app.command("delete")
-def delete(file: _File, *, json_output: Json = False) -> None:
-    """Delete a file that no task needs any more."""
-    with open_api() as api:
-        api.call("DELETE", path("files", file))
-    if json_output:
-        print_json({"id": file, "deleted": True})
-    else:
-        print(f"Deleted {file}.")
-
-
-def _show(document: dict[str, object], *, json_output: bool) -> None:
-    if json_output:
-        print_json(document)
-    else:
-        print_facts({**document, "partner": whose(document)})
+_FILE.remove("delete", "Delete a file that no task needs any more.", done="deleted")

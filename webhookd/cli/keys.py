@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from webhookd.cli.client import THE_RULE, Api, open_api, path
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, future, given
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, tell, when
 from webhookd.core.model import SCOPES
@@ -72,19 +73,10 @@ def list_(
     )
 
 
-@app.command("revoke")
-def revoke(
-    key: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")],
-    *,
-    json_output: Json = False,
-) -> None:
-    """Revoke a key for good; every process refuses it within seconds."""
-    with open_api() as api:
-        api.call("DELETE", path("keys", key))
-    if json_output:
-        print_json({"id": key, "revoked": True})
-    else:
-        print(f"Revoked {key}.")
+_Key = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")]
+
+_KEY = Noun(app=app, step="keys", its_id=_Key)
+_KEY.remove("revoke", "Revoke a key for good; every process refuses it within seconds.", done="revoked")
 
 
 def _keys_of(api: Api, partner: str | None) -> str:

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Json
-from webhookd.cli.screen import Column, column, duration, print_facts, print_json, print_listing, state
+from webhookd.cli.screen import Column, column, duration, print_facts, print_listing, state
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 
@@ -42,25 +43,13 @@ def queues(ctx: typer.Context, *, json_output: Json = False) -> None:
     )
 
 
-@app.command("pause")
-def pause(queue: _Queue, *, json_output: Json = False) -> None:
-    """Start no more of a queue's tasks; what runs goes on."""
-    _set(queue, "pause", json_output=json_output)
+def _tell(queue: dict[str, Any]) -> None:
+    print_facts({"queue": queue["name"], "paused": queue["paused"]})
 
 
-@app.command("resume")
-def resume(queue: _Queue, *, json_output: Json = False) -> None:
-    """Start a queue's tasks again."""
-    _set(queue, "resume", json_output=json_output)
-
-
-def _set(queue: str, move: str, *, json_output: bool) -> None:
-    with open_api() as api:
-        document: dict[str, Any] = api.post(path("queues", queue, move))
-    if json_output:
-        print_json(document)
-    else:
-        print_facts({"queue": document["name"], "paused": document["paused"]})
+_QUEUE = Noun(app=app, step="queues", its_id=_Queue, tell=_tell)
+_QUEUE.move("pause", "Start no more of a queue's tasks; what runs goes on.")
+_QUEUE.move("resume", "Start a queue's tasks again.")
 
 
 def _seconds(value: float | None) -> str | None:

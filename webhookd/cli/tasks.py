@@ -7,6 +7,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.following import follow, task_progress
+from webhookd.cli.nouns import Noun
 from webhookd.cli.options import (
     Cursor,
     Json,
@@ -46,6 +47,34 @@ class PriorityName(StrEnum):
     LOW = "low"
     NORMAL = "normal"
     HIGH = "high"
+
+
+def _tell(task: dict[str, Any]) -> None:
+    progress, error = task["progress"], task["error"]
+    percent = None if progress["percent"] is None else f"{progress['percent']:.0f} %"
+    print_facts(
+        {
+            "id": task["id"],
+            "partner": whose(task),
+            "type": task["type"],
+            "state": state(task["state"]),
+            "error": None if error is None else f"{error['code']}: {error['message']}",
+            "result": task["result"],
+            "progress": None if task["done"] else " ".join(filter(None, (percent, progress["message"]))),
+            "attempts": task["attempts"],
+            "metadata": task["metadata"],
+            "deliveries": _deliveries(task),
+            "callback": task["callback_url"],
+            "created": when(task["created_at"]),
+            "runs at": None if task["done"] else when(task["run_at"]),
+            "started": when(task["started_at"]),
+            "finished": when(task["finished_at"]),
+            "trace": task["trace_id"],
+        }
+    )
+
+
+_TASK = Noun(app=app, step="tasks", its_id=_Task, tell=_tell)
 
 
 @app.command("submit")
@@ -108,17 +137,12 @@ def submit(
         if wait is not None:
             with task_progress() as show:
                 task = follow(api, task["id"], seconds=wait, show=show)
-    _show(task, json_output=json_output)
+    _TASK.show(task, json_output=json_output)
     if wait is not None and task["done"]:
         _exit_by(task)
 
 
-@app.command("get")
-def get(task: _Task, *, json_output: Json = False) -> None:
-    """Show a task as it is now."""
-    with open_api() as api:
-        document = api.get(path("tasks", task))
-    _show(document, json_output=json_output)
+_TASK.get("Show a task as it is now.")
 
 
 @app.command("watch")
@@ -126,24 +150,12 @@ def watch(task: _Task, *, json_output: Json = False) -> None:
     """Follow a task to its end: exit 0 where it succeeded, 1 otherwise."""
     with open_api() as api, task_progress() as show:
         document = follow(api, task, seconds=None, show=show)
-    _show(document, json_output=json_output)
+    _TASK.show(document, json_output=json_output)
     _exit_by(document)
 
 
-@app.command("cancel")
-def cancel(task: _Task, *, json_output: Json = False) -> None:
-    """Cancel a task: a waiting one at once, a running one is told to stop."""
-    with open_api() as api:
-        document = api.post(path("tasks", task, "cancel"))
-    _show(document, json_output=json_output)
-
-
-@app.command("rerun")
-def rerun(task: _Task, *, json_output: Json = False) -> None:
-    """Run a task that has ended again, as a new one."""
-    with open_api() as api:
-        document = api.post(path("tasks", task, "rerun"))
-    _show(document, json_output=json_output)
+_TASK.move("cancel", "Cancel a task: a waiting one at once, a running one is told to stop.")
+_TASK.move("rerun", "Run a task that has ended again, as a new one.")
 
 
 @app.command("list")
@@ -237,34 +249,6 @@ def types(*, limit: Limit = 500, cursor: Cursor = None, json_output: Json = Fals
 
 
 _MOST_RUNS: Final = 10_000
-
-
-def _show(task: dict[str, Any], *, json_output: bool) -> None:
-    if json_output:
-        print_json(task)
-        return
-    progress, error = task["progress"], task["error"]
-    percent = None if progress["percent"] is None else f"{progress['percent']:.0f} %"
-    print_facts(
-        {
-            "id": task["id"],
-            "partner": whose(task),
-            "type": task["type"],
-            "state": state(task["state"]),
-            "error": None if error is None else f"{error['code']}: {error['message']}",
-            "result": task["result"],
-            "progress": None if task["done"] else " ".join(filter(None, (percent, progress["message"]))),
-            "attempts": task["attempts"],
-            "metadata": task["metadata"],
-            "deliveries": _deliveries(task),
-            "callback": task["callback_url"],
-            "created": when(task["created_at"]),
-            "runs at": None if task["done"] else when(task["run_at"]),
-            "started": when(task["started_at"]),
-            "finished": when(task["finished_at"]),
-            "trace": task["trace_id"],
-        }
-    )
 
 
 def _deliveries(task: dict[str, Any]) -> str | None:
