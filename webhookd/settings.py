@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from webhookd.core.complaints import complaint
 from webhookd.core.errors import SettingsError
+from webhookd.core.run_folder import MAX_FILE_BYTES
 
 # The upper bounds are a matter of arithmetic: milliseconds and dates are made of these.
 Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
@@ -171,7 +172,7 @@ class Settings(BaseSettings):
         "`result_too_large`.",
     )
     files_max_bytes: int = Field(
-        104_857_600, ge=1, le=1 << 40, description="Largest file, uploaded or attached, in bytes."
+        MAX_FILE_BYTES, ge=1, le=1 << 40, description="Largest file, uploaded or attached, in bytes."
     )
     partner_max_file_bytes: int = Field(
         10_737_418_240, ge=0, le=1 << 60, description="Bytes of files one partner may store before 429."

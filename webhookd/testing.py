@@ -150,7 +150,7 @@ async def _run(tasks: TaskSet, task: ClaimedTask, state: Any, brought: Mapping[s
         outcome = await runner.run(
             definition,
             orjson.loads(task.input_json),
-            facts=replace(facts_of(task), folder=str(folder), inputs_brought=bool(brought)),
+            facts=facts_of(task, folder=str(folder), inputs_brought=bool(brought)),
             log=this.log,
             cancel=this.cancel,
             on_progress=lambda percent, message: progress.append((percent, message)),

@@ -14,6 +14,7 @@ from webhookd.adapters.runner import Runner
 from webhookd.core.execution import RunFacts
 from webhookd.core.outcome import Succeeded
 from webhookd.core.run_log import RunLog
+from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.runtime.loop_policy import loop_factory
 from webhookd.samples.thumbnail import thumbnail
 from webhookd.taskset import TaskContext, TaskDefinition, TaskSet
@@ -99,7 +100,7 @@ async def _run_ms(runner: Runner, definition: TaskDefinition, given: dict[str, A
         given,
         facts=FACTS,
         log=RunLog(),
-        cancel=asyncio.Event(),
+        cancel=CancelRequest(),
         on_progress=lambda _percent, _message: None,
         on_attach=lambda: None,
     )

@@ -38,6 +38,7 @@ from webhookd.core.outcome import (
     TimedOut,
 )
 from webhookd.core.run_log import RunLog
+from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskDefinition, load_task_sets
 from webhookd.taskset.attaching import attached_in
 
@@ -79,7 +80,7 @@ class Call:
     def __init__(
         self, runner: Runner, definition: TaskDefinition, raw_input: Any, *, facts: RunFacts = FACTS
     ) -> None:
-        self.cancel = asyncio.Event()
+        self.cancel = CancelRequest()
         self.log = RunLog()
         self.heard: list[tuple[float | None, str | None]] = []
         self.threads: set[threading.Thread] = set()

@@ -31,6 +31,7 @@ from webhookd.core.trace import TraceContext
 from webhookd.flows.alarm import Alarm
 from webhookd.flows.execute import Executor
 from webhookd.flows.lease import Lease
+from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskContext, TaskDefinition, TaskSet
 
 QUEUE = "default"
@@ -155,7 +156,7 @@ class Runner:
         *,
         facts: RunFacts,
         log: RunLog,
-        cancel: asyncio.Event,
+        cancel: CancelRequest,
         **_: Any,
     ) -> Outcome:
         task_id = facts.task_id
@@ -166,7 +167,8 @@ class Runner:
         self.started[task_id] = ended
         self.order.append(task_id)
         self.together.append(frozenset(self.started))
-        told = asyncio.create_task(cancel.wait())
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        cancel.listen(lambda: told.set_result(None))
         try:
             if self.quick:
                 await asyncio.sleep(0.001)
@@ -176,7 +178,7 @@ class Runner:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             return CancelledByRequest() if told.done() else ended.result()
         finally:
-            told.cancel()
+            cancel.ignore()
             del self.started[task_id]
 
     def end(self, task_id: str, outcome: Outcome = DONE) -> None:

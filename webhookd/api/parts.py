@@ -17,6 +17,7 @@ from webhookd.core.batches import Batch
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.endpoint_stats import Span
 from webhookd.core.facts import RequestFacts
+from webhookd.core.run_folder import MAX_FILE_BYTES
 from webhookd.core.trace import TraceContext
 from webhookd.flows.key_quota import KeyQuota
 from webhookd.flows.last_used import LastUsed
@@ -58,7 +59,7 @@ class ApiOptions:
     body_timeout_seconds: float = 30.0
     max_wait_seconds: float = 45.0
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    files_max_bytes: int = 104_857_600
+    files_max_bytes: int = MAX_FILE_BYTES
     partner_max_file_bytes: int = 10_737_418_240
     files_keep_ms: int | None = None
     operator_host: str = ""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from webhookd.core.files import File
 from webhookd.core.outcome import Raised
 from webhookd.core.records import ClaimedTask
+from webhookd.core.run_folder import MAX_FILE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +66,12 @@ class RunFacts:
     last_attempt: bool
     folder: str = ""
     inputs_brought: bool = False
-    max_file_bytes: int = 104_857_600
+    max_file_bytes: int = MAX_FILE_BYTES
 
 
-def facts_of(task: ClaimedTask) -> RunFacts:
+def facts_of(
+    task: ClaimedTask, *, folder: str = "", inputs_brought: bool = False, max_file_bytes: int = MAX_FILE_BYTES
+) -> RunFacts:
     """Return what the function of a claimed task may know."""
     return RunFacts(
         task_id=task.id,
@@ -80,6 +83,9 @@ def facts_of(task: ClaimedTask) -> RunFacts:
         priority=task.priority.label,
         max_attempts=task.max_attempts,
         last_attempt=task.budget_attempt >= task.max_attempts,
+        folder=folder,
+        inputs_brought=inputs_brought,
+        max_file_bytes=max_file_bytes,
     )
 
 

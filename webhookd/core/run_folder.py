@@ -12,6 +12,8 @@ OUT: Final = "attached"
 LISTED: Final = ".json"
 """The ending of what says that the bytes beside it are whole."""
 MAX_ATTACHED: Final = 100
+MAX_FILE_BYTES: Final = 104_857_600
+"""Largest file, uploaded or attached, where no setting says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 from webhookd.core.outcome import clean_message
-from webhookd.core.run_folder import Attached
+from webhookd.core.run_folder import MAX_FILE_BYTES, Attached
 from webhookd.taskset.attaching import Attachments, Data, TooMuchAttached, attached_in, forget
 
 PROGRESS_MESSAGE_CHARS: Final = 500
@@ -109,7 +109,7 @@ class TaskContext:
         on_progress: ProgressListener | None = None,
         folder: Path | str | None = None,
         on_attach: Callable[[], None] | None = None,
-        max_file_bytes: int = 104_857_600,
+        max_file_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         self.task_id = task_id
         self.type = type

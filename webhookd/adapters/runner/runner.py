@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, Protocol
@@ -20,6 +22,7 @@ from webhookd.adapters.runner.wire import ChildSettings
 from webhookd.core.execution import RunFacts
 from webhookd.core.outcome import CancelledByRequest, Interrupted, Outcome, TimedOut
 from webhookd.core.run_log import RunLog
+from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskContext, TaskDefinition
 
 logger = structlog.get_logger(__name__)
@@ -70,7 +73,9 @@ class Runner:
     ) -> None:
         self._on_lost = on_lost
         self._on_limit = on_limit
-        self._soonest: float | None = None
+        # (when it has surely had its time, its number, the call); those that are over lie in it for a while.
+        self._limits: list[tuple[float, int, _Call]] = []
+        self._numbers = itertools.count()
         self._slots = slots
         self._children = ChildPool(
             ChildSettings(
@@ -119,7 +124,7 @@ class Runner:
         *,
         facts: RunFacts,
         log: RunLog,
-        cancel: asyncio.Event,
+        cancel: CancelRequest,
         on_progress: Listener,
         on_attach: Callable[[], None],
     ) -> Outcome:
@@ -161,17 +166,18 @@ class Runner:
         else:
             one.limit_at = time.monotonic() + definition.timeout_seconds + self._stop_grace_seconds
         self._calls.add(one)
-        if one.limit_at is not None and (self._soonest is None or one.limit_at < self._soonest):
-            self._tell_limit(one.limit_at)
+        if one.limit_at is not None:
+            heapq.heappush(self._limits, (one.limit_at, next(self._numbers), one))
+            if self._limits[0][-1] is one:
+                self._on_limit(one.limit_at)
         one.execution = self._start(job, one.over)
         time_limit = loop.call_later(definition.timeout_seconds, one.stop, TimedOut())
-        cancel_watch = loop.create_task(cancel.wait())
-        cancel_watch.add_done_callback(one.on_cancel)
+        cancel.listen(one.cancel)
         try:
             return await one.outcome
         finally:
             time_limit.cancel()
-            cancel_watch.cancel()
+            cancel.ignore()
             progress.close()
             if one.outcome.cancelled():
                 one.stop(Interrupted())
@@ -199,9 +205,10 @@ class Runner:
 
     def _over(self, one: "_Call") -> None:
         self._calls.discard(one)
-        if one.limit_at is not None and one.limit_at == self._soonest:
-            limits = [other.limit_at for other in self._calls if other.limit_at is not None]
-            self._tell_limit(min(limits, default=None))
+        if self._limits and self._limits[0][-1] is one:
+            while self._limits and self._limits[0][-1] not in self._calls:
+                heapq.heappop(self._limits)
+            self._on_limit(self._limits[0][0] if self._limits else None)
 
     def _given_up(self, one: "_Call") -> None:
         asyncio.get_running_loop().call_later(LOST_SECONDS, self._look_for, one)
@@ -210,10 +217,6 @@ class Runner:
         if one in self._calls:
             logger.error("function_lost", task=one.task_id)
             self._on_lost()
-
-    def _tell_limit(self, at: float | None) -> None:
-        self._soonest = at
-        self._on_limit(at)
 
     def _start(self, job: Job, on_end: Callable[[Ending], None]) -> Execution:
         if job.definition.isolation == "process":
@@ -254,9 +257,9 @@ class _Call:
         """Whose call it is."""
         return self._context.task_id
 
-    def on_cancel(self, watch: asyncio.Task[bool]) -> None:
-        """`watch` ended: the event was set, or we stopped watching."""
-        if not watch.cancelled() and self._forced is None:
+    def cancel(self) -> None:
+        """Tell the function that its task was cancelled."""
+        if self._forced is None:
             self._cancel_requested = True
             self._context.cancel()
             self.execution.cancel()

@@ -12,9 +12,9 @@ safe by four rules:
 
 - What a claim under way may bring is counted as taken (`_asked`), so turns together never claim more than
   there is room for.
-- A suspect runs with nothing beside it. A claim by an idle process may bring one, so nothing else is
-  claimed meanwhile (`_idle_claim`); where one waits or runs, room is 0 until this process is idle
-  (`_alone`).
+- A suspect runs with nothing beside it. Only a claim by an idle process may bring one, so nothing else is
+  claimed meanwhile (`_idle_claim`). Where one waits or runs (`_alone`), room is 0 until this process is
+  idle, and only the claim that follows ends that.
 - A claim whose answer was lost may have been committed. For DOUBT_SECONDS each turn first asks what the
   session holds, with no claim under way, and takes up what it does not know (`_find_unknown`).
 - Everything written carries session and token. After the lease is lost nothing is: answers of claims under
@@ -169,7 +169,7 @@ class Executor:
 
     def _room(self) -> int:
         """Return how many tasks to claim now; 0: not yet."""
-        if self._idle_claim or any(run.task.suspect for run in self._running.values()):
+        if self._idle_claim:
             return 0
         if self._alone:
             return 0 if self._running else 1
@@ -360,11 +360,13 @@ class Executor:
 
     async def _outcome(self, run: ActiveRun, definition: TaskDefinition) -> Outcome:
         """Bring the files of the input, then call the function."""
-        task, raw_input, facts = run.task, orjson.loads(run.task.input_json), facts_of(run.task)
-        if self._files is not None:
+        task, raw_input = run.task, orjson.loads(run.task.input_json)
+        if self._files is None:
+            facts = facts_of(task)
+        else:
             named = definition.files_named(raw_input) if may_name_files(task.input_json) else []
-            facts = replace(
-                facts,
+            facts = facts_of(
+                task,
                 folder=self._files.folder_name(task),
                 inputs_brought=bool(named),
                 max_file_bytes=self._files.max_bytes,

@@ -1,6 +1,5 @@
 """What the executor needs of others: where tasks are kept, and what runs a function."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -8,6 +7,7 @@ from webhookd.core.execution import Claim, ClaimTasks, Progress, Recorded, RunFa
 from webhookd.core.outcome import Outcome
 from webhookd.core.records import ClaimedTask
 from webhookd.core.run_log import RunLog
+from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskDefinition
 
 
@@ -50,7 +50,7 @@ class Runs(Protocol):
         *,
         facts: RunFacts,
         log: RunLog,
-        cancel: asyncio.Event,
+        cancel: CancelRequest,
         on_progress: Callable[[float | None, str | None], None],
         on_attach: Callable[[], None],
     ) -> Outcome:

@@ -19,6 +19,7 @@ from webhookd.core.outcome import (
 from webhookd.core.records import ClaimedTask
 from webhookd.core.retry import RetryPolicy
 from webhookd.core.run_log import RunLog
+from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskDefinition
 
 LONGEST_RETRY_SECONDS = 3_600.0
@@ -35,7 +36,7 @@ class ActiveRun:
     started_ms: int
     deadline: float
     log: RunLog = field(default_factory=RunLog)
-    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    cancel: CancelRequest = field(default_factory=CancelRequest)
     percent: float | None = None
     message: str | None = None
     has_folder: bool = False
