@@ -8,7 +8,7 @@ one before, which is how exact a percentile of them is.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import floor, log2
 from typing import Any, Final
 
@@ -75,24 +75,25 @@ def tallied(
 ) -> tuple[RunningSpans, list[Span]]:
     """Return the tally with these attempts, and the spans of these lengths that are over by them.
 
-    What comes late, by the clock of another process, counts to the span under way.
+    The lengths are whole minutes. What comes late, by the clock of another process, counts to the span under
+    way.
     """
+    minutes = _by_minute(attempts)
     under_way = {span.length_ms: span for span in tally.spans}
     over: list[Span] = []
-    last_success_ms = tally.last_success_ms
-    for attempt in attempts:
-        if attempt.error is None:
-            last_success_ms = max(last_success_ms or 0, attempt.at_ms)
     for length_ms in lengths_ms:
         span = under_way.get(length_ms)
-        for begin_ms, group in _by_span(attempts, length_ms, 0 if span is None else span.at_ms):
+        for minute in minutes:
+            begin_ms = minute.at_ms - minute.at_ms % length_ms
             if span is not None and span.at_ms < begin_ms:
                 over.append(span)
                 span = None
-            span = _grown(span or Span(at_ms=begin_ms, length_ms=length_ms), group)
+            span = _joined(span or Span(at_ms=begin_ms, length_ms=length_ms), minute)
         if span is not None:
             under_way[length_ms] = span
     spans = tuple(under_way[length_ms] for length_ms in lengths_ms if length_ms in under_way)
+    successes = [attempt.at_ms for attempt in attempts if attempt.error is None]
+    last_success_ms = max(tally.last_success_ms or 0, *successes) if successes else tally.last_success_ms
     return RunningSpans(spans=spans, last_success_ms=last_success_ms), over
 
 
@@ -181,28 +182,46 @@ def _span_from_json(stored: Sequence[Any]) -> Span:
     )
 
 
-def _by_span(
-    attempts: Sequence[Counted], length_ms: int, not_before_ms: int
-) -> Iterable[tuple[int, list[Counted]]]:
-    groups: dict[int, list[Counted]] = {}
+def _by_minute(attempts: Sequence[Counted]) -> list[Span]:
+    """Return what the attempts of each minute came to, in order."""
+    minutes: dict[int, list[Counted]] = {}
     for attempt in attempts:
-        begin_ms = max(attempt.at_ms - attempt.at_ms % length_ms, not_before_ms)
-        groups.setdefault(begin_ms, []).append(attempt)
-    return sorted(groups.items(), key=lambda group: group[0])
+        minutes.setdefault(attempt.at_ms - attempt.at_ms % MINUTE_MS, []).append(attempt)
+    return [_counted(at_ms, group) for at_ms, group in sorted(minutes.items())]
 
 
-def _grown(span: Span, attempts: Sequence[Counted]) -> Span:
-    errors, times = dict(span.errors), dict(span.times)
-    delivered = span.delivered
+def _counted(at_ms: int, attempts: Sequence[Counted]) -> Span:
+    errors: dict[str, int] = {}
+    times: dict[int, int] = {}
     for attempt in attempts:
-        if attempt.error is None:
-            delivered += 1
-        else:
-            name = attempt.error if attempt.error in errors or len(errors) < MOST_ERRORS else OTHER
-            errors[name] = errors.get(name, 0) + 1
+        if attempt.error is not None:
+            errors[attempt.error] = errors.get(attempt.error, 0) + 1
         if attempt.answer_us is not None:
             bucket = bucket_of(attempt.answer_us)
             times[bucket] = times.get(bucket, 0) + 1
-    return replace(
-        span, attempts=span.attempts + len(attempts), delivered=delivered, errors=errors, times=times
+    delivered = len(attempts) - sum(errors.values())
+    return Span(
+        at_ms=at_ms,
+        length_ms=MINUTE_MS,
+        attempts=len(attempts),
+        delivered=delivered,
+        errors=errors,
+        times=times,
+    )
+
+
+def _joined(span: Span, minute: Span) -> Span:
+    errors, times = dict(span.errors), dict(span.times)
+    for error, count in minute.errors.items():
+        name = error if error in errors or len(errors) < MOST_ERRORS else OTHER
+        errors[name] = errors.get(name, 0) + count
+    for bucket, count in minute.times.items():
+        times[bucket] = times.get(bucket, 0) + count
+    return Span(
+        at_ms=span.at_ms,
+        length_ms=span.length_ms,
+        attempts=span.attempts + minute.attempts,
+        delivered=span.delivered + minute.delivered,
+        errors=errors,
+        times=times,
     )

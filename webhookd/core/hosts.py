@@ -11,11 +11,11 @@ What is held back here uses up no attempts: it is not claimed, its lane is looke
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from webhookd.core.rate import line
+from webhookd.core.rate import Line, line
 
 BRAKE_FAILURES: Final = 20
 BRAKE_LEAST_SECONDS: Final = 5.0
@@ -53,6 +53,33 @@ def host_of(url: str) -> str:
     return url.split("/", 3)[2]
 
 
+@dataclass(slots=True)
+class _Gate:
+    """One host during one claim: what may start now, how much of it has, and the state it goes on from."""
+
+    due: Line
+    before: HostState
+    line_ms: float
+    window_ends_ms: int
+    windows: int
+    probed: set[str]
+    taken: int = 0
+
+    @property
+    def tat_ms(self) -> float:
+        return self.due.after(self.taken) if self.taken else self.before.tat_ms
+
+    @property
+    def state(self) -> HostState:
+        return HostState(
+            tat_ms=self.tat_ms,
+            line_ms=self.line_ms,
+            window_ends_ms=self.window_ends_ms,
+            windows=self.windows,
+            probed=frozenset(self.probed),
+        )
+
+
 class HostGate:
     """Admits the deliveries of one claim, one by one, and says when those it refused may be looked at."""
 
@@ -68,52 +95,61 @@ class HostGate:
         self._longest_seconds = max(BRAKE_LEAST_SECONDS, min(BRAKE_MOST_SECONDS, longest_window_seconds))
         self._rate = rate_per_second
         self._now_ms = now_ms
-        self._changed: dict[str, HostState] = {}
+        self._gates: dict[str, _Gate] = {}
 
     def admits(self, host: str, *, partner_id: str, proven: bool) -> bool:
         """Tell whether one more may go now, and count it. `proven`: the lane's last answer was a success."""
-        state = self._state(host)
-        due = line(state.tat_ms, per_second=self._rate, slack_ms=SLACK_MS, now_ms=self._now_ms)
-        if not due.count:
+        gate = self._gates.get(host) or self._look(host)
+        if gate.taken >= gate.due.count:
             return False
-        if host in self._hosts.braked and not proven:
-            state = self._window(state)
-            self._changed[host] = state
-            if partner_id in state.probed:
+        if not proven and host in self._hosts.braked:
+            self._open_window(gate)
+            if partner_id in gate.probed:
                 return False
-            state = replace(state, probed=state.probed | {partner_id})
-        self._changed[host] = replace(state, tat_ms=due.after(1))
+            gate.probed.add(partner_id)
+        gate.taken += 1
         return True
 
     def hold_ms(self, host: str, *, proven: bool) -> int:
         """Return when a refused lane is to be looked at again: they come back one after the other."""
-        state = self._state(host)
+        gate = self._gates.get(host) or self._look(host)
         braked = host in self._hosts.braked and not proven
         # Several fit into the slack: come back when about half of them may go, not for each one.
-        free_ms = state.window_ends_ms if braked else max(state.tat_ms, self._now_ms) + SLACK_MS / 2
-        hold_ms = max(float(free_ms), state.line_ms)
-        self._changed[host] = replace(state, line_ms=hold_ms + 1000 / self._rate)
+        free_ms = gate.window_ends_ms if braked else max(gate.tat_ms, self._now_ms) + SLACK_MS / 2
+        hold_ms = max(float(free_ms), gate.line_ms)
+        gate.line_ms = hold_ms + 1000 / self._rate
         return ceil(hold_ms)
 
     @property
     def states(self) -> dict[str, HostState]:
         """What the next claim is to be told: hosts whose time is over are forgotten."""
         now_ms = self._now_ms
+        looked_at = {host: gate.state for host, gate in self._gates.items()}
         return {
             host: state
-            for host, state in {**self._hosts.states, **self._changed}.items()
+            for host, state in {**self._hosts.states, **looked_at}.items()
             if host in self._hosts.braked or max(state.tat_ms, state.line_ms) > now_ms - SLACK_MS
         }
 
-    def _state(self, host: str) -> HostState:
-        return self._changed.get(host) or self._hosts.states.get(host) or HostState()
+    def _look(self, host: str) -> _Gate:
+        state = self._hosts.states.get(host) or HostState()
+        gate = self._gates[host] = _Gate(
+            due=line(state.tat_ms, per_second=self._rate, slack_ms=SLACK_MS, now_ms=self._now_ms),
+            before=state,
+            line_ms=state.line_ms,
+            window_ends_ms=state.window_ends_ms,
+            windows=state.windows,
+            probed=set(state.probed),
+        )
+        return gate
 
-    def _window(self, state: HostState) -> HostState:
-        if self._now_ms < state.window_ends_ms:
-            return state
-        seconds = min(self._longest_seconds, BRAKE_LEAST_SECONDS * 2.0 ** min(state.windows, 8))
-        ends_ms = self._now_ms + ceil(seconds * 1000)
-        return replace(state, window_ends_ms=ends_ms, windows=state.windows + 1, probed=frozenset())
+    def _open_window(self, gate: _Gate) -> None:
+        if self._now_ms < gate.window_ends_ms:
+            return
+        seconds = min(self._longest_seconds, BRAKE_LEAST_SECONDS * 2.0 ** min(gate.windows, 8))
+        gate.window_ends_ms = self._now_ms + ceil(seconds * 1000)
+        gate.windows += 1
+        gate.probed.clear()
 
 
 class HostFailures:
