@@ -22,6 +22,10 @@ MAX_WAITING_BYTES: Final = 4 * 2**20
 END_SECONDS: Final = 1.0
 _BATCH_BYTES: Final = 64 * 1024
 _STALLED_SECONDS: Final = 0.05
+_BUSY_SECONDS: Final = 0.05
+_GATHER_SECONDS: Final = 0.005
+"""Where the last line is not `_BUSY_SECONDS` old, lines gather for so long: to wake this thread for each one
+costs whoever says them more than the line."""
 
 
 class LogWriter:
@@ -74,8 +78,11 @@ class LogWriter:
         self._direct = True
 
     def _serve(self) -> None:
+        written = -_BUSY_SECONDS
         while True:
             batch = [self._waiting.get()]
+            if time.monotonic() - written < _BUSY_SECONDS:
+                time.sleep(_GATHER_SECONDS)
             size = len(batch[0])
             while size < _BATCH_BYTES:
                 try:
@@ -84,6 +91,7 @@ class LogWriter:
                     break
                 size += len(batch[-1])
             self._write(b"".join(batch))
+            written = time.monotonic()
             with self._lock:
                 self._waiting_bytes -= size
                 dropped = self.dropped - self._told

@@ -10,13 +10,13 @@ It has no time-out of its own: the caller's deadline cancels it, wherever it is.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import aiohttp
 import httpx
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
-from cachetools import LRUCache
 from yarl import URL
 
 from webhookd.adapters.sender.connector import GuardedConnector
@@ -56,13 +56,13 @@ class _Plan(aiohttp.ClientRequest):
 
     def __init__(self, *args: Any, owner: str, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._owner = owner
+        key = super().connection_key
+        self._key = key._replace(server_hostname=f"{key.server_hostname or ''} {owner}")
 
     @property
     def connection_key(self) -> ConnectionKey:
         """The pool's key. The connector only compares it; it dials by the URL."""
-        key = super().connection_key
-        return key._replace(server_hostname=f"{key.server_hostname or ''} {self._owner}")
+        return self._key
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -79,7 +79,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._connector = connector
         self._policy = policy
         self._proxy = proxy
-        self._routes: LRUCache[tuple[str, str], Route] = LRUCache(_REMEMBERED_ROUTES)
+        self._route = lru_cache(_REMEMBERED_ROUTES)(self._plan)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; return once the head of the response is in.
@@ -128,12 +128,6 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             if not wire.used or (wire.is_quiet() and not fresh):
                 return connection, wire
             connection.close()
-
-    def _route(self, url: str, owner: str) -> Route:
-        route = self._routes.get((url, owner))
-        if route is None:
-            route = self._routes[url, owner] = self._plan(url, owner)
-        return route
 
     def _plan(self, url: str, owner: str) -> Route:
         try:
