@@ -17,6 +17,7 @@ from tests.contract.seeds import answered, due, later, message_to
 from tests.integration.api_face import ADMIN_KEY, Face
 from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
+from webhookd.api.inside import Inside, Said
 from webhookd.core.activity import SPANS_MS, ActivityKind
 from webhookd.core.delivery import Delivered
 from webhookd.core.endpoint_stats import Span
@@ -668,6 +669,32 @@ async def test_an_endpoint_has_charts_of_an_hour_and_a_day_or_a_week_and_its_las
     assert sorted(cells[1] for cells, _ in attempts) == ["200", "http_500"]
     for _, (link,) in attempts:
         assert (await admin.client.get(f"/admin/{link.removeprefix('../../admin/')}")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["now", "endpoints", "endpoints/{endpoint}", "tasks/{task}"])
+async def test_what_a_page_asks_for_does_not_wait_for_the_rest(
+    sqlite_face: Face, admin: Person, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    partner = await sqlite_face.partner()
+    for name in "ab":
+        made = await partner.client.post("/v1/endpoints", json={"url": f"https://partner.example/{name}"})
+    task = await partner.client.post("/v1/tasks", json={"type": "test.echo"})
+    ask, under_way, most = Inside.ask, 0, 0
+
+    async def counted(*args: Any, **more: Any) -> Said:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await ask(*args, **more)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(Inside, "ask", counted)
+    shown = await admin.open(path.format(endpoint=made.json()["id"], task=task.json()["id"]))
+    assert shown.status_code == 200
+    assert most > 1
+    assert under_way == 0
 
 
 async def test_now_draws_throughput_and_latency(sqlite_face: Face) -> None:

@@ -9,7 +9,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.errors import Conflict, Invalid, WebhookdError
 from webhookd.pages.endpoints import urls_of
 from webhookd.pages.rows import DELIVERIES, Row, does, shows
-from webhookd.pages.visit import Filters, Visit
+from webhookd.pages.visit import Filters, Visit, side_by_side
 
 FILTERS: Final = (
     "kind",
@@ -39,9 +39,12 @@ async def show(visit: Visit) -> Answer:
         "/v1/dead-letters/summary", {**filters, "group_by": GROUPED_BY, "limit": MOST_GROUPS}
     )
     page: dict[str, Any] = {"data": [], "next_cursor": None}
+    urls: dict[str, str] = {}
     if summary["data"]:  # counting by an index is quicker than going through all for none
-        page = await visit.look("/v1/dead-letters", {**filters, **visit.filters(("cursor",))})
-    urls = await urls_of(visit, {one["endpoint"] for one in summary["data"] if one["endpoint"]})
+        page, urls = await side_by_side(
+            visit.look("/v1/dead-letters", {**filters, **visit.filters(("cursor",))}),
+            urls_of(visit, {one["endpoint"] for one in summary["data"] if one["endpoint"]}),
+        )
     return visit.page(
         "dead_letters.html",
         title="Dead letters",

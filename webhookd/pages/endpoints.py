@@ -8,7 +8,7 @@ from webhookd.core.errors import NotFound
 from webhookd.pages.charts import attempts_chart
 from webhookd.pages.forms import Form
 from webhookd.pages.rows import ENDPOINTS, Row, does, shows
-from webhookd.pages.visit import Visit
+from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "endpoints"
 DAY: Final = "24h"
@@ -29,10 +29,11 @@ async def show_all(visit: Visit) -> Answer:
     """The list with a day of each."""
     query: dict[str, str | int] = {**visit.filters((*_FILTERS, "cursor")), "limit": ON_A_PAGE}
     page = await visit.look("/v1/endpoints", query)
-    days = {}
-    for endpoint in page["data"]:
-        stats = await visit.get(f"/v1/endpoints/{endpoint['id']}/stats", window="24h")
-        days[endpoint["id"]] = (stats, attempts_chart(stats, window="24h"))
+    looks = (visit.get(f"/v1/endpoints/{one['id']}/stats", window=DAY) for one in page["data"])
+    days = {
+        stats["endpoint_id"]: (stats, attempts_chart(stats, window=DAY))
+        for stats in await side_by_side(*looks)
+    }
     return visit.page(
         "endpoints.html", title="Endpoints", page=page, days=days, filters=visit.filters(_FILTERS)
     )
@@ -41,42 +42,45 @@ async def show_all(visit: Visit) -> Answer:
 async def show(visit: Visit) -> Answer:
     """One endpoint."""
     endpoint_id = visit.params["id"]
-    endpoint = await visit.get(f"/v1/endpoints/{endpoint_id}")
     windows = (*WINDOWS, WEEK) if visit.query.get("window") == WEEK else WINDOWS
-    stats = {
-        window: await visit.get(f"/v1/endpoints/{endpoint_id}/stats", window=window) for window in windows
-    }
-    last = (await visit.get("/v1/deliveries", endpoint=endpoint_id, limit=10))["data"]
+    endpoint, last, *figures = await side_by_side(
+        visit.get(f"/v1/endpoints/{endpoint_id}"),
+        visit.get("/v1/deliveries", endpoint=endpoint_id, limit=10),
+        *(visit.get(f"/v1/endpoints/{endpoint_id}/stats", window=window) for window in windows),
+    )
+    stats = dict(zip(windows, figures, strict=True))
     return visit.page(
         "endpoint.html",
         title="Endpoint",
         endpoint=endpoint,
         stats=stats[DAY],
-        charts={window: attempts_chart(figures, window=window) for window, figures in stats.items()},
+        charts={window: attempts_chart(one, window=window) for window, one in stats.items()},
         week=WEEK,
-        last=last,
-        attempts=await _last_attempts(visit, last),
+        last=last["data"],
+        attempts=await _last_attempts(visit, last["data"]),
     )
 
 
 async def urls_of(visit: Visit, endpoint_ids: Iterable[str]) -> dict[str, str]:
     """Return where these endpoints are; a deleted one is left out."""
-    urls = {}
-    for endpoint_id in endpoint_ids:
+
+    async def url_of(endpoint_id: str) -> tuple[str, str] | None:
         try:
-            urls[endpoint_id] = (await visit.get(f"/v1/endpoints/{endpoint_id}"))["url"]
+            return endpoint_id, (await visit.get(f"/v1/endpoints/{endpoint_id}"))["url"]
         except NotFound:
-            continue
-    return urls
+            return None
+
+    return dict(one for one in await side_by_side(*map(url_of, endpoint_ids)) if one is not None)
 
 
 async def _last_attempts(visit: Visit, deliveries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the newest attempts of these deliveries, the newest first, each with its delivery."""
     tried = [one for one in deliveries if one["attempts"]][:LOOKED_INTO]
+    histories = await side_by_side(*(visit.get(f"/v1/deliveries/{one['id']}") for one in tried))
     found = [
         {**attempt, "delivery": delivery}
-        for delivery in tried
-        for attempt in (await visit.get(f"/v1/deliveries/{delivery['id']}"))["attempts_log"]
+        for delivery, history in zip(tried, histories, strict=True)
+        for attempt in history["attempts_log"]
     ]
     return sorted(found, key=lambda one: str(one["at"]), reverse=True)[:MOST_ATTEMPTS]
 

@@ -7,7 +7,7 @@ from webhookd.core.errors import Unavailable
 from webhookd.pages.charts import latency_chart, throughput_chart
 from webhookd.pages.endpoints import urls_of
 from webhookd.pages.rows import ADMIN, Row, does, shows
-from webhookd.pages.visit import Visit
+from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "now"
 MOST_GROUPS: Final = 10
@@ -31,17 +31,30 @@ _PARTS: Final = (
 
 async def show(visit: Visit) -> Answer:
     """Parts, queues, workers, endpoints in trouble, what died and where, what is being replayed."""
-    parts = await _readiness(visit)
     asked = visit.query.get("window")
     window = asked if asked in STEPS else WINDOW
-    activity = await visit.get("/v1/activity", window=window)
-    queues = await visit.get("/v1/queues", limit=200)
-    types = await visit.get("/v1/task-types", limit=500)
-    workers = await visit.get("/v1/workers", limit=200)
-    dead, dead_total = await _dead(visit)
-    replays = {state: await visit.get("/v1/replays", state=state, limit=MOST_GROUPS) for state in _UNDER_WAY}
-    failing = await visit.get("/v1/endpoints", state="enabled", failing="true", limit=MOST_GROUPS)
-    disabled = await visit.get("/v1/endpoints", state="disabled", limit=MOST_GROUPS)
+    (
+        (dead, dead_total),
+        parts,
+        activity,
+        queues,
+        types,
+        workers,
+        failing,
+        disabled,
+        *under_way,
+    ) = await side_by_side(
+        _dead(visit),
+        _readiness(visit),
+        visit.get("/v1/activity", window=window),
+        visit.get("/v1/queues", limit=200),
+        visit.get("/v1/task-types", limit=500),
+        visit.get("/v1/workers", limit=200),
+        visit.get("/v1/endpoints", state="enabled", failing="true", limit=MOST_GROUPS),
+        visit.get("/v1/endpoints", state="disabled", limit=MOST_GROUPS),
+        *(visit.get("/v1/replays", state=state, limit=MOST_GROUPS) for state in _UNDER_WAY),
+    )
+    replays = dict(zip(_UNDER_WAY, under_way, strict=True))
     return visit.page(
         "now.html",
         title="Now",

@@ -6,7 +6,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.model import TaskState
 from webhookd.pages.finding import find
 from webhookd.pages.rows import Row, does, shows
-from webhookd.pages.visit import Filters, Visit
+from webhookd.pages.visit import Filters, Visit, side_by_side
 
 PATH: Final = "tasks"
 FILTERS: Final = ("state", "type", "batch", "idempotency_key", "rerun_of", "since", "until", "partner")
@@ -41,12 +41,14 @@ def _listed(visit: Visit, page: dict[str, Any], filters: Filters, text: str) -> 
 async def show(visit: Visit) -> Answer:
     """One task with its timeline, runs, files and deliveries."""
     task_id = visit.params["id"]
-    task = await visit.get(f"/v1/tasks/{task_id}")
-    timeline = await visit.get(f"/v1/tasks/{task_id}/timeline")
     asked = visit.filters(PAGED)
-    runs = await visit.get(f"/v1/tasks/{task_id}/runs", cursor=asked.get("runs"))
-    deliveries = await visit.get("/v1/deliveries", task=task_id, cursor=asked.get("deliveries"))
-    given = await visit.get(f"/v1/tasks/{task_id}/input")
+    task, timeline, runs, deliveries, given = await side_by_side(
+        visit.get(f"/v1/tasks/{task_id}"),
+        visit.get(f"/v1/tasks/{task_id}/timeline"),
+        visit.get(f"/v1/tasks/{task_id}/runs", cursor=asked.get("runs")),
+        visit.get("/v1/deliveries", task=task_id, cursor=asked.get("deliveries")),
+        visit.get(f"/v1/tasks/{task_id}/input"),
+    )
     return visit.page(
         "task.html",
         title="Task",

@@ -1,7 +1,8 @@
 """One request for a page, as the page's module sees it: who asks, what was asked, and the API from within."""
 
+import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -125,6 +126,15 @@ class Filters(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return ""
+
+
+async def side_by_side(*looks: Awaitable[Any]) -> list[Any]:
+    """Return what each look finds, in order; none is left under way. Raises what the first one raises."""
+    found = await asyncio.gather(*looks, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return found
 
 
 def _key(once: str, path: str, body: Any) -> str:
