@@ -7,11 +7,9 @@ import pytest
 
 from tests.unit.test_watch import TASK
 from webhookd.core.model import DeliveryState, TaskState
-from webhookd.core.records import Delivery, Run
+from webhookd.core.records import AttemptMade, Delivery, MessageMade, Run
 from webhookd.core.timeline import (
-    AttemptMade,
     History,
-    MessageMade,
     Sendings,
     timeline,
 )

@@ -209,16 +209,22 @@ class ClaimedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """The signed bytes. `seq` orders one partner's pull feed."""
+class MessageMade:
+    """A message without its body."""
 
     id: str
-    partner_id: str
     task_id: str | None
     event: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(MessageMade):
+    """The signed bytes. `seq` orders one partner's pull feed."""
+
+    partner_id: str
     body: str
     seq: int
-    created_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,8 +270,8 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One HTTP try. Durations in microseconds; `excerpt` is text with U+FFFD for what is not UTF-8.
+class AttemptMade:
+    """One HTTP try without what was answered. Durations in microseconds.
 
     `resent` says its request was written twice (see `core.reply.Reply`).
     """
@@ -280,9 +286,15 @@ class Attempt:
     first_byte_us: int | None
     status: int | None
     error: str | None
+    resent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt(AttemptMade):
+    """One HTTP try. `excerpt` is text with U+FFFD for what is not UTF-8."""
+
     headers: tuple[tuple[str, str], ...]
     excerpt: str
-    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,37 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from webhookd.core.model import TASK_DONE, DeliveryState, TaskState
-from webhookd.core.records import Delivery, Run, Task
+from webhookd.core.records import AttemptMade, Delivery, MessageMade, Run, Task
 from webhookd.core.render.task import TaskErrorDocument
 from webhookd.core.timeline_entry import EntryDetail, TimelineEntry, in_order
 from webhookd.core.times import opt_rfc3339, to_rfc3339
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageMade:
-    """A message without its body."""
-
-    id: str
-    task_id: str | None
-    event: str
-    created_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptMade:
-    """An HTTP try without what was answered. Durations in microseconds; `resent` as in the attempts' log."""
-
-    delivery_id: str
-    number: int
-    at_ms: int
-    duration_us: int
-    dns_us: int | None
-    connect_us: int | None
-    tls_us: int | None
-    first_byte_us: int | None
-    status: int | None
-    error: str | None
-    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

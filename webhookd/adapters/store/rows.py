@@ -1,6 +1,45 @@
-"""Lists of names, as columns keep them."""
+"""Rows and the records they stand for, and lists of names as columns keep them."""
+
+from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
 
 import orjson
+
+T = TypeVar("T")
+
+_MOST_AT_ONCE: Final = 2
+"""`attrgetter` of one name answers with the value alone."""
+
+
+def filled(kind: type[T], /, *sources: object, **said: Any) -> T:
+    """Return a `kind` (a NamedTuple, a dataclass) of what sources have under the name and type of its fields.
+
+    What is called or meant otherwise is `said`. Raises TypeError for a field that a source has with another
+    type and nobody says.
+    """
+    values: dict[str, Any] = {}
+    for source in sources:
+        names_, get, differing = _shared(cast("Any", kind), cast("Any", type(source)))
+        if not differing <= said.keys():
+            raise TypeError(f"{kind.__name__}: say {', '.join(sorted(differing - said.keys()))}")
+        values.update(zip(names_, get(source), strict=True))
+    values.update(said)
+    return kind(**values)
+
+
+@cache
+def _shared(
+    kind: type[Any], source: type[Any]
+) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]], frozenset[str]]:
+    """Return the names of the fields that both have, what reads them, and those whose types differ."""
+    wanted, had = get_type_hints(kind), get_type_hints(source)
+    both = [name for name in wanted if name in had]
+    same = tuple(name for name in both if had[name] in (wanted[name], *get_args(wanted[name])))
+    if len(same) < _MOST_AT_ONCE:
+        raise TypeError(f"{kind.__name__} and {source.__name__} have next to nothing in common")
+    return same, attrgetter(*same), frozenset(both) - set(same)
 
 
 def names(text_or_none: str | None) -> tuple[str, ...]:
@@ -11,3 +50,13 @@ def names(text_or_none: str | None) -> tuple[str, ...]:
 def names_json(values: tuple[str, ...]) -> str | None:
     """Return `values` for a column that stores a JSON array of strings; empty is NULL."""
     return orjson.dumps(values).decode() if values else None
+
+
+def opt_names(text_or_none: str | None) -> tuple[str, ...] | None:
+    """Return a stored JSON array of strings; NULL is None, which is not empty."""
+    return None if text_or_none is None else names(text_or_none)
+
+
+def opt_names_json(values: tuple[str, ...] | None) -> str | None:
+    """Return `values` for a column that stores a JSON array of strings; None is NULL, empty is not."""
+    return None if values is None else orjson.dumps(values).decode()

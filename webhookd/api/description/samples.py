@@ -56,7 +56,7 @@ from webhookd.core.records import (
 )
 from webhookd.core.render import announced_task_document, event_body, tested_endpoint_document
 from webhookd.core.replay import DeadLetterFilter, Deed, Replay
-from webhookd.core.timeline import AttemptMade, History, MessageMade, Sendings
+from webhookd.core.timeline import History, Sendings
 from webhookd.core.times import parse_rfc3339
 from webhookd.core.trace import TraceContext
 
@@ -193,26 +193,7 @@ TESTED: Final = DeliveryHistory(
 LIFE: Final = History(
     task=TASK,
     runs=(RUN,),
-    sendings=Sendings(
-        messages=(
-            MessageMade(id=MESSAGE_ID, task_id=TASK_ID, event=MESSAGE.event, created_ms=MESSAGE.created_ms),
-        ),
-        deliveries=(DELIVERY,),
-        attempts=(
-            AttemptMade(
-                delivery_id=DELIVERY_ID,
-                number=ATTEMPT.number,
-                at_ms=ATTEMPT.at_ms,
-                duration_us=ATTEMPT.duration_us,
-                dns_us=ATTEMPT.dns_us,
-                connect_us=ATTEMPT.connect_us,
-                tls_us=ATTEMPT.tls_us,
-                first_byte_us=ATTEMPT.first_byte_us,
-                status=ATTEMPT.status,
-                error=ATTEMPT.error,
-            ),
-        ),
-    ),
+    sendings=Sendings(messages=(MESSAGE,), deliveries=(DELIVERY,), attempts=(ATTEMPT,)),
 )
 TRACE: Final = Trace(trace_id=TRACE_ID, histories=(LIFE,))
 ENDPOINT: Final = Endpoint(

@@ -8,7 +8,7 @@ from sqlalchemy import Integer, bindparam, func, or_, select
 
 from webhookd.adapters.store.access.partners import lock_partner, read_partner
 from webhookd.adapters.store.paging import take_page
-from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.rows import filled, names
 from webhookd.adapters.store.schema import api_keys
 from webhookd.adapters.store.statement import Change, Count, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -71,17 +71,7 @@ def add_key(tx: Tx, key: ApiKey) -> None:
                 f"A partner can have {MAX_KEYS} good keys; revoke one first.",
                 retry_after_seconds=QUOTA_RETRY_SECONDS,
             )
-    row = _Key(
-        id=key.id,
-        partner_id=key.partner_id,
-        name=key.name,
-        scopes=orjson.dumps(key.scopes).decode(),
-        secret_hash=key.secret_hash.hex(),
-        created_ms=key.created_ms,
-        expires_ms=key.expires_ms,
-        revoked_ms=key.revoked_ms,
-        last_used_ms=key.last_used_ms,
-    )
+    row = filled(_Key, key, scopes=orjson.dumps(key.scopes).decode(), secret_hash=key.secret_hash.hex())
     tx.run(_ADD, **row._asdict())
 
 
@@ -163,14 +153,4 @@ def revoke_key(tx: Tx, key_id: str, *, now_ms: int) -> ApiKey | None:
 
 
 def _key_from(row: _Key) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        partner_id=row.partner_id,
-        name=row.name,
-        scopes=names(row.scopes),
-        secret_hash=bytes.fromhex(row.secret_hash),
-        created_ms=row.created_ms,
-        expires_ms=row.expires_ms,
-        revoked_ms=row.revoked_ms,
-        last_used_ms=row.last_used_ms,
-    )
+    return filled(ApiKey, row, scopes=names(row.scopes), secret_hash=bytes.fromhex(row.secret_hash))

@@ -7,7 +7,7 @@ from sqlalchemy import Integer, Update, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from webhookd.adapters.store.paging import take_page
-from webhookd.adapters.store.rows import names, names_json
+from webhookd.adapters.store.rows import filled, names, names_json
 from webhookd.adapters.store.rowset import Id, named
 from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.statement import Amendment, Change, Listing, Query, narrowed
@@ -36,13 +36,11 @@ class PartnerRow(NamedTuple):
 
 def partner_from(row: PartnerRow) -> Partner:
     """Return the partner of a row."""
-    return Partner(
-        id=row.id,
-        name=row.name,
-        weight=row.weight,
-        limits=Limits(rate_per_second=row.rate_per_second, burst=row.burst, max_queued=row.max_queued),
+    return filled(
+        Partner,
+        row,
+        limits=filled(Limits, row),
         suspended=row.suspended_ms is not None,
-        created_ms=row.created_ms,
         task_types=names(row.task_types),
     )
 
@@ -52,15 +50,11 @@ _ADD: Final = Change(lambda _: partners.insert())
 
 def add_partner(tx: Tx, partner: Partner) -> None:
     """Add a partner. Raises Conflict where the name is taken."""
-    row = PartnerRow(
-        id=partner.id,
-        name=partner.name,
-        weight=partner.weight,
-        rate_per_second=partner.limits.rate_per_second,
-        burst=partner.limits.burst,
-        max_queued=partner.limits.max_queued,
+    row = filled(
+        PartnerRow,
+        partner,
+        partner.limits,
         suspended_ms=partner.created_ms if partner.suspended else None,
-        created_ms=partner.created_ms,
         task_types=names_json(partner.task_types),
     )
     try:

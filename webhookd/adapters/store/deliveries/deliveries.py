@@ -13,7 +13,7 @@ from webhookd.adapters.store.deliveries.waiting import hasten
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
-from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.rows import filled, names
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
@@ -224,18 +224,6 @@ def _again(tx: Tx, delivery_id: str) -> Delivery:
 
 def _attempt_from(row: _Attempt) -> Attempt:
     headers: Iterable[Sequence[str]] = orjson.loads(row.headers)
-    return Attempt(
-        delivery_id=row.delivery_id,
-        number=row.number,
-        at_ms=row.at_ms,
-        duration_us=row.duration_us,
-        dns_us=row.dns_us,
-        connect_us=row.connect_us,
-        tls_us=row.tls_us,
-        first_byte_us=row.first_byte_us,
-        status=row.status,
-        error=row.error,
-        headers=tuple((name, value) for name, value in headers),
-        excerpt=row.excerpt,
-        resent=bool(row.resent),
+    return filled(
+        Attempt, row, headers=tuple((name, value) for name, value in headers), resent=bool(row.resent)
     )

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, case, func, select
 
+from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
 from webhookd.core.model import DeliveryState
 from webhookd.core.records import Delivery, DeliveryCounts
@@ -89,26 +90,13 @@ def select_deliveries() -> Select[Any]:
 
 def delivery_from(row: DeliveryRow) -> Delivery:
     """Return the delivery of a row of `select_deliveries`."""
-    return Delivery(
-        id=row.id,
-        message_id=row.message_id,
-        partner_id=row.partner_id,
-        task_id=row.task_id,
-        task_type=row.task_type,
-        endpoint_id=row.endpoint_id,
-        lane_id=row.lane_id,
+    return filled(
+        Delivery,
+        row,
         url=row.target_url,
-        event=row.event,
         state=DeliveryState(row.state),
-        attempts=row.attempts,
         attempts_in_budget=row.attempts - row.attempts_before,
-        max_attempts=row.max_attempts,
         due_ms=row.next_ms,
         in_flight=row.session_id is not None,
-        last_status=row.last_status,
-        last_error=row.last_error,
-        dead_reason=row.dead_reason,
-        created_ms=row.created_ms,
         delivered_ms=row.ended_ms if row.state == DeliveryState.DELIVERED else None,
-        ended_ms=row.ended_ms,
     )

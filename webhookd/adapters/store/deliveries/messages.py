@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Integer, bindparam, select
 
+from webhookd.adapters.store.deliveries.publish import MessageRow
 from webhookd.adapters.store.paging import take_page
+from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import feeds, messages
 from webhookd.adapters.store.statement import Listing, Query, narrowed
@@ -33,25 +35,11 @@ class _Last(NamedTuple):
     last_seq: int
 
 
-class _Message(NamedTuple):
-    id: str
-    partner_id: str
-    task_id: str | None
-    event: str
-    body: str
-    seq: int
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
-    created_ms: int
-
-
 _LAST: Final = Query(
     _Last, lambda _: select(feeds.c.last_seq).where(feeds.c.partner_id == bindparam("partner_id"))
 )
 _NEXT: Final = Query(
-    _Message,
+    MessageRow,
     lambda _: (
         select(messages)
         .where(messages.c.partner_id == bindparam("partner_id"), messages.c.seq > bindparam("after_seq"))
@@ -73,14 +61,14 @@ def read_feed(tx: Tx, partner_id: str, *, after_seq: int, limit: int) -> FeedPag
     rows, _ = take_page(tx.stream(_NEXT, partner_id=partner_id, after_seq=after_seq, most=limit + 1), limit)
     after = tx.first(_AT, partner_id=partner_id, seq=after_seq) if after_seq else None
     return FeedPage(
-        messages=tuple(_message_from(row) for row in rows),
+        messages=tuple(filled(Message, row) for row in rows),
         last_seq=0 if last is None else last.last_seq,
         after_id=None if after is None else after.id,
     )
 
 
 _ONE: Final = Listing(
-    _Message,
+    MessageRow,
     lambda _, given: narrowed(
         select(messages).where(messages.c.id == bindparam("message_id")),
         given,
@@ -92,16 +80,4 @@ _ONE: Final = Listing(
 def get_message(tx: Tx, message_id: str, partner_id: str | None) -> Message | None:
     """Return a message; None where it does not exist or is another partner's."""
     row = tx.first(_ONE, message_id=message_id, partner_id=partner_id)
-    return None if row is None else _message_from(row)
-
-
-def _message_from(row: _Message) -> Message:
-    return Message(
-        id=row.id,
-        partner_id=row.partner_id,
-        task_id=row.task_id,
-        event=row.event,
-        body=row.body,
-        seq=row.seq,
-        created_ms=row.created_ms,
-    )
+    return None if row is None else filled(Message, row)

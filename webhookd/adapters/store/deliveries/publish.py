@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Boolean, Integer, Text, case, literal, select
 from webhookd.adapters.entropy import new_id, new_trace
 from webhookd.adapters.store.deliveries.feeds import take_feed_numbers
 from webhookd.adapters.store.deliveries.subscribers import subscribers_of_partner, subscribers_of_tasks
+from webhookd.adapters.store.insert import Insert
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE
 from webhookd.adapters.store.rowset import insert_rows, rowset, upsert
 from webhookd.adapters.store.schema import deliveries, lanes, messages
@@ -119,7 +120,9 @@ def announce_to_others(
     return announce(tx, [announcement], now_ms=now_ms)[0]
 
 
-class _MessageIn(NamedTuple):
+class MessageRow(NamedTuple):
+    """A row of `messages`."""
+
     id: str
     partner_id: str
     task_id: str | None
@@ -133,30 +136,41 @@ class _MessageIn(NamedTuple):
     created_ms: int
 
 
-class _DeliveryIn(NamedTuple):
+class _NewDelivery(NamedTuple):
     id: str
     message_id: str
-    partner_id: str
-    task_id: str | None
-    task_type: str | None
-    endpoint_id: str | None
-    lane_id: str
-    url: str | None
-    event: str
-    state: str
-    once: bool
-    attempts: int
-    attempts_before: int
-    max_attempts: int
-    due_ms: int | None
-    token: int
-    dead_reason: str | None
-    created_ms: int
-    ended_ms: int | None
+    announcement: Announcement
+    recipient: Recipient
+    now_ms: int
+
+    @property
+    def once(self) -> bool:
+        return self.announcement.event in SENT_ONCE
 
 
-_INSERT_MESSAGES: Final = Change(lambda dialect: insert_rows(dialect, messages, "rows", _MessageIn))
-_INSERT_DELIVERIES: Final = Change(lambda dialect: insert_rows(dialect, deliveries, "rows", _DeliveryIn))
+_INSERT_MESSAGES: Final = Change(lambda dialect: insert_rows(dialect, messages, "rows", MessageRow))
+_INSERT_DELIVERIES: Final = Insert[_NewDelivery](
+    deliveries,
+    id=lambda new: new.id,
+    message_id=lambda new: new.message_id,
+    partner_id=lambda new: new.announcement.partner_id,
+    task_id=lambda new: new.announcement.task_id,
+    task_type=lambda new: new.announcement.task_type,
+    endpoint_id=lambda new: new.recipient.endpoint_id,
+    lane_id=lambda new: new.recipient.lane_id,
+    url=lambda new: new.recipient.url,
+    event=lambda new: new.announcement.event,
+    state=lambda new: new.recipient.state,
+    once=lambda new: new.once,
+    attempts=lambda _: 0,
+    attempts_before=lambda _: 0,
+    max_attempts=lambda new: 1 if new.once else new.recipient.max_attempts,
+    due_ms=lambda new: new.now_ms if new.recipient.state is DeliveryState.PENDING else None,
+    token=lambda _: 0,
+    dead_reason=lambda new: new.recipient.dead_reason,
+    created_ms=lambda new: new.now_ms,
+    ended_ms=lambda new: new.now_ms if new.recipient.state in _ENDED else None,
+)
 
 
 def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> list[Announced]:
@@ -169,13 +183,13 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
     # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.
     wanted = sum(len(a.recipients) for a in announcements)
     fresh_ids = iter(sorted(new_id(ids.DELIVERY, now_ms) for _ in range(wanted)))
-    messages_in: list[_MessageIn] = []
-    deliveries_in: list[_DeliveryIn] = []
+    messages_in: list[MessageRow] = []
+    deliveries_in: list[_NewDelivery] = []
     announced: list[Announced] = []
     for announcement in announcements:
         message = _message_in(announcement, next(feed[announcement.partner_id]), now_ms)
         made = [
-            _delivery_in(next(fresh_ids), message.id, announcement, recipient, now_ms)
+            _NewDelivery(next(fresh_ids), message.id, announcement, recipient, now_ms)
             for recipient in announcement.recipients
         ]
         messages_in.append(message)
@@ -191,13 +205,13 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
         tx.wakes.ring(DELIVER_QUEUE)
     tx.later(_INSERT_MESSAGES, rows=messages_in)
     if deliveries_in:
-        tx.later(_INSERT_DELIVERIES, rows=deliveries_in)
+        tx.later(_INSERT_DELIVERIES, rows=_INSERT_DELIVERIES.rows(deliveries_in))
     return announced
 
 
-def _message_in(announcement: Announcement, seq: int, now_ms: int) -> _MessageIn:
+def _message_in(announcement: Announcement, seq: int, now_ms: int) -> MessageRow:
     trace = announcement.trace or new_trace().child("")
-    return _MessageIn(
+    return MessageRow(
         id=new_id(ids.MESSAGE, now_ms),
         partner_id=announcement.partner_id,
         task_id=announcement.task_id,
@@ -209,33 +223,6 @@ def _message_in(announcement: Announcement, seq: int, now_ms: int) -> _MessageIn
         trace_flags=trace.flags,
         trace_state=trace.state,
         created_ms=now_ms,
-    )
-
-
-def _delivery_in(
-    delivery_id: str, message_id: str, announcement: Announcement, recipient: Recipient, now_ms: int
-) -> _DeliveryIn:
-    once = announcement.event in SENT_ONCE
-    return _DeliveryIn(
-        id=delivery_id,
-        message_id=message_id,
-        partner_id=announcement.partner_id,
-        task_id=announcement.task_id,
-        task_type=announcement.task_type,
-        endpoint_id=recipient.endpoint_id,
-        lane_id=recipient.lane_id,
-        url=recipient.url,
-        event=announcement.event,
-        state=recipient.state,
-        once=once,
-        attempts=0,
-        attempts_before=0,
-        max_attempts=1 if once else recipient.max_attempts,
-        due_ms=now_ms if recipient.state is DeliveryState.PENDING else None,
-        token=0,
-        dead_reason=recipient.dead_reason,
-        created_ms=now_ms,
-        ended_ms=now_ms if recipient.state in _ENDED else None,
     )
 
 

@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Integer, bindparam, case, func, select, text
 
 from webhookd.adapters.store.paging import take_page
+from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import deliveries, replays
 from webhookd.adapters.store.statement import Listing, Query, narrowed
@@ -136,19 +137,12 @@ def running_replays(tx: Tx) -> list[Replay]:
 
 def replay_from(row: ReplayRow) -> Replay:
     """Return a row as a replay, without its outcomes."""
-    return Replay(
-        id=row.id,
-        partner_id=row.partner_id,
+    return filled(
+        Replay,
+        row,
         filter=DeadLetterFilter(**orjson.loads(row.filter)),
-        dry_run=row.dry_run,
-        rate_per_second=row.rate_per_second,
         state=ReplayState(row.state),
-        matched=row.matched,
-        replayed=row.replayed,
         place=None if row.position is None else Place(**orjson.loads(row.position)),
-        created_ms=row.created_ms,
-        finished_ms=row.finished_ms,
         deed=Deed(row.deed or Deed.REPLAY),
-        reason=row.reason,
         started_by=row.started_by or "",
     )

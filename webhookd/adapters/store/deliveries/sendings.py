@@ -7,11 +7,13 @@ from sqlalchemy import Column, select
 
 from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
+from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, messages
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.timeline import AttemptMade, MessageMade, Sendings
+from webhookd.core.records import AttemptMade, MessageMade
+from webhookd.core.timeline import Sendings
 
 
 class _MessageRow(NamedTuple):
@@ -75,9 +77,9 @@ class Sent:
         delivery_rows, all_deliveries = take_newest(tx.stream(self._deliveries, ids=ids_of))
         rows, all_attempts = take_newest(tx.stream(_ATTEMPTS, ids=[row.id for row in delivery_rows]))
         sendings = Sendings(
-            messages=[MessageMade(**row._asdict()) for row in message_rows],
+            messages=[filled(MessageMade, row) for row in message_rows],
             deliveries=[delivery_from(row) for row in delivery_rows],
-            attempts=[AttemptMade(**{**row._asdict(), "resent": bool(row.resent)}) for row in rows],
+            attempts=[filled(AttemptMade, row, resent=bool(row.resent)) for row in rows],
         )
         return sendings, all_messages and all_deliveries and all_attempts
 

@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Column
 
-from webhookd.adapters.store.rows import names, names_json
+from webhookd.adapters.store.rows import filled, names, names_json
 from webhookd.adapters.store.schema import endpoints
 from webhookd.core.model import EndpointState
 from webhookd.core.records import Endpoint
@@ -41,29 +41,14 @@ class EndpointRow(NamedTuple):
 
 def endpoint_from(row: EndpointRow) -> Endpoint:
     """Return the endpoint of a whole row."""
-    return Endpoint(
-        id=row.id,
-        partner_id=row.partner_id,
-        url=row.url,
-        description=row.description,
+    return filled(
+        Endpoint,
+        row,
         events=names(row.events),
         task_types=names(row.task_types),
-        headers_sealed=row.headers_sealed,
         header_names=names(row.header_names),
-        rate_limit=row.rate_limit,
-        max_concurrency=row.max_concurrency,
-        ordering=row.ordering,
-        retry_max_attempts=row.retry_max_attempts,
-        retry_base_seconds=row.retry_base_seconds,
-        retry_factor=row.retry_factor,
-        retry_cap_seconds=row.retry_cap_seconds,
         signature=names(row.signature),
-        public_key=row.public_key,
         state=EndpointState(row.state),
-        disabled_reason=row.disabled_reason,
-        failing_since_ms=row.failing_since_ms,
-        created_ms=row.created_ms,
-        updated_ms=row.updated_ms,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import bindparam, select
 
+from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import insert_rows, named, upsert
 from webhookd.adapters.store.schema import file_usage, files, task_bodies
 from webhookd.adapters.store.statement import Change, Query
@@ -39,12 +40,11 @@ class FileRow(NamedTuple):
 
 def file_from(row: FileRow) -> File:
     """Return the file of a row."""
-    return File(**{**row._asdict(), "state": FileState(row.state), "kind": FileKind(row.kind)})
+    return filled(File, row, state=FileState(row.state), kind=FileKind(row.kind))
 
 
 def _row(file: File) -> FileRow:
-    values = {name: getattr(file, name) for name in FileRow._fields}
-    return FileRow(**{**values, "state": file.state.value, "kind": file.kind.value})
+    return filled(FileRow, file, state=file.state.value, kind=file.kind.value)
 
 
 _ADD: Final = Change(lambda dialect: insert_rows(dialect, files, "added", FileRow))

@@ -29,7 +29,7 @@ from sqlalchemy import BigInteger, Select, Text, bindparam, case, func, literal,
 from webhookd.adapters.store.deliveries.feeds import take_feed
 from webhookd.adapters.store.deliveries.publish import Announcement, announce, wake_lanes
 from webhookd.adapters.store.deliveries.subscribers import read_subscribers
-from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.rows import filled, opt_names
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import batches
 from webhookd.adapters.store.statement import Query
@@ -37,7 +37,7 @@ from webhookd.adapters.store.tasks.batch_counts import COUNTED, summed, write_ba
 from webhookd.adapters.store.trace_columns import trace_of
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.batches import Batch, BatchCounts
-from webhookd.core.model import BATCH_COMPLETED, BATCHES, BatchMove, BatchState
+from webhookd.core.model import BATCH_COMPLETED, BATCHES, BatchMove, BatchState, TaskState
 from webhookd.core.render import batch_document, event_body
 from webhookd.core.routing import batch_recipients
 
@@ -90,31 +90,16 @@ def select_batches(dialect: str, name: str) -> Select[Any]:
 
 def batch_from(row: BatchRow) -> Batch:
     """Return the batch of a row."""
-    return Batch(
-        id=row.id,
-        partner_id=row.partner_id,
+    return filled(
+        Batch,
+        row,
         state=BatchState(row.state),
-        total=row.total,
-        counts=BatchCounts(
-            scheduled=int(row.scheduled),
-            queued=int(row.queued),
-            running=int(row.running),
-            succeeded=int(row.succeeded),
-            failed=int(row.failed),
-            cancelled=int(row.cancelled),
-            expired=int(row.expired),
-        ),
+        counts=BatchCounts(**{state.value: int(getattr(row, state.value)) for state in TaskState}),
         version=row.version + int(row.moves),
         metadata_json=row.metadata,
         defaults_json=row.defaults,
-        callback_url=row.callback_url,
-        callback_origin=row.callback_origin,
-        endpoint_ids=None if row.endpoint_ids is None else names(row.endpoint_ids),
+        endpoint_ids=opt_names(row.endpoint_ids),
         trace=trace_of(row),
-        created_ms=row.created_ms,
-        closed_ms=row.closed_ms,
-        cancel_requested_ms=row.cancel_requested_ms,
-        completed_ms=row.completed_ms,
     )
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-import orjson
 from sqlalchemy import BigInteger, bindparam, select
 
 from webhookd.adapters.entropy import new_id
-from webhookd.adapters.store.rowset import insert_rows, named
+from webhookd.adapters.store.insert import Insert
+from webhookd.adapters.store.rows import opt_names_json
+from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import batches
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
@@ -19,57 +20,36 @@ from webhookd.core.model import BatchState
 from webhookd.core.records import NewTask
 
 
-class _BatchIn(NamedTuple):
-    id: str
-    partner_id: str
-    state: str
-    total: int
-    version: int
-    last_task_id: str | None
-    metadata: str
-    defaults: str
-    callback_url: str | None
-    callback_origin: str | None
-    endpoint_ids: str | None
-    trace_id: str
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
-    created_ms: int
-    closed_ms: int | None
+class _New(NamedTuple):
+    batch: NewBatch
+    tasks: Sequence[NewTask]
 
 
-_INSERT: Final = Change(lambda dialect: insert_rows(dialect, batches, "rows", _BatchIn))
+_INSERT: Final = Insert[_New](
+    batches,
+    id=lambda new: new.batch.id,
+    partner_id=lambda new: new.batch.partner_id,
+    state=lambda new: new.batch.state,
+    total=lambda new: len(new.tasks),
+    version=lambda _: 1,
+    last_task_id=lambda new: new.tasks[-1].id if new.tasks else None,
+    metadata=lambda new: new.batch.metadata_json,
+    defaults=lambda new: new.batch.defaults_json,
+    callback_url=lambda new: new.batch.callback_url,
+    callback_origin=lambda new: new.batch.callback_origin,
+    endpoint_ids=lambda new: opt_names_json(new.batch.endpoint_ids),
+    trace_id=lambda new: new.batch.trace.trace_id,
+    trace_parent_id=lambda new: new.batch.trace.parent_id,
+    trace_flags=lambda new: new.batch.trace.flags,
+    trace_state=lambda new: new.batch.trace.state,
+    created_ms=lambda new: new.batch.created_ms,
+    closed_ms=lambda new: None if new.batch.state is BatchState.OPEN else new.batch.created_ms,
+)
 
 
 def insert_batch(tx: Tx, batch: NewBatch, its_tasks: Sequence[NewTask]) -> None:
     """Write a new batch down; its tasks follow in the same transaction."""
-    tx.run(
-        _INSERT,
-        rows=[
-            _BatchIn(
-                id=batch.id,
-                partner_id=batch.partner_id,
-                state=batch.state,
-                total=len(its_tasks),
-                version=1,
-                last_task_id=its_tasks[-1].id if its_tasks else None,
-                metadata=batch.metadata_json,
-                defaults=batch.defaults_json,
-                callback_url=batch.callback_url,
-                callback_origin=batch.callback_origin,
-                endpoint_ids=None
-                if batch.endpoint_ids is None
-                else orjson.dumps(batch.endpoint_ids).decode(),
-                trace_id=batch.trace.trace_id,
-                trace_parent_id=batch.trace.parent_id,
-                trace_flags=batch.trace.flags,
-                trace_state=batch.trace.state,
-                created_ms=batch.created_ms,
-                closed_ms=None if batch.state is BatchState.OPEN else batch.created_ms,
-            )
-        ],
-    )
+    tx.run(_INSERT, rows=_INSERT.rows([_New(batch, its_tasks)]))
 
 
 class _Room(NamedTuple):

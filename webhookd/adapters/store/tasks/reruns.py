@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.rows import names, opt_names
 from webhookd.adapters.store.schema import file_uses, task_bodies, tasks
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -82,7 +82,7 @@ def read_rerun(
         metadata_json=row.metadata,
         callback_url=row.callback_url,
         callback_origin=row.callback_origin,
-        endpoint_ids=None if row.endpoint_ids is None else names(row.endpoint_ids),
+        endpoint_ids=opt_names(row.endpoint_ids),
         events=names(row.events),
         file_ids=tuple(one.file_id for one in tx.run(_FILES, task_id=task_id)),
         rerun_of=task_id,

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import insert_rows
 from webhookd.adapters.store.schema import runs
 from webhookd.adapters.store.statement import Change
@@ -46,10 +47,10 @@ class ShortRunRow(NamedTuple):
 def run_from(row: RunRow | ShortRunRow) -> Run:
     """Return the run of a row."""
     if isinstance(row, ShortRunRow):
-        return Run(**row._asdict())
+        return filled(Run, row)
     log = () if row.log is None else tuple(orjson.loads(row.log))
     raised = None if row.raised is None else Raised(**orjson.loads(row.raised))
-    return Run(**{**row._asdict(), "log": log, "raised": raised})
+    return filled(Run, row, log=log, raised=raised)
 
 
 _ADD: Final = Change(lambda dialect: insert_rows(dialect, runs, "runs_in", RunRow))
@@ -61,7 +62,9 @@ def write_runs(tx: Tx, finished: Iterable[Run]) -> None:
 
 
 def _row(run: Run) -> RunRow:
-    values = {name: getattr(run, name) for name in RunRow._fields}
-    values["log"] = orjson.dumps(run.log).decode() if run.log else None
-    values["raised"] = None if run.raised is None else orjson.dumps(run.raised).decode()
-    return RunRow(**values)
+    return filled(
+        RunRow,
+        run,
+        log=orjson.dumps(run.log).decode() if run.log else None,
+        raised=None if run.raised is None else orjson.dumps(run.raised).decode(),
+    )

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-import orjson
-
-from webhookd.adapters.store.rows import names_json
+from webhookd.adapters.store.insert import Insert
+from webhookd.adapters.store.rows import names_json, opt_names_json
 from webhookd.adapters.store.rowset import insert_rows
 from webhookd.adapters.store.schema import queues, task_bodies, tasks
 from webhookd.adapters.store.statement import Change
@@ -80,52 +79,60 @@ def _enter(tx: Tx, submission: Submission, rooms: Mapping[str, Room]) -> None:
         note_added(tx, submission.batch_id, submission.tasks)
 
 
-class _TaskIn(NamedTuple):
-    id: str
-    partner_id: str
-    type: str
-    queue: str
-    state: str
-    priority: int
-    version: int
-    attempts: int
-    attempts_before: int
-    max_attempts: int
-    due_ms: int
-    run_at_ms: int | None
-    expires_ms: int | None
-    created_ms: int
-    token: int
-    suspect: bool
-    trace_id: str
-    batch_id: str | None
+def _state(task: NewTask) -> TaskState:
+    return TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
 
 
-class _BodyIn(NamedTuple):
-    task_id: str
-    input: str
-    metadata: str
-    callback_url: str | None
-    callback_origin: str | None
-    endpoint_ids: str | None
-    events: str | None
-    trace_parent_id: str
-    trace_flags: int
-    trace_state: str
-    rerun_of: str | None
-    idempotency_key: str | None
+class _New(NamedTuple):
+    task: NewTask
+    key: str | None
 
 
-_INSERT_TASKS: Final = Change(lambda dialect: insert_rows(dialect, tasks, "rows", _TaskIn))
-_INSERT_BODIES: Final = Change(lambda dialect: insert_rows(dialect, task_bodies, "rows", _BodyIn))
+_INSERT_TASKS: Final = Insert[NewTask](
+    tasks,
+    id=lambda task: task.id,
+    partner_id=lambda task: task.partner_id,
+    type=lambda task: task.type,
+    queue=lambda task: task.queue,
+    state=_state,
+    priority=lambda task: task.priority,
+    version=lambda _: 1,
+    attempts=lambda _: 0,
+    attempts_before=lambda _: 0,
+    max_attempts=lambda task: task.max_attempts,
+    due_ms=lambda task: task.due_ms,
+    run_at_ms=lambda task: task.run_at_ms,
+    expires_ms=lambda task: task.expires_ms,
+    created_ms=lambda task: task.created_ms,
+    token=lambda _: 0,
+    suspect=lambda _: False,
+    trace_id=lambda task: task.trace.trace_id,
+    batch_id=lambda task: task.batch_id,
+)
+_INSERT_BODIES: Final = Insert[_New](
+    task_bodies,
+    task_id=lambda new: new.task.id,
+    input=lambda new: new.task.input_json,
+    metadata=lambda new: new.task.metadata_json,
+    callback_url=lambda new: new.task.callback_url,
+    callback_origin=lambda new: new.task.callback_origin,
+    endpoint_ids=lambda new: opt_names_json(new.task.endpoint_ids),
+    events=lambda new: names_json(new.task.events),
+    trace_parent_id=lambda new: new.task.trace.parent_id,
+    trace_flags=lambda new: new.task.trace.flags,
+    trace_state=lambda new: new.task.trace.state,
+    rerun_of=lambda new: new.task.rerun_of,
+    idempotency_key=lambda new: new.key,
+)
 
 
 def _insert(tx: Tx, fresh: list[NewTask], keys: Mapping[str, str | None]) -> None:
     unknown = {task.queue for task in fresh} - tx.known.queues
     if unknown:
         ensure_queues(tx, unknown)
-    tx.later(_INSERT_TASKS, rows=map(_task_in, fresh))
-    tx.later(_INSERT_BODIES, rows=[_body_in(task, keys.get(task.id)) for task in fresh])
+    tx.later(_INSERT_TASKS, rows=_INSERT_TASKS.rows(fresh))
+    new = (_New(task, keys.get(task.id)) for task in fresh)
+    tx.later(_INSERT_BODIES, rows=_INSERT_BODIES.rows(new))
     add_tags(tx, fresh)
     use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])
     soon_ms = tx.now_ms + int(REST_SECONDS * 2_000)
@@ -135,50 +142,6 @@ def _insert(tx: Tx, fresh: list[NewTask], keys: Mapping[str, str | None]) -> Non
         if not task.scheduled or task.due_ms <= soon_ms:
             # Also what falls due before a sweep at rest would learn of it.
             tx.wakes.ring(task.queue)
-
-
-def _state(task: NewTask) -> TaskState:
-    return TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
-
-
-def _task_in(task: NewTask) -> _TaskIn:
-    return _TaskIn(
-        id=task.id,
-        partner_id=task.partner_id,
-        type=task.type,
-        queue=task.queue,
-        state=_state(task),
-        priority=task.priority,
-        version=1,
-        attempts=0,
-        attempts_before=0,
-        max_attempts=task.max_attempts,
-        due_ms=task.due_ms,
-        run_at_ms=task.run_at_ms,
-        expires_ms=task.expires_ms,
-        created_ms=task.created_ms,
-        token=0,
-        suspect=False,
-        trace_id=task.trace.trace_id,
-        batch_id=task.batch_id,
-    )
-
-
-def _body_in(task: NewTask, key: str | None) -> _BodyIn:
-    return _BodyIn(
-        task_id=task.id,
-        input=task.input_json,
-        metadata=task.metadata_json,
-        callback_url=task.callback_url,
-        callback_origin=task.callback_origin,
-        endpoint_ids=None if task.endpoint_ids is None else orjson.dumps(task.endpoint_ids).decode(),
-        events=names_json(task.events),
-        trace_parent_id=task.trace.parent_id,
-        trace_flags=task.trace.flags,
-        trace_state=task.trace.state,
-        rerun_of=task.rerun_of,
-        idempotency_key=key,
-    )
 
 
 class _QueueIn(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Select, select
 
-from webhookd.adapters.store.rows import names
+from webhookd.adapters.store.rows import filled, names, opt_names
 from webhookd.adapters.store.schema import task_bodies, tasks
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import Priority, TaskState
@@ -90,41 +90,23 @@ def select_tasks() -> Select[Any]:
 def task_from(row: TaskRow, counts: DeliveryCounts | None = None) -> Task:
     """Return the task of a row of `select_tasks`."""
     queued, body = row
-    return Task(
-        id=queued.id,
-        partner_id=queued.partner_id,
-        type=queued.type,
-        queue=queued.queue,
+    return filled(
+        Task,
+        queued,
+        body,
         state=TaskState(queued.state),
         priority=Priority(queued.priority),
-        version=queued.version,
         attempts=queued.attempts - queued.attempts_before,
-        max_attempts=queued.max_attempts,
-        progress_percent=queued.progress_percent,
-        progress_message=queued.progress_message,
         trace=TraceContext(
             trace_id=queued.trace_id,
             parent_id=body.trace_parent_id,
             flags=body.trace_flags,
             state=body.trace_state,
         ),
-        callback_url=body.callback_url,
-        callback_origin=body.callback_origin,
-        endpoint_ids=None if body.endpoint_ids is None else names(body.endpoint_ids),
+        endpoint_ids=opt_names(body.endpoint_ids),
         events=names(body.events),
         metadata_json=body.metadata,
         result_json=body.result,
-        error_code=body.error_code,
-        error_message=body.error_message,
         files=shown_files(body.files),
-        created_ms=queued.created_ms,
-        run_at_ms=queued.run_at_ms,
-        due_ms=queued.due_ms,
-        expires_ms=queued.expires_ms,
-        started_ms=queued.started_ms,
-        finished_ms=queued.finished_ms,
-        cancel_requested_ms=queued.cancel_requested_ms,
-        batch_id=queued.batch_id,
-        rerun_of=body.rerun_of,
         deliveries=counts or DeliveryCounts(),
     )
