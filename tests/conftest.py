@@ -1,20 +1,22 @@
 """Fixtures shared by all tests. A missing service skips the test on a laptop and fails it in CI."""
 
+import asyncio
 import gc
 import logging
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import structlog
+import uvloop
 from hypothesis import settings
 
-from tests.s3 import S3Server
-from tests.services import (
+from tests.support.s3 import S3Server
+from tests.support.services import (
     Databases,
     PostgresServer,
     ServiceMissing,
@@ -46,6 +48,19 @@ def pytest_collection() -> Generator[None, object, object]:
     """Look for no garbage among what is collected: it stays."""
     with without_collector():
         return (yield)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Offer uvloop, which production runs on, beside asyncio's own loop; asyncio alone unless asked.
+
+    A test asks with `pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])`.
+    """
+    marker = item.get_closest_marker("asyncio")
+    if marker is not None and "loop_factories" in marker.kwargs:
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)

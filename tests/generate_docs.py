@@ -5,7 +5,7 @@
     cli.md       from the commands themselves
 
 A setting without a section, or a state or move without a meaning, is a KeyError here, and so a failing test
-(`tests/unit/test_docs.py`): nothing of the kind goes undocumented.
+(`tests/project/test_docs.py`): nothing of the kind goes undocumented.
 """
 
 import importlib

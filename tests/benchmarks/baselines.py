@@ -19,7 +19,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.benchmarks.installation import pin, sink_counts
-from tests.services import ValkeyServer
+from tests.support.services import ValkeyServer
 from webhookd.runtime.loop_policy import loop_factory
 
 DRAMATIQ = {

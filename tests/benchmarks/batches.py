@@ -12,9 +12,9 @@ from statistics import median, quantiles
 
 from tests.benchmarks.installation import Store as Kind
 from tests.benchmarks.installation import installation
-from tests.contract.batching import batch_of, make, seen
-from tests.contract.seeds import NOW, at, partner
-from tests.contract.work import claim, finish, session, submit, task_of
+from tests.support.batching import batch_of, make, seen
+from tests.support.seeds import NOW, at, partner
+from tests.support.work import claim, finish, session, submit, task_of
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy
 from webhookd.adapters.vault import Vault, generate_key

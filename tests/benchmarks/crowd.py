@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, replace
 
 from tests.benchmarks.installation import Installation, Store, installation
-from tests.contract.seeds import partner
-from tests.contract.work import submission_of, task_of
-from tests.services import until
+from tests.support.seeds import partner
+from tests.support.services import until
+from tests.support.work import submission_of, task_of
 from webhookd.adapters.broker import Ringer
 from webhookd.adapters.store.store import Store as Opened
 from webhookd.adapters.store.tx import Policy

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import httpx
 
-from tests.services import PostgresServer, ValkeyServer
+from tests.support.services import PostgresServer, ValkeyServer
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.vault import generate_key
 

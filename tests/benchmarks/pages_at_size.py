@@ -16,8 +16,8 @@ import httpx
 from sqlalchemy import text
 
 from tests.benchmarks.installation import Store
-from tests.integration.api_face import ADMIN_KEY, Face, open_face
-from tests.services import PostgresServer
+from tests.support.api_face import ADMIN_KEY, Face, open_face
+from tests.support.services import PostgresServer
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.tx import Tx

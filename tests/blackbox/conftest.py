@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.faults.installation import QUICK, free_port
-from tests.services import Databases, ValkeyServer, until
+from tests.support.services import Databases, ValkeyServer, until
 from webhookd.adapters.vault import generate_key
 from webhookd.cli.receiver import Receiver, bind, receiving
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.blackbox.conftest import Partner, Service
-from tests.services import until
+from tests.support.services import until
 from webhookd.cli.receiver import Reaction, Receiver, bind, receiving
 
 HOURS_AWAY = {"max_attempts": 5, "base_seconds": 3600, "cap_seconds": 3600}

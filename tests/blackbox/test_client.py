@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.blackbox.conftest import Partner, Service
-from tests.services import until
+from tests.support.services import until
 from webhookd.cli.receiver import Receiver
 from webhookd.client import AsyncClient, Client, Invalid, NotFound, Unauthenticated, verify
 

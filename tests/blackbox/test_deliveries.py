@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.blackbox.conftest import Partner
-from tests.services import until
+from tests.support.services import until
 from webhookd.cli.receiver import Reaction, Receiver, bind, receiving
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.blackbox.conftest import Partner, Service
-from tests.services import until
+from tests.support.services import until
 from webhookd.cli.receiver import Receiver
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.blackbox.conftest import Partner, Service
-from tests.services import until
+from tests.support.services import until
 from webhookd.cli.receiver import Receiver
 
 

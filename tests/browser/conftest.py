@@ -8,7 +8,7 @@ import pytest
 from tests.browser.chromium import Browser, BrowserMissing, Page, find, running
 from tests.browser.elsewhere import Elsewhere, elsewhere
 from tests.browser.scene import ADMIN_KEY, Partner, Receiver, Service, new_partner, receiving
-from tests.command_line import environment, started
+from tests.support.command_line import environment, started
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
-from tests.listening import Quiet, listening
+from tests.support.listening import Quiet, listening
 
 
 @dataclass(slots=True)

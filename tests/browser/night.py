@@ -14,7 +14,7 @@ from typing import Any, Final
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.browser.scene import ADMIN_KEY, Partner, Receiver, Service, new_partner, receiving
-from tests.command_line import environment, started
+from tests.support.command_line import environment, started
 
 DEAD: Final = {"/orders": 300, "/refunds": 191, "/stock": 9}
 PATIENCE_SECONDS: Final = 300.0

@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from tests.browser.chromium import PATIENCE_SECONDS, Page
-from tests.listening import Quiet, listening
+from tests.support.listening import Quiet, listening
 
 ADMIN_KEY: Final = "an-admin-key-of-the-browser-tests"
 _NUMBERS: Final = itertools.count(1)

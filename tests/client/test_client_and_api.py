@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.description import description
+from tests.support.description import description
 from webhookd.client.calls import anything, batches, dead_letters, endpoints, files, tasks
 from webhookd.client.faces import (
     AsyncClient,

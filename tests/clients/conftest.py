@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.command_line import environment, started
+from tests.support.command_line import environment, started
 
 ADMIN_KEY = "wha_for_the_clients_of_this_test_only_0123456789"
 

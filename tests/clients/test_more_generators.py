@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from tests.clients.making import HERE, TOOLS, installed, ran, written
-from tests.description import description
+from tests.support.description import description
 from webhookd.api.description.audience import for_partners
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -23,9 +23,9 @@ from sqlalchemy import (
     text,
 )
 
-from tests.contract.seeds import NOW, SESSION, due, endpoint, message_to, partner
-from tests.contract.sending import answer, turn
-from tests.contract.work import TYPE, cancel, claim, claim_one, finish, submission_of, submit, task_of
+from tests.support.seeds import NOW, SESSION, due, endpoint, message_to, partner
+from tests.support.sending import answer, turn
+from tests.support.work import TYPE, cancel, claim, claim_one, finish, submission_of, submit, task_of
 from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
 from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.deliveries.letter_groups import group_dead_letters

@@ -25,10 +25,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Select, select
 
-from tests.contract.batching import add, all_batches, batch_of, completions, make, seen
-from tests.contract.seeds import NOW, at, endpoint, partner
-from tests.contract.sending import PAUSE_MS, answer, assert_in_flight_is_true, turn
-from tests.contract.work import (
+from tests.support.batching import add, all_batches, batch_of, completions, make, seen
+from tests.support.seeds import NOW, at, endpoint, partner
+from tests.support.sending import PAUSE_MS, answer, assert_in_flight_is_true, turn
+from tests.support.services import Databases
+from tests.support.work import (
     assert_counters_are_true,
     cancel,
     claim,
@@ -38,7 +39,6 @@ from tests.contract.work import (
     submission_of,
     task_of,
 )
-from tests.services import Databases
 from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, replay_delivery
 from webhookd.adapters.store.schema import deliveries, messages, tasks
 from webhookd.adapters.store.store import Store

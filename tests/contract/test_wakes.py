@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import select
 
-from tests.contract.seeds import NOW, Woken, dead_delivery, endpoint, message_to, partner
-from tests.contract.work import cancel, claim_one, ended_task, finish, replay, submit, task_of
-from tests.unit.records import a_replay
+from tests.support.records import a_replay
+from tests.support.seeds import NOW, Woken, dead_delivery, endpoint, message_to, partner
+from tests.support.work import cancel, claim_one, ended_task, finish, replay, submit, task_of
 from webhookd.adapters.store.counters import set_paused
 from webhookd.adapters.store.deliveries.dead_letter_moves import replay_dead_letter
 from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, replay_delivery

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import missing
 from tests.faults.invariants import settled
 from tests.faults.site import Site, postgres_site, sqlite_site
-from tests.services import ServiceMissing
+from tests.support.services import ServiceMissing
 from webhookd.core.errors import SettingsError
 
 

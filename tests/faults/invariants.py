@@ -18,9 +18,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, case, func, select
 
-from tests.contract.work import counted_depths
 from tests.faults.installation import Installation
 from tests.faults.load import Load
+from tests.support.work import counted_depths
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.counters import read_depths
 from webhookd.adapters.store.database import Database

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tests.faults.installation import Installation, Parts, Up
 from tests.faults.proxy import Address, Proxy
-from tests.services import PostgresServer, ValkeyServer
+from tests.support.services import PostgresServer, ValkeyServer
 
 PER_HOST = 8
 """How many attempts a deliver worker has under way to one host at most: so many a kill may double."""

@@ -12,7 +12,7 @@ from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
 from tests.faults.scale import OUTAGE_SECONDS
 from tests.faults.site import Site
-from tests.services import until
+from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

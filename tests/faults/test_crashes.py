@@ -12,7 +12,7 @@ from tests.faults.installation import Installation, eventually
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
-from tests.services import until
+from tests.support.services import until
 from webhookd.adapters.store.schema import deliveries
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

@@ -11,7 +11,7 @@ from tests.faults.load import partner_under_load
 from tests.faults.scale import OUTAGE_SECONDS
 from tests.faults.site import PER_HOST, Site
 from tests.faults.test_crashes import Held
-from tests.services import until
+from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

@@ -11,7 +11,7 @@ from tests.faults.installation import Up
 from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.scale import BACKLOG, SETTLE_SECONDS
-from tests.services import until
+from tests.support.services import until
 from webhookd.cli.receiver import Hit, Reaction, Receiver
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]

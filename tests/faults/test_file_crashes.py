@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from tests.faults.installation import Installation, Up, eventually
 from tests.faults.invariants import looking_into, settled
-from tests.s3 import BUCKET, S3Server
+from tests.support.s3 import BUCKET, S3Server
 from webhookd.adapters.files import Bucket, open_bucket
 from webhookd.adapters.store.schema import files
 from webhookd.adapters.store.store import FileStore

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.installation import Up, eventually
 from tests.faults.proxy import Proxy
-from tests.s3 import BUCKET, S3Server
+from tests.support.s3 import BUCKET, S3Server
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.faults.installation import Up, eventually
-from tests.services import until
+from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

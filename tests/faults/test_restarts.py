@@ -19,7 +19,7 @@ from tests.faults.installation import QUICK, Installation, Parts
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
-from tests.services import is_alive, until
+from tests.support.services import is_alive, until
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.tx import Tx
 

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.command_line import Command, client, environment, eventually, kept, started, url_of
 from tests.faults.installation import injected
-from tests.services import is_alive
+from tests.support.command_line import Command, client, environment, eventually, kept, started, url_of
+from tests.support.services import is_alive
 
 pytestmark = pytest.mark.faults
 

@@ -14,7 +14,7 @@ from tests.faults.installation import Parts
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
-from tests.services import ValkeyServer
+from tests.support.services import ValkeyServer
 from webhookd.adapters.store.migrate import current_revision, migrations_folder, newest_revision
 from webhookd.adapters.store.tx import Tx
 

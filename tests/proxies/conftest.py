@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import missing
 from tests.proxies.programs import PROGRAMS, Program
 from tests.proxies.site import Door, ProxiedSite, proxied_site
-from tests.services import Databases, ServiceMissing
+from tests.support.services import Databases, ServiceMissing
 from webhookd.core.errors import SettingsError
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.services import ServiceMissing
+from tests.support.services import ServiceMissing
 from webhookd.adapters.deathwatch import watched
 
 APACHE_MODULES: Final = Path("/usr/lib/apache2/modules")

@@ -19,7 +19,7 @@ import trustme
 
 from tests.faults.installation import Parts, free_port
 from tests.proxies.programs import PROGRAMS, Program, log_of
-from tests.services import Databases, ValkeyServer
+from tests.support.services import Databases, ValkeyServer
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "run-behind-a-proxy.md"
 PREFIX: Final = "/hooks"

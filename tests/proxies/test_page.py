@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.proxies.programs import PROGRAMS
 from tests.proxies.site import DRAIN_SECONDS, LONGEST_WAIT_SECONDS, PUBLIC_URL, Door, ProxiedSite, page_lines
-from tests.services import until
+from tests.support.services import until
 from webhookd.api.guess_brake import WRONG_KEYS
 from webhookd.asgi import KEEP_ALIVE_SECONDS
 from webhookd.settings import Settings
