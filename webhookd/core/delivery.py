@@ -4,10 +4,10 @@ What the answer means for the lane (concurrency, breaker, holds) is `pacing`; wr
 is the delivery flow's.
 """
 
-from dataclasses import dataclass
 from math import ceil
 from typing import Final, Literal
 
+from webhookd.core.record import record
 from webhookd.core.reply import Reply
 from webhookd.core.retry import RetryPolicy, parse_retry_after
 
@@ -20,12 +20,12 @@ WAIT_STATUSES: Final = frozenset({429, 503})
 _OUR_PAUSE_SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Delivered:
     """The receiver has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RetryAt:
     """Try again at `due_ms` (Unix); `error` is what the partner is told."""
 
@@ -33,7 +33,7 @@ class RetryAt:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GiveUp:
     """The delivery is dead. `gone` is a 410; `disable_endpoint` asks to disable its registered endpoint."""
 
@@ -42,7 +42,7 @@ class GiveUp:
     disable_endpoint: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NotCounted:
     """Our own fault: try again at `due_ms` (Unix), and the attempt does not count."""
 

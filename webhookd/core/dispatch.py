@@ -1,16 +1,17 @@
 """What the delivery engine hands to the store and gets back: turns over lanes, and recorded attempts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from webhookd.core.delivery import Verdict
 from webhookd.core.hosts import Hosts, HostState
 from webhookd.core.pacing import LaneSample
+from webhookd.core.record import record
 from webhookd.core.records import Attempt, SealedSecret
 from webhookd.core.trace import TraceContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ClaimDeliveries:
     """Ask for up to `free` due deliveries.
 
@@ -35,7 +36,7 @@ class ClaimDeliveries:
     hosts: Hosts = field(default_factory=Hosts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RetrySettings:
     """An endpoint's own retry settings; None is the service's default."""
 
@@ -45,7 +46,7 @@ class RetrySettings:
     cap_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LaneTarget:
     """How one lane is sent to, read at the moment of the claim. `url` None: each delivery has its own."""
 
@@ -61,7 +62,7 @@ class LaneTarget:
     weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DueDelivery:
     """A delivery this process may send now. `attempt` is its number; the budget began at the last replay."""
 
@@ -81,7 +82,7 @@ class DueDelivery:
     target: LaneTarget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Turn:
     """The claimed deliveries. `again_ms`: when more may be claimable (None: nothing waits)."""
 
@@ -92,7 +93,7 @@ class Turn:
     host_states: Mapping[str, HostState] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AttemptDone:
     """One attempt with what it means for its delivery and its lane."""
 
@@ -104,7 +105,7 @@ class AttemptDone:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Handed:
     """A claimed delivery that was not sent (shutdown): it goes back and its attempt is not used up."""
 
@@ -113,7 +114,7 @@ class Handed:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AttemptRecorded:
     """What a recorded attempt led to.
 

@@ -1,15 +1,15 @@
 """What the execution of tasks hands to the store and gets back: claims and ends."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from webhookd.core.files import File
 from webhookd.core.outcome import Raised
+from webhookd.core.record import record
 from webhookd.core.records import ClaimedTask
 from webhookd.core.run_folder import MAX_FILE_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TypeLimit:
     """A type this process can run, with its limits over all processes.
 
@@ -22,7 +22,7 @@ class TypeLimit:
     rate_per_second: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ClaimTasks:
     """Ask for up to `free` tasks of `queue`. `idle`: nothing else runs in this process just now."""
 
@@ -34,7 +34,7 @@ class ClaimTasks:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Claim:
     """The claimed tasks.
 
@@ -47,7 +47,7 @@ class Claim:
     suspect_waits: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """What a function may know of its run. `priority` as on the wire; `attempt` goes on over replays.
 
@@ -99,7 +99,7 @@ class End(StrEnum):
     HANDED_BACK = "handed_back"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TaskEnd:
     """The end of one try. Written only while `session_id` and `token` still hold the task.
 
@@ -128,14 +128,14 @@ class TaskEnd:
     raised: Raised | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """What became of an end. `lost`: another process holds the task now, nothing was written."""
 
     lost: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Progress:
     """A running task's progress, the newest only. `span_id` as in TaskEnd.
 

@@ -9,12 +9,11 @@ happened, `parent_span_id` for what it happened below (empty: for nothing, it be
 `trace_flags` and `trace_state` that came along. A `span_id` may be empty where nobody asked for spans.
 """
 
-from dataclasses import dataclass
-
+from webhookd.core.record import record
 from webhookd.core.trace import SAMPLED, TraceContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
     """What is known of a request once it was answered.
 
@@ -38,7 +37,7 @@ class RequestFacts:
     links: tuple[TraceContext, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TasksSubmitted:
     """Tasks were written to the store, or (`error`: what the caller is told) it is not known that they were.
 
@@ -60,7 +59,7 @@ class TasksSubmitted:
     trace_state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     """A try of a task's function begins. Listeners are called in the context the function will run in.
 
@@ -80,7 +79,7 @@ class RunStarted:
     trace_state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """One try of a task's function ended, and what came of it was written (or lost).
 
@@ -100,7 +99,7 @@ class RunEnded:
     span_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
     """One HTTP try ended, and what came of it was written (or lost).
 
@@ -133,7 +132,7 @@ class AttemptEnded:
     trace_state: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AddressesRefused:
     """A security event for the operator: a callback host led to addresses that may not be called.
 

@@ -9,13 +9,14 @@ Nothing here uses up attempts or picks deliveries: `delivery` judges, the store 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from math import ceil
 from typing import Final, Literal
 
 from webhookd.core.delivery import OUR_FAULTS, asked_wait_seconds, error_code
 from webhookd.core.rate import line
+from webhookd.core.record import record
 from webhookd.core.reply import Reply
 
 INITIAL_CAP: Final = 4
@@ -51,7 +52,7 @@ class LaneSign(Enum):
     NEUTRAL = "neutral"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LaneSample:
     """One attempt, as pacing sees it. `hold_until_ms` is when an honoured `Retry-After` ends, else 0."""
 
@@ -61,7 +62,7 @@ class LaneSample:
     hold_until_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LaneGrant:
     """`allowed` may go now; ask again at `ready_ms`. `tat_ms` is the state for the lane's row."""
 
@@ -70,7 +71,7 @@ class LaneGrant:
     tat_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Pace:
     """A lane's pace; every field is a number for its row.
 

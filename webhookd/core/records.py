@@ -4,15 +4,16 @@ Times are Unix milliseconds (`_ms`). JSON that is only passed through stays text
 bytes a partner sent and the bytes we sign are never re-encoded on the way.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from webhookd.core.files import File
 from webhookd.core.model import DeliveryState, EndpointState, Priority, TaskState
 from webhookd.core.outcome import Raised
+from webhookd.core.record import record
 from webhookd.core.trace import TraceContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Limits:
     """A partner's own limits; None means the service's default."""
 
@@ -21,7 +22,7 @@ class Limits:
     max_queued: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LimitsInForce:
     """A partner's own limits, or the service's in their place."""
 
@@ -30,7 +31,7 @@ class LimitsInForce:
     max_queued: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Partner:
     """Who submits tasks; `task_types` are those it may submit, names or `report.*`, empty for all."""
 
@@ -43,7 +44,7 @@ class Partner:
     task_types: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """A key without its secret. `partner_id` None is an admin's. `last_used_ms` is exact to a minute."""
 
@@ -58,7 +59,7 @@ class ApiKey:
     last_used_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A registered callback URL. `headers_sealed` is the vault's text of a JSON object, or None."""
 
@@ -86,7 +87,7 @@ class Endpoint:
     updated_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SealedSecret:
     """A signing secret at rest. `endpoint_id` None is the partner's own; `expires_ms` None is current."""
 
@@ -99,7 +100,7 @@ class SealedSecret:
     expires_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Submitted:
     """What a task is submitted with, and keeps.
 
@@ -126,7 +127,7 @@ class Submitted:
     rerun_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewTask(Submitted):
     """A task on its way into the store. `due_ms` in the future makes it `scheduled`.
 
@@ -138,7 +139,7 @@ class NewTask(Submitted):
     file_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DeliveryCounts:
     """How a task's deliveries stand."""
 
@@ -148,7 +149,7 @@ class DeliveryCounts:
     parked: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Task(Submitted):
     """A task as everybody sees it. `result_json` is the exact JSON the function returned.
 
@@ -175,7 +176,7 @@ class Task(Submitted):
         return self.finished_ms is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TaskSignal:
     """A task has a new version."""
 
@@ -184,7 +185,7 @@ class TaskSignal:
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ClaimedTask:
     """A task a process may run now. Writes need the same `session_id` and `token`."""
 
@@ -208,7 +209,7 @@ class ClaimedTask:
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class MessageMade:
     """A message without its body."""
 
@@ -218,7 +219,7 @@ class MessageMade:
     created_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Message(MessageMade):
     """The signed bytes. `seq` orders one partner's pull feed."""
 
@@ -227,7 +228,7 @@ class Message(MessageMade):
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One message on its way to one endpoint, or to a task's own callback URL (`endpoint_id` None).
 
@@ -269,7 +270,7 @@ class Delivery:
         return self.due_ms if waits else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AttemptMade:
     """One HTTP try without what was answered. Durations in microseconds.
 
@@ -289,7 +290,7 @@ class AttemptMade:
     resent: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Attempt(AttemptMade):
     """One HTTP try. `excerpt` is text with U+FFFD for what is not UTF-8."""
 
@@ -297,7 +298,7 @@ class Attempt(AttemptMade):
     excerpt: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Run:
     """One try of a task's function. `outcome`: succeeded, failed, retry, cancelled, crashed, handed_back.
 
@@ -318,7 +319,7 @@ class Run:
     raised: Raised | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """What ran out of attempts. `id` is the delivery's or the task's own."""
 
@@ -335,7 +336,7 @@ class DeadLetter:
     last_error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Page:
     """Bounds of a keyset listing: at most `limit` rows after `cursor` (the last id or key seen)."""
 
@@ -343,7 +344,7 @@ class Page:
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class QueueDepth:
     """One queue's figures from the maintained counters."""
 
@@ -356,7 +357,7 @@ class QueueDepth:
     paused: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """What waits now, and when the next of each kind falls due.
 

@@ -4,8 +4,10 @@ Holds only what the partner may see. Addresses and raw socket texts are left out
 attempts log that tells "refused" from "unreachable" per address is a port scanner.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from webhookd.core.record import record
 
 ErrorCode = Literal[
     "blocked",
@@ -44,7 +46,7 @@ ErrorCode = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Timing:
     """How long the attempt took and where, in microseconds.
 
@@ -61,7 +63,7 @@ class Timing:
     total_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One attempt's outcome.
 

@@ -5,8 +5,10 @@ Source: W3C Recommendation "Trace Context", 23 November 2021.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from webhookd.core.record import record
 
 TRACE_ENTROPY_BYTES: Final = 24
 SPAN_ENTROPY_BYTES: Final = 8
@@ -22,7 +24,7 @@ _MEMBER: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TraceContext:
     """A place in a trace.
 

@@ -1,17 +1,17 @@
 """One call to make: the function, what it is given, and where its lines go."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from webhookd.core.execution import RunFacts
+from webhookd.core.record import record
 from webhookd.runtime.current_run import CurrentRun
 from webhookd.taskset import TaskContext, TaskDefinition, TaskPartner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Job:
     """One call: `raw_input` is the parsed JSON as it was submitted, `keep_line` takes what it logs."""
 
