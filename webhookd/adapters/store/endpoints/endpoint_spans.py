@@ -4,11 +4,11 @@ The span under way is in the lane's row, which every record of attempts writes a
 A row here is written when the next span begins: one statement an endpoint and minute, whatever the traffic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Integer, bindparam, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Integer, Table, bindparam, select, tuple_
 
 from webhookd.adapters.store.rowset import Int4, insert_rows
 from webhookd.adapters.store.schema import endpoint_spans
@@ -81,22 +81,24 @@ def spans_since(tx: Tx, endpoint_id: str, *, length_ms: int, since_ms: int) -> l
     return [_span(row) for row in rows]
 
 
-def _drop(_dialect: str) -> Any:
-    key = (endpoint_spans.c.endpoint_id, endpoint_spans.c.length_ms, endpoint_spans.c.at_ms)
+def dropping(table: Table, *of: ColumnElement[bool]) -> Change:
+    """Return the DELETE of up to `most` spans of one length that are `of` these, older than `before_ms`."""
+    key = tuple(table.primary_key.columns)
     old = (
         select(*key)
         .where(
-            endpoint_spans.c.length_ms == bindparam("length_ms", type_=Integer),
-            endpoint_spans.c.at_ms < bindparam("before_ms", type_=BigInteger),
+            *of,
+            table.c.length_ms == bindparam("length_ms", type_=Integer),
+            table.c.at_ms < bindparam("before_ms", type_=BigInteger),
         )
-        .order_by(endpoint_spans.c.at_ms)
+        .order_by(table.c.at_ms)
         .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
-    return endpoint_spans.delete().where(tuple_(*key).in_(old))
+    return Change(lambda _: table.delete().where(tuple_(*key).in_(old)))
 
 
-_DROP: Final = Change(_drop)
+_DROP: Final = dropping(endpoint_spans)
 
 
 def drop_spans(tx: Tx, most: int, now_ms: int) -> bool:
@@ -108,6 +110,16 @@ def drop_spans(tx: Tx, most: int, now_ms: int) -> bool:
     return max(dropped) == most
 
 
+def times_text(times: Mapping[int, int]) -> str:
+    """Return times by bucket for their column."""
+    return orjson.dumps(times, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def times_of(text: str) -> dict[int, int]:
+    """Return the times of a column by bucket."""
+    return {int(bucket): count for bucket, count in orjson.loads(text).items()}
+
+
 def _row(endpoint_id: str, span: Span) -> EndpointSpan:
     return EndpointSpan(
         endpoint_id=endpoint_id,
@@ -116,7 +128,7 @@ def _row(endpoint_id: str, span: Span) -> EndpointSpan:
         attempts=span.attempts,
         delivered=span.delivered,
         errors=orjson.dumps(span.errors).decode(),
-        times=orjson.dumps(span.times, option=orjson.OPT_NON_STR_KEYS).decode(),
+        times=times_text(span.times),
     )
 
 
@@ -127,5 +139,5 @@ def _span(row: EndpointSpan) -> Span:
         attempts=row.attempts,
         delivered=row.delivered,
         errors=orjson.loads(row.errors),
-        times={int(bucket): count for bucket, count in orjson.loads(row.times).items()},
+        times=times_of(row.times),
     )

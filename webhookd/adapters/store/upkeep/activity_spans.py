@@ -6,9 +6,9 @@ A window reads as many rows as there were processes in each of its spans, whatev
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import orjson
-from sqlalchemy import BigInteger, Integer, bindparam, select, tuple_
+from sqlalchemy import BigInteger, Integer, bindparam, select
 
+from webhookd.adapters.store.endpoints.endpoint_spans import dropping, times_of, times_text
 from webhookd.adapters.store.rowset import Int4, insert_rows
 from webhookd.adapters.store.schema import activity_spans
 from webhookd.adapters.store.statement import Change, Query
@@ -48,7 +48,7 @@ def keep_activity(tx: Tx, kind: ActivityKind, spans: Sequence[Span]) -> None:
             process_id=tx.policy.session_id,
             total=span.attempts,
             succeeded=span.delivered,
-            times=orjson.dumps(span.times, option=orjson.OPT_NON_STR_KEYS).decode(),
+            times=times_text(span.times),
         )
         for span in spans
     ]
@@ -85,7 +85,7 @@ def read_activity(tx: Tx, window: Window) -> dict[ActivityKind, list[Span]]:
                     length_ms=window.span_ms,
                     attempts=row.total,
                     delivered=row.succeeded,
-                    times={int(bucket): count for bucket, count in orjson.loads(row.times).items()},
+                    times=times_of(row.times),
                 )
                 for row in tx.run(_SINCE, kind=kind, length_ms=window.span_ms, since_ms=since_ms)
             ],
@@ -96,23 +96,7 @@ def read_activity(tx: Tx, window: Window) -> dict[ActivityKind, list[Span]]:
     }
 
 
-def _drop(_dialect: str) -> Any:
-    key = tuple(activity_spans.primary_key.columns)
-    old = (
-        select(*key)
-        .where(
-            activity_spans.c.kind == bindparam("kind"),
-            activity_spans.c.length_ms == bindparam("length_ms", type_=Integer),
-            activity_spans.c.at_ms < bindparam("before_ms", type_=BigInteger),
-        )
-        .order_by(activity_spans.c.at_ms)
-        .limit(bindparam("most", type_=Integer))
-        .with_for_update(skip_locked=True)
-    )
-    return activity_spans.delete().where(tuple_(*key).in_(old))
-
-
-_DROP: Final = Change(_drop)
+_DROP: Final = dropping(activity_spans, activity_spans.c.kind == bindparam("kind"))
 
 
 def drop_activity(tx: Tx, most: int, now_ms: int) -> bool:
