@@ -13,7 +13,7 @@ from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
 from webhookd.api.caller import Caller
-from webhookd.api.dead_letter_wire import DeadLetterListing
+from webhookd.api.dead_letter_wire import DeadLetterListing, letter_filter
 from webhookd.api.dead_letters import narrowed_letters
 from webhookd.api.owners import owner
 from webhookd.api.wire import unknown_or_wrong
@@ -75,7 +75,9 @@ async def summary(call: Call[None, SummaryListing]) -> Answer:
     if begin > MAX_GROUPS:
         raise Invalid("The cursor is not one of this listing's.")
     group_by = tuple(dict.fromkeys((*_by_whom(call.caller, group_by), *group_by)))
-    groups = await call.read(call.parts.store.read, group_dead_letters, partner_id, query.wanted, group_by)
+    groups = await call.read(
+        call.parts.store.read, group_dead_letters, partner_id, letter_filter(query), group_by
+    )
     page = list(islice(groups, begin, begin + query.limit))
     whose = {one.partner for one in page if one.partner is not None}
     names = await call.read(call.parts.store.read, partner_names, whose) if whose else {}

@@ -1,6 +1,5 @@
 """Which dead letters: the query of their listing, and the bodies of replays and discards of many."""
 
-from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -45,11 +44,6 @@ class DeadLetterListing(AdminListing):
     until: Time | None = None
     """What died before this time."""
 
-    @property
-    def wanted(self) -> DeadLetterFilter:
-        """The filter for the store."""
-        return _filter(self)
-
 
 class LetterFilter(Create):
     """Which dead letters; what is left out is any."""
@@ -77,11 +71,6 @@ class LetterFilter(Create):
     partner: str | None = Field(None, max_length=128)
     """For admins: of this partner only, by its id or name."""
 
-    @property
-    def wanted(self) -> DeadLetterFilter:
-        """The filter for the store."""
-        return _filter(self)
-
 
 class ReplayFilter(LetterFilter):
     """Which ones; what is left out is any."""
@@ -89,14 +78,11 @@ class ReplayFilter(LetterFilter):
     state: Annotated[Literal["dead", "pending"], DescribedAs(ReplayedState)] | None = None
     """`dead`: dead letters, also if left out. `pending`: send now what waits for its next attempt."""
 
-    @property
-    def wanted(self) -> DeadLetterFilter:
-        """The filter for the store."""
-        return replace(super().wanted, state=self.state)
 
-
-def _filter(asked: DeadLetterListing | LetterFilter) -> DeadLetterFilter:
+def letter_filter(asked: DeadLetterListing | LetterFilter) -> DeadLetterFilter:
+    """Return the filter for the store."""
     return DeadLetterFilter(
+        state=asked.state if isinstance(asked, ReplayFilter) else None,
         kind=asked.kind,
         endpoint_id=asked.endpoint,
         type=asked.type,

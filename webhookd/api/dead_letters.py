@@ -15,7 +15,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.dead_letter_wire import DeadLetterListing
+from webhookd.api.dead_letter_wire import DeadLetterListing, letter_filter
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import WrittenDelivery, WrittenTask, answer_to
@@ -43,7 +43,7 @@ async def page(call: Call[None, DeadLetterListing]) -> Answer:
     """`GET /v1/dead-letters`."""
     query, partner_id = call.query, await narrowed_letters(call, call.query)
     rows, cursor = await call.read(
-        call.parts.store.read, list_dead_letters, partner_id, query.wanted, query.page
+        call.parts.store.read, list_dead_letters, partner_id, letter_filter(query), query.page
     )
     return page_answer(await with_owners(call, rows, [dead_letter_document(row) for row in rows]), cursor)
 

@@ -21,7 +21,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import AnyCall, found
-from webhookd.api.dead_letter_wire import ReplayChange, ReplayCreate
+from webhookd.api.dead_letter_wire import ReplayChange, ReplayCreate, letter_filter
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
 from webhookd.core import ids
@@ -48,7 +48,7 @@ class Errand:
 
     async def create(self, call: AnyCall) -> Answer:
         """`POST`: counted at once, worked off by the workers."""
-        body, wanted = call.body, call.body.filter.wanted
+        body, wanted = call.body, letter_filter(call.body.filter)
         if not body.all and not body.filter.model_fields_set:
             raise unknown_or_wrong(
                 "body", "filter", f"is empty, so the {self.noun} would take everything: name some, or say all"
