@@ -94,7 +94,7 @@ def _checked(settings: Settings) -> Settings:
 
 
 async def _require_broker(url: str) -> None:
-    health = BrokerHealth(url, queues=())
+    health = BrokerHealth(url)
     try:
         status = await health.check()
     finally:

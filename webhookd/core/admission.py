@@ -4,8 +4,7 @@ Pure: what is known of the load comes as a value, and so does the verdict. Rates
 the load is `flows.load`; turning a verdict into an error is `flows.submit`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from math import ceil
 from typing import Final
@@ -42,13 +41,12 @@ class Ceilings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerStatus:
     """`reason` says why it is not `ok`, without addresses. Memory is None where the server does not tell;
-    `max_memory_bytes` 0 is no limit. `queue_lengths` counts permits, not tasks."""
+    `max_memory_bytes` 0 is no limit."""
 
     ok: bool
     reason: str | None = None
     used_memory_bytes: int | None = None
     max_memory_bytes: int | None = None
-    queue_lengths: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

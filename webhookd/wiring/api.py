@@ -27,7 +27,6 @@ from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import EgressPolicy
 from webhookd.core.errors import ServiceError
 from webhookd.core.facts import TasksSubmitted
-from webhookd.core.model import DELIVER_QUEUE
 from webhookd.core.rate import Rate
 from webhookd.flows.key_quota import KeyQuota
 from webhookd.flows.known_types import KnownTypes
@@ -58,7 +57,7 @@ class ApiProcess:
 async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
     """Build the API on real parts; what it needs in the background runs as long as the context."""
     own_types = load_task_sets(settings.tasks)
-    health = BrokerHealth(broker_url(settings), queues=(*own_types.queues, DELIVER_QUEUE))
+    health = BrokerHealth(broker_url(settings))
     async with (
         running_process(settings, "api", {"host": settings.host, "port": settings.port}) as common,
         contextlib.AsyncExitStack() as stack,

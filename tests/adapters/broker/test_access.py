@@ -230,7 +230,7 @@ async def test_channel_that_may_not_be_used_is_found(url: str, allow: Callable[.
 async def test_readiness_says_when_hints_do_not_get_through(
     url: str, allow: Callable[..., None], command: str
 ) -> None:
-    health = BrokerHealth(url, queues=["default"])
+    health = BrokerHealth(url)
     try:
         assert (await health.check()).ok
         allow(f"-{command}")
@@ -244,7 +244,7 @@ async def test_readiness_says_when_hints_do_not_get_through(
 
 async def reason(url: str) -> str | None:
     """Why the broker is of no use there; None where it is."""
-    health = BrokerHealth(url, queues=["default"])
+    health = BrokerHealth(url)
     try:
         return (await health.check()).reason
     finally:

@@ -33,7 +33,7 @@ async def test_reset_connection_is_told_as_one(valkey: ValkeyServer) -> None:
 @pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 async def test_health_says_so_and_never_raises(valkey: ValkeyServer) -> None:
     with Proxy(address_of(valkey.url)) as proxy:
-        health = BrokerHealth(f"redis://127.0.0.1:{proxy.port}/0", queues=("default",))
+        health = BrokerHealth(f"redis://127.0.0.1:{proxy.port}/0")
         assert (await health.check()).ok
         for _ in range(20):
             proxy.refuse()

@@ -33,7 +33,7 @@ class BrokerCheckup:
 
 async def check_up(url: str) -> BrokerCheckup:
     """Look once; a few seconds at most. Raises SettingsError for a wrong URL, nothing for a bad server."""
-    health = BrokerHealth(url, queues=())
+    health = BrokerHealth(url)
     try:
         status = await health.check()
     finally:

@@ -1,16 +1,14 @@
-"""`BrokerHealth`: does the broker serve, how full is it, how many permits wait. For /readyz and metrics.
+"""`BrokerHealth`: does the broker serve, and how full is it. For /readyz and metrics.
 
 A check does what the work does: it rings, with the script of the ringer, for a queue that nobody has, takes
 the permit as a worker would, and publishes a batch of no signals, and of no names. So a read-only replica is
 found, and a user who may not write where we do.
 """
 
-from collections.abc import Sequence
-
 import redis
 
 from webhookd.adapters.broker.connection import connect_async, is_access_denied
-from webhookd.adapters.broker.rings import PERMIT, RING, is_wrong_type, keys_of, list_key
+from webhookd.adapters.broker.rings import PERMIT, RING, keys_of, list_key
 from webhookd.core.admission import BrokerStatus
 
 _TIMEOUT_SECONDS = 1.0
@@ -22,10 +20,9 @@ _PROBED = "__readyz__"  # no queue of anybody's: their names begin with a letter
 class BrokerHealth:
     """Looks at the server through a connection of its own; use it on one event loop."""
 
-    def __init__(self, broker_url: str, *, namespace: str = "webhookd", queues: Sequence[str]) -> None:
+    def __init__(self, broker_url: str, *, namespace: str = "webhookd") -> None:
         self._client = connect_async(broker_url, timeout_seconds=_TIMEOUT_SECONDS)
         self._namespace = namespace
-        self._queues = tuple(queues)
         self._ring = self._client.register_script(RING)
 
     async def check(self) -> BrokerStatus:
@@ -34,12 +31,9 @@ class BrokerHealth:
             async with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.ping()
                 pipeline.info("memory")
-                for queue in self._queues:
-                    pipeline.llen(f"{self._namespace}:{queue}")
-                pong, memory, *lengths = await pipeline.execute(raise_on_error=False)
-            for answer in (pong, *lengths):
-                if isinstance(answer, Exception) and not is_wrong_type(answer):
-                    raise answer
+                pong, memory = await pipeline.execute(raise_on_error=False)
+            if isinstance(pong, Exception):
+                raise pong
         except (redis.RedisError, OSError) as error:
             return BrokerStatus(ok=False, reason=_reason(error))
         known = isinstance(memory, dict)  # a managed server may forbid INFO
@@ -52,11 +46,6 @@ class BrokerHealth:
             reason=reason,
             used_memory_bytes=used,
             max_memory_bytes=limit,
-            queue_lengths={
-                queue: length
-                for queue, length in zip(self._queues, lengths, strict=True)
-                if isinstance(length, int)
-            },
         )
 
     async def aclose(self) -> None:
