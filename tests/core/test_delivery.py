@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from webhookd.core.delivery import Delivered, GiveUp, NotCounted, RetryAt, Verdict, error_code, judge
 from webhookd.core.reply import ErrorCode, Reply, Timing
-from webhookd.core.retry import DELIVERY_RETRY, RetryPolicy
+from webhookd.core.retry import RetryPolicy
+from webhookd.settings import Settings
+from webhookd.wiring.worker import delivery_policy
 
 NOW_MS = 1_795_500_000_000
 TIMING = Timing(total_us=1000)
+DELIVERY_RETRY = delivery_policy(Settings())
 FAILED: tuple[ErrorCode, ...] = tuple(code for code in get_args(ErrorCode) if code != "proxy")
 
 

@@ -7,16 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.core.retry import (
-    DELIVERY_RETRY,
-    RETRY_AFTER_CAP_SECONDS,
-    TASK_RETRY,
-    RetryPolicy,
-    parse_retry_after,
-)
+from webhookd.core.retry import RETRY_AFTER_CAP_SECONDS, RetryPolicy, parse_retry_after
+from webhookd.settings import Settings
+from webhookd.wiring.worker import delivery_policy
 
 NOW = 1_795_500_000.0  # Tue, 24 Nov 2026 06:00:00 GMT
 SUN_1994 = 784_111_777.0
+DELIVERY_RETRY = delivery_policy(Settings())
+TASK_RETRY = RetryPolicy(max_attempts=3, base_seconds=1, factor=4, cap_seconds=3600, jitter=0)
 
 fractions = st.floats(0, 1, exclude_max=True)
 policies = st.builds(

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from webhookd.adapters import entropy as fresh
 from webhookd.core.errors import Invalid
-from webhookd.core.signing import SCHEMES, SigningKey, decode_public_key, generate, signature_header
+from webhookd.core.signing import SCHEMES, SigningKey, generate, signature_header
 
 ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 TIMESTAMP = 1614265330
@@ -99,7 +99,7 @@ def test_any_v1a_signature_verifies_with_the_public_key_shown(seed: bytes, body:
     entries = signature_header(
         message_id=ID, timestamp=TIMESTAMP, body=body, secrets=[key, SigningKey.parse(SYMMETRIC)]
     ).split(" ")
-    public = Ed25519PublicKey.from_public_bytes(decode_public_key(key.public_text))
+    public = Ed25519PublicKey.from_public_bytes(base64.b64decode(key.public_text.removeprefix("whpk_")))
     signature = base64.b64decode(entries[1].removeprefix("v1a,"))
     signed = f"{ID}.{TIMESTAMP}.".encode() + body
     public.verify(signature, signed)
@@ -153,14 +153,6 @@ def test_what_is_no_secret_is_refused_without_being_quoted(text: str) -> None:
         SigningKey.parse(text)
     encoded = text.partition("_")[2]
     assert not encoded or encoded not in refused.value.detail
-
-
-@pytest.mark.parametrize(
-    "text", ["", SYMMETRIC, "whpk_", "whpk_!!", "whpk_" + base64.b64encode(b"p" * 31).decode()]
-)
-def test_what_is_no_public_key_is_refused(text: str) -> None:
-    with pytest.raises(Invalid):
-        decode_public_key(text)
 
 
 @given(text=st.text() | st.text().map("whsec_".__add__) | st.binary().map(lambda raw: "whsk_" + raw.hex()))

@@ -15,7 +15,6 @@ from typing_extensions import TypeAliasType
 from webhookd.core import activity
 from webhookd.core.endpoint_stats import WINDOWS
 from webhookd.core.files import FileKind, FileState
-from webhookd.core.listing import GROUP_KEYS
 from webhookd.core.model import (
     BATCH_COMPLETED,
     FINAL_EVENTS,
@@ -233,10 +232,6 @@ WorkerRole = TypeAliasType(
         str,
         known("What a process does: HTTP, operators' functions, deliveries.", ("api", "tasks", "deliver")),
     ],
-)
-GroupKey = TypeAliasType(
-    "GroupKey",
-    Annotated[str, one_of("What dead letters are counted by.", GROUP_KEYS)],
 )
 Scope = TypeAliasType("Scope", Annotated[str, one_of("What a key may do.", SCOPES)])
 FileStateName = TypeAliasType(

@@ -63,13 +63,6 @@ class RetryPolicy:
         return pause_seconds * (1 + self.jitter * (2 * chance - 1))
 
 
-DELIVERY_RETRY: Final = RetryPolicy(max_attempts=14, base_seconds=5, factor=4, cap_seconds=12 * 3600)
-"""The default for deliveries: 14 tries over about 3.3 days."""
-
-TASK_RETRY: Final = RetryPolicy(max_attempts=3, base_seconds=1, factor=4, cap_seconds=3600, jitter=0)
-"""The default for tasks: 1 s, 4 s, 16 s, … up to an hour. Exact: workers' free slots spread the load."""
-
-
 def parse_retry_after(value: str | None, *, now_seconds: float) -> float | None:
     """Read a `Retry-After` value (RFC 9110 §10.2.3): whole seconds, or an HTTP date in any of its forms.
 

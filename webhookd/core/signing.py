@@ -89,13 +89,6 @@ def generate(version: str, *, entropy: bytes) -> str:
     return _encode(scheme.prefix, scheme.make(entropy))
 
 
-def decode_public_key(text: str) -> bytes:
-    """Return the 32 raw bytes of a `whpk_…` text. Raises Invalid."""
-    if not text.startswith(_PUBLIC_PREFIX):
-        raise Invalid(f"A public key starts with {_PUBLIC_PREFIX}.")
-    return _decode(text, _PUBLIC_PREFIX, range(_PUBLIC_BYTES, _PUBLIC_BYTES + 1))
-
-
 def signature_header(*, message_id: str, timestamp: int, body: bytes, secrets: Sequence[SigningKey]) -> str:
     """Return the value of `webhook-signature` over `id.timestamp.body`.
 

@@ -7,7 +7,6 @@ import pytest
 from tests.support.seeds import NOW, endpoint, partner
 from tests.support.work import submit, task_of
 from webhookd.adapters.store.deliveries.changes import read_positions
-from webhookd.adapters.store.deliveries.deliveries import list_attempts
 from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
 from webhookd.adapters.store.endpoints.secrets import live
 from webhookd.adapters.store.store import Store
@@ -18,11 +17,10 @@ MANY = [f"ep_{number}" for number in range(50_000)]
 @pytest.mark.parametrize(
     "read",
     [
-        lambda store, _: store.db.read(list_attempts, MANY),
         lambda store, _: store.db.read(read_positions, MANY),
         lambda store, owner: store.db.read(live, owner, MANY, now_ms=NOW),
     ],
-    ids=["attempts", "positions", "secrets"],
+    ids=["positions", "secrets"],
 )
 async def test_any_number_of_ids_is_read_at_once(
     store: Store, read: Callable[[Store, str], Awaitable[object]]

@@ -576,12 +576,6 @@ SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_
 -- _COUNT
 SELECT count(*) AS made FROM attempts WHERE attempts.delivery_id = $1::VARCHAR;
 
--- _ATTEMPTS
-SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
-    attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
-    attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id = ANY
-    ($1::TEXT[]) ORDER BY attempts.at_ms, attempts.delivery_id, attempts.number;
-
 -- _LOCK
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,

@@ -14,7 +14,6 @@ from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import lanes_wake
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
 from webhookd.adapters.store.rows import filled, names
-from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -124,21 +123,6 @@ def get_history(tx: Tx, delivery_id: str, partner_id: str | None) -> DeliveryHis
         body=signed.body or "",
         header_names=names(signed.header_names),
     )
-
-
-_ATTEMPTS: Final = Query(
-    _Attempt,
-    lambda dialect: (
-        select(attempts)
-        .where(named(dialect, attempts.c.delivery_id, "ids"))
-        .order_by(attempts.c.at_ms, attempts.c.delivery_id, attempts.c.number)
-    ),
-)
-
-
-def list_attempts(tx: Tx, delivery_ids: Sequence[str]) -> list[Attempt]:
-    """Return the attempts of these deliveries, in the order they were made."""
-    return [_attempt_from(row) for row in tx.run(_ATTEMPTS, ids=delivery_ids)]
 
 
 _LOCK: Final = Listing(
