@@ -93,14 +93,15 @@ SELECT count(*) AS keys, min(anon_1.created_ms) AS oldest_ms FROM (SELECT idempo
 
 -- _BEHIND
 SELECT used.id, used.used_ms FROM (SELECT CAST(used_rows.value ->> 0 AS TEXT) AS id, CAST(used_rows.value ->>
-    1 AS BIGINT) AS used_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS used_rows) AS used JOIN
-    api_keys ON api_keys.id = used.id WHERE api_keys.last_used_ms IS NULL OR api_keys.last_used_ms <=
-    used.used_ms - $2::BIGINT FOR NO KEY UPDATE OF api_keys SKIP LOCKED;
+    1 AS BIGINT) AS used_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS used_rows WHERE
+    json_typeof(used_rows.value) = 'array') AS used JOIN api_keys ON api_keys.id = used.id WHERE
+    api_keys.last_used_ms IS NULL OR api_keys.last_used_ms <= used.used_ms - $2::BIGINT FOR NO KEY UPDATE OF
+    api_keys SKIP LOCKED;
 
 -- _KEEP
 UPDATE api_keys SET last_used_ms=used.used_ms FROM (SELECT CAST(used_rows.value ->> 0 AS TEXT) AS id,
     CAST(used_rows.value ->> 1 AS BIGINT) AS used_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    used_rows) AS used WHERE api_keys.id = used.id;
+    used_rows WHERE json_typeof(used_rows.value) = 'array') AS used WHERE api_keys.id = used.id;
 
 -- access/page_sessions.py
 
@@ -274,9 +275,10 @@ INSERT INTO depths (queue, partner_id, shard, scheduled, queued, running, finish
     partner_id, CAST(changes_rows.value ->> 2 AS TEXT) AS shard, CAST(changes_rows.value ->> 3 AS BIGINT) AS
     scheduled, CAST(changes_rows.value ->> 4 AS BIGINT) AS queued, CAST(changes_rows.value ->> 5 AS BIGINT) AS
     running, CAST(changes_rows.value ->> 6 AS BIGINT) AS finished FROM json_array_elements(CAST($1::VARCHAR AS
-    JSON)) AS changes_rows) AS changes WHERE true ON CONFLICT (queue, partner_id, shard) DO UPDATE SET
-    scheduled = (depths.scheduled + excluded.scheduled), queued = (depths.queued + excluded.queued), running =
-    (depths.running + excluded.running), finished = (depths.finished + excluded.finished);
+    JSON)) AS changes_rows WHERE json_typeof(changes_rows.value) = 'array') AS changes WHERE true ON CONFLICT
+    (queue, partner_id, shard) DO UPDATE SET scheduled = (depths.scheduled + excluded.scheduled), queued =
+    (depths.queued + excluded.queued), running = (depths.running + excluded.running), finished =
+    (depths.finished + excluded.finished);
 
 -- _DEPTHS
 SELECT queues.name, queues.paused_ms, (SELECT min(tasks.due_ms) AS min_1 FROM tasks WHERE tasks.state =
@@ -302,7 +304,8 @@ SELECT depths.queue, depths.partner_id, depths.shard, depths.scheduled, depths.q
 DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SELECT keys.queue,
     keys.partner_id, keys.shard FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS queue,
     CAST(keys_rows.value ->> 1 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 2 AS TEXT) AS shard FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys);
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows WHERE json_typeof(keys_rows.value) = 'array')
+    AS keys);
 
 -- deliveries/changes.py
 
@@ -327,8 +330,9 @@ INSERT INTO dead_digests (lane_id, next_ms, died, delivery_id) SELECT digests.la
     digests.died, digests.delivery_id FROM (SELECT CAST(digests_rows.value ->> 0 AS TEXT) AS lane_id,
     CAST(digests_rows.value ->> 1 AS BIGINT) AS next_ms, CAST(digests_rows.value ->> 2 AS BIGINT) AS died,
     CAST(digests_rows.value ->> 3 AS TEXT) AS delivery_id FROM json_array_elements(CAST($1::VARCHAR AS JSON))
-    AS digests_rows) AS digests WHERE true ON CONFLICT (lane_id) DO UPDATE SET next_ms = excluded.next_ms,
-    died = excluded.died, delivery_id = excluded.delivery_id;
+    AS digests_rows WHERE json_typeof(digests_rows.value) = 'array') AS digests WHERE true ON CONFLICT
+    (lane_id) DO UPDATE SET next_ms = excluded.next_ms, died = excluded.died, delivery_id =
+    excluded.delivery_id;
 
 -- _DELIVERIES
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
@@ -690,15 +694,15 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
 -- _TAKE_FEED
 INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
     CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
-    (partner_id) DO UPDATE SET last_seq = (feeds.last_seq + excluded.last_seq) RETURNING feeds.partner_id,
-    feeds.last_seq;
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows WHERE json_typeof(takers_rows.value) =
+    'array') AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq = (feeds.last_seq +
+    excluded.last_seq) RETURNING feeds.partner_id, feeds.last_seq;
 
 -- _LOCK_FEED
 INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
     CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows) AS takers WHERE true ON CONFLICT
-    (partner_id) DO UPDATE SET last_seq = feeds.last_seq;
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows WHERE json_typeof(takers_rows.value) =
+    'array') AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq = feeds.last_seq;
 
 -- deliveries/letter_groups.py
 
@@ -824,8 +828,8 @@ SELECT lanes.id FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id F
 -- _FEWER
 UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.in_flight - fewer.fewer ELSE
     $1::INTEGER END FROM (SELECT CAST(fewer_rows.value ->> 0 AS TEXT) AS lane_id, CAST(fewer_rows.value ->> 1
-    AS INTEGER) AS fewer FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS fewer_rows) AS fewer WHERE
-    lanes.id = fewer.lane_id;
+    AS INTEGER) AS fewer FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS fewer_rows WHERE
+    json_typeof(fewer_rows.value) = 'array') AS fewer WHERE lanes.id = fewer.lane_id;
 
 -- deliveries/messages.py
 
@@ -863,7 +867,7 @@ INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace
     CAST(rows_rows.value ->> 6 AS TEXT) AS trace_id, CAST(rows_rows.value ->> 7 AS TEXT) AS trace_parent_id,
     CAST(rows_rows.value ->> 8 AS INTEGER) AS trace_flags, CAST(rows_rows.value ->> 9 AS TEXT) AS trace_state,
     CAST(rows_rows.value ->> 10 AS BIGINT) AS created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON))
-    AS rows_rows) AS rows WHERE true;
+    AS rows_rows WHERE json_typeof(rows_rows.value) = 'array') AS rows WHERE true;
 
 -- _INSERT_DELIVERIES
 INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
@@ -881,7 +885,7 @@ INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint
     max_attempts, CAST(rows_rows.value ->> 14 AS BIGINT) AS due_ms, CAST(rows_rows.value ->> 15 AS INTEGER) AS
     token, CAST(rows_rows.value ->> 16 AS TEXT) AS dead_reason, CAST(rows_rows.value ->> 17 AS BIGINT) AS
     created_ms, CAST(rows_rows.value ->> 18 AS BIGINT) AS ended_ms FROM json_array_elements(CAST($1::VARCHAR
-    AS JSON)) AS rows_rows) AS rows WHERE true;
+    AS JSON)) AS rows_rows WHERE json_typeof(rows_rows.value) = 'array') AS rows WHERE true;
 
 -- _UPSERT_LANES
 INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
@@ -891,8 +895,9 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     CAST(lanes_in_rows.value ->> 0 AS TEXT) AS id, CAST(lanes_in_rows.value ->> 1 AS TEXT) AS partner_id,
     CAST(lanes_in_rows.value ->> 2 AS TEXT) AS endpoint_id, CAST(lanes_in_rows.value ->> 3 AS BOOLEAN) AS
     fifo, CAST(lanes_in_rows.value ->> 4 AS BIGINT) AS ready_ms FROM json_array_elements(CAST($8::VARCHAR AS
-    JSON)) AS lanes_in_rows) AS lanes_in WHERE true ON CONFLICT (id) DO UPDATE SET fifo = excluded.fifo,
-    ready_ms = CASE WHEN (lanes.ready_ms < excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END;
+    JSON)) AS lanes_in_rows WHERE json_typeof(lanes_in_rows.value) = 'array') AS lanes_in WHERE true ON
+    CONFLICT (id) DO UPDATE SET fifo = excluded.fifo, ready_ms = CASE WHEN (lanes.ready_ms <
+    excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END;
 
 -- deliveries/replay_orders.py
 
@@ -937,18 +942,23 @@ UPDATE replays SET rate_per_second=$1::FLOAT, state=$2::VARCHAR, replayed=$3::BI
 -- _KNOWN
 SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.state AS
     endpoint_state, endpoints.deleted_ms, endpoints.ordering FROM deliveries JOIN (SELECT CAST(ids_rows.value
-    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids ON
-    deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
+    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows WHERE
+    json_typeof(ids_rows.value) = 'array') AS ids ON deliveries.id = ids.id LEFT OUTER JOIN endpoints ON
+    endpoints.id = deliveries.endpoint_id;
 
 -- _REPLAY
 UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
     $1::VARCHAR) THEN $2::BIGINT END, dead_reason=$3::VARCHAR, discarded_ms=$4::BIGINT, ended_ms=$5::BIGINT,
     replay_id=$6::VARCHAR, replayed_attempts=deliveries.attempts FROM (SELECT CAST(moves_rows.value ->> 0 AS
     TEXT) AS id, CAST(moves_rows.value ->> 1 AS TEXT) AS state FROM json_array_elements(CAST($7::VARCHAR AS
-    JSON)) AS moves_rows) AS moves WHERE deliveries.id = moves.id AND deliveries.id = ANY (array((SELECT
-    moves.id FROM (SELECT CAST(moves_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($7::VARCHAR
-    AS JSON)) AS moves_rows) AS moves))) AND (deliveries.state = $8::VARCHAR OR deliveries.state = $9::VARCHAR
-    OR deliveries.state = $10::VARCHAR) RETURNING deliveries.id, deliveries.state;
+    JSON)) AS moves_rows WHERE json_typeof(moves_rows.value) = 'array') AS moves WHERE deliveries.id =
+    moves.id AND deliveries.id BETWEEN (SELECT min(moves.id) AS min_1 FROM (SELECT CAST(moves_rows.value ->> 0
+    AS TEXT) AS id FROM json_array_elements(CAST($7::VARCHAR AS JSON)) AS moves_rows WHERE
+    json_typeof(moves_rows.value) = 'array') AS moves) AND (SELECT max(moves.id) AS max_1 FROM (SELECT
+    CAST(moves_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($7::VARCHAR AS JSON)) AS
+    moves_rows WHERE json_typeof(moves_rows.value) = 'array') AS moves) AND (deliveries.state = $8::VARCHAR OR
+    deliveries.state = $9::VARCHAR OR deliveries.state = $10::VARCHAR) RETURNING deliveries.id,
+    deliveries.state;
 
 -- deliveries/replays.py
 
@@ -1105,10 +1115,13 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
 UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.due_ms > $2::BIGINT) THEN $2::BIGINT
     ELSE deliveries.due_ms END, replay_id=coalesce($3::VARCHAR, deliveries.replay_id), replayed_attempts=CASE
     WHEN ($3::VARCHAR IS NULL) THEN deliveries.replayed_attempts ELSE deliveries.attempts END FROM (SELECT
-    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
-    AS ids WHERE deliveries.id = ids.id AND deliveries.id = ANY (array((SELECT ids.id FROM (SELECT
-    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows)
-    AS ids))) AND deliveries.state = 'pending' AND deliveries.session_id IS NULL RETURNING deliveries.id;
+    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows
+    WHERE json_typeof(ids_rows.value) = 'array') AS ids WHERE deliveries.id = ids.id AND deliveries.id BETWEEN
+    (SELECT min(ids.id) AS min_1 FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids) AND (SELECT max(ids.id) AS max_1 FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($4::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids) AND deliveries.state = 'pending' AND deliveries.session_id IS NULL RETURNING deliveries.id;
 
 -- endpoints/endpoint_settings.py
 
@@ -1204,7 +1217,8 @@ INSERT INTO endpoint_spans (endpoint_id, length_ms, at_ms, attempts, delivered, 
     AS INTEGER) AS length_ms, CAST(spans_rows.value ->> 2 AS BIGINT) AS at_ms, CAST(spans_rows.value ->> 3 AS
     BIGINT) AS attempts, CAST(spans_rows.value ->> 4 AS BIGINT) AS delivered, CAST(spans_rows.value ->> 5 AS
     TEXT) AS errors, CAST(spans_rows.value ->> 6 AS TEXT) AS times FROM json_array_elements(CAST($1::VARCHAR
-    AS JSON)) AS spans_rows) AS spans WHERE true ON CONFLICT DO NOTHING;
+    AS JSON)) AS spans_rows WHERE json_typeof(spans_rows.value) = 'array') AS spans WHERE true ON CONFLICT DO
+    NOTHING;
 
 -- _SINCE
 SELECT endpoint_spans.endpoint_id, endpoint_spans.length_ms, endpoint_spans.at_ms, endpoint_spans.attempts,
@@ -1391,7 +1405,8 @@ INSERT INTO files (id, partner_id, name, content_type, size, sha256, state, kind
     CAST(added_rows.value ->> 7 AS TEXT) AS kind, CAST(added_rows.value ->> 8 AS TEXT) AS key,
     CAST(added_rows.value ->> 9 AS TEXT) AS task_id, CAST(added_rows.value ->> 10 AS BIGINT) AS created_ms,
     CAST(added_rows.value ->> 11 AS BIGINT) AS expires_ms, CAST(added_rows.value ->> 12 AS BIGINT) AS
-    upload_until_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS added_rows) AS added WHERE true;
+    upload_until_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS added_rows WHERE
+    json_typeof(added_rows.value) = 'array') AS added WHERE true;
 
 -- _DROP
 DELETE FROM files WHERE files.id = ANY ($1::TEXT[]);
@@ -1533,9 +1548,9 @@ UPDATE deliveries SET state=CASE WHEN (deliveries.state = $1::VARCHAR) THEN outc
     due_ms, CAST(outcomes_rows.value ->> 5 AS INTEGER) AS attempts_back, CAST(outcomes_rows.value ->> 6 AS
     INTEGER) AS last_status, CAST(outcomes_rows.value ->> 7 AS TEXT) AS last_error, CAST(outcomes_rows.value
     ->> 8 AS TEXT) AS dead_reason, CAST(outcomes_rows.value ->> 9 AS BIGINT) AS ended_ms FROM
-    json_array_elements(CAST($5::VARCHAR AS JSON)) AS outcomes_rows) AS outcomes WHERE deliveries.id =
-    outcomes.id AND deliveries.session_id IS NOT DISTINCT FROM outcomes.session_id AND deliveries.token =
-    outcomes.token RETURNING deliveries.id, deliveries.token;
+    json_array_elements(CAST($5::VARCHAR AS JSON)) AS outcomes_rows WHERE json_typeof(outcomes_rows.value) =
+    'array') AS outcomes WHERE deliveries.id = outcomes.id AND deliveries.session_id IS NOT DISTINCT FROM
+    outcomes.session_id AND deliveries.token = outcomes.token RETURNING deliveries.id, deliveries.token;
 
 -- lanes/claims.py
 
@@ -1549,7 +1564,8 @@ UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM 
     FROM (SELECT CAST(moved_rows.value ->> 0 AS TEXT) AS id, CAST(moved_rows.value ->> 1 AS INTEGER) AS
     started, CAST(moved_rows.value ->> 2 AS BIGINT) AS served_ms, CAST(moved_rows.value ->> 3 AS BIGINT) AS
     hold_ms, CAST(moved_rows.value ->> 4 AS INTEGER) AS cap, CAST(moved_rows.value ->> 5 AS TEXT) AS pace FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS moved_rows) AS moved WHERE lanes.id = moved.id;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS moved_rows WHERE json_typeof(moved_rows.value) =
+    'array') AS moved WHERE lanes.id = moved.id;
 
 -- lanes/health.py
 
@@ -1587,31 +1603,32 @@ WITH holding AS (SELECT sessions.id AS id FROM sessions WHERE sessions.id = $1::
     JOIN partners ON partners.id = lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id =
     lanes.endpoint_id WHERE lanes.ready_ms <= $2::BIGINT AND lanes.hold_ms <= $2::BIGINT AND lanes.in_flight <
     lanes.cap AND lanes.slow IS false AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
-    CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($3::VARCHAR AS JSON)) AS
-    full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR endpoints.state = $4::VARCHAR AND
-    endpoints.deleted_ms IS NULL) AND (lanes.heard OR $5::BOOLEAN AND (lanes.partner_id NOT IN (SELECT
-    full_unheard.id FROM (SELECT CAST(full_unheard_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($6::VARCHAR AS JSON)) AS full_unheard_rows) AS full_unheard))) ORDER BY
-    lanes.served_ms, lanes.id LIMIT $7::INTEGER FOR UPDATE OF lanes SKIP LOCKED) AS quick_lanes UNION ALL
-    SELECT slow_lanes.id, slow_lanes.partner_id, slow_lanes.endpoint_id, slow_lanes.fifo, slow_lanes.ready_ms,
-    slow_lanes.hold_ms, slow_lanes.served_ms, slow_lanes.in_flight, slow_lanes.cap, slow_lanes.slow,
-    slow_lanes.heard, slow_lanes.pace, slow_lanes.weight, slow_lanes.url, slow_lanes.headers_sealed,
-    slow_lanes.rate_limit, slow_lanes.max_concurrency, slow_lanes.retry_max_attempts,
-    slow_lanes.retry_base_seconds, slow_lanes.retry_factor, slow_lanes.retry_cap_seconds FROM (SELECT lanes.id
-    AS id, lanes.partner_id AS partner_id, lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo,
-    lanes.ready_ms AS ready_ms, lanes.hold_ms AS hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS
-    in_flight, lanes.cap AS cap, lanes.slow AS slow, lanes.heard AS heard, lanes.pace AS pace, partners.weight
-    AS weight, endpoints.url AS url, endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS
-    rate_limit, endpoints.max_concurrency AS max_concurrency, endpoints.retry_max_attempts AS
-    retry_max_attempts, endpoints.retry_base_seconds AS retry_base_seconds, endpoints.retry_factor AS
-    retry_factor, endpoints.retry_cap_seconds AS retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER
-    JOIN partners ON partners.id = lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id =
-    lanes.endpoint_id WHERE lanes.ready_ms <= $2::BIGINT AND lanes.hold_ms <= $2::BIGINT AND lanes.in_flight <
-    lanes.cap AND lanes.slow IS true AND (lanes.partner_id NOT IN (SELECT full_slow.id FROM (SELECT
+    CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($3::VARCHAR AS JSON)) AS full_rows
+    WHERE json_typeof(full_rows.value) = 'array') AS "full")) AND (lanes.endpoint_id IS NULL OR
+    endpoints.state = $4::VARCHAR AND endpoints.deleted_ms IS NULL) AND (lanes.heard OR $5::BOOLEAN AND
+    (lanes.partner_id NOT IN (SELECT full_unheard.id FROM (SELECT CAST(full_unheard_rows.value ->> 0 AS TEXT)
+    AS id FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS full_unheard_rows WHERE
+    json_typeof(full_unheard_rows.value) = 'array') AS full_unheard))) ORDER BY lanes.served_ms, lanes.id
+    LIMIT $7::INTEGER FOR UPDATE OF lanes SKIP LOCKED) AS quick_lanes UNION ALL SELECT slow_lanes.id,
+    slow_lanes.partner_id, slow_lanes.endpoint_id, slow_lanes.fifo, slow_lanes.ready_ms, slow_lanes.hold_ms,
+    slow_lanes.served_ms, slow_lanes.in_flight, slow_lanes.cap, slow_lanes.slow, slow_lanes.heard,
+    slow_lanes.pace, slow_lanes.weight, slow_lanes.url, slow_lanes.headers_sealed, slow_lanes.rate_limit,
+    slow_lanes.max_concurrency, slow_lanes.retry_max_attempts, slow_lanes.retry_base_seconds,
+    slow_lanes.retry_factor, slow_lanes.retry_cap_seconds FROM (SELECT lanes.id AS id, lanes.partner_id AS
+    partner_id, lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo, lanes.ready_ms AS ready_ms,
+    lanes.hold_ms AS hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS in_flight, lanes.cap AS cap,
+    lanes.slow AS slow, lanes.heard AS heard, lanes.pace AS pace, partners.weight AS weight, endpoints.url AS
+    url, endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS rate_limit,
+    endpoints.max_concurrency AS max_concurrency, endpoints.retry_max_attempts AS retry_max_attempts,
+    endpoints.retry_base_seconds AS retry_base_seconds, endpoints.retry_factor AS retry_factor,
+    endpoints.retry_cap_seconds AS retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER JOIN partners
+    ON partners.id = lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE
+    lanes.ready_ms <= $2::BIGINT AND lanes.hold_ms <= $2::BIGINT AND lanes.in_flight < lanes.cap AND
+    lanes.slow IS true AND (lanes.partner_id NOT IN (SELECT full_slow.id FROM (SELECT
     CAST(full_slow_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($8::VARCHAR AS JSON)) AS
-    full_slow_rows) AS full_slow)) AND (lanes.endpoint_id IS NULL OR endpoints.state = $9::VARCHAR AND
-    endpoints.deleted_ms IS NULL) ORDER BY lanes.served_ms, lanes.id LIMIT $10::INTEGER FOR UPDATE OF lanes
-    SKIP LOCKED) AS slow_lanes ORDER BY slow, served_ms, id;
+    full_slow_rows WHERE json_typeof(full_slow_rows.value) = 'array') AS full_slow)) AND (lanes.endpoint_id IS
+    NULL OR endpoints.state = $9::VARCHAR AND endpoints.deleted_ms IS NULL) ORDER BY lanes.served_ms, lanes.id
+    LIMIT $10::INTEGER FOR UPDATE OF lanes SKIP LOCKED) AS slow_lanes ORDER BY slow, served_ms, id;
 
 -- lanes/records.py
 
@@ -1628,8 +1645,8 @@ INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_u
     first_byte_us, CAST(attempts_in_rows.value ->> 8 AS INTEGER) AS status, CAST(attempts_in_rows.value ->> 9
     AS TEXT) AS error, CAST(attempts_in_rows.value ->> 10 AS TEXT) AS headers, CAST(attempts_in_rows.value ->>
     11 AS TEXT) AS excerpt, CAST(attempts_in_rows.value ->> 12 AS BOOLEAN) AS resent FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS attempts_in_rows) AS attempts_in WHERE true ON CONFLICT
-    DO NOTHING;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS attempts_in_rows WHERE
+    json_typeof(attempts_in_rows.value) = 'array') AS attempts_in WHERE true ON CONFLICT DO NOTHING;
 
 -- lanes/release.py
 
@@ -1639,9 +1656,13 @@ SELECT lanes.id FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id F
 -- _LANES_OF
 SELECT DISTINCT deliveries.lane_id, deliveries.partner_id, deliveries.endpoint_id, endpoints.ordering FROM
     deliveries JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR
-    AS JSON)) AS ids_rows) AS ids ON deliveries.id = ids.id LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.id = ANY (array((SELECT ids.id FROM (SELECT CAST(ids_rows.value
-    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids)));
+    AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS ids ON deliveries.id = ids.id LEFT
+    OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE deliveries.id BETWEEN (SELECT
+    min(ids.id) AS min_1 FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids) AND (SELECT max(ids.id) AS max_1 FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids);
 
 -- _MAKE
 INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_ms, in_flight, cap, slow,
@@ -1653,7 +1674,8 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     CAST(made_rows.value ->> 6 AS BIGINT) AS served_ms, CAST(made_rows.value ->> 7 AS INTEGER) AS in_flight,
     CAST(made_rows.value ->> 8 AS INTEGER) AS cap, CAST(made_rows.value ->> 9 AS BOOLEAN) AS slow,
     CAST(made_rows.value ->> 10 AS BOOLEAN) AS heard, CAST(made_rows.value ->> 11 AS TEXT) AS pace FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS made_rows) AS made WHERE true ON CONFLICT DO NOTHING;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS made_rows WHERE json_typeof(made_rows.value) = 'array')
+    AS made WHERE true ON CONFLICT DO NOTHING;
 
 -- _LOCK_PACES
 SELECT lanes.id, lanes.ready_ms, lanes.pace FROM lanes WHERE lanes.id = ANY ($1::TEXT[]) ORDER BY lanes.id FOR
@@ -1665,40 +1687,45 @@ UPDATE lanes SET fifo=released.fifo, ready_ms=released.ready_ms, hold_ms=release
     CAST(released_rows.value ->> 1 AS BIGINT) AS ready_ms, CAST(released_rows.value ->> 2 AS BIGINT) AS
     hold_ms, CAST(released_rows.value ->> 3 AS TEXT) AS pace, CAST(released_rows.value ->> 4 AS BIGINT) AS
     open_until_ms, CAST(released_rows.value ->> 5 AS BOOLEAN) AS fifo FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS released_rows) AS released WHERE lanes.id = released.id;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS released_rows WHERE json_typeof(released_rows.value) =
+    'array') AS released WHERE lanes.id = released.id;
 
 -- lanes/rows.py
 
 -- _WAKE
 UPDATE lanes SET ready_ms=CASE WHEN (lanes.ready_ms < woken.due_ms) THEN lanes.ready_ms ELSE woken.due_ms END
     FROM (SELECT CAST(woken_rows.value ->> 0 AS TEXT) AS id, CAST(woken_rows.value ->> 1 AS BIGINT) AS due_ms
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS woken_rows) AS woken WHERE lanes.id = woken.id;
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS woken_rows WHERE json_typeof(woken_rows.value) =
+    'array') AS woken WHERE lanes.id = woken.id;
 
 -- _NEXT_READY
 SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1
     FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL
     AND lanes.in_flight < lanes.cap AND (lanes.slow IS false OR $1::BOOLEAN AND (lanes.partner_id NOT IN
     (SELECT full_slow.id FROM (SELECT CAST(full_slow_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($2::VARCHAR AS JSON)) AS full_slow_rows) AS full_slow))) AND (lanes.heard IS true
-    OR $3::BOOLEAN AND (lanes.partner_id NOT IN (SELECT full_unheard.id FROM (SELECT
-    CAST(full_unheard_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS
-    full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
-    CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($5::VARCHAR AS JSON)) AS
-    full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR endpoints.state = $6::VARCHAR AND
-    endpoints.deleted_ms IS NULL);
+    json_array_elements(CAST($2::VARCHAR AS JSON)) AS full_slow_rows WHERE json_typeof(full_slow_rows.value) =
+    'array') AS full_slow))) AND (lanes.heard IS true OR $3::BOOLEAN AND (lanes.partner_id NOT IN (SELECT
+    full_unheard.id FROM (SELECT CAST(full_unheard_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($4::VARCHAR AS JSON)) AS full_unheard_rows WHERE
+    json_typeof(full_unheard_rows.value) = 'array') AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT
+    "full".id FROM (SELECT CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($5::VARCHAR
+    AS JSON)) AS full_rows WHERE json_typeof(full_rows.value) = 'array') AS "full")) AND (lanes.endpoint_id IS
+    NULL OR endpoints.state = $6::VARCHAR AND endpoints.deleted_ms IS NULL);
 
 -- _NEXT_READY_FOR
 SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1
     FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL
     AND lanes.in_flight < lanes.cap AND (lanes.slow IS false OR $1::BOOLEAN AND (lanes.partner_id NOT IN
     (SELECT full_slow.id FROM (SELECT CAST(full_slow_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($2::VARCHAR AS JSON)) AS full_slow_rows) AS full_slow))) AND (lanes.heard IS true
-    OR $3::BOOLEAN AND (lanes.partner_id NOT IN (SELECT full_unheard.id FROM (SELECT
-    CAST(full_unheard_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($4::VARCHAR AS JSON)) AS
-    full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
-    CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($5::VARCHAR AS JSON)) AS
-    full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR endpoints.state = $6::VARCHAR AND
-    endpoints.deleted_ms IS NULL) AND (EXISTS (SELECT * FROM sessions WHERE sessions.id = $7::VARCHAR));
+    json_array_elements(CAST($2::VARCHAR AS JSON)) AS full_slow_rows WHERE json_typeof(full_slow_rows.value) =
+    'array') AS full_slow))) AND (lanes.heard IS true OR $3::BOOLEAN AND (lanes.partner_id NOT IN (SELECT
+    full_unheard.id FROM (SELECT CAST(full_unheard_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($4::VARCHAR AS JSON)) AS full_unheard_rows WHERE
+    json_typeof(full_unheard_rows.value) = 'array') AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT
+    "full".id FROM (SELECT CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($5::VARCHAR
+    AS JSON)) AS full_rows WHERE json_typeof(full_rows.value) = 'array') AS "full")) AND (lanes.endpoint_id IS
+    NULL OR endpoints.state = $6::VARCHAR AND endpoints.deleted_ms IS NULL) AND (EXISTS (SELECT * FROM
+    sessions WHERE sessions.id = $7::VARCHAR));
 
 -- lanes/settling.py
 
@@ -1708,8 +1735,9 @@ SELECT lanes.id, lanes.partner_id, lanes.endpoint_id, lanes.fifo, lanes.ready_ms
     endpoints.state AS endpoint_state, endpoints.deleted_ms AS endpoint_deleted_ms,
     endpoints.failing_since_ms, endpoints.failing_told_ms, endpoints.max_concurrency,
     endpoints.retry_cap_seconds FROM lanes JOIN (SELECT CAST(lane_ids_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS lane_ids_rows) AS lane_ids ON lanes.id = lane_ids.id
-    LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id ORDER BY lanes.id FOR UPDATE OF lanes;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS lane_ids_rows WHERE json_typeof(lane_ids_rows.value) =
+    'array') AS lane_ids ON lanes.id = lane_ids.id LEFT OUTER JOIN endpoints ON endpoints.id =
+    lanes.endpoint_id ORDER BY lanes.id FOR UPDATE OF lanes;
 
 -- _FREE
 UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM deliveries AS waiting WHERE
@@ -1724,44 +1752,47 @@ UPDATE lanes SET ready_ms=CASE WHEN lanes.fifo THEN (SELECT waiting.due_ms FROM 
     CAST(settled_rows.value ->> 3 AS INTEGER) AS cap, CAST(settled_rows.value ->> 4 AS BOOLEAN) AS slow,
     CAST(settled_rows.value ->> 5 AS BOOLEAN) AS heard, CAST(settled_rows.value ->> 6 AS TEXT) AS pace,
     CAST(settled_rows.value ->> 7 AS BIGINT) AS open_until_ms FROM json_array_elements(CAST($3::VARCHAR AS
-    JSON)) AS settled_rows) AS settled WHERE lanes.id = settled.id RETURNING lanes.id, lanes.ready_ms,
-    lanes.hold_ms;
+    JSON)) AS settled_rows WHERE json_typeof(settled_rows.value) = 'array') AS settled WHERE lanes.id =
+    settled.id RETURNING lanes.id, lanes.ready_ms, lanes.hold_ms;
 
 -- lanes/taking.py
 
 -- _FIRST_DUE
 SELECT line.id, line.lane_id, line.url FROM (SELECT CAST(wanted_rows.value ->> 0 AS TEXT) AS lane_id FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS wanted_rows) AS wanted JOIN LATERAL (SELECT
-    inner_deliveries.id AS id, inner_deliveries.due_ms AS due_ms, inner_deliveries.lane_id AS lane_id,
-    inner_deliveries.url AS url FROM deliveries AS inner_deliveries WHERE inner_deliveries.state = 'pending'
-    AND inner_deliveries.session_id IS NULL AND inner_deliveries.lane_id = wanted.lane_id AND
-    inner_deliveries.due_ms <= $2::BIGINT ORDER BY inner_deliveries.due_ms, inner_deliveries.id LIMIT
-    $3::INTEGER) AS line ON true ORDER BY line.lane_id, line.due_ms, line.id;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS wanted_rows WHERE json_typeof(wanted_rows.value) =
+    'array') AS wanted JOIN LATERAL (SELECT inner_deliveries.id AS id, inner_deliveries.due_ms AS due_ms,
+    inner_deliveries.lane_id AS lane_id, inner_deliveries.url AS url FROM deliveries AS inner_deliveries WHERE
+    inner_deliveries.state = 'pending' AND inner_deliveries.session_id IS NULL AND inner_deliveries.lane_id =
+    wanted.lane_id AND inner_deliveries.due_ms <= $2::BIGINT ORDER BY inner_deliveries.due_ms,
+    inner_deliveries.id LIMIT $3::INTEGER) AS line ON true ORDER BY line.lane_id, line.due_ms, line.id;
 
 -- _FIFO_HEADS
 SELECT deliveries.id, deliveries.lane_id, deliveries.url FROM (SELECT CAST(wanted_rows.value ->> 0 AS TEXT) AS
-    lane_id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS wanted_rows) AS wanted JOIN deliveries ON
-    deliveries.id = (SELECT min(inner_deliveries.id) AS min_1 FROM deliveries AS inner_deliveries WHERE
-    inner_deliveries.state = 'pending' AND inner_deliveries.lane_id = wanted.lane_id) WHERE
-    deliveries.session_id IS NULL AND deliveries.due_ms <= $2::BIGINT;
+    lane_id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS wanted_rows WHERE
+    json_typeof(wanted_rows.value) = 'array') AS wanted JOIN deliveries ON deliveries.id = (SELECT
+    min(inner_deliveries.id) AS min_1 FROM deliveries AS inner_deliveries WHERE inner_deliveries.state =
+    'pending' AND inner_deliveries.lane_id = wanted.lane_id) WHERE deliveries.session_id IS NULL AND
+    deliveries.due_ms <= $2::BIGINT;
 
 -- _TAKE_WITH_MESSAGES
 UPDATE deliveries SET attempts=(deliveries.attempts + $1::INTEGER), due_ms=$2::BIGINT, session_id=$3::VARCHAR,
     token=(deliveries.token + $4::INTEGER) FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($5::VARCHAR AS JSON)) AS ids_rows) AS ids, messages WHERE deliveries.id = ids.id
-    AND deliveries.state = $6::VARCHAR AND deliveries.session_id IS NULL AND messages.id =
-    deliveries.message_id RETURNING deliveries.id, deliveries.message_id, deliveries.task_id,
-    deliveries.lane_id, deliveries.url, deliveries.event, deliveries.once, deliveries.attempts,
-    deliveries.attempts_before, deliveries.max_attempts, deliveries.token, deliveries.created_ms,
-    messages.body, messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state;
+    json_array_elements(CAST($5::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids, messages WHERE deliveries.id = ids.id AND deliveries.state = $6::VARCHAR AND deliveries.session_id IS
+    NULL AND messages.id = deliveries.message_id RETURNING deliveries.id, deliveries.message_id,
+    deliveries.task_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.once,
+    deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts, deliveries.token,
+    deliveries.created_ms, messages.body, messages.trace_id, messages.trace_parent_id, messages.trace_flags,
+    messages.trace_state;
 
 -- _WITH_MESSAGES
 SELECT deliveries.id, deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url,
     deliveries.event, deliveries.once, deliveries.attempts, deliveries.attempts_before,
     deliveries.max_attempts, deliveries.token, deliveries.created_ms, messages.body, messages.trace_id,
     messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM deliveries JOIN (SELECT
-    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows)
-    AS ids ON deliveries.id = ids.id JOIN messages ON messages.id = deliveries.message_id;
+    CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows
+    WHERE json_typeof(ids_rows.value) = 'array') AS ids ON deliveries.id = ids.id JOIN messages ON messages.id
+    = deliveries.message_id;
 
 -- lanes/targets.py
 
@@ -1781,16 +1812,17 @@ SELECT asked.next_ms, secrets.id, secrets.partner_id, secrets.endpoint_id, secre
     OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL AND
     lanes.in_flight < lanes.cap AND (lanes.slow IS false OR $2::BOOLEAN AND (lanes.partner_id NOT IN (SELECT
     full_slow.id FROM (SELECT CAST(full_slow_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($3::VARCHAR AS JSON)) AS full_slow_rows) AS full_slow))) AND (lanes.heard IS true
-    OR $4::BOOLEAN AND (lanes.partner_id NOT IN (SELECT full_unheard.id FROM (SELECT
-    CAST(full_unheard_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($5::VARCHAR AS JSON)) AS
-    full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
-    CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS
-    full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR endpoints.state = $7::VARCHAR AND
-    endpoints.deleted_ms IS NULL)) ELSE NULL END AS next_ms) AS asked LEFT OUTER JOIN secrets ON
-    (secrets.expires_ms IS NULL OR secrets.expires_ms > $8::BIGINT) AND (secrets.endpoint_id = ANY
-    ($9::TEXT[]) OR secrets.endpoint_id IS NULL AND secrets.partner_id = ANY ($10::TEXT[])) ORDER BY
-    secrets.created_ms DESC, secrets.id DESC;
+    json_array_elements(CAST($3::VARCHAR AS JSON)) AS full_slow_rows WHERE json_typeof(full_slow_rows.value) =
+    'array') AS full_slow))) AND (lanes.heard IS true OR $4::BOOLEAN AND (lanes.partner_id NOT IN (SELECT
+    full_unheard.id FROM (SELECT CAST(full_unheard_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($5::VARCHAR AS JSON)) AS full_unheard_rows WHERE
+    json_typeof(full_unheard_rows.value) = 'array') AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT
+    "full".id FROM (SELECT CAST(full_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($6::VARCHAR
+    AS JSON)) AS full_rows WHERE json_typeof(full_rows.value) = 'array') AS "full")) AND (lanes.endpoint_id IS
+    NULL OR endpoints.state = $7::VARCHAR AND endpoints.deleted_ms IS NULL)) ELSE NULL END AS next_ms) AS
+    asked LEFT OUTER JOIN secrets ON (secrets.expires_ms IS NULL OR secrets.expires_ms > $8::BIGINT) AND
+    (secrets.endpoint_id = ANY ($9::TEXT[]) OR secrets.endpoint_id IS NULL AND secrets.partner_id = ANY
+    ($10::TEXT[])) ORDER BY secrets.created_ms DESC, secrets.id DESC;
 
 -- tasks/batch_counts.py
 
@@ -1803,12 +1835,12 @@ INSERT INTO batch_counts (batch_id, shard, moves, scheduled, queued, running, su
     CAST(changes_rows.value ->> 4 AS BIGINT) AS queued, CAST(changes_rows.value ->> 5 AS BIGINT) AS running,
     CAST(changes_rows.value ->> 6 AS BIGINT) AS succeeded, CAST(changes_rows.value ->> 7 AS BIGINT) AS failed,
     CAST(changes_rows.value ->> 8 AS BIGINT) AS cancelled, CAST(changes_rows.value ->> 9 AS BIGINT) AS expired
-    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS changes_rows) AS changes WHERE true ON CONFLICT
-    (batch_id, shard) DO UPDATE SET moves = (batch_counts.moves + excluded.moves), scheduled =
-    (batch_counts.scheduled + excluded.scheduled), queued = (batch_counts.queued + excluded.queued), running =
-    (batch_counts.running + excluded.running), succeeded = (batch_counts.succeeded + excluded.succeeded),
-    failed = (batch_counts.failed + excluded.failed), cancelled = (batch_counts.cancelled +
-    excluded.cancelled), expired = (batch_counts.expired + excluded.expired);
+    FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS changes_rows WHERE json_typeof(changes_rows.value)
+    = 'array') AS changes WHERE true ON CONFLICT (batch_id, shard) DO UPDATE SET moves = (batch_counts.moves +
+    excluded.moves), scheduled = (batch_counts.scheduled + excluded.scheduled), queued = (batch_counts.queued
+    + excluded.queued), running = (batch_counts.running + excluded.running), succeeded =
+    (batch_counts.succeeded + excluded.succeeded), failed = (batch_counts.failed + excluded.failed), cancelled
+    = (batch_counts.cancelled + excluded.cancelled), expired = (batch_counts.expired + excluded.expired);
 
 -- _ENDED_SHARDS
 SELECT batch_counts.batch_id, batch_counts.shard, batch_counts.moves, batch_counts.scheduled,
@@ -1820,7 +1852,8 @@ SELECT batch_counts.batch_id, batch_counts.shard, batch_counts.moves, batch_coun
 -- _FORGET
 DELETE FROM batch_counts WHERE (batch_counts.batch_id, batch_counts.shard) IN (SELECT keys.batch_id,
     keys.shard FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS batch_id, CAST(keys_rows.value ->> 1 AS
-    TEXT) AS shard FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys);
+    TEXT) AS shard FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows WHERE
+    json_typeof(keys_rows.value) = 'array') AS keys);
 
 -- tasks/batch_ends.py
 
@@ -1899,7 +1932,8 @@ INSERT INTO batches (id, partner_id, state, total, version, last_task_id, metada
     TEXT) AS trace_id, CAST(rows_rows.value ->> 12 AS TEXT) AS trace_parent_id, CAST(rows_rows.value ->> 13 AS
     INTEGER) AS trace_flags, CAST(rows_rows.value ->> 14 AS TEXT) AS trace_state, CAST(rows_rows.value ->> 15
     AS BIGINT) AS created_ms, CAST(rows_rows.value ->> 16 AS BIGINT) AS closed_ms FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows) AS rows WHERE true;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows WHERE json_typeof(rows_rows.value) = 'array')
+    AS rows WHERE true;
 
 -- _LOCK_ROOM
 SELECT batches.id, batches.state, batches.total, batches.last_task_id FROM batches WHERE batches.id = ANY
@@ -2006,8 +2040,8 @@ UPDATE queues SET vtime=$1::FLOAT WHERE queues.name = $2::VARCHAR;
 INSERT INTO shares (queue, partner_id, vtime) SELECT served.queue, served.partner_id, served.vtime FROM
     (SELECT CAST(served_rows.value ->> 0 AS TEXT) AS queue, CAST(served_rows.value ->> 1 AS TEXT) AS
     partner_id, CAST(served_rows.value ->> 2 AS FLOAT) AS vtime FROM json_array_elements(CAST($1::VARCHAR AS
-    JSON)) AS served_rows) AS served WHERE true ON CONFLICT (queue, partner_id) DO UPDATE SET vtime =
-    excluded.vtime;
+    JSON)) AS served_rows WHERE json_typeof(served_rows.value) = 'array') AS served WHERE true ON CONFLICT
+    (queue, partner_id) DO UPDATE SET vtime = excluded.vtime;
 
 -- tasks/claims.py
 
@@ -2022,11 +2056,12 @@ SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id
 UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
     FROM (SELECT CAST(bodies_rows.value ->> 0 AS TEXT) AS task_id, CAST(bodies_rows.value ->> 1 AS TEXT) AS
     result, CAST(bodies_rows.value ->> 2 AS TEXT) AS error_code, CAST(bodies_rows.value ->> 3 AS TEXT) AS
-    error_message FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS bodies_rows) AS bodies WHERE
-    task_bodies.task_id = bodies.task_id RETURNING task_bodies.task_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of;
+    error_message FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS bodies_rows WHERE
+    json_typeof(bodies_rows.value) = 'array') AS bodies WHERE task_bodies.task_id = bodies.task_id RETURNING
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of;
 
 -- _END
 UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN
@@ -2042,15 +2077,19 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     AS due_ms, CAST(ends_rows.value ->> 6 AS INTEGER) AS attempts_back, CAST(ends_rows.value ->> 7 AS BIGINT)
     AS finished_ms, CAST(ends_rows.value ->> 8 AS BIGINT) AS dead_ms, CAST(ends_rows.value ->> 9 AS TEXT) AS
     dead_reason, CAST(ends_rows.value ->> 10 AS FLOAT) AS progress_percent, CAST(ends_rows.value ->> 11 AS
-    TEXT) AS progress_message FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows) AS ends WHERE
-    tasks.id = ends.id AND tasks.id = ANY (array((SELECT ends.id FROM (SELECT CAST(ends_rows.value ->> 0 AS
-    TEXT) AS id FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows) AS ends))) AND
-    tasks.session_id IS NOT DISTINCT FROM ends.session_id AND tasks.token = ends.token AND tasks.state =
-    $7::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority,
-    tasks.version, tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id;
+    TEXT) AS progress_message FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE
+    json_typeof(ends_rows.value) = 'array') AS ends WHERE tasks.id = ends.id AND tasks.id BETWEEN (SELECT
+    min(ends.id) AS min_1 FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE json_typeof(ends_rows.value) = 'array')
+    AS ends) AND (SELECT max(ends.id) AS max_1 FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE json_typeof(ends_rows.value) = 'array')
+    AS ends) AND tasks.session_id IS NOT DISTINCT FROM ends.session_id AND tasks.token = ends.token AND
+    tasks.state = $7::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state,
+    tasks.priority, tasks.version, tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms,
+    tasks.run_at_ms, tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms,
+    tasks.session_id, tasks.token, tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason,
+    tasks.batch_id;
 
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2063,7 +2102,7 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
     task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
     (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    ids_rows) AS ids ON tasks.id = ids.id;
+    ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS ids ON tasks.id = ids.id;
 
 -- tasks/progress.py
 
@@ -2072,11 +2111,15 @@ UPDATE tasks SET version=(tasks.version + $1::INTEGER), progress_percent=coalesc
     tasks.progress_percent), progress_message=reports.message FROM (SELECT CAST(reports_rows.value ->> 0 AS
     TEXT) AS id, CAST(reports_rows.value ->> 1 AS TEXT) AS session_id, CAST(reports_rows.value ->> 2 AS
     INTEGER) AS token, CAST(reports_rows.value ->> 3 AS FLOAT) AS percent, CAST(reports_rows.value ->> 4 AS
-    TEXT) AS message FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows) AS reports WHERE
-    tasks.id = reports.id AND tasks.id = ANY (array((SELECT reports.id FROM (SELECT CAST(reports_rows.value
-    ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows) AS reports)))
-    AND tasks.session_id IS NOT DISTINCT FROM reports.session_id AND tasks.token = reports.token AND
-    tasks.state = $3::VARCHAR RETURNING tasks.id, tasks.token, tasks.partner_id, tasks.version;
+    TEXT) AS message FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows WHERE
+    json_typeof(reports_rows.value) = 'array') AS reports WHERE tasks.id = reports.id AND tasks.id BETWEEN
+    (SELECT min(reports.id) AS min_1 FROM (SELECT CAST(reports_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows WHERE json_typeof(reports_rows.value) =
+    'array') AS reports) AND (SELECT max(reports.id) AS max_1 FROM (SELECT CAST(reports_rows.value ->> 0 AS
+    TEXT) AS id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS reports_rows WHERE
+    json_typeof(reports_rows.value) = 'array') AS reports) AND tasks.session_id IS NOT DISTINCT FROM
+    reports.session_id AND tasks.token = reports.token AND tasks.state = $3::VARCHAR RETURNING tasks.id,
+    tasks.token, tasks.partner_id, tasks.version;
 
 -- tasks/reruns.py
 
@@ -2108,7 +2151,7 @@ INSERT INTO runs (task_id, token, attempt, started_ms, finished_ms, outcome, err
     error_code, CAST(runs_in_rows.value ->> 7 AS TEXT) AS error_message, CAST(runs_in_rows.value ->> 8 AS
     TEXT) AS host, CAST(runs_in_rows.value ->> 9 AS INTEGER) AS pid, CAST(runs_in_rows.value ->> 10 AS TEXT)
     AS log, CAST(runs_in_rows.value ->> 11 AS TEXT) AS raised FROM json_array_elements(CAST($1::VARCHAR AS
-    JSON)) AS runs_in_rows) AS runs_in WHERE true;
+    JSON)) AS runs_in_rows WHERE json_typeof(runs_in_rows.value) = 'array') AS runs_in WHERE true;
 
 -- tasks/runs.py
 
@@ -2148,7 +2191,8 @@ INSERT INTO tasks (id, partner_id, type, queue, state, priority, version, attemp
     BIGINT) AS expires_ms, CAST(rows_rows.value ->> 13 AS BIGINT) AS created_ms, CAST(rows_rows.value ->> 14
     AS INTEGER) AS token, CAST(rows_rows.value ->> 15 AS BOOLEAN) AS suspect, CAST(rows_rows.value ->> 16 AS
     TEXT) AS trace_id, CAST(rows_rows.value ->> 17 AS TEXT) AS batch_id FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows) AS rows WHERE true;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows WHERE json_typeof(rows_rows.value) = 'array')
+    AS rows WHERE true;
 
 -- _INSERT_BODIES
 INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin, endpoint_ids, events,
@@ -2161,14 +2205,14 @@ INSERT INTO task_bodies (task_id, input, metadata, callback_url, callback_origin
     endpoint_ids, CAST(rows_rows.value ->> 6 AS TEXT) AS events, CAST(rows_rows.value ->> 7 AS TEXT) AS
     trace_parent_id, CAST(rows_rows.value ->> 8 AS INTEGER) AS trace_flags, CAST(rows_rows.value ->> 9 AS
     TEXT) AS trace_state, CAST(rows_rows.value ->> 10 AS TEXT) AS rerun_of, CAST(rows_rows.value ->> 11 AS
-    TEXT) AS idempotency_key FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows) AS rows WHERE
-    true;
+    TEXT) AS idempotency_key FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows WHERE
+    json_typeof(rows_rows.value) = 'array') AS rows WHERE true;
 
 -- _ENSURE_QUEUES
 INSERT INTO queues (name, paused_ms, vtime) SELECT rows.name, rows.paused_ms, rows.vtime FROM (SELECT
     CAST(rows_rows.value ->> 0 AS TEXT) AS name, CAST(rows_rows.value ->> 1 AS BIGINT) AS paused_ms,
     CAST(rows_rows.value ->> 2 AS FLOAT) AS vtime FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    rows_rows) AS rows WHERE true ON CONFLICT DO NOTHING;
+    rows_rows WHERE json_typeof(rows_rows.value) = 'array') AS rows WHERE true ON CONFLICT DO NOTHING;
 
 -- tasks/taken.py
 
@@ -2177,20 +2221,24 @@ UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), attem
     $3::INTEGER), started_ms=$4::BIGINT, session_id=$5::VARCHAR, token=(tasks.token + $6::INTEGER),
     deadline_ms=($4::BIGINT + timeouts.timeout_ms), progress_percent=$7::FLOAT, progress_message=$8::VARCHAR
     FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS JSON))
-    AS ids_rows) AS ids, (SELECT CAST(timeouts_rows.value ->> 0 AS TEXT) AS type, CAST(timeouts_rows.value ->>
-    1 AS BIGINT) AS timeout_ms FROM json_array_elements(CAST($10::VARCHAR AS JSON)) AS timeouts_rows) AS
-    timeouts, task_bodies WHERE tasks.id = ids.id AND tasks.type = timeouts.type AND tasks.state IS NOT
-    DISTINCT FROM $11::VARCHAR AND task_bodies.task_id = tasks.id AND task_bodies.task_id = ANY (array((SELECT
-    ids.id FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($9::VARCHAR AS
-    JSON)) AS ids_rows) AS ids))) RETURNING tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS
-    type, tasks.queue AS queue, tasks.priority AS priority, tasks.version AS version, tasks.attempts AS
-    attempts, tasks.attempts_before AS attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS
-    token, tasks.suspect AS suspect, tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms
-    AS created_ms, tasks.due_ms AS due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners
-    WHERE partners.id = tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS
-    metadata, task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id,
-    task_bodies.trace_flags AS trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url
-    IS NOT NULL OR task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
+    AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS ids, (SELECT CAST(timeouts_rows.value ->> 0 AS
+    TEXT) AS type, CAST(timeouts_rows.value ->> 1 AS BIGINT) AS timeout_ms FROM
+    json_array_elements(CAST($10::VARCHAR AS JSON)) AS timeouts_rows WHERE json_typeof(timeouts_rows.value) =
+    'array') AS timeouts, task_bodies WHERE tasks.id = ids.id AND tasks.type = timeouts.type AND tasks.state
+    IS NOT DISTINCT FROM $11::VARCHAR AND task_bodies.task_id = tasks.id AND task_bodies.task_id BETWEEN
+    (SELECT min(ids.id) AS min_1 FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($9::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids) AND (SELECT max(ids.id) AS max_1 FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($9::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids) RETURNING tasks.id AS id, tasks.partner_id AS partner_id, tasks.type AS type, tasks.queue AS queue,
+    tasks.priority AS priority, tasks.version AS version, tasks.attempts AS attempts, tasks.attempts_before AS
+    attempts_before, tasks.max_attempts AS max_attempts, tasks.token AS token, tasks.suspect AS suspect,
+    tasks.trace_id AS trace_id, tasks.batch_id AS batch_id, tasks.created_ms AS created_ms, tasks.due_ms AS
+    due_ms, tasks.started_ms AS started_ms, (SELECT partners.name FROM partners WHERE partners.id =
+    tasks.partner_id) AS partner_name, task_bodies.input AS input, task_bodies.metadata AS metadata,
+    task_bodies.events AS events, task_bodies.trace_parent_id AS trace_parent_id, task_bodies.trace_flags AS
+    trace_flags, task_bodies.trace_state AS trace_state, task_bodies.callback_url IS NOT NULL OR
+    task_bodies.endpoint_ids IS NOT NULL AS addressed, EXISTS (SELECT * FROM endpoints WHERE
     endpoints.partner_id = tasks.partner_id AND endpoints.deleted_ms IS NULL AND (endpoints.events LIKE '%' ||
     $12::VARCHAR || '%')) AS listens;
 
@@ -2199,7 +2247,8 @@ UPDATE tasks SET state=$1::VARCHAR, version=(tasks.version + $2::INTEGER), attem
 -- _USE
 INSERT INTO file_uses (file_id, task_id) SELECT uses.file_id, uses.task_id FROM (SELECT CAST(uses_rows.value
     ->> 0 AS TEXT) AS file_id, CAST(uses_rows.value ->> 1 AS TEXT) AS task_id FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS uses_rows) AS uses WHERE true ON CONFLICT DO NOTHING;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS uses_rows WHERE json_typeof(uses_rows.value) = 'array')
+    AS uses WHERE true ON CONFLICT DO NOTHING;
 
 -- _NEEDED
 SELECT DISTINCT file_uses.file_id AS id FROM file_uses JOIN tasks ON tasks.id = file_uses.task_id WHERE
@@ -2232,17 +2281,19 @@ INSERT INTO idempotency (partner_id, key, fingerprint, outcome, created_ms) SELE
     keys.fingerprint, keys.outcome, keys.created_ms FROM (SELECT CAST(keys_rows.value ->> 0 AS TEXT) AS
     partner_id, CAST(keys_rows.value ->> 1 AS TEXT) AS key, CAST(keys_rows.value ->> 2 AS TEXT) AS
     fingerprint, CAST(keys_rows.value ->> 3 AS TEXT) AS outcome, CAST(keys_rows.value ->> 4 AS BIGINT) AS
-    created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows) AS keys WHERE true ON
-    CONFLICT (partner_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, outcome = excluded.outcome,
-    sealed_by = $2::VARCHAR, created_ms = excluded.created_ms WHERE idempotency.created_ms < $3::BIGINT
-    RETURNING idempotency.partner_id, idempotency.key;
+    created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows WHERE
+    json_typeof(keys_rows.value) = 'array') AS keys WHERE true ON CONFLICT (partner_id, key) DO UPDATE SET
+    fingerprint = excluded.fingerprint, outcome = excluded.outcome, sealed_by = $2::VARCHAR, created_ms =
+    excluded.created_ms WHERE idempotency.created_ms < $3::BIGINT RETURNING idempotency.partner_id,
+    idempotency.key;
 
 -- _KEYS
 SELECT idempotency.partner_id, idempotency.key, idempotency.fingerprint, idempotency.outcome FROM idempotency
     WHERE idempotency.partner_id = ANY ($1::TEXT[]) AND idempotency.key = ANY ($2::TEXT[]) AND
     (idempotency.partner_id, idempotency.key) IN (SELECT keys.partner_id, keys.key FROM (SELECT
     CAST(keys_rows.value ->> 0 AS TEXT) AS partner_id, CAST(keys_rows.value ->> 1 AS TEXT) AS key FROM
-    json_array_elements(CAST($3::VARCHAR AS JSON)) AS keys_rows) AS keys);
+    json_array_elements(CAST($3::VARCHAR AS JSON)) AS keys_rows WHERE json_typeof(keys_rows.value) = 'array')
+    AS keys);
 
 -- tasks/task_listings.py
 
@@ -2330,7 +2381,7 @@ SELECT tasks.id FROM tasks WHERE tasks.id < $1::VARCHAR ORDER BY tasks.id DESC L
 INSERT INTO task_tags (tag, partner_id, task_id) SELECT tags.tag, tags.partner_id, tags.task_id FROM (SELECT
     CAST(tags_rows.value ->> 0 AS TEXT) AS tag, CAST(tags_rows.value ->> 1 AS TEXT) AS partner_id,
     CAST(tags_rows.value ->> 2 AS TEXT) AS task_id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    tags_rows) AS tags WHERE true;
+    tags_rows WHERE json_typeof(tags_rows.value) = 'array') AS tags WHERE true;
 
 -- _PAIRS
 SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bodies ON task_bodies.task_id =
@@ -2340,7 +2391,8 @@ SELECT tasks.id, tasks.partner_id, task_bodies.metadata FROM tasks JOIN task_bod
 DELETE FROM task_tags WHERE task_tags.tag = ANY ($1::TEXT[]) AND (task_tags.tag, task_tags.partner_id,
     task_tags.task_id) IN (SELECT gone.tag, gone.partner_id, gone.task_id FROM (SELECT CAST(gone_rows.value
     ->> 0 AS TEXT) AS tag, CAST(gone_rows.value ->> 1 AS TEXT) AS partner_id, CAST(gone_rows.value ->> 2 AS
-    TEXT) AS task_id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS gone_rows) AS gone);
+    TEXT) AS task_id FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS gone_rows WHERE
+    json_typeof(gone_rows.value) = 'array') AS gone);
 
 -- tasks/task_types.py
 
@@ -2392,7 +2444,8 @@ SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $
 
 -- _VERSIONS
 SELECT tasks.id, tasks.version FROM tasks JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows) AS ids ON tasks.id = ids.id;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
+    ids ON tasks.id = ids.id;
 
 -- _RUNS
 SELECT runs.task_id, runs.token, runs.attempt, runs.started_ms, runs.finished_ms, runs.outcome,
@@ -2448,8 +2501,8 @@ SELECT type_rates.type, type_rates.next_ms FROM type_rates WHERE type_rates.type
 -- _SPEND
 INSERT INTO type_rates (type, next_ms) SELECT rates.type, rates.next_ms FROM (SELECT CAST(rates_rows.value ->>
     0 AS TEXT) AS type, CAST(rates_rows.value ->> 1 AS FLOAT) AS next_ms FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rates_rows) AS rates WHERE true ON CONFLICT (type) DO
-    UPDATE SET next_ms = excluded.next_ms;
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rates_rows WHERE json_typeof(rates_rows.value) =
+    'array') AS rates WHERE true ON CONFLICT (type) DO UPDATE SET next_ms = excluded.next_ms;
 
 -- traces.py
 
@@ -2511,8 +2564,9 @@ INSERT INTO activity_spans (kind, length_ms, at_ms, process_id, total, succeeded
     CAST(spans_rows.value ->> 2 AS BIGINT) AS at_ms, CAST(spans_rows.value ->> 3 AS TEXT) AS process_id,
     CAST(spans_rows.value ->> 4 AS BIGINT) AS total, CAST(spans_rows.value ->> 5 AS BIGINT) AS succeeded,
     CAST(spans_rows.value ->> 6 AS TEXT) AS times FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
-    spans_rows) AS spans WHERE true ON CONFLICT (kind, length_ms, at_ms, process_id) DO UPDATE SET total =
-    excluded.total, succeeded = excluded.succeeded, times = excluded.times;
+    spans_rows WHERE json_typeof(spans_rows.value) = 'array') AS spans WHERE true ON CONFLICT (kind,
+    length_ms, at_ms, process_id) DO UPDATE SET total = excluded.total, succeeded = excluded.succeeded, times
+    = excluded.times;
 
 -- _SINCE
 SELECT activity_spans.kind, activity_spans.at_ms, activity_spans.total, activity_spans.succeeded,
@@ -2798,8 +2852,8 @@ SELECT deliveries.lane_id, count(*) AS n FROM deliveries WHERE deliveries.sessio
 -- _CORRECT
 UPDATE lanes SET ready_ms=$1::BIGINT, in_flight=true_counts.in_flight FROM (SELECT CAST(true_counts_rows.value
     ->> 0 AS TEXT) AS id, CAST(true_counts_rows.value ->> 1 AS INTEGER) AS in_flight FROM
-    json_array_elements(CAST($2::VARCHAR AS JSON)) AS true_counts_rows) AS true_counts WHERE lanes.id =
-    true_counts.id;
+    json_array_elements(CAST($2::VARCHAR AS JSON)) AS true_counts_rows WHERE
+    json_typeof(true_counts_rows.value) = 'array') AS true_counts WHERE lanes.id = true_counts.id;
 
 -- _WITH_WORK
 SELECT queues.name FROM queues WHERE queues.paused_ms IS NULL AND (EXISTS (SELECT tasks.id FROM tasks WHERE

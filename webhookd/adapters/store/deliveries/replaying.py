@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, Text, bindparam, case, or_, select
 
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
-from webhookd.adapters.store.rowset import Id, named_in, rowset
+from webhookd.adapters.store.rowset import Id, between, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
@@ -56,7 +56,7 @@ def _replay(dialect: str) -> Any:
         deliveries.update()
         .where(
             deliveries.c.id == r.id,
-            named_in(dialect, deliveries.c.id, "moves"),
+            between(dialect, deliveries.c.id, "moves"),
             or_(*(deliveries.c.state == state.value for state in DELIVERIES.sources(DeliveryMove.REPLAY))),
         )
         .values(

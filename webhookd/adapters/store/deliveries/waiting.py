@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Integer, Select, Text, bindparam, case, func,
 from webhookd.adapters.store.deliveries.letter_filters import OF_DELIVERIES_IN_FULL, filter_parameters
 from webhookd.adapters.store.lanes.release import lock_lanes_of, release_lanes
 from webhookd.adapters.store.paging import first_id
-from webhookd.adapters.store.rowset import Id, named_in, rowset
+from webhookd.adapters.store.rowset import Id, between, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -106,7 +106,7 @@ def _hasten(dialect: str) -> Any:
         .where(
             deliveries.c.id == rows.c.id,
             # By id, and not along everything that waits in the lane.
-            named_in(dialect, deliveries.c.id, "ids"),
+            between(dialect, deliveries.c.id, "ids"),
             _WAITS,
         )
         .values(

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import select
 
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE, pace_from_text, pace_to_text
-from webhookd.adapters.store.rowset import Id, insert_rows, named, named_in, rowset
+from webhookd.adapters.store.rowset import Id, between, insert_rows, named, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
@@ -55,7 +55,7 @@ def _lanes_of(dialect: str) -> Any:
         select(deliveries.c.lane_id, deliveries.c.partner_id, deliveries.c.endpoint_id, endpoints.c.ordering)
         .join(rows, rows.c.id == deliveries.c.id)
         .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-        .where(named_in(dialect, deliveries.c.id, "ids"))
+        .where(between(dialect, deliveries.c.id, "ids"))
         .distinct()
     )
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Select, Text, and_, case, func, literal
 
 from webhookd.adapters.store.deliveries.publish import NO_SPANS, announce_tasks
-from webhookd.adapters.store.rowset import Id, Int4, named_in, rowset
+from webhookd.adapters.store.rowset import Id, Int4, between, rowset
 from webhookd.adapters.store.schema import task_bodies, tasks
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tasks.batch_ends import complete_batches, wake_receivers_in_time
@@ -83,7 +83,7 @@ def _ending(dialect: str) -> Any:
         tasks.update()
         .where(
             tasks.c.id == r.id,
-            named_in(dialect, tasks.c.id, "ends"),
+            between(dialect, tasks.c.id, "ends"),
             tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
             tasks.c.token == r.token,
             tasks.c.state == TaskState.RUNNING.value,

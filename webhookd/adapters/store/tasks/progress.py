@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import func
 
 from webhookd.adapters.store.deliveries.publish import announce_tasks
-from webhookd.adapters.store.rowset import Int4, named_in, rowset
+from webhookd.adapters.store.rowset import Int4, between, rowset
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tasks.ends import read_tasks
@@ -37,7 +37,7 @@ def _reporting(dialect: str) -> Any:
         tasks.update()
         .where(
             tasks.c.id == r.id,
-            named_in(dialect, tasks.c.id, "reports"),
+            between(dialect, tasks.c.id, "reports"),
             tasks.c.session_id.is_not_distinct_from(r.session_id),  # by id, not by ix_tasks_held
             tasks.c.token == r.token,
             tasks.c.state == TaskState.RUNNING.value,

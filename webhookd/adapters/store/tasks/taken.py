@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, or_, select
 
 from webhookd.adapters.store.deliveries.publish import announce_tasks
-from webhookd.adapters.store.rowset import POSTGRESQL, Id, named_in, rowset
+from webhookd.adapters.store.rowset import POSTGRESQL, Id, between, rowset
 from webhookd.adapters.store.schema import endpoints, partners, task_bodies, tasks
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tasks.ends import read_tasks
@@ -116,7 +116,7 @@ def _taking(dialect: str) -> Any:
     )
     if dialect != POSTGRESQL:
         return taking.returning(*taken_columns(_in_its_place))
-    body = (task_bodies.c.task_id == tasks.c.id, named_in(dialect, task_bodies.c.task_id, "ids"))
+    body = (task_bodies.c.task_id == tasks.c.id, between(dialect, task_bodies.c.task_id, "ids"))
     return taking.where(*body).returning(*taken_columns())
 
 
