@@ -3,12 +3,15 @@
 import asyncio
 import time
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
 from tests.support.live_api import Live
 from tests.support.services import ValkeyServer, until
+from webhookd.adapters.store.database import Database
+from webhookd.core.errors import Unavailable
 
 both_databases = pytest.mark.parametrize("live", ["sqlite", "postgresql"], indirect=True)
 impatient = pytest.mark.parametrize("live", [("sqlite", {"max_wait_seconds": 1.5})], indirect=True)
@@ -217,6 +220,20 @@ async def test_pull_feed_is_told_by_signals_and_without(live: Live) -> None:
         page = (await asyncio.wait_for(waiting, 30)).json()
         assert [message["data"]["id"] for message in page["data"]] == [task["id"]]
         cursor = page["next_cursor"]
+
+
+async def test_feed_tells_of_no_message_before_it_outlasts_a_loss_of_power(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner = await live.partner()
+    refuse = AsyncMock(side_effect=Unavailable("The disk is away.", retry_after_seconds=2))
+    monkeypatch.setattr(Database, "make_last", refuse)
+    nothing = await partner.http.get("/v1/messages")
+    assert (nothing.status_code, nothing.json()["data"]) == (200, [])
+    await live.hand.finish((await partner.submit())["id"])
+    assert (await partner.http.get("/v1/messages")).status_code == 503
+    monkeypatch.undo()
+    assert len((await partner.http.get("/v1/messages")).json()["data"]) == 1
 
 
 async def test_waiter_who_hangs_up_is_forgotten(live: Live) -> None:

@@ -102,6 +102,7 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
             refuse_revoked(watch)
     next_cursor = query.after or f"0.{partner_id}"
     if page.messages:
+        await call.parts.store.db.make_last()  # no loss of power may give a number told to another message
         next_cursor = f"{page.messages[-1].seq}.{partner_id}.{page.messages[-1].id}"
     return page_answer([message_document(message) for message in page.messages], next_cursor)
 

@@ -113,7 +113,8 @@ class Database:
         wake: Callable[[Wakes], None] = lambda _: None,
         writes_apart: bool = False,
     ) -> "Database":
-        """Connect. `wake` is called on the loop after every commit that has somebody to wake.
+        """Connect. `wake` is called on the loop after every commit that has somebody to wake: for queues
+        at once, for those who watch once it lasts.
 
         `writes_apart` is for a process whose loop is busy with other things (PostgresDriver). Raises
         SettingsError (naming WEBHOOKD_DATABASE_URL) for a URL that cannot work.
@@ -173,6 +174,15 @@ class Database:
         self._arrived.set()
         return await (future if self.patience_seconds is None else self._outcome(future))
 
+    async def make_last(self) -> None:
+        """Return once all that was read here outlasts a loss of power: before somebody goes by it for ever.
+
+        On SQLite others see what is committed a moment before the disk has it. Raises Unavailable.
+        """
+        with as_ours():
+            lasting = self._driver.make_last()
+            await (lasting if self.patience_seconds is None else self._patiently(lasting))
+
     async def close(self) -> None:
         """Commit what waits, then close."""
         self._closing = True
@@ -196,9 +206,17 @@ class Database:
             tx.end()
             return result, tx
 
+        loop = asyncio.get_running_loop()
+
+        def seen(committed: tuple[R, Tx]) -> None:
+            """Let others begin while the disk is waited for: whatever they promise waits for it too."""
+            queues, committed[1].wakes.queues = committed[1].wakes.queues, set()
+            if queues:
+                loop.call_soon_threadsafe(self._wake, Wakes(queues=queues))
+
         for attempt in range(1, TRIES + 1):
             try:
-                result, tx = await self._driver.write(run, lasting=not repeatable)
+                result, tx = await self._driver.write(run, lasting=not repeatable, seen=seen)
                 break
             except DBAPIError as error:
                 # Every session of that time was thrown away with it; a new one may take the write.

@@ -31,10 +31,17 @@ class Driver(Protocol):
         """Run `work` in a read-only snapshot."""
         ...
 
-    async def write(self, work: Callable[[Connection], R], *, lasting: bool = True) -> R:
+    async def write(
+        self,
+        work: Callable[[Connection], R],
+        *,
+        lasting: bool = True,
+        seen: Callable[[R], None] | None = None,
+    ) -> R:
         """Run `work` in one transaction and commit it.
 
-        One that is not `lasting` may be lost with the machine's power, where no process outlives that.
+        One that is not `lasting` may be lost with the machine's power, where no process outlives that. Where
+        others see a lasting one before it lasts, `seen` is called then, in any thread.
         """
         ...
 

@@ -46,7 +46,13 @@ class PostgresDriver:
         # A session of the time before a restart or a failover; with it went all that are as old.
         return await greenlet_spawn(_read, self._readers.sync_engine, work, self.pooled)
 
-    async def write(self, work: Callable[[Connection], R], *, lasting: bool = True) -> R:  # noqa: ARG002 - its own processes outlive it
+    async def write(
+        self,
+        work: Callable[[Connection], R],
+        *,
+        lasting: bool = True,  # noqa: ARG002 - its own processes outlive it
+        seen: Callable[[R], None] | None = None,  # noqa: ARG002 - nobody sees what does not last
+    ) -> R:
         writing = greenlet_spawn(_write, self._writers.sync_engine, work)
         return await (writing if self._thread is None else self._thread.run(writing))
 

@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from webhookd.adapters.store.drivers.reading import note
 from webhookd.adapters.store.drivers.wal import LOG_BYTES, LogBound
+from webhookd.adapters.store.drivers.wal_sync import LogSync, sync_log
 from webhookd.core.errors import SettingsError
 
 R = TypeVar("R")
@@ -31,9 +32,9 @@ class SqliteDriver:
     """One writer thread and a few readers on one WAL file.
 
     Writers of all processes queue on an `flock` beside the file, because SQLite's own busy handler
-    polls and starves. `synchronous=FULL` makes a commit an fsync of the log, but for those that need not last
-    (`write`). A process that an operator's
-    function forks shares the lock's file, so the lock is given up by name, and the child closes the file.
+    polls and starves. A commit is followed by an fsync of the log, which others do not wait for (`wal_sync`);
+    those that need not last (`write`) have none. A process that an operator's function forks shares the
+    lock's file, so the lock is given up by name, and the child closes the file.
     """
 
     dialect = "sqlite"
@@ -50,29 +51,37 @@ class SqliteDriver:
             raise SettingsError(
                 f"WEBHOOKD_DATABASE_URL: the folder {path.parent} does not exist; make it, or choose another."
             )
+        self._path = path
         self._lock_path = path.with_name(path.name + ".lock")
         self._writer = _sqlite_engine(url, NullPool, read_only=False)
         self._readers = _sqlite_engine(url, QueuePool, read_only=True)
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._connection: Connection | None = None
-        self._lasting = True
         self._lock: int | None = None
         ours = weakref.WeakMethod(self._close_lock)
         os.register_at_fork(after_in_child=lambda: (close := ours()) and close())
         self._log = LogBound(path, most_bytes=LOG_BYTES)
+        self._log_sync = LogSync(path)
 
     async def read(self, work: Callable[[Connection], R]) -> R:
         reading = self._read_threads.submit(self._read, work)
         note(reading)
         return await asyncio.wrap_future(reading)
 
-    async def write(self, work: Callable[[Connection], R], *, lasting: bool = True) -> R:
+    async def write(
+        self,
+        work: Callable[[Connection], R],
+        *,
+        lasting: bool = True,
+        seen: Callable[[R], None] | None = None,
+    ) -> R:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._write_thread, self._write, work, lasting)
+        return await loop.run_in_executor(self._write_thread, self._write, work, lasting, seen)
 
     async def make_last(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._write_thread, self._sync_log)
+        # Not in the writer's thread, which may wait for its turn.
+        await asyncio.get_running_loop().run_in_executor(self._read_threads, sync_log, self._path)
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -88,30 +97,25 @@ class SqliteDriver:
             conn.begin()
             return work(conn)
 
-    def _write(self, work: Callable[[Connection], R], lasting: bool) -> R:
+    def _write(self, work: Callable[[Connection], R], lasting: bool, seen: Callable[[R], None] | None) -> R:
         if self._connection is None:
             self._connection = self._writer.connect()
-            self._lasting = True
+        connection = self._connection
         with self._locked():
             try:
-                if lasting is not self._lasting:
-                    # Between transactions only. NORMAL writes the log and leaves its fsync to the next one.
-                    driver: Any = self._connection.connection.driver_connection
-                    driver.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
-                    self._lasting = lasting
-                with self._connection.begin():
-                    result = work(self._connection)
-                self._log.committed(self._connection.connection.driver_connection)
+                self._log_sync.begin(connection.connection.driver_connection)
+                with connection.begin():
+                    result = work(connection)
+                self._log.committed(connection.connection.driver_connection)
             except BaseException:
                 # A connection in doubt is not worth keeping; opening one costs a millisecond.
                 self._close_writer()
                 raise
-            return result
-
-    def _sync_log(self) -> None:
-        if self._connection is not None:
-            driver: Any = self._connection.connection.driver_connection
-            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # it begins with an fsync of the log
+        if lasting:
+            if seen is not None:
+                seen(result)
+            self._log_sync.sync()
+        return result
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -133,6 +137,7 @@ class SqliteDriver:
             with contextlib.suppress(SQLAlchemyError):
                 self._connection.close()
             self._connection = None
+        self._log_sync.close()
 
 
 def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_only: bool) -> Engine:
@@ -146,7 +151,7 @@ def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_onl
         connection.isolation_level = None  # we say BEGIN ourselves
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",
+            "synchronous=NORMAL",  # and what is to last is synced after the commit
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-16384",
