@@ -35,7 +35,7 @@ up: $(VENV)/.run ## serve on this machine until Ctrl-C
 	$(BIN)/webhookd up --dev
 
 test: $(VENV)/.dev ## every test but `make faults` and the long ones of `make clients`, on real Valkey and PostgreSQL
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not faults and not long" $(ARGS)
+	$(BIN)/python -m pytest -n 5 --dist loadscope -m "not faults and not long" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: lint and format check
 	$(BIN)/ruff check .

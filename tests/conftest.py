@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -28,6 +29,11 @@ from webhookd.adapters.store.migrate import migrate
 from webhookd.core.errors import SettingsError
 from webhookd.runtime.importing import without_collector
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+    from tests.support.shares import Shares
+
 settings.register_profile("webhookd", deadline=None)
 settings.load_profile("webhookd")
 
@@ -41,6 +47,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and (memory := folder_in_memory()):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Shares | None":
+    """With `--dist loadscope` have tests that share a server run in one process (`shares`)."""
+    from tests.support.shares import Shares
+
+    return Shares(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -61,6 +61,7 @@ class Page:
 
     browser: "Browser"
     session: str
+    target: str
     requests: list[str] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -161,6 +162,11 @@ class Page:
 
         self.browser.wait_until(holds, what=expression)
 
+    def drawn(self) -> None:
+        """Wait until the page is on the screen: the browser drops keys that are pressed before."""
+        self.wait_for("document.readyState === 'complete'")
+        self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def heading(self, text: str) -> None:
         """Wait for a page by its one heading."""
         self.wait_for(
@@ -215,10 +221,18 @@ class Browser:
         )
         target = self.tell("Target.createTarget", url="about:blank", **where)["targetId"]
         session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = self._pages[session] = Page(self, session)
+        page = self._pages[session] = Page(self, session, target)
         for domain in ("Page", "Network", "Log", "Runtime", "Audits"):
             page.tell(f"{domain}.enable")
         return page
+
+    def pages(self) -> set[str]:
+        """The sessions of the tabs that are open."""
+        return set(self._pages)
+
+    def close(self, session: str) -> None:
+        """Close a tab: left open it would go on asking for its live part."""
+        self.tell("Target.closeTarget", targetId=self._pages.pop(session).target)
 
     def tell(self, method: str, *, session: str | None = None, **params: Any) -> Any:
         """Send a command and return its result."""

@@ -24,6 +24,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
+@pytest.fixture(autouse=True)
+def tabs_of_its_own(browser: Browser) -> Iterator[None]:
+    """Close the tabs that a test has opened; those of its module stay."""
+    before = browser.pages()
+    yield
+    for session in browser.pages() - before:
+        browser.close(session)
+
+
 @pytest.fixture
 def page(browser: Browser) -> Page:
     """A tab of the test's own."""

@@ -94,9 +94,11 @@ def test_partner_logs_in_with_its_key_by_keyboard_alone(
     page.go(f"{service.url}/portal/")
     page.heading("Log in")
     assert page.evaluate("document.activeElement.type") == "password"
+    page.drawn()
     page.tell("Input.insertText", text=partner.key)
     page.key("Enter", 13, "\r")
     page.wait_for("document.querySelector('nav') !== null")
+    page.drawn()
     page.key("Tab", 9)
     page.key("Enter", 13, "\r")
     page.wait_for("document.activeElement.id === 'main'")
