@@ -19,6 +19,7 @@ from typing import Final
 
 import uvicorn
 
+from webhookd.adapters.forerunner import wait_to_be_told
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.api.client_address import parse_proxies
 from webhookd.api.connection import HttpConnection
@@ -113,6 +114,7 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     """Run the API; return the exit code."""
+    wait_to_be_told()
     try:
         settings = checked_settings()
         keep_files_private()

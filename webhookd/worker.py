@@ -22,6 +22,7 @@ from typing import Final
 
 import structlog
 
+from webhookd.adapters.forerunner import wait_to_be_told
 from webhookd.adapters.forks import shield_from_children
 from webhookd.adapters.supervised import REPLACE_ME
 from webhookd.adapters.telemetry import configure_logging
@@ -80,6 +81,7 @@ def main() -> int:
     parser.add_argument("role", choices=("tasks", "deliver"))
     parser.add_argument("--queues", default="", help="comma-separated; all of WEBHOOKD_TASKS if left out")
     arguments = parser.parse_args()
+    wait_to_be_told()
     try:
         settings = checked_settings()
         keep_files_private()

@@ -31,11 +31,19 @@ def watched(argv: Sequence[str], *, orphan_signal: int = signal.SIGKILL) -> tupl
     return (*shim, *argv)
 
 
-def _become(orphan_signal: int, parent_pid: int, argv: list[str]) -> None:
+def die_with_parent(parent_pid: int, *, orphan_signal: int = signal.SIGKILL) -> None:
+    """Have this process, a child of `parent_pid`, get `orphan_signal` when its parent dies. Linux only.
+
+    Raises SystemExit where the parent has died already.
+    """
     _ask_for(orphan_signal)
     # The parent may have died before we asked: then no signal will ever come.
     if os.getppid() != parent_pid:
         raise SystemExit(1)
+
+
+def _become(orphan_signal: int, parent_pid: int, argv: list[str]) -> None:
+    die_with_parent(parent_pid, orphan_signal=orphan_signal)
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - becoming the given command is what this script is for
     except OSError as error:

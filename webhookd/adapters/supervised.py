@@ -1,4 +1,7 @@
-"""One child process kept running: started by exec, restarted with a growing pause, stopped in time."""
+"""One child process kept running: started by exec, restarted with a growing pause, stopped in time.
+
+The first process may be there already (`forerunner`).
+"""
 
 import asyncio
 import os
@@ -10,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from webhookd.adapters.deathwatch import watched
+from webhookd.adapters.forerunner import Forerunner
 from webhookd.adapters.heartbeat import VARIABLE, Heartbeat, Left
 
 _FIRST_PAUSE_SECONDS = 0.1
@@ -69,12 +73,19 @@ OnLeft = Callable[[Left], Awaitable[None]]
 class Child:
     """One spec and the process that carries it at the moment."""
 
-    def __init__(self, spec: ChildSpec, on_event: Callable[[ChildEvent], None], on_left: OnLeft) -> None:
+    def __init__(
+        self,
+        spec: ChildSpec,
+        on_event: Callable[[ChildEvent], None],
+        on_left: OnLeft,
+        forerunner: Forerunner | None = None,
+    ) -> None:
         self.spec = spec
         self.pid: int | None = None
         self.hurried = False
         self._on_event = on_event
         self._on_left = on_left
+        self._forerunner = forerunner
         self._leaving: set[asyncio.Future[None]] = set()
         self._heartbeat = None if spec.lease_seconds is None else Heartbeat.shared()
         self._beats = 0
@@ -172,21 +183,11 @@ class Child:
 
     async def _run_once(self) -> tuple[int | None, int | None]:
         """Returns the process id and exit code, or twice None where it could not even be started."""
-        env = self.spec.env
-        files: tuple[int, ...] = ()
         self._frozen = False
-        if self._heartbeat is not None and self._heartbeat.file is not None:
+        if self._heartbeat is not None:
             self._heartbeat.rest()
-            files = (self._heartbeat.file,)
-            env = {**(os.environ if env is None else env), VARIABLE: str(self._heartbeat.file)}
         try:
-            process = await asyncio.create_subprocess_exec(
-                *watched(self.spec.argv),
-                env=env,
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                pass_fds=files,
-            )
+            process = await self._begun()
         except OSError:
             return None, None
         self.pid = process.pid
@@ -201,6 +202,22 @@ class Child:
             self._leaving.add(telling)
             telling.add_done_callback(self._leaving.discard)
         return process.pid, exit_code
+
+    async def _begun(self) -> Forerunner | asyncio.subprocess.Process:
+        """Return the process, at work. Raises OSError where it cannot be started."""
+        environment = os.environ if self.spec.env is None else self.spec.env
+        page = None if self._heartbeat is None else self._heartbeat.file
+        forerunner, self._forerunner = self._forerunner, None
+        if forerunner is not None:
+            forerunner.tell(environment, page)
+            return forerunner
+        return await asyncio.create_subprocess_exec(
+            *watched(self.spec.argv),
+            env=environment if page is None else {**environment, VARIABLE: str(page)},
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=() if page is None else (page,),
+        )
 
 
 def _send(pid: int, number: int) -> None:

@@ -15,8 +15,9 @@ When the supervisor itself is killed, the kernel takes the children along (`deat
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+from webhookd.adapters.forerunner import Forerunner
 from webhookd.adapters.heartbeat import Left
 from webhookd.adapters.supervised import Child, ChildEvent, ChildSpec, OnLeft
 
@@ -31,7 +32,8 @@ class Supervisor:
     """Runs `specs` until `stop()`; must be used on one event loop, in the main thread.
 
     `on_event` is called on the loop with each `ChildEvent` and must not block. `on_left` is told what a dead
-    process left, so that nobody waits for the end of its lease; it must not raise.
+    process left, so that nobody waits for the end of its lease; it must not raise. `forerunners` are the
+    first processes of the children of their names.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class Supervisor:
         *,
         on_event: Callable[[ChildEvent], None],
         on_left: OnLeft = _leave_it,
+        forerunners: Mapping[str, Forerunner] | None = None,
     ) -> None:
         self._waiting = sorted(specs, key=lambda spec: spec.stage)
         self._on_event = on_event
         self._on_left = on_left
+        self._forerunners = dict(forerunners or {})
         self._children: dict[str, Child] = {}
         self._stop = asyncio.Event()
         self._running = False
@@ -68,7 +72,8 @@ class Supervisor:
         if not self._running:
             self._waiting.append(spec)
         elif not self._stop.is_set():
-            self._children[spec.name] = Child(spec, self._on_event, self._on_left)
+            forerunner = self._forerunners.pop(spec.name, None)
+            self._children[spec.name] = Child(spec, self._on_event, self._on_left, forerunner)
 
     async def retire(self, name: str) -> None:
         """Stop one child gracefully and forget it; returns when it is gone. Unknown names are ignored."""
@@ -105,6 +110,8 @@ class Supervisor:
         finally:
             self._stop.set()
             await asyncio.shield(self._stop_all())
+            while self._forerunners:
+                self._forerunners.popitem()[1].dismiss()
             watch.cancel()
 
     async def _watch(self) -> None:

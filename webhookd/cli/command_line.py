@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typer.exceptions import Abort, TyperException
 from typer.main import get_command
 
+from webhookd.adapters.forerunner import BecomeForerunner
 from webhookd.cli.families import root
 from webhookd.runtime.loop_policy import keep_files_private
 
@@ -27,7 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _settle_streams()
     keep_files_private()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    code = _run(given)
+    forked: BecomeForerunner | None = None
+    try:
+        code = _run(given, owns_process=arguments is None)
+    except BecomeForerunner as process:
+        forked = process
+    if forked is not None:  # what the command had open is closed here
+        forked.run()
     if arguments is None:
         gc.freeze()  # the interpreter would look through all modules as it ends: a quarter of a short command
     try:
@@ -40,9 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(given: list[str]) -> int:
+def _run(given: list[str], *, owns_process: bool) -> int:
     try:
-        result = get_command(root).main(given, prog_name="webhookd", standalone_mode=False)
+        # The context's object: whether the command may fork this process.
+        result = get_command(root).main(given, prog_name="webhookd", standalone_mode=False, obj=owns_process)
     except (KeyboardInterrupt, Abort):
         return 130
     except TyperException as error:

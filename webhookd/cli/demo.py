@@ -98,7 +98,7 @@ async def _tell(console: Console) -> None:
         try:
             with console.status("starting a broker, a database, an API and two workers"):
                 async with prepared(settings) as made:
-                    plan = made.plan("demo", workers, said="", unsaid="", lock=None)
+                    plan = made.plan("demo", workers)
                 async with contextlib.AsyncExitStack() as stack:
                     service = hosted(plan, open_store=made.reopened, on_supervisor=signals.supervises)
                     supervisor = await stack.enter_async_context(service)

@@ -74,7 +74,7 @@ async def hosted(
         stack.push_async_callback(store.close)
         watch = _Watch()
         specs = [replace(spec, env=environment) for spec in plan.processes]
-        supervisor = Supervisor(specs, on_event=watch, on_left=store.end_left)
+        supervisor = Supervisor(specs, on_event=watch, on_left=store.end_left, forerunners=plan.forerunners)
         on_supervisor(supervisor)
         await stack.enter_async_context(_supervised(supervisor))
         if plan.url is not None:
@@ -247,8 +247,8 @@ async def _host(plan: Plan) -> None:
 def main() -> int:
     """Carry out the plan; return the exit code."""
     plan = read_plan(int(sys.argv[1]))
-    if plan.lock is not None:
-        os.set_inheritable(plan.lock, False)
+    for kept in plan.kept_files:
+        os.set_inheritable(kept, False)
     os.environ.update(plan.environment)
     configure_logging(log_format=plan.log_format, level=plan.log_level, process=plan.name)
     try:

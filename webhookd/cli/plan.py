@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, NoReturn, Self
 
+from webhookd.adapters.forerunner import Forerunner
 from webhookd.adapters.supervised import ChildSpec
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -29,7 +30,7 @@ class Plan:
     `broker_folder`: an embedded broker is kept as well. `url`: where the API answers; the plan is carried out
     once it is ready, and every process has begun; then `said` is said. `unsaid` is what must be said even
     where that never comes. `lock`: a file to be kept open. From `least` to `most` task workers, which are as
-    the one called `tasks-1`.
+    the one called `tasks-1`. `forerunners` are those of the processes that are there already, by name.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Plan:
     said: str = field(default="", repr=False)
     unsaid: str = field(default="", repr=False)
     lock: int | None = None
+    forerunners: Mapping[str, Forerunner] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -54,7 +56,14 @@ class Plan:
         """Return the plan that was written."""
         values = json.loads(text)
         processes = tuple(ChildSpec(**{**one, "argv": tuple(one["argv"])}) for one in values["processes"])
-        return cls(**{**values, "processes": processes})
+        forerunners = {name: Forerunner(**one) for name, one in values["forerunners"].items()}
+        return cls(**{**values, "processes": processes, "forerunners": forerunners})
+
+    @property
+    def kept_files(self) -> tuple[int, ...]:
+        """The open files that go with it."""
+        lock = () if self.lock is None else (self.lock,)
+        return (*lock, *(one.channel for one in self.forerunners.values()))
 
 
 async def hold_signals() -> None:
@@ -68,9 +77,8 @@ def become_host(plan: Plan) -> NoReturn:
     logging.shutdown()
     sys.stdout.flush()
     file = _written(plan.to_json())
-    for kept in (file, plan.lock):
-        if kept is not None:
-            os.set_inheritable(kept, True)
+    for kept in (file, *plan.kept_files):
+        os.set_inheritable(kept, True)
     os.execv(sys.executable, (sys.executable, "-m", "webhookd.cli.hosting", str(file)))  # noqa: S606 - ourselves
 
 

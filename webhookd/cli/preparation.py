@@ -5,17 +5,18 @@ started, and raised as an error of one line.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from webhookd.adapters.broker import BrokerHealth
 from webhookd.adapters.embedded import find_valkey
+from webhookd.adapters.forerunner import Forerunner
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.vault import Vault
 from webhookd.cli.data_dir import make_encryption_key
 from webhookd.cli.plan import Plan
-from webhookd.cli.processes import api_process, decided_environment, deliver_process, tasks_process
+from webhookd.cli.processes import decided_environment, service_processes
 from webhookd.core.errors import SettingsError
 from webhookd.core.scaling import WorkerRange
 from webhookd.settings import Settings
@@ -45,15 +46,20 @@ class Prepared:
         """Return the store, opened anew."""
         return await open_store(self.settings, self.vault, "ses_host")
 
-    def plan(self, name: str, workers: WorkerRange, *, said: str, unsaid: str, lock: int | None) -> Plan:
+    def plan(
+        self,
+        name: str,
+        workers: WorkerRange,
+        *,
+        said: str = "",
+        unsaid: str = "",
+        lock: int | None = None,
+        forerunners: Mapping[str, Forerunner] | None = None,
+    ) -> Plan:
         """Return what is to be kept running."""
         return Plan(
             name=name,
-            processes=(
-                *(tasks_process(number, self.settings) for number in range(1, workers.least + 1)),
-                deliver_process(1, self.settings),
-                api_process(self.settings),
-            ),
+            processes=service_processes(self.settings, workers),
             environment=decided_environment(self.settings),
             log_format=self.settings.log_format,
             log_level=self.settings.log_level,
@@ -64,6 +70,7 @@ class Prepared:
             said=said,
             unsaid=unsaid,
             lock=lock,
+            forerunners=forerunners or {},
         )
 
 

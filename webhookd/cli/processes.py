@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from webhookd.adapters.supervised import ChildSpec
+from webhookd.core.scaling import WorkerRange
 from webhookd.settings import Settings, environment_name
 
 _API_STAGE, _TASKS_STAGE, _DELIVER_STAGE = 3, 2, 1
@@ -21,6 +22,15 @@ _GRACE_SECONDS: Final = 10.0
 def decided_environment(settings: Settings) -> dict[str, str]:
     """Return the settings of the processes that their environment might not have."""
     return {environment_name(field): str(getattr(settings, field)) for field in _DECIDED}
+
+
+def service_processes(settings: Settings, workers: WorkerRange) -> tuple[ChildSpec, ...]:
+    """All that a service on one machine starts with."""
+    return (
+        *(tasks_process(number, settings) for number in range(1, workers.least + 1)),
+        deliver_process(1, settings),
+        api_process(settings),
+    )
 
 
 def api_process(settings: Settings) -> ChildSpec:

@@ -3,18 +3,21 @@
 import asyncio
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
 
+from webhookd.adapters.forerunner import Forerunner, forerunners
 from webhookd.adapters.store.drivers import shown
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
 from webhookd.cli.first_keys import DevPartner, dev_link, dev_partner, first_admin_key
 from webhookd.cli.plan import Plan, become_host, hold_signals
 from webhookd.cli.preparation import Prepared, prepared
+from webhookd.cli.processes import service_processes
 from webhookd.cli.sample_input import type_to_try
 from webhookd.cli.signals import StopSignals
 from webhookd.core.api_keys import operator_key_hash
@@ -39,6 +42,7 @@ def _workers(text: str) -> WorkerRange:
 
 @app.command()
 def up(
+    context: typer.Context,
     *,
     host: Annotated[str | None, typer.Option(help="Address the API listens on. [WEBHOOKD_HOST]")] = None,
     port: Annotated[
@@ -65,14 +69,26 @@ def up(
     if dev:
         allowed = allowing_loopback(settings.egress_allow)
         settings = settings.model_copy(update={"egress_allow": allowed})
-    configure_logging(log_format=settings.log_format, level=settings.log_level, process="up")
     with claimed(settings.data_dir) as lock:
-        plan = asyncio.run(_prepare(settings, bounds, dev=dev, lock=lock))
-        if plan is not None:
-            become_host(plan)
+        ahead = _ahead(settings, bounds) if context.obj else {}
+        try:
+            configure_logging(log_format=settings.log_format, level=settings.log_level, process="up")
+            plan = asyncio.run(_prepare(settings, bounds, dev=dev, lock=lock, ahead=ahead))
+            if plan is not None:
+                become_host(plan)
+        finally:
+            for process in ahead.values():
+                process.dismiss()
 
 
-async def _prepare(settings: Settings, bounds: WorkerRange, *, dev: bool, lock: int) -> Plan | None:
+def _ahead(settings: Settings, bounds: WorkerRange) -> dict[str, Forerunner]:
+    """Fork the first processes: what they need beyond our modules they import while we prepare."""
+    return forerunners({spec.name: spec.argv for spec in service_processes(settings, bounds)})
+
+
+async def _prepare(
+    settings: Settings, bounds: WorkerRange, *, dev: bool, lock: int, ahead: Mapping[str, Forerunner]
+) -> Plan | None:
     """Return what is to be kept running; None where a signal has ended it."""
     unsaid = ""
     with StopSignals() as signals:
@@ -88,7 +104,7 @@ async def _prepare(settings: Settings, bounds: WorkerRange, *, dev: bool, lock: 
             for sentence in filter(None, (unsaid, "webhookd: stopped")):
                 signals.say(sentence)
             return None
-    return made.plan("up", bounds, said=said, unsaid=unsaid, lock=lock)
+    return made.plan("up", bounds, said=said, unsaid=unsaid, lock=lock, forerunners=ahead)
 
 
 async def _what_is_where(made: Prepared, admin_key: str | None, *, dev: bool) -> str:
