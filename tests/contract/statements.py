@@ -69,6 +69,8 @@ def page(dialect: str) -> str:
     ]
     last = ""
     for module, name, statement in named_statements():
+        if statement.only not in ("", dialect):
+            continue
         if module != last:
             last = module
             parts.append(f"-- {module.replace('.', '/')}.py")

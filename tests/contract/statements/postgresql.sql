@@ -695,8 +695,8 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
 INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
     CAST(takers_rows.value ->> 0 AS TEXT) AS partner_id, CAST(takers_rows.value ->> 1 AS BIGINT) AS last_seq
     FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS takers_rows WHERE json_typeof(takers_rows.value) =
-    'array') AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq = (feeds.last_seq +
-    excluded.last_seq) RETURNING feeds.partner_id, feeds.last_seq;
+    'array') AS takers WHERE (SELECT count(*) AS count_1 FROM woken) >= $2::INTEGER ON CONFLICT (partner_id)
+    DO UPDATE SET last_seq = (feeds.last_seq + excluded.last_seq) RETURNING feeds.partner_id, feeds.last_seq;
 
 -- _LOCK_FEED
 INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
@@ -859,15 +859,17 @@ SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messa
 
 -- _INSERT_MESSAGES
 INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
-    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
-    rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
-    CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS TEXT) AS partner_id,
-    CAST(rows_rows.value ->> 2 AS TEXT) AS task_id, CAST(rows_rows.value ->> 3 AS TEXT) AS event,
-    CAST(rows_rows.value ->> 4 AS TEXT) AS body, CAST(rows_rows.value ->> 5 AS BIGINT) AS seq,
-    CAST(rows_rows.value ->> 6 AS TEXT) AS trace_id, CAST(rows_rows.value ->> 7 AS TEXT) AS trace_parent_id,
-    CAST(rows_rows.value ->> 8 AS INTEGER) AS trace_flags, CAST(rows_rows.value ->> 9 AS TEXT) AS trace_state,
-    CAST(rows_rows.value ->> 10 AS BIGINT) AS created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON))
-    AS rows_rows WHERE json_typeof(rows_rows.value) = 'array') AS rows WHERE true;
+    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body,
+    CAST((SELECT jsonb_object_agg(taken.partner_id, taken.last_seq) AS jsonb_object_agg_1 FROM taken) ->>
+    rows.partner_id AS BIGINT) - rows.behind AS seq, rows.trace_id, rows.trace_parent_id, rows.trace_flags,
+    rows.trace_state, rows.created_ms FROM (SELECT CAST(rows_rows.value ->> 0 AS TEXT) AS id,
+    CAST(rows_rows.value ->> 1 AS TEXT) AS partner_id, CAST(rows_rows.value ->> 2 AS TEXT) AS task_id,
+    CAST(rows_rows.value ->> 3 AS TEXT) AS event, CAST(rows_rows.value ->> 4 AS TEXT) AS body,
+    CAST(rows_rows.value ->> 5 AS BIGINT) AS behind, CAST(rows_rows.value ->> 6 AS TEXT) AS trace_id,
+    CAST(rows_rows.value ->> 7 AS TEXT) AS trace_parent_id, CAST(rows_rows.value ->> 8 AS BIGINT) AS
+    trace_flags, CAST(rows_rows.value ->> 9 AS TEXT) AS trace_state, CAST(rows_rows.value ->> 10 AS BIGINT) AS
+    created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows WHERE
+    json_typeof(rows_rows.value) = 'array') AS rows;
 
 -- _INSERT_DELIVERIES
 INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
@@ -897,7 +899,7 @@ INSERT INTO lanes (id, partner_id, endpoint_id, fifo, ready_ms, hold_ms, served_
     fifo, CAST(lanes_in_rows.value ->> 4 AS BIGINT) AS ready_ms FROM json_array_elements(CAST($8::VARCHAR AS
     JSON)) AS lanes_in_rows WHERE json_typeof(lanes_in_rows.value) = 'array') AS lanes_in WHERE true ON
     CONFLICT (id) DO UPDATE SET fifo = excluded.fifo, ready_ms = CASE WHEN (lanes.ready_ms <
-    excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END;
+    excluded.ready_ms) THEN lanes.ready_ms ELSE excluded.ready_ms END RETURNING lanes.id;
 
 -- deliveries/replay_orders.py
 
@@ -2063,21 +2065,23 @@ UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error
     task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
     task_bodies.files, task_bodies.rerun_of;
 
--- _END
-UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN
-    $1::VARCHAR ELSE ends.state END, version=(tasks.version + $2::INTEGER), attempts=(tasks.attempts -
-    ends.attempts_back), due_ms=ends.due_ms, finished_ms=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND
-    ends.finished_ms IS NULL) THEN ends.now_ms ELSE ends.finished_ms END, session_id=$3::VARCHAR,
-    deadline_ms=$4::BIGINT, suspect=(tasks.suspect AND ends.attempts_back = $5::INTEGER),
-    progress_percent=coalesce(ends.progress_percent, tasks.progress_percent),
-    progress_message=coalesce(ends.progress_message, tasks.progress_message), dead_ms=ends.dead_ms,
-    dead_reason=ends.dead_reason FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id, CAST(ends_rows.value
-    ->> 1 AS TEXT) AS session_id, CAST(ends_rows.value ->> 2 AS INTEGER) AS token, CAST(ends_rows.value ->> 3
-    AS TEXT) AS state, CAST(ends_rows.value ->> 4 AS BIGINT) AS now_ms, CAST(ends_rows.value ->> 5 AS BIGINT)
-    AS due_ms, CAST(ends_rows.value ->> 6 AS INTEGER) AS attempts_back, CAST(ends_rows.value ->> 7 AS BIGINT)
-    AS finished_ms, CAST(ends_rows.value ->> 8 AS BIGINT) AS dead_ms, CAST(ends_rows.value ->> 9 AS TEXT) AS
-    dead_reason, CAST(ends_rows.value ->> 10 AS FLOAT) AS progress_percent, CAST(ends_rows.value ->> 11 AS
-    TEXT) AS progress_message FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE
+-- _END_WHOLE
+WITH ended AS (UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS
+    NULL) THEN $1::VARCHAR ELSE ends.state END, version=(tasks.version + $2::INTEGER),
+    attempts=(tasks.attempts - ends.attempts_back), due_ms=ends.due_ms, finished_ms=CASE WHEN
+    (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN ends.now_ms ELSE
+    ends.finished_ms END, session_id=$3::VARCHAR, deadline_ms=$4::BIGINT, suspect=(tasks.suspect AND
+    ends.attempts_back = $5::INTEGER), progress_percent=coalesce(ends.progress_percent,
+    tasks.progress_percent), progress_message=coalesce(ends.progress_message, tasks.progress_message),
+    dead_ms=ends.dead_ms, dead_reason=ends.dead_reason FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id,
+    CAST(ends_rows.value ->> 1 AS TEXT) AS session_id, CAST(ends_rows.value ->> 2 AS INTEGER) AS token,
+    CAST(ends_rows.value ->> 3 AS TEXT) AS state, CAST(ends_rows.value ->> 4 AS BIGINT) AS now_ms,
+    CAST(ends_rows.value ->> 5 AS BIGINT) AS due_ms, CAST(ends_rows.value ->> 6 AS INTEGER) AS attempts_back,
+    CAST(ends_rows.value ->> 7 AS BIGINT) AS finished_ms, CAST(ends_rows.value ->> 8 AS BIGINT) AS dead_ms,
+    CAST(ends_rows.value ->> 9 AS TEXT) AS dead_reason, CAST(ends_rows.value ->> 10 AS FLOAT) AS
+    progress_percent, CAST(ends_rows.value ->> 11 AS TEXT) AS progress_message, CAST(ends_rows.value ->> 12 AS
+    TEXT) AS result, CAST(ends_rows.value ->> 13 AS TEXT) AS error_code, CAST(ends_rows.value ->> 14 AS TEXT)
+    AS error_message FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE
     json_typeof(ends_rows.value) = 'array') AS ends WHERE tasks.id = ends.id AND tasks.id BETWEEN (SELECT
     min(ends.id) AS min_1 FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id FROM
     json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE json_typeof(ends_rows.value) = 'array')
@@ -2089,7 +2093,17 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     tasks.run_at_ms, tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms,
     tasks.session_id, tasks.token, tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect,
     tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason,
-    tasks.batch_id;
+    tasks.batch_id, ends.result, ends.error_code, ends.error_message) UPDATE task_bodies SET
+    result=ended.result, error_code=ended.error_code, error_message=ended.error_message FROM ended WHERE
+    task_bodies.task_id = ended.id RETURNING ended.id, ended.partner_id, ended.type, ended.queue, ended.state,
+    ended.priority, ended.version, ended.attempts, ended.attempts_before, ended.max_attempts, ended.due_ms,
+    ended.run_at_ms, ended.expires_ms, ended.created_ms, ended.started_ms, ended.finished_ms,
+    ended.session_id, ended.token, ended.deadline_ms, ended.cancel_requested_ms, ended.suspect,
+    ended.progress_percent, ended.progress_message, ended.trace_id, ended.dead_ms, ended.dead_reason,
+    ended.batch_id, task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url,
+    task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id,
+    task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result, task_bodies.error_code,
+    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of;
 
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,

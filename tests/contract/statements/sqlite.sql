@@ -665,7 +665,7 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
 INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
     json_extract(takers_rows.value, '$[0]') AS partner_id, json_extract(takers_rows.value, '$[1]') AS last_seq
     FROM json_each(?) AS takers_rows) AS takers WHERE true ON CONFLICT (partner_id) DO UPDATE SET last_seq =
-    (feeds.last_seq + excluded.last_seq) RETURNING partner_id, last_seq;
+    (feeds.last_seq + excluded.last_seq);
 
 -- _LOCK_FEED
 INSERT INTO feeds (partner_id, last_seq) SELECT takers.partner_id, takers.last_seq FROM (SELECT
@@ -818,15 +818,16 @@ SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messa
 
 -- _INSERT_MESSAGES
 INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
-    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, rows.seq,
-    rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
+    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, (SELECT
+    feeds.last_seq FROM feeds WHERE feeds.partner_id = rows.partner_id) - rows.behind AS seq, rows.trace_id,
+    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
     json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
     json_extract(rows_rows.value, '$[2]') AS task_id, json_extract(rows_rows.value, '$[3]') AS event,
-    json_extract(rows_rows.value, '$[4]') AS body, json_extract(rows_rows.value, '$[5]') AS seq,
+    json_extract(rows_rows.value, '$[4]') AS body, json_extract(rows_rows.value, '$[5]') AS behind,
     json_extract(rows_rows.value, '$[6]') AS trace_id, json_extract(rows_rows.value, '$[7]') AS
     trace_parent_id, json_extract(rows_rows.value, '$[8]') AS trace_flags, json_extract(rows_rows.value,
     '$[9]') AS trace_state, json_extract(rows_rows.value, '$[10]') AS created_ms FROM json_each(?) AS
-    rows_rows) AS rows WHERE true;
+    rows_rows) AS rows;
 
 -- _INSERT_DELIVERIES
 INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
@@ -1959,12 +1960,14 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     json_extract(ends_rows.value, '$[5]') AS due_ms, json_extract(ends_rows.value, '$[6]') AS attempts_back,
     json_extract(ends_rows.value, '$[7]') AS finished_ms, json_extract(ends_rows.value, '$[8]') AS dead_ms,
     json_extract(ends_rows.value, '$[9]') AS dead_reason, json_extract(ends_rows.value, '$[10]') AS
-    progress_percent, json_extract(ends_rows.value, '$[11]') AS progress_message FROM json_each(?) AS
-    ends_rows) AS ends WHERE tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token =
-    ends.token AND tasks.state = ? RETURNING id, partner_id, type, queue, state, priority, version, attempts,
-    attempts_before, max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms,
-    session_id, token, deadline_ms, cancel_requested_ms, suspect, progress_percent, progress_message,
-    trace_id, dead_ms, dead_reason, batch_id;
+    progress_percent, json_extract(ends_rows.value, '$[11]') AS progress_message,
+    json_extract(ends_rows.value, '$[12]') AS result, json_extract(ends_rows.value, '$[13]') AS error_code,
+    json_extract(ends_rows.value, '$[14]') AS error_message FROM json_each(?) AS ends_rows) AS ends WHERE
+    tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token = ends.token AND tasks.state =
+    ? RETURNING id, partner_id, type, queue, state, priority, version, attempts, attempts_before,
+    max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms, session_id, token,
+    deadline_ms, cancel_requested_ms, suspect, progress_percent, progress_message, trace_id, dead_ms,
+    dead_reason, batch_id;
 
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,

@@ -22,10 +22,11 @@ _PARAMETER: Final = re.compile(r"\$(\d+)")
 
 
 class Bound(NamedTuple):
-    """A statement's text with the values of its parameters."""
+    """A statement's text with the values of its parameters. By its `name` others that go with it read it."""
 
     text: str
     values: tuple[Any, ...]
+    name: str = ""
 
 
 def bound(conn: Connection, compiled: Compiled, given: Mapping[str, Any]) -> Bound:
@@ -33,7 +34,7 @@ def bound(conn: Connection, compiled: Compiled, given: Mapping[str, Any]) -> Bou
     made = Bound(compiled.text, compiled.bound(given))
     if conn._has_events or conn.engine._has_events:
         for hear in conn.dispatch.before_cursor_execute:
-            hear(conn, None, *made, None, False)
+            hear(conn, None, made.text, made.values, None, False)
     return made
 
 
@@ -70,21 +71,26 @@ def stream(conn: Connection, compiled: Compiled, given: Mapping[str, Any]) -> It
 
 
 def together(statements: Sequence[Bound]) -> Bound:
-    """Return changes, and at last any statement, as one of PostgreSQL: none sees what the others change."""
+    """Return changes, and at last any statement, as one of PostgreSQL: none sees what the others change.
+
+    What those with a name return can be read under it by those that follow.
+    """
     if len(statements) == 1:
         return statements[0]
-    text = _text_of_all(tuple((one.text, len(one.values)) for one in statements))
+    text = _text_of_all(tuple((one.text, len(one.values), one.name) for one in statements))
     return Bound(text, tuple(value for one in statements for value in one.values))
 
 
 @lru_cache(maxsize=256)
-def _text_of_all(texts: tuple[tuple[str, int], ...]) -> str:
-    numbered, counted = [], 0
-    for text, parameters in texts:
-        numbered.append(_PARAMETER.sub(lambda found, by=counted: f"${int(found[1]) + by}", text))  # type: ignore[misc]  # a default binds it now
+def _text_of_all(statements: tuple[tuple[str, int, str], ...]) -> str:
+    numbered: list[tuple[str, str]] = []
+    counted = 0
+    for text, parameters, name in statements:
+        moved = _PARAMETER.sub(lambda found, by=counted: f"${int(found[1]) + by}", text)  # type: ignore[misc]  # a default binds it now
+        numbered.append((name or f"along_{len(numbered)}", moved))
         counted += parameters
-    before = ", ".join(f"along_{number} AS ({text})" for number, text in enumerate(numbered[:-1]))
-    return f"WITH {before} {numbered[-1]}"
+    before = ", ".join(f"{name} AS ({text})" for name, text in numbered[:-1])
+    return f"WITH {before} {numbered[-1][1]}"
 
 
 def _send(conn: Connection, sent: Bound, *, answers: bool) -> tuple[list[Any], int]:
@@ -92,8 +98,8 @@ def _send(conn: Connection, sent: Bound, *, answers: bool) -> tuple[list[Any], i
     cursor: Any = None if on_postgresql else conn.connection.cursor()
     try:
         if on_postgresql:
-            return asyncpg_cursor.send(conn.connection.dbapi_connection, *sent)
-        cursor.execute(*sent)
+            return asyncpg_cursor.send(conn.connection.dbapi_connection, sent.text, sent.values)
+        cursor.execute(sent.text, sent.values)
         return (cursor.fetchall() if answers else []), cursor.rowcount
     except BaseException as error:  # noqa: BLE001 - it raises what this means, and lets go of a dead session
         # Not the driver's own (a wait that took too long, or was given up): raised as it is, not as the

@@ -38,6 +38,7 @@ from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 POSTGRESQL = "postgresql"
+SQLITE = "sqlite"
 
 Int4: TypeAlias = Annotated[int, Integer]
 """A number of a rowset that is no time: PostgreSQL is to take it for its `integer`."""

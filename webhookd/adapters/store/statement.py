@@ -62,12 +62,13 @@ class Compiled:
 
 
 class Statement:
-    """What is common to all of them."""
+    """What is common to all of them. `only`: the dialect that it is for, "" for both."""
 
-    __slots__ = ("_build", "_compiled")
+    __slots__ = ("_build", "_compiled", "only")
 
-    def __init__(self, build: BuildListing) -> None:
+    def __init__(self, build: BuildListing, *, only: str = "") -> None:
         self._build = build
+        self.only = only
         self._compiled: dict[tuple[str, frozenset[str]], Compiled] = {}
 
     def element(self, dialect: str, given: frozenset[str]) -> Executable:
@@ -118,8 +119,8 @@ class Query(Statement, Generic[RowT]):
 
     __slots__ = ("_columns", "_row", "make")
 
-    def __init__(self, row: type[RowT], build: Build) -> None:
-        super().__init__(lambda dialect, _: build(dialect))
+    def __init__(self, row: type[RowT], build: Build, *, only: str = "") -> None:
+        super().__init__(lambda dialect, _: build(dialect), only=only)
         self._row: Any = row  # a NamedTuple; there is no type for any of them
         self._columns, self.make = _shape(self._row)
 

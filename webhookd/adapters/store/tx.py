@@ -9,7 +9,7 @@ transaction that is tried again begins with a `Tx` of its own.
 from collections import Counter, defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, Final, overload
+from typing import Any, Final, NamedTuple, overload
 
 from sqlalchemy import Connection
 
@@ -108,6 +108,13 @@ class Known:
         self.queues |= more.queues
 
 
+class _Later(NamedTuple):
+    """A change that is to be sent. PostgreSQL runs one that `leads` before the others it goes with."""
+
+    sent: door.Bound
+    leads: bool
+
+
 @dataclass(slots=True)
 class Tx:
     """One transaction: the way to the database, its time, the store's policy, and what is to follow."""
@@ -123,7 +130,7 @@ class Tx:
     """What this transaction adds to `known` once it is committed."""
     told: bool = False
     """Somebody outside may hear of this one as soon as it is committed: it has made a message."""
-    _later: list[door.Bound] = field(default_factory=list)
+    _later: list[_Later] = field(default_factory=list)
 
     @property
     def dialect(self) -> str:
@@ -151,35 +158,43 @@ class Tx:
             return door.change(self.conn, sent)
         return list(map(statement.make, door.rows(self.conn, compiled, sent)))
 
-    def later(self, statement: Change, /, **given: Any) -> None:
+    def later(self, statement: Change, /, *, name: str = "", leads: bool = False, **given: Any) -> None:
         """Send a change before the next statement, or the COMMIT, at the latest.
 
         PostgreSQL gets all that are to be sent then in one round trip, so they must need nothing of each
-        other: new rows in different tables.
+        other: new rows in different tables. What one with a `name` returns, the one that `leads` may read
+        under that name: it is run first, and what it reads before it.
         """
+        if any((leads and one.leads) or (name and one.sent.name == name) for one in self._later):
+            self.flush()
         compiled = statement.compiled(self.conn.dialect, given)
-        self._later.append(door.bound(self.conn, compiled, given))
+        sent = door.bound(self.conn, compiled, given)
+        self._later.append(_Later(sent._replace(name=name), leads))
         if self.dialect == "sqlite":  # there is nothing to be saved
             self.flush()
 
     def run_with_later(self, statement: Query[RowT], /, **given: Any) -> list[RowT]:
         """Run a query that needs nothing of what is to be sent later, in the same round trip."""
+        if any(one.leads for one in self._later):
+            self.flush()
         compiled = statement.compiled(self.conn.dialect, given)
-        waiting, self._later = self._later, []
-        sent = door.together([*waiting, door.bound(self.conn, compiled, given)])
+        sent = door.together([*self._take_later(), door.bound(self.conn, compiled, given)])
         return list(map(statement.make, door.rows(self.conn, compiled, sent)))
 
     def flush(self) -> None:
         """Send what was to be sent later."""
         if self._later:
-            waiting, self._later = self._later, []
-            door.change(self.conn, door.together(waiting))
+            door.change(self.conn, door.together(self._take_later()))
 
     def end(self) -> None:
         """Send what is left, just before COMMIT. A transaction of one statement commits with it."""
         if self._later:
-            waiting, self._later = self._later, []
-            door.change_and_commit(self.conn, door.together(waiting))
+            door.change_and_commit(self.conn, door.together(self._take_later()))
+
+    def _take_later(self) -> list[door.Bound]:
+        """Return what waits, the one that leads last: that is the statement, the others are its CTEs."""
+        waiting, self._later = self._later, []
+        return [one.sent for one in sorted(waiting, key=lambda one: one.leads)]
 
     def first(self, statement: Query[RowT], /, **given: Any) -> RowT | None:
         """Return the first row of a query, None where there is none."""

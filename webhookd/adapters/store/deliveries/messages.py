@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Integer, bindparam, select
 
-from webhookd.adapters.store.deliveries.publish import MessageRow
 from webhookd.adapters.store.paging import take_page
 from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import Id
@@ -35,11 +34,27 @@ class _Last(NamedTuple):
     last_seq: int
 
 
+class _MessageRow(NamedTuple):
+    """A row of `messages`."""
+
+    id: str
+    partner_id: str
+    task_id: str | None
+    event: str
+    body: str
+    seq: int
+    trace_id: str
+    trace_parent_id: str
+    trace_flags: int
+    trace_state: str
+    created_ms: int
+
+
 _LAST: Final = Query(
     _Last, lambda _: select(feeds.c.last_seq).where(feeds.c.partner_id == bindparam("partner_id"))
 )
 _NEXT: Final = Query(
-    MessageRow,
+    _MessageRow,
     lambda _: (
         select(messages)
         .where(messages.c.partner_id == bindparam("partner_id"), messages.c.seq > bindparam("after_seq"))
@@ -68,7 +83,7 @@ def read_feed(tx: Tx, partner_id: str, *, after_seq: int, limit: int) -> FeedPag
 
 
 _ONE: Final = Listing(
-    MessageRow,
+    _MessageRow,
     lambda _, given: narrowed(
         select(messages).where(messages.c.id == bindparam("message_id")),
         given,

@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, Boolean, Integer, Text, case, literal, select, text
 
 from webhookd.adapters.entropy import new_id, new_trace
-from webhookd.adapters.store.deliveries.feeds import take_feed_numbers
+from webhookd.adapters.store.deliveries.feeds import WOKEN, last_number, take_feed_numbers
 from webhookd.adapters.store.deliveries.subscribers import subscribers_of_partner, subscribers_of_tasks
 from webhookd.adapters.store.insert import Insert
 from webhookd.adapters.store.lanes.rows import INITIAL_PACE
-from webhookd.adapters.store.rowset import insert_rows, rowset, upsert
+from webhookd.adapters.store.rowset import POSTGRESQL, rowset, upsert
 from webhookd.adapters.store.schema import deliveries, lanes, messages
 from webhookd.adapters.store.statement import Change
 from webhookd.adapters.store.tx import Tx
@@ -120,15 +120,15 @@ def announce_to_others(
     return announce(tx, [announcement], now_ms=now_ms)[0]
 
 
-class MessageRow(NamedTuple):
-    """A row of `messages`."""
+class MessageIn(NamedTuple):
+    """A row of `messages`; `behind`: how many of its partner's come after it in the same statement."""
 
     id: str
     partner_id: str
     task_id: str | None
     event: str
     body: str
-    seq: int
+    behind: int
     trace_id: str
     trace_parent_id: str
     trace_flags: int
@@ -148,7 +148,15 @@ class _NewDelivery(NamedTuple):
         return self.announcement.event in SENT_ONCE
 
 
-_INSERT_MESSAGES: Final = Change(lambda dialect: insert_rows(dialect, messages, "rows", MessageRow))
+def _insert_messages(dialect: str) -> Any:
+    """Write messages, each with its partner's number: the last one taken, less how far it is behind."""
+    rows = rowset(dialect, "rows", MessageIn)
+    seq = (last_number(dialect, rows.c.partner_id) - rows.c.behind).label("seq")
+    values = [seq if name == "behind" else rows.c[name] for name in MessageIn._fields]
+    return messages.insert().from_select([value.name for value in values], select(*values))
+
+
+_INSERT_MESSAGES: Final = Change(_insert_messages)
 _INSERT_DELIVERIES: Final = Insert[_NewDelivery](
     deliveries,
     id=lambda new: new.id,
@@ -178,16 +186,16 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
     if not announcements:
         return []
     tx.told = True
-    wake_lanes(tx, announcements, now_ms)
-    feed = take_feed_numbers(tx, [a.partner_id for a in announcements])
+    tx.later(_UPSERT_LANES, name=WOKEN, lanes_in=_lanes_in(announcements, now_ms))
+    behind = take_feed_numbers(tx, [a.partner_id for a in announcements])
     # Ids of one millisecond fall as chance has it; fifo lanes go by them, so they are put in order.
     wanted = sum(len(a.recipients) for a in announcements)
     fresh_ids = iter(sorted(new_id(ids.DELIVERY, now_ms) for _ in range(wanted)))
-    messages_in: list[MessageRow] = []
+    messages_in: list[MessageIn] = []
     deliveries_in: list[_NewDelivery] = []
     announced: list[Announced] = []
-    for announcement in announcements:
-        message = _message_in(announcement, next(feed[announcement.partner_id]), now_ms)
+    for announcement, one_behind in zip(announcements, behind, strict=True):
+        message = _message_in(announcement, one_behind, now_ms)
         made = [
             _NewDelivery(next(fresh_ids), message.id, announcement, recipient, now_ms)
             for recipient in announcement.recipients
@@ -203,21 +211,21 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
         )
     if any(one.sendable for one in announced):
         tx.wakes.ring(DELIVER_QUEUE)
-    tx.later(_INSERT_MESSAGES, rows=messages_in)
+    tx.later(_INSERT_MESSAGES, leads=True, rows=messages_in)
     if deliveries_in:
         tx.later(_INSERT_DELIVERIES, rows=_INSERT_DELIVERIES.rows(deliveries_in))
     return announced
 
 
-def _message_in(announcement: Announcement, seq: int, now_ms: int) -> MessageRow:
+def _message_in(announcement: Announcement, behind: int, now_ms: int) -> MessageIn:
     trace = announcement.trace or new_trace().child("")
-    return MessageRow(
+    return MessageIn(
         id=new_id(ids.MESSAGE, now_ms),
         partner_id=announcement.partner_id,
         task_id=announcement.task_id,
         event=announcement.event,
         body=announcement.body,
-        seq=seq,
+        behind=behind,
         trace_id=trace.trace_id,
         trace_parent_id=trace.parent_id,
         trace_flags=trace.flags,
@@ -252,9 +260,10 @@ def _upsert_lanes(dialect: str) -> Any:
     sooner = case(
         (lanes.c.ready_ms < insert.excluded.ready_ms, lanes.c.ready_ms), else_=insert.excluded.ready_ms
     )
-    return insert.on_conflict_do_update(
+    waking = insert.on_conflict_do_update(
         index_elements=[lanes.c.id], set_={"ready_ms": sooner, "fifo": insert.excluded.fifo}
     )
+    return waking.returning(lanes.c.id) if dialect == POSTGRESQL else waking
 
 
 _UPSERT_LANES: Final = Change(_upsert_lanes)
@@ -262,6 +271,12 @@ _UPSERT_LANES: Final = Change(_upsert_lanes)
 
 def wake_lanes(tx: Tx, announcements: Sequence[Announcement], now_ms: int) -> None:
     """Lock the lanes that these go to, made where they are new, and let them be looked at."""
+    lanes_in = _lanes_in(announcements, now_ms)
+    if lanes_in:
+        tx.run(_UPSERT_LANES, lanes_in=lanes_in)
+
+
+def _lanes_in(announcements: Sequence[Announcement], now_ms: int) -> list[_LaneIn]:
     rows = {
         recipient.lane_id: _LaneIn(
             recipient.lane_id, announcement.partner_id, recipient.endpoint_id, recipient.fifo, now_ms
@@ -270,5 +285,4 @@ def wake_lanes(tx: Tx, announcements: Sequence[Announcement], now_ms: int) -> No
         for recipient in announcement.recipients
         if recipient.state is DeliveryState.PENDING
     }
-    if rows:
-        tx.run(_UPSERT_LANES, lanes_in=[rows[lane_id] for lane_id in sorted(rows)])
+    return [rows[lane_id] for lane_id in sorted(rows)]

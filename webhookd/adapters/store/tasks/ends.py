@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Select, Text, and_, case, func, literal
 
 from webhookd.adapters.store.deliveries.publish import NO_SPANS, announce_tasks
-from webhookd.adapters.store.rowset import Id, Int4, between, rowset
+from webhookd.adapters.store.rowset import POSTGRESQL, SQLITE, Id, Int4, between, rowset
 from webhookd.adapters.store.schema import task_bodies, tasks
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tasks.batch_ends import complete_batches, wake_receivers_in_time
@@ -72,10 +72,13 @@ class _EndIn(NamedTuple):
     dead_reason: str | None
     progress_percent: float | None
     progress_message: str | None
+    result: str | None
+    error_code: str | None
+    error_message: str | None
 
 
-def _ending(dialect: str) -> Any:
-    """Write what became of tasks, where the fence still holds, and return them."""
+def _ending(dialect: str, *more: str) -> Any:
+    """Write what became of tasks, where the fence still holds, and return them, with `more` of what ends."""
     r = rowset(dialect, "ends", _EndIn).c
     # Somebody cancelled it meanwhile: it does not go back into the queue.
     stopped = and_(tasks.c.cancel_requested_ms.is_not(None), r.finished_ms.is_(None))
@@ -103,33 +106,62 @@ def _ending(dialect: str) -> Any:
             progress_percent=func.coalesce(r.progress_percent, tasks.c.progress_percent),
             progress_message=func.coalesce(r.progress_message, tasks.c.progress_message),
         )
-        .returning(tasks)
+        .returning(tasks, *(r[name] for name in more))
     )
 
 
-_END: Final = Query(QueueRow, _ending)
+def _ending_whole(dialect: str) -> Any:
+    """Do so, and write the bodies along."""
+    into_body = BodyIn._fields[1:]
+    ended = _ending(dialect, *into_body).cte("ended")
+    queued = (ended.c[name] for name in QueueRow._fields)
+    bodies = (task_bodies.c[name] for name in BodyRow._fields)
+    return (
+        task_bodies.update()
+        .where(task_bodies.c.task_id == ended.c.id)
+        .values({name: ended.c[name] for name in into_body})
+        .returning(*queued, *bodies)
+    )
+
+
+_NO_BODY: Final = BodyIn("", None, None, None)
+_END: Final = Query(QueueRow, _ending, only=SQLITE)
+_END_WHOLE: Final = Query(TaskRow, _ending_whole, only=POSTGRESQL)
+
+
+def _write_ends(tx: Tx, ends: Sequence[TaskEnd]) -> dict[tuple[str, int], TaskRow]:
+    """Write the ends whose fence still holds; return these tasks as they are then, by id and token."""
+    if tx.dialect == POSTGRESQL:
+        whole = tx.run(_END_WHOLE, ends=[_end_in(end, _body_in(end)) for end in ends])
+        return {(row.queued.id, row.queued.token): row for row in whole}
+    found = tx.run(_END, ends=[_end_in(end, _NO_BODY) for end in ends])
+    queued = {(row.id, row.token): row for row in found}
+    kept = [_body_in(end) for end in ends if (end.task.id, end.task.token) in queued]
+    bodies = write_bodies(tx, kept) if kept else {}
+    return {key: TaskRow(row, bodies[row.id]) for key, row in queued.items()}
 
 
 def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
     """Write the ends of tries. A try whose task was taken away is answered `lost`."""
-    written = {(row.id, row.token): row for row in tx.run(_END, ends=map(_end_in, ends))}
+    written = _write_ends(tx, ends)
     kept = [end for end in ends if (end.task.id, end.task.token) in written]
     if not kept:
         return [Recorded(lost=True) for _ in ends]
     attached = {end.task.id: end.files for end in kept if end.files and _state_after(end) in TASK_DONE}
     if attached:
         attach_results(tx, attached)
-    bodies = write_bodies(tx, [BodyIn(e.task.id, e.result_json, e.error_code, e.error_message) for e in kept])
     ended = []
     for end in kept:
-        row = written[end.task.id, end.task.token]
+        row, body = written[end.task.id, end.task.token]
         after = TaskState(row.state)
         tx.depths.move(row.queue, row.partner_id, TaskState.RUNNING, after, batch_id=row.batch_id)
         tx.wakes.changed(row.id, row.partner_id, row.version)
         if after is TaskState.QUEUED:
             tx.wakes.ring(row.queue)
         if after in TASK_DONE:
-            ended.append(task_from(TaskRow(row, bodies[row.id])))
+            ended.append(task_from(TaskRow(row, body)))
+    if attached:
+        ended = read_tasks(tx, [task.id for task in ended])  # with their files
     _announce(
         tx,
         ended,
@@ -192,7 +224,11 @@ def _state_after(end: TaskEnd) -> TaskState:
     return TASKS.next(TaskState.RUNNING, _MOVES[end.end])
 
 
-def _end_in(end: TaskEnd) -> _EndIn:
+def _body_in(end: TaskEnd) -> BodyIn:
+    return BodyIn(end.task.id, end.result_json, end.error_code, end.error_message)
+
+
+def _end_in(end: TaskEnd, body: BodyIn) -> _EndIn:
     state = _state_after(end)
     dead = end.end is End.FAILED
     return _EndIn(
@@ -208,4 +244,7 @@ def _end_in(end: TaskEnd) -> _EndIn:
         dead_reason=(end.reason or "task_failed") if dead else None,
         progress_percent=end.progress_percent,
         progress_message=end.progress_message,
+        result=body.result,
+        error_code=body.error_code,
+        error_message=body.error_message,
     )
