@@ -8,6 +8,8 @@ import pytest
 from tests.support.api_face import Face, PartnerFace
 from tests.support.seeds import EXHAUSTED, answered, dead_delivery, due, message_to
 from tests.support.work import ended_task
+from webhookd.adapters.store.schema import deliveries
+from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
 from webhookd.core.records import Endpoint
@@ -366,3 +368,29 @@ async def test_a_partner_is_named_by_its_name_in_bodies_that_create(face: Face) 
     assert (answer.status_code, answer.json()["partner"]["id"]) == (202, partner.id)
     for delivery in await due(face.store, face.clock.now_ms()):
         await answered(face.store, delivery, EXHAUSTED, now_ms=face.clock.now_ms())
+
+
+async def test_what_went_to_a_callback_url_is_found_apart_from_endpoints(face: Face) -> None:
+    partner = await face.partner()
+    target = await endpoint(face, partner)
+    await dead_delivery(face.store, target, now_ms=face.clock.now_ms())
+    inline = await dead_delivery(face.store, target, now_ms=face.clock.now_ms())
+
+    def without_endpoint(tx: Tx) -> None:
+        tx.conn.execute(
+            deliveries.update()
+            .where(deliveries.c.id == inline)
+            .values(endpoint_id=None, url="https://partner.example/hook")
+        )
+
+    await face.store.write(without_endpoint)
+    for client in (partner.client, face.admin):
+        listed = (await client.get("/v1/dead-letters?endpoint=none")).json()["data"]
+        assert [one["id"] for one in listed] == [inline]
+        groups = (await client.get("/v1/dead-letters/summary?endpoint=none")).json()["data"]
+        assert [(one["endpoint"], one["count"]) for one in groups] == [(None, 1)]
+        for noun in ("replays", "discards"):
+            body = {"filter": {"endpoint": "none"}, "dry_run": True}
+            assert (await client.post(f"/v1/{noun}", json=body)).json()["matched"] == 1
+        pending = {"filter": {"endpoint": "none", "state": "pending"}, "dry_run": True}
+        assert (await client.post("/v1/replays", json=pending)).json()["matched"] == 0

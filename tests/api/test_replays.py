@@ -394,3 +394,64 @@ async def test_many_dead_letters_are_discarded_with_a_reason(face: Face) -> None
     assert noted["discard.create"]["reason"] == "superseded"
     for wrong in ({}, {"filter": {"state": "pending"}}, {"filter": {}, "reason": "x"}):
         assert (await partner.client.post("/v1/discards", json=wrong)).status_code == 422
+
+
+@pytest.mark.parametrize("noun", ["replays", "discards"])
+async def test_dead_letters_are_replayed_or_discarded_by_their_ids(face: Face, noun: str) -> None:
+    partner, other = await face.partner(), await face.partner()
+    first, second, kept = await dead(face, await endpoint(face, partner), 3)
+    [foreign] = await dead(face, await endpoint(face, other), 1)
+    body = {"filter": {"ids": [first, second, foreign]}, "reason": "these"}
+
+    counted = await partner.client.post(f"/v1/{noun}", json={**body, "dry_run": True})
+    asked = (await partner.client.post(f"/v1/{noun}", json=body)).json()
+
+    assert (counted.json()["matched"], asked["matched"], asked["filter"]) == (2, 2, body["filter"])
+    await worked_off(face, 2)
+    left = [one["id"] for one in (await face.admin.get("/v1/dead-letters")).json()["data"]]
+    assert sorted(left) == sorted([kept, foreign])
+    assert (await partner.client.get(f"/v1/{noun}/{asked['id']}")).json()["state"] == "done"
+    entries = (await face.admin.get(f"/v1/audit?target={asked['id']}")).json()["data"]
+    assert [(one["reason"], one["detail"]["filter"]) for one in entries] == [("these", {})]
+    for wrong in ([], ["dlv_x"] * 501, "dlv_x", [1]):
+        answer = await partner.client.post(f"/v1/{noun}", json={"filter": {"ids": wrong}})
+        assert answer.status_code == 422, wrong
+        assert answer.json()["errors"][0]["path"].startswith("$.filter.ids")
+
+
+async def test_failed_tasks_run_again_by_their_ids(face: Face) -> None:
+    partner = await face.partner()
+    wanted, kept = [
+        await ended_task(
+            face.store, partner.id, End.FAILED, now_ms=face.clock.now_ms(), task_type="test.echo"
+        )
+        for _ in range(2)
+    ]
+    body = {"filter": {"kind": "task", "ids": [wanted]}}
+    assert (await partner.client.post("/v1/replays", json=body)).json()["matched"] == 1
+    await worked_off(face, 1)
+    assert (await partner.client.get(f"/v1/tasks/{wanted}")).json()["state"] == "queued"
+    assert (await partner.client.get(f"/v1/tasks/{kept}")).json()["state"] == "failed"
+    pending = {"filter": {"state": "pending", "ids": [wanted]}}
+    answer = await partner.client.post("/v1/replays", json=pending)
+    assert [one["path"] for one in answer.json()["errors"]] == ["$.filter.ids"]
+
+
+async def test_dry_runs_are_listed_apart(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    for dry in (True, False):
+        await partner.client.post("/v1/replays", json={"all": True, "dry_run": dry})
+    for query, listed in (("", [False, True]), ("?dry_run=true", [True]), ("?dry_run=false", [False])):
+        found = (await partner.client.get(f"/v1/replays{query}")).json()["data"]
+        assert [one["dry_run"] for one in found] == listed
+    assert (await partner.client.get("/v1/replays?dry_run=perhaps")).status_code == 422
+
+
+async def test_the_audit_keeps_why_one_was_replayed(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    [letter] = await dead(sqlite_face, await endpoint(sqlite_face, partner), 1)
+    path = f"/v1/dead-letters/{letter}/replay"
+    assert (await partner.client.post(path, params={"reason": ""})).status_code == 422
+    assert (await partner.client.post(path, params={"reason": "they mended it"})).status_code == 202
+    [entry] = (await sqlite_face.admin.get(f"/v1/audit?target={letter}")).json()["data"]
+    assert (entry["action"], entry["reason"]) == ("dead-letter.replay", "they mended it")

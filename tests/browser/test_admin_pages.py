@@ -90,6 +90,72 @@ def test_all_that_match_are_replayed_after_a_dry_run(
     assert partner.call("GET", "/v1/dead-letters")["data"] == []
 
 
+def test_several_that_are_selected_are_replayed_at_a_rate_with_a_reason(
+    admin: Page, service: Service, partner: Partner, receiver: Receiver
+) -> None:
+    receiver.status = {"/": 500}
+    endpoint = partner.endpoint(receiver.url)
+    for _ in range(3):
+        partner.echo(endpoint)
+    first, second, kept = partner.dead_letters(3)
+    receiver.status = {}
+    admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
+    for letter in (first, second):
+        admin.press("checkbox", f"Select {letter['id']}")
+    admin.press("button", "Replay")
+    admin.see("dialog", "Replay")
+    assert "2 deliveries" in admin.evaluate("document.querySelector('dialog').textContent")
+    admin.fill("textbox", "Why", "they mended it")
+    admin.press("button", "Replay")
+    admin.heading("Replay")
+    admin.wait_for("document.querySelector('#live .state').textContent === 'done'")
+    told = admin.evaluate("document.querySelector('#live').textContent")
+    assert "2 selected" in told
+    assert "50 a second" in told
+    assert "they mended it" in told
+    assert partner.call("GET", "/v1/dead-letters")["data"] == [kept]
+
+
+def test_a_list_is_filtered_by_dates_and_says_at_the_field_what_it_cannot_read(
+    admin: Page, service: Service, partner: Partner
+) -> None:
+    partner.echo()
+    admin.go(f"{service.url}/admin/tasks?partner={partner.id}")
+    admin.fill("textbox", "Until", "last night")
+    admin.press("button", "Filter")
+    admin.wait_for("document.querySelector('[aria-invalid]') !== null")
+    assert admin.evaluate("document.querySelector('[aria-invalid]').value") == "last night"
+    fault = (
+        "document.getElementById(document.querySelector('[aria-invalid]').getAttribute('aria-describedby'))"
+    )
+    assert "Must be a date such as 2026-11-30" in admin.evaluate(f"{fault}.textContent")
+    for until, rows in (("2026-01-01", 0), ("2999-12-31", 1), ("2026-01-01 06:00", 0)):
+        admin.fill("textbox", "Until", until)
+        admin.press("button", "Filter")
+        admin.wait_for(f"new URLSearchParams(location.search).get('until') === '{until}'")
+        admin.heading("Tasks")
+        assert admin.evaluate("document.querySelectorAll('tbody tr').length") == rows
+    # The one refusal that a browser notes as an error is the one that was meant.
+    admin.complaints = [one for one in admin.complaints if "until=last" not in one]
+
+
+def test_number_of_a_queue_of_several_types_opens_to_the_tasks_of_each(
+    admin: Page, service: Service, partner: Partner
+) -> None:
+    service.call("POST", "/v1/queues/default/pause")
+    try:
+        task = partner.echo()
+        admin.go(f"{service.url}/admin/now")
+        admin.wait_for("document.querySelector('details.of summary') !== null")
+        admin.click("details.of summary")
+        admin.press("link", "demo.echo")
+        admin.wait_for("location.search === '?state=queued&type=demo.echo'")
+        admin.heading("Tasks")
+        assert task in admin.evaluate("document.querySelector('tbody').textContent")
+    finally:
+        service.call("POST", "/v1/queues/default/resume")
+
+
 def test_closing_a_dialog_does_nothing_and_gives_the_focus_back(
     admin: Page, service: Service, partner: Partner, receiver: Receiver
 ) -> None:

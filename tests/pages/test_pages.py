@@ -6,14 +6,15 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import httpx
 import pytest
 
-from tests.support.api_face import ADMIN_KEY, Face
+from tests.support.api_face import ADMIN_KEY, Face, task_types
 from tests.support.seeds import answered, due, later, message_to
 from webhookd.adapters.store.access.last_used import keep_last_used
 from webhookd.adapters.store.upkeep.activity_spans import keep_activity
@@ -24,7 +25,7 @@ from webhookd.core.endpoint_stats import Span
 from webhookd.core.model import SCOPES
 from webhookd.core.signing import SigningKey, signature_header
 from webhookd.pages.audit import as_csv
-from webhookd.pages.now import only_types
+from webhookd.taskset import TaskContext
 from webhookd.wiring.api import with_pages
 
 ORIGIN = "http://webhookd.test"
@@ -746,9 +747,136 @@ async def test_numbers_of_a_queue_lead_to_its_tasks(sqlite_face: Face, admin: Pe
     assert "test.echo</" not in listed.partition("<tbody>")[2]
 
 
-def test_a_queue_of_several_types_is_not_narrowed_to_one() -> None:
-    types = [{"queue": "a", "type": "x"}, {"queue": "b", "type": "y"}, {"queue": "b", "type": "z"}]
-    assert only_types(types) == {"a": "x"}
+async def test_numbers_of_a_queue_of_several_types_lead_to_the_tasks_of_each(sqlite_face: Face) -> None:
+    several = task_types()
+
+    @several.task("test.other")
+    def other(ctx: TaskContext, input: dict[str, Any]) -> None:  # noqa: A002 - the contract's word
+        raise NotImplementedError
+
+    sqlite_face.parts = replace(sqlite_face.parts, task_types=several)
+    admin = await person(sqlite_face)
+    await admin.log_in(ADMIN_KEY)
+    await (await sqlite_face.partner()).client.post("/v1/tasks", json={"type": "test.echo"})
+    [(cells, links)] = table_rows((await admin.open("now")).text, "Queues")
+    assert cells[0] == "default"
+    assert cells[3] == "0"
+    assert links == [f"tasks?state=queued&type={name}" for name in ("test.echo", "test.other")]
+    shown = [(await admin.open(link)).text for link in links]
+    assert ["No task matches." in page for page in shown] == [False, True]
+
+
+async def test_now_leads_to_exactly_the_dead_letters_of_inline_callbacks(
+    sqlite_face: Face, admin: Person
+) -> None:
+    partner, other = await sqlite_face.partner(), await sqlite_face.partner()
+    made = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/a"})).json()
+    kept = await dead_letter(sqlite_face, partner, endpoints=[made["id"]])
+    inline = {await dead_letter(sqlite_face, partner) for _ in range(2)}
+    foreign = await dead_letter(sqlite_face, other)
+
+    rows = table_rows((await admin.open("now")).text, "Dead letters")
+    [links] = [links for cells, links in rows if cells[:3] == ["2", "inline callbacks", partner.name]]
+    grouped = table_rows((await admin.open("dead-letters")).text, "Where and why")
+    [more] = [links for cells, links in grouped if cells[:3] == ["2", "inline callbacks", partner.name]]
+
+    for link in (links[0], more[0]):
+        each = table_rows((await admin.open(link)).text, "Each")
+        listed = {its_links[-1].partition("/")[2] for _, its_links in each}
+        assert listed == inline
+        assert not listed & {kept, foreign}
+    asked = await admin.send(
+        "dead-letters/replay", {"endpoint": "none", "partner": partner.id}, seen="dead-letters"
+    )
+    assert "2 deliveries" in asked.text
+
+
+LISTS = ("tasks", "batches", "deliveries", "dead-letters", "audit")
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_lists_take_dates_and_say_at_the_field_what_they_cannot_read(
+    sqlite_face: Face, admin: Person, path: str
+) -> None:
+    partner = await sqlite_face.partner()
+    await dead_letter(sqlite_face, partner)
+    await partner.client.post("/v1/batches", json={"tasks": [{"type": "test.echo"}]})
+    today = datetime.fromtimestamp(sqlite_face.clock.now_ms() / 1000, UTC)
+    tomorrow = f"{today + timedelta(days=1):%Y-%m-%d}"
+    before = f"{today - timedelta(minutes=2):%Y-%m-%dT%H:%M}"
+    soon = f"{today + timedelta(hours=1):%Y-%m-%d %H:%M}"
+    for since, until, some in (
+        (before[:10], soon[:10], True),
+        (before, soon, True),
+        (soon, "", False),
+        (tomorrow, "", False),
+        ("", before, False),
+    ):
+        answer = await admin.open(f"{path}?{urlencode({'since': since, 'until': until})}")
+        assert answer.status_code == 200
+        assert ("<tbody>" in answer.text) is some, (since, until)
+    for wrong in ("yesterday", "2026-02-30", "30.11.2026", "2026-11-30T25:00", "9999-12-31"):
+        answer = await admin.open(f"{path}?{urlencode({'until': wrong})}")
+        assert answer.status_code == 422, wrong
+        field = answer.text.partition('<input id="f-until"')[2].partition("</div>")[0]
+        assert f'value="{wrong}"' in field
+        assert 'aria-invalid="true"' in field
+        assert "Must be a date such as 2026-11-30" in field
+        assert "Nothing is listed: correct the filter that is marked." in answer.text
+
+
+async def test_what_the_api_refuses_of_a_filter_is_told_at_its_field(admin: Person) -> None:
+    answer = await admin.open("dead-letters?reason=exhuasted&endpoint=ep_nope&kind=task")
+    assert answer.status_code == 422
+    for name, fault in (("reason", "did you mean exhausted?"), ("endpoint", "There is no such endpoint.")):
+        assert fault in answer.text.partition(f'id="f-{name}"')[2].partition("</div>")[0]
+    assert "The cursor" not in answer.text
+    assert (await admin.open("dead-letters?cursor=x")).status_code in (200, 422)
+
+
+async def test_partner_of_a_portals_list_is_refused_as_a_whole(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(partner.key)
+    answer = await someone.open("deliveries?partner=other")
+    assert answer.status_code == 422
+    assert "is not known here" in answer.text
+
+
+async def test_dry_runs_of_dialogs_stand_apart_from_replays(sqlite_face: Face, admin: Person) -> None:
+    partner = await sqlite_face.partner()
+    await dead_letter(sqlite_face, partner)
+    assert "No replays yet." in (await admin.open("replays")).text
+    await admin.send("dead-letters/replay", {}, seen="dead-letters")
+    shown = (await admin.open("replays")).text
+    assert "No replays yet." in shown
+    assert 'href="replays?dry_run=true">Dry runs</a>' in shown
+    dry = (await admin.open("replays?dry_run=true")).text
+    assert dry.count(">dry run</span>") == 2
+    assert 'href="replays">Replays</a>' in dry
+
+
+async def test_selected_dead_letters_are_replayed_at_a_rate_with_a_reason(
+    sqlite_face: Face, admin: Person
+) -> None:
+    partner = await sqlite_face.partner()
+    first, second, third = [await dead_letter(sqlite_face, partner) for _ in range(3)]
+    asked = (await admin.send("dead-letters/replay", {"id": [first, second]}, seen="dead-letters")).text
+    assert 'name="rate"' in asked
+    assert 'name="why"' in asked
+    form = {"go": "yes", "rate": "2", "why": "they mended it"}
+    done = await admin.send("dead-letters/replay", {**form, "id": [first, second]}, seen="dead-letters")
+    [replay] = (await sqlite_face.admin.get("/v1/replays")).json()["data"]
+    assert done.headers["location"].endswith(f"replays/{replay['id']}?notice=replay-started")
+    assert (replay["matched"], replay["rate_per_second"], replay["reason"]) == (2, 2, "they mended it")
+    assert sorted(replay["filter"]["ids"]) == sorted([first, second])
+    assert "kind = delivery, 2 selected" in (await admin.open(f"replays/{replay['id']}")).text
+
+    alone = (await admin.send("dead-letters/replay", {"id": third}, seen="dead-letters")).text
+    assert 'name="rate"' not in alone
+    await admin.send("dead-letters/replay", {**form, "id": third}, seen="dead-letters")
+    [entry] = (await sqlite_face.admin.get(f"/v1/audit?target={third}")).json()["data"]
+    assert (entry["action"], entry["reason"]) == ("dead-letter.replay", "they mended it")
 
 
 async def test_now_counts_dead_letters_by_endpoint_with_their_commonest_error(

@@ -13,7 +13,12 @@ from webhookd.core.fields import (
     EventName,
     ReplayedState,
 )
-from webhookd.core.replay import DEFAULT_RATE_PER_SECOND, HIGHEST_RATE_PER_SECOND, DeadLetterFilter
+from webhookd.core.replay import (
+    DEFAULT_RATE_PER_SECOND,
+    HIGHEST_RATE_PER_SECOND,
+    MOST_NAMED,
+    DeadLetterFilter,
+)
 
 MAX_REASON: Final = 500
 
@@ -26,7 +31,7 @@ class DeadLetterListing(AdminListing):
     kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
     """Of this kind only."""
     endpoint: str | None = None
-    """For this endpoint only, by its id."""
+    """For this endpoint only, by its id; `none`: those of a `callback_url`."""
     type: str | None = None
     """Of this task type only."""
     event: Annotated[str | None, DescribedAs(EventName)] = None
@@ -51,7 +56,7 @@ class LetterFilter(Create):
     kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
     """Deliveries, or tasks; deliveries if left out."""
     endpoint: str | None = Field(None, max_length=128)
-    """For this endpoint only, by its id."""
+    """For this endpoint only, by its id; `none`: those of a `callback_url`."""
     type: str | None = Field(None, max_length=200)
     """Of this task type only."""
     event: Annotated[str | None, DescribedAs(EventName)] = Field(None, max_length=100)
@@ -70,6 +75,8 @@ class LetterFilter(Create):
     """What died before this time."""
     partner: str | None = Field(None, max_length=128)
     """For admins: of this partner only, by its id or name."""
+    ids: list[Annotated[str, Field(max_length=128)]] | None = Field(None, min_length=1, max_length=MOST_NAMED)
+    """These only, by their ids; one that is no dead letter matches nothing."""
 
 
 class ReplayFilter(LetterFilter):
@@ -93,6 +100,7 @@ def letter_filter(asked: DeadLetterListing | LetterFilter) -> DeadLetterFilter:
         text=asked.text,
         since_ms=asked.since,
         until_ms=asked.until,
+        ids=tuple(asked.ids) if isinstance(asked, LetterFilter) and asked.ids is not None else None,
     )
 
 

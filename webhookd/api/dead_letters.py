@@ -1,6 +1,6 @@
 """Dead letters: what ran out of attempts, one list of deliveries and tasks; replaying and discarding one."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -15,7 +15,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.dead_letter_wire import DeadLetterListing, letter_filter
+from webhookd.api.dead_letter_wire import MAX_REASON, DeadLetterListing, letter_filter
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import WrittenDelivery, WrittenTask, answer_to
@@ -54,7 +54,7 @@ async def narrowed_letters(call: AnyCall, query: DeadLetterListing) -> str | Non
     await refuse_unknown(
         call,
         partner_id,
-        endpoint=query.endpoint,
+        endpoint=letter_filter(query).named_endpoint,
         type=query.type,
         event=query.event,
         reason=query.reason,
@@ -71,7 +71,19 @@ async def show(call: Call[None, NoQuery]) -> Answer:
     return json_answer(200, await with_owner(call, letter, dead_letter_document(letter)))
 
 
-async def replay(call: Call[NoBody, NoQuery]) -> Answer:
+class WithReason(QueryString):
+    """`POST /v1/dead-letters/{id}/replay` and `DELETE /v1/dead-letters/{id}`."""
+
+    reason: str | None = Field(None, min_length=1, max_length=MAX_REASON)
+    """Why, for those who look at it later; the audit keeps it."""
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What the audit keeps of it."""
+        return {} if self.reason is None else {"reason": self.reason}
+
+
+async def replay(call: Call[NoBody, WithReason]) -> Answer:
     """`POST /v1/dead-letters/{id}/replay`: the Delivery or the Task as it is now."""
     letter_id, partner_id = call.path_params["id"], call.caller.partner_id
 
@@ -82,23 +94,15 @@ async def replay(call: Call[NoBody, NoQuery]) -> Answer:
     return answer_to(call.caller, await call.once(effect))
 
 
-class DiscardOne(QueryString):
-    """`DELETE /v1/dead-letters/{id}`."""
-
-    reason: str | None = Field(None, min_length=1, max_length=500)
-    """Why, for those who look at it later; the audit keeps it."""
-
-
-async def discard(call: Call[None, DiscardOne]) -> Answer:
+async def discard(call: Call[None, WithReason]) -> Answer:
     """`DELETE /v1/dead-letters/{id}`."""
     letter_id, partner_id = call.path_params["id"], call.caller.partner_id
 
     def effect(tx: Tx) -> Answer:
         letter: DeadLetter = found(get_dead_letter(tx, letter_id, partner_id), "dead letter")
         found(discard_dead_letter(tx, letter_id, partner_id, call.now_ms) or None, "dead letter")
-        reason = call.query.reason
-        detail = {} if reason is None else {"reason": reason}
-        call.audit(tx, "dead-letter.discard", letter_id, partner_id=letter.partner_id, detail=detail)
+        whose, detail = letter.partner_id, call.query.detail
+        call.audit(tx, "dead-letter.discard", letter_id, partner_id=whose, detail=detail)
         return Answer(status=204)
 
     return await call.once(effect)
@@ -108,11 +112,12 @@ def _back_at_work(call: AnyCall, tx: Tx, letter_id: str) -> Answer:
     """Note the replay in the audit log and return what was replayed."""
     delivery = get_delivery(tx, letter_id, None)
     if delivery is not None:
-        call.audit(tx, "dead-letter.replay", letter_id, partner_id=delivery.partner_id)
+        whose, detail = delivery.partner_id, call.query.detail
+        call.audit(tx, "dead-letter.replay", letter_id, partner_id=whose, detail=detail)
         call.links.append(place_of_message(tx, delivery.message_id))
         return json_answer(202, written_with_owner(call, tx, delivery, delivery_document(delivery)))
     task = found(get_task(tx, letter_id, None), "dead letter")
-    call.audit(tx, "dead-letter.replay", letter_id, partner_id=task.partner_id)
+    call.audit(tx, "dead-letter.replay", letter_id, partner_id=task.partner_id, detail=call.query.detail)
     call.link(task)
     document = task_document(task, base_url=call.parts.options.base_url)
     return json_answer(202, written_with_owner(call, tx, task, document))
@@ -153,7 +158,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Dead letters",
         summary="Discard a dead letter",
         access="deliveries:replay",
-        query=DiscardOne,
+        query=WithReason,
         answers=removes(),
     ),
     ApiRoute(
@@ -165,7 +170,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Dead letters",
         summary="Put a dead letter back to work",
         access="deliveries:replay",
-        query=NoQuery,
+        query=WithReason,
         body=NoBody,
         may_be_empty=True,
         sends=True,

@@ -29,12 +29,17 @@ from webhookd.core.model import ReplayMove, ReplayState
 from webhookd.core.render import ReplayDocument, replay_document
 from webhookd.core.replay import Deed, Replay
 
+_UNTOLD: Final = ("text", "ids")
+"""Of a filter, in the audit: a text may be of a URL, and how many ids there are is told by what matched."""
+
 
 class ErrandListing(AdminListing):
     """A listing of replays, or of discards."""
 
     state: ReplayState | None = None
     """In this state only."""
+    dry_run: bool | None = None
+    """Dry runs only (`true`), or only what is none (`false`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +60,13 @@ class Errand:
             )
         if wanted.state == "pending" and (wanted.kind == "task" or wanted.reason is not None):
             raise unknown_or_wrong("body", "filter", "of what is pending has neither tasks nor reasons")
+        if wanted.state == "pending" and wanted.ids is not None:
+            raise unknown_or_wrong("body", "filter.ids", "name dead letters, and not what is pending")
         partner_id = await call.narrowed(body.filter.partner, place="body", at="filter.partner")
         await refuse_unknown(
             call,
             partner_id,
-            endpoint=wanted.endpoint_id,
+            endpoint=wanted.named_endpoint,
             type=wanted.type,
             event=wanted.event,
             reason=wanted.reason,
@@ -88,11 +95,11 @@ class Errand:
         def effect(tx: Tx) -> Answer:
             made = create_replay(tx, replace(counted, started_by=call.actor))
             document = self.document(made)
-            named = {name: value for name, value in document["filter"].items() if name != "text"}
+            named = {name: value for name, value in document["filter"].items() if name not in _UNTOLD}
             detail: dict[str, Any] = {"matched": made.matched, "dry_run": made.dry_run, "filter": named}
             if made.reason is not None:
                 detail["reason"] = made.reason
-            whose = partner_id or _whose(tx, wanted.endpoint_id)
+            whose = partner_id or _whose(tx, wanted.named_endpoint)
             call.audit(tx, f"{self.noun}.create", made.id, partner_id=whose, detail=detail)
             return json_answer(202, document, call.located(f"/v1/{self.noun}s/{made.id}"))
 
@@ -102,7 +109,13 @@ class Errand:
         """`GET`: a listing."""
         partner_id = await call.narrowed(call.query.partner)
         rows, cursor = await call.read(
-            call.parts.store.read, list_replays, partner_id, call.query.page, self.deed, call.query.state
+            call.parts.store.read,
+            list_replays,
+            partner_id,
+            call.query.page,
+            self.deed,
+            state=call.query.state,
+            dry_run=call.query.dry_run,
         )
         return page_answer([self.document(row) for row in rows], cursor)
 

@@ -13,6 +13,10 @@ from webhookd.core.model import ReplayState
 from webhookd.core.rate import Line, line
 
 KINDS: Final = ("delivery", "task")
+NO_ENDPOINT: Final = "none"
+"""What a filter says in the place of an endpoint's id for what went to a `callback_url`."""
+MOST_NAMED: Final = 500
+"""Dead letters that a filter may name."""
 DEFAULT_RATE_PER_SECOND: Final = 50.0
 HIGHEST_RATE_PER_SECOND: Final = 1000.0
 RETRY_RATE_PER_SECOND: Final = 10_000.0
@@ -57,8 +61,9 @@ def status_range(text: str) -> StatusRange:
 class DeadLetterFilter:
     """Which dead letters; None is any. `since_ms` is inclusive, `until_ms` exclusive, both of their death.
 
-    `type` is the task's type. `endpoint_id`, `event` and `status` leave only deliveries. `state` is only a
-    replay's: `pending` takes what waits in place of what is dead, and the times are those of its making.
+    `type` is the task's type. `endpoint_id`, `event` and `status` leave only deliveries; an endpoint may be
+    NO_ENDPOINT. `ids` and `state` are only a replay's: `pending` takes what waits in place of what is dead,
+    and the times are those of its making.
     """
 
     state: str | None = None
@@ -72,6 +77,12 @@ class DeadLetterFilter:
     text: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    ids: tuple[str, ...] | None = None
+
+    @property
+    def named_endpoint(self) -> str | None:
+        """The endpoint that is named by its id."""
+        return None if self.endpoint_id == NO_ENDPOINT else self.endpoint_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

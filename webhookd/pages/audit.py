@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from webhookd.api.answers import Answer
+from webhookd.pages.filters import told
 from webhookd.pages.rows import ADMIN, Row, shows
 from webhookd.pages.visit import Visit
 
@@ -20,17 +21,19 @@ _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 async def show(visit: Visit) -> Answer:
     """The list, newest first."""
-    page = await visit.look("/v1/audit", visit.filters((*FILTERS, "cursor")))
-    return visit.page("audit.html", title="Audit", page=page, filters=visit.filters(FILTERS))
+    filters = visit.filters(FILTERS)
+    page = await visit.listed("/v1/audit", filters, cursor=visit.query.get("cursor"))
+    return visit.page("audit.html", title="Audit", page=page, filters=filters)
 
 
 async def download(visit: Visit) -> Answer:
     """What matches as CSV, the newest MOST_ROWS of it."""
     entries: list[dict[str, Any]] = []
+    asked = told(visit.filters(FILTERS))
     cursor: str | None = ""
     while cursor is not None and len(entries) < MOST_ROWS:
         more = {"cursor": cursor} if cursor else {}
-        page = await visit.look("/v1/audit", {**visit.filters(FILTERS), "limit": 500, **more})
+        page = await visit.look("/v1/audit", {**asked, "limit": 500, **more})
         entries += page["data"]
         cursor = page["next_cursor"]
     return Answer(

@@ -17,7 +17,7 @@ NOTICES: Final = {"close": "batch-closed", "cancel": "batch-cancelled"}
 async def show_all(visit: Visit) -> Answer:
     """The list, newest first."""
     filters = visit.filters(FILTERS)
-    page = await visit.look("/v1/batches", {**filters, **visit.filters(("cursor",))})
+    page = await visit.listed("/v1/batches", filters, cursor=visit.query.get("cursor"))
     return visit.page("batches.html", title="Batches", page=page, filters=filters, states=STATES)
 
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Conflict, Invalid, WebhookdError
 from webhookd.pages.endpoints import urls_of
+from webhookd.pages.filters import Filters, told
 from webhookd.pages.rows import DELIVERIES, Row, does, shows
-from webhookd.pages.visit import Filters, Visit, side_by_side
+from webhookd.pages.visit import Visit, side_by_side
 
 FILTERS: Final = (
     "kind",
@@ -35,14 +36,12 @@ _KINDS: Final = ("delivery", "task")
 async def show(visit: Visit) -> Answer:
     """The list, newest first."""
     filters = visit.filters(FILTERS)
-    summary = await visit.look(
-        "/v1/dead-letters/summary", {**filters, "group_by": GROUPED_BY, "limit": MOST_GROUPS}
-    )
+    summary = await visit.listed("/v1/dead-letters/summary", filters, group_by=GROUPED_BY, limit=MOST_GROUPS)
     page: dict[str, Any] = {"data": [], "next_cursor": None}
     urls: dict[str, str] = {}
     if summary["data"]:  # counting by an index is quicker than going through all for none
         page, urls = await side_by_side(
-            visit.look("/v1/dead-letters", {**filters, **visit.filters(("cursor",))}),
+            visit.listed("/v1/dead-letters", filters, cursor=visit.query.get("cursor")),
             urls_of(visit, {one["endpoint"] for one in summary["data"] if one["endpoint"]}),
         )
     return visit.page(
@@ -63,13 +62,11 @@ async def replay(visit: Visit) -> Answer:
     if not visit.form.one("go"):
         counts = _counted(selected) if selected else await _dry_run(visit, "replays")
         return _asks(visit, "replay.html", "Replay", selected, counts)
-    if selected:
-        await _each(visit, selected, "POST", "/v1/dead-letters/{}/replay")
-        if len(selected) == 1:
-            noun = "tasks" if selected[0].startswith("task_") else "deliveries"
-            return visit.goes(f"{noun}/{selected[0]}", notice="replayed")
-        return visit.goes(PATH, notice="replayed", query=_filter(visit))
-    return await _begun(visit, "replays", "replay-started")
+    if len(selected) != 1:
+        return await _begun(visit, "replays", "replay-started", selected)
+    [one] = selected
+    await visit.do("POST", f"/v1/dead-letters/{one}/replay", query=_reason(visit))
+    return visit.goes(f"{'tasks' if _kind(one) == 'task' else 'deliveries'}/{one}", notice="replayed")
 
 
 async def discard(visit: Visit) -> Answer:
@@ -80,10 +77,9 @@ async def discard(visit: Visit) -> Answer:
         counts = _counted(selected) if selected else await _dry_run(visit, "discards")
         return _asks(visit, "discard.html", "Discard", selected, counts)
     if selected:
-        why = visit.form.one("why")
-        await _each(visit, selected, "DELETE", "/v1/dead-letters/{}", query={"reason": why} if why else None)
+        await _each(visit, selected, "DELETE", "/v1/dead-letters/{}", query=_reason(visit))
         return visit.goes(PATH, notice="discarded", query=_filter(visit))
-    return await _begun(visit, "discards", "discard-started")
+    return await _begun(visit, "discards", "discard-started", [])
 
 
 def _asks(visit: Visit, template: str, title: str, selected: list[str], counts: dict[str, int]) -> Answer:
@@ -94,32 +90,43 @@ def _asks(visit: Visit, template: str, title: str, selected: list[str], counts: 
 
 
 def _counted(selected: list[str]) -> dict[str, int]:
-    tasks = sum(1 for one in selected if one.startswith("task_"))
-    return {"delivery": len(selected) - tasks, "task": tasks}
+    kinds = [_kind(one) for one in selected]
+    return {kind: kinds.count(kind) for kind in _KINDS}
+
+
+def _kind(letter_id: str) -> str:
+    return "task" if letter_id.startswith("task_") else "delivery"
+
+
+def _reason(visit: Visit) -> dict[str, str]:
+    why = visit.form.one("why")
+    return {"reason": why} if why else {}
 
 
 async def _dry_run(visit: Visit, noun: str) -> dict[str, int]:
     """Return how many of each kind match; of the kind that is not asked for none do."""
-    wanted = _filter(visit)
+    wanted = told(_filter(visit))
     counts = dict.fromkeys(_KINDS, 0)
-    for kind in [wanted["kind"]] if wanted["kind"] in _KINDS else _KINDS:
+    for kind in [wanted["kind"]] if wanted.get("kind") in _KINDS else _KINDS:
         body = {"filter": {**wanted, "kind": kind}, "dry_run": True}
         counts[kind] = (await visit.do("POST", f"/v1/{noun}", body)).document["matched"]
     return counts
 
 
-async def _begun(visit: Visit, noun: str, notice: str) -> Answer:
-    """Begin one for each kind that was chosen, and show the last."""
-    body: dict[str, Any] = {}
+async def _begun(visit: Visit, noun: str, notice: str, selected: list[str]) -> Answer:
+    """Begin one for each kind that was chosen, of those selected or of all that match; show it, or them."""
+    body: dict[str, Any] = _reason(visit)
     if (rate := visit.form.number("rate")) is not None:
         body["rate_per_second"] = rate
-    if why := visit.form.one("why"):
-        body["reason"] = why
-    its_id = ""
-    for kind in visit.form.all("kinds") or ["delivery"]:
-        said = await visit.do("POST", f"/v1/{noun}", {**body, "filter": {**_filter(visit), "kind": kind}})
-        its_id = said.document["id"]
-    return visit.goes(f"{noun}/{its_id}", notice=notice)
+    chosen = {_kind(one) for one in selected} or set(visit.form.all("kinds")) or {"delivery"}
+    begun = []
+    for kind in sorted(chosen):
+        wanted = (
+            {"ids": [one for one in selected if _kind(one) == kind]} if selected else told(_filter(visit))
+        )
+        said = await visit.do("POST", f"/v1/{noun}", {**body, "filter": {**wanted, "kind": kind}})
+        begun.append(said.document["id"])
+    return visit.goes(f"{noun}/{begun[0]}" if len(begun) == 1 else noun, notice=notice)
 
 
 def _filter(visit: Visit) -> Filters:

@@ -38,10 +38,9 @@ class Bar:
 
 async def show_all(visit: Visit) -> Answer:
     """The list, newest first."""
-    page = await visit.look("/v1/deliveries", visit.filters((*FILTERS, "cursor")))
-    return visit.page(
-        "deliveries.html", title="Deliveries", page=page, filters=visit.filters(FILTERS), states=STATES
-    )
+    filters = visit.filters(FILTERS)
+    page = await visit.listed("/v1/deliveries", filters, cursor=visit.query.get("cursor"))
+    return visit.page("deliveries.html", title="Deliveries", page=page, filters=filters, states=STATES)
 
 
 async def show(visit: Visit) -> Answer:

@@ -27,16 +27,14 @@ _RETRY: Final = ("max_attempts", "base_seconds", "factor", "cap_seconds")
 
 async def show_all(visit: Visit) -> Answer:
     """The list with a day of each."""
-    query: dict[str, str | int] = {**visit.filters((*_FILTERS, "cursor")), "limit": ON_A_PAGE}
-    page = await visit.look("/v1/endpoints", query)
+    filters, cursor = visit.filters(_FILTERS), visit.query.get("cursor")
+    page = await visit.listed("/v1/endpoints", filters, cursor=cursor, limit=ON_A_PAGE)
     looks = (visit.get(f"/v1/endpoints/{one['id']}/stats", window=DAY) for one in page["data"])
     days = {
         stats["endpoint_id"]: (stats, attempts_chart(stats, window=DAY))
         for stats in await side_by_side(*looks)
     }
-    return visit.page(
-        "endpoints.html", title="Endpoints", page=page, days=days, filters=visit.filters(_FILTERS)
-    )
+    return visit.page("endpoints.html", title="Endpoints", page=page, days=days, filters=filters)
 
 
 async def show(visit: Visit) -> Answer:

@@ -14,8 +14,9 @@ KINDS: Final = ("input", "result")
 
 async def show_all(visit: Visit) -> Answer:
     """The list, newest first."""
-    page = await visit.look("/v1/files", visit.filters((*FILTERS, "cursor")))
-    return visit.page("files.html", title="Files", page=page, filters=visit.filters(FILTERS), kinds=KINDS)
+    filters = visit.filters(FILTERS)
+    page = await visit.listed("/v1/files", filters, cursor=visit.query.get("cursor"))
+    return visit.page("files.html", title="Files", page=page, filters=filters, kinds=KINDS)
 
 
 async def show(visit: Visit) -> Answer:

@@ -60,7 +60,7 @@ async def show(visit: Visit) -> Answer:
         title="Now",
         parts=[{"name": name, **parts[key]} for key, name in _PARTS],
         queues=queues["data"],
-        only_type=only_types(types["data"]),
+        types=by_queue(types["data"]),
         window=window,
         windows=tuple(STEPS),
         activity=_drawn(activity, window),
@@ -149,12 +149,12 @@ async def resume(visit: Visit) -> Answer:
     return visit.goes(PATH, notice="resumed")
 
 
-def only_types(types: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the type of each queue that has one alone: a list of its tasks is one of that type."""
-    of_queue: dict[str, list[str]] = {}
+def by_queue(types: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the types of each queue: a list of its tasks is one of each type."""
+    found: dict[str, list[str]] = {}
     for one in types:
-        of_queue.setdefault(one["queue"], []).append(one["type"])
-    return {queue: names[0] for queue, names in of_queue.items() if len(names) == 1}
+        found.setdefault(one["queue"], []).append(one["type"])
+    return found
 
 
 def by_host(workers: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -9,6 +9,8 @@ from webhookd.pages.rows import Row, does, shows
 from webhookd.pages.visit import Visit
 
 FILTERS: Final = ("state", "partner")
+DRY_RUNS: Final = "dry_run"
+"""Listed only where they are asked for: each dialog that was opened has left some."""
 NOTICES: Final = {"pause": "paused", "resume": "resumed", "cancel": "replay-cancelled"}
 
 
@@ -23,9 +25,14 @@ class ErrandPages:
 
     async def show_all(self, visit: Visit) -> Answer:
         """The list, newest first."""
-        page = await visit.look(f"/v1/{self.path}", visit.filters((*FILTERS, "cursor")))
         filters = visit.filters(FILTERS)
-        return visit.page("replays.html", title=self.many, page=page, filters=filters, errand=self)
+        dry = visit.query.get(DRY_RUNS) == "true"
+        more = {DRY_RUNS: "true" if dry else "false", "cursor": visit.query.get("cursor")}
+        page = await visit.listed(f"/v1/{self.path}", filters, **more)
+        kept = {**filters, DRY_RUNS: "true"} if dry else filters
+        return visit.page(
+            "replays.html", title=self.many, page=page, filters=filters, errand=self, dry=dry, kept=kept
+        )
 
     async def show(self, visit: Visit) -> Answer:
         """One of them."""

@@ -4,9 +4,10 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.model import TaskState
+from webhookd.pages.filters import Filters
 from webhookd.pages.finding import find
 from webhookd.pages.rows import Row, does, shows
-from webhookd.pages.visit import Filters, Visit, side_by_side
+from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "tasks"
 FILTERS: Final = ("state", "type", "batch", "idempotency_key", "rerun_of", "since", "until", "partner")
@@ -27,7 +28,7 @@ async def show_all(visit: Visit) -> Answer:
         return _listed(visit, page, Filters(), text)
     named = [name for name in visit.query if name.startswith(METADATA)]
     filters = visit.filters((*FILTERS, *named))
-    page = await visit.look("/v1/tasks", {**filters, **visit.filters(("cursor",))})
+    page = await visit.listed("/v1/tasks", filters, cursor=visit.query.get("cursor"))
     return _listed(visit, page, filters, "")
 
 

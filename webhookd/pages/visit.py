@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -11,7 +11,8 @@ import orjson
 
 from webhookd.api.answers import Answer
 from webhookd.api.inside import Asker, Said
-from webhookd.core.errors import Forbidden
+from webhookd.core.errors import Forbidden, Invalid
+from webhookd.pages.filters import Filters, told
 from webhookd.pages.forms import Form, Upload
 from webhookd.pages.frame import rendered
 from webhookd.pages.notices import NOTICE
@@ -46,6 +47,8 @@ class Visit:
     """Whether only the head of the answer is wanted."""
     live: bool = False
     """Whether only the live part of the page is wanted."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with fields of the page's form, by their names."""
 
     @property
     def is_admin(self) -> bool:
@@ -80,6 +83,21 @@ class Visit:
         said = await self.site.inside.ask("GET", path, self.asker, query=query)
         return said.document
 
+    async def listed(self, path: str, filters: Filters, **more: str | int | None) -> Any:
+        """Return a page of a listing. What is wrong with a filter is told at its field, and nothing listed.
+
+        Raises as the call refuses for anything else.
+        """
+        try:
+            return await self.get(path, **{**told(filters), **more})
+        except Invalid as error:
+            faults = {one.path.removeprefix("$."): one.message for one in error.errors}
+            fields = filters.keys() if self.is_admin else filters.keys() - {"partner"}
+            if not faults or not faults.keys() <= fields:
+                raise
+            self.faults = faults
+            return {"data": [], "next_cursor": None}
+
     async def do(
         self,
         method: str,
@@ -106,7 +124,8 @@ class Visit:
         return await ask("POST", path, self.asker, query=query, headers=headers, stream=file.chunks)
 
     def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Answer:
-        """Return a page."""
+        """Return a page; it is a refusal where a field of its form is wrong."""
+        status = 422 if self.faults else status
         return rendered(self, template, title=title, status=status, **values)
 
     def goes(self, path: str, *, notice: str = "", query: Mapping[str, str] | None = None) -> Answer:
@@ -116,16 +135,9 @@ class Visit:
             asked[NOTICE] = notice
         return redirect(f"{self.home}{path}{'?' + urlencode(asked) if asked else ''}")
 
-    def filters(self, names: Sequence[str]) -> "Filters":
+    def filters(self, names: Sequence[str]) -> Filters:
         """Return those parameters of the URL that have a value."""
         return Filters({name: self.query[name] for name in names if self.query.get(name)})
-
-
-class Filters(dict[str, str]):
-    """A page's filters; one that is not set is empty."""
-
-    def __missing__(self, name: str) -> str:
-        return ""
 
 
 async def side_by_side(*looks: Awaitable[Any]) -> list[Any]:

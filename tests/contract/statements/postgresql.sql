@@ -404,16 +404,17 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
     endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
-    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
-    $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
-    deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error,
-    $10::VARCHAR) BETWEEN $11::VARCHAR AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $13 ESCAPE '\' OR lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $13 ESCAPE '\') AND deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND
-    deliveries.ended_ms >= $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR)
-    AND deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id <
-    $19::VARCHAR) ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT $20::INTEGER;
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.endpoint_id
+    IS NULL AND deliveries.id = ANY ($2::TEXT[]) AND deliveries.partner_id = $3::VARCHAR AND
+    deliveries.dead_reason = $4::VARCHAR AND deliveries.task_type = $5::VARCHAR AND deliveries.event =
+    $6::VARCHAR AND deliveries.last_error = $7::VARCHAR AND deliveries.last_status BETWEEN $8::INTEGER AND
+    $9::INTEGER AND deliveries.last_error = $10::VARCHAR AND coalesce(deliveries.last_error, $11::VARCHAR)
+    BETWEEN $12::VARCHAR AND $13::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE
+    '\' OR lower(deliveries.last_error) LIKE $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE
+    '\') AND deliveries.ended_ms >= $15::BIGINT AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms
+    >= $17::BIGINT AND (deliveries.ended_ms > $17::BIGINT OR deliveries.id > $18::VARCHAR) AND
+    deliveries.ended_ms <= $19::BIGINT AND (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR)
+    ORDER BY deliveries.ended_ms DESC, deliveries.id DESC LIMIT $21::INTEGER;
 
 -- _DELIVERIES.oldest
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -427,16 +428,17 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
     endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
-    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
-    $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
-    deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error,
-    $10::VARCHAR) BETWEEN $11::VARCHAR AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $13 ESCAPE '\' OR lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $13 ESCAPE '\') AND deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND
-    deliveries.ended_ms >= $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR)
-    AND deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id <
-    $19::VARCHAR) ORDER BY deliveries.ended_ms, deliveries.id LIMIT $20::INTEGER;
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.endpoint_id
+    IS NULL AND deliveries.id = ANY ($2::TEXT[]) AND deliveries.partner_id = $3::VARCHAR AND
+    deliveries.dead_reason = $4::VARCHAR AND deliveries.task_type = $5::VARCHAR AND deliveries.event =
+    $6::VARCHAR AND deliveries.last_error = $7::VARCHAR AND deliveries.last_status BETWEEN $8::INTEGER AND
+    $9::INTEGER AND deliveries.last_error = $10::VARCHAR AND coalesce(deliveries.last_error, $11::VARCHAR)
+    BETWEEN $12::VARCHAR AND $13::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE
+    '\' OR lower(deliveries.last_error) LIKE $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE
+    '\') AND deliveries.ended_ms >= $15::BIGINT AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms
+    >= $17::BIGINT AND (deliveries.ended_ms > $17::BIGINT OR deliveries.id > $18::VARCHAR) AND
+    deliveries.ended_ms <= $19::BIGINT AND (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR)
+    ORDER BY deliveries.ended_ms, deliveries.id LIMIT $21::INTEGER;
 
 -- _DELIVERIES.one
 SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliveries.dead_reason,
@@ -450,16 +452,17 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
     endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
-    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id =
-    $2::VARCHAR AND deliveries.dead_reason = $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND
-    deliveries.event = $5::VARCHAR AND deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN
-    $7::INTEGER AND $8::INTEGER AND deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error,
-    $10::VARCHAR) BETWEEN $11::VARCHAR AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $13 ESCAPE '\' OR lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $13 ESCAPE '\') AND deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND
-    deliveries.ended_ms >= $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR)
-    AND deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id <
-    $19::VARCHAR) AND deliveries.id = $20::VARCHAR;
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $1::VARCHAR AND deliveries.endpoint_id
+    IS NULL AND deliveries.id = ANY ($2::TEXT[]) AND deliveries.partner_id = $3::VARCHAR AND
+    deliveries.dead_reason = $4::VARCHAR AND deliveries.task_type = $5::VARCHAR AND deliveries.event =
+    $6::VARCHAR AND deliveries.last_error = $7::VARCHAR AND deliveries.last_status BETWEEN $8::INTEGER AND
+    $9::INTEGER AND deliveries.last_error = $10::VARCHAR AND coalesce(deliveries.last_error, $11::VARCHAR)
+    BETWEEN $12::VARCHAR AND $13::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE
+    '\' OR lower(deliveries.last_error) LIKE $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE
+    '\') AND deliveries.ended_ms >= $15::BIGINT AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms
+    >= $17::BIGINT AND (deliveries.ended_ms > $17::BIGINT OR deliveries.id > $18::VARCHAR) AND
+    deliveries.ended_ms <= $19::BIGINT AND (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR)
+    AND deliveries.id = $21::VARCHAR;
 
 -- _DELIVERIES.count
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -468,15 +471,16 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
 -- _DELIVERIES.count
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
     WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
-    deliveries.endpoint_id = $1::VARCHAR AND deliveries.partner_id = $2::VARCHAR AND deliveries.dead_reason =
-    $3::VARCHAR AND deliveries.task_type = $4::VARCHAR AND deliveries.event = $5::VARCHAR AND
-    deliveries.last_error = $6::VARCHAR AND deliveries.last_status BETWEEN $7::INTEGER AND $8::INTEGER AND
-    deliveries.last_error = $9::VARCHAR AND coalesce(deliveries.last_error, $10::VARCHAR) BETWEEN $11::VARCHAR
-    AND $12::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $13 ESCAPE '\' OR
-    lower(deliveries.last_error) LIKE $13 ESCAPE '\' OR lower(deliveries.task_type) LIKE $13 ESCAPE '\') AND
-    deliveries.ended_ms >= $14::BIGINT AND deliveries.ended_ms < $15::BIGINT AND deliveries.ended_ms >=
-    $16::BIGINT AND (deliveries.ended_ms > $16::BIGINT OR deliveries.id > $17::VARCHAR) AND
-    deliveries.ended_ms <= $18::BIGINT AND (deliveries.ended_ms < $18::BIGINT OR deliveries.id < $19::VARCHAR);
+    deliveries.endpoint_id = $1::VARCHAR AND deliveries.endpoint_id IS NULL AND deliveries.id = ANY
+    ($2::TEXT[]) AND deliveries.partner_id = $3::VARCHAR AND deliveries.dead_reason = $4::VARCHAR AND
+    deliveries.task_type = $5::VARCHAR AND deliveries.event = $6::VARCHAR AND deliveries.last_error =
+    $7::VARCHAR AND deliveries.last_status BETWEEN $8::INTEGER AND $9::INTEGER AND deliveries.last_error =
+    $10::VARCHAR AND coalesce(deliveries.last_error, $11::VARCHAR) BETWEEN $12::VARCHAR AND $13::VARCHAR AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $14 ESCAPE '\' OR lower(deliveries.last_error) LIKE
+    $14 ESCAPE '\' OR lower(deliveries.task_type) LIKE $14 ESCAPE '\') AND deliveries.ended_ms >= $15::BIGINT
+    AND deliveries.ended_ms < $16::BIGINT AND deliveries.ended_ms >= $17::BIGINT AND (deliveries.ended_ms >
+    $17::BIGINT OR deliveries.id > $18::VARCHAR) AND deliveries.ended_ms <= $19::BIGINT AND
+    (deliveries.ended_ms < $19::BIGINT OR deliveries.id < $20::VARCHAR);
 
 -- _TASKS.newest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
@@ -487,13 +491,14 @@ SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, ta
 -- _TASKS.newest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
     task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = $1::VARCHAR AND
-    tasks.dead_reason = $2::VARCHAR AND tasks.type = $3::VARCHAR AND task_bodies.error_code = $4::VARCHAR AND
-    (lower(task_bodies.error_message) LIKE $5 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $5 ESCAPE '\'
-    OR lower(tasks.type) LIKE $5 ESCAPE '\') AND tasks.dead_ms >= $6::BIGINT AND tasks.dead_ms < $7::BIGINT
-    AND tasks.dead_ms >= $8::BIGINT AND (tasks.dead_ms > $8::BIGINT OR tasks.id > $9::VARCHAR) AND
-    tasks.dead_ms <= $10::BIGINT AND (tasks.dead_ms < $10::BIGINT OR tasks.id < $11::VARCHAR) ORDER BY
-    tasks.dead_ms DESC, tasks.id DESC LIMIT $12::INTEGER;
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id = ANY ($1::TEXT[]) AND
+    tasks.partner_id = $2::VARCHAR AND tasks.dead_reason = $3::VARCHAR AND tasks.type = $4::VARCHAR AND
+    task_bodies.error_code = $5::VARCHAR AND (lower(task_bodies.error_message) LIKE $6 ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE $6 ESCAPE '\' OR lower(tasks.type) LIKE $6 ESCAPE '\') AND
+    tasks.dead_ms >= $7::BIGINT AND tasks.dead_ms < $8::BIGINT AND tasks.dead_ms >= $9::BIGINT AND
+    (tasks.dead_ms > $9::BIGINT OR tasks.id > $10::VARCHAR) AND tasks.dead_ms <= $11::BIGINT AND
+    (tasks.dead_ms < $11::BIGINT OR tasks.id < $12::VARCHAR) ORDER BY tasks.dead_ms DESC, tasks.id DESC LIMIT
+    $13::INTEGER;
 
 -- _TASKS.oldest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
@@ -504,13 +509,14 @@ SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, ta
 -- _TASKS.oldest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
     task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = $1::VARCHAR AND
-    tasks.dead_reason = $2::VARCHAR AND tasks.type = $3::VARCHAR AND task_bodies.error_code = $4::VARCHAR AND
-    (lower(task_bodies.error_message) LIKE $5 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $5 ESCAPE '\'
-    OR lower(tasks.type) LIKE $5 ESCAPE '\') AND tasks.dead_ms >= $6::BIGINT AND tasks.dead_ms < $7::BIGINT
-    AND tasks.dead_ms >= $8::BIGINT AND (tasks.dead_ms > $8::BIGINT OR tasks.id > $9::VARCHAR) AND
-    tasks.dead_ms <= $10::BIGINT AND (tasks.dead_ms < $10::BIGINT OR tasks.id < $11::VARCHAR) ORDER BY
-    tasks.dead_ms, tasks.id LIMIT $12::INTEGER;
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id = ANY ($1::TEXT[]) AND
+    tasks.partner_id = $2::VARCHAR AND tasks.dead_reason = $3::VARCHAR AND tasks.type = $4::VARCHAR AND
+    task_bodies.error_code = $5::VARCHAR AND (lower(task_bodies.error_message) LIKE $6 ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE $6 ESCAPE '\' OR lower(tasks.type) LIKE $6 ESCAPE '\') AND
+    tasks.dead_ms >= $7::BIGINT AND tasks.dead_ms < $8::BIGINT AND tasks.dead_ms >= $9::BIGINT AND
+    (tasks.dead_ms > $9::BIGINT OR tasks.id > $10::VARCHAR) AND tasks.dead_ms <= $11::BIGINT AND
+    (tasks.dead_ms < $11::BIGINT OR tasks.id < $12::VARCHAR) ORDER BY tasks.dead_ms, tasks.id LIMIT
+    $13::INTEGER;
 
 -- _TASKS.one
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
@@ -520,13 +526,13 @@ SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, ta
 -- _TASKS.one
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
     task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = $1::VARCHAR AND
-    tasks.dead_reason = $2::VARCHAR AND tasks.type = $3::VARCHAR AND task_bodies.error_code = $4::VARCHAR AND
-    (lower(task_bodies.error_message) LIKE $5 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $5 ESCAPE '\'
-    OR lower(tasks.type) LIKE $5 ESCAPE '\') AND tasks.dead_ms >= $6::BIGINT AND tasks.dead_ms < $7::BIGINT
-    AND tasks.dead_ms >= $8::BIGINT AND (tasks.dead_ms > $8::BIGINT OR tasks.id > $9::VARCHAR) AND
-    tasks.dead_ms <= $10::BIGINT AND (tasks.dead_ms < $10::BIGINT OR tasks.id < $11::VARCHAR) AND tasks.id =
-    $12::VARCHAR;
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id = ANY ($1::TEXT[]) AND
+    tasks.partner_id = $2::VARCHAR AND tasks.dead_reason = $3::VARCHAR AND tasks.type = $4::VARCHAR AND
+    task_bodies.error_code = $5::VARCHAR AND (lower(task_bodies.error_message) LIKE $6 ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE $6 ESCAPE '\' OR lower(tasks.type) LIKE $6 ESCAPE '\') AND
+    tasks.dead_ms >= $7::BIGINT AND tasks.dead_ms < $8::BIGINT AND tasks.dead_ms >= $9::BIGINT AND
+    (tasks.dead_ms > $9::BIGINT OR tasks.id > $10::VARCHAR) AND tasks.dead_ms <= $11::BIGINT AND
+    (tasks.dead_ms < $11::BIGINT OR tasks.id < $12::VARCHAR) AND tasks.id = $13::VARCHAR;
 
 -- _TASKS.count
 SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
@@ -534,12 +540,12 @@ SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies
 
 -- _TASKS.count
 SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
-    tasks.dead_ms IS NOT NULL AND tasks.partner_id = $1::VARCHAR AND tasks.dead_reason = $2::VARCHAR AND
-    tasks.type = $3::VARCHAR AND task_bodies.error_code = $4::VARCHAR AND (lower(task_bodies.error_message)
-    LIKE $5 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $5 ESCAPE '\' OR lower(tasks.type) LIKE $5 ESCAPE
-    '\') AND tasks.dead_ms >= $6::BIGINT AND tasks.dead_ms < $7::BIGINT AND tasks.dead_ms >= $8::BIGINT AND
-    (tasks.dead_ms > $8::BIGINT OR tasks.id > $9::VARCHAR) AND tasks.dead_ms <= $10::BIGINT AND (tasks.dead_ms
-    < $10::BIGINT OR tasks.id < $11::VARCHAR);
+    tasks.dead_ms IS NOT NULL AND tasks.id = ANY ($1::TEXT[]) AND tasks.partner_id = $2::VARCHAR AND
+    tasks.dead_reason = $3::VARCHAR AND tasks.type = $4::VARCHAR AND task_bodies.error_code = $5::VARCHAR AND
+    (lower(task_bodies.error_message) LIKE $6 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $6 ESCAPE '\'
+    OR lower(tasks.type) LIKE $6 ESCAPE '\') AND tasks.dead_ms >= $7::BIGINT AND tasks.dead_ms < $8::BIGINT
+    AND tasks.dead_ms >= $9::BIGINT AND (tasks.dead_ms > $9::BIGINT OR tasks.id > $10::VARCHAR) AND
+    tasks.dead_ms <= $11::BIGINT AND (tasks.dead_ms < $11::BIGINT OR tasks.id < $12::VARCHAR);
 
 -- deliveries/deliveries.py
 
@@ -722,18 +728,19 @@ SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, del
     CAST($2::VARCHAR AS TEXT) AS kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms,
     max(deliveries.ended_ms) AS last_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
     deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND
-    endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $3::VARCHAR AND deliveries.partner_id =
-    $4::VARCHAR AND deliveries.dead_reason = $5::VARCHAR AND deliveries.task_type = $6::VARCHAR AND
-    deliveries.event = $7::VARCHAR AND deliveries.last_error = $8::VARCHAR AND deliveries.last_status BETWEEN
-    $9::INTEGER AND $10::INTEGER AND deliveries.last_error = $11::VARCHAR AND coalesce(deliveries.last_error,
-    $12::VARCHAR) BETWEEN $13::VARCHAR AND $14::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url))
-    LIKE $15 ESCAPE '\' OR lower(deliveries.last_error) LIKE $15 ESCAPE '\' OR lower(deliveries.task_type)
-    LIKE $15 ESCAPE '\') AND deliveries.ended_ms >= $16::BIGINT AND deliveries.ended_ms < $17::BIGINT AND
-    deliveries.ended_ms >= $18::BIGINT AND (deliveries.ended_ms > $18::BIGINT OR deliveries.id > $19::VARCHAR)
-    AND deliveries.ended_ms <= $20::BIGINT AND (deliveries.ended_ms < $20::BIGINT OR deliveries.id <
-    $21::VARCHAR) GROUP BY deliveries.partner_id, deliveries.endpoint_id, deliveries.last_error,
-    deliveries.task_type, deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT, CAST($2::VARCHAR AS TEXT)
-    ORDER BY count(*) DESC LIMIT $22::INTEGER;
+    endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = $3::VARCHAR AND deliveries.endpoint_id IS NULL
+    AND deliveries.id = ANY ($4::TEXT[]) AND deliveries.partner_id = $5::VARCHAR AND deliveries.dead_reason =
+    $6::VARCHAR AND deliveries.task_type = $7::VARCHAR AND deliveries.event = $8::VARCHAR AND
+    deliveries.last_error = $9::VARCHAR AND deliveries.last_status BETWEEN $10::INTEGER AND $11::INTEGER AND
+    deliveries.last_error = $12::VARCHAR AND coalesce(deliveries.last_error, $13::VARCHAR) BETWEEN
+    $14::VARCHAR AND $15::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $16 ESCAPE '\' OR
+    lower(deliveries.last_error) LIKE $16 ESCAPE '\' OR lower(deliveries.task_type) LIKE $16 ESCAPE '\') AND
+    deliveries.ended_ms >= $17::BIGINT AND deliveries.ended_ms < $18::BIGINT AND deliveries.ended_ms >=
+    $19::BIGINT AND (deliveries.ended_ms > $19::BIGINT OR deliveries.id > $20::VARCHAR) AND
+    deliveries.ended_ms <= $21::BIGINT AND (deliveries.ended_ms < $21::BIGINT OR deliveries.id < $22::VARCHAR)
+    GROUP BY deliveries.partner_id, deliveries.endpoint_id, deliveries.last_error, deliveries.task_type,
+    deliveries.dead_reason, deliveries.ended_ms / $1::BIGINT, CAST($2::VARCHAR AS TEXT) ORDER BY count(*) DESC
+    LIMIT $23::INTEGER;
 
 -- _TASKS
 SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL AS TEXT) AS error, CAST(NULL
@@ -747,14 +754,14 @@ SELECT tasks.partner_id AS partner, CAST(NULL AS TEXT) AS endpoint, task_bodies.
     tasks.type AS type, tasks.dead_reason AS reason, tasks.dead_ms / $1::BIGINT AS hour, CAST($2::VARCHAR AS
     TEXT) AS kind, count(*) AS letters, min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM
     tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND
-    tasks.partner_id = $3::VARCHAR AND tasks.dead_reason = $4::VARCHAR AND tasks.type = $5::VARCHAR AND
-    task_bodies.error_code = $6::VARCHAR AND (lower(task_bodies.error_message) LIKE $7 ESCAPE '\' OR
-    lower(task_bodies.error_code) LIKE $7 ESCAPE '\' OR lower(tasks.type) LIKE $7 ESCAPE '\') AND
-    tasks.dead_ms >= $8::BIGINT AND tasks.dead_ms < $9::BIGINT AND tasks.dead_ms >= $10::BIGINT AND
-    (tasks.dead_ms > $10::BIGINT OR tasks.id > $11::VARCHAR) AND tasks.dead_ms <= $12::BIGINT AND
-    (tasks.dead_ms < $12::BIGINT OR tasks.id < $13::VARCHAR) GROUP BY tasks.partner_id,
+    tasks.id = ANY ($3::TEXT[]) AND tasks.partner_id = $4::VARCHAR AND tasks.dead_reason = $5::VARCHAR AND
+    tasks.type = $6::VARCHAR AND task_bodies.error_code = $7::VARCHAR AND (lower(task_bodies.error_message)
+    LIKE $8 ESCAPE '\' OR lower(task_bodies.error_code) LIKE $8 ESCAPE '\' OR lower(tasks.type) LIKE $8 ESCAPE
+    '\') AND tasks.dead_ms >= $9::BIGINT AND tasks.dead_ms < $10::BIGINT AND tasks.dead_ms >= $11::BIGINT AND
+    (tasks.dead_ms > $11::BIGINT OR tasks.id > $12::VARCHAR) AND tasks.dead_ms <= $13::BIGINT AND
+    (tasks.dead_ms < $13::BIGINT OR tasks.id < $14::VARCHAR) GROUP BY tasks.partner_id,
     task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / $1::BIGINT, CAST($2::VARCHAR AS
-    TEXT) ORDER BY count(*) DESC LIMIT $14::INTEGER;
+    TEXT) ORDER BY count(*) DESC LIMIT $15::INTEGER;
 
 -- deliveries/lost_deliveries.py
 
@@ -987,7 +994,8 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
     replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
     coalesce(replays.deed, $1::VARCHAR) = $2::VARCHAR AND replays.partner_id = $3::VARCHAR AND replays.id <
-    $4::VARCHAR AND replays.state = $5::VARCHAR ORDER BY replays.id DESC LIMIT $6::INTEGER;
+    $4::VARCHAR AND replays.state = $5::VARCHAR AND replays.dry_run = $6::BOOLEAN ORDER BY replays.id DESC
+    LIMIT $7::INTEGER;
 
 -- _OUTCOMES
 SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
@@ -1069,12 +1077,12 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
 -- _BY_AGE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
     deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR
-    AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
-    (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
-    AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND
-    coalesce(deliveries.last_error, $14::VARCHAR) BETWEEN $15::VARCHAR AND $16::VARCHAR AND
+    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.endpoint_id IS
+    NULL AND deliveries.id >= $3::VARCHAR AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND
+    deliveries.lane_id >= $6::VARCHAR AND (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR)
+    AND deliveries.task_type = $8::VARCHAR AND deliveries.event = $9::VARCHAR AND deliveries.last_error =
+    $10::VARCHAR AND deliveries.last_status BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error =
+    $13::VARCHAR AND coalesce(deliveries.last_error, $14::VARCHAR) BETWEEN $15::VARCHAR AND $16::VARCHAR AND
     (lower(coalesce(deliveries.url, endpoints.url)) LIKE $17 ESCAPE '\' OR lower(deliveries.last_error) LIKE
     $17 ESCAPE '\' OR lower(deliveries.task_type) LIKE $17 ESCAPE '\') ORDER BY deliveries.id LIMIT
     $18::INTEGER;
@@ -1087,12 +1095,12 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
 -- _BY_LANE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
     deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR
-    AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND
-    (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR
-    AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status
-    BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND
-    coalesce(deliveries.last_error, $14::VARCHAR) BETWEEN $15::VARCHAR AND $16::VARCHAR AND
+    deliveries.partner_id = $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.endpoint_id IS
+    NULL AND deliveries.id >= $3::VARCHAR AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND
+    deliveries.lane_id >= $6::VARCHAR AND (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR)
+    AND deliveries.task_type = $8::VARCHAR AND deliveries.event = $9::VARCHAR AND deliveries.last_error =
+    $10::VARCHAR AND deliveries.last_status BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error =
+    $13::VARCHAR AND coalesce(deliveries.last_error, $14::VARCHAR) BETWEEN $15::VARCHAR AND $16::VARCHAR AND
     (lower(coalesce(deliveries.url, endpoints.url)) LIKE $17 ESCAPE '\' OR lower(deliveries.last_error) LIKE
     $17 ESCAPE '\' OR lower(deliveries.task_type) LIKE $17 ESCAPE '\') ORDER BY deliveries.lane_id,
     deliveries.id LIMIT $18::INTEGER;
@@ -1104,14 +1112,14 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
 -- _COUNT
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
     WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id =
-    $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.id >= $3::VARCHAR AND deliveries.id <
-    $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >= $6::VARCHAR AND (deliveries.lane_id
-    > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type = $8::VARCHAR AND deliveries.event
-    = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND deliveries.last_status BETWEEN $11::INTEGER AND
-    $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND coalesce(deliveries.last_error, $14::VARCHAR)
-    BETWEEN $15::VARCHAR AND $16::VARCHAR AND (lower(coalesce(deliveries.url, endpoints.url)) LIKE $17 ESCAPE
-    '\' OR lower(deliveries.last_error) LIKE $17 ESCAPE '\' OR lower(deliveries.task_type) LIKE $17 ESCAPE
-    '\');
+    $1::VARCHAR AND deliveries.lane_id = $2::VARCHAR AND deliveries.endpoint_id IS NULL AND deliveries.id >=
+    $3::VARCHAR AND deliveries.id < $4::VARCHAR AND deliveries.id > $5::VARCHAR AND deliveries.lane_id >=
+    $6::VARCHAR AND (deliveries.lane_id > $6::VARCHAR OR deliveries.id > $7::VARCHAR) AND deliveries.task_type
+    = $8::VARCHAR AND deliveries.event = $9::VARCHAR AND deliveries.last_error = $10::VARCHAR AND
+    deliveries.last_status BETWEEN $11::INTEGER AND $12::INTEGER AND deliveries.last_error = $13::VARCHAR AND
+    coalesce(deliveries.last_error, $14::VARCHAR) BETWEEN $15::VARCHAR AND $16::VARCHAR AND
+    (lower(coalesce(deliveries.url, endpoints.url)) LIKE $17 ESCAPE '\' OR lower(deliveries.last_error) LIKE
+    $17 ESCAPE '\' OR lower(deliveries.task_type) LIKE $17 ESCAPE '\');
 
 -- _HASTEN
 UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.due_ms > $2::BIGINT) THEN $2::BIGINT

@@ -392,7 +392,8 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
     endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
-    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.endpoint_id IS NULL
+    AND deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
     = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
     coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
@@ -413,7 +414,8 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
     endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
-    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.endpoint_id IS NULL
+    AND deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
     = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
     coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
@@ -434,7 +436,8 @@ SELECT deliveries.id, deliveries.partner_id, deliveries.ended_ms AS at_ms, deliv
     deliveries.task_id, deliveries.task_type AS type, deliveries.endpoint_id, coalesce(deliveries.url,
     endpoints.url) AS url, deliveries.event, deliveries.last_error FROM deliveries LEFT OUTER JOIN endpoints
     ON endpoints.id = deliveries.endpoint_id WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS
-    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND
+    NULL AND endpoints.deleted_ms IS NULL AND deliveries.endpoint_id = ? AND deliveries.endpoint_id IS NULL
+    AND deliveries.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND deliveries.partner_id = ? AND
     deliveries.dead_reason = ? AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error
     = ? AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
     coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
@@ -450,7 +453,8 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
 -- _DELIVERIES.count
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
     WHERE deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
-    deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
+    deliveries.endpoint_id = ? AND deliveries.endpoint_id IS NULL AND deliveries.id IN (SELECT anon_1.value
+    FROM json_each(?) AS anon_1) AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
     BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
     (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
@@ -467,12 +471,13 @@ SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, ta
 -- _TASKS.newest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
     task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND
-    tasks.dead_reason = ? AND tasks.type = ? AND task_bodies.error_code = ? AND
-    (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR
-    lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ?
-    AND (tasks.dead_ms > ? OR tasks.id > ?) AND tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?)
-    ORDER BY tasks.dead_ms DESC, tasks.id DESC LIMIT ? OFFSET ?;
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type = ? AND
+    task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
+    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
+    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) ORDER BY tasks.dead_ms DESC, tasks.id DESC
+    LIMIT ? OFFSET ?;
 
 -- _TASKS.oldest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
@@ -483,12 +488,13 @@ SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, ta
 -- _TASKS.oldest
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
     task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND
-    tasks.dead_reason = ? AND tasks.type = ? AND task_bodies.error_code = ? AND
-    (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR
-    lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ?
-    AND (tasks.dead_ms > ? OR tasks.id > ?) AND tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?)
-    ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET ?;
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type = ? AND
+    task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
+    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
+    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) ORDER BY tasks.dead_ms, tasks.id LIMIT ? OFFSET
+    ?;
 
 -- _TASKS.one
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
@@ -498,12 +504,12 @@ SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, ta
 -- _TASKS.one
 SELECT tasks.id, tasks.partner_id, tasks.dead_ms AS at_ms, tasks.dead_reason, tasks.id AS task_id, tasks.type,
     task_bodies.error_code, task_bodies.error_message FROM tasks LEFT OUTER JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND
-    tasks.dead_reason = ? AND tasks.type = ? AND task_bodies.error_code = ? AND
-    (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR
-    lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ?
-    AND (tasks.dead_ms > ? OR tasks.id > ?) AND tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) AND
-    tasks.id = ?;
+    task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id IN (SELECT anon_1.value FROM
+    json_each(?) AS anon_1) AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type = ? AND
+    task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
+    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
+    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) AND tasks.id = ?;
 
 -- _TASKS.count
 SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
@@ -511,11 +517,11 @@ SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies
 
 -- _TASKS.count
 SELECT count(*) AS count_1 FROM tasks LEFT OUTER JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE
-    tasks.dead_ms IS NOT NULL AND tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type = ? AND
-    task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
-    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
-    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
-    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?);
+    tasks.dead_ms IS NOT NULL AND tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
+    tasks.partner_id = ? AND tasks.dead_reason = ? AND tasks.type = ? AND task_bodies.error_code = ? AND
+    (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR
+    lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ?
+    AND (tasks.dead_ms > ? OR tasks.id > ?) AND tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?);
 
 -- deliveries/deliveries.py
 
@@ -691,7 +697,8 @@ SELECT deliveries.partner_id AS partner, deliveries.endpoint_id AS endpoint, del
     TEXT) AS kind, count(*) AS letters, min(deliveries.ended_ms) AS first_ms, max(deliveries.ended_ms) AS
     last_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE
     deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL AND endpoints.deleted_ms IS NULL AND
-    deliveries.endpoint_id = ? AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
+    deliveries.endpoint_id = ? AND deliveries.endpoint_id IS NULL AND deliveries.id IN (SELECT anon_1.value
+    FROM json_each(?) AS anon_1) AND deliveries.partner_id = ? AND deliveries.dead_reason = ? AND
     deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
     BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
     (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
@@ -712,13 +719,14 @@ SELECT CAST(NULL AS TEXT) AS partner, CAST(NULL AS TEXT) AS endpoint, CAST(NULL 
 SELECT tasks.partner_id AS partner, CAST(NULL AS TEXT) AS endpoint, task_bodies.error_code AS error,
     tasks.type AS type, tasks.dead_reason AS reason, tasks.dead_ms / ? AS hour, CAST(? AS TEXT) AS kind,
     count(*) AS letters, min(tasks.dead_ms) AS first_ms, max(tasks.dead_ms) AS last_ms FROM tasks LEFT OUTER
-    JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.partner_id =
-    ? AND tasks.dead_reason = ? AND tasks.type = ? AND task_bodies.error_code = ? AND
-    (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR
-    lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ?
-    AND (tasks.dead_ms > ? OR tasks.id > ?) AND tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?)
-    GROUP BY tasks.partner_id, task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / ?,
-    CAST(? AS TEXT) ORDER BY count(*) DESC LIMIT ? OFFSET ?;
+    JOIN task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.dead_ms IS NOT NULL AND tasks.id IN (SELECT
+    anon_1.value FROM json_each(?) AS anon_1) AND tasks.partner_id = ? AND tasks.dead_reason = ? AND
+    tasks.type = ? AND task_bodies.error_code = ? AND (lower(task_bodies.error_message) LIKE ? ESCAPE '\' OR
+    lower(task_bodies.error_code) LIKE ? ESCAPE '\' OR lower(tasks.type) LIKE ? ESCAPE '\') AND tasks.dead_ms
+    >= ? AND tasks.dead_ms < ? AND tasks.dead_ms >= ? AND (tasks.dead_ms > ? OR tasks.id > ?) AND
+    tasks.dead_ms <= ? AND (tasks.dead_ms < ? OR tasks.id < ?) GROUP BY tasks.partner_id,
+    task_bodies.error_code, tasks.type, tasks.dead_reason, tasks.dead_ms / ?, CAST(? AS TEXT) ORDER BY
+    count(*) DESC LIMIT ? OFFSET ?;
 
 -- deliveries/lost_deliveries.py
 
@@ -931,8 +939,8 @@ SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.
 SELECT replays.id, replays.partner_id, replays.filter, replays.dry_run, replays.rate_per_second,
     replays.state, replays.matched, replays.replayed, replays.position, replays.created_ms,
     replays.finished_ms, replays.deed, replays.reason, replays.started_by FROM replays WHERE
-    coalesce(replays.deed, ?) = ? AND replays.partner_id = ? AND replays.id < ? AND replays.state = ? ORDER BY
-    replays.id DESC LIMIT ? OFFSET ?;
+    coalesce(replays.deed, ?) = ? AND replays.partner_id = ? AND replays.id < ? AND replays.state = ? AND
+    replays.dry_run = ? ORDER BY replays.id DESC LIMIT ? OFFSET ?;
 
 -- _OUTCOMES
 SELECT deliveries.replay_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS delivered, sum(CASE
@@ -1014,12 +1022,13 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
 -- _BY_AGE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
     deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
-    deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
-    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
-    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET ?;
+    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.endpoint_id IS NULL AND deliveries.id
+    >= ? AND deliveries.id < ? AND deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ?
+    OR deliveries.id > ?) AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ?
+    AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
+    coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ?
+    ESCAPE '\') ORDER BY deliveries.id LIMIT ? OFFSET ?;
 
 -- _BY_LANE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
@@ -1029,13 +1038,13 @@ SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoin
 -- _BY_LANE
 SELECT deliveries.id, deliveries.lane_id FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id =
     deliveries.endpoint_id WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND
-    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND
-    deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
-    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
-    BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
-    (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
-    ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id
-    LIMIT ? OFFSET ?;
+    deliveries.partner_id = ? AND deliveries.lane_id = ? AND deliveries.endpoint_id IS NULL AND deliveries.id
+    >= ? AND deliveries.id < ? AND deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ?
+    OR deliveries.id > ?) AND deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ?
+    AND deliveries.last_status BETWEEN ? AND ? AND deliveries.last_error = ? AND
+    coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND (lower(coalesce(deliveries.url, endpoints.url))
+    LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ? ESCAPE '\' OR lower(deliveries.task_type) LIKE ?
+    ESCAPE '\') ORDER BY deliveries.lane_id, deliveries.id LIMIT ? OFFSET ?;
 
 -- _COUNT
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
@@ -1044,10 +1053,10 @@ SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoint
 -- _COUNT
 SELECT count(*) AS count_1 FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id
     WHERE deliveries.state = 'pending' AND deliveries.session_id IS NULL AND deliveries.partner_id = ? AND
-    deliveries.lane_id = ? AND deliveries.id >= ? AND deliveries.id < ? AND deliveries.id > ? AND
-    deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND deliveries.task_type = ? AND
-    deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status BETWEEN ? AND ? AND
-    deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
+    deliveries.lane_id = ? AND deliveries.endpoint_id IS NULL AND deliveries.id >= ? AND deliveries.id < ? AND
+    deliveries.id > ? AND deliveries.lane_id >= ? AND (deliveries.lane_id > ? OR deliveries.id > ?) AND
+    deliveries.task_type = ? AND deliveries.event = ? AND deliveries.last_error = ? AND deliveries.last_status
+    BETWEEN ? AND ? AND deliveries.last_error = ? AND coalesce(deliveries.last_error, ?) BETWEEN ? AND ? AND
     (lower(coalesce(deliveries.url, endpoints.url)) LIKE ? ESCAPE '\' OR lower(deliveries.last_error) LIKE ?
     ESCAPE '\' OR lower(deliveries.task_type) LIKE ? ESCAPE '\');
 

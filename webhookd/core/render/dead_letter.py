@@ -76,7 +76,7 @@ class SelectionDocument(TypedDict, total=False):
     kind: DeadLetterKind
     """Of this kind only."""
     endpoint: str
-    """For this endpoint only."""
+    """For this endpoint only; `none`: those of a `callback_url`."""
     type: str
     """Of this task type only."""
     event: str
@@ -93,6 +93,8 @@ class SelectionDocument(TypedDict, total=False):
     """Of this time or later."""
     until: Timestamp
     """From before this time."""
+    ids: list[str]
+    """These only."""
 
 
 def filter_document(wanted: DeadLetterFilter) -> SelectionDocument:
@@ -109,6 +111,7 @@ def filter_document(wanted: DeadLetterFilter) -> SelectionDocument:
         "text": wanted.text,
         "since": opt_rfc3339(wanted.since_ms),
         "until": opt_rfc3339(wanted.until_ms),
+        "ids": None if wanted.ids is None else list(wanted.ids),
     }
     return cast("SelectionDocument", {name: value for name, value in given.items() if value is not None})
 

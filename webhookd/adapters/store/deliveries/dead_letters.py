@@ -13,9 +13,11 @@ from sqlalchemy import Integer, Select, bindparam, func, or_, select, text
 from webhookd.adapters.store.deliveries.letter_filters import (
     OF_DELIVERIES_IN_FULL,
     OF_TASKS,
+    endpoint_parameters,
     filter_parameters,
 )
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES, row_bytes
+from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
 from webhookd.adapters.store.statement import Listing, RowT, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -69,24 +71,29 @@ class _Count(NamedTuple):
     count_1: int
 
 
-_Build = Callable[[frozenset[str]], Select[Any]]
+_Build = Callable[[str, frozenset[str]], Select[Any]]
 
 
 class _Half(Generic[RowT]):
     """The statements over the deliveries, or over the tasks; `at` is the time of death, `key` the id."""
 
     def __init__(self, row: type[RowT], dead: _Build, *, at: Any, key: Any) -> None:
-        self.newest = Listing(row, lambda _, given: _limited(dead(given), at.desc(), key.desc()))
-        self.oldest = Listing(row, lambda _, given: _limited(dead(given), at, key))
-        self.one = Listing(row, lambda _, given: dead(given).where(key == bindparam("letter_id")))
-        self.count = Listing(_Count, lambda _, given: dead(given).with_only_columns(func.count()))
+        def listed(*order: Any) -> Listing[RowT]:
+            return Listing(row, lambda dialect, given: _limited(dead(dialect, given), *order))
+
+        def counted(dialect: str, given: frozenset[str]) -> Select[Any]:
+            return dead(dialect, given).with_only_columns(func.count())
+
+        self.newest, self.oldest = listed(at.desc(), key.desc()), listed(at, key)
+        self.one = Listing(row, lambda by, given: dead(by, given).where(key == bindparam("letter_id")))
+        self.count = Listing(_Count, counted)
 
 
 def _limited(statement: Select[Any], *order: Any) -> Select[Any]:
     return statement.order_by(*order).limit(bindparam("most", type_=Integer))
 
 
-def dead_deliveries(given: frozenset[str]) -> Select[Any]:
+def dead_deliveries(dialect: str, given: frozenset[str]) -> Select[Any]:
     """Select the dead letters that are deliveries, by the parameters that are given."""
     statement = (
         select(
@@ -104,24 +111,26 @@ def dead_deliveries(given: frozenset[str]) -> Select[Any]:
         .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
         .where(DEAD_DELIVERY)
     )
-    return _narrowed(statement, given)
+    return _narrowed(statement, dialect, given)
 
 
-def counted_deliveries(given: frozenset[str]) -> Select[Any]:
+def counted_deliveries(dialect: str, given: frozenset[str]) -> Select[Any]:
     """The same to be counted, without endpoints where none is needed: an index has the rest."""
     statement = select(deliveries.c.id).where(DEAD_DELIVERY)
     if given & {"text", "replayable"}:
         statement = statement.outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-    return _narrowed(statement, given)
+    return _narrowed(statement, dialect, given)
 
 
-def _narrowed(statement: Select[Any], given: frozenset[str]) -> Select[Any]:
+def _narrowed(statement: Select[Any], dialect: str, given: frozenset[str]) -> Select[Any]:
     at, key = deliveries.c.ended_ms, deliveries.c.id
     return narrowed(
         statement,
         given,
         replayable=endpoints.c.deleted_ms.is_(None),
         endpoint_id=deliveries.c.endpoint_id == bindparam("endpoint_id"),
+        no_endpoint=deliveries.c.endpoint_id.is_(None),
+        ids=named(dialect, key, "ids"),
         partner_id=deliveries.c.partner_id == bindparam("partner_id"),
         reason=deliveries.c.dead_reason == bindparam("reason"),
         **OF_DELIVERIES_IN_FULL,
@@ -129,7 +138,7 @@ def _narrowed(statement: Select[Any], given: frozenset[str]) -> Select[Any]:
     )
 
 
-def dead_tasks(given: frozenset[str]) -> Select[Any]:
+def dead_tasks(dialect: str, given: frozenset[str]) -> Select[Any]:
     """Select the dead letters that are tasks, by the parameters that are given."""
     at, key = tasks.c.dead_ms, tasks.c.id
     statement = (
@@ -149,6 +158,7 @@ def dead_tasks(given: frozenset[str]) -> Select[Any]:
     return narrowed(
         statement,
         given,
+        ids=named(dialect, key, "ids"),
         partner_id=tasks.c.partner_id == bindparam("partner_id"),
         reason=tasks.c.dead_reason == bindparam("reason"),
         **OF_TASKS,
@@ -211,7 +221,7 @@ def read_dead_letters(
     found: list[DeadLetter] = []
     if wants("delivery", wanted):
         line = _DELIVERIES.oldest if bounds.oldest_first else _DELIVERIES.newest
-        rows = tx.run(line, replayable=bounds.replayable or None, endpoint_id=wanted.endpoint_id, **given)
+        rows = tx.run(line, replayable=bounds.replayable or None, **endpoint_parameters(wanted), **given)
         found += map(_letter_from_delivery, rows)
     if wants("task", wanted):
         line_of_tasks = _TASKS.oldest if bounds.oldest_first else _TASKS.newest
@@ -225,7 +235,7 @@ def count_letters(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, *, r
     given, found = filter_given(partner_id, wanted), 0
     if wants("delivery", wanted):
         (counted,) = tx.run(
-            _DELIVERIES.count, replayable=replayable or None, endpoint_id=wanted.endpoint_id, **given
+            _DELIVERIES.count, replayable=replayable or None, **endpoint_parameters(wanted), **given
         )
         found += counted.count_1
     if wants("task", wanted):
@@ -241,6 +251,7 @@ def filter_given(partner_id: str | None, wanted: DeadLetterFilter) -> dict[str, 
         "partner_id": partner_id,
         "since_ms": wanted.since_ms,
         "until_ms": wanted.until_ms,
+        "ids": wanted.ids,
     }
 
 

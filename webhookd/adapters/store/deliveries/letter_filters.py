@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, bindparam, func, or_
 
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
-from webhookd.core.replay import DeadLetterFilter, status_range
+from webhookd.core.replay import NO_ENDPOINT, DeadLetterFilter, status_range
 
 Conditions = dict[str, ColumnElement[bool]]
 
@@ -66,7 +66,7 @@ def status_parameters(status: str | None) -> dict[str, Any]:
 
 
 def filter_parameters(wanted: DeadLetterFilter) -> dict[str, Any]:
-    """Return the parameters of a filter, but for its kind, its endpoint and its times."""
+    """Return the parameters of a filter, but for its kind, its endpoint, its times and its ids."""
     return {
         "type": wanted.type,
         "event": wanted.event,
@@ -74,6 +74,14 @@ def filter_parameters(wanted: DeadLetterFilter) -> dict[str, Any]:
         "error": wanted.error,
         "text": None if wanted.text is None else _pattern(wanted.text),
         **status_parameters(wanted.status),
+    }
+
+
+def endpoint_parameters(wanted: DeadLetterFilter) -> dict[str, Any]:
+    """Return the parameters of the conditions on the endpoint, which only deliveries have."""
+    return {
+        "endpoint_id": wanted.named_endpoint,
+        "no_endpoint": wanted.endpoint_id == NO_ENDPOINT or None,
     }
 
 

@@ -11,6 +11,7 @@ from webhookd.adapters.store.deliveries.dead_letters import (
     filter_given,
     wants,
 )
+from webhookd.adapters.store.deliveries.letter_filters import endpoint_parameters
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
 from webhookd.adapters.store.statement import Listing, Query
 from webhookd.adapters.store.tx import Tx
@@ -56,7 +57,7 @@ def _grouped(statement: Select[Any], given: frozenset[str], at: Any, columns: di
     )
 
 
-def _deliveries(given: frozenset[str]) -> Select[Any]:
+def _deliveries(dialect: str, given: frozenset[str]) -> Select[Any]:
     at = deliveries.c.ended_ms
     columns = {
         "partner": deliveries.c.partner_id,
@@ -67,10 +68,10 @@ def _deliveries(given: frozenset[str]) -> Select[Any]:
         "hour": at // HOUR_MS,
         "kind": cast(literal("delivery"), Text),
     }
-    return _grouped(counted_deliveries(given), given, at, columns)
+    return _grouped(counted_deliveries(dialect, given), given, at, columns)
 
 
-def _tasks(given: frozenset[str]) -> Select[Any]:
+def _tasks(dialect: str, given: frozenset[str]) -> Select[Any]:
     at = tasks.c.dead_ms
     columns = {
         "partner": tasks.c.partner_id,
@@ -80,27 +81,27 @@ def _tasks(given: frozenset[str]) -> Select[Any]:
         "hour": at // HOUR_MS,
         "kind": cast(literal("task"), Text),
     }
-    return _grouped(dead_tasks(given), given, at, columns)
+    return _grouped(dead_tasks(dialect, given), given, at, columns)
 
 
 _OWNER: Final = Query(
     _Owner, lambda _: select(endpoints.c.partner_id).where(endpoints.c.id == bindparam("endpoint_id"))
 )
-_DELIVERIES: Final = Listing(_Group, lambda _, given: _deliveries(given))
-_TASKS: Final = Listing(_Group, lambda _, given: _tasks(given))
+_DELIVERIES: Final = Listing(_Group, _deliveries)
+_TASKS: Final = Listing(_Group, _tasks)
 
 
 def group_dead_letters(
     tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, group_by: tuple[str, ...]
 ) -> list[LetterGroup]:
     """Return the counts, the largest first, of no more than MAX_GROUPS groups."""
-    if partner_id is None and wanted.endpoint_id is not None:  # so that the index of what is alike serves
-        owner = tx.first(_OWNER, endpoint_id=wanted.endpoint_id)
+    if partner_id is None and wanted.named_endpoint is not None:  # so that the index of what is alike serves
+        owner = tx.first(_OWNER, endpoint_id=wanted.named_endpoint)
         partner_id = None if owner is None else owner.partner_id
     given = filter_given(partner_id, wanted) | {f"by_{name}": True for name in group_by}
     found: list[_Group] = []
     if wants("delivery", wanted):
-        found += tx.run(_DELIVERIES, endpoint_id=wanted.endpoint_id, **given)
+        found += tx.run(_DELIVERIES, **endpoint_parameters(wanted), **given)
     if wants("task", wanted):
         found += tx.run(_TASKS, **given)
     groups: dict[tuple[Any, ...], LetterGroup] = {}

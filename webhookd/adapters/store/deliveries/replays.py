@@ -62,6 +62,7 @@ _PAGE: Final = Listing(
         partner_id=OWNED,
         cursor=replays.c.id < bindparam("cursor"),
         state=replays.c.state == bindparam("state"),
+        dry_run=replays.c.dry_run == bindparam("dry_run"),
     ),
 )
 
@@ -71,11 +72,19 @@ def list_replays(
     partner_id: str | None,
     page: Page,
     deed: Deed = Deed.REPLAY,
+    *,
     state: ReplayState | None = None,
+    dry_run: bool | None = None,
 ) -> tuple[list[Replay], str | None]:
-    """Return a page of replays (in a state), newest first, and the cursor of the next page or None."""
+    """Return a page of replays (in a state; dry runs or others), newest first, and a cursor or None."""
     rows = tx.stream(
-        _PAGE, partner_id=partner_id, cursor=page.cursor, deed=deed, state=state, most=page.limit + 1
+        _PAGE,
+        partner_id=partner_id,
+        cursor=page.cursor,
+        deed=deed,
+        state=state,
+        dry_run=dry_run,
+        most=page.limit + 1,
     )
     shown, more = take_page(rows, page.limit)
     found = with_outcomes(tx, [replay_from(row) for row in shown])
@@ -140,9 +149,14 @@ def replay_from(row: ReplayRow) -> Replay:
     return filled(
         Replay,
         row,
-        filter=DeadLetterFilter(**orjson.loads(row.filter)),
+        filter=_filter_from(row.filter),
         state=ReplayState(row.state),
         place=None if row.position is None else Place(**orjson.loads(row.position)),
         deed=Deed(row.deed or Deed.REPLAY),
         started_by=row.started_by or "",
     )
+
+
+def _filter_from(stored: str) -> DeadLetterFilter:
+    given = orjson.loads(stored)
+    return DeadLetterFilter(**(given | {"ids": tuple(given["ids"])} if "ids" in given else given))

@@ -9,7 +9,11 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, Integer, Select, Text, bindparam, case, func, or_, select, text
 
-from webhookd.adapters.store.deliveries.letter_filters import OF_DELIVERIES_IN_FULL, filter_parameters
+from webhookd.adapters.store.deliveries.letter_filters import (
+    OF_DELIVERIES_IN_FULL,
+    endpoint_parameters,
+    filter_parameters,
+)
 from webhookd.adapters.store.lanes.release import lock_lanes_of, release_lanes
 from webhookd.adapters.store.paging import first_id
 from webhookd.adapters.store.rowset import Id, between, rowset
@@ -46,6 +50,7 @@ def _waiting(given: frozenset[str]) -> Select[Any]:
         given,
         partner_id=deliveries.c.partner_id == bindparam("partner_id"),
         endpoint_id=deliveries.c.lane_id == bindparam("endpoint_id"),  # an endpoint's lane has its id
+        no_endpoint=deliveries.c.endpoint_id.is_(None),
         since_id=deliveries.c.id >= bindparam("since_id"),
         until_id=deliveries.c.id < bindparam("until_id"),
         after_id=deliveries.c.id > bindparam("after_id"),
@@ -75,7 +80,7 @@ def count_waiting(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter) -> i
 def read_waiting(tx: Tx, replay: Replay, *, limit: int) -> list[WaitingDelivery]:
     """Return the next deliveries that wait and match, from the replay's place on."""
     given, place = _given(replay.partner_id, replay.wanted), replay.place
-    if replay.partner_id is not None and replay.filter.endpoint_id is None:
+    if replay.partner_id is not None and replay.filter.named_endpoint is None:
         return tx.run(_BY_AGE, **given, after_id=None if place is None else place.id, most=limit)
     lane_id, after = (None, None) if place is None else (place.lane_id, place.id)
     return tx.run(_BY_LANE, **given, after_lane=lane_id, after_in_lane=after, most=limit)
@@ -91,7 +96,7 @@ def _given(partner_id: str | None, wanted: DeadLetterFilter) -> dict[str, Any]:
     return {
         **filter_parameters(wanted),
         "partner_id": partner_id,
-        "endpoint_id": wanted.endpoint_id,
+        **endpoint_parameters(wanted),
         "since_id": None if since_ms is None else first_id(ids.DELIVERY, since_ms),
         "until_id": None if until_ms is None else first_id(ids.DELIVERY, until_ms),
     }
