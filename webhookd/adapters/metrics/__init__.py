@@ -6,7 +6,7 @@ is `exposition`.
 """
 
 from webhookd.adapters.metrics.exposition import Sample, exposition
-from webhookd.adapters.metrics.families import FAMILIES, Family
+from webhookd.adapters.metrics.families import FAMILIES, Metric
 from webhookd.adapters.metrics.figures import (
     bucket_figures,
     forged_figures,
@@ -27,8 +27,8 @@ from webhookd.adapters.metrics.totals import BrokerTotals, MemoryTotals
 __all__ = [
     "FAMILIES",
     "BrokerTotals",
-    "Family",
     "MemoryTotals",
+    "Metric",
     "Metrics",
     "Sample",
     "Tally",

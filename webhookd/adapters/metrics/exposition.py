@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from webhookd.adapters.metrics.families import FAMILIES, Family
+from webhookd.adapters.metrics.families import FAMILIES, Metric
 from webhookd.adapters.metrics.tally import INFINITE, SEPARATOR, SUM, is_field
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,12 +50,12 @@ def _by_series(totals: Mapping[str, int]) -> Mapping[str, Mapping[tuple[str, ...
     return kept
 
 
-def _counter(family: Family, labels: tuple[str, ...], parts: Mapping[str, int]) -> Iterator[str]:
+def _counter(family: Metric, labels: tuple[str, ...], parts: Mapping[str, int]) -> Iterator[str]:
     if "" in parts:
         yield _line(family.name, family, labels, parts[""] / family.per_unit)
 
 
-def _histogram(family: Family, labels: tuple[str, ...], parts: Mapping[str, int]) -> Iterator[str]:
+def _histogram(family: Metric, labels: tuple[str, ...], parts: Mapping[str, int]) -> Iterator[str]:
     count = 0
     for bound in (*map(str, family.bounds), INFINITE):
         count += parts.get(bound, 0)
@@ -64,7 +64,7 @@ def _histogram(family: Family, labels: tuple[str, ...], parts: Mapping[str, int]
     yield _line(f"{family.name}_count", family, labels, count)
 
 
-def _line(name: str, family: Family, values: tuple[str, ...], value: float, le: str | None = None) -> str:
+def _line(name: str, family: Metric, values: tuple[str, ...], value: float, le: str | None = None) -> str:
     pairs = [f'{label}="{_escaped(text)}"' for label, text in zip(family.labels, values, strict=True)]
     if le is not None:
         pairs.append(f'le="{le}"')

@@ -16,7 +16,7 @@ _LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 360
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Metric:
     """One family. `per_unit` is how many of what is kept make one of what is shown.
 
     A gauge, and a counter that is `sampled`, is read where it is shown and never kept among the totals.
@@ -37,26 +37,26 @@ class Family:
 
 
 _ROWS: Final = (
-    Family(
+    Metric(
         name="webhookd_tasks_accepted_total",
         kind="counter",
         help="Tasks answered with 202, by queue.",
         labels=("queue",),
         sampled=True,
     ),
-    Family(
+    Metric(
         name="webhookd_admission_refusals_total",
         kind="counter",
         help="Submissions refused for want of room, by the code of the problem.",
         labels=("code",),
     ),
-    Family(
+    Metric(
         name="webhookd_http_requests_total",
         kind="counter",
         help="Requests answered; 499 is a client that went away first.",
         labels=("method", "route", "status"),
     ),
-    Family(
+    Metric(
         name="webhookd_http_request_duration_seconds",
         kind="histogram",
         help="Time to answer a request, held ones (wait, streams) included.",
@@ -64,32 +64,32 @@ _ROWS: Final = (
         bounds=_REQUEST,
         per_unit=1_000_000,
     ),
-    Family(
+    Metric(
         name="webhookd_queue_tasks",
         kind="gauge",
         help="Tasks of a queue by state: scheduled, queued, running.",
         labels=("queue", "state"),
     ),
-    Family(
+    Metric(
         name="webhookd_queue_oldest_age_seconds",
         kind="gauge",
         help="How long the oldest queued task has been due.",
         labels=("queue",),
     ),
-    Family(
+    Metric(
         name="webhookd_queue_ended_per_second",
         kind="gauge",
         help="Tasks of a queue that ended a second, over the last 20 seconds.",
         labels=("queue",),
     ),
-    Family(name="webhookd_queue_paused", kind="gauge", help="1 where a queue is paused.", labels=("queue",)),
-    Family(
+    Metric(name="webhookd_queue_paused", kind="gauge", help="1 where a queue is paused.", labels=("queue",)),
+    Metric(
         name="webhookd_runs_total",
         kind="counter",
         help="Tries of task functions by outcome: succeeded, failed, retry, cancelled, handed_back, lost.",
         labels=("type", "outcome"),
     ),
-    Family(
+    Metric(
         name="webhookd_run_duration_seconds",
         kind="histogram",
         help="How long task functions ran.",
@@ -97,7 +97,7 @@ _ROWS: Final = (
         bounds=_RUN,
         per_unit=1_000_000,
     ),
-    Family(
+    Metric(
         name="webhookd_run_wait_seconds",
         kind="histogram",
         help="How long tasks that were due waited to be claimed.",
@@ -105,7 +105,7 @@ _ROWS: Final = (
         bounds=_WAIT,
         per_unit=1_000_000,
     ),
-    Family(
+    Metric(
         name="webhookd_attempts_total",
         kind="counter",
         help="Webhook attempts by outcome: delivered, http_3xx, http_4xx, http_5xx, timeout, connect, dns, "
@@ -113,100 +113,100 @@ _ROWS: Final = (
         "not_http, protocol, blocked, proxy, lost.",
         labels=("outcome",),
     ),
-    Family(
+    Metric(
         name="webhookd_attempt_duration_seconds",
         kind="histogram",
         help="How long webhook attempts took, from the name look-up to the end of the excerpt.",
         bounds=_ATTEMPT,
         per_unit=1_000_000,
     ),
-    Family(
+    Metric(
         name="webhookd_delivery_latency_seconds",
         kind="histogram",
         help="From the making of a message to the receiver's 2xx.",
         bounds=_LATENCY,
         per_unit=1_000_000,
     ),
-    Family(
+    Metric(
         name="webhookd_deliveries_ended_total",
         kind="counter",
         help="Deliveries that an attempt ended: delivered or dead.",
         labels=("how",),
     ),
-    Family(
+    Metric(
         name="webhookd_dead_letters",
         kind="gauge",
         help="Dead letters nobody has acted on, by kind (delivery, task); counted up to 10,000 each.",
         labels=("kind",),
     ),
-    Family(
+    Metric(
         name="webhookd_breakers_open",
         kind="gauge",
         help="Lanes whose circuit breaker is not closed; counted up to 10,000.",
     ),
-    Family(
+    Metric(
         name="webhookd_security_events_total",
         kind="counter",
         help="Callback hosts that led to addresses that may not be called: blocked, or mixed.",
         labels=("kind",),
     ),
-    Family(
+    Metric(
         name="webhookd_store_commits_total",
         kind="counter",
         help="Group commits, by the kind of process: api, tasks, deliver.",
         labels=("role",),
     ),
-    Family(
+    Metric(
         name="webhookd_store_operations_total",
         kind="counter",
         help="Writes in group commits; divided by the commits, the size of a batch.",
         labels=("role",),
     ),
-    Family(
+    Metric(
         name="webhookd_store_commit_failures_total",
         kind="counter",
         help="Group commits that failed and were halved, tried again or given up.",
         labels=("role",),
     ),
-    Family(
+    Metric(
         name="webhookd_store_commit_seconds_total",
         kind="counter",
         help="Time spent in group commits.",
         labels=("role",),
         per_unit=1_000_000,
     ),
-    Family(
+    Metric(
         name="webhookd_broker_rings_total",
         kind="counter",
         help="Permits put into the broker (rung), and those it did not take (failed).",
         labels=("result",),
     ),
-    Family(
+    Metric(
         name="webhookd_log_lines_dropped_total",
         kind="counter",
         help="Log lines dropped because nobody read the earlier ones, by the kind of process.",
         labels=("role",),
     ),
-    Family(
+    Metric(
         name="webhookd_broker_forged_total",
         kind="counter",
         help="What was found on the broker and is not ours, dropped: signals, metrics, rates.",
         labels=("what",),
     ),
-    Family(name="webhookd_broker_up", kind="gauge", help="1 where the broker answers and has room."),
-    Family(name="webhookd_broker_memory_used_bytes", kind="gauge", help="Memory the broker uses."),
-    Family(name="webhookd_broker_memory_max_bytes", kind="gauge", help="The broker's limit; 0 is no limit."),
-    Family(name="webhookd_database_up", kind="gauge", help="1 where the database answers."),
-    Family(name="webhookd_disk_free_bytes", kind="gauge", help="Free space where the database is a file."),
-    Family(
+    Metric(name="webhookd_broker_up", kind="gauge", help="1 where the broker answers and has room."),
+    Metric(name="webhookd_broker_memory_used_bytes", kind="gauge", help="Memory the broker uses."),
+    Metric(name="webhookd_broker_memory_max_bytes", kind="gauge", help="The broker's limit; 0 is no limit."),
+    Metric(name="webhookd_database_up", kind="gauge", help="1 where the database answers."),
+    Metric(name="webhookd_disk_free_bytes", kind="gauge", help="Free space where the database is a file."),
+    Metric(
         name="webhookd_processes",
         kind="gauge",
         help="Processes with a running lease, by kind: api, tasks, deliver.",
         labels=("role",),
     ),
-    Family(
+    Metric(
         name="webhookd_build_info", kind="gauge", help="1, with the version as a label.", labels=("version",)
     ),
 )
 
-FAMILIES: Final[Mapping[str, Family]] = {row.name: row for row in _ROWS}
+FAMILIES: Final[Mapping[str, Metric]] = {row.name: row for row in _ROWS}
