@@ -5,15 +5,14 @@ from typing import Annotated, Final
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from webhookd.adapters import entropy
 from webhookd.adapters.store.access.api_keys import add_key, read_key, read_keys, revoke_key
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
 from webhookd.api.call import Call, found
-from webhookd.api.keys import KeyName
-from webhookd.api.wire import Create, ListingQuery, NoQuery, Time, unknown_or_wrong
+from webhookd.api.keys import KeyName, new_key
+from webhookd.api.wire import Create, ListingQuery, NoQuery, Time
 from webhookd.core.api_keys import ADMIN_PREFIX
 from webhookd.core.errors import NotFound
 from webhookd.core.fields import Timestamp
@@ -57,25 +56,12 @@ class AdminKeyWithTextDocument(AdminKeyDocument):
 
 async def create(call: Call[AdminKeyCreate, NoQuery]) -> Answer:
     """`POST /v1/admin-keys`: the key, shown this once."""
-    body = call.body
-    if body.expires_at is not None and body.expires_at <= call.now_ms:
-        raise unknown_or_wrong("body", "expires_at", "has passed")
-    made = entropy.new_api_key(ADMIN_PREFIX, call.now_ms)
-    key = ApiKey(
-        id=made.id,
-        partner_id=None,
-        name=body.name,
-        scopes=SCOPES,
-        secret_hash=made.hash,
-        created_ms=call.now_ms,
-        expires_ms=body.expires_at,
-        revoked_ms=None,
-    )
+    key, text = new_key(call, ADMIN_PREFIX, None, SCOPES)
 
     def effect(tx: Tx) -> Answer:
         add_key(tx, key)
         call.audit(tx, "admin-key.create", key.id, partner_id=None, detail={"name": key.name})
-        document: AdminKeyWithTextDocument = {**admin_key_document(key), "key": made.text}
+        document: AdminKeyWithTextDocument = {**admin_key_document(key), "key": text}
         return json_answer(201, document)
 
     return await call.once(effect)

@@ -116,11 +116,12 @@ async def create_own_key(call: Call[OwnKeyCreate, NoQuery]) -> Answer:
     return await _create(call, partner.id, wanted)
 
 
-async def _create(call: AnyCall, partner_id: str, scopes: Sequence[str]) -> Answer:
+def new_key(call: AnyCall, prefix: str, partner_id: str | None, scopes: Sequence[str]) -> tuple[ApiKey, str]:
+    """Return the key that a body asks for, not yet written, and its text. Raises Invalid."""
     body = call.body
     if body.expires_at is not None and body.expires_at <= call.now_ms:
         raise unknown_or_wrong("body", "expires_at", "has passed")
-    made = entropy.new_api_key(PARTNER_PREFIX, call.now_ms)
+    made = entropy.new_api_key(prefix, call.now_ms)
     key = ApiKey(
         id=made.id,
         partner_id=partner_id,
@@ -131,13 +132,18 @@ async def _create(call: AnyCall, partner_id: str, scopes: Sequence[str]) -> Answ
         expires_ms=body.expires_at,
         revoked_ms=None,
     )
+    return key, made.text
+
+
+async def _create(call: AnyCall, partner_id: str, scopes: Sequence[str]) -> Answer:
+    key, text = new_key(call, PARTNER_PREFIX, partner_id, scopes)
 
     def effect(tx: Tx) -> Answer:
         found(read_partner(tx, partner_id), "partner")
         add_key(tx, key)
         detail = {"name": key.name, "scopes": list(key.scopes)}
         call.audit(tx, "key.create", key.id, partner_id=partner_id, detail=detail)
-        document: KeyWithTextDocument = {**key_document(key), "key": made.text}
+        document: KeyWithTextDocument = {**key_document(key), "key": text}
         return json_answer(201, document)
 
     return await call.once(effect)
