@@ -1,7 +1,7 @@
 """Filters of listings, and what dead letters are counted by, as values."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from webhookd.core.model import DeliveryState, TaskState
 
@@ -43,8 +43,7 @@ class DeliveryFilter:
     until_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LetterGroup:
+class LetterGroup(NamedTuple):
     """Dead letters that are alike in what they are counted by; the rest is None. Times are of their death."""
 
     partner: str | None

@@ -17,6 +17,7 @@ from webhookd.adapters.store.deliveries.letter_filters import (
     filter_parameters,
 )
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES, row_bytes
+from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
 from webhookd.adapters.store.statement import Listing, RowT, narrowed
@@ -277,34 +278,19 @@ def is_task(letter_id: str) -> bool:
 
 
 def _letter_from_delivery(row: _Delivery) -> DeadLetter:
-    return DeadLetter(
-        id=row.id,
-        kind="delivery",
-        partner_id=row.partner_id,
-        reason=row.dead_reason or "unknown",
-        at_ms=row.at_ms,
-        task_id=row.task_id,
-        endpoint_id=row.endpoint_id,
-        url=row.url,
-        event=row.event,
-        type=row.type,
-        last_error=row.last_error,
-    )
+    return filled(DeadLetter, row, kind="delivery", reason=row.dead_reason or "unknown")
 
 
 def _letter_from_task(row: _Task) -> DeadLetter:
     error = row.error_code
-    return DeadLetter(
-        id=row.id,
+    return filled(
+        DeadLetter,
+        row,
         kind="task",
-        partner_id=row.partner_id,
         reason=row.dead_reason or "unknown",
-        at_ms=row.at_ms,
-        task_id=row.task_id,
         endpoint_id=None,
         url=None,
         event=None,
-        type=row.type,
         last_error=f"{error}: {row.error_message}" if error is not None and row.error_message else error,
     )
 

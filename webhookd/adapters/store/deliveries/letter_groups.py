@@ -1,6 +1,5 @@
 """Dead letters counted by what they have in common: for "500 dead: where and why"."""
 
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, Select, Text, bindparam, cast, func, literal, null, select
@@ -24,19 +23,6 @@ HOUR_MS: Final = 3_600_000
 
 class _Owner(NamedTuple):
     partner_id: str
-
-
-class _Group(NamedTuple):
-    partner: str | None
-    endpoint: str | None
-    error: str | None
-    type: str | None
-    reason: str | None
-    hour: int | None
-    kind: str | None
-    letters: int
-    first_ms: int
-    last_ms: int
 
 
 def _grouped(statement: Select[Any], given: frozenset[str], at: Any, columns: dict[str, Any]) -> Select[Any]:
@@ -87,8 +73,8 @@ def _tasks(dialect: str, given: frozenset[str]) -> Select[Any]:
 _OWNER: Final = Query(
     _Owner, lambda _: select(endpoints.c.partner_id).where(endpoints.c.id == bindparam("endpoint_id"))
 )
-_DELIVERIES: Final = Listing(_Group, _deliveries)
-_TASKS: Final = Listing(_Group, _tasks)
+_DELIVERIES: Final = Listing(LetterGroup, _deliveries)
+_TASKS: Final = Listing(LetterGroup, _tasks)
 
 
 def group_dead_letters(
@@ -99,7 +85,7 @@ def group_dead_letters(
         owner = tx.first(_OWNER, endpoint_id=wanted.named_endpoint)
         partner_id = None if owner is None else owner.partner_id
     given = filter_given(partner_id, wanted) | {f"by_{name}": True for name in group_by}
-    found: list[_Group] = []
+    found: list[LetterGroup] = []
     if wants("delivery", wanted):
         found += tx.run(_DELIVERIES, **endpoint_parameters(wanted), **given)
     if wants("task", wanted):
@@ -108,15 +94,13 @@ def group_dead_letters(
     for row in found:
         if not row.letters:  # counted by nothing but what this kind has not, and there are none
             continue
-        group = LetterGroup(**row._asdict())
-        key = group.key(group_by)
+        key, group = row.key(group_by), row
         same = groups.get(key)
         if same is not None:
-            group = replace(
-                group,
-                letters=same.letters + group.letters,
-                first_ms=min(same.first_ms, group.first_ms),
-                last_ms=max(same.last_ms, group.last_ms),
+            group = row._replace(
+                letters=same.letters + row.letters,
+                first_ms=min(same.first_ms, row.first_ms),
+                last_ms=max(same.last_ms, row.last_ms),
             )
         groups[key] = group
     return sorted(groups.values(), key=lambda one: (-one.letters, -one.last_ms))[:MAX_GROUPS]

@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from webhookd.adapters.store.rows import names, opt_names
+from webhookd.adapters.store.rows import filled, names, opt_names
 from webhookd.adapters.store.schema import file_uses, task_bodies, tasks
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -65,13 +65,11 @@ def read_rerun(
     row = tx.first(_SUBMITTED, task_id=task_id, partner_id=partner_id)
     if row is None:
         return None
-    again = NewTask(
+    again = filled(
+        NewTask,
+        row,
         id=new_id,
-        partner_id=row.partner_id,
-        type=row.type,
-        queue=row.queue,
         priority=Priority(row.priority),
-        max_attempts=row.max_attempts,
         due_ms=tx.now_ms,
         run_at_ms=None,
         expires_ms=None,
@@ -80,8 +78,6 @@ def read_rerun(
         trace=trace,
         input_json=row.input,
         metadata_json=row.metadata,
-        callback_url=row.callback_url,
-        callback_origin=row.callback_origin,
         endpoint_ids=opt_names(row.endpoint_ids),
         events=names(row.events),
         file_ids=tuple(one.file_id for one in tx.run(_FILES, task_id=task_id)),
