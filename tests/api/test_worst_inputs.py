@@ -59,9 +59,8 @@ def _repeated_headers(size: int) -> Callable[[], object]:
 
 def _unknown_endpoints(size: int) -> Callable[[], object]:
     ids = [f"ep_{n}" for n in range(size // 8)]
-    body = TaskCreate.model_construct(type="test.echo", endpoints=ids)
     unknown = frozenset(ids)
-    return lambda: unknown_endpoint_errors(body, unknown)
+    return lambda: unknown_endpoint_errors(ids, unknown)
 
 
 def _body(make: Callable[[int], dict[str, object]]) -> object:

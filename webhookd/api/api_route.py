@@ -53,6 +53,15 @@ def makes(document: Any) -> dict[int, Returned]:
     return {201: Returned(document, "Made. Secrets in it are shown this once.", ("Location",))}
 
 
+def follows(event: str) -> dict[int, Returned]:
+    """Return the answers of a call that streams a thing's versions as events of this name."""
+    told = f"Events `{event}` with a {event.capitalize()} each, until it is done."
+    return {
+        200: Returned(None, told, media="text/event-stream"),
+        204: Returned(None, "`Last-Event-ID` is the final version: do not connect again.", media=None),
+    }
+
+
 def removes() -> dict[int, Returned]:
     """Return the answers of a call that removes something."""
     return {204: Returned(None, "Done.", media=None)}

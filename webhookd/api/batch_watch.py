@@ -17,7 +17,7 @@ from starlette.types import Send
 from webhookd.adapters.store.tasks.batches import get_batch, tasks_of_batch
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, Headers, Sendable
-from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
+from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, follows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.events import EVENT_HEADERS, KEEP_ALIVE_SECONDS, RETRY_MS, last_event_id, write_some
 from webhookd.api.granted import BATCH
@@ -234,12 +234,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         token_in_query=True,
         query=StreamQuery,
         headers=("Last-Event-ID",),
-        answers={
-            200: Returned(
-                None, "Events `batch` with a Batch each, until it is done.", media="text/event-stream"
-            ),
-            204: Returned(None, "`Last-Event-ID` is the final version: do not connect again.", media=None),
-        },
+        answers=follows("batch"),
     ),
     ApiRoute(
         method="GET",

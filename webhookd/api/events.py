@@ -13,7 +13,7 @@ from starlette.types import Send
 
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, Headers, Sendable
-from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
+from webhookd.api.api_route import AnyRoute, ApiRoute, follows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.granted import TASK
 from webhookd.api.owners import told_whose, with_owner
@@ -139,11 +139,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         token_in_query=True,
         query=StreamQuery,
         headers=("Last-Event-ID",),
-        answers={
-            200: Returned(
-                None, "Events `task` with a Task each, until it is done.", media="text/event-stream"
-            ),
-            204: Returned(None, "`Last-Event-ID` is the final version: do not connect again.", media=None),
-        },
+        answers=follows("task"),
     ),
 )

@@ -76,7 +76,7 @@ def _result(
         return Invalid(
             "The task is not valid.", errors=[FieldError(path=f"$.tasks[{index}].partner", message=message)]
         )
-    endpoint_errors = unknown_endpoint_errors(body, unknown, at)
+    endpoint_errors = unknown_endpoint_errors(body.endpoints, unknown, at)
     if endpoint_errors:
         return Invalid("The task is not valid.", errors=endpoint_errors)
     parts = call.parts

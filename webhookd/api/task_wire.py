@@ -1,10 +1,10 @@
 """The body of a submission, and its rules: from JSON to the `NewTask` the store takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import AfterValidator, Field
@@ -150,22 +150,13 @@ def as_accepted(task: NewTask) -> Task:
     return Task(state=state, version=1, attempts=0, **{name: getattr(task, name) for name in _SUBMITTED})
 
 
-class NamesEndpoints(Protocol):
-    """A body that may name endpoints."""
-
-    @property
-    def endpoints(self) -> list[str] | None:
-        """Their ids."""
-        ...
-
-
 def unknown_endpoint_errors(
-    body: NamesEndpoints, unknown: frozenset[str], at: Steps = ()
+    named: Sequence[str] | None, unknown: frozenset[str], at: Steps = ()
 ) -> list[FieldError]:
-    """Return an error for each of the body's endpoints that is among the unknown."""
+    """Return an error for each of the endpoints a body names that is among the unknown."""
     return [
         FieldError(path=json_path((*at, "endpoints", index)), message="there is no such endpoint")
-        for index, endpoint_id in enumerate(body.endpoints or ())
+        for index, endpoint_id in enumerate(named or ())
         if endpoint_id in unknown
     ]
 

@@ -76,7 +76,7 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
     if task.endpoint_ids:
         unknown = await parts.store.db.read(unknown_endpoints, partner.id, task.endpoint_ids)
         if unknown:
-            raise Invalid("The task is not valid.", errors=unknown_endpoint_errors(body, unknown))
+            raise Invalid("The task is not valid.", errors=unknown_endpoint_errors(body.endpoints, unknown))
     faults = await file_faults(call, partner.id, [task])
     if faults:
         raise Invalid("The task is not valid.", errors=file_errors(body.input, task, faults))
