@@ -19,7 +19,7 @@ from webhookd.api import example_ids
 from webhookd.api.answers import Answer, Headers, Sendable
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, follows
 from webhookd.api.call import AnyCall, Call, found
-from webhookd.api.events import EVENT_HEADERS, KEEP_ALIVE_SECONDS, RETRY_MS, last_event_id, write_some
+from webhookd.api.events import KEEP_ALIVE_SECONDS, Events, last_event_id, write_some
 from webhookd.api.granted import BATCH
 from webhookd.api.owners import with_owners
 from webhookd.api.receipts import shown_to
@@ -105,41 +105,18 @@ async def follow_batch(call: Call[None, StreamQuery]) -> Sendable:
     seen = last_event_id(call.header(b"last-event-id"))
     if batch.done and seen >= batch.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
-    return BatchStream(call=call, batch=batch, seen=seen)
+    return BatchEvents(call=call, batch=batch, seen=seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchStream:
-    """The reply: events `batch` until it is done. `seen` is the version the reader has, 0 where none."""
+class BatchEvents(Events):
+    """Those of a batch. `seen` is the version the reader has, 0 where none."""
 
-    call: AnyCall
     batch: Batch
     seen: int
-    status: int = 200
 
-    async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
-        """Write events until the end, the reader's leaving, a revoked key, or our stopping.
-
-        Raises RateLimited, before anything was written, where the partner has too many waiting.
-        """
-        headers = [*EVENT_HEADERS, *more_headers]
-        start = {"type": "http.response.start", "status": self.status, "headers": headers}
-        caller, watchers = self.call.caller, self.call.parts.watchers
-        if head:
-            await send(start)
-        else:
-            with (
-                self.call.parts.held.one(caller.partner_id),
-                watchers.watch(partner_id=caller.partner_id, key_id=caller.review_id) as watch,
-                noticing_disconnect(self.call.receive, watch),
-            ):
-                watch.heed(self.batch.partner_id)
-                await send(start)
-                await write_some(send, b"retry: %d\n\n" % RETRY_MS)
-                await self._follow(watch, send)
-        await write_some(send, b"", more=False)
-
-    async def _follow(self, watch: Watch, send: Send) -> None:
+    async def follow(self, watch: Watch, send: Send) -> None:
+        watch.heed(self.batch.partner_id)
         loop = asyncio.get_running_loop()
         batch, base_url = self.batch, self.call.parts.options.base_url
         if batch.version > self.seen:

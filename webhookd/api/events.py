@@ -4,6 +4,7 @@ Format and resumption: WHATWG HTML section 9.2. A reader too slow for every vers
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,29 +45,23 @@ async def stream_events(call: Call[None, StreamQuery]) -> Sendable:
     if task.done and seen >= task.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
     whose = await with_owner(call, task, {})
-    return EventStream(call=call, task_id=task_id, seen=seen, whose=whose)
+    return TaskEvents(call=call, task_id=task_id, seen=seen, whose=whose)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventStream:
-    """The reply. `seen` is the version the reader has, 0 where none; `whose` is told to admins besides."""
+class Events(ABC):
+    """A reply of events, as long as `follow` writes some."""
 
     call: AnyCall
-    task_id: str
-    seen: int
-    whose: Mapping[str, Any]
     status: int = 200
 
     async def send_to(self, send: Send, *, more_headers: Headers, head: bool) -> None:
-        """Write events until the final version, the reader's leaving, a revoked key, or our stopping.
+        """Write events until the end, the reader's leaving, a revoked key, or our stopping.
 
         Raises RateLimited, before anything was written, where the partner has too many waiting.
         """
-        start = {
-            "type": "http.response.start",
-            "status": self.status,
-            "headers": [*EVENT_HEADERS, *more_headers],
-        }
+        headers = [*EVENT_HEADERS, *more_headers]
+        start = {"type": "http.response.start", "status": self.status, "headers": headers}
         caller, watchers = self.call.caller, self.call.parts.watchers
         if head:
             await send(start)
@@ -78,10 +73,23 @@ class EventStream:
             ):
                 await send(start)
                 await write_some(send, b"retry: %d\n\n" % RETRY_MS)
-                await self._follow(watch, send)
+                await self.follow(watch, send)
         await write_some(send, b"", more=False)
 
-    async def _follow(self, watch: Watch, send: Send) -> None:
+    @abstractmethod
+    async def follow(self, watch: Watch, send: Send) -> None:
+        """Write events until there will be no more, or the watch has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvents(Events):
+    """Those of a task. `seen` is the version the reader has, 0 where none; `whose` is told to admins."""
+
+    task_id: str
+    seen: int
+    whose: Mapping[str, Any]
+
+    async def follow(self, watch: Watch, send: Send) -> None:
         watch.add([self.task_id])
         try:
             now = await self.call.parts.watchers.present(self.task_id, watch.partner_id)
