@@ -5,6 +5,7 @@ bytes a partner sent and the bytes we sign are never re-encoded on the way.
 """
 
 from dataclasses import field
+from typing import NamedTuple
 
 from webhookd.core.files import File
 from webhookd.core.model import DeliveryState, EndpointState, Priority, TaskState
@@ -87,8 +88,7 @@ class Endpoint:
     updated_ms: int
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class SealedSecret:
+class SealedSecret(NamedTuple):
     """A signing secret at rest. `endpoint_id` None is the partner's own; `expires_ms` None is current."""
 
     id: str

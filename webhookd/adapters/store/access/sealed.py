@@ -12,11 +12,12 @@ from sqlalchemy import Column, ColumnElement, Integer, Select, and_, bindparam, 
 from webhookd.adapters.store.access.idempotency import KeyRow, answer_columns, answer_field, sealed_answer
 from webhookd.adapters.store.endpoints.endpoint_rows import EndpointRow
 from webhookd.adapters.store.endpoints.endpoint_settings import HEADERS_FIELD
-from webhookd.adapters.store.endpoints.secrets import SECRET_FIELD, SecretRow
+from webhookd.adapters.store.endpoints.secrets import SECRET_FIELD
 from webhookd.adapters.store.schema import endpoints, idempotency, secrets
 from webhookd.adapters.store.statement import Change, Count, Listing, Query, RowT, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.vault import Vault
+from webhookd.core.records import SealedSecret
 
 ROWS_A_STEP: Final = 200
 
@@ -146,7 +147,7 @@ def _hopped(tx: Tx, since_ms: int) -> list[str]:
     return found
 
 
-def _secret_again(vault: Vault, row: SecretRow) -> dict[str, str]:
+def _secret_again(vault: Vault, row: SealedSecret) -> dict[str, str]:
     where = {"partner": row.partner_id, "endpoint": row.endpoint_id, "field": SECRET_FIELD}
     return {"sealed": _again(vault, row.sealed, **where)}
 
@@ -167,7 +168,7 @@ def _again(vault: Vault, sealed: str, **where: Any) -> str:
 
 KINDS: Final[tuple[SealedKind[Any], ...]] = (
     SealedKind(
-        SecretRow,
+        SealedSecret,
         name="secret",
         sealed=secrets.c.sealed,
         key=(secrets.c.id,),

@@ -5,7 +5,7 @@ an endpoint has no `expires_ms`; the ones a rotation has replaced sign until the
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, or_, select
 
@@ -25,18 +25,6 @@ MOST_LIVE: Final = 50
 into the headers a receiver takes."""
 
 
-class SecretRow(NamedTuple):
-    """A row of `secrets`."""
-
-    id: str
-    partner_id: str
-    endpoint_id: str | None
-    scheme: str
-    sealed: str
-    created_ms: int
-    expires_ms: int | None
-
-
 _ADD: Final = Change(lambda _: secrets.insert())
 
 
@@ -50,7 +38,7 @@ def add(
     created_ms: int,
 ) -> SealedSecret:
     """Add a current secret. `endpoint_id` None makes it the partner's own; `scheme` is `v1` or `v1a`."""
-    row = SecretRow(
+    secret = SealedSecret(
         id=new_id(ids.SECRET, created_ms),
         partner_id=partner_id,
         endpoint_id=endpoint_id,
@@ -59,8 +47,8 @@ def add(
         created_ms=created_ms,
         expires_ms=None,
     )
-    tx.run(_ADD, **row._asdict())
-    return _secret(row)
+    tx.run(_ADD, **secret._asdict())
+    return secret
 
 
 _WHOSE: Final = and_(
@@ -123,21 +111,16 @@ def _live(dialect: str, given: frozenset[str]) -> Any:
     )
 
 
-_LIVE: Final = Listing(SecretRow, _live)
+_LIVE: Final = Listing(SealedSecret, _live)
 
 
 def live(tx: Tx, partner_id: str, endpoint_ids: Iterable[str | None], *, now_ms: int) -> list[SealedSecret]:
     """Return what signs at `now_ms` for these endpoints (None: the partner's own), newest first."""
     wanted = set(endpoint_ids)
-    rows = tx.run(
+    return tx.run(
         _LIVE,
         partner=partner_id,
         endpoints=wanted - {None},
         own=True if None in wanted else None,
         now_ms=now_ms,
     )
-    return [_secret(row) for row in rows]
-
-
-def _secret(row: SecretRow) -> SealedSecret:
-    return SealedSecret(**row._asdict())
