@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import orjson
 
 T = TypeVar("T")
-
-_MOST_AT_ONCE: Final = 2
-"""`attrgetter` of one name answers with the value alone."""
 
 
 def filled(kind: type[T], /, *sources: object, **said: Any) -> T:
@@ -24,7 +22,7 @@ def filled(kind: type[T], /, *sources: object, **said: Any) -> T:
         names_, get, differing = _shared(cast("Any", kind), cast("Any", type(source)))
         if not differing <= said.keys():
             raise TypeError(f"{kind.__name__}: say {', '.join(sorted(differing - said.keys()))}")
-        values.update(zip(names_, get(source), strict=True))
+        values.update(zip(names_, get(source), strict=False))
     values.update(said)
     return kind(**values)
 
@@ -36,10 +34,13 @@ def _shared(
     """Return the names of the fields that both have, what reads them, and those whose types differ."""
     wanted, had = get_type_hints(kind), get_type_hints(source)
     both = [name for name in wanted if name in had]
-    same = tuple(name for name in both if had[name] in (wanted[name], *get_args(wanted[name])))
-    if len(same) < _MOST_AT_ONCE:
-        raise TypeError(f"{kind.__name__} and {source.__name__} have next to nothing in common")
-    return same, attrgetter(*same), frozenset(both) - set(same)
+    same = tuple(name for name in both if had[name] == wanted[name] or had[name] in _choices(wanted[name]))
+    get = attrgetter(*same, *same[:1])  # with one name alone it would answer no tuple
+    return same, get, frozenset(both) - set(same)
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if isinstance(hint, UnionType) else ()
 
 
 def names(text_or_none: str | None) -> tuple[str, ...]:
