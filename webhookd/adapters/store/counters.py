@@ -39,8 +39,8 @@ _ADD: Final = Change(_add)
 
 
 def write_depths(tx: Tx) -> None:
-    """Add what a transaction moved to the counters."""
-    moved = tx.depths.changes()
+    """Add what a transaction has moved so far to the counters."""
+    moved = tx.depths.take_changes()
     if moved:
         tx.later(_ADD, changes=[_Moved(queue, partner_id, tx.shard, *n) for queue, partner_id, n in moved])
 

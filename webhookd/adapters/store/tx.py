@@ -56,19 +56,31 @@ class Depths:
         batch_id: str | None,
     ) -> None:
         """Note `count` tasks (of a batch, or of none) going from `before` (None: new) to `after`."""
-        if batch_id is not None:
-            self._moves[batch_id] += count
-            self._of_batches[batch_id][after] += count
-            if before is not None:
-                self._of_batches[batch_id][before] -= count
+        self.move_in_batch(batch_id, before, after, count)
         change = self._changes[queue, partner_id]
         if before is not None:
             change[_COLUMN_OF.get(before, _FINISHED)] -= count
         change[_COLUMN_OF.get(after, _FINISHED)] += count
 
-    def changes(self) -> list[tuple[str, str, list[int]]]:
-        """Return queue, partner and what to add to scheduled, queued, running and finished; in order."""
-        return [(*key, change) for key, change in sorted(self._changes.items()) if any(change)]
+    def move_in_batch(
+        self, batch_id: str | None, before: TaskState | None, after: TaskState, count: int = 1
+    ) -> None:
+        """Note it for their batch only: where they are by queue and partner was noted before it was known."""
+        if batch_id is None:
+            return
+        self._moves[batch_id] += count
+        self._of_batches[batch_id][after] += count
+        if before is not None:
+            self._of_batches[batch_id][before] -= count
+
+    def take_changes(self) -> list[tuple[str, str, list[int]]]:
+        """Return queue, partner and what to add to scheduled, queued, running and finished, in order.
+
+        They are noted no more.
+        """
+        taken = [(*key, change) for key, change in sorted(self._changes.items()) if any(change)]
+        self._changes.clear()
+        return taken
 
     def take_batches(self) -> list[tuple[str, int, dict[TaskState, int]]]:
         """Return batch, number of moves and what to add to each state, in order; they are noted no more."""

@@ -8,6 +8,7 @@ from sqlalchemy import text, update
 from tests.support.seeds import NOW, SESSION, partner
 from tests.support.work import (
     assert_counters_are_true,
+    cancel,
     claim,
     claim_one,
     finish,
@@ -19,7 +20,8 @@ from tests.support.work import (
 )
 from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.store import Store
-from webhookd.core.execution import End
+from webhookd.adapters.store.tasks.taken import take
+from webhookd.core.execution import ClaimTasks, End
 from webhookd.core.model import Priority, TaskState
 
 
@@ -42,6 +44,22 @@ async def test_a_claim_marks_the_task_running_and_counts_an_attempt(store: Store
     assert (task.state, task.attempts, task.version, task.started_ms) == (TaskState.RUNNING, 1, 2, NOW + 5)
     assert (claimed.id, claimed.attempt, claimed.budget_attempt, claimed.version) == (task_id, 1, 1, 2)
     assert (claimed.claimed_ms, claimed.due_ms) == (NOW + 5, NOW)
+    await assert_counters_are_true(store)
+
+
+async def test_one_that_waits_no_longer_when_it_is_to_be_taken_does_not_count_as_running(
+    store: Store,
+) -> None:
+    owner = await partner(store.db)
+    waiting, gone = await submit(store, task_of(owner), task_of(owner))
+    await cancel(store, gone)
+    request = ClaimTasks(
+        session_id=SESSION, queue="default", free=2, idle=False, limits=(limit(),), now_ms=NOW
+    )
+
+    (taken,) = await store.db.write(take, request, {waiting: owner, gone: owner})
+
+    assert taken.id == waiting
     await assert_counters_are_true(store)
 
 

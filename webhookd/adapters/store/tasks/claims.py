@@ -63,11 +63,13 @@ def _claim(tx: Tx, request: ClaimTasks) -> Claim:
     waiting = look(tx, request, open_types)
     suspect_id = waiting[0].suspect_id if waiting else None
     if suspect_id is not None and request.idle:
-        chosen = [suspect_id]
+        chosen: dict[str, str | None] = {suspect_id: None}
     elif request.free > 0:
-        chosen = choose(tx, request, open_types, waiting, queue.vtime)
+        partners = {row.id: row.partner_id for row in waiting}
+        dealt = choose(tx, request, open_types, waiting, queue.vtime)
+        chosen = {task_id: partners[task_id] for task_id in dealt}
     else:
-        chosen = []
+        chosen = {}
     claimed = take(tx, request, chosen) if chosen else []
     spend_rates(tx, request, claimed)
     if len(chosen) >= request.free > 0 or any(task.suspect for task in claimed):

@@ -1,10 +1,11 @@
 """Taking tasks for a process: attempt and fencing token + 1, and what a run needs of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, or_, select
 
+from webhookd.adapters.store.counters import write_depths
 from webhookd.adapters.store.deliveries.publish import announce_tasks
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, between, rowset
 from webhookd.adapters.store.schema import endpoints, partners, task_bodies, tasks
@@ -123,8 +124,16 @@ def _taking(dialect: str) -> Any:
 _TAKE: Final = Query(TakenRow, _taking)
 
 
-def take(tx: Tx, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
-    rows = tx.run(
+def take(tx: Tx, request: ClaimTasks, chosen: Mapping[str, str | None]) -> list[ClaimedTask]:
+    """Take these tasks as far as they still wait, each named with its partner (None: not known).
+
+    That they run is counted along with the taking, which on PostgreSQL saves a round trip.
+    """
+    counted = {task_id: partner_id for task_id, partner_id in chosen.items() if partner_id is not None}
+    for partner_id in counted.values():
+        tx.depths.move(request.queue, partner_id, TaskState.QUEUED, TaskState.RUNNING, batch_id=None)
+    write_depths(tx)
+    rows = tx.run_with_later(
         _TAKE,
         ids=map(Id, chosen),
         now_ms=request.now_ms,
@@ -134,8 +143,12 @@ def take(tx: Tx, request: ClaimTasks, chosen: list[str]) -> list[ClaimedTask]:
     # RETURNING promises no order; they are to start in the order they were chosen.
     by_id = {row.id: row for row in rows}
     taken = [by_id[task_id] for task_id in chosen if task_id in by_id]
+    for task_id in counted.keys() - by_id.keys():  # cancelled or expired since it was looked at
+        tx.depths.move(request.queue, counted[task_id], TaskState.RUNNING, TaskState.QUEUED, batch_id=None)
     for row in taken:
-        tx.depths.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING, batch_id=row.batch_id)
+        if row.id not in counted:
+            tx.depths.move(row.queue, row.partner_id, TaskState.QUEUED, TaskState.RUNNING, batch_id=None)
+        tx.depths.move_in_batch(row.batch_id, TaskState.QUEUED, TaskState.RUNNING)
         tx.wakes.changed(row.id, row.partner_id, row.version)
     _announce_started(tx, taken, request.now_ms)
     return [claimed_task(row) for row in taken]
