@@ -115,14 +115,20 @@ async def _statements(store: Store, work: Callable[[], Awaitable[object]]) -> St
     return seen
 
 
+def _plan(tx: Tx, statement: str, parameters: Any) -> dict[str, Any]:
+    """PostgreSQL's plan."""
+    explained = tx.conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+    plan: dict[str, Any] = (orjson.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
+    return plan
+
+
 def _scans(tx: Tx, statements: Statements) -> list[str]:
     """The plan lines that read a whole big table, with their statements."""
     found = []
     if tx.dialect == "postgresql":
         for statement, parameters in statements:
-            explained = tx.conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
-            plan = (orjson.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
-            found += [f"{whole}\n   in {statement}" for whole in _whole_reads(plan)]
+            whole_reads = _whole_reads(_plan(tx, statement, parameters))
+            found += [f"{whole}\n   in {statement}" for whole in whole_reads]
         return found
     for statement, parameters in statements:
         for row in tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
@@ -147,6 +153,14 @@ def _whole_reads(node: dict[str, Any]) -> Iterator[str]:
         yield kind
     for below in node.get("Plans", ()):
         yield from _whole_reads(below)
+
+
+def _indexes(node: dict[str, Any]) -> Iterator[str]:
+    """The indexes that a plan of PostgreSQL's goes by to rows of big tables."""
+    if node.get("Relation Name") in BIG and "Index Name" in node:
+        yield node["Index Name"]
+    for below in node.get("Plans", ()):
+        yield from _indexes(below)
 
 
 def _is_whole_index(words: list[str]) -> bool:
@@ -182,6 +196,24 @@ async def test_without_statistics_no_hot_statement_reads_a_table_through(store: 
     await _reads_nothing_through(store, owner)
     known = "SELECT count(*) FROM pg_stats WHERE tablename = 'tasks'"
     assert await store.db.read(lambda tx: tx.conn.execute(text(known)).scalar_one()) == 0
+
+
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+async def test_what_is_named_by_id_is_looked_up_by_id_however_many_wait(store: Store) -> None:
+    owner = await _history(store)
+    await submit(store, *(task_of(owner) for _ in range(200)))
+
+    async def work() -> None:
+        for task in (await claim(store, 100)).tasks:
+            await finish(store, task)
+        for delivery in await due(store, NOW):
+            await answer(store, delivery, 200, now_ms=NOW)
+
+    changes = ("UPDATE tasks", "UPDATE deliveries", "WITH ended")
+    sent = [one for one in await _statements(store, work) if one[0].startswith(changes)]
+    found = await store.db.read(lambda tx: {index for one in sent for index in _indexes(_plan(tx, *one))})
+
+    assert found == {f"pk_{name}" for name in ("tasks", "task_bodies", "deliveries", "messages")}
 
 
 def _execute(tx: Tx, statement: str) -> None:

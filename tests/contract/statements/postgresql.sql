@@ -1788,12 +1788,12 @@ SELECT deliveries.id, deliveries.lane_id, deliveries.url FROM (SELECT CAST(wante
 UPDATE deliveries SET attempts=(deliveries.attempts + $1::INTEGER), due_ms=$2::BIGINT, session_id=$3::VARCHAR,
     token=(deliveries.token + $4::INTEGER) FROM (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
     json_array_elements(CAST($5::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
-    ids, messages WHERE deliveries.id = ids.id AND deliveries.state = $6::VARCHAR AND deliveries.session_id IS
-    NULL AND messages.id = deliveries.message_id RETURNING deliveries.id, deliveries.message_id,
-    deliveries.task_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.once,
-    deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts, deliveries.token,
-    deliveries.created_ms, messages.body, messages.trace_id, messages.trace_parent_id, messages.trace_flags,
-    messages.trace_state;
+    ids, messages WHERE deliveries.id = ids.id AND deliveries.state IS NOT DISTINCT FROM $6::VARCHAR AND
+    deliveries.session_id IS NULL AND messages.id = deliveries.message_id RETURNING deliveries.id,
+    deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url, deliveries.event,
+    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
+    deliveries.token, deliveries.created_ms, messages.body, messages.trace_id, messages.trace_parent_id,
+    messages.trace_flags, messages.trace_state;
 
 -- _WITH_MESSAGES
 SELECT deliveries.id, deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url,

@@ -1684,7 +1684,7 @@ SELECT deliveries.id, deliveries.lane_id, deliveries.url FROM (SELECT json_extra
 -- _TAKE_WITH_MESSAGES
 UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?, token=(deliveries.token + ?)
     FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE
-    deliveries.id = ids.id AND deliveries.state = ? AND deliveries.session_id IS NULL RETURNING id,
+    deliveries.id = ids.id AND deliveries.state IS ? AND deliveries.session_id IS NULL RETURNING id,
     message_id, task_id, lane_id, url, event, once, attempts, attempts_before, max_attempts, token,
     created_ms, (SELECT messages.body FROM messages WHERE id = message_id) AS body, (SELECT messages.trace_id
     FROM messages WHERE id = message_id) AS trace_id, (SELECT messages.trace_parent_id FROM messages WHERE id

@@ -128,7 +128,7 @@ def _take(dialect: str) -> Any:
         deliveries.update()
         .where(
             deliveries.c.id == rows.c.id,
-            deliveries.c.state == DeliveryState.PENDING.value,
+            deliveries.c.state.is_not_distinct_from(DeliveryState.PENDING.value),  # by id, not by what waits
             deliveries.c.session_id.is_(None),
         )
         .values(
