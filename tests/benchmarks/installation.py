@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 import httpx
 
-from tests.support.services import PostgresServer, ValkeyServer
+from tests.support.services import PostgresServer, ValkeyServer, free_port
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.vault import generate_key
 
@@ -24,13 +23,6 @@ Store = Literal["sqlite", "postgresql"]
 ADMIN_KEY = "benchmark-admin-key"
 _KEPT = httpx.Client(trust_env=False)
 """One client for all looks at the sink: a new one each time costs as much as fifty deliveries."""
-
-
-def free_port() -> int:
-    """Return a port nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass(slots=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.installation import ADMIN_KEY, Store, free_port, make_partner, wait_for
+from tests.benchmarks.installation import ADMIN_KEY, Store, make_partner, wait_for
 from tests.benchmarks.usage import Usage, memory_mb, usage
-from tests.support.services import PostgresServer
+from tests.support.services import PostgresServer, free_port
 from webhookd.adapters.vault import generate_key
 
 HERE: Final = Path(__file__).parent

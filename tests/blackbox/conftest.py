@@ -3,26 +3,20 @@
 Started once per test process; tests make partners of their own, so they do not see each other.
 """
 
-import os
-import subprocess
-import sys
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.faults.installation import QUICK, free_port
-from tests.support.services import Databases, ValkeyServer, until
-from webhookd.adapters.vault import generate_key
+from tests.support.installation import ADMIN_KEY, Parts, Up
+from tests.support.services import Databases, ValkeyServer
 from webhookd.cli.receiver import Receiver, bind, receiving
 
-ADMIN_KEY = QUICK["WEBHOOKD_ADMIN_KEY"]
 SETTINGS = {
-    **QUICK,
     "WEBHOOKD_RETRY_MAX_ATTEMPTS": "3",
     "WEBHOOKD_DELIVERY_TIMEOUT_SECONDS": "2",
     "WEBHOOKD_MAX_RESULT_BYTES": "100000",
@@ -61,18 +55,21 @@ class Partner:
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Start the program once for this process's tests."""
     folder = tmp_path_factory.mktemp("service")
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}
-    environment |= {**SETTINGS, "WEBHOOKD_DATA_DIR": str(folder / "data"), "WEBHOOKD_PORT": str(port)}
     with ExitStack() as stack:
-        commands = [("up",)]
-        if request.param != "up on SQLite":
-            environment |= _postgres_and_valkey(stack, folder, request.getfixturevalue("postgres"))
-            commands = [("api",), ("worker",)]
-        for command in commands:
-            stack.callback(_end, _start(command, environment, folder))
-        _wait_ready(f"http://127.0.0.1:{port}", folder)
-        yield Service(url=f"http://127.0.0.1:{port}", kind=request.param)
+        installation: Up | Parts
+        if request.param == "up on SQLite":
+            installation = Up(folder)
+        else:
+            databases: Databases = request.getfixturevalue("postgres")
+            url = databases.create_migrated_database()
+            stack.callback(databases.drop_database, url)
+            valkey = stack.enter_context(ValkeyServer(folder / "valkey"))
+            installation = Parts(folder, database_url=url, broker_url=valkey.url)
+        installation.environment |= SETTINGS
+        stack.callback(installation.end)
+        asyncio.run(installation.start())
+        yield Service(url=installation.url, kind=request.param)
+        assert asyncio.run(installation.stop()) == 0, installation.log()[-3000:]
 
 
 @pytest.fixture
@@ -93,55 +90,3 @@ async def receiver(partner: Partner) -> AsyncIterator[tuple[Receiver, str]]:
     with bind("127.0.0.1", 0) as listener:
         async with receiving(app, listener) as url:
             yield app, url
-
-
-def _postgres_and_valkey(stack: ExitStack, folder: Path, databases: Databases) -> dict[str, str]:
-    url = databases.create_migrated_database()
-    stack.callback(databases.drop_database, url)
-    valkey = stack.enter_context(ValkeyServer(folder / "valkey"))
-    return {
-        "WEBHOOKD_DATABASE_URL": url,
-        "WEBHOOKD_BROKER_URL": valkey.url,
-        "WEBHOOKD_ENCRYPTION_KEYS": generate_key(),
-    }
-
-
-def _start(command: tuple[str, ...], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
-    with (folder / f"{command[0]}.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "webhookd.cli", *command],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            start_new_session=True,
-        )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        code = process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise
-    assert code == 0, f"it ended with {code}"
-
-
-def _wait_ready(url: str, folder: Path) -> None:
-    import asyncio
-
-    def ready() -> bool:
-        try:
-            answer = httpx.get(f"{url}/readyz", timeout=2, trust_env=False)
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == 200 and _has_workers(answer.json())
-
-    logs = "\n".join(path.read_text()[-1500:] for path in folder.glob("*.log"))
-    asyncio.run(until(ready, what=f"readiness:\n{logs}", seconds=60))
-
-
-def _has_workers(document: dict[str, dict[str, object]]) -> bool:
-    return all(document[kind]["status"] == "ok" for kind in ("task_workers", "deliver_workers"))

@@ -8,7 +8,7 @@ import pytest
 from tests.browser.chromium import Browser, BrowserMissing, Page, find, running
 from tests.browser.elsewhere import Elsewhere, elsewhere
 from tests.browser.scene import ADMIN_KEY, Partner, Receiver, Service, new_partner, receiving
-from tests.support.command_line import environment, started
+from tests.support.command_line import environment, serving, url_of
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +57,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, page_origin: Elsewhere) ->
         "WEBHOOKD_RETRY_CAP_SECONDS": "0.1",
         "WEBHOOKD_RETRY_MAX_ATTEMPTS": "2",
     }
-    with started("up", "--dev", "--port", "0", cwd=folder, env=environment(**settings)) as up:
-        url = up.wait_for("webhookd is up at").split()[-1]
-        yield Service(url=url, link=up.wait_for("log in once").split()[-1], folder=folder)
-        up.send(15)
-        assert up.wait() == 0
+    with serving("--dev", cwd=folder, env=environment(**settings)) as up:
+        yield Service(url=url_of(up), link=up.wait_for("log in once").split()[-1], folder=folder)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.browser.scene import ADMIN_KEY, Partner, Receiver, Service, new_partner, receiving
-from tests.support.command_line import environment, started
+from tests.support.command_line import environment, serving, url_of
 
 DEAD: Final = {"/orders": 300, "/refunds": 191, "/stock": 9}
 PATIENCE_SECONDS: Final = 300.0
@@ -69,10 +69,9 @@ def night(folder: Path) -> Iterator[Night]:
     }
     with (
         receiving() as receiver,
-        started("up", "--dev", "--port", "0", cwd=folder, env=environment(**settings)) as up,
+        serving("--dev", cwd=folder, env=environment(**settings)) as up,
     ):
-        url = up.wait_for("webhookd is up at").split()[-1]
-        service = Service(url=url, link=up.wait_for("log in once").split()[-1], folder=folder)
+        service = Service(url=url_of(up), link=up.wait_for("log in once").split()[-1], folder=folder)
         partner = new_partner(service, name="Northwind")
         made = {path: _endpoint(partner, receiver, path) for path in DEAD}
         left = Night(
@@ -85,8 +84,6 @@ def night(folder: Path) -> Iterator[Night]:
         receiver.judge = left.judge
         _pass(left)
         yield left
-        up.send(15)
-        assert up.wait() == 0
 
 
 def _endpoint(partner: Partner, receiver: Receiver, path: str) -> dict[str, Any]:

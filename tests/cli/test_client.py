@@ -28,6 +28,7 @@ from tests.support.command_line import (
     environment,
     eventually,
     run_here,
+    serving,
     started,
     url_of,
 )
@@ -37,7 +38,6 @@ from webhookd.cli import main
 ADMIN_KEY = "a-long-admin-key-0123456789"
 SETTINGS = {
     "WEBHOOKD_DATA_DIR": "data",
-    "WEBHOOKD_PORT": "0",
     "WEBHOOKD_ADMIN_KEY": ADMIN_KEY,
     "WEBHOOKD_EGRESS_ALLOW": "127.0.0.0/8",
     "WEBHOOKD_RETRY_BASE_SECONDS": "0.05",
@@ -74,13 +74,11 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("client")
-    with _receiving() as hooks, started("up", cwd=folder, env=environment(**SETTINGS)) as up:
+    with _receiving() as hooks, serving(cwd=folder, env=environment(**SETTINGS)) as up:
         url = url_of(up)
         with client(url, ADMIN_KEY) as admin:
             partner = admin.post("/v1/partners", json={"name": "acme"}).json()
         yield Service(url=url, folder=folder, hooks=hooks, partner=partner)
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0, up.everything()
 
 
 @contextlib.contextmanager

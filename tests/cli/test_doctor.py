@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from tests.faults.installation import free_port
 from tests.support.command_line import (
     WEBHOOKD,
     Command,
@@ -29,7 +28,7 @@ from tests.support.command_line import (
     started,
     url_of,
 )
-from tests.support.services import ValkeyServer, command_line
+from tests.support.services import ValkeyServer, command_line, free_port
 from webhookd.adapters.vault import generate_key
 from webhookd.wiring.doctor import CHECKS
 

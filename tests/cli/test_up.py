@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.installation import free_port, injected
 from tests.support.command_line import (
     PATIENCE_SECONDS,
     WEBHOOKD,
@@ -31,11 +30,13 @@ from tests.support.command_line import (
     kept,
     run,
     run_here,
+    serving,
     started,
     url_of,
     wait_until_gone,
 )
-from tests.support.services import command_line
+from tests.support.installation import injected
+from tests.support.services import command_line, free_port
 from webhookd.adapters.vault import generate_key
 from webhookd.cli.receiver import bind
 
@@ -44,14 +45,12 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "data"
-    with started("up", "--port", "0", "--data-dir", str(data), cwd=tmp_path) as first:
+    with serving("--data-dir", str(data), cwd=tmp_path) as first:
         url = url_of(first)
         admin_key = fact(first, "admin key")
         assert httpx.get(f"{url}/readyz", trust_env=False).json()["status"] == "ok"
         with client(url, admin_key) as admin:
             assert admin.post("/v1/partners", json={"name": "acme"}).status_code == 201
-        first.send(signal.SIGTERM)
-        assert first.wait() == 0, first.everything()
     assert data.stat().st_mode & 0o777 == 0o700
     assert (data / "encryption.keys").stat().st_mode & 0o777 == 0o600
     assert admin_key.encode() not in b"".join(
@@ -100,11 +99,9 @@ def test_admin_key_of_the_settings_is_taken_and_never_shown(told_twice: Ran) -> 
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """One `up --dev` for the tests that leave it as it is; its data dir is `data` in its folder."""
     folder = tmp_path_factory.mktemp("dev")
-    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=folder) as up:
+    with serving("--dev", "--data-dir", "data", cwd=folder) as up:
         up.wait_for("dead-letters")
         yield up
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0, up.everything()
 
 
 def test_dev_prints_calls_that_work(dev: Command) -> None:
@@ -122,15 +119,13 @@ def test_dev_shows_the_same_key_at_the_next_start_and_a_good_one_where_its_file_
 ) -> None:
     keys = []
     for _ in range(3):
-        with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
+        with serving("--dev", "--data-dir", "data", cwd=tmp_path) as up:
             call = up.wait_for("/v1/dead-letters")
             assert kept(up)["key"] in call
             assert _as_curl_would(call).status_code == 200
             keys.append(kept(up))
             if len(keys) == 2:
                 (data_dir(up) / "dev.json").unlink()
-            up.send(signal.SIGTERM)
-            assert up.wait() == 0
     assert keys[0] == keys[1]
     assert keys[2]["key"] != keys[0]["key"]
     assert {key["secret"] for key in keys} == {keys[0]["secret"]}
@@ -164,10 +159,8 @@ def test_killed_up_leaves_nothing_running_and_starts_again(tmp_path: Path) -> No
         up.send(signal.SIGKILL)
         up.wait()
         wait_until_gone(below)
-    with started("up", "--port", "0", "--data-dir", "data", cwd=tmp_path) as up:
-        url_of(up)
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0
+    with serving("--data-dir", "data", cwd=tmp_path):
+        pass
 
 
 @linux_only

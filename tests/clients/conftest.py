@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.command_line import environment, started
+from tests.support.command_line import environment, serving, url_of
 
 ADMIN_KEY = "wha_for_the_clients_of_this_test_only_0123456789"
 
@@ -14,13 +14,9 @@ ADMIN_KEY = "wha_for_the_clients_of_this_test_only_0123456789"
 def partner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The settings of a partner's program: where a `webhookd up` answers, and a key."""
     folder = tmp_path_factory.mktemp("service")
-    with started(
-        "up", "--dev", "--port", "0", cwd=folder, env=environment(WEBHOOKD_ADMIN_KEY=ADMIN_KEY)
-    ) as up:
-        url = up.wait_for("webhookd is up at").split()[-1]
+    with serving("--dev", cwd=folder, env=environment(WEBHOOKD_ADMIN_KEY=ADMIN_KEY)) as up:
+        url = url_of(up)
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
         made = httpx.post(f"{url}/v1/partners", json={"name": "generated"}, headers=headers)
         assert made.status_code == 201, made.text
         yield {"WEBHOOKD_URL": url, "WEBHOOKD_KEY": made.json()["key"]}
-        up.send(15)
-        assert up.wait() == 0

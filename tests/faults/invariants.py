@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, case, func, select
 
-from tests.faults.installation import Installation
 from tests.faults.load import Load
+from tests.support.installation import Installation
 from tests.support.work import counted_depths
 from webhookd.adapters.store.clock import StoreClock
 from webhookd.adapters.store.counters import read_depths

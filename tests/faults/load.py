@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.faults.installation import Installation
+from tests.support.installation import Installation
 from webhookd.cli.receiver import Receiver, bind, receiving
 
 _PATIENCE_SECONDS = 30.0

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.faults.installation import eventually
 from tests.faults.site import Site
+from tests.support.services import until
 from webhookd.adapters.broker.permits import permit
 
 Fault = Callable[[Site, random.Random], Awaitable[None]]
@@ -48,7 +48,7 @@ async def kill_everything(site: Site, _chance: random.Random) -> None:
         await site.installation.begin()
         return await site.installation.serves()
 
-    await eventually(serves, what="everything started again", seconds=120)
+    await until(serves, what="everything started again", seconds=120)
 
 
 async def stop_one(site: Site, chance: random.Random) -> None:

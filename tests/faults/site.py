@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.faults.installation import Installation, Parts, Up
-from tests.faults.proxy import Address, Proxy
+from tests.support.installation import Installation, Parts, Up
+from tests.support.proxy import Proxy, address_of
 from tests.support.services import PostgresServer, ValkeyServer
 
 PER_HOST = 8
@@ -94,9 +94,3 @@ def postgres_site(folder: Path) -> Iterator[Site]:
 def _broker(stack: ExitStack, folder: Path) -> tuple[ValkeyServer, Proxy]:
     valkey = stack.enter_context(ValkeyServer(folder / "valkey"))
     return valkey, stack.enter_context(Proxy(address_of(valkey.url)))
-
-
-def address_of(url: str) -> Address:
-    """Return where a broker with this URL listens."""
-    parts = urlsplit(url)
-    return Path(parts.path) if parts.scheme == "unix" else (parts.hostname or "", parts.port or 0)

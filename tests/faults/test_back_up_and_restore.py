@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tests.faults.installation import Installation, Up
 from tests.faults.invariants import looking_into, settled
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
+from tests.support.installation import Installation, Up
 from webhookd.adapters.broker.permits import permit
 from webhookd.adapters.store.schema import messages
 from webhookd.adapters.store.tx import Tx

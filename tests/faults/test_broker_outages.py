@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.faults.installation import eventually
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
 from tests.faults.scale import OUTAGE_SECONDS
@@ -95,7 +94,7 @@ async def test_full_broker_is_refused_with_a_time_to_come_again_and_heals(up: Si
         try:
             submitting = asyncio.create_task(load.submit_many(range(20, 40), over_seconds=OUTAGE_SECONDS))
             await until(lambda: load.answers[503], what="a refusal")
-            answer = await eventually(why_not_ready, what="/readyz says why")
+            answer = await until(why_not_ready, what="/readyz says why")
             assert answer is not None
             assert answer["broker"] == {"status": "failed", "reason": "out of memory"}
             assert answer["status"] == "degraded"

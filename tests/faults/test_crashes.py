@@ -8,10 +8,10 @@ from typing import Any, Self
 import pytest
 from sqlalchemy import select
 
-from tests.faults.installation import Installation, eventually
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
+from tests.support.installation import Installation
 from tests.support.services import until
 from webhookd.adapters.store.schema import deliveries
 
@@ -93,7 +93,7 @@ async def test_late_record_of_a_frozen_deliver_worker_is_refused(site: Site) -> 
             await load.submit(1, {"type": "demo.echo", "callback_url": load.callback_url})
             await until(lambda: receiver.hits, what="the first attempt")
             receiver.on_hit = None
-            delivery_id = await eventually(lambda: _taken_back(installation, load), what="the lease's end")
+            delivery_id = await until(lambda: _taken_back(installation, load), what="the lease's end")
             assert delivery_id is not None
             ice.thaw()
             await until(

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.installation import Installation, eventually
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
 from tests.faults.site import Site
+from tests.support.installation import Installation
 from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -88,7 +88,7 @@ async def test_submissions_are_refused_with_the_reason_while_the_disk_is(
         async with trouble(installation):
             load.padding = "x" * 10_000
             submitting = asyncio.create_task(load.submit_many(range(10, 30), over_seconds=2))
-            why = await eventually(lambda: _why_not_ready(installation), what="/readyz says why")
+            why = await until(lambda: _why_not_ready(installation), what="/readyz says why")
             await until(lambda: load.answers[503], what="a refusal")
             assert why is not None
             assert reason in why[part].get("reason", ""), why

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.installation import Up
 from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.scale import BACKLOG, SETTLE_SECONDS
+from tests.support.installation import Up
 from tests.support.services import until
 from webhookd.cli.receiver import Hit, Reaction, Receiver
 

@@ -17,9 +17,10 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from tests.faults.installation import Installation, Up, eventually
 from tests.faults.invariants import looking_into, settled
+from tests.support.installation import Installation, Up
 from tests.support.s3 import BUCKET, S3Server
+from tests.support.services import until
 from webhookd.adapters.files import Bucket, open_bucket
 from webhookd.adapters.store.schema import files
 from webhookd.adapters.store.store import FileStore
@@ -213,7 +214,7 @@ async def test_a_worker_killed_between_bytes_and_end_leaves_the_files_of_one_run
         task: dict[str, Any] = (await client.get(f"/v1/tasks/{made.json()['id']}")).json()
         return task if task["done"] else None
 
-    task = await eventually(is_done, what="the end", seconds=60)
+    task = await until(is_done, what="the end", seconds=60)
 
     assert not armed.exists()
     assert task is not None

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.faults.installation import Up, eventually
-from tests.faults.proxy import Proxy
+from tests.support.installation import Up
+from tests.support.proxy import Proxy
 from tests.support.s3 import BUCKET, S3Server
+from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -53,8 +54,7 @@ async def task_when(client: httpx.AsyncClient, task_id: str, what: str) -> dict[
         task: dict[str, Any] = (await client.get(f"/v1/tasks/{task_id}")).json()
         return task if task[what] else None
 
-    task = await eventually(look, what=f"{what} of {task_id}", seconds=60)
-    assert task is not None
+    task: dict[str, Any] = await until(look, what=f"{what} of {task_id}", seconds=60)
     return task
 
 

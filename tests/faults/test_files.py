@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.installation import Up, eventually
+from tests.support.installation import Up
 from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -64,7 +64,7 @@ async def test_a_file_of_a_gigabyte_goes_in_through_a_task_and_out_in_300_megaby
             task: dict[str, Any] = (await client.get(f"/v1/tasks/{task_id}?wait=30")).json()
             return task if task["done"] else None
 
-        task = await eventually(is_done, what="its end", seconds=600)
+        task = await until(is_done, what="its end", seconds=600)
         assert task is not None
         (copy,) = task["files"]
         assert (copy["size"], copy["sha256"]) == (1 << 30, sha256.hexdigest())

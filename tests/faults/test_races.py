@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from tests.faults.installation import Installation, Parts
 from tests.faults.invariants import settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
+from tests.support.installation import Installation, Parts
 from webhookd.adapters.broker.permits import permit
 from webhookd.core.model import DELIVER_QUEUE
 

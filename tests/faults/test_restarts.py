@@ -15,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
 
-from tests.faults.installation import QUICK, Installation, Parts
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
+from tests.support.installation import QUICK, Installation, Parts
 from tests.support.services import is_alive, until
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.tx import Tx
@@ -42,7 +42,7 @@ async def test_workers_stopped_again_and_again_lose_double_and_charge_nothing(si
             for pid in pids:
                 os.kill(pid, signal.SIGTERM)
             await until(
-                lambda pids=pids: not any(is_alive(pid) for pid in pids),  # type: ignore[misc]
+                lambda pids=pids: not any(is_alive(pid) for pid in pids),  # type: ignore[misc, arg-type]
                 what="the end of what was told to stop",
                 seconds=SHUTDOWN_SECONDS + 5,
             )

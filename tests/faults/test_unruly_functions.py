@@ -9,8 +9,17 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.installation import injected
-from tests.support.command_line import Command, client, environment, eventually, kept, started, url_of
+from tests.support.command_line import (
+    Command,
+    client,
+    environment,
+    eventually,
+    kept,
+    serving,
+    started,
+    url_of,
+)
+from tests.support.installation import injected
 from tests.support.services import is_alive
 
 pytestmark = pytest.mark.faults
@@ -27,11 +36,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """One `up` for all: whatever a test does to it must not hurt the next."""
     folder = tmp_path_factory.mktemp("up")
     env = environment(**SETTINGS, **injected(folder))
-    with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=folder, env=env) as command:
+    with serving("--dev", "--data-dir", "data", cwd=folder, env=env) as command:
         command.wait_for("dead-letters")
         yield command
-        command.send(signal.SIGTERM)
-        assert command.wait() == 0, command.everything()
 
 
 @pytest.fixture(scope="module")

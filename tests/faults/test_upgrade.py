@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
-from tests.faults.installation import Parts
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
+from tests.support.installation import Parts
 from tests.support.services import ValkeyServer
 from webhookd.adapters.store.migrate import current_revision, migrations_folder, newest_revision
 from webhookd.adapters.store.tx import Tx

@@ -20,8 +20,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from tests.faults.installation import free_port
-from tests.support.services import until
+from tests.support.services import free_port, until
 from webhookd import Fail, Retry, TaskContext
 from webhookd.core.signing import SigningKey, signature_header
 from webhookd.taskset import TaskSet

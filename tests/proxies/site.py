@@ -17,9 +17,9 @@ from typing import Any, Final
 import httpx
 import trustme
 
-from tests.faults.installation import Parts, free_port
 from tests.proxies.programs import PROGRAMS, Program, log_of
-from tests.support.services import Databases, ValkeyServer
+from tests.support.installation import Parts
+from tests.support.services import Databases, ValkeyServer, free_port
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "run-behind-a-proxy.md"
 PREFIX: Final = "/hooks"

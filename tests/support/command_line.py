@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -134,6 +135,16 @@ def started(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) ->
         finally:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def serving(*options: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Command]:
+    """A `webhookd up` on a free port, from when it answers; at the end it is stopped, and must end well."""
+    with started("up", "--port", "0", *options, cwd=cwd, env=env) as up:
+        url_of(up)
+        yield up
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0, up.everything()
 
 
 def descendants(pid: int) -> list[int]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-from tests.faults.installation import free_port
-from tests.support.services import ServiceMissing
+from tests.support.services import ServiceMissing, free_port
 from webhookd.adapters.deathwatch import watched
 
 _START_SECONDS = 20.0

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -33,6 +33,8 @@ import redis
 from webhookd.adapters.deathwatch import watched
 from webhookd.adapters.embedded import EmbeddedValkey
 from webhookd.adapters.store.migrate import migrate
+
+T = TypeVar("T")
 
 _START_SECONDS = 60.0
 _ROOMY_BYTES = 4 * 2**30
@@ -60,18 +62,31 @@ def _ps(pid: int, column: str) -> str:
     return ""
 
 
+def free_port() -> int:
+    """Return a port nobody listens on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@overload
 async def until(
-    condition: Callable[[], object | Awaitable[object]], *, what: str, seconds: float = 30.0
-) -> None:
-    """Wait, in small steps, until `condition()` (or what it leads to, awaited) is true.
+    condition: Callable[[], Awaitable[T | None]], *, what: object, seconds: float = 30.0
+) -> T: ...
+@overload
+async def until(condition: Callable[[], object], *, what: object, seconds: float = 30.0) -> object: ...
+async def until(condition: Callable[[], Any], *, what: object, seconds: float = 30.0) -> Any:
+    """Look in small steps; return what `condition()` (or what it leads to, awaited) gives once it is true.
 
     Fails the test saying `what` never came.
     """
     give_up_at = time.monotonic() + seconds
     while True:
         found = condition()
-        if await found if isinstance(found, Awaitable) else found:
-            return
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
         assert time.monotonic() < give_up_at, f"{what}: not within {seconds:.0f} s"
         await asyncio.sleep(0.02)
 
@@ -212,7 +227,7 @@ class PostgresServer(Databases):
         self._fsync = fsync
         if not fsync:
             self.strategy = "STRATEGY FILE_COPY"  # copies files instead of logging pages: half the time
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         super().__init__(f"postgresql://postgres@127.0.0.1:{self._port}/postgres")
         if self._account is not None:
@@ -364,10 +379,3 @@ def _copied(installed: Path, folder: Path) -> Path:
     if libraries.is_dir():
         shutil.copytree(libraries, folder / libraries.name)
     return folder / package.name / installed.name
-
-
-def _free_port() -> int:
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

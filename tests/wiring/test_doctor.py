@@ -16,10 +16,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.conftest import missing
-from tests.faults.installation import free_port
 from tests.support.pooler import PgBouncer
 from tests.support.seeds import EXHAUSTED, answered, dead_delivery, due, endpoint, message_to, partner
-from tests.support.services import Databases, PostgresServer, ServiceMissing, ValkeyServer
+from tests.support.services import Databases, PostgresServer, ServiceMissing, ValkeyServer, free_port
 from tests.support.work import ended_task, submit, task_of
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.migrate import migrate

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.installation import free_port
 from tests.support.collector import ERROR, UNSET, Collector, Seen, collecting
 from tests.support.command_line import PATIENCE_SECONDS, Command, environment, run, started
 from tests.support.listening import Quiet, listening
+from tests.support.services import free_port
 from tests.wiring.traced_tasks import PLANTED
 
 ADMIN_KEY = "admin-key-of-the-tracing-tests"

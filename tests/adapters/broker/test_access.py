@@ -14,9 +14,8 @@ import pytest
 import trustme
 
 from tests.conftest import missing
-from tests.faults.installation import Parts
-from tests.faults.proxy import Proxy
-from tests.faults.site import address_of
+from tests.support.installation import Parts
+from tests.support.proxy import Proxy, address_of
 from tests.support.services import ValkeyServer, until
 from webhookd.adapters.broker import BrokerHealth
 from webhookd.adapters.broker.checkup import check_up

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 import redis
 
-from tests.faults.proxy import Proxy
-from tests.faults.site import address_of
+from tests.support.proxy import Proxy, address_of
 from tests.support.services import ValkeyServer
 from webhookd.adapters.broker import BrokerHealth
 from webhookd.adapters.broker.connection import connect_async

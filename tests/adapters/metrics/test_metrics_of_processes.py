@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.installation import ADMIN_KEY, Up
 from tests.support.api_face import Face
+from tests.support.installation import ADMIN_KEY, Up
 from tests.support.seeds import dead_delivery
 from tests.support.services import ValkeyServer, until
 from webhookd.adapters.metrics import FAMILIES, BrokerTotals, Metrics, Tally, count_request, exposition

@@ -1,28 +1,26 @@
 """Whole installations under test, killed, frozen and started again at will.
 
 `Up` is `webhookd up` as a user starts it, on SQLite; `Parts` is `webhookd api` and `webhookd worker` on
-PostgreSQL and Valkey. Both keep their ports over restarts, and both can be struck from within (`injection`).
+PostgreSQL and Valkey. Both keep their ports over restarts, and both can be struck from within
+(`tests.faults.injection`).
 """
 
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from tests.support.services import free_port, until
 from webhookd.adapters.vault import generate_key
-
-T = TypeVar("T")
 
 ADMIN_KEY = "fault-test-admin-key"
 
@@ -39,28 +37,9 @@ QUICK = {
 TASK_SETS = "webhookd.samples:tasks,tests.faults.tasks:tasks"
 
 _ROOT = Path(__file__).parents[2]
-_INJECTED = Path(__file__).parent / "injected"
+_INJECTED = _ROOT / "tests" / "faults" / "injected"
 _END_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
-
-
-async def eventually(look: Callable[[], Awaitable[T]], *, what: object, seconds: float = 30.0) -> T:
-    """Return what `look()` gives as soon as it is truthy, and let the loop's other tasks run meanwhile.
-
-    Fails the test saying `what` never came.
-    """
-    give_up_at = time.monotonic() + seconds
-    while not (found := await look()):
-        assert time.monotonic() < give_up_at, f"{what}: not within {seconds:.0f} s"
-        await asyncio.sleep(0.05)
-    return found
-
-
-def free_port() -> int:
-    """Return a port nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def injected(faults_dir: Path) -> dict[str, str]:
@@ -198,7 +177,7 @@ class Installation(ABC):
             self._check()
             return await self.is_ready(tasks=tasks, deliver=deliver)
 
-        await eventually(look, what=f"readiness of {self.folder}", seconds=60)
+        await until(look, what=f"readiness of {self.folder}", seconds=60)
 
     async def is_ready(self, *, tasks: int = 1, deliver: int = 1) -> bool:
         """Whether it is so now."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 _CHUNK = 65_536
 _LINGER_NOT = struct.pack("ii", 1, 0)
@@ -210,3 +211,9 @@ def _abort(writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
     writer.transport.abort()
+
+
+def address_of(url: str) -> Address:
+    """Return where a broker with this URL listens."""
+    parts = urlsplit(url)
+    return Path(parts.path) if parts.scheme == "unix" else (parts.hostname or "", parts.port or 0)
