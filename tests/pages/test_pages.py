@@ -698,6 +698,45 @@ async def test_what_a_page_asks_for_does_not_wait_for_the_rest(
     assert under_way == 0
 
 
+async def test_now_says_of_an_enabled_endpoint_in_trouble_that_it_fails(
+    sqlite_face: Face, admin: Person
+) -> None:
+    partner, store = await sqlite_face.partner(), sqlite_face.store
+    made = (await partner.client.post("/v1/endpoints", json={"url": "https://partner.example/z"})).json()
+    row = await store.endpoints.get(made["id"], None)
+    assert row is not None
+    now_ms = sqlite_face.clock.now_ms()
+    await message_to(store, row.endpoint, now_ms=now_ms)
+    (delivery,) = await due(store, now_ms)
+    await answered(store, delivery, later(now_ms + 60_000), now_ms=now_ms)
+    [(cells, _)] = table_rows((await admin.open("now")).text, "Endpoints in trouble")
+    assert cells[:2] == ["failing", "https://partner.example/z"]
+
+
+async def test_a_slow_rate_and_notes_of_the_audit_are_told_in_words(sqlite_face: Face, admin: Person) -> None:
+    partner = await sqlite_face.partner()
+    await dead_letter(sqlite_face, partner)
+    body = {"filter": {"reason": "exhausted"}, "rate_per_second": 0.001}
+    replay = (await partner.client.post("/v1/replays", json=body)).json()["id"]
+    assert "0.001 a second" in (await admin.open(f"replays/{replay}")).text
+    noted = (await admin.open(f"audit?target={replay}")).text
+    assert "matched 1, dry run no, filter reason = exhausted</small>" in noted
+
+
+async def test_words_of_a_timeline_stand_apart(sqlite_face: Face, admin: Person) -> None:
+    partner = await sqlite_face.partner()
+    letter = await dead_letter(sqlite_face, partner)
+    [delivery] = (await partner.client.get("/v1/deliveries")).json()["data"]
+    shown = (await admin.open(f"tasks/{delivery['task_id']}")).text
+    entries = re.findall(
+        r"<li>(.*?)</li>", shown.partition('class="timeline"')[2].partition("</ol>")[0], re.DOTALL
+    )
+    told = [" ".join(re.sub(r"<[^>]+>", "", entry).split()) for entry in entries]
+    assert any("received test.echo" in entry for entry in told)
+    assert any("queued in default " in f"{entry} " for entry in told)
+    assert any(entry.endswith(f" {letter}") for entry in told)
+
+
 async def test_now_draws_throughput_and_latency(sqlite_face: Face) -> None:
     admin = await person(sqlite_face)
     await admin.log_in(ADMIN_KEY)
@@ -820,7 +859,7 @@ async def test_lists_take_dates_and_say_at_the_field_what_they_cannot_read(
         assert answer.status_code == 422, wrong
         field = answer.text.partition('<input id="f-until"')[2].partition("</div>")[0]
         assert f'value="{wrong}"' in field
-        assert 'aria-invalid="true"' in field
+        assert 'aria-invalid="true" autofocus' in field
         assert "Must be a date such as 2026-11-30" in field
         assert "Nothing is listed: correct the filter that is marked." in answer.text
 

@@ -93,6 +93,8 @@ def number(value: float | None) -> str:
     """Return a number with thin groups of thousands."""
     if value is None:
         return NOTHING
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     if value != int(value):
         return f"{value:,.2f}".rstrip("0").rstrip(".")
     return f"{int(value):,}"
@@ -127,6 +129,13 @@ def pretty(value: Any) -> str:
         except ValueError:
             return str(value)
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def said(value: Any) -> str:
+    """Return a value of a note in words: `yes`, `no`, names with commas between."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else NOTHING if value is None else str(value)
 
 
 def plural(count: float, one: str, many: str = "") -> str:

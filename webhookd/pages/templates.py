@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER: Final = Path(__file__).with_name("templates")
-_FILTERS: Final = ("ident", "state", "number", "ms", "size", "pretty", "span", "clock", "plural")
+_FILTERS: Final = ("ident", "state", "number", "ms", "size", "pretty", "span", "clock", "plural", "said")
 
 
 @cache
