@@ -76,7 +76,13 @@ function enhance(within) {
 enhance(document);
 
 // On a phone the navigation is one line: the page that is shown stands in sight.
-document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Not by scrollIntoView, from which a browser goes on with Tab: the first Tab leads to "Skip to content".
+const here = document.querySelector("nav [aria-current]");
+if (here) {
+  const pages = here.closest("nav");
+  const [line, link] = [pages.getBoundingClientRect(), here.getBoundingClientRect()];
+  pages.scrollLeft += link.left + link.width / 2 - line.left - line.width / 2;
+}
 
 // The live part of a page is sent anew whenever it looks different; not while nobody looks.
 const live = document.getElementById("live");
