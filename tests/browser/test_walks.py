@@ -110,8 +110,8 @@ def test_a_partner_sees_why_its_receiver_failed_and_mends_it_in_five(tab: Page, 
     assert f"http_401 {DEAD['/stock']}" in told(tab)
     picture(tab, "portal-1-endpoint")
     left.partner.dead_letters(DEAD["/stock"], endpoint=left.endpoints["/stock"])
-    # The newest on the page, which need not have died last.
-    path = f"/v1/deliveries?endpoint={left.endpoints['/stock']}&limit=1"
+    # The newest of them on the page, which need not have died last.
+    path = f"/v1/deliveries?endpoint={left.endpoints['/stock']}&state=dead&limit=1"
     [newest] = left.partner.call("GET", path)["data"]
     tab.press("link", newest["id"])
     tab.heading("Delivery")
