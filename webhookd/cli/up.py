@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from webhookd.adapters.forerunner import Forerunner, forerunners
-from webhookd.adapters.store.drivers import shown
+from webhookd.adapters.store.drivers import import_driver, parse_url, shown
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
 from webhookd.cli.first_keys import DevPartner, dev_link, dev_partner, first_admin_key
@@ -83,6 +83,7 @@ def up(
 
 def _ahead(settings: Settings, bounds: WorkerRange) -> dict[str, Forerunner]:
     """Fork the first processes: what they need beyond our modules they import while we prepare."""
+    import_driver(parse_url(settings.resolved_database_url))
     return forerunners({spec.name: spec.argv for spec in service_processes(settings, bounds)})
 
 

@@ -4,6 +4,7 @@ Both take a function over a synchronous `Connection`; what else differs between 
 (opening, locking, what an error means) is here and nowhere else.
 """
 
+import importlib
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -15,7 +16,7 @@ from webhookd.adapters.store.drivers.libpq import hosts_apart, shown, with_param
 from webhookd.adapters.store.drivers.sqlite import SqliteDriver
 from webhookd.core.errors import SettingsError
 
-__all__ = ["Driver", "make_driver", "parse_url", "shown"]
+__all__ = ["Driver", "import_driver", "make_driver", "parse_url", "shown"]
 
 R = TypeVar("R")
 
@@ -52,6 +53,12 @@ class Driver(Protocol):
     async def close(self) -> None:
         """Close every connection."""
         ...
+
+
+def import_driver(url: URL) -> None:
+    """Import now what `make_driver` would import for this URL: before a fork, so that it is shared."""
+    if url.get_backend_name() != "sqlite":
+        importlib.import_module("webhookd.adapters.store.drivers.postgresql")
 
 
 async def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
