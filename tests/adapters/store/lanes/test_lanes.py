@@ -562,6 +562,31 @@ async def test_one_success_starts_the_days_of_failing_afresh(store: Store) -> No
     assert (found.state, found.failing_since_ms) == ("enabled", NOW + 6 + FIVE_DAYS)
 
 
+async def test_a_success_after_days_of_failing_disables_nothing(store: Store) -> None:
+    target = await _target(store)
+    await _messages(store, target, 2)
+    bad, good = (await turn(store, NOW + 5)).deliveries
+    await answer(store, bad, 500, now_ms=NOW + 5)
+
+    await answer(store, good, 200, now_ms=NOW + 6 + FIVE_DAYS)
+
+    found = await _endpoint(store, target)
+    assert (found.state, found.failing_since_ms) == ("enabled", None)
+
+
+async def test_a_failure_beside_the_first_success_after_days_begins_the_days_afresh(store: Store) -> None:
+    target = await _target(store)
+    await _messages(store, target, 3)
+    bad, good, late = (await turn(store, NOW + 5)).deliveries
+    await answer(store, bad, 500, now_ms=NOW + 5)
+    now_ms = NOW + 6 + FIVE_DAYS
+
+    await asyncio.gather(answer(store, good, 200, now_ms=now_ms), answer(store, late, 500, now_ms=now_ms))
+
+    found = await _endpoint(store, target)
+    assert (found.state, found.failing_since_ms) == ("enabled", now_ms)
+
+
 @pytest.mark.parametrize("after", ["disable", "delete"])
 async def test_a_retry_follows_an_endpoint_that_was_closed_meanwhile(store: Store, after: str) -> None:
     target = await _target(store)

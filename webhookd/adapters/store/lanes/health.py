@@ -50,16 +50,20 @@ def to_disable(tx: Tx, done: Sequence[AttemptDone], locked: LockedLanes) -> dict
 
 def _reasons(tx: Tx, done: Sequence[AttemptDone], locked: LockedLanes) -> dict[str, str]:
     reasons: dict[str, str] = {}
+    well: set[str] = set()
     for one in done:
         lane = locked.get(one.delivery.target.lane_id)
         if lane is None or lane.endpoint_id is None or lane.endpoint_state != EndpointState.ENABLED:
             continue
         if isinstance(one.verdict, GiveUp) and one.verdict.disable_endpoint:
             reasons[lane.id] = "gone"
-        elif isinstance(one.verdict, Delivered) and reasons.get(lane.id) == "failing":
-            del reasons[lane.id]
+        elif isinstance(one.verdict, Delivered):
+            well.add(lane.id)
+            if reasons.get(lane.id) == "failing":
+                del reasons[lane.id]
         elif (
             one.outcome.kind is not LaneSign.NEUTRAL
+            and lane.id not in well
             and lane.failing_since_ms is not None
             and one.now_ms - lane.failing_since_ms >= tx.policy.disable_after_ms
         ):
