@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -131,9 +132,19 @@ class Held:
         return [int(line) for line in self._started.read_text().split()] if self._started.exists() else []
 
 
+def _writes(pid: int) -> bool:
+    """Tell whether a process holds the lock of those who write on SQLite."""
+    files = [file for file in Path(f"/proc/{pid}/fd").iterdir() if str(file.readlink()).endswith(".db.lock")]
+    ours = {file.stat().st_ino for file in files}
+    # As "1: FLOCK  ADVISORY  WRITE 4711 00:1b:1886980 0 EOF"; who waits for it has "->" after the number.
+    held = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" not in line]
+    return any(int(lock[4]) == pid and int(lock[5].split(":")[-1]) in ours for lock in held)
+
+
 class Ice:
     """Freezes a process and its supervisor, as a machine does that is suspended; one awake would kill it.
 
+    Not while it writes on SQLite: nobody could write until it is thawed, and so nobody take anything from it.
     Even once it is thawed it renews no lease, until the end of the context.
     """
 
@@ -151,10 +162,14 @@ class Ice:
         self.thaw()
 
     def freeze(self) -> None:
-        """Stop it as it is."""
+        """Stop it as it is, once it writes nothing."""
         self._installation.arm(self._fault)
-        for pid in (self._supervisor, self._pid):
-            os.kill(pid, signal.SIGSTOP)
+        os.kill(self._supervisor, signal.SIGSTOP)
+        os.kill(self._pid, signal.SIGSTOP)
+        while _writes(self._pid):
+            os.kill(self._pid, signal.SIGCONT)
+            time.sleep(0.001)
+            os.kill(self._pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
