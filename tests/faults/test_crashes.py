@@ -1,13 +1,15 @@
 """Single crashes, each at the moment that hurts most."""
 
+import asyncio
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
@@ -132,7 +134,7 @@ class Held:
         return [int(line) for line in self._started.read_text().split()] if self._started.exists() else []
 
 
-def _writes(pid: int) -> bool:
+def _locks_the_file(pid: int) -> bool:
     """Tell whether a process holds the lock of those who write on SQLite."""
     files = [file for file in Path(f"/proc/{pid}/fd").iterdir() if str(file.readlink()).endswith(".db.lock")]
     ours = {file.stat().st_ino for file in files}
@@ -141,10 +143,32 @@ def _writes(pid: int) -> bool:
     return any(int(lock[4]) == pid and int(lock[5].split(":")[-1]) in ours for lock in held)
 
 
+async def _stands_in_a_transaction(installation: Installation) -> bool:
+    """Tell whether a transaction stands still on PostgreSQL: one of a process that is frozen."""
+    async with looking_into(installation) as database:
+        if database.dialect != "postgresql":
+            return False
+        await asyncio.sleep(0.2)
+        standing = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND state LIKE 'idle in transaction%' AND clock_timestamp() - state_change > interval '0.1 s'"
+        )
+        count: int = await database.read(lambda tx: tx.conn.execute(standing).scalar_one())
+        return count > 0
+
+
+def _writes(installation: Installation, pid: int) -> bool:
+    """Tell whether a process that is frozen holds locks that others need. Blocks, beside any event loop."""
+    if _locks_the_file(pid):
+        return True
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, _stands_in_a_transaction(installation)).result()
+
+
 class Ice:
     """Freezes a process and its supervisor, as a machine does that is suspended; one awake would kill it.
 
-    Not while it writes on SQLite: nobody could write until it is thawed, and so nobody take anything from it.
+    Not while it writes: nobody could take from it what it has locked until it is thawed.
     Even once it is thawed it renews no lease, until the end of the context.
     """
 
@@ -166,7 +190,7 @@ class Ice:
         self._installation.arm(self._fault)
         os.kill(self._supervisor, signal.SIGSTOP)
         os.kill(self._pid, signal.SIGSTOP)
-        while _writes(self._pid):
+        while _writes(self._installation, self._pid):
             os.kill(self._pid, signal.SIGCONT)
             time.sleep(0.001)
             os.kill(self._pid, signal.SIGSTOP)
