@@ -9,11 +9,9 @@ import webhookd.runtime.lean_redis  # noqa: F401 - before whatever logs, or talk
 
 # isort: split
 import asyncio
-import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -27,6 +25,7 @@ from webhookd.api.crowd import Crowd, most_connections
 from webhookd.api.stream_connection import StreamConnection
 from webhookd.core.errors import WebhookdError
 from webhookd.runtime.loop_policy import allow_many_files, keep_files_private, loop_factory, settle_collector
+from webhookd.runtime.uvicorn_server import UvicornServer
 from webhookd.settings import Settings
 from webhookd.wiring.api import ApiProcess, api_process
 from webhookd.wiring.checked import checked_settings
@@ -51,8 +50,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
 
 
-class Server(uvicorn.Server):
-    """uvicorn with our own signals: its own would end the process by the signal, not with exit code 0."""
+class Server(UvicornServer):
+    """The API's server: it drains before it shuts down."""
 
     def __init__(self, api: ApiProcess, settings: Settings) -> None:
         crowd = Crowd(most=most_connections(), trusted=parse_proxies(settings.trusted_proxies))
@@ -105,11 +104,6 @@ class Server(uvicorn.Server):
         """Wait for the end. uvicorn's own looks ten times a second, for headers that we do not send."""
         await self.on_tick(0)
         await self._ending.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `serve`."""
-        yield
 
 
 def main() -> int:

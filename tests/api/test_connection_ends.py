@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -272,6 +274,25 @@ async def test_stop_survives_any_connection_and_answers_what_is_under_way(
             other.writer.close()
 
 
-async def _open(live: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+@pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+@pytest.mark.parametrize("live", [("sqlite", {"shutdown_seconds": 600})], indirect=True)
+async def test_a_connection_that_comes_while_the_listener_closes_does_not_keep_the_stop_waiting(
+    live: Live,
+) -> None:
+    """Some are accepted in a turn of the loop before the stop, and are made known in one after it."""
+    with ExitStack() as idle:
+        for _ in range(5):
+            for _ in range(3):
+                idle.enter_context(socket.create_connection(_address(live)))
+            await asyncio.sleep(0)
+        live.stop()
+        await asyncio.wait_for(asyncio.shield(live.serving), 30)
+
+
+def _address(live: Live) -> tuple[str, int]:
     host, port = live.url.removeprefix("http://").split(":")
-    return await asyncio.open_connection(host, int(port))
+    return host, int(port)
+
+
+async def _open(live: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(*_address(live))

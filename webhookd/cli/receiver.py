@@ -10,7 +10,7 @@ import socket
 import time
 from base64 import b64decode
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from webhookd.core.errors import SettingsError
+from webhookd.runtime.uvicorn_server import UvicornServer
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 _KEPT_HITS: Final = 100_000
@@ -185,19 +186,10 @@ async def receiving(receiver: Receiver, listener: socket.socket) -> AsyncIterato
         ws="none",
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config)
+    server = UvicornServer(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="receiver")
     try:
         yield url_of(listener)
     finally:
         server.should_exit = True
         await serving
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves the signals to whoever runs it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Change nothing."""
-        yield
