@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache
-from operator import attrgetter
 from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
@@ -17,30 +16,34 @@ def filled(kind: type[T], /, *sources: object, **said: Any) -> T:
     What is called or meant otherwise is `said`. Raises TypeError for a field that a source has with another
     type and nobody says.
     """
-    values: dict[str, Any] = {}
-    for source in sources:
-        names_, get, differing = _shared(cast("Any", kind), cast("Any", type(source)))
-        if not differing <= said.keys():
-            raise TypeError(f"{kind.__name__}: say {', '.join(sorted(differing - said.keys()))}")
-        values.update(zip(names_, get(source), strict=False))
-    values.update(said)
-    return kind(**values)
+    return cast("T", _maker(cast("Any", kind), tuple(map(type, sources)), tuple(said))(*sources, **said))
 
 
 @cache
-def _shared(
-    kind: type[Any], source: type[Any]
-) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]], frozenset[str]]:
-    """Return the names of the fields that both have, what reads them, and those whose types differ."""
-    wanted, had = get_type_hints(kind), get_type_hints(source)
-    both = [name for name in wanted if name in had]
-    same = tuple(name for name in both if had[name] == wanted[name] or had[name] in _choices(wanted[name]))
-    get = attrgetter(*same, *same[:1])  # with one name alone it would answer no tuple
-    return same, get, frozenset(both) - set(same)
+def _maker(kind: type[Any], sources: tuple[type[Any], ...], said: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the function a person would write: `lambda _0, *, state: Task(state=state, id=_0.id, …)`.
+
+    It is compiled once for each call of `filled`, as dataclasses make theirs: a loop over names takes a
+    quarter more time. Of two sources that have a field the later one gives it.
+    """
+    wanted = get_type_hints(kind)
+    given = {name: name for name in said}
+    for place, source in reversed(list(enumerate(sources))):
+        had = get_type_hints(source)
+        fresh = [name for name in wanted if name in had and name not in given]
+        differing = [name for name in fresh if not choices(had[name]) <= choices(wanted[name])]
+        if differing:
+            raise TypeError(f"{kind.__name__}: say {', '.join(differing)}")
+        given |= {name: f"_{place}.{name}" for name in fresh}
+    takes = [*(f"_{place}" for place in range(len(sources))), *(("*", *said) if said else ())]
+    gives = (f"{name}={value}" for name, value in given.items())
+    text = f"lambda {', '.join(takes)}: kind({', '.join(gives)})"
+    return cast("Callable[..., Any]", eval(text, {"kind": kind}))  # noqa: S307 - names of fields, nobody's input
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if isinstance(hint, UnionType) else ()
+def choices(hint: Any) -> frozenset[Any]:
+    """Return the types of which a field may be."""
+    return frozenset(get_args(hint)) if isinstance(hint, UnionType) else frozenset((hint,))
 
 
 def names(text_or_none: str | None) -> tuple[str, ...]:

@@ -157,25 +157,17 @@ def _insert_messages(dialect: str) -> Any:
 
 
 _INSERT_MESSAGES: Final = Change(_insert_messages)
-_INSERT_DELIVERIES: Final = Insert[_NewDelivery](
+_INSERT_DELIVERIES: Final = Insert(
     deliveries,
-    id=lambda new: new.id,
-    message_id=lambda new: new.message_id,
-    partner_id=lambda new: new.announcement.partner_id,
-    task_id=lambda new: new.announcement.task_id,
-    task_type=lambda new: new.announcement.task_type,
-    endpoint_id=lambda new: new.recipient.endpoint_id,
-    lane_id=lambda new: new.recipient.lane_id,
-    url=lambda new: new.recipient.url,
-    event=lambda new: new.announcement.event,
-    state=lambda new: new.recipient.state,
+    _NewDelivery,
+    "announcement",
+    "recipient",
     once=lambda new: new.once,
     attempts=lambda _: 0,
     attempts_before=lambda _: 0,
     max_attempts=lambda new: 1 if new.once else new.recipient.max_attempts,
     due_ms=lambda new: new.now_ms if new.recipient.state is DeliveryState.PENDING else None,
     token=lambda _: 0,
-    dead_reason=lambda new: new.recipient.dead_reason,
     created_ms=lambda new: new.now_ms,
     ended_ms=lambda new: new.now_ms if new.recipient.state in _ENDED else None,
 )

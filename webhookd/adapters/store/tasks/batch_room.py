@@ -25,24 +25,20 @@ class _New(NamedTuple):
     tasks: Sequence[NewTask]
 
 
-_INSERT: Final = Insert[_New](
+_INSERT: Final = Insert(
     batches,
-    id=lambda new: new.batch.id,
-    partner_id=lambda new: new.batch.partner_id,
-    state=lambda new: new.batch.state,
+    _New,
+    "batch",
     total=lambda new: len(new.tasks),
     version=lambda _: 1,
     last_task_id=lambda new: new.tasks[-1].id if new.tasks else None,
     metadata=lambda new: new.batch.metadata_json,
     defaults=lambda new: new.batch.defaults_json,
-    callback_url=lambda new: new.batch.callback_url,
-    callback_origin=lambda new: new.batch.callback_origin,
     endpoint_ids=lambda new: opt_names_json(new.batch.endpoint_ids),
     trace_id=lambda new: new.batch.trace.trace_id,
     trace_parent_id=lambda new: new.batch.trace.parent_id,
     trace_flags=lambda new: new.batch.trace.flags,
     trace_state=lambda new: new.batch.trace.state,
-    created_ms=lambda new: new.batch.created_ms,
     closed_ms=lambda new: None if new.batch.state is BatchState.OPEN else new.batch.created_ms,
 )
 

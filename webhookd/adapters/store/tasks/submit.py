@@ -88,40 +88,29 @@ class _New(NamedTuple):
     key: str | None
 
 
-_INSERT_TASKS: Final = Insert[NewTask](
+_INSERT_TASKS: Final = Insert(
     tasks,
-    id=lambda task: task.id,
-    partner_id=lambda task: task.partner_id,
-    type=lambda task: task.type,
-    queue=lambda task: task.queue,
+    NewTask,
+    "trace",
     state=_state,
-    priority=lambda task: task.priority,
     version=lambda _: 1,
     attempts=lambda _: 0,
     attempts_before=lambda _: 0,
-    max_attempts=lambda task: task.max_attempts,
-    due_ms=lambda task: task.due_ms,
-    run_at_ms=lambda task: task.run_at_ms,
-    expires_ms=lambda task: task.expires_ms,
-    created_ms=lambda task: task.created_ms,
     token=lambda _: 0,
     suspect=lambda _: False,
-    trace_id=lambda task: task.trace.trace_id,
-    batch_id=lambda task: task.batch_id,
 )
-_INSERT_BODIES: Final = Insert[_New](
+_INSERT_BODIES: Final = Insert(
     task_bodies,
+    _New,
+    "task",
     task_id=lambda new: new.task.id,
     input=lambda new: new.task.input_json,
     metadata=lambda new: new.task.metadata_json,
-    callback_url=lambda new: new.task.callback_url,
-    callback_origin=lambda new: new.task.callback_origin,
     endpoint_ids=lambda new: opt_names_json(new.task.endpoint_ids),
     events=lambda new: names_json(new.task.events),
     trace_parent_id=lambda new: new.task.trace.parent_id,
     trace_flags=lambda new: new.task.trace.flags,
     trace_state=lambda new: new.task.trace.state,
-    rerun_of=lambda new: new.task.rerun_of,
     idempotency_key=lambda new: new.key,
 )
 
