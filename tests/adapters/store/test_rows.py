@@ -40,3 +40,14 @@ def test_a_field_of_another_type_must_be_said() -> None:
 def test_a_record_fills_a_row_as_well() -> None:
     record = _Record(id="a", note="b", state=("open",))
     assert filled(_Row, record, note="c", state="open", total_ms=1) == _Row("a", "c", "open", 1)
+
+
+def test_a_field_may_be_called_as_an_argument_of_the_function_is() -> None:
+    class _Letter(NamedTuple):
+        kind: str
+        sources: int
+
+    class _Counted(NamedTuple):
+        sources: int
+
+    assert filled(_Letter, _Counted(2), kind="task") == _Letter("task", 2)

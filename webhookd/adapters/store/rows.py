@@ -37,8 +37,8 @@ def _maker(kind: type[Any], sources: tuple[type[Any], ...], said: tuple[str, ...
         given |= {name: f"_{place}.{name}" for name in fresh}
     takes = [*(f"_{place}" for place in range(len(sources))), *(("*", *said) if said else ())]
     gives = (f"{name}={value}" for name, value in given.items())
-    text = f"lambda {', '.join(takes)}: kind({', '.join(gives)})"
-    return cast("Callable[..., Any]", eval(text, {"kind": kind}))  # noqa: S307 - names of fields, nobody's input
+    text = f"lambda {', '.join(takes)}: _made({', '.join(gives)})"
+    return cast("Callable[..., Any]", eval(text, {"_made": kind}))  # noqa: S307 - names of fields, nobody's input
 
 
 def choices(hint: Any) -> frozenset[Any]:
