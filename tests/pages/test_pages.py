@@ -873,6 +873,17 @@ async def test_what_the_api_refuses_of_a_filter_is_told_at_its_field(admin: Pers
     assert (await admin.open("dead-letters?cursor=x")).status_code in (200, 422)
 
 
+async def test_an_unreadable_time_hides_no_other_fault_of_a_filter(admin: Person) -> None:
+    answer = await admin.open("dead-letters?since=yesterday&until=2026-02-30&reason=exhuasted")
+    assert answer.status_code == 422
+    for name, fault in (
+        ("since", "Must be a date such as 2026-11-30"),
+        ("until", "Must be a date such as 2026-11-30"),
+        ("reason", "did you mean exhausted?"),
+    ):
+        assert fault in answer.text.partition(f'id="f-{name}"')[2].partition("</div>")[0], name
+
+
 async def test_partner_of_a_portals_list_is_refused_as_a_whole(sqlite_face: Face) -> None:
     partner = await sqlite_face.partner()
     someone = await person(sqlite_face, "portal")

@@ -27,16 +27,24 @@ class Filters(dict[str, str]):
 
 def told(filters: Mapping[str, str]) -> dict[str, str]:
     """Return filters as the API takes them. Raises Invalid, with an error for each time that is none."""
-    asked, wrong = dict(filters), []
+    asked, faults = readable(filters)
+    if faults:
+        errors = [FieldError(path=f"$.{name}", message=fault) for name, fault in faults.items()]
+        raise Invalid("A time cannot be read.", errors=errors)
+    return asked
+
+
+def readable(filters: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return filters as the API takes them, without the times that are none, and what is wrong with those."""
+    asked, faults = dict(filters), {}
     for name, read in _TIMES.items():
         if name in asked:
             try:
                 asked[name] = to_rfc3339(read(asked[name].strip()))
             except (ValueError, OverflowError):
-                wrong.append(FieldError(path=f"$.{name}", message=_HOW))
-    if wrong:
-        raise Invalid("A time cannot be read.", errors=wrong)
-    return asked
+                faults[name] = _HOW
+                del asked[name]
+    return asked, faults
 
 
 def beginning(text: str) -> int:

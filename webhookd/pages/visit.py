@@ -12,7 +12,7 @@ import orjson
 from webhookd.api.answers import Answer
 from webhookd.api.inside import Asker, Said
 from webhookd.core.errors import Forbidden, Invalid
-from webhookd.pages.filters import Filters, told
+from webhookd.pages.filters import Filters, readable
 from webhookd.pages.forms import Form, Upload
 from webhookd.pages.frame import rendered
 from webhookd.pages.notices import NOTICE
@@ -84,19 +84,24 @@ class Visit:
         return said.document
 
     async def listed(self, path: str, filters: Filters, **more: str | int | None) -> Any:
-        """Return a page of a listing. What is wrong with a filter is told at its field, and nothing listed.
+        """Return a page of a listing. What is wrong with filters is told at their fields, and nothing listed.
 
         Raises as the call refuses for anything else.
         """
+        asked, faults = readable(filters)
         try:
-            return await self.get(path, **{**told(filters), **more})
+            page = await self.get(path, **{**asked, **more})
         except Invalid as error:
-            faults = {one.path.removeprefix("$."): one.message for one in error.errors}
+            refused = {one.path.removeprefix("$."): one.message for one in error.errors}
             fields = filters.keys() if self.is_admin else filters.keys() - {"partner"}
-            if not faults or not faults.keys() <= fields:
+            if not refused or not refused.keys() <= fields:
                 raise
-            self.faults = faults
-            return {"data": [], "next_cursor": None}
+            faults |= refused
+        else:
+            if not faults:
+                return page
+        self.faults = faults
+        return {"data": [], "next_cursor": None}
 
     async def do(
         self,
