@@ -27,14 +27,14 @@ from webhookd.core.trace import TraceContext
 
 _log = structlog.get_logger(__name__)
 
-SCOPE_KEY: Final = "webhookd.exchange"
+SCOPE_KEY: Final = "webhookd.context"
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 NOBODY_LISTENS: Final = 499
 """The status in logs of a request whose client went away first (nginx's convention); never sent."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Exchange:
+class RequestContext:
     """What the layers tell each other about one request. `more_headers` go onto any answer.
 
     `trace` is this request's own place, and `caller_span_id` what is above it (empty: nothing); `route`,
@@ -57,10 +57,10 @@ class Exchange:
     error_code: str | None = None
 
 
-def exchange_of(scope: Scope) -> Exchange:
-    """Return the request's exchange."""
-    exchange: Exchange = scope[SCOPE_KEY]
-    return exchange
+def context_of(scope: Scope) -> RequestContext:
+    """Return what the layers know of the request."""
+    context: RequestContext = scope[SCOPE_KEY]
+    return context
 
 
 class Edge:
@@ -89,60 +89,62 @@ class Edge:
         started = perf_counter()
         headers = _headers(scope)
         caller = brought_trace(headers)
-        exchange = Exchange(
+        context = RequestContext(
             trace=self._new_trace() if caller is None else caller.child(entropy.new_span_id()),
             caller_span_id="" if caller is None else caller.parent_id,
             headers=headers,
         )
-        exchange.more_headers += [NOSNIFF, (b"traceparent", exchange.trace.header().encode())]
+        context.more_headers += [NOSNIFF, (b"traceparent", context.trace.header().encode())]
         if self._origins:
-            exchange.more_headers += cors_headers(self._origins, scope["method"], headers)
+            context.more_headers += cors_headers(self._origins, scope["method"], headers)
         if self._leaving.begun:  # so that no proxy keeps a connection that is soon to close
-            exchange.more_headers.append((b"connection", b"close"))
-        scope[SCOPE_KEY] = exchange
+            context.more_headers.append((b"connection", b"close"))
+        scope[SCOPE_KEY] = context
 
         async def watched_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
+                context.status = message["status"]
             await send(message)
 
         try:
             await self._app(scope, receive, watched_send)
         except ClientDisconnect:
-            exchange.status = exchange.status or NOBODY_LISTENS
+            context.status = context.status or NOBODY_LISTENS
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes an answer
-            await self._answer_error(error, exchange, scope, watched_send)
+            await self._answer_error(error, context, scope, watched_send)
         finally:
             facts = RequestFacts(
                 method=scope["method"],
-                route=exchange.route,
-                status=exchange.status or NOBODY_LISTENS,
+                route=context.route,
+                status=context.status or NOBODY_LISTENS,
                 duration_ms=round((perf_counter() - started) * 1000, 2),
-                actor=exchange.actor,
-                trace_id=exchange.trace.trace_id,
-                error_code=exchange.error_code,
-                path=exchange.path,
-                span_id=exchange.trace.parent_id,
-                parent_span_id=exchange.caller_span_id,
-                trace_flags=exchange.trace.flags,
-                trace_state=exchange.trace.state,
-                links=tuple(exchange.links),
+                actor=context.actor,
+                trace_id=context.trace.trace_id,
+                error_code=context.error_code,
+                path=context.path,
+                span_id=context.trace.parent_id,
+                parent_span_id=context.caller_span_id,
+                trace_flags=context.trace.flags,
+                trace_state=context.trace.state,
+                links=tuple(context.links),
             )
             for listener in self._listeners:
                 listener(facts)
 
-    async def _answer_error(self, error: Exception, exchange: Exchange, scope: Scope, send: Send) -> None:
-        trace_id = exchange.trace.trace_id
-        exchange.error_code = public(error).code
+    async def _answer_error(
+        self, error: Exception, context: RequestContext, scope: Scope, send: Send
+    ) -> None:
+        trace_id = context.trace.trace_id
+        context.error_code = public(error).code
         if not isinstance(error, WebhookdError) or (error.status == 500 and isinstance(error, ServiceError)):
-            _log.error("request_failed", trace_id=trace_id, route=exchange.route, exc_info=error)
-        if exchange.status is not None:
+            _log.error("request_failed", trace_id=trace_id, route=context.route, exc_info=error)
+        if context.status is not None:
             # The response has begun; cutting the connection is the only honest end.
             raise error
         answer = problem_answer(error, trace_id=trace_id)
-        if exchange.keyed:
+        if context.keyed:
             answer = unstored(answer)
-        await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
+        await answer.send_to(send, more_headers=context.more_headers, head=scope["method"] == "HEAD")
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from webhookd.api.caller import Caller
-from webhookd.api.edge import SCOPE_KEY, Exchange
+from webhookd.api.edge import SCOPE_KEY, RequestContext
 from webhookd.core.errors import NotFound
 from webhookd.core.trace import TraceContext
 
@@ -73,7 +73,7 @@ class Inside:
         if raw:
             sent |= {b"content-type": b"application/json", b"content-length": b"%d" % len(raw)}
         forwarded = {name: asker.headers[name] for name in _OF_THE_CLIENT if name in asker.headers}
-        exchange = Exchange(
+        context = RequestContext(
             trace=asker.trace, caller_span_id="", headers={**forwarded, **sent}, caller=asker.caller
         )
         scope: Scope = {
@@ -86,10 +86,10 @@ class Inside:
             "raw_path": quote(path).encode(),
             "root_path": "",
             "query_string": urlencode(query or {}).encode(),
-            "headers": [*exchange.headers.items()],
+            "headers": [*context.headers.items()],
             "client": asker.client,
             "server": None,
-            SCOPE_KEY: exchange,
+            SCOPE_KEY: context,
         }
         said = Said()
         parts = _messages(raw, stream)

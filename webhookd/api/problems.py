@@ -173,7 +173,7 @@ def problem_answer(error: Exception, *, trace_id: str) -> Answer:
 
 
 def problem_before_the_edge(error: Exception) -> Answer:
-    """Return the response where no exchange has begun: it has a trace of its own."""
+    """Return the response to what does not reach the edge: it has a trace of its own."""
     trace = new_trace()
     answer = problem_answer(error, trace_id=trace.trace_id)
     headers = {**answer.headers, "X-Content-Type-Options": "nosniff", "traceparent": trace.header()}

@@ -18,7 +18,7 @@ from webhookd.api.body import read_json
 from webhookd.api.call import ADMIN_OWNER, Call
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import Network, caller_address
-from webhookd.api.edge import Exchange, exchange_of
+from webhookd.api.edge import RequestContext, context_of
 from webhookd.api.granted import require_granted
 from webhookd.api.idempotency_key import HEADER, parse_key
 from webhookd.api.parts import ApiParts
@@ -67,33 +67,33 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        exchange = exchange_of(scope)
-        exchange.route = self._path
+        context = context_of(scope)
+        context.route = self._path
         try:
-            reply = await self._reply(scope, receive, exchange)
-            if exchange.keyed and isinstance(reply, Answer):
+            reply = await self._reply(scope, receive, context)
+            if context.keyed and isinstance(reply, Answer):
                 reply = unstored(reply)
         except (MalformedJson, Invalid, UrlNotAllowed):
-            if exchange.partner is not None and self._submits(scope["method"]):
+            if context.partner is not None and self._submits(scope["method"]):
                 rates, now_ms = self._parts.submit.rates, self._parts.now_ms()
-                await rates.take(RateKind.TASKS, exchange.partner, 1, now_ms=now_ms)
+                await rates.take(RateKind.TASKS, context.partner, 1, now_ms=now_ms)
             raise
         finally:
-            if exchange.partner is not None:
+            if context.partner is not None:
                 rates = self._parts.submit.rates
                 row = self._rows.get(scope["method"])
                 takes = () if row is None else row.takes
-                exchange.more_headers += rate_headers(rates, exchange.partner, takes, self._parts.now_ms())
-        if exchange.keyed:
-            owner = ADMIN_OWNER if exchange.partner is None else exchange.partner.id
+                context.more_headers += rate_headers(rates, context.partner, takes, self._parts.now_ms())
+        if context.keyed:
+            owner = ADMIN_OWNER if context.partner is None else context.partner.id
             send = self._parts.unread.counted(send, owner)
-        await reply.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
+        await reply.send_to(send, more_headers=context.more_headers, head=scope["method"] == "HEAD")
 
     def _submits(self, method: str) -> bool:
         row = self._rows.get(method)
         return row is not None and row.submits
 
-    async def _reply(self, scope: Scope, receive: Receive, exchange: Exchange) -> Sendable:
+    async def _reply(self, scope: Scope, receive: Receive, context: RequestContext) -> Sendable:
         method = scope["method"]
         row = self._rows.get("GET" if method == "HEAD" else method)
         if row is None:
@@ -102,16 +102,16 @@ class Resource:
             raise WrongMethod(self._allow)
         parts = self._parts
         now_ms = parts.now_ms()
-        caller = await self._let_in(row, scope, exchange)
+        caller = await self._let_in(row, scope, context)
         path_params = scope["path_params"]
-        exchange.path = _shown(self._path, path_params)
+        context.path = _shown(self._path, path_params)
         await self._check_path(row, caller, path_params)
         if caller.partner is not None and not row.submits:
             for bucket in row.takes:
                 await parts.submit.meter(bucket, caller.partner, 1, now_ms=now_ms)
         query = parse_query(row.query, scope["query_string"])
         key = body = value = None
-        header = exchange.headers.get(HEADER)
+        header = context.headers.get(HEADER)
         if header is not None and row.method == "POST":
             key = parse_key(header.decode("latin-1"))
             if key is not None and caller.partner_id is not None:
@@ -121,7 +121,7 @@ class Resource:
                 parts.submit.refuse_spent(caller.partner, now_ms)
             value = await read_json(
                 receive,
-                exchange.headers,
+                context.headers,
                 max_bytes=row.max_bytes(parts.options),
                 timeout_seconds=parts.options.body_timeout_seconds,
                 may_be_empty=row.may_be_empty,
@@ -138,16 +138,16 @@ class Resource:
                 path=scope["path"],
                 route=self._path,
                 path_params=path_params,
-                headers=exchange.headers,
+                headers=context.headers,
                 query=query,
                 body=body,
                 json=value,
                 key=key,
-                trace=exchange.trace,
-                links=exchange.links,
+                trace=context.trace,
+                links=context.links,
                 now_ms=now_ms,
                 receive=receive,
-                address=_address(scope, exchange.headers, parts.options.trusted_proxies),
+                address=_address(scope, context.headers, parts.options.trusted_proxies),
                 only_looks=method == "HEAD",
             )
         )
@@ -158,24 +158,24 @@ class Resource:
         if caller.grant is not None:
             await require_granted(self._parts, caller.grant, row.token_reads, path_params)
 
-    async def _let_in(self, row: AnyRoute, scope: Scope, exchange: Exchange) -> Caller:
+    async def _let_in(self, row: AnyRoute, scope: Scope, context: RequestContext) -> Caller:
         token = _token(scope["query_string"]) if row.by_link or row.token_in_query else None
         of_page = token is not None and token.startswith(PREFIX)
         if row.access == OPEN or (row.by_link and token is not None and not of_page):
             return NOBODY
-        exchange.keyed = True
-        caller = exchange.caller
+        context.keyed = True
+        caller = context.caller
         if caller is None:
             client = scope.get("client")
             peer = client[0] if client else None
             if token is not None and not of_page:
                 raise Unauthenticated("Only a page's token may stand in the query: send a key as a header.")
             if token is not None:
-                caller = await self._authenticator.identify(token, exchange.headers, peer)
+                caller = await self._authenticator.identify(token, context.headers, peer)
             else:
-                caller = await self._authenticator.caller(exchange.headers, peer)
-        exchange.actor = caller.partner_id or "admin"
-        exchange.partner = caller.partner
+                caller = await self._authenticator.caller(context.headers, peer)
+        context.actor = caller.partner_id or "admin"
+        context.partner = caller.partner
         if row.access == ADMIN and not caller.is_admin:
             raise Forbidden("This call needs an admin's key.")
         if row.access not in (ADMIN, ANY_KEY) and not caller.may(row.access):

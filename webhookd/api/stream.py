@@ -17,7 +17,7 @@ from webhookd.api.auth import Authenticator
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import client_address
 from webhookd.api.conversation import Conversation
-from webhookd.api.edge import brought_trace, exchange_of
+from webhookd.api.edge import brought_trace, context_of
 from webhookd.api.handshake import asks_for_websocket, handshake_fault, is_of_this_version
 from webhookd.api.held import Held
 from webhookd.api.parts import ApiParts
@@ -124,12 +124,12 @@ class NoStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Say how to come in. Raises UpgradeRequired, MalformedRequest, WrongMethod."""
-        exchange = exchange_of(scope)
-        exchange.route = STREAM_PATH
+        context = context_of(scope)
+        context.route = STREAM_PATH
         method, headers = scope["method"], scope["headers"]
         if method == "OPTIONS":
             answer = Answer(status=204, headers={"Allow": _ALLOW})
-            await answer.send_to(send, more_headers=exchange.more_headers, head=False)
+            await answer.send_to(send, more_headers=context.more_headers, head=False)
             return
         if method not in ("GET", "HEAD"):
             raise WrongMethod(_ALLOW)

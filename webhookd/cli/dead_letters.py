@@ -16,8 +16,8 @@ from webhookd.cli.choosing import (
     OfType,
 )
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.nouns import Noun
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
+from webhookd.cli.resources import Resource
 from webhookd.cli.screen import (
     Column,
     column,
@@ -48,7 +48,7 @@ def _tell(letter: dict[str, Any]) -> None:
     tell(f"More: webhookd {more} {letter['id']}; webhookd trace {letter['id']}")
 
 
-_LETTER = Noun(app=app, step="dead-letters", its_id=_Letter, tell=_tell)
+_LETTER = Resource(app=app, step="dead-letters", its_id=_Letter, tell=_tell)
 
 
 @app.command("list")

@@ -7,7 +7,6 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.following import follow, task_progress
-from webhookd.cli.nouns import Noun
 from webhookd.cli.options import (
     Cursor,
     Json,
@@ -20,6 +19,7 @@ from webhookd.cli.options import (
     json_value,
     pairs,
 )
+from webhookd.cli.resources import Resource
 from webhookd.cli.screen import (
     Column,
     column,
@@ -74,7 +74,7 @@ def _tell(task: dict[str, Any]) -> None:
     )
 
 
-_TASK = Noun(app=app, step="tasks", its_id=_Task, tell=_tell)
+_TASK = Resource(app=app, step="tasks", its_id=_Task, tell=_tell)
 
 
 @app.command("submit")

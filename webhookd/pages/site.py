@@ -17,7 +17,7 @@ from webhookd.adapters.entropy import new_page_token
 from webhookd.api.answers import Answer, Sendable
 from webhookd.api.auth import Authenticator
 from webhookd.api.caller import OPERATOR
-from webhookd.api.edge import Exchange, exchange_of
+from webhookd.api.edge import RequestContext, context_of
 from webhookd.api.inside import Asker, Inside
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import WrongMethod
@@ -119,27 +119,27 @@ class _Place:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        exchange = exchange_of(scope)
-        exchange.route = self._path
-        visit = self._visit(scope, exchange)
+        context = context_of(scope)
+        context.route = self._path
+        visit = self._visit(scope, context)
         answer: Sendable
         try:
             answer = await self._answer(visit, scope, receive)
         except WebhookdError as error:
-            exchange.error_code = error.code
-            answer = refusal(visit, error, exchange.trace.trace_id)
+            context.error_code = error.code
+            answer = refusal(visit, error, context.trace.trace_id)
         policies = self._site.policies(self._side)
-        more = exchange.more_headers
+        more = context.more_headers
         if isinstance(answer, Answer):
             answer = replace(answer, headers={**policies, **answer.headers})
         else:
             more = [*more, *((name.lower().encode(), value.encode()) for name, value in policies.items())]
         await answer.send_to(send, more_headers=more, head=scope["method"] == "HEAD")
 
-    def _visit(self, scope: Scope, exchange: Exchange) -> Visit:
+    def _visit(self, scope: Scope, context: RequestContext) -> Visit:
         site, client = self._site, scope.get("client")
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200)
-        headers = exchange.headers
+        headers = context.headers
         return Visit(
             site=site,
             side=self._side,
@@ -148,7 +148,7 @@ class _Place:
             params=scope["path_params"],
             query=dict(query),
             form=Form(),
-            asker=_asker(exchange, client, None),
+            asker=_asker(context, client, None),
             session=None,
             form_token="",
             now_ms=site.parts.now_ms(),
@@ -210,14 +210,14 @@ class _Place:
         return Live(first.body, look=look, leaving=lambda: site.parts.leaving.begun, receive=receive)
 
     def _let_in(self, visit: Visit, session: Session, scope: Scope) -> None:
-        exchange = exchange_of(scope)
-        exchange.actor = session.caller.partner_id or ADMIN
+        context = context_of(scope)
+        context.actor = session.caller.partner_id or ADMIN
         caller = session.caller
         if not visit.live and caller.via != LINK and caller.key_id != OPERATOR:
             self._site.parts.last_used.used(caller.key_id, visit.now_ms)
         visit.session = session
         visit.form_token = form_token(session.token)
-        visit.asker = _asker(exchange, scope.get("client"), session)
+        visit.asker = _asker(context, scope.get("client"), session)
 
     async def _served(self, visit: Visit, row: Row, receive: Receive, method: str, token: str) -> Answer:
         visit.form_token = form_token(token)
@@ -234,6 +234,6 @@ class _Place:
         return await row.handler(visit)
 
 
-def _asker(exchange: Exchange, client: Any, session: Session | None) -> Asker:
+def _asker(context: RequestContext, client: Any, session: Session | None) -> Asker:
     caller = NOBODY if session is None else session.caller
-    return Asker(caller=caller, client=client, headers=exchange.headers, trace=exchange.trace)
+    return Asker(caller=caller, client=client, headers=context.headers, trace=context.trace)

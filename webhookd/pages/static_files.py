@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from webhookd.api.answers import Answer
-from webhookd.api.edge import exchange_of
+from webhookd.api.edge import context_of
 from webhookd.api.problems import WrongMethod
 from webhookd.core.errors import NotFound
 
@@ -44,7 +44,7 @@ class _Files:
     """The files by name, as an ASGI application."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
-        exchange_of(scope).route = _PATH
+        context_of(scope).route = _PATH
         name = scope["path_params"]["name"]
         if name not in _KINDS:
             raise NotFound("There is nothing at this path.")
@@ -56,5 +56,5 @@ class _Files:
             content_type=_KINDS[name],
             headers={"Cache-Control": "public, max-age=31536000, immutable"},
         )
-        more = exchange_of(scope).more_headers
+        more = context_of(scope).more_headers
         await answer.send_to(send, more_headers=more, head=scope["method"] == "HEAD")

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from webhookd.api.answers import Answer
 from webhookd.api.app import ROUTES
 from webhookd.api.auth import Authenticator
-from webhookd.api.edge import exchange_of
+from webhookd.api.edge import context_of
 from webhookd.api.inside import Inside
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import WrongMethod
@@ -79,12 +79,12 @@ class _Root:
     """`/`: people are led to the pages, programs to the description."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
-        exchange = exchange_of(scope)
-        exchange.route = "/"
+        context = context_of(scope)
+        context.route = "/"
         if scope["method"] not in ("GET", "HEAD"):
             raise WrongMethod("GET, HEAD")
         answer = redirect("openapi.json", {"Vary": "Accept"})
-        if b"text/html" in exchange.headers.get(b"accept", b""):
-            side = PORTAL if cookie_name(PORTAL) in cookies(exchange.headers) else ADMIN
+        if b"text/html" in context.headers.get(b"accept", b""):
+            side = PORTAL if cookie_name(PORTAL) in cookies(context.headers) else ADMIN
             answer = redirect(f"{side}/", {"Vary": "Accept"})
-        await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
+        await answer.send_to(send, more_headers=context.more_headers, head=scope["method"] == "HEAD")

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from webhookd.api.answers import Answer
-from webhookd.api.edge import exchange_of
+from webhookd.api.edge import context_of
 from webhookd.api.problems import WrongMethod
 from webhookd.core.errors import NotFound
 
@@ -57,8 +57,8 @@ class _Files:
     """The files by name, as an ASGI application."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
-        exchange = exchange_of(scope)
-        exchange.route = _PATH
+        context = context_of(scope)
+        context.route = _PATH
         name = scope["path_params"]["name"]
         if name not in _KINDS:
             raise NotFound("There is nothing at this path.")
@@ -72,7 +72,7 @@ class _Files:
             )
         elif scope["method"] != "OPTIONS":
             raise WrongMethod(_ALLOW)
-        await answer.send_to(send, more_headers=exchange.more_headers, head=scope["method"] == "HEAD")
+        await answer.send_to(send, more_headers=context.more_headers, head=scope["method"] == "HEAD")
 
 
 @cache

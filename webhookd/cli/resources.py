@@ -1,6 +1,6 @@
 """Commands that do one thing to one thing of the API and show it: a line each.
 
-Commands with words or options of their own are functions of the noun's module.
+Commands with words or options of their own are functions of the resource's module.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from webhookd.cli.screen import print_facts, print_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noun:
+class Resource:
     """A kind of thing: its step in the API's paths, its id as an argument, and how people are shown one."""
 
     app: typer.Typer
