@@ -75,6 +75,16 @@ class Partner:
         until_true(enough)
         return found
 
+    def let_die(self, receiver: "Receiver", count: int) -> tuple[str, list[dict[str, Any]]]:
+        """Send so much while the receiver fails; return its endpoint's id and the dead letters."""
+        receiver.status = {"/": 500}
+        endpoint = self.endpoint(receiver.url)
+        for _ in range(count):
+            self.echo(endpoint)
+        letters = self.dead_letters(count)
+        receiver.status = {}
+        return endpoint, letters
+
 
 def until_true(holds: Callable[[], bool]) -> None:
     """Look until something holds."""

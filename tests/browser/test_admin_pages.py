@@ -19,6 +19,20 @@ def admin(browser: Browser, service: Service) -> Iterator[Page]:
     assert complaints(page) == []
 
 
+def _dialog(page: Page, order: str) -> str:
+    """Open the dialog of an order; return what it says."""
+    page.press("button", order)
+    page.see("dialog", order)
+    return str(page.evaluate("document.querySelector('dialog').textContent"))
+
+
+def _see_done(page: Page, order: str) -> None:
+    """Give the order, and look on until it is done."""
+    page.press("button", order)
+    page.heading(order)
+    page.wait_for("document.querySelector('#live .state').textContent === 'done'")
+
+
 def test_link_of_up_logs_an_admin_in_once(browser: Browser, service: Service) -> None:
     page = browser.page(alone=True)
     page.go(service.link)
@@ -64,8 +78,7 @@ def test_dead_letter_is_found_by_its_endpoint_replayed_and_seen_delivered(
     receiver.status = {}
     [letter] = partner.dead_letters(1, endpoint=b)
     admin.press("checkbox", f"Select {letter['id']}")
-    admin.press("button", "Replay")
-    admin.see("dialog", "Replay")
+    _dialog(admin, "Replay")
     admin.press("button", "Replay")
     admin.heading("Delivery")
     admin.wait_for("document.querySelector('#live .state').textContent === 'delivered'")
@@ -74,41 +87,23 @@ def test_dead_letter_is_found_by_its_endpoint_replayed_and_seen_delivered(
 def test_all_that_match_are_replayed_after_a_dry_run(
     admin: Page, service: Service, partner: Partner, receiver: Receiver
 ) -> None:
-    receiver.status = {"/": 500}
-    endpoint = partner.endpoint(receiver.url)
-    for _ in range(3):
-        partner.echo(endpoint)
-    partner.dead_letters(3)
-    receiver.status = {}
+    endpoint, _ = partner.let_die(receiver, 3)
     admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
-    admin.press("button", "Replay")
-    admin.see("dialog", "Replay")
-    assert "3 deliveries" in admin.evaluate("document.querySelector('dialog').textContent")
-    admin.press("button", "Replay")
-    admin.heading("Replay")
-    admin.wait_for("document.querySelector('#live .state').textContent === 'done'")
+    assert "3 deliveries" in _dialog(admin, "Replay")
+    _see_done(admin, "Replay")
     assert partner.call("GET", "/v1/dead-letters")["data"] == []
 
 
 def test_several_that_are_selected_are_replayed_at_a_rate_with_a_reason(
     admin: Page, service: Service, partner: Partner, receiver: Receiver
 ) -> None:
-    receiver.status = {"/": 500}
-    endpoint = partner.endpoint(receiver.url)
-    for _ in range(3):
-        partner.echo(endpoint)
-    first, second, kept = partner.dead_letters(3)
-    receiver.status = {}
+    endpoint, [first, second, kept] = partner.let_die(receiver, 3)
     admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
     for letter in (first, second):
         admin.press("checkbox", f"Select {letter['id']}")
-    admin.press("button", "Replay")
-    admin.see("dialog", "Replay")
-    assert "2 deliveries" in admin.evaluate("document.querySelector('dialog').textContent")
+    assert "2 deliveries" in _dialog(admin, "Replay")
     admin.fill("textbox", "Why", "they mended it")
-    admin.press("button", "Replay")
-    admin.heading("Replay")
-    admin.wait_for("document.querySelector('#live .state').textContent === 'done'")
+    _see_done(admin, "Replay")
     told = admin.evaluate("document.querySelector('#live').textContent")
     assert "2 selected" in told
     assert "50 a second" in told
@@ -162,13 +157,9 @@ def test_number_of_a_queue_of_several_types_opens_to_the_tasks_of_each(
 def test_closing_a_dialog_does_nothing_and_gives_the_focus_back(
     admin: Page, service: Service, partner: Partner, receiver: Receiver
 ) -> None:
-    receiver.status = {"/": 500}
-    endpoint = partner.endpoint(receiver.url)
-    partner.echo(endpoint)
-    partner.dead_letters(1)
+    endpoint, _ = partner.let_die(receiver, 1)
     admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
-    admin.press("button", "Replay")
-    admin.see("dialog", "Replay")
+    _dialog(admin, "Replay")
     admin.key("Escape", 27)
     admin.wait_for("document.querySelector('dialog') === null")
     assert admin.evaluate("document.activeElement.textContent") == "Replay"
@@ -178,15 +169,10 @@ def test_closing_a_dialog_does_nothing_and_gives_the_focus_back(
 def test_selected_dead_letters_are_discarded(
     admin: Page, service: Service, partner: Partner, receiver: Receiver
 ) -> None:
-    receiver.status = {"/": 500}
-    endpoint = partner.endpoint(receiver.url)
-    for _ in range(2):
-        partner.echo(endpoint)
-    [kept, gone] = partner.dead_letters(2)
+    endpoint, [kept, gone] = partner.let_die(receiver, 2)
     admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
     admin.press("checkbox", f"Select {gone['id']}")
-    admin.press("button", "Discard")
-    admin.see("dialog", "Discard")
+    _dialog(admin, "Discard")
     admin.fill("textbox", "Reason", "the order was cancelled")
     admin.press("button", "Discard")
     admin.wait_for("document.querySelector('[role=status]') !== null")
@@ -196,18 +182,11 @@ def test_selected_dead_letters_are_discarded(
 def test_all_that_match_are_discarded_with_a_reason(
     admin: Page, service: Service, partner: Partner, receiver: Receiver
 ) -> None:
-    receiver.status = {"/": 500}
-    endpoint = partner.endpoint(receiver.url)
-    for _ in range(2):
-        partner.echo(endpoint)
-    partner.dead_letters(2)
+    endpoint, _ = partner.let_die(receiver, 2)
     admin.go(f"{service.url}/admin/dead-letters?endpoint={endpoint}")
-    admin.press("button", "Discard")
-    admin.see("dialog", "Discard")
+    _dialog(admin, "Discard")
     admin.fill("textbox", "Reason", "the receiver is gone")
-    admin.press("button", "Discard")
-    admin.heading("Discard")
-    admin.wait_for("document.querySelector('#live .state').textContent === 'done'")
+    _see_done(admin, "Discard")
     assert "the receiver is gone" in admin.evaluate("document.querySelector('main').textContent")
     assert partner.call("GET", "/v1/dead-letters")["data"] == []
 
@@ -221,9 +200,7 @@ def test_endpoint_is_tested_disabled_and_enabled(
     admin.heading("Endpoints")
     admin.press("link", f"{receiver.url}/")
     admin.heading("Endpoint")
-    admin.press("button", "Test")
-    admin.see("dialog", "Test")
-    assert "thank you" in admin.evaluate("document.querySelector('dialog').textContent")
+    assert "thank you" in _dialog(admin, "Test")
     admin.press("link", "Close")
     admin.press("button", "Disable")
     admin.press("button", "Enable")
@@ -236,8 +213,7 @@ def test_rotated_secret_is_shown_once_and_both_sign(
 ) -> None:
     made = partner.call("POST", "/v1/endpoints", {"url": receiver.url})
     admin.go(f"{service.url}/admin/endpoints/{made['id']}")
-    admin.press("button", "Rotate")
-    admin.see("dialog", "Rotate")
+    _dialog(admin, "Rotate")
     admin.press("button", "Rotate")
     admin.heading("Rotate")
     secret = admin.evaluate("document.getElementById('secret').textContent")
@@ -251,11 +227,7 @@ def test_rotated_secret_is_shown_once_and_both_sign(
 def test_all_of_it_works_without_a_script(
     browser: Browser, service: Service, partner: Partner, receiver: Receiver
 ) -> None:
-    receiver.status = {"/": 500}
-    endpoint = partner.endpoint(receiver.url)
-    partner.echo(endpoint)
-    partner.dead_letters(1)
-    receiver.status = {}
+    endpoint, _ = partner.let_die(receiver, 1)
     page = browser.page(alone=True)
     page.tell("Emulation.setScriptExecutionDisabled", value=True)
     page.go(f"{service.url}/admin/log-in?next=dead-letters?endpoint={endpoint}")
