@@ -86,6 +86,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.bodies: dict[str, str] = {}
         self.good: set[str] = set()
         self.due: dict[str, int] = {}
+        self.afresh: set[str] = set()
         self.store = self.run(self._open(new_database()))
 
     async def _open(self, url: str) -> Store:
@@ -316,8 +317,9 @@ class StoreMachine(RuleBasedStateMachine):
             if status == 200:
                 self.good.add(delivery.id)
             recorded = self.run(answer(self.store, delivery, status, now_ms=now_ms, by=by))
-            if status == 500:
+            if status == 500 and delivery.id not in self.afresh:
                 self.due[delivery.id] = now_ms + PAUSE_MS
+            self.afresh.discard(delivery.id)
             if status == 410 and delivery.target.endpoint_id is not None:
                 self.enabled[delivery.target.endpoint_id] = False
         assert not recorded.lost, "I5: whoever holds it may write"
@@ -353,6 +355,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert repeat.delivery == moved.delivery, "I10: while it is pending a repeat is the same replay"
         if moved.changed:
             self.due.pop(row.id, None)
+            if row.session_id is not None:
+                self.afresh.add(row.id)
 
     # -- what must hold ---------------------------------------------------------------------------
 

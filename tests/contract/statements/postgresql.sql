@@ -610,8 +610,8 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     $3::VARCHAR FOR UPDATE OF deliveries;
 
 -- _CANCEL
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT, ended_ms=$3::BIGINT WHERE deliveries.id =
-    $4::VARCHAR;
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.session_id IS NULL) THEN NULL ELSE
+    deliveries.due_ms END, ended_ms=$2::BIGINT WHERE deliveries.id = $3::VARCHAR;
 
 -- _STANDING
 SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
@@ -956,8 +956,9 @@ SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endp
     endpoints.id = deliveries.endpoint_id;
 
 -- _REPLAY
-UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
-    $1::VARCHAR) THEN $2::BIGINT END, dead_reason=$3::VARCHAR, discarded_ms=$4::BIGINT, ended_ms=$5::BIGINT,
+UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN
+    (deliveries.session_id IS NULL) THEN CASE WHEN (moves.state = $1::VARCHAR) THEN $2::BIGINT END ELSE
+    deliveries.due_ms END, dead_reason=$3::VARCHAR, discarded_ms=$4::BIGINT, ended_ms=$5::BIGINT,
     replay_id=$6::VARCHAR, replayed_attempts=deliveries.attempts FROM (SELECT CAST(moves_rows.value ->> 0 AS
     TEXT) AS id, CAST(moves_rows.value ->> 1 AS TEXT) AS state FROM json_array_elements(CAST($7::VARCHAR AS
     JSON)) AS moves_rows WHERE json_typeof(moves_rows.value) = 'array') AS moves WHERE deliveries.id =
@@ -1278,9 +1279,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     $1::VARCHAR FOR UPDATE;
 
 -- _RELEASE
-UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT WHERE deliveries.id IN (SELECT deliveries.id FROM
-    deliveries WHERE deliveries.state = 'parked' AND deliveries.endpoint_id = $3::VARCHAR LIMIT $4::INTEGER)
-    AND deliveries.state = 'parked';
+UPDATE deliveries SET state=$1::VARCHAR, due_ms=CASE WHEN (deliveries.session_id IS NULL) THEN $2::BIGINT ELSE
+    deliveries.due_ms END WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE deliveries.state
+    = 'parked' AND deliveries.endpoint_id = $3::VARCHAR LIMIT $4::INTEGER) AND deliveries.state = 'parked';
 
 -- _PARK
 UPDATE deliveries SET state=$1::VARCHAR, due_ms=$2::BIGINT WHERE deliveries.id IN (SELECT deliveries.id FROM
@@ -1543,24 +1544,36 @@ SELECT task_bodies.task_id AS id FROM task_bodies JOIN tasks ON tasks.id = task_
 -- lanes/changes.py
 
 -- _WRITE_OUTCOMES
-UPDATE deliveries SET state=CASE WHEN (deliveries.state = $1::VARCHAR) THEN outcomes.state ELSE
-    deliveries.state END, attempts=(deliveries.attempts - outcomes.attempts_back), due_ms=CASE WHEN
-    (deliveries.state = $1::VARCHAR) THEN outcomes.due_ms END, session_id=$2::VARCHAR, last_status=CASE WHEN
-    (outcomes.attempts_back = $3::INTEGER AND outcomes.last_error IS NULL) THEN deliveries.last_status ELSE
-    outcomes.last_status END, last_error=CASE WHEN (outcomes.attempts_back = $3::INTEGER AND
+UPDATE deliveries SET state=CASE WHEN (deliveries.state = $1::VARCHAR AND NOT (deliveries.state = $1::VARCHAR
+    AND deliveries.attempts_before = deliveries.attempts AND (outcomes.state = $2::VARCHAR OR
+    outcomes.dead_reason IS NOT DISTINCT FROM $3::VARCHAR))) THEN outcomes.state ELSE deliveries.state END,
+    attempts=(deliveries.attempts - outcomes.attempts_back), attempts_before=CASE WHEN
+    (deliveries.attempts_before > deliveries.attempts - outcomes.attempts_back) THEN deliveries.attempts -
+    outcomes.attempts_back ELSE deliveries.attempts_before END, due_ms=CASE WHEN (deliveries.state =
+    $1::VARCHAR AND deliveries.attempts_before = deliveries.attempts AND (outcomes.state = $2::VARCHAR OR
+    outcomes.dead_reason IS NOT DISTINCT FROM $3::VARCHAR)) THEN $4::BIGINT WHEN (deliveries.state =
+    $1::VARCHAR) THEN outcomes.due_ms END, session_id=$5::VARCHAR, last_status=CASE WHEN
+    (outcomes.attempts_back = $6::INTEGER AND outcomes.last_error IS NULL) THEN deliveries.last_status ELSE
+    outcomes.last_status END, last_error=CASE WHEN (outcomes.attempts_back = $6::INTEGER AND
     outcomes.last_error IS NULL) THEN deliveries.last_error ELSE outcomes.last_error END, dead_reason=CASE
-    WHEN (deliveries.state = $1::VARCHAR) THEN outcomes.dead_reason ELSE deliveries.dead_reason END,
-    discarded_ms=CASE WHEN (deliveries.once IS true AND outcomes.state = $4::VARCHAR) THEN outcomes.ended_ms
-    ELSE deliveries.discarded_ms END, ended_ms=CASE WHEN (deliveries.state = $1::VARCHAR) THEN
-    outcomes.ended_ms ELSE deliveries.ended_ms END FROM (SELECT CAST(outcomes_rows.value ->> 0 AS TEXT) AS id,
-    CAST(outcomes_rows.value ->> 1 AS TEXT) AS session_id, CAST(outcomes_rows.value ->> 2 AS INTEGER) AS
-    token, CAST(outcomes_rows.value ->> 3 AS TEXT) AS state, CAST(outcomes_rows.value ->> 4 AS BIGINT) AS
-    due_ms, CAST(outcomes_rows.value ->> 5 AS INTEGER) AS attempts_back, CAST(outcomes_rows.value ->> 6 AS
-    INTEGER) AS last_status, CAST(outcomes_rows.value ->> 7 AS TEXT) AS last_error, CAST(outcomes_rows.value
-    ->> 8 AS TEXT) AS dead_reason, CAST(outcomes_rows.value ->> 9 AS BIGINT) AS ended_ms FROM
-    json_array_elements(CAST($5::VARCHAR AS JSON)) AS outcomes_rows WHERE json_typeof(outcomes_rows.value) =
-    'array') AS outcomes WHERE deliveries.id = outcomes.id AND deliveries.session_id IS NOT DISTINCT FROM
-    outcomes.session_id AND deliveries.token = outcomes.token RETURNING deliveries.id, deliveries.token;
+    WHEN (deliveries.state = $1::VARCHAR AND NOT (deliveries.state = $1::VARCHAR AND
+    deliveries.attempts_before = deliveries.attempts AND (outcomes.state = $2::VARCHAR OR outcomes.dead_reason
+    IS NOT DISTINCT FROM $3::VARCHAR))) THEN outcomes.dead_reason ELSE deliveries.dead_reason END,
+    discarded_ms=CASE WHEN (deliveries.once IS true AND outcomes.state = $7::VARCHAR AND NOT (deliveries.state
+    = $1::VARCHAR AND deliveries.attempts_before = deliveries.attempts AND (outcomes.state = $2::VARCHAR OR
+    outcomes.dead_reason IS NOT DISTINCT FROM $3::VARCHAR))) THEN outcomes.ended_ms ELSE
+    deliveries.discarded_ms END, ended_ms=CASE WHEN (deliveries.state = $1::VARCHAR AND NOT (deliveries.state
+    = $1::VARCHAR AND deliveries.attempts_before = deliveries.attempts AND (outcomes.state = $2::VARCHAR OR
+    outcomes.dead_reason IS NOT DISTINCT FROM $3::VARCHAR))) THEN outcomes.ended_ms ELSE deliveries.ended_ms
+    END FROM (SELECT CAST(outcomes_rows.value ->> 0 AS TEXT) AS id, CAST(outcomes_rows.value ->> 1 AS TEXT) AS
+    session_id, CAST(outcomes_rows.value ->> 2 AS INTEGER) AS token, CAST(outcomes_rows.value ->> 3 AS TEXT)
+    AS state, CAST(outcomes_rows.value ->> 4 AS BIGINT) AS due_ms, CAST(outcomes_rows.value ->> 5 AS INTEGER)
+    AS attempts_back, CAST(outcomes_rows.value ->> 6 AS INTEGER) AS last_status, CAST(outcomes_rows.value ->>
+    7 AS TEXT) AS last_error, CAST(outcomes_rows.value ->> 8 AS TEXT) AS dead_reason, CAST(outcomes_rows.value
+    ->> 9 AS BIGINT) AS ended_ms FROM json_array_elements(CAST($8::VARCHAR AS JSON)) AS outcomes_rows WHERE
+    json_typeof(outcomes_rows.value) = 'array') AS outcomes WHERE deliveries.id = outcomes.id AND
+    deliveries.session_id IS NOT DISTINCT FROM outcomes.session_id AND deliveries.token = outcomes.token
+    RETURNING deliveries.id, deliveries.token, deliveries.state;
 
 -- lanes/claims.py
 

@@ -584,7 +584,8 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
 -- _CANCEL
-UPDATE deliveries SET state=?, due_ms=?, ended_ms=? WHERE deliveries.id = ?;
+UPDATE deliveries SET state=?, due_ms=CASE WHEN (deliveries.session_id IS NULL) THEN NULL ELSE
+    deliveries.due_ms END, ended_ms=? WHERE deliveries.id = ?;
 
 -- _STANDING
 SELECT endpoints.deleted_ms, endpoints.disabled_reason FROM deliveries LEFT OUTER JOIN endpoints ON
@@ -908,12 +909,12 @@ SELECT deliveries.id, deliveries.lane_id, deliveries.partner_id, deliveries.endp
     LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id;
 
 -- _REPLAY
-UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN (moves.state =
-    ?) THEN ? END, dead_reason=?, discarded_ms=?, ended_ms=?, replay_id=?,
-    replayed_attempts=deliveries.attempts FROM (SELECT json_extract(moves_rows.value, '$[0]') AS id,
-    json_extract(moves_rows.value, '$[1]') AS state FROM json_each(?) AS moves_rows) AS moves WHERE
-    deliveries.id = moves.id AND (deliveries.state = ? OR deliveries.state = ? OR deliveries.state = ?)
-    RETURNING id, state;
+UPDATE deliveries SET state=moves.state, attempts_before=deliveries.attempts, due_ms=CASE WHEN
+    (deliveries.session_id IS NULL) THEN CASE WHEN (moves.state = ?) THEN ? END ELSE deliveries.due_ms END,
+    dead_reason=?, discarded_ms=?, ended_ms=?, replay_id=?, replayed_attempts=deliveries.attempts FROM (SELECT
+    json_extract(moves_rows.value, '$[0]') AS id, json_extract(moves_rows.value, '$[1]') AS state FROM
+    json_each(?) AS moves_rows) AS moves WHERE deliveries.id = moves.id AND (deliveries.state = ? OR
+    deliveries.state = ? OR deliveries.state = ?) RETURNING id, state;
 
 -- deliveries/replays.py
 
@@ -1205,9 +1206,9 @@ SELECT endpoints.id, endpoints.partner_id, endpoints.url, endpoints.description,
     ?;
 
 -- _RELEASE
-UPDATE deliveries SET state=?, due_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.state = 'parked' AND deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AND deliveries.state =
-    'parked';
+UPDATE deliveries SET state=?, due_ms=CASE WHEN (deliveries.session_id IS NULL) THEN ? ELSE deliveries.due_ms
+    END WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE deliveries.state = 'parked' AND
+    deliveries.endpoint_id = ? LIMIT ? OFFSET ?) AND deliveries.state = 'parked';
 
 -- _PARK
 UPDATE deliveries SET state=?, due_ms=? WHERE deliveries.id IN (SELECT deliveries.id FROM deliveries WHERE
@@ -1466,22 +1467,31 @@ SELECT task_bodies.task_id AS id FROM task_bodies JOIN tasks ON tasks.id = task_
 -- lanes/changes.py
 
 -- _WRITE_OUTCOMES
-UPDATE deliveries SET state=CASE WHEN (deliveries.state = ?) THEN outcomes.state ELSE deliveries.state END,
-    attempts=(deliveries.attempts - outcomes.attempts_back), due_ms=CASE WHEN (deliveries.state = ?) THEN
-    outcomes.due_ms END, session_id=?, last_status=CASE WHEN (outcomes.attempts_back = ? AND
-    outcomes.last_error IS NULL) THEN deliveries.last_status ELSE outcomes.last_status END, last_error=CASE
-    WHEN (outcomes.attempts_back = ? AND outcomes.last_error IS NULL) THEN deliveries.last_error ELSE
-    outcomes.last_error END, dead_reason=CASE WHEN (deliveries.state = ?) THEN outcomes.dead_reason ELSE
-    deliveries.dead_reason END, discarded_ms=CASE WHEN (deliveries.once IS 1 AND outcomes.state = ?) THEN
-    outcomes.ended_ms ELSE deliveries.discarded_ms END, ended_ms=CASE WHEN (deliveries.state = ?) THEN
-    outcomes.ended_ms ELSE deliveries.ended_ms END FROM (SELECT json_extract(outcomes_rows.value, '$[0]') AS
-    id, json_extract(outcomes_rows.value, '$[1]') AS session_id, json_extract(outcomes_rows.value, '$[2]') AS
-    token, json_extract(outcomes_rows.value, '$[3]') AS state, json_extract(outcomes_rows.value, '$[4]') AS
-    due_ms, json_extract(outcomes_rows.value, '$[5]') AS attempts_back, json_extract(outcomes_rows.value,
-    '$[6]') AS last_status, json_extract(outcomes_rows.value, '$[7]') AS last_error,
-    json_extract(outcomes_rows.value, '$[8]') AS dead_reason, json_extract(outcomes_rows.value, '$[9]') AS
-    ended_ms FROM json_each(?) AS outcomes_rows) AS outcomes WHERE deliveries.id = outcomes.id AND
-    deliveries.session_id IS outcomes.session_id AND deliveries.token = outcomes.token RETURNING id, token;
+UPDATE deliveries SET state=CASE WHEN (deliveries.state = ? AND NOT (deliveries.state = ? AND
+    deliveries.attempts_before = deliveries.attempts AND (outcomes.state = ? OR outcomes.dead_reason IS ?)))
+    THEN outcomes.state ELSE deliveries.state END, attempts=(deliveries.attempts - outcomes.attempts_back),
+    attempts_before=CASE WHEN (deliveries.attempts_before > deliveries.attempts - outcomes.attempts_back) THEN
+    deliveries.attempts - outcomes.attempts_back ELSE deliveries.attempts_before END, due_ms=CASE WHEN
+    (deliveries.state = ? AND deliveries.attempts_before = deliveries.attempts AND (outcomes.state = ? OR
+    outcomes.dead_reason IS ?)) THEN ? WHEN (deliveries.state = ?) THEN outcomes.due_ms END, session_id=?,
+    last_status=CASE WHEN (outcomes.attempts_back = ? AND outcomes.last_error IS NULL) THEN
+    deliveries.last_status ELSE outcomes.last_status END, last_error=CASE WHEN (outcomes.attempts_back = ? AND
+    outcomes.last_error IS NULL) THEN deliveries.last_error ELSE outcomes.last_error END, dead_reason=CASE
+    WHEN (deliveries.state = ? AND NOT (deliveries.state = ? AND deliveries.attempts_before =
+    deliveries.attempts AND (outcomes.state = ? OR outcomes.dead_reason IS ?))) THEN outcomes.dead_reason ELSE
+    deliveries.dead_reason END, discarded_ms=CASE WHEN (deliveries.once IS 1 AND outcomes.state = ? AND NOT
+    (deliveries.state = ? AND deliveries.attempts_before = deliveries.attempts AND (outcomes.state = ? OR
+    outcomes.dead_reason IS ?))) THEN outcomes.ended_ms ELSE deliveries.discarded_ms END, ended_ms=CASE WHEN
+    (deliveries.state = ? AND NOT (deliveries.state = ? AND deliveries.attempts_before = deliveries.attempts
+    AND (outcomes.state = ? OR outcomes.dead_reason IS ?))) THEN outcomes.ended_ms ELSE deliveries.ended_ms
+    END FROM (SELECT json_extract(outcomes_rows.value, '$[0]') AS id, json_extract(outcomes_rows.value,
+    '$[1]') AS session_id, json_extract(outcomes_rows.value, '$[2]') AS token,
+    json_extract(outcomes_rows.value, '$[3]') AS state, json_extract(outcomes_rows.value, '$[4]') AS due_ms,
+    json_extract(outcomes_rows.value, '$[5]') AS attempts_back, json_extract(outcomes_rows.value, '$[6]') AS
+    last_status, json_extract(outcomes_rows.value, '$[7]') AS last_error, json_extract(outcomes_rows.value,
+    '$[8]') AS dead_reason, json_extract(outcomes_rows.value, '$[9]') AS ended_ms FROM json_each(?) AS
+    outcomes_rows) AS outcomes WHERE deliveries.id = outcomes.id AND deliveries.session_id IS
+    outcomes.session_id AND deliveries.token = outcomes.token RETURNING id, token, state;
 
 -- lanes/claims.py
 

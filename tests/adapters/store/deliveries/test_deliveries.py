@@ -5,6 +5,7 @@ from dataclasses import replace
 from tests.support.seeds import (
     EXHAUSTED,
     NOW,
+    SESSION,
     answered,
     dead_delivery,
     due,
@@ -22,6 +23,7 @@ from webhookd.adapters.store.deliveries.deliveries import (
 from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered, Verdict
+from webhookd.core.dispatch import Handed
 from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import DeliveryState
 from webhookd.core.records import Page
@@ -128,6 +130,84 @@ async def test_a_delivery_cancelled_while_under_way_stays_cancelled_and_frees_it
     assert kept is not None
     assert (kept.state, kept.in_flight) == (DeliveryState.CANCELLED, False)
     assert [d.id for d in await due(store, NOW + 4)] == [second]
+
+
+async def test_what_is_replayed_while_a_cancelled_attempt_is_under_way_waits_for_its_end(
+    store: Store,
+) -> None:
+    owner = await partner(store.db)
+    for verdict in (EXHAUSTED, later(NOW + 60 * MINUTE)):
+        target = await endpoint(store, owner, retry_max_attempts=2)
+        delivery_id = await message_to(store, target)
+        (first,) = await due(store, NOW)
+        await store.db.write(cancel_delivery, delivery_id, None, NOW + 1)
+
+        moved = await store.db.write(replay_delivery, delivery_id, None, NOW + 2)
+        await store.sweeps.heal(NOW + 3)
+
+        assert moved is not None
+        assert (moved.changed, moved.delivery.state, moved.delivery.in_flight) == (
+            True,
+            DeliveryState.PENDING,
+            True,
+        )
+        assert await due(store, NOW + 4) == []
+        assert await answered(store, first, verdict, now_ms=NOW + 5)
+        (second,) = await due(store, NOW + 5)
+        assert (second.id, second.attempt, second.attempts_in_budget) == (delivery_id, 2, 1)
+        assert await answered(store, second, Delivered(), now_ms=NOW + 6)
+        history = await store.read(get_history, delivery_id, None)
+        assert history is not None
+        assert [attempt.number for attempt in history.attempts] == [1, 2]
+
+
+async def test_a_success_of_a_cancelled_attempt_is_that_of_the_replay_asked_for_meanwhile(
+    store: Store,
+) -> None:
+    target = await endpoint(store, await partner(store.db))
+    delivery_id = await message_to(store, target)
+    (delivery,) = await due(store, NOW)
+    await store.db.write(cancel_delivery, delivery_id, None, NOW + 1)
+    await store.db.write(replay_delivery, delivery_id, None, NOW + 2)
+
+    await answered(store, delivery, Delivered(), now_ms=NOW + 3)
+
+    kept = await store.read(get_delivery, delivery_id, None)
+    assert kept is not None
+    assert (kept.state, kept.delivered_ms) == (DeliveryState.DELIVERED, NOW + 3)
+    assert await due(store, NOW + MINUTE) == []
+
+
+async def test_what_was_under_way_through_cancel_disable_replay_and_enable_is_sent_once_more_after_it(
+    store: Store,
+) -> None:
+    target = await endpoint(store, await partner(store.db))
+    delivery_id = await message_to(store, target)
+    (delivery,) = await due(store, NOW)
+    await store.db.write(cancel_delivery, delivery_id, None, NOW)
+    await store.db.write(store.endpoints.states.disable, target.id, None, NOW)
+    await store.db.write(replay_delivery, delivery_id, None, NOW)
+    await store.db.write(store.endpoints.states.enable, target.id, None, NOW)
+    await store.endpoints.settle(target.id, NOW)
+
+    await store.sweeps.heal(NOW + 1)
+
+    assert await due(store, NOW + 1) == []
+    assert await answered(store, delivery, EXHAUSTED, now_ms=NOW + 2)
+    assert [again.attempt for again in await due(store, NOW + 2)] == [2]
+
+
+async def test_what_was_not_sent_after_all_leaves_the_budget_of_the_replay_whole(store: Store) -> None:
+    target = await endpoint(store, await partner(store.db), retry_max_attempts=1)
+    delivery_id = await message_to(store, target)
+    (delivery,) = await due(store, NOW)
+    await store.db.write(cancel_delivery, delivery_id, None, NOW)
+    await store.db.write(replay_delivery, delivery_id, None, NOW)
+
+    await store.lanes.hand_back(Handed(delivery=delivery, session_id=SESSION, now_ms=NOW + 1))
+
+    (again,) = await due(store, NOW + 1)
+    assert (again.attempt, again.attempts_in_budget) == (1, 1)
 
 
 async def test_cancelling_the_head_of_a_line_lets_the_next_one_go_at_once(store: Store) -> None:

@@ -11,7 +11,7 @@ from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delive
 from webhookd.adapters.store.deliveries.replaying import replay_deliveries
 from webhookd.adapters.store.deliveries.waiting import hasten
 from webhookd.adapters.store.lanes.release import lock_lanes
-from webhookd.adapters.store.lanes.rows import lanes_wake
+from webhookd.adapters.store.lanes.rows import due_unless_under_way, lanes_wake
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
 from webhookd.adapters.store.rows import filled, names
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
@@ -137,7 +137,7 @@ _CANCEL: Final = Change(
     lambda _: (
         deliveries.update()
         .where(deliveries.c.id == bindparam("delivery_id"))
-        .values(state=bindparam("state"), due_ms=None, ended_ms=bindparam("now_ms"))
+        .values(state=bindparam("state"), due_ms=due_unless_under_way(None), ended_ms=bindparam("now_ms"))
     )
 )
 

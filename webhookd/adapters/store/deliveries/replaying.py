@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, Text, bindparam, case, or_, select
 
 from webhookd.adapters.store.lanes.release import LaneKey, lock_lanes, release_lanes
+from webhookd.adapters.store.lanes.rows import due_unless_under_way
 from webhookd.adapters.store.rowset import Id, between, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints
 from webhookd.adapters.store.statement import Query
@@ -64,8 +65,8 @@ def _replay(dialect: str) -> Any:
             attempts_before=deliveries.c.attempts,
             replay_id=bindparam("replay_id", type_=Text),
             replayed_attempts=deliveries.c.attempts,
-            due_ms=case(
-                (r.state == DeliveryState.PENDING.value, bindparam("now", type_=BigInteger)), else_=None
+            due_ms=due_unless_under_way(
+                case((r.state == DeliveryState.PENDING.value, bindparam("now", type_=BigInteger)), else_=None)
             ),
             dead_reason=None,
             discarded_ms=None,
@@ -84,8 +85,9 @@ def replay_deliveries(
 ) -> dict[str, str]:
     """Deliver these again. Returns the new state (`pending` or `parked`) of each that was moved.
 
-    Those still pending or parked, and those whose endpoint is deleted, are left alone. `replay_id` is the
-    replay of many whose doing it is.
+    Those still pending or parked, and those whose endpoint is deleted, are left alone. One that was cancelled
+    and is under way still goes out again when that attempt has failed. `replay_id` is the replay of many
+    whose doing it is.
     """
     if not delivery_ids:
         return {}

@@ -15,6 +15,7 @@ from webhookd.adapters.store.deliveries.subscribers import subscriber_from
 from webhookd.adapters.store.endpoints.endpoint_rows import EndpointRow, endpoint_from
 from webhookd.adapters.store.endpoints.endpoint_settings import lane_of, lock_endpoint
 from webhookd.adapters.store.lanes.release import lock_lanes, release_lanes
+from webhookd.adapters.store.lanes.rows import due_unless_under_way
 from webhookd.adapters.store.schema import deliveries, endpoints, lanes, secrets
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
@@ -206,7 +207,10 @@ _DEAD: Final = {
 _RELEASE: Final = _move(
     _PARKED,
     deliveries.c.endpoint_id,
-    {"state": DELIVERIES.next(DeliveryState.PARKED, DeliveryMove.RELEASE).value, "due_ms": _NOW},
+    {
+        "state": DELIVERIES.next(DeliveryState.PARKED, DeliveryMove.RELEASE).value,
+        "due_ms": due_unless_under_way(_NOW),
+    },
 )
 _PARK: Final = _move(
     _WAITING,

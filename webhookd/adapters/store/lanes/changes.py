@@ -1,10 +1,9 @@
 """What a verdict makes of a delivery, given how its endpoint stands by then, and writing it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import and_, case
+from sqlalchemy import BigInteger, and_, bindparam, case, not_, or_
 
 from webhookd.adapters.store.lanes.settling import LockedLane
 from webhookd.adapters.store.rowset import Int4, rowset
@@ -31,16 +30,7 @@ class OutcomeRow(NamedTuple):
     ended_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
-    """The delivery's new state, when it is due next, and its row for `write_outcomes`."""
-
-    state: DeliveryState
-    due_ms: int | None
-    row: OutcomeRow
-
-
-def change_of(done: AttemptDone, lane: LockedLane | None, disabled: Mapping[str, str]) -> Changed:
+def outcome_of(done: AttemptDone, lane: LockedLane | None, disabled: Mapping[str, str]) -> OutcomeRow:
     """Return what the verdict makes of the delivery, given how its endpoint stands now."""
     delivery, verdict, now_ms = done.delivery, done.verdict, done.now_ms
     state = DeliveryState.PENDING
@@ -55,7 +45,7 @@ def change_of(done: AttemptDone, lane: LockedLane | None, disabled: Mapping[str,
     else:
         state, reason = _standing(lane, disabled)
         due_ms = verdict.due_ms if state is DeliveryState.PENDING else None
-    row = OutcomeRow(
+    return OutcomeRow(
         id=delivery.id,
         session_id=done.session_id,
         token=delivery.token,
@@ -67,7 +57,6 @@ def change_of(done: AttemptDone, lane: LockedLane | None, disabled: Mapping[str,
         dead_reason=reason,
         ended_ms=now_ms if state in (DeliveryState.DELIVERED, DeliveryState.DEAD) else None,
     )
-    return Changed(state=state, due_ms=due_ms, row=row)
 
 
 def given_back(handed: Handed, lane: LockedLane | None) -> OutcomeRow:
@@ -97,11 +86,14 @@ def _standing(lane: LockedLane | None, disabled: Mapping[str, str]) -> tuple[Del
     return state, None
 
 
-class Written(NamedTuple):
-    """A delivery whose outcome was written, with the fence that held."""
+Fence: TypeAlias = tuple[str, int]
+"""The id and the token of a delivery that was claimed."""
 
+
+class _Written(NamedTuple):
     id: str
     token: int
+    state: str
 
 
 def _write_outcomes(dialect: str) -> Any:
@@ -109,8 +101,16 @@ def _write_outcomes(dialect: str) -> Any:
     r = rowset(dialect, "outcomes", OutcomeRow).c
     # Somebody cancelled it meanwhile: the lane is released, the state stays theirs.
     open_still = deliveries.c.state == DeliveryState.PENDING.value
+    # Or cancelled and then replayed: the attempt is none of the new budget, which begins at once.
+    back = deliveries.c.attempts - r.attempts_back
+    afresh = and_(
+        open_still,
+        deliveries.c.attempts_before == deliveries.c.attempts,
+        or_(r.state == DeliveryState.PENDING.value, r.dead_reason.is_not_distinct_from("exhausted")),
+    )
+    ended = and_(open_still, not_(afresh))
     unsent = and_(r.attempts_back == 1, r.last_error.is_(None))
-    transient = and_(deliveries.c.once.is_(True), r.state == DeliveryState.DEAD.value)
+    transient = and_(deliveries.c.once.is_(True), r.state == DeliveryState.DEAD.value, not_(afresh))
     return (
         deliveries.update()
         .where(
@@ -120,22 +120,26 @@ def _write_outcomes(dialect: str) -> Any:
         )
         .values(
             session_id=None,
-            state=case((open_still, r.state), else_=deliveries.c.state),
-            due_ms=case((open_still, r.due_ms), else_=None),
-            attempts=deliveries.c.attempts - r.attempts_back,
+            state=case((ended, r.state), else_=deliveries.c.state),
+            due_ms=case((afresh, bindparam("now", type_=BigInteger)), (open_still, r.due_ms), else_=None),
+            attempts=back,
+            attempts_before=case(
+                (deliveries.c.attempts_before > back, back), else_=deliveries.c.attempts_before
+            ),
             last_status=case((unsent, deliveries.c.last_status), else_=r.last_status),
             last_error=case((unsent, deliveries.c.last_error), else_=r.last_error),
-            dead_reason=case((open_still, r.dead_reason), else_=deliveries.c.dead_reason),
+            dead_reason=case((ended, r.dead_reason), else_=deliveries.c.dead_reason),
             discarded_ms=case((transient, r.ended_ms), else_=deliveries.c.discarded_ms),
-            ended_ms=case((open_still, r.ended_ms), else_=deliveries.c.ended_ms),
+            ended_ms=case((ended, r.ended_ms), else_=deliveries.c.ended_ms),
         )
-        .returning(deliveries.c.id, deliveries.c.token)
+        .returning(deliveries.c.id, deliveries.c.token, deliveries.c.state)
     )
 
 
-_WRITE_OUTCOMES: Final = Query(Written, _write_outcomes)
+_WRITE_OUTCOMES: Final = Query(_Written, _write_outcomes)
 
 
-def write_outcomes(tx: Tx, outcomes: Sequence[OutcomeRow]) -> set[Written]:
-    """Write outcomes; return those whose delivery nobody had taken away."""
-    return set(tx.run(_WRITE_OUTCOMES, outcomes=outcomes))
+def write_outcomes(tx: Tx, outcomes: Sequence[OutcomeRow], *, now_ms: int) -> dict[Fence, DeliveryState]:
+    """Write outcomes; return the states of those whose delivery nobody had taken away."""
+    written = tx.run(_WRITE_OUTCOMES, outcomes=outcomes, now=now_ms)
+    return {(row.id, row.token): DeliveryState(row.state) for row in written}

@@ -48,6 +48,11 @@ def pace_from_text(stored: str) -> LanePace:
     return LanePace(pace=Pace(**values), tat_ms=tat_ms, tally=tally)
 
 
+def due_unless_under_way(due_ms: Any) -> Any:
+    """Return what becomes of `due_ms`: of what is under way it is when its record is given up, and stays."""
+    return case((deliveries.c.session_id.is_(None), due_ms), else_=deliveries.c.due_ms)
+
+
 INITIAL_PACE: Final = pace_to_text(LanePace(pace=Pace()))
 
 
