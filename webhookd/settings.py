@@ -191,7 +191,8 @@ class Settings(BaseSettings):
 
     lease_seconds: Seconds = Field(
         15.0,
-        description="How long a silent worker keeps its tasks and deliveries before others take them over.",
+        description="How long a silent worker keeps its tasks and deliveries before others take them over. "
+        "On PostgreSQL a transaction that stands still for so long is undone.",
     )
     shutdown_seconds: Seconds = Field(
         20.0, description="How long running work may take to end after SIGTERM."

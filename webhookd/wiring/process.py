@@ -119,6 +119,7 @@ async def open_store(
             base_url=settings.public_url,
             lane_concurrency=settings.delivery_per_host,
             host_rate=settings.delivery_host_rate,
+            lease_seconds=settings.lease_seconds,
             retry_cap_seconds=settings.retry_cap_seconds,
             failing_after_ms=int(settings.failing_after_seconds * 1000),
             disable_after_ms=int(settings.disable_after_seconds * 1000),

@@ -121,7 +121,7 @@ class Database:
         """
         parsed = parse_url(url)
         try:
-            driver = await make_driver(parsed, writes_apart=writes_apart)
+            driver = await make_driver(parsed, lease_seconds=policy.lease_seconds, writes_apart=writes_apart)
             database = cls(driver, parsed, policy, wake)
             try:
                 await database.read(lambda tx: tx.conn.execute(text("SELECT 1")))

@@ -31,6 +31,7 @@ class Policy:
     base_url: str = ""
     lane_concurrency: int = 128
     host_rate: float = 500.0
+    lease_seconds: float = 15.0
     retry_cap_seconds: float = 43_200.0
     failing_after_ms: int = 3_600_000
     disable_after_ms: int = 432_000_000

@@ -15,7 +15,7 @@ from tests.support.sending import answer
 from tests.support.services import Databases, ServiceMissing
 from tests.support.work import claim, finish, submission_of, submit, task_of
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.drivers.server import PLANNER
+from webhookd.adapters.store.drivers.server import IDLE_TRANSACTION, PLANNER
 from webhookd.adapters.store.migrate import migrate
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
@@ -93,13 +93,14 @@ async def test_work_goes_its_whole_way_through_it(pooled: Store, pooled_url: str
 async def test_every_transaction_plans_as_it_should_and_leaves_nothing_behind(
     pooled: Store,
 ) -> None:
-    names = ", ".join(f"current_setting('{name}')" for name in PLANNER)
+    expected = {**PLANNER, IDLE_TRANSACTION: "15s"}
+    names = ", ".join(f"current_setting('{name}')" for name in expected)
 
     def settings(tx: Tx) -> list[str]:
         return list(tx.conn.execute(text(f"SELECT {names}")).one())
 
     for work in (pooled.db.read(settings), pooled.db.write(settings)):
-        assert await work == list(PLANNER.values())
+        assert await work == list(expected.values())
 
     def prepared(tx: Tx) -> Any:
         return tx.conn.execute(text("SELECT name FROM pg_prepared_statements")).all()

@@ -61,8 +61,8 @@ def import_driver(url: URL) -> None:
         importlib.import_module("webhookd.adapters.store.drivers.postgresql")
 
 
-async def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
-    """Return the driver for a URL from `parse_url`. `writes_apart`: see PostgresDriver.
+async def make_driver(url: URL, *, lease_seconds: float, writes_apart: bool = False) -> Driver:
+    """Return the driver for a URL from `parse_url`. `lease_seconds`, `writes_apart`: see PostgresDriver.
 
     Raises Unavailable where PostgreSQL does not answer, SettingsError where the database will not do.
     """
@@ -72,7 +72,7 @@ async def make_driver(url: URL, *, writes_apart: bool = False) -> Driver:
     from webhookd.adapters.store.drivers.postgresql import PostgresDriver
     from webhookd.adapters.store.drivers.server import look_at
 
-    return PostgresDriver(url, await look_at(url), writes_apart=writes_apart)
+    return PostgresDriver(url, await look_at(url), lease_seconds=lease_seconds, writes_apart=writes_apart)
 
 
 def parse_url(url: str) -> URL:

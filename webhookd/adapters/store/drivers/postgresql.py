@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from webhookd.adapters.store.drivers.faults import environment_sentence, reason_of
-from webhookd.adapters.store.drivers.server import ServerFacts, pool_of
+from webhookd.adapters.store.drivers.server import ServerFacts, idle_bound_ms, pool_of
 from webhookd.core.errors import Unavailable
 from webhookd.runtime.loop_policy import loop_factory
 
@@ -27,15 +27,21 @@ class PostgresDriver:
     each answer waits until the loop has gone through whatever else is ready (a few hundred attempts to
     begin), and everybody who waits for the commit waits with it: a deliver process records a fifth more
     with its writes apart. The API, whose transactions are small, accepts a fifth less.
+
+    A transaction that asks nothing for `lease_seconds` is undone by the server: its process is frozen or out
+    of reach, and others wait for what it has locked.
     """
 
     dialect = "postgresql"
 
-    def __init__(self, url: URL, server: ServerFacts, *, writes_apart: bool = False) -> None:
+    def __init__(
+        self, url: URL, server: ServerFacts, *, lease_seconds: float, writes_apart: bool = False
+    ) -> None:
         self.pooled = server.pooled
         self._thread = _LoopThread("postgresql-writer") if writes_apart else None
-        self._readers = pool_of(url, server, most=10 if writes_apart else 16)
-        self._writers = pool_of(url, server, most=6) if writes_apart else self._readers
+        idle_ms = idle_bound_ms(lease_seconds)
+        self._readers = pool_of(url, server, most=10 if writes_apart else 16, idle_ms=idle_ms)
+        self._writers = pool_of(url, server, most=6, idle_ms=idle_ms) if writes_apart else self._readers
 
     async def read(self, work: Callable[[Connection], R]) -> R:
         try:

@@ -2,12 +2,13 @@
 
 A connection pooler such as PgBouncer in transaction mode hands each transaction to whichever session is free.
 Named statements and settings of a session are then somebody else's, so there are none: every statement is
-prepared unnamed inside its transaction, and what the planner is told is told after each BEGIN. That costs
-two round trips a statement instead of one, so it is done only where there is a pooler. One is known by the
-process id it gives out at the start, which is its own invention and not that of the session.
+prepared unnamed inside its transaction, and the settings are made after each BEGIN. That costs two round
+trips a statement instead of one, so it is done only where there is a pooler. One is known by the process id
+it gives out at the start, which is its own invention and not that of the session.
 """
 
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,9 +31,9 @@ from webhookd.core.errors import SettingsError
 PLANNER: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 """Every table is read by an index, whatever statistics say: plans are made once and outlive the size that
 their tables had then. Where there is no index, PostgreSQL still reads the table through."""
-_TELL_PLANNER: Final = (
-    "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in PLANNER.items())
-).replace(":", "\\:")
+IDLE_TRANSACTION: Final = "idle_in_transaction_session_timeout"
+_SHORTEST_MS: Final = 1_000
+_LONGEST_MS: Final = 2**31 - 1
 _POOL_SECONDS: Final = 5
 _COMMAND_SECONDS: Final = 30
 
@@ -125,9 +126,18 @@ def careful_engine(url: URL) -> AsyncEngine:
     )
 
 
-def pool_of(url: URL, server: ServerFacts, *, most: int) -> AsyncEngine:
-    """Return an engine of at most so many connections, half of which are kept when idle."""
-    straight = {"connection_class": _BeginsAlong, "server_settings": PLANNER}
+def idle_bound_ms(lease_seconds: float) -> int:
+    """Return how long a transaction may ask nothing: a lease, if a busy loop can keep to it."""
+    return int(max(_SHORTEST_MS, min(lease_seconds * 1000, _LONGEST_MS)))
+
+
+def pool_of(url: URL, server: ServerFacts, *, most: int, idle_ms: int) -> AsyncEngine:
+    """Return an engine of at most so many connections, half of which are kept when idle.
+
+    The server undoes a transaction that asks nothing for `idle_ms`, and closes its connection.
+    """
+    told = {**PLANNER, IDLE_TRANSACTION: str(idle_ms)}
+    straight = {"connection_class": _BeginsAlong, "server_settings": told}
     how = _unnamed() if server.pooled else straight
     engine = create_async_engine(
         url,
@@ -140,7 +150,7 @@ def pool_of(url: URL, server: ServerFacts, *, most: int) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "handle_error", _throw_away)
     if server.pooled and not server.planned:
-        event.listen(engine.sync_engine, "begin", _tell_planner)
+        event.listen(engine.sync_engine, "begin", _teller(told))
     return engine
 
 
@@ -153,8 +163,14 @@ def _unnamed() -> dict[str, Any]:
     }
 
 
-def _tell_planner(conn: Connection) -> None:
-    conn.exec_driver_sql(_TELL_PLANNER)
+def _teller(told: Mapping[str, str]) -> Callable[[Connection], None]:
+    """Return what tells the server these settings for the transaction that has begun."""
+    tell = "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in told.items())
+
+    def tell_it(conn: Connection) -> None:
+        conn.exec_driver_sql(tell)
+
+    return tell_it
 
 
 def _throw_away(context: Any) -> None:
