@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import text
 
+from tests.support.plain_http import TRUSTS_NOBODY
 from tests.support.services import ValkeyServer, until
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import migrate
@@ -37,7 +38,7 @@ class Service:
     async def client(self, key: str, address: str | None = None) -> httpx.AsyncClient:
         """A client with a key, from an address of this machine."""
         transport = httpx.AsyncHTTPTransport(
-            local_address=address, limits=httpx.Limits(max_connections=None), trust_env=False
+            local_address=address, limits=httpx.Limits(max_connections=None), verify=TRUSTS_NOBODY
         )
         headers = {"Authorization": f"Bearer {key}"}
         return await self.stack.enter_async_context(

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from tests.support.api_face import Face, PartnerFace
 from tests.support.bad_store import BadStore
 from tests.support.live_api import Live
+from tests.support.plain_http import async_http_client
 from tests.support.s3 import BUCKET, S3Server
 from tests.support.work import submission_of, task_of
 from webhookd.adapters.files import Bucket, open_bucket
@@ -654,7 +655,7 @@ class TestObjectStore:
         head = await client.head(file["url"])
 
         assert moved.status_code == 307
-        async with httpx.AsyncClient() as anyone:
+        async with async_http_client() as anyone:
             direct = await anyone.get(moved.headers["location"])
         assert (direct.content, direct.headers["content-type"]) == (b"hello", "image/jpeg")
         assert direct.headers["content-disposition"] == 'attachment; filename="photo.jpg"'
@@ -666,7 +667,7 @@ class TestObjectStore:
         file_url = f"/v1/files/{made['file']['id']}"
         assert problem(await client.post(f"{file_url}/complete")) == (409, "conflict")
 
-        async with httpx.AsyncClient() as anyone:
+        async with async_http_client() as anyone:
             for content, status in ((b"hell", 422), (b"hello", 200)):
                 sent = await anyone.put(
                     made["upload"]["url"], content=content, headers={"Content-Type": "text/html"}

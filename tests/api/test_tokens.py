@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.api_face import ADMIN_KEY, Face, PartnerFace
 from tests.support.live_api import Live, heard, say
+from tests.support.plain_http import async_http_client
 from tests.support.work import claim, finish, limit, session
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.tasks.task_files import use_files
@@ -204,7 +205,7 @@ async def test_streams_take_a_token_in_the_query_and_end_with_it(live: Live) -> 
     batch = (await partner.http.post("/v1/batches", json={"tasks": [{"type": "demo.echo"}]})).json()
     text = await token_of(partner.http, tasks=[task["id"]])
     of_batch = await token_of(partner.http, batch=batch["id"])
-    async with httpx.AsyncClient(base_url=live.url, trust_env=False, timeout=30) as nobody:
+    async with async_http_client(live.url) as nobody:
         refused = await nobody.get(f"/v1/tasks/{other['id']}/events", params={"token": text})
         assert refused.status_code == 404
         wrong = await nobody.get(f"/v1/tasks/{task['id']}/events", params={"token": "wht_a.b"})

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.installation import ADMIN_KEY, Parts, Up
+from tests.support.plain_http import async_http_client
 from tests.support.services import Databases, ValkeyServer
 from webhookd.cli.receiver import Receiver, bind, receiving
 
@@ -36,9 +37,7 @@ class Service:
 
     def client(self, key: str) -> httpx.AsyncClient:
         """Return a client with this key."""
-        return httpx.AsyncClient(
-            base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=70, trust_env=False
-        )
+        return async_http_client(self.url, key, timeout=70)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.blackbox.conftest import Partner, Service
+from tests.support.plain_http import async_http_client
 from tests.support.services import until
 from webhookd.cli.receiver import Receiver
 
@@ -27,7 +28,7 @@ async def test_a_file_goes_in_and_what_a_task_made_of_it_comes_back(
 ) -> None:
     picture = photo()
     hits, url = receiver[0].hits, receiver[1]
-    async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as nobody:
+    async with async_http_client(service.url, timeout=60) as nobody:
         file = await _uploaded(partner, nobody, picture, way)
         assert (file["state"], file["size"], file["sha256"]) == ("ready", len(picture), _sha256(picture))
 

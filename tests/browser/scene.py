@@ -1,7 +1,6 @@
 """What the browser tests play in: a service, partners with calls of their own, receivers that fail."""
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from typing import Any, Final
 
 import httpx
 
-from tests.browser.chromium import PATIENCE_SECONDS, Page
+from tests.browser.chromium import Page
 from tests.support.listening import Quiet, listening
+from tests.support.plain_http import ask
+from tests.support.services import eventually
 
 ADMIN_KEY: Final = "an-admin-key-of-the-browser-tests"
 _NUMBERS: Final = itertools.count(1)
@@ -28,14 +29,7 @@ class Service:
 
     def call(self, method: str, path: str, *, key: str = ADMIN_KEY, body: Any = None) -> Any:
         """Call the API and return its document. Raises for what is no success."""
-        answer = httpx.request(
-            method,
-            self.url + path,
-            json=body,
-            headers={"Authorization": f"Bearer {key}"},
-            trust_env=False,
-            timeout=60,
-        )
+        answer = ask(method, self.url + path, key, json=body)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
@@ -72,7 +66,7 @@ class Partner:
             found[:] = self.call("GET", path)["data"]
             return len(found) >= count
 
-        until_true(enough)
+        eventually(enough, f"{count} of {path}")
         return found
 
     def let_die(self, receiver: "Receiver", count: int) -> tuple[str, list[dict[str, Any]]]:
@@ -84,14 +78,6 @@ class Partner:
         letters = self.dead_letters(count)
         receiver.status = {}
         return endpoint, letters
-
-
-def until_true(holds: Callable[[], bool]) -> None:
-    """Look until something holds."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.05)
 
 
 def new_partner(service: Service, **more: Any) -> Partner:

@@ -10,6 +10,7 @@ import pytest
 from tests.browser.chromium import Page
 from tests.browser.elsewhere import Elsewhere, elsewhere
 from tests.browser.scene import Partner
+from tests.support.plain_http import http_client
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "show-a-task-on-a-page.md"
 
@@ -22,9 +23,7 @@ def shown(page: Page, name: str) -> str:
 @pytest.fixture
 def caller(service_url: str, partner: Partner) -> httpx.Client:
     """The backend, with its key."""
-    return httpx.Client(
-        base_url=service_url, headers={"Authorization": f"Bearer {partner.key}"}, trust_env=False
-    )
+    return http_client(service_url, partner.key)
 
 
 def test_the_guides_page_shows_a_task_three_ways_and_its_file(

@@ -18,21 +18,20 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.command_line import (
     WEBHOOKD,
     Ended,
-    client,
     environment,
-    eventually,
     run_here,
     serving,
     started,
     url_of,
 )
 from tests.support.listening import Quiet, listening
+from tests.support.plain_http import ask, http_client
+from tests.support.services import eventually
 from webhookd.cli import main
 
 ADMIN_KEY = "a-long-admin-key-0123456789"
@@ -76,7 +75,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("client")
     with _receiving() as hooks, serving(cwd=folder, env=environment(**SETTINGS)) as up:
         url = url_of(up)
-        with client(url, ADMIN_KEY) as admin:
+        with http_client(url, ADMIN_KEY) as admin:
             partner = admin.post("/v1/partners", json={"name": "acme"}).json()
         yield Service(url=url, folder=folder, hooks=hooks, partner=partner)
 
@@ -213,7 +212,7 @@ def test_partner_is_made_listed_and_its_key_works(shell: Shell, service: Service
     made = shell.json("partners", "create", name, "--weight", "3", "--rate", "7.5", "--max-queued", "9")
     assert {"id", "key", "secret"} <= made.keys()
     assert (made["weight"], made["limits"]["rate_per_second"], made["limits"]["max_queued"]) == (3, 7.5, 9)
-    with client(service.url, made["key"]) as its:
+    with http_client(service.url, made["key"]) as its:
         assert its.get("/v1/partner").json()["id"] == made["id"]
     listed = shell.json("partners", "list")
     assert name in [one["name"] for one in listed["data"]]
@@ -232,7 +231,7 @@ def test_partner_is_limited_suspended_and_taken_up_again(shell: Shell, service: 
     assert "report.*" in shell.text("partners", "limits", name)
     assert shell.json("partners", "limits", name, "--all-task-types")["task_types"] in (None, [])
     assert shell.json("partners", "suspend", name)["suspended"] is True
-    with client(service.url, made["key"]) as its:
+    with http_client(service.url, made["key"]) as its:
         eventually(lambda: its.get("/v1/partner").status_code == 403, "the refusal")
         assert shell.json("partners", "resume", name)["suspended"] is False
         eventually(lambda: its.get("/v1/partner").status_code == 200, "the answer")
@@ -263,7 +262,7 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, service: Service) -> Non
     options = ("--name", "ci", "--scope", "tasks:read", "--expires-at", "12h")
     made = shell.json("keys", "create", "acme", *options)
     assert (made["scopes"], made["name"]) == (["tasks:read"], "ci")
-    with client(service.url, made["key"]) as its:
+    with http_client(service.url, made["key"]) as its:
         assert its.get("/v1/partner").status_code == 200
         assert its.post("/v1/tasks", json={"type": "demo.echo"}).status_code == 403
     listed = shell.json("keys", "list", service.partner["id"])
@@ -276,7 +275,7 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, service: Service) -> Non
 
     eventually(lambda: last_use() is not None, "the key's last use")
     assert shell.json("keys", "revoke", made["id"]) == {"id": made["id"], "revoked": True}
-    with client(service.url, made["key"]) as its:
+    with http_client(service.url, made["key"]) as its:
         eventually(lambda: its.get("/v1/partner").status_code == 401, "the refusal")
     assert "nobody" in shell.refused("keys", "create", "nobody")
 
@@ -284,7 +283,7 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, service: Service) -> Non
 def test_admins_keys_are_made_and_the_audit_shows_their_names(shell: Shell, service: Service) -> None:
     name = unique("admin")
     made = shell.json("admin-keys", "create", name)
-    with client(service.url, made["key"]) as its:
+    with http_client(service.url, made["key"]) as its:
         assert its.get("/v1/admin-keys").status_code == 200
         assert its.post("/v1/queues/default/resume").status_code == 200
     (entry,) = shell.json("audit", "--actor", name)["data"]
@@ -353,7 +352,7 @@ def test_watching_a_task_that_fails_is_exit_code_1(shell: Shell) -> None:
 
 
 def test_watching_on_a_terminal_shows_a_bar(service: Service) -> None:
-    with client(service.url, service.partner["key"]) as partner:
+    with http_client(service.url, service.partner["key"]) as partner:
         task = partner.post("/v1/tasks", json={"type": "demo.sleep", "input": {"seconds": 5}}).json()
     env = {**environment(WEBHOOKD_URL=service.url, WEBHOOKD_KEY=service.partner["key"]), "TERM": "xterm"}
     pid, terminal = pty.fork()
@@ -436,7 +435,7 @@ def test_delivery_is_shown_with_a_curl_line_that_repeats_each_attempt(shell: She
     words = shlex.split(lines[-1])
     headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
     body = words[words.index("--data-binary") + 1]
-    answer = httpx.post(words[3], headers=headers, content=body, trust_env=False)
+    answer = ask("POST", words[3], headers=headers, content=body)
     assert answer.status_code == 500
     assert headers["webhook-attempt"] == "2"
     first, *others = service.hooks.bodies[headers["webhook-id"]]

@@ -19,16 +19,15 @@ from tests.support.command_line import (
     WEBHOOKD,
     Command,
     Ended,
-    client,
     descendants,
     environment,
-    eventually,
     run,
     run_here,
     started,
     url_of,
 )
-from tests.support.services import ValkeyServer, command_line, free_port
+from tests.support.plain_http import http_client
+from tests.support.services import ValkeyServer, command_line, eventually, free_port
 from webhookd.adapters.vault import generate_key
 from webhookd.wiring.doctor import CHECKS
 
@@ -267,7 +266,7 @@ def test_process_with_other_keys_and_one_that_is_not_ready_are_found(
 ) -> None:
     port = str(free_port())
     with started("api", "--port", port, cwd=tmp_path, env=parts) as api:
-        with client(f"http://127.0.0.1:{port}", ADMIN_KEY) as admin:
+        with http_client(f"http://127.0.0.1:{port}", ADMIN_KEY) as admin:
             eventually(lambda: _answers(admin), "the API")
         rotated = f"{generate_key()},{parts['WEBHOOKD_ENCRYPTION_KEYS']}"
         _, findings = doctor(tmp_path, {**parts, "WEBHOOKD_ENCRYPTION_KEYS": rotated}, run_here)

@@ -15,13 +15,13 @@ from tests.support.command_line import (
     Command,
     descendants,
     environment,
-    eventually,
     run_here,
     started,
     url_of,
     wait_until_gone,
 )
-from tests.support.services import command_line
+from tests.support.plain_http import ask
+from tests.support.services import command_line, eventually
 from webhookd.cli import up as up_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forked on Linux only")
@@ -89,7 +89,7 @@ def test_forked_processes_that_are_killed_are_replaced_by_new_interpreters(tmp_p
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+        return ask("GET", f"{url}/readyz").status_code == 200
     except httpx.TransportError:
         return False
 

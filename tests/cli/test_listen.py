@@ -13,6 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.support.command_line import Command, run_here, started
+from tests.support.plain_http import ask
 from webhookd.cli.receiver import bind
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -42,7 +43,7 @@ def listening(*arguments: str, cwd: Path) -> Iterator[tuple[Command, str]]:
 
 
 def post(url: str, headers: dict[str, str], body: bytes = BODY) -> httpx.Response:
-    return httpx.post(url, headers=headers, content=body, trust_env=False, timeout=30.0)
+    return ask("POST", url, headers=headers, content=body)
 
 
 def test_webhook_is_verified_and_shown(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_strange_bodies_do_not_break_it(body: bytes, listener: tuple[Command, st
 
 def test_what_is_no_webhook_does_not_break_it(listener: tuple[Command, str]) -> None:
     _, url = listener
-    assert httpx.get(url, trust_env=False).status_code == 405
+    assert ask("GET", url).status_code == 405
     host, port = url.removeprefix("http://").rstrip("/").split(":")
     for junk in (b"\x00\x01\x02\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b""):
         with socket.create_connection((host, int(port)), timeout=30) as connection:

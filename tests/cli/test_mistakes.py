@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.command_line import WEBHOOKD, Command, Ended, environment, run_here, started, url_of
+from tests.support.plain_http import ask
 from webhookd import asgi, cli, worker
 from webhookd.adapters.vault import generate_key
 
@@ -223,7 +224,7 @@ def test_every_address_is_ipv4_too(odd: tuple[Command, Path]) -> None:
     up, _ = odd
     port = httpx.URL(url_of(up)).port
     for host in ("127.0.0.1", "[::1]"):
-        assert httpx.get(f"http://{host}:{port}/healthz", trust_env=False).status_code == 200
+        assert ask("GET", f"http://{host}:{port}/healthz").status_code == 200
 
 
 def test_working_directory_of_somebody_keeps_its_mode(tmp_path: Path) -> None:

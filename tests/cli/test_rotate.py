@@ -15,16 +15,15 @@ import pytest
 
 from tests.support.command_line import (
     Ended,
-    client,
     data_dir,
     environment,
-    eventually,
     kept,
     run_here,
     started,
     url_of,
 )
-from tests.support.services import ValkeyServer
+from tests.support.plain_http import http_client
+from tests.support.services import ValkeyServer, eventually
 from webhookd.adapters.vault import Vault, generate_key
 
 OLD, NEW = generate_key(), generate_key()
@@ -62,7 +61,7 @@ def stream_of_tasks(url: str, key: str, callback_url: str) -> Iterator[list[str]
 
     def submit() -> None:
         body = {"type": "demo.echo", "input": {}, "callback_url": callback_url}
-        with client(url, key) as partner:
+        with http_client(url, key) as partner:
             while not over.wait(0.05):
                 answer = partner.post("/v1/tasks", json=body)
                 assert answer.status_code == 202, answer.text
@@ -86,7 +85,7 @@ def test_one_machine_gets_a_new_key_while_it_serves_and_later_loses_the_old_one(
         ring = data_dir(up) / "encryption.keys"
         database = data_dir(up) / "webhookd.db"
         before = ring.read_text().split()
-        with client(url, dev["key"]) as partner:
+        with http_client(url, dev["key"]) as partner:
             first = partner.post("/v1/endpoints", json=ENDPOINT, headers=HEAD).json()
         with started("listen", "--port", "0", "--secret", dev["secret"], cwd=tmp_path) as listen:
             listen.wait_for("http://")
@@ -109,7 +108,7 @@ def test_one_machine_gets_a_new_key_while_it_serves_and_later_loses_the_old_one(
         assert ring.read_text().split()[1:] == before
         assert ring.stat().st_mode & 0o777 == 0o600
         assert key_ids(database) == {made["newest"]}
-        with client(url, dev["key"]) as partner:
+        with http_client(url, dev["key"]) as partner:
             again = partner.post("/v1/endpoints", json=ENDPOINT, headers=HEAD)
             assert again.headers["Idempotency-Replayed"] == "true"
             assert again.json() == first
@@ -130,7 +129,7 @@ def test_one_machine_gets_a_new_key_while_it_serves_and_later_loses_the_old_one(
         up.wait_for("dead-letters")
         with started("listen", "--port", "0", "--secret", dev["secret"], cwd=tmp_path) as listen:
             listen.wait_for("http://")
-            with client(url, dev["key"]) as partner:
+            with http_client(url, dev["key"]) as partner:
                 task = {"type": "demo.echo", "input": {}, "callback_url": listen.out[0].split()[-1]}
                 assert partner.post("/v1/tasks", json=task).status_code == 202
             listen.wait_for("✓ verified")

@@ -21,11 +21,9 @@ from tests.support.command_line import (
     PATIENCE_SECONDS,
     WEBHOOKD,
     Command,
-    client,
     data_dir,
     descendants,
     environment,
-    eventually,
     fact,
     kept,
     run,
@@ -36,7 +34,8 @@ from tests.support.command_line import (
     wait_until_gone,
 )
 from tests.support.installation import injected
-from tests.support.services import command_line, free_port
+from tests.support.plain_http import ask, http_client
+from tests.support.services import command_line, eventually, free_port
 from webhookd.adapters.vault import generate_key
 from webhookd.cli.receiver import bind
 
@@ -48,8 +47,8 @@ def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) 
     with serving("--data-dir", str(data), cwd=tmp_path) as first:
         url = url_of(first)
         admin_key = fact(first, "admin key")
-        assert httpx.get(f"{url}/readyz", trust_env=False).json()["status"] == "ok"
-        with client(url, admin_key) as admin:
+        assert ask("GET", f"{url}/readyz").json()["status"] == "ok"
+        with http_client(url, admin_key) as admin:
             assert admin.post("/v1/partners", json={"name": "acme"}).status_code == 201
     assert data.stat().st_mode & 0o777 == 0o700
     assert (data / "encryption.keys").stat().st_mode & 0o777 == 0o600
@@ -59,7 +58,7 @@ def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) 
 
     with started("up", "--port", "0", "--data-dir", str(data), cwd=tmp_path) as second:
         url = url_of(second)
-        with client(url, admin_key) as admin:
+        with http_client(url, admin_key) as admin:
             assert [one["name"] for one in admin.get("/v1/partners").json()["data"]] == ["acme"]
             assert [one["name"] for one in admin.get("/v1/admin-keys").json()["data"]] == ["first admin key"]
         second.send(signal.SIGINT)
@@ -82,7 +81,7 @@ def told_twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("twice")
     env = environment(WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own")
     with started("up", "--port", "0", "--data-dir", "data", cwd=folder, env=env) as up:
-        with client(url_of(up), "an-admin-key-of-my-own") as admin:
+        with http_client(url_of(up), "an-admin-key-of-my-own") as admin:
             status = admin.get("/v1/partners").status_code
         up.send(signal.SIGTERM)
         up.send(signal.SIGINT)
@@ -137,7 +136,7 @@ def _as_curl_would(line: str) -> httpx.Response:
     headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
     body = next((words[at + 1] for at, word in enumerate(words) if word == "-d"), None)
     method = "GET" if body is None else "POST"
-    return httpx.request(method, url, headers=headers, content=body, trust_env=False, timeout=30.0)
+    return ask(method, url, headers=headers, content=body)
 
 
 def test_second_up_on_a_data_dir_is_told_who_has_it(dev: Command) -> None:
@@ -192,8 +191,8 @@ def test_broker_that_dies_is_started_again(dev: Command) -> None:
     assert first is not None
     os.kill(first, signal.SIGKILL)
     eventually(lambda: broker() not in (None, first), "another broker")
-    eventually(lambda: httpx.get(f"{url}/readyz", trust_env=False).json()["status"] == "ok", "readiness")
-    with client(url, kept(dev)["key"]) as partner:
+    eventually(lambda: ask("GET", f"{url}/readyz").json()["status"] == "ok", "readiness")
+    with http_client(url, kept(dev)["key"]) as partner:
         made = partner.post("/v1/tasks", json={"type": "demo.echo", "input": {}}).json()
         eventually(lambda: partner.get(f"/v1/tasks/{made['id']}").json()["done"], "the task's end")
 
@@ -203,7 +202,7 @@ def test_second_ctrl_c_does_not_wait_for_running_tasks(tmp_path: Path) -> None:
     with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env) as up:
         url = url_of(up)
         up.wait_for("dead-letters")
-        with client(url, kept(up)["key"]) as partner:
+        with http_client(url, kept(up)["key"]) as partner:
             made = partner.post("/v1/tasks", json={"type": "demo.sleep", "input": {"seconds": 3000}}).json()
             eventually(
                 lambda: partner.get(f"/v1/tasks/{made['id']}").json()["state"] == "running", "the start"
@@ -235,10 +234,10 @@ def test_output_that_nobody_reads_holds_up_neither_callers_nor_the_stop(tmp_path
     ) as up:
         os.close(writer)
         try:
-            with client(f"http://127.0.0.1:{port}", "an-admin-key-of-my-own") as admin:
+            with http_client(f"http://127.0.0.1:{port}", "an-admin-key-of-my-own") as admin:
                 eventually(lambda: _answers(admin), "the API")
                 key = admin.post("/v1/partners", json={"name": "acme"}).json()["key"]
-            with client(f"http://127.0.0.1:{port}", key) as partner:
+            with http_client(f"http://127.0.0.1:{port}", key) as partner:
                 echo = {"type": "demo.echo", "input": {}}
                 made = [partner.post("/v1/tasks", json=echo).json()["id"] for _ in range(200)]
                 eventually(lambda: partner.get(f"/v1/tasks/{made[-1]}").json()["done"], "the last task's end")
@@ -260,11 +259,11 @@ def test_workers_are_added_while_tasks_wait_and_retired_after_a_calm_while(tmp_p
         up.wait_for("dead-letters")
 
         def task_workers() -> int:
-            count: int = httpx.get(f"{url}/readyz", trust_env=False).json()["task_workers"]["count"]
+            count: int = ask("GET", f"{url}/readyz").json()["task_workers"]["count"]
             return count
 
         assert task_workers() == 1
-        with client(url, kept(up)["key"]) as partner:
+        with http_client(url, kept(up)["key"]) as partner:
             tasks = [{"type": "demo.sleep", "input": {"seconds": 3}}] * 6
             results = partner.post("/v1/tasks/batch", json={"tasks": tasks}).json()["results"]
 
@@ -417,10 +416,10 @@ def test_parts_started_one_by_one_make_a_service(tmp_path: Path, valkey_url: str
     ):
         worker.wait_for("worker_ready")
         assert "role=deliver" in deliver.wait_for("worker_ready")
-        with client(f"http://127.0.0.1:{port}", "an-admin-key-of-my-own") as admin:
+        with http_client(f"http://127.0.0.1:{port}", "an-admin-key-of-my-own") as admin:
             eventually(lambda: _answers(admin), "the API")
             key = admin.post("/v1/partners", json={"name": "acme"}).json()["key"]
-        with client(f"http://127.0.0.1:{port}", key) as partner:
+        with http_client(f"http://127.0.0.1:{port}", key) as partner:
             default = partner.post("/v1/tasks", json={"type": "demo.echo", "input": {}}).json()
             other = {"type": "report.statement", "input": {"account": "A"}}
             reports = partner.post("/v1/tasks", json=other).json()

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from tests.support.command_line import environment, serving, url_of
+from tests.support.plain_http import ask
 
 ADMIN_KEY = "wha_for_the_clients_of_this_test_only_0123456789"
 
@@ -16,7 +16,6 @@ def partner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     folder = tmp_path_factory.mktemp("service")
     with serving("--dev", cwd=folder, env=environment(WEBHOOKD_ADMIN_KEY=ADMIN_KEY)) as up:
         url = url_of(up)
-        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
-        made = httpx.post(f"{url}/v1/partners", json={"name": "generated"}, headers=headers)
+        made = ask("POST", f"{url}/v1/partners", ADMIN_KEY, json={"name": "generated"})
         assert made.status_code == 201, made.text
         yield {"WEBHOOKD_URL": url, "WEBHOOKD_KEY": made.json()["key"]}

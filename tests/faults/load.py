@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from tests.support.installation import Installation
+from tests.support.plain_http import async_http_client
 from webhookd.cli.receiver import Receiver, bind, receiving
 
 _PATIENCE_SECONDS = 30.0
@@ -145,12 +146,8 @@ class Load:
         return {**body, "metadata": {"number": number, "padding": self.padding}}
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {self.key}"},
-            timeout=_PATIENCE_SECONDS,
-            limits=httpx.Limits(max_connections=20),
-            trust_env=False,
-            verify=False,  # noqa: S501 - it is plain HTTP; this spares reading the certificates
+        return async_http_client(
+            key=self.key, timeout=_PATIENCE_SECONDS, limits=httpx.Limits(max_connections=20)
         )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from tests.faults.invariants import looking_into, settled
 from tests.support.installation import Installation, Up
+from tests.support.plain_http import async_http_client
 from tests.support.s3 import BUCKET, S3Server
 from tests.support.services import until
 from webhookd.adapters.files import Bucket, open_bucket
@@ -184,7 +185,7 @@ async def test_an_announced_file_whose_check_is_killed_is_awaited_still(
 
     async def send() -> httpx.Response:
         """Send the bytes to where they are wanted, and have them checked."""
-        async with httpx.AsyncClient(trust_env=False, timeout=60, base_url=client.base_url) as anyone:
+        async with async_http_client(str(client.base_url), timeout=60) as anyone:
             sent = await anyone.put(made["upload"]["url"], content=CONTENT, headers=made["upload"]["headers"])
             assert sent.status_code == 200, sent.text
         return await client.post(f"{file_url}/complete")

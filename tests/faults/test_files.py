@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.installation import Up
+from tests.support.plain_http import async_http_client
 from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -118,7 +119,7 @@ async def test_a_worker_killed_while_it_stores_results_leaves_files_of_one_run_o
             (file,) = task["files"]
             listed = (await client.get("/v1/files", params={"task": task_id})).json()["data"]
             assert [one["id"] for one in listed] == [file["id"]]
-            async with httpx.AsyncClient(base_url=up.url, trust_env=False) as nobody:
+            async with async_http_client(up.url) as nobody:
                 content = (await nobody.get(file["download_url"])).content
             assert hashlib.sha256(content).hexdigest() == file["sha256"]
             assert content.startswith(b"%PDF-")

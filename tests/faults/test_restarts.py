@@ -8,7 +8,6 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from sqlalchemy import select
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,6 +18,7 @@ from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
 from tests.support.installation import QUICK, Installation, Parts
+from tests.support.plain_http import async_http_client
 from tests.support.services import is_alive, until
 from webhookd.adapters.store.schema import tasks
 from webhookd.adapters.store.tx import Tx
@@ -131,7 +131,7 @@ async def _end_of(stream: ClientConnection) -> Close | None:
 
 async def _long_poll(url: str, key: str, task_id: str) -> int:
     """Ask for a task that does not end; return the status."""
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with async_http_client(timeout=60) as client:
         answer = await client.get(
             f"{url}/v1/tasks/{task_id}",
             params={"wait": 50},

@@ -11,16 +11,15 @@ import pytest
 
 from tests.support.command_line import (
     Command,
-    client,
     environment,
-    eventually,
     kept,
     serving,
     started,
     url_of,
 )
 from tests.support.installation import injected
-from tests.support.services import is_alive
+from tests.support.plain_http import http_client
+from tests.support.services import eventually, is_alive
 
 pytestmark = pytest.mark.faults
 
@@ -43,7 +42,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
 
 @pytest.fixture(scope="module")
 def partner(up: Command) -> Iterator[httpx.Client]:
-    with client(url_of(up), kept(up)["key"]) as found:
+    with http_client(url_of(up), kept(up)["key"]) as found:
         yield found
 
 
@@ -147,7 +146,7 @@ def test_stop_waits_neither_for_a_frozen_worker_nor_for_a_child_that_hangs(tmp_p
     env = environment(**SETTINGS, **injected(tmp_path))
     with started("up", "--dev", "--port", "0", "--data-dir", "data", cwd=tmp_path, env=env) as own:
         own.wait_for("dead-letters")
-        with client(url_of(own), kept(own)["key"]) as partner:
+        with http_client(url_of(own), kept(own)["key"]) as partner:
             child = ended(partner, submit(partner, "unruly.leak", seconds=600))["result"]["pid"]
             holding = tmp_path / "holding"
             submit(partner, "unruly.hold", started=str(holding))

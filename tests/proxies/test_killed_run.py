@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.support.command_line import descendants, eventually, wait_until_gone
-from tests.support.services import free_port
+from tests.support.command_line import descendants, wait_until_gone
+from tests.support.services import eventually, free_port
 
 ROOT: Final = Path(__file__).parents[2]
 LINES: Final = {

@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.proxies.programs import PROGRAMS
 from tests.proxies.site import DRAIN_SECONDS, LONGEST_WAIT_SECONDS, PUBLIC_URL, Door, ProxiedSite, page_lines
+from tests.support.plain_http import async_http_client
 from tests.support.services import until
 from webhookd.api.guess_brake import WRONG_KEYS
 from webhookd.asgi import KEEP_ALIVE_SECONDS
@@ -239,7 +240,7 @@ async def test_rolling_restart_fails_no_submission_where_the_proxy_asks_for_read
 
 
 async def _is_ready(url: str) -> bool:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with async_http_client() as client:
         try:
             return (await client.get(f"{url}/readyz")).status_code == 200
         except httpx.HTTPError:

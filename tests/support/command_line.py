@@ -8,15 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any
 from unittest import mock
-
-import httpx
 
 from tests.support.services import is_alive
 from webhookd.cli import main
@@ -190,22 +187,4 @@ def data_dir(up: Command) -> Path:
 def kept(up: Command) -> dict[str, str]:
     """The partner of `up --dev`: `id`, `key`, `secret`."""
     found: dict[str, str] = json.loads((data_dir(up) / "dev.json").read_text())
-    return found
-
-
-def client(url: str, key: str) -> httpx.Client:
-    """A client of the API with this key."""
-    return httpx.Client(
-        base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30.0
-    )
-
-
-def eventually(look: Callable[[], Any], what: str) -> Any:
-    """Return the first true thing that `look` finds; fails the test where none comes."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    pause = 0.01
-    while not (found := look()):
-        assert time.monotonic() < give_up_at, f"{what} never came"
-        time.sleep(pause)
-        pause = min(2 * pause, 0.1)
     return found

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from tests.support.plain_http import async_http_client
 from tests.support.services import free_port, until
 from webhookd.adapters.vault import generate_key
 
@@ -154,13 +155,7 @@ class Installation(ABC):
 
     def client(self, key: str = ADMIN_KEY, *, timeout: float = 30.0) -> httpx.AsyncClient:
         """Return a client of the API; as an admin, unless another key is given."""
-        return httpx.AsyncClient(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"},
-            trust_env=False,
-            verify=False,  # noqa: S501 - it is plain HTTP; this spares reading the certificates
-            timeout=timeout,
-        )
+        return async_http_client(self.url, key, timeout=timeout)
 
     async def partner(self, name: str) -> dict[str, str]:
         """Make a partner; return `id`, `key` and `secret`."""

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support.plain_http import async_http_client
 from tests.support.services import ValkeyServer, until
 from webhookd.adapters.signals import Signals
 from webhookd.adapters.store.store import Store
@@ -121,13 +122,7 @@ class Live:
 
     async def client(self, key: str) -> httpx.AsyncClient:
         """An HTTP client with this key and no limits of its own."""
-        client = httpx.AsyncClient(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=90,
-            limits=httpx.Limits(max_connections=None),
-            trust_env=False,
-        )
+        client = async_http_client(self.url, key, timeout=90, limits=httpx.Limits(max_connections=None))
         return await self.stack.enter_async_context(client)
 
     async def partner(self) -> LivePartner:

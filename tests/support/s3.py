@@ -4,8 +4,7 @@ import subprocess
 import sys
 from typing import Self
 
-import httpx
-
+from tests.support.plain_http import ask
 from webhookd.adapters.deathwatch import watched
 
 BUCKET = "webhookd-tests"
@@ -48,7 +47,7 @@ class S3Server:
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
-        assert httpx.put(f"{self.url}/{BUCKET}").status_code == 200
+        assert ask("PUT", f"{self.url}/{BUCKET}").status_code == 200
 
     def stop(self) -> None:
         if self._process is not None:

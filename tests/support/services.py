@@ -91,6 +91,17 @@ async def until(condition: Callable[[], Any], *, what: object, seconds: float = 
         await asyncio.sleep(0.02)
 
 
+def eventually(look: Callable[[], Any], what: object, seconds: float = 90.0) -> Any:
+    """Do the same where no loop runs."""
+    give_up_at = time.monotonic() + seconds
+    pause = 0.01
+    while not (found := look()):
+        assert time.monotonic() < give_up_at, f"{what}: not within {seconds:.0f} s"
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+    return found
+
+
 def folder_in_memory() -> str | None:
     """Where files lie in memory, if there is much room: no commit waits for a disk there."""
     shm = Path("/dev/shm")

@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.command_line import client, environment, eventually, fact, started, url_of
+from tests.support.command_line import environment, fact, started, url_of
 from tests.support.live_api import live_api
-from tests.support.services import ValkeyServer
+from tests.support.plain_http import async_http_client, http_client
+from tests.support.services import ValkeyServer, eventually
 from webhookd.asgi import SAME_SECONDS
 
 
@@ -23,7 +24,7 @@ async def test_api_that_drains_is_not_ready_and_serves_and_then_ends(
         ready = await partner.http.get("/readyz")
         assert ready.status_code == 503
         assert "told to stop" in ready.json()["detail"]
-        async with httpx.AsyncClient(base_url=live.url, trust_env=False) as stranger:  # a new connection
+        async with async_http_client(live.url) as stranger:  # a new connection
             assert (await stranger.get("/healthz")).status_code == 200
         task = await partner.submit()
         shown = await partner.http.get(f"/v1/tasks/{task['id']}")
@@ -49,11 +50,11 @@ def test_up_drains_with_its_workers_and_a_second_signal_skips_the_rest(tmp_path:
     env = environment(WEBHOOKD_DRAIN_SECONDS="3600")
     with started("up", "--port", "0", "--data-dir", "data", "--dev", cwd=tmp_path, env=env) as up:
         url = url_of(up)
-        with client(url, fact(up, "admin key")) as admin:
+        with http_client(url, fact(up, "admin key")) as admin:
             made = admin.post("/v1/partners", json={"name": "acme"}).json()
             up.send(signal.SIGTERM)
             eventually(lambda: admin.get("/readyz").status_code == 503, what="not to be ready")
-        with client(url, made["key"]) as partner:
+        with http_client(url, made["key"]) as partner:
             answer = partner.post(
                 "/v1/tasks",
                 json={"type": "demo.echo", "input": {}, "endpoints": []},

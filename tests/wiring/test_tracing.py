@@ -17,6 +17,7 @@ import pytest
 from tests.support.collector import ERROR, UNSET, Collector, Seen, collecting
 from tests.support.command_line import PATIENCE_SECONDS, Command, environment, run, started
 from tests.support.listening import Quiet, listening
+from tests.support.plain_http import http_client
 from tests.support.services import free_port
 from tests.wiring.traced_tasks import PLANTED
 
@@ -115,9 +116,9 @@ class Caller:
 @contextmanager
 def calling(command: Command, receiver: Receiver) -> Iterator[Caller]:
     url = command.wait_for("webhookd is up at").split()[-1]
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=30) as admin:
+    with http_client(url, ADMIN_KEY) as admin:
         key = admin.post("/v1/partners", json={"name": "traced"}).json()["key"]
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
+    with http_client(url, key) as http:
         yield Caller(http=http, receiver=receiver)
 
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from tests.support.bad_store import MISDEEDS, BadStore
+from tests.support.plain_http import async_http_client
 from tests.support.s3 import BUCKET, S3Server
 from webhookd.adapters.files import Bucket, open_bucket
 from webhookd.adapters.files.faults import FileGone
@@ -137,7 +137,7 @@ async def test_whoever_has_a_signed_url_reads_an_attachment_of_the_right_type(
     shown = 'attachment; filename="x.png"'
     await bucket.put("file_1", pieces(b"hello"), max_bytes=MANY, content_type="image/png", disposition=shown)
 
-    async with httpx.AsyncClient() as client:
+    async with async_http_client() as client:
         answer = await client.get(await bucket.get_url("file_1", 60))
         put = await client.put(await bucket.put_url("file_2", 60), content=b"world")
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.api_face import Face
 from tests.support.installation import ADMIN_KEY, Up
+from tests.support.plain_http import async_http_client
 from tests.support.seeds import dead_delivery
 from tests.support.services import ValkeyServer, until
 from webhookd.adapters.metrics import FAMILIES, BrokerTotals, Metrics, Tally, count_request, exposition
@@ -278,8 +279,7 @@ async def work_through(
         await response.aread()
         answers.append(response.text)
 
-    headers = {"Authorization": f"Bearer {partner['key']}"}
-    async with httpx.AsyncClient(base_url=installation.url, headers=headers, trust_env=False) as client:
+    async with async_http_client(installation.url, partner["key"]) as client:
         hook = f"{url}/{PLANTED['path']}"
         made = (
             await client.post("/v1/endpoints", json={"url": hook, "headers": {"X-Token": PLANTED["header"]}})
@@ -311,7 +311,7 @@ async def work_through(
 async def scraped(installation: Up) -> dict[str, float]:
     """The metrics, as soon as each process has told what it did: they tell every other second."""
     told = {DELIVERED, RAN, ACCEPTED, *(f'webhookd_store_commits_total{{role="{role}"}}' for role in ROLES)}
-    async with httpx.AsyncClient(base_url=installation.url, trust_env=False) as client:
+    async with async_http_client(installation.url) as client:
         while True:
             seen = values((await client.get("/metrics")).text)
             if all(seen.get(name) for name in told):

@@ -19,15 +19,14 @@ import pytest
 import structlog
 from pydantic import BaseModel
 
+from tests.adapters.runner.calls import FACTS, PATIENCE_SECONDS, PLACES, PRIVATELY, Call, running
 from tests.adapters.runner.runner_tasks import TASK_SPEC, Person, Reply, tasks
+from tests.support.services import is_alive, until
 from webhookd import TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
 from webhookd.adapters.runner.job import Job, context_of
 from webhookd.adapters.runner.wire import ChildSettings, hello_line, run_line
-from webhookd.core.execution import RunFacts
 from webhookd.core.outcome import (
-    ERROR,
-    PRIVATE,
     CancelledByRequest,
     Crashed,
     Failed,
@@ -37,23 +36,8 @@ from webhookd.core.outcome import (
     Succeeded,
     TimedOut,
 )
-from webhookd.core.run_log import RunLog
-from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskDefinition, load_task_sets
 from webhookd.taskset.attaching import attached_in
-
-PATIENCE_SECONDS = 60.0
-FACTS = RunFacts(
-    task_id="task_1",
-    attempt=2,
-    trace_id="abc",
-    partner_id="prt_1",
-    partner_name="acme",
-    metadata_json='{"order": "42"}',
-    priority="high",
-    max_attempts=2,
-    last_attempt=True,
-)
 
 stage = contextvars.ContextVar("stage", default="unset")
 
@@ -63,65 +47,11 @@ class Unreadable(Exception):
         raise RuntimeError("no text either")
 
 
-PLACES = ("thread", "loop", "process", "process_loop")
 everywhere = pytest.mark.parametrize("place", PLACES)
 interrupts_a_blocked_thread = pytest.mark.skipif(
     sys.version_info < (3, 12) and sys.gettrace() is not None,
     reason="CPython 3.11 under a tracer (coverage) stands still while another thread's exception is pending",
 )
-
-
-PRIVATELY = RetryLater(code=ERROR, message=PRIVATE)
-
-
-class Call:
-    """One call of `runner.run` under way, with what it reported."""
-
-    def __init__(
-        self, runner: Runner, definition: TaskDefinition, raw_input: Any, *, facts: RunFacts = FACTS
-    ) -> None:
-        self.cancel = CancelRequest()
-        self.log = RunLog()
-        self.heard: list[tuple[float | None, str | None]] = []
-        self.threads: set[threading.Thread] = set()
-        self.reported = asyncio.Event()
-        self.attached = 0
-        self.outcome = asyncio.ensure_future(
-            runner.run(
-                definition,
-                raw_input,
-                facts=facts,
-                log=self.log,
-                cancel=self.cancel,
-                on_progress=self.hear,
-                on_attach=self.attaches,
-            )
-        )
-
-    def attaches(self) -> None:
-        self.attached += 1
-
-    def hear(self, percent: float | None, message: str | None) -> None:
-        self.heard.append((percent, message))
-        self.threads.add(threading.current_thread())
-        self.reported.set()
-
-    async def has_begun(self) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await self.reported.wait()
-
-    async def end(self) -> Outcome:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self.outcome
-
-
-@contextlib.asynccontextmanager
-async def running(
-    *, slots: int = 4, stop_grace_seconds: float = 20.0, task_spec: str = TASK_SPEC, **options: Any
-) -> AsyncIterator[Runner]:
-    runner = Runner(slots=slots, task_spec=task_spec, stop_grace_seconds=stop_grace_seconds, **options)
-    yield runner
-    await runner.stop(0)
 
 
 @pytest.fixture
@@ -136,26 +66,11 @@ def declared(function: Callable[..., Any], *, timeout_seconds: float = 300) -> T
     return dataclasses.replace(one["here"], timeout_seconds=timeout_seconds)
 
 
-async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not holds():  # noqa: ASYNC110 -- threads and processes set no asyncio.Event
-            await asyncio.sleep(0.01)
-
-
 async def written(pids: Path) -> tuple[int, int]:
     """The pids of the child and of what it started, once `have_grandchild_and_hang` has come so far."""
-    await eventually(lambda: pids.exists() and pids.read_text().endswith("."))
+    await until(lambda: pids.exists() and pids.read_text().endswith("."), what="both pids")
     child, grandchild = pids.read_text().strip(".").split()  # noqa: ASYNC240 -- a few bytes
     return int(child), int(grandchild)
-
-
-def is_alive(pid: int) -> bool:
-    """Linux: a zombie does not count."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
@@ -437,7 +352,7 @@ async def test_a_function_stuck_in_a_c_call_costs_its_slot_until_it_ends() -> No
         assert (runner.free_slots, runner.lost_slots) == (1, 1)
         assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
         release.set()
-        await eventually(lambda: runner.free_slots == 2)
+        await until(lambda: runner.free_slots == 2, what="two free slots")
         assert runner.lost_slots == 0
         assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
 
@@ -452,7 +367,7 @@ async def test_a_blocking_async_function_does_not_block_the_worker() -> None:
         assert await Call(runner, declared(block, timeout_seconds=0.05), {}).end() == TimedOut()
         assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
         release.set()
-        await eventually(lambda: runner.free_slots == 2)
+        await until(lambda: runner.free_slots == 2, what="two free slots")
         assert isinstance(await Call(runner, tasks["loop.end"], {"return": 1}).end(), Succeeded)
 
 
@@ -490,8 +405,8 @@ async def test_a_child_process_is_killed_at_its_time_limit_with_all_it_started(t
         call = Call(runner, definition, {"pids": str(pids), "holds_gil": True})
         child, grandchild = await written(pids)
         assert await call.end() == TimedOut()
-        await eventually(lambda: not is_alive(child) and not is_alive(grandchild))
-        await eventually(lambda: runner.free_slots == 4)
+        await until(lambda: not is_alive(child) and not is_alive(grandchild), what="the end of both")
+        await until(lambda: runner.free_slots == 4, what="four free slots")
 
 
 @pytest.mark.parametrize(
@@ -533,7 +448,8 @@ async def test_a_child_process_dies_with_a_killed_worker_whatever_it_does(tmp_pa
     pids = tmp_path / "pids"
     script = f"""
 import asyncio
-from tests.adapters.runner.test_runner import Call, Runner, TASK_SPEC, tasks
+from tests.adapters.runner.calls import Call, Runner
+from tests.adapters.runner.runner_tasks import TASK_SPEC, tasks
 async def main():
     runner = Runner(slots=1, task_spec=TASK_SPEC)
     data = {{"pids": {str(pids)!r}, "holds_gil": True}}
@@ -546,7 +462,7 @@ asyncio.run(main())
     finally:
         worker.kill()
         worker.wait()
-    await eventually(lambda: not is_alive(child))
+    await until(lambda: not is_alive(child), what="the end of the child")
     os.kill(grandchild, signal.SIGKILL)  # the promise is for the child alone
 
 
@@ -576,7 +492,7 @@ async def test_a_child_process_whose_input_ends_goes_with_all_it_started(tmp_pat
             child_pid, grandchild = await written(pids)
             assert child_pid == child.pid
             child.stdin.close()
-            await eventually(lambda: not is_alive(child_pid) and not is_alive(grandchild))
+            await until(lambda: not is_alive(child_pid) and not is_alive(grandchild), what="the end of both")
         finally:
             with contextlib.suppress(ProcessLookupError):  # it is gone, as it should be
                 os.killpg(child.pid, signal.SIGKILL)
@@ -596,7 +512,7 @@ async def test_progress_arrives_on_the_main_loop_once_an_interval_and_the_last_a
 async def test_progress_is_shown_while_the_function_runs(place: str) -> None:
     async with running(progress_interval_seconds=0.01) as runner:
         call = Call(runner, tasks[f"{place}.tick"], {})
-        await eventually(lambda: len(call.heard) >= 3)
+        await until(lambda: len(call.heard) >= 3, what="three reports")
         call.cancel.set()
         assert await call.end() == Succeeded(result_json=b"null")
     percents = [percent for percent, _ in call.heard]
@@ -618,8 +534,8 @@ async def test_nothing_is_heard_after_the_outcome() -> None:
         call = Call(runner, declared(function, timeout_seconds=0.05), {})
         assert await call.end() == TimedOut()
         release.set()
-        await eventually(late.is_set)
-        await eventually(lambda: runner.lost_slots == 0)
+        await until(late.is_set, what="the late end")
+        await until(lambda: runner.lost_slots == 0, what="the lost slot")
         assert call.heard == []
 
 
@@ -638,9 +554,9 @@ async def test_stopping_lets_work_end_within_the_grace() -> None:
     runner = Runner(slots=4, task_spec=TASK_SPEC)
     release = threading.Event()
     call = Call(runner, declared(lambda _ctx, _data: release.wait()), {})
-    await eventually(lambda: runner.free_slots == 3)
+    await until(lambda: runner.free_slots == 3, what="three free slots")
     stopping = asyncio.ensure_future(runner.stop(PATIENCE_SECONDS))
-    await eventually(lambda: runner.free_slots == 0)
+    await until(lambda: runner.free_slots == 0, what="no free slot")
     release.set()
     assert await call.end() == Succeeded(result_json=b"true")
     await stopping
@@ -651,7 +567,7 @@ async def test_stopping_does_not_wait_for_what_cannot_be_stopped() -> None:
     runner = Runner(slots=4, task_spec=TASK_SPEC, stop_grace_seconds=0.05)
     release = threading.Event()
     call = Call(runner, declared(lambda _ctx, _data: release.wait()), {})
-    await eventually(lambda: runner.free_slots == 3)
+    await until(lambda: runner.free_slots == 3, what="three free slots")
     async with asyncio.timeout(PATIENCE_SECONDS):
         await runner.stop(0.05)
     assert await call.end() == Interrupted()
@@ -666,7 +582,7 @@ async def test_a_caller_that_goes_away_takes_its_function_along(place: str) -> N
         call.outcome.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call.end()
-        await eventually(lambda: runner.free_slots == 4)
+        await until(lambda: runner.free_slots == 4, what="four free slots")
 
 
 async def test_system_exit_in_a_functions_own_task_does_not_end_the_loop(runner: Runner) -> None:

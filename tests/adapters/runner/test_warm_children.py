@@ -1,22 +1,20 @@
 """Warm children: reused, replaced where they are not good any more, killed; and lifespans, in every place."""
 
-import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.adapters.runner.test_runner import Call, eventually, is_alive, running
+from tests.adapters.runner.calls import Call, running
+from tests.adapters.runner.warm_tasks import TASK_SPEC, lifespan, tasks, tell
+from tests.support.services import is_alive, until
 from webhookd import TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
 from webhookd.adapters.runner.warm_child import WarmChild
@@ -32,70 +30,6 @@ from webhookd.core.outcome import (
     TimedOut,
 )
 from webhookd.taskset import TaskDefinition
-
-TASK_SPEC: Final = "tests.adapters.runner.test_warm_children:tasks"
-
-
-@asynccontextmanager
-async def lifespan(of: TaskSet) -> AsyncIterator[dict[str, Any]]:
-    state: dict[str, Any] = {"types": len(of), "entered": 1, "loop": asyncio.get_running_loop()}
-    try:
-        yield state
-    finally:
-        if (path := os.environ.get("TESTS_LEFT")) is not None:
-            Path(path).write_text(f"{os.getpid()}")  # noqa: ASYNC240 - a few bytes
-
-
-tasks = TaskSet(lifespan=lifespan)
-
-
-def tell(ctx: TaskContext, data: dict[str, Any]) -> dict[str, Any]:
-    """Tell which process this is, and what is in its state."""
-    if data.get("start"):
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-    if data.get("die"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    ctx.state["entered"] += data.get("add", 0)
-    return {
-        "pid": os.getpid(),
-        "types": ctx.state["types"],
-        "entered": ctx.state["entered"],
-        "main": threading.current_thread() is threading.main_thread(),
-    }
-
-
-async def tell_async(ctx: TaskContext, data: dict[str, Any]) -> dict[str, Any]:
-    return {**tell(ctx, data), "same_loop": asyncio.get_running_loop() is ctx.state["loop"]}
-
-
-def ignore(ctx: TaskContext, _data: dict[str, Any]) -> None:
-    ctx.progress(1, f"{os.getpid()}")
-    while True:
-        time.sleep(1)
-
-
-def linger(ctx: TaskContext, data: dict[str, Any]) -> str:
-    """End by itself some time after it was told to stop."""
-    ctx.progress(1, f"{os.getpid()}")
-    while not ctx.cancelled:
-        time.sleep(0.01)
-    return str(data["says"])
-
-
-def allocate(_ctx: TaskContext, data: dict[str, Any]) -> int:
-    return len(bytearray(data["mb"] * 2**20))
-
-
-tasks.task("here.tell")(tell)
-tasks.task("here.tell_async")(tell_async)
-tasks.task("child.tell", isolation="process")(tell)
-tasks.task("child.tell_async", isolation="process")(tell_async)
-tasks.task("child.twice", isolation="process", max_runs=2)(tell)
-tasks.task("child.ignore", isolation="process")(ignore)
-tasks.task("child.short", isolation="process", timeout=0.3)(ignore)
-tasks.task("child.linger", isolation="process")(linger)
-tasks.task("child.small", isolation="process", memory_mb=1024)(allocate)
-tasks.task("child.large", isolation="process")(allocate)
 
 
 async def told(runner: Runner, name: str, **data: Any) -> dict[str, Any]:
@@ -142,7 +76,7 @@ async def test_a_child_is_replaced_after_a_crash(runner: Runner) -> None:
 async def test_a_child_that_dies_idle_costs_no_run(runner: Runner) -> None:
     before = await told(runner, "child.tell")
     os.kill(before["pid"], signal.SIGKILL)
-    await eventually(lambda: not is_alive(before["pid"]))
+    await until(lambda: not is_alive(before["pid"]), what="the end of the child")
     assert (await told(runner, "child.tell"))["pid"] != before["pid"]
 
 
@@ -159,14 +93,14 @@ async def test_a_child_is_replaced_after_its_time_limit(runner: Runner) -> None:
     assert await call.end() == TimedOut()
     if call.heard:
         pid = int(call.heard[0][1] or "0")
-        await eventually(lambda: not is_alive(pid))
+        await until(lambda: not is_alive(pid), what="the end of the child")
         assert (await told(runner, "child.tell"))["pid"] != pid
 
 
 async def test_a_child_is_replaced_after_max_runs(runner: Runner) -> None:
     pids = [(await told(runner, "child.twice"))["pid"] for _ in range(4)]
     assert len(set(pids[-3:])) > 1
-    await eventually(lambda: not is_alive(pids[0]))
+    await until(lambda: not is_alive(pids[0]), what="the end of the child")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells who a process's children are")
@@ -181,7 +115,7 @@ async def test_a_cancelled_run_that_does_not_stop_is_killed_and_ends_cancelled(r
     pid = await begun(call)
     call.cancel.set()
     assert await call.end() == CancelledByRequest()
-    await eventually(lambda: not is_alive(pid))
+    await until(lambda: not is_alive(pid), what="the end of the child")
 
 
 async def test_a_cancelled_run_that_ends_in_time_keeps_its_outcome_and_its_child(runner: Runner) -> None:
@@ -226,7 +160,7 @@ async def test_a_child_started_ahead_is_warm_and_leaves_its_lifespan(
         await one.start([tasks["child.twice"]])
         pids = {(await told(one, "child.twice"))["pid"] for _ in range(2)}
     assert left_by(tmp_path)  # whichever left last wrote last: one of those, or the spare
-    await eventually(lambda: not any(is_alive(pid) for pid in pids))
+    await until(lambda: not any(is_alive(pid) for pid in pids), what="the end of all children")
 
 
 async def test_a_lifespan_that_fails_stops_the_start() -> None:
@@ -273,4 +207,4 @@ async def test_what_runs_in_children_is_interrupted_when_the_worker_stops() -> N
         pid = await begun(call)
         await one.stop(0)
         assert await call.end() == Interrupted()
-    await eventually(lambda: not is_alive(pid))
+    await until(lambda: not is_alive(pid), what="the end of the child")

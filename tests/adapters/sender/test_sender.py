@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import errno
+import functools
 import gzip
 import itertools
 import socket
@@ -40,7 +41,17 @@ NAME = "hooks.partner.example"
 HEADERS = [("content-type", "application/json"), ("webhook-id", "msg_1"), ("user-agent", "webhookd/0")]
 BODY = b'{"type":"task.succeeded"}'
 
+AUTHORITY = trustme.CA()
+
 MakeSender = Callable[..., Sender]
+
+
+@functools.cache
+def trust() -> ssl.SSLContext:
+    """Trust our authority beside the system's; one for all senders, for it takes 20 ms to make."""
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    return context
 
 
 class Names:
@@ -62,7 +73,13 @@ async def make_sender() -> AsyncIterator[MakeSender]:
     senders: list[Sender] = []
 
     def make(allow: str = LOOPBACK, **options: Any) -> Sender:
-        defaults = {"timeout_seconds": 20, "proxy_url": None, "max_connections": 16, "max_per_host": 8}
+        defaults = {
+            "timeout_seconds": 20,
+            "proxy_url": None,
+            "max_connections": 16,
+            "max_per_host": 8,
+            "ssl_context": trust(),
+        }
         senders.append(build_sender(EgressPolicy.parse(allow), **(defaults | options)))
         return senders[-1]
 
@@ -766,7 +783,7 @@ async def test_only_a_whole_body_is_sent(make_sender: MakeSender) -> None:
         yield b"part"
 
     guard = Guard(EgressPolicy(), Lookups(threads=1), None)
-    connector = GuardedConnector(guard, ssl_context=client_context(), max_connections=1, max_per_host=1)
+    connector = GuardedConnector(guard, ssl_context=trust(), max_connections=1, max_per_host=1)
     transport = GuardedTransport(connector, EgressPolicy())
     with pytest.raises(ValueError, match="whole"):
         await transport.handle_async_request(httpx.Request("POST", f"https://{NAME}/", content=in_parts()))
@@ -1039,18 +1056,10 @@ async def test_idle_connections_are_limited_too(make_sender: MakeSender) -> None
 
 # --- TLS ------------------------------------------------------------------------------------------
 
-AUTHORITY = trustme.CA()
-
 
 def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
-    return context
-
-
-def client_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
     return context
 
 
@@ -1060,7 +1069,7 @@ TLS_NAMES = Names(hooks_partner_example=["127.0.0.1"])
 async def test_tls_is_verified_against_the_name_not_the_address(make_sender: MakeSender) -> None:
     tls = server_context(AUTHORITY.issue_cert(NAME))
     async with hostile(answering(OK), tls=tls) as receiver:
-        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
+        sender = make_sender(resolve=TLS_NAMES)
         first = await post(sender, receiver.url(NAME, scheme="https"))
         second = await post(sender, receiver.url(NAME, scheme="https"))
     assert is_ok(first)
@@ -1095,17 +1104,24 @@ async def test_certificate_that_does_not_hold_says_in_which_way(
     make_sender: MakeSender, certificate: trustme.LeafCert, error: str
 ) -> None:
     async with hostile(answering(OK), tls=server_context(certificate)) as receiver:
-        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
+        sender = make_sender(resolve=TLS_NAMES)
         answer = await post(sender, receiver.url(NAME, scheme="https"))
     assert (answer.status, answer.error) == (None, error)
     assert receiver.requests == []
     assert answer.timing.tls_us is not None
 
 
+async def test_sender_that_is_given_no_context_trusts_the_system_alone(make_sender: MakeSender) -> None:
+    async with hostile(answering(OK), tls=server_context(AUTHORITY.issue_cert(NAME))) as receiver:
+        sender = make_sender(resolve=TLS_NAMES, ssl_context=None)
+        answer = await post(sender, receiver.url(NAME, scheme="https"))
+    assert answer.error == "tls_unknown_ca"
+
+
 async def test_certificate_for_another_address_is_a_wrong_name(make_sender: MakeSender) -> None:
     tls = server_context(AUTHORITY.issue_cert("127.0.0.9"))
     async with hostile(answering(OK), tls=tls) as receiver:
-        answer = await post(make_sender(ssl_context=client_context()), receiver.url(scheme="https"))
+        answer = await post(make_sender(), receiver.url(scheme="https"))
     assert answer.error == "tls_name"
 
 
@@ -1113,7 +1129,7 @@ async def test_certificate_signed_by_itself_says_so(make_sender: MakeSender, tmp
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(self_signed(NAME, tmp_path))
     async with hostile(answering(OK), tls=tls) as receiver:
-        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context())
+        sender = make_sender(resolve=TLS_NAMES)
         answer = await post(sender, receiver.url(NAME, scheme="https"))
     assert answer.error == "tls_self_signed"
 
@@ -1154,7 +1170,7 @@ async def test_handshake_that_fails_is_a_tls_error_or_a_timeout(
         await says(greeting, then=then)(peer)
 
     async with hostile(script) as receiver:
-        sender = make_sender(resolve=TLS_NAMES, ssl_context=client_context(), timeout_seconds=1)
+        sender = make_sender(resolve=TLS_NAMES, timeout_seconds=1)
         answer = await post(sender, receiver.url(NAME, scheme="https"))
     assert answer.error == ("timeout" if then == "hold" and not greeting else "tls_other")
     assert receiver.requests == []
@@ -1189,7 +1205,6 @@ async def test_proxy_is_asked_to_connect_and_sees_only_tls(make_sender: MakeSend
         sender = make_sender(
             "",
             resolve=names,
-            ssl_context=client_context(),
             proxy_url=f"http://user:secret@proxy.internal:{proxy.port}",
         )
         first = await post(sender, f"https://{NAME}/hooks")
@@ -1216,7 +1231,6 @@ async def test_proxy_itself_may_be_spoken_to_over_tls(make_sender: MakeSender) -
         sender = make_sender(
             "",
             resolve=names,
-            ssl_context=client_context(),
             proxy_url=f"https://proxy.internal:{proxy.port}",
         )
         assert is_ok(await post(sender, f"https://{NAME}/hooks"))

@@ -8,12 +8,12 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 
 from tests.support.live_api import ADMIN_KEY, Live
+from tests.support.plain_http import ask
 
 with warnings.catch_warnings():
     # It is not ours to mend what others deprecate in each other.
@@ -54,7 +54,7 @@ async def test_running_service_keeps_to_its_description(live: Live) -> None:
 
 def explore(url: str, keys: list[str]) -> set[tuple[str, int]]:
     """Check every operation with every key; return the statuses each operation answered with."""
-    described = httpx.get(f"{url}/openapi.json").json()
+    described = ask("GET", f"{url}/openapi.json").json()
     for item in described["paths"].values():
         for operation in item.values():
             # `default` is there for generators of clients. Here each status must be one that is told.
