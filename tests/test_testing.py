@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,22 @@ def double(ctx: TaskContext, amount: Amount) -> dict[str, Any]:
 @tasks.task("forked", isolation="process", memory_mb=512)
 def forked(ctx: TaskContext, _data: dict[str, Any]) -> list[Any]:
     return [ctx.type, ctx.priority, ctx.attempt, ctx.last_attempt]
+
+
+PAUSES: Final[dict[str, float | timedelta]] = {
+    "year": timedelta(days=366),
+    "beyond the calendar": 2.6e11,
+    "beyond 64 bits": 1e300,
+    "longest timedelta": timedelta.max,
+}
+
+
+def wait_long(_ctx: TaskContext, data: dict[str, Any]) -> None:
+    raise Retry(after=PAUSES[data["pause"]])
+
+
+tasks.task("wait.thread")(wait_long)
+tasks.task("wait.process", isolation="process")(wait_long)
 
 
 @tasks.task("slow", timeout=0.05)
@@ -101,6 +118,13 @@ def test_the_last_attempt_fails() -> None:
     done = webhookd.testing.run(tasks, "amount.double", {"Cents": 2}, attempt=2)
     assert (done.state, done.retry_after_seconds) == ("failed", None)
     assert webhookd.testing.run(tasks, "amount.double", {"Cents": 2}).retry_after_seconds == 5
+
+
+@pytest.mark.parametrize("type_name", ["wait.thread", "wait.process"])
+@pytest.mark.parametrize("pause", PAUSES)
+def test_what_asks_for_a_longer_pause_than_a_year_waits_a_year(type_name: str, pause: str) -> None:
+    done = webhookd.testing.run(tasks, type_name, {"pause": pause})
+    assert (done.state, done.retry_after_seconds) == ("scheduled", 366 * 86_400)
 
 
 @pytest.mark.parametrize(("type_name", "state"), [("slow", "scheduled"), ("slow.thread", "failed")])

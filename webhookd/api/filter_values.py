@@ -68,7 +68,7 @@ async def refuse_unknown(
 
 
 def _no_such(what: str, value: str, known: Iterable[str]) -> str:
-    names = sorted(known)
+    names = sorted(set(known))
     near = get_close_matches(value, names, n=1)
     if near:
         return f"there is no such {what}; did you mean {near[0]}?"

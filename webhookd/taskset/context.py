@@ -48,7 +48,8 @@ class Fail(Exception):
 class Retry(Exception):
     """Raised by a task function to be tried again, while attempts are left.
 
-    `after` is the pause in seconds or as a timedelta; None leaves it to the type's retry schedule.
+    `after` is the pause in seconds or as a timedelta, 366 days at most; None leaves it to the type's retry
+    schedule.
     """
 
     after_seconds: float | None = None

@@ -23,6 +23,8 @@ from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskDefinition
 
 LONGEST_RETRY_SECONDS = 3_600.0
+LONGEST_ASKED_SECONDS = 366 * 86_400.0
+"""The longest pause a function can ask for: as far ahead as a submission can say when it runs."""
 
 
 @dataclass(slots=True)
@@ -143,7 +145,7 @@ def _failure(outcome: RetryLater | TimedOut | Crashed, definition: TaskDefinitio
 
 def _pause(definition: TaskDefinition, task: ClaimedTask, asked_seconds: float | None) -> float:
     if asked_seconds is not None:
-        return asked_seconds
+        return min(asked_seconds, LONGEST_ASKED_SECONDS)
     policy = RetryPolicy(
         max_attempts=task.max_attempts,
         base_seconds=definition.retry_base_seconds,
