@@ -1,6 +1,6 @@
-# The base image, by its tag. To pin what it is today: docker buildx imagetools inspect python:3.12-slim prints its digest,
-# for --build-arg PYTHON_IMAGE=python:3.12-slim@sha256:… (with compose: PYTHON_IMAGE in .env).
-ARG PYTHON_IMAGE=python:3.12-slim
+# The base image, by its tag. To pin what it is today: docker buildx imagetools inspect python:3.13-slim prints its digest,
+# for --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:… (with compose: PYTHON_IMAGE in .env).
+ARG PYTHON_IMAGE=python:3.13-slim
 
 # Stage 1 makes one folder, /opt/webhookd: a venv with the locked dependencies and this release's wheel. Whatever pip takes from
 # elsewhere, the build back end too, has its hash in a lock file.

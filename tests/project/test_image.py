@@ -94,10 +94,10 @@ def test_what_is_copied_into_the_build_is_let_in() -> None:
 
 
 def test_both_stages_stand_on_one_base_image_that_can_be_pinned() -> None:
-    assert all_of("ARG") == ["PYTHON_IMAGE=python:3.12-slim"]
+    assert all_of("ARG") == ["PYTHON_IMAGE=python:3.13-slim"]
     assert {line.split()[0] for line in all_of("FROM")} == {"${PYTHON_IMAGE}"}
     assert {SERVICES[name]["build"]["args"]["PYTHON_IMAGE"] for name in OURS} == {
-        "${PYTHON_IMAGE:-python:3.12-slim}"
+        "${PYTHON_IMAGE:-python:3.13-slim}"
     }
 
 

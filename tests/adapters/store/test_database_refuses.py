@@ -4,6 +4,7 @@ PostgreSQL's states are made with a role of the test's own, whose sessions are c
 """
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, text
+from structlog.testing import capture_logs
 
 from tests.support.seeds import NOW, SESSION, partner
 from tests.support.services import Databases, until
@@ -307,11 +309,14 @@ async def test_an_end_the_database_cannot_hold_is_a_failure_with_a_code(
     good, bad = [await _running(store, owner) for _ in range(2)]
     writer = _writer(store)
 
-    await asyncio.gather(
-        writer.end(good, _end_of(good, End.SUCCEEDED, result_json="1")),
-        writer.end(bad, _end_of(bad, end, due_ms=NOW, **wrong)),
-    )
+    with capture_logs() as logs:
+        await asyncio.gather(
+            writer.end(good, _end_of(good, End.SUCCEEDED, result_json="1")),
+            writer.end(bad, _end_of(bad, end, due_ms=NOW, **wrong)),
+        )
 
+    [refused] = [line for line in logs if line["event"] == "task_end_refused"]
+    assert re.match(r"\w+\.pyx?:\d+ \w+ < \w+\.py:\d+ ", refused["raised_at"]), refused
     ended = await store.tasks.get(bad.task.id, owner)
     assert ended is not None
     assert (ended.state.value, ended.error_code, ended.result_json) == ("failed", NOT_RECORDED, None)

@@ -1,8 +1,10 @@
 """Writing what comes of runs: ends, however long the store is away, and progress, the newest only."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Final
 
@@ -20,6 +22,7 @@ from webhookd.runtime.persist import persist
 log = structlog.get_logger(__name__)
 
 NOT_RECORDED: Final = "end_not_recorded"
+_FRAMES: Final = 4
 ANNOUNCED_EVERY_SECONDS: Final = 0.5
 """Watchers see progress as it is written; `task.progress` is made of it at most this often a task."""
 
@@ -58,7 +61,13 @@ class RunWriter:
             except (Unavailable, Overloaded):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it was, the task must not stay running
-                log.error("task_end_refused", task=end.task.id, end=end.end.value, reason=_reason(error))  # noqa: TRY400 - a traceback may hold values
+                log.error(  # noqa: TRY400 - the text of an exception may hold values
+                    "task_end_refused",
+                    task=end.task.id,
+                    end=end.end.value,
+                    reason=_reason(error),
+                    raised_at=_raised_at(error),
+                )
                 if end.error_code == NOT_RECORDED:
                     raise StoreFault(reason=_reason(error)) from None
             end = _failure(end)
@@ -161,3 +170,9 @@ def _failure(end: TaskEnd) -> TaskEnd:
 def _reason(error: Exception) -> str:
     """Say what it was without a value in it: an exception's text may hold what the function returned."""
     return str(error) if isinstance(error, ServiceError) else type(error).__name__
+
+
+def _raised_at(error: Exception) -> str:
+    """Return the innermost frames, the last first, without what they held."""
+    frames = reversed(traceback.extract_tb(error.__traceback__)[-_FRAMES:])
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
