@@ -31,7 +31,7 @@ from webhookd.core.diagnosis import Finding, Level, ok
 from webhookd.core.execution import End
 from webhookd.settings import Settings, load_settings
 from webhookd.taskset import load_task_sets
-from webhookd.wiring.doctor import CHECKS, Diagnosis, diagnose, patient, services
+from webhookd.wiring.doctor import CHECKS, Diagnosis, diagnose, installation, services
 
 OLD, NEW = generate_key(), generate_key()
 OLD_ID, NEW_ID = Vault([OLD]).newest_id, Vault([NEW]).newest_id
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     # A busy machine may take longer than a person would wait.
-    monkeypatch.setattr("webhookd.wiring.doctor.patient.IMPORT_SECONDS", 60.0)
+    monkeypatch.setattr("webhookd.wiring.doctor.installation.IMPORT_SECONDS", 60.0)
     monkeypatch.setattr("webhookd.wiring.doctor.examination.CHECK_SECONDS", 90.0)
     return tmp_path
 
@@ -59,8 +59,8 @@ def shipped_types_known(monkeypatch: pytest.MonkeyPatch) -> None:
     async def types(spec: str) -> frozenset[str]:
         return shipped_types() if spec == SHIPPED else await imported_types(spec)
 
-    imported_types = patient._imported_types
-    monkeypatch.setattr(patient, "_imported_types", types)
+    imported_types = installation._imported_types
+    monkeypatch.setattr(installation, "_imported_types", types)
 
 
 @functools.cache
@@ -151,7 +151,7 @@ async def test_database_that_hangs_is_said_in_bounded_time_and_hides_nothing_els
 async def test_check_that_fails_is_a_warning_and_the_others_go_on(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_patient: object) -> list[Finding]:
+    async def broken(_installation: object) -> list[Finding]:
         raise ZeroDivisionError("a defect")
 
     table = tuple((name, broken if name == "files" else look) for name, look in CHECKS)
@@ -163,11 +163,11 @@ async def test_check_that_fails_is_a_warning_and_the_others_go_on(
 
 
 async def test_check_that_hangs_is_given_up(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hangs(_patient: object) -> list[Finding]:
+    async def hangs(_installation: object) -> list[Finding]:
         await asyncio.sleep(3600)
         return []
 
-    async def answers(_patient: object) -> list[Finding]:
+    async def answers(_installation: object) -> list[Finding]:
         return [ok("all is well")]
 
     table = (("files", hangs), ("egress", answers))
@@ -238,7 +238,7 @@ async def test_task_sets_that_do_not_import_are_found_whatever_they_do(
         "@tasks.task('a.b')\ndef work(ctx, data: dict): return {}\nprint('there', end='')\n"
     )
     says(await only("task sets", tasks="loud:tasks"), Level.OK, "1 task types")
-    monkeypatch.setattr("webhookd.wiring.doctor.patient.IMPORT_SECONDS", 1.0)
+    monkeypatch.setattr("webhookd.wiring.doctor.installation.IMPORT_SECONDS", 1.0)
     (folder / "hangs.py").write_text("import time\ntime.sleep(3600)\n")
     says(await only("task sets", tasks="hangs:tasks"), Level.WARNING, "hangs:tasks")
 

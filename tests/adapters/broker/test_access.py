@@ -26,7 +26,7 @@ from webhookd.core.diagnosis import Level
 from webhookd.core.errors import SettingsError
 from webhookd.settings import load_settings
 from webhookd.wiring.doctor import services
-from webhookd.wiring.doctor.patient import Patient
+from webhookd.wiring.doctor.installation import Installation
 
 GUIDE = Path(__file__).parents[3] / "docs/how-to/run-with-postgresql.md"
 (LINE,) = re.findall(r"^user webhookd on (>password .+)$", GUIDE.read_text(), re.MULTILINE)
@@ -187,8 +187,8 @@ def test_documented_rights_are_those_that_doctor_tries() -> None:
 
 async def found(url: str) -> tuple[list[Level], str]:
     """What doctor's check of the broker says."""
-    async with Patient(load_settings(broker_url=url)) as patient:
-        findings = await services.broker(patient)
+    async with Installation(load_settings(broker_url=url)) as installation:
+        findings = await services.broker(installation)
     return [one.level for one in findings], " ".join(f"{one.what} {one.mend}" for one in findings)
 
 

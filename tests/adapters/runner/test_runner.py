@@ -25,7 +25,7 @@ from tests.support.services import is_alive, until
 from webhookd import TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
 from webhookd.adapters.runner.job import Job, context_of
-from webhookd.adapters.runner.wire import ChildSettings, hello_line, run_line
+from webhookd.adapters.runner.protocol import ChildSettings, hello_line, run_line
 from webhookd.core.outcome import (
     CancelledByRequest,
     Crashed,

@@ -17,8 +17,8 @@ from tests.adapters.runner.warm_tasks import TASK_SPEC, lifespan, tasks, tell
 from tests.support.services import is_alive, until
 from webhookd import TaskContext, TaskSet
 from webhookd.adapters.runner import Runner
+from webhookd.adapters.runner.protocol import ChildSettings
 from webhookd.adapters.runner.warm_child import WarmChild
-from webhookd.adapters.runner.wire import ChildSettings
 from webhookd.core.errors import SettingsError
 from webhookd.core.outcome import (
     CancelledByRequest,

@@ -23,7 +23,7 @@ from webhookd.adapters.store.schema import lanes, metadata, task_bodies, task_ta
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tasks.task_listings import list_tasks
 from webhookd.adapters.store.tx import Tx
-from webhookd.adapters.store.upkeep.ailments import open_breakers
+from webhookd.adapters.store.upkeep.diagnostics import open_breakers
 from webhookd.core.errors import SettingsError
 from webhookd.core.listing import TaskFilter
 from webhookd.core.metadata import metadata_tag

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from webhookd.adapters.forks import end_if_forked
-from webhookd.adapters.runner import wire
+from webhookd.adapters.runner import protocol
 from webhookd.adapters.runner.child_channel import Channel, private_pipes
 from webhookd.adapters.runner.child_loop import Cancellation, ChildLoop
 from webhookd.adapters.runner.ending import Ending, call
@@ -31,13 +31,13 @@ from webhookd.taskset import TaskSet, load_task_sets
 
 _PR_SET_CHILD_SUBREAPER: Final = 36  # <linux/prctl.h>
 
-_Orders = queue.SimpleQueue[wire.Order | None]
+_Orders = queue.SimpleQueue[protocol.Order | None]
 
 
 def main() -> None:
     """Make the runs ordered on stdin, until told to leave."""
     inbox, channel = private_pipes()
-    path, settings = wire.hello_from(inbox.readline())
+    path, settings = protocol.hello_from(inbox.readline())
     sys.path[:] = path
     configure_logging(log_format=settings.log_format, level=settings.log_level, process="task")
     orders: _Orders = queue.SimpleQueue()
@@ -49,9 +49,9 @@ def main() -> None:
         stage = _made_ready(settings, channel, cancellation)
     except BaseException as error:  # noqa: BLE001 - whatever it was, the worker is to hear of it
         _flush()
-        channel.send(wire.unready_line(raised_from(error)))
+        channel.send(protocol.unready_line(raised_from(error)))
         os._exit(1)
-    channel.send(wire.READY_LINE)
+    channel.send(protocol.READY_LINE)
     pid = os.getpid()
     while (order := orders.get()) is not None:
         channel.begin(order.number)
@@ -65,7 +65,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _made_ready(settings: wire.ChildSettings, channel: Channel, cancellation: Cancellation) -> "_Stage":
+def _made_ready(settings: protocol.ChildSettings, channel: Channel, cancellation: Cancellation) -> "_Stage":
     task_set = load_task_sets(settings.task_spec)
     if settings.spans:
         # Imported late: only where its worker has it loaded too.
@@ -86,7 +86,7 @@ class _Stage:
     cancellation: Cancellation
     channel: Channel
 
-    def run(self, order: wire.Order) -> Ending:
+    def run(self, order: protocol.Order) -> Ending:
         """Make one run."""
         definition, number, channel = self.task_set[order.type], order.number, self.channel
         context = context_of(
@@ -118,12 +118,12 @@ class _Stage:
 def _listen(inbox: BinaryIO, orders: _Orders, cancellation: Cancellation) -> None:
     """Thread: pass on what the worker says; when it is gone, go too, with everything started here."""
     for line in inbox:
-        match wire.parsed(line):
-            case [wire.RUN, fields]:
-                orders.put(wire.order_from(fields))
-            case [wire.CANCEL, number]:
+        match protocol.parsed(line):
+            case [protocol.RUN, fields]:
+                orders.put(protocol.order_from(fields))
+            case [protocol.CANCEL, number]:
                 cancellation.cancel(number)
-            case [wire.LEAVE]:
+            case [protocol.LEAVE]:
                 orders.put(None)
     os.killpg(0, signal.SIGKILL)
 

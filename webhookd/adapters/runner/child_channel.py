@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any, BinaryIO, Final
 
-from webhookd.adapters.runner import wire
+from webhookd.adapters.runner import protocol
 from webhookd.adapters.runner.ending import Ending
 
 _PROGRESS_INTERVAL_SECONDS: Final = 0.1
@@ -31,7 +31,7 @@ class Channel:
         with self._lock:
             self._number = number
             self._newest = None
-            self._write(wire.run_says(number, wire.BEGAN))
+            self._write(protocol.run_says(number, protocol.BEGAN))
 
     def report(self, number: int, percent: float | None, message: str | None) -> None:
         """Remember a run's newest progress; `relay_progress` passes it on."""
@@ -43,16 +43,16 @@ class Channel:
 
     def span(self, document: dict[str, Any]) -> None:
         """Pass on a span that ended."""
-        self.send(wire.run_says(self._number, wire.SPAN, document))
+        self.send(protocol.run_says(self._number, protocol.SPAN, document))
 
     def log(self, number: int, line: str) -> None:
         """Pass on a line that a run logged."""
-        self.send(wire.run_says(number, wire.LOGGED, line))
+        self.send(protocol.run_says(number, protocol.LOGGED, line))
 
     def end(self, ending: Ending, *, clean: bool) -> None:
         """Say how the run ended; `clean`: it left nothing running."""
         self._send_newest()
-        self.send(wire.run_says(self._number, wire.ENDED, clean, *wire.ending_values(ending)))
+        self.send(protocol.run_says(self._number, protocol.ENDED, clean, *protocol.ending_values(ending)))
 
     def relay_progress(self) -> None:
         """Thread: the newest report, at most once per interval, however many there are."""
@@ -65,7 +65,7 @@ class Channel:
         with self._lock:
             if self._newest is not None:
                 number, percent, message = self._newest
-                self._write(wire.run_says(number, wire.PROGRESS, percent, message))
+                self._write(protocol.run_says(number, protocol.PROGRESS, percent, message))
                 self._newest = None
 
     def _write(self, line: bytes) -> None:

@@ -11,8 +11,8 @@ import threading
 import time
 from typing import Final
 
+from webhookd.adapters.runner.protocol import ChildSettings
 from webhookd.adapters.runner.warm_child import LEAVE_SECONDS, WarmChild
-from webhookd.adapters.runner.wire import ChildSettings
 
 SPARES: Final = 1
 IDLE_SECONDS: Final = 60.0

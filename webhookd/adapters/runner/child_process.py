@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from webhookd.adapters.runner import wire
+from webhookd.adapters.runner import protocol
 from webhookd.adapters.runner.child_pool import ChildPool
 from webhookd.adapters.runner.ending import Ending
 from webhookd.adapters.runner.job import Job
@@ -119,9 +119,9 @@ class ChildCall:
             number, kind, *values = said
             if number != self._number:
                 continue  # a thread that an earlier run left behind
-            if kind == wire.ENDED:
+            if kind == protocol.ENDED:
                 clean, *ending = values
-                return _Ended(wire.ending_from(ending), clean)
+                return _Ended(protocol.ending_from(ending), clean)
             self._began = True
             self._pass_on(kind, values)
         return None
@@ -135,18 +135,18 @@ class ChildCall:
 
     def _give_order(self, child: WarmChild) -> None:
         child.runs += 1
-        child.say(wire.run_line(child.runs, self._job, self._carrier))
+        child.say(protocol.run_line(child.runs, self._job, self._carrier))
         with self._lock:
             self._number = child.runs
             if self._told:
                 self._tell()
 
     def _pass_on(self, kind: str, values: list[Any]) -> None:
-        if kind == wire.PROGRESS:
+        if kind == protocol.PROGRESS:
             self._job.context.progress(*values)
-        elif kind == wire.LOGGED:
+        elif kind == protocol.LOGGED:
             self._job.keep_line(*values)
-        elif kind == wire.SPAN and self._spans is not None:
+        elif kind == protocol.SPAN and self._spans is not None:
             self._spans.take(*values)
 
     def _over(self, child: WarmChild, ended: _Ended) -> Ending:
@@ -165,7 +165,7 @@ class ChildCall:
 
     def _tell(self) -> None:
         if self._child is not None and self._number:
-            self._child.say(wire.cancel_line(self._number))
+            self._child.say(protocol.cancel_line(self._number))
 
 
 def _made_ready(child: WarmChild) -> Raised | str | None:
@@ -173,10 +173,10 @@ def _made_ready(child: WarmChild) -> Raised | str | None:
     if child.is_ready:
         return None
     match child.hear():
-        case [wire.READY]:
+        case [protocol.READY]:
             child.is_ready = True
             return None
-        case [wire.UNREADY, raised]:
+        case [protocol.UNREADY, raised]:
             return Raised(**raised)
         case _:
             return "it ended"

@@ -17,8 +17,8 @@ from webhookd.adapters.runner.job import Job, context_of
 from webhookd.adapters.runner.lifespans import LEAVE_SECONDS, HeldLifespans, States
 from webhookd.adapters.runner.loop_thread import LoopThread
 from webhookd.adapters.runner.progress import Listener, ProgressRelay
+from webhookd.adapters.runner.protocol import ChildSettings
 from webhookd.adapters.runner.threads import ThreadPool
-from webhookd.adapters.runner.wire import ChildSettings
 from webhookd.core.execution import RunFacts
 from webhookd.core.outcome import CancelledByRequest, Interrupted, Outcome, TimedOut
 from webhookd.core.run_log import RunLog

@@ -1,7 +1,7 @@
 """The worker's side of one child process: started by exec, told one run after the other.
 
 It leads a session of its own, so that it can be killed with all it started, and dies with the worker
-(`deathwatch`). What is said over the pipes is `wire`'s.
+(`deathwatch`). What is said over the pipes is `protocol`'s.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import time
 from typing import IO, Any, Final, cast
 
 from webhookd.adapters.deathwatch import watched
-from webhookd.adapters.runner import wire
+from webhookd.adapters.runner import protocol
 
 _CHILD_MODULE: Final = "webhookd.adapters.runner.child"
 LEAVE_SECONDS: Final = 3.0
@@ -25,7 +25,7 @@ LEAVE_SECONDS: Final = 3.0
 class WarmChild:
     """A child. One thread at a time drives it; `say` and `kill` may come from another."""
 
-    def __init__(self, settings: wire.ChildSettings) -> None:
+    def __init__(self, settings: protocol.ChildSettings) -> None:
         """Start it, from a thread that lives as long as it. Raises OSError."""
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
             watched((sys.executable, "-m", _CHILD_MODULE)),
@@ -38,7 +38,7 @@ class WarmChild:
         self.is_ready = False
         self.runs = 0
         self.idle_since = time.monotonic()
-        self.say(wire.hello_line(settings))
+        self.say(protocol.hello_line(settings))
 
     @property
     def pid(self) -> int:
@@ -62,7 +62,7 @@ class WarmChild:
     def hear(self) -> list[Any] | None:
         """Return what it says next; None: it is gone."""
         line = cast("IO[bytes]", self._process.stdout).readline()
-        return wire.parsed(line) if line.endswith(b"\n") else None
+        return protocol.parsed(line) if line.endswith(b"\n") else None
 
     def kill(self) -> None:
         """Kill it and everything it started."""
@@ -90,7 +90,7 @@ class WarmChild:
         """Let it leave its lifespans, if it ever came so far, and end it."""
         stdout = cast("IO[bytes]", self._process.stdout)
         if self.is_ready or select.select([stdout], [], [], 0)[0]:
-            self.say(wire.LEAVE_LINE)
+            self.say(protocol.LEAVE_LINE)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(LEAVE_SECONDS)
         self.end()

@@ -5,26 +5,26 @@ from collections.abc import Sequence
 
 from webhookd.adapters.store.access.resealing import Resealing
 from webhookd.adapters.store.access.sealed import sealed_key_ids
-from webhookd.adapters.store.upkeep.ailments import good_admin_keys
+from webhookd.adapters.store.upkeep.diagnostics import good_admin_keys
 from webhookd.core.diagnosis import Finding, judge_admin_key, judge_egress, ok, problem, warning
 from webhookd.core.egress import LOOPBACK, EgressPolicy, allowing_loopback
 from webhookd.core.errors import SettingsError
 from webhookd.settings import Settings, environment_name, unknown_names
 from webhookd.wiring.checked import check
-from webhookd.wiring.doctor.patient import IMPORT_SECONDS, Absent, Patient, Session
+from webhookd.wiring.doctor.installation import IMPORT_SECONDS, Absent, Installation, Session
 from webhookd.wiring.process import keys_file, load_vault
 
 
-async def names(patient: Patient) -> Sequence[Finding]:
+async def names(installation: Installation) -> Sequence[Finding]:
     """Look for settings that nobody knows, and for values that no process takes."""
     try:
-        check(patient.settings)
+        check(installation.settings)
     except SettingsError as error:
         return [problem(error.detail, "Mend it: no process starts like this.")]
     known = [environment_name(field) for field in Settings.model_fields]
     unknown = unknown_names()
     if not unknown:
-        return [ok(f"No setting is misspelt; the data dir is {patient.settings.data_dir.absolute()}.")]
+        return [ok(f"No setting is misspelt; the data dir is {installation.settings.data_dir.absolute()}.")]
     findings = []
     for name in unknown:
         close = difflib.get_close_matches(name, known, n=1)
@@ -33,12 +33,12 @@ async def names(patient: Patient) -> Sequence[Finding]:
     return findings
 
 
-async def admin_key(patient: Patient) -> Sequence[Finding]:
+async def admin_key(installation: Installation) -> Sequence[Finding]:
     """Look at the admin key of the settings, and without it at those of the database."""
-    if patient.settings.admin_key:
-        return [judge_admin_key(patient.settings.admin_key)]
-    db = await patient.database()
-    good = await db.read(good_admin_keys, patient.now_ms())
+    if installation.settings.admin_key:
+        return [judge_admin_key(installation.settings.admin_key)]
+    db = await installation.database()
+    good = await db.read(good_admin_keys, installation.now_ms())
     if good:
         return [ok(f"WEBHOOKD_ADMIN_KEY is not set; good admin keys in the database: {good:,}.")]
     return [
@@ -50,13 +50,13 @@ async def admin_key(patient: Patient) -> Sequence[Finding]:
     ]
 
 
-async def encryption_keys(patient: Patient) -> Sequence[Finding]:
+async def encryption_keys(installation: Installation) -> Sequence[Finding]:
     """Hold the ring against what was sealed, and against the rings of the processes that run."""
     try:
-        vault = load_vault(patient.settings)
+        vault = load_vault(installation.settings)
     except SettingsError as error:
-        if not patient.settings.encryption_keys:
-            await patient.database()  # without one nothing is lost yet: `up` makes both
+        if not installation.settings.encryption_keys:
+            await installation.database()  # without one nothing is lost yet: `up` makes both
         return [
             problem(
                 error.detail,
@@ -64,8 +64,8 @@ async def encryption_keys(patient: Patient) -> Sequence[Finding]:
                 "setting). Without them no stored secret opens; a new key does not help.",
             )
         ]
-    db = await patient.database()
-    now_ms, keep_ms = patient.now_ms(), int(patient.settings.idempotency_hours * 3_600_000)
+    db = await installation.database()
+    now_ms, keep_ms = installation.now_ms(), int(installation.settings.idempotency_hours * 3_600_000)
     used = await db.read(sealed_key_ids, answers_since_ms=now_ms - keep_ms)
     if missing := sorted(used.difference(vault.key_ids)):
         return [
@@ -76,7 +76,7 @@ async def encryption_keys(patient: Patient) -> Sequence[Finding]:
                 "an earlier WEBHOOKD_ENCRYPTION_KEYS.",
             )
         ]
-    if ignorant := _other_rings(patient, await patient.sessions(), vault.newest_id):
+    if ignorant := _other_rings(installation, await installation.sessions(), vault.newest_id):
         return [
             problem(
                 f"These processes run without the newest key (id {vault.newest_id}): {', '.join(ignorant)}.",
@@ -96,8 +96,8 @@ async def encryption_keys(patient: Patient) -> Sequence[Finding]:
     return [ok(f"The newest key (id {vault.newest_id}) opens everything; {what}.")]
 
 
-def _other_rings(patient: Patient, sessions: Sequence[Session], newest_id: str) -> list[str]:
-    file = keys_file(patient.settings)
+def _other_rings(installation: Installation, sessions: Sequence[Session], newest_id: str) -> list[str]:
+    file = keys_file(installation.settings)
     return [
         f"{one['kind']} process {one['pid']} on {one['host']}"
         for one in sessions
@@ -106,10 +106,10 @@ def _other_rings(patient: Patient, sessions: Sequence[Session], newest_id: str) 
     ]
 
 
-async def task_sets(patient: Patient) -> Sequence[Finding]:
+async def task_sets(installation: Installation) -> Sequence[Finding]:
     """Import what WEBHOOKD_TASKS names, as a worker does."""
     try:
-        types = await patient.task_types()
+        types = await installation.task_types()
     except SettingsError as error:
         return [
             problem(
@@ -121,12 +121,12 @@ async def task_sets(patient: Patient) -> Sequence[Finding]:
     except TimeoutError:
         return [
             warning(
-                f"WEBHOOKD_TASKS: {patient.settings.tasks} takes longer than {IMPORT_SECONDS:.0f} s to "
+                f"WEBHOOKD_TASKS: {installation.settings.tasks} takes longer than {IMPORT_SECONDS:.0f} s to "
                 "import.",
                 "See whether it ends at all; each worker and API process imports it at its start.",
             )
         ]
-    return [ok(f"{patient.settings.tasks} has {len(types)} task types.")]
+    return [ok(f"{installation.settings.tasks} has {len(types)} task types.")]
 
 
 def _judge_running_egress(session: Session, allowed: str, own: str) -> Sequence[Finding]:
@@ -147,9 +147,9 @@ def _judge_running_egress(session: Session, allowed: str, own: str) -> Sequence[
     ]
 
 
-async def egress(patient: Patient) -> Sequence[Finding]:
+async def egress(installation: Installation) -> Sequence[Finding]:
     """Look at what callbacks may reach beyond the public internet, by what is set and by what runs."""
-    own = patient.settings.egress_allow
+    own = installation.settings.egress_allow
     try:
         findings = judge_egress(EgressPolicy.parse(own))
     except SettingsError as error:
@@ -157,14 +157,14 @@ async def egress(patient: Patient) -> Sequence[Finding]:
             problem(error.detail, "docs/explanation/security.md has the forms. No process starts like this.")
         ]
     try:
-        running = {one["detail"].get("egress_allow", own): one for one in await patient.sessions()}
+        running = {one["detail"].get("egress_allow", own): one for one in await installation.sessions()}
     except Absent:
         running = {}
     if running and own not in running:
         findings = []
     for allowed in sorted(running.keys() - {own}):
         findings += _judge_running_egress(running[allowed], allowed, own)
-    if patient.settings.egress_proxy:
+    if installation.settings.egress_proxy:
         findings.append(
             ok("Deliveries go through WEBHOOKD_EGRESS_PROXY, which must guard the network itself.")
         )

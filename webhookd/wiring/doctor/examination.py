@@ -10,11 +10,11 @@ from webhookd.core.diagnosis import Finding, Level, problem, warning
 from webhookd.core.errors import StoreFault, Unavailable, WebhookdError
 from webhookd.settings import Settings
 from webhookd.wiring.doctor import configured, machine, services, work
-from webhookd.wiring.doctor.patient import Absent, Patient
+from webhookd.wiring.doctor.installation import Absent, Installation
 
 CHECK_SECONDS: Final = 10.0
 
-Look = Callable[[Patient], Awaitable[Sequence[Finding]]]
+Look = Callable[[Installation], Awaitable[Sequence[Finding]]]
 
 CHECKS: Final[tuple[tuple[str, Look], ...]] = (
     ("settings", configured.names),
@@ -65,8 +65,8 @@ class Diagnosis:
 
 async def diagnose(settings: Settings) -> Diagnosis:
     """Run every check. Never raises for what is wrong with the installation."""
-    async with Patient(settings) as patient:
-        results = await asyncio.gather(*(_examine(name, look, patient) for name, look in CHECKS))
+    async with Installation(settings) as installation:
+        results = await asyncio.gather(*(_examine(name, look, installation) for name, look in CHECKS))
     examined: list[Examined] = []
     skipped: list[tuple[str, str]] = []
     for (name, _), result in zip(CHECKS, results, strict=True):
@@ -74,17 +74,17 @@ async def diagnose(settings: Settings) -> Diagnosis:
             skipped.append((name, str(result)))
         else:
             examined.extend(Examined(check=name, finding=finding) for finding in result)
-    return Diagnosis(examined=tuple(examined), skipped=tuple(skipped), hung=patient.hung)
+    return Diagnosis(examined=tuple(examined), skipped=tuple(skipped), hung=installation.hung)
 
 
-async def _examine(name: str, look: Look, patient: Patient) -> Sequence[Finding] | Absent:
+async def _examine(name: str, look: Look, installation: Installation) -> Sequence[Finding] | Absent:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            return await look(patient)
+            return await look(installation)
     except Absent as absent:
         return absent
     except TimeoutError:
-        patient.hung = True
+        installation.hung = True
         return [
             problem(
                 f"No answer within {CHECK_SECONDS:.0f} s.",

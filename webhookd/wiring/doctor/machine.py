@@ -12,11 +12,11 @@ from typing import Final
 
 import httpx
 
-from webhookd.adapters.store.upkeep.ailments import something_waits
+from webhookd.adapters.store.upkeep.diagnostics import something_waits
 from webhookd.adapters.store.upkeep.sessions import lease_ends
 from webhookd.core.diagnosis import Finding, judge_disk, judge_open_files, ok, problem, warning
 from webhookd.settings import Settings
-from webhookd.wiring.doctor.patient import Absent, Patient, Session
+from webhookd.wiring.doctor.installation import Absent, Installation, Session
 from webhookd.wiring.process import KEYS_FILE, free_disk, sqlite_path
 
 _ENV_FILE: Final = Path(".env")
@@ -26,9 +26,9 @@ _KINDS: Final = {"api": "API process", "tasks": "task worker", "deliver": "deliv
 _MANY: Final = {"api": "API processes", "tasks": "task workers", "deliver": "deliver workers"}
 
 
-async def files(patient: Patient) -> Sequence[Finding]:
+async def files(installation: Installation) -> Sequence[Finding]:
     """Look whether other accounts may read keys or data, or change them."""
-    return await asyncio.to_thread(_open_files_to_others, patient.settings)
+    return await asyncio.to_thread(_open_files_to_others, installation.settings)
 
 
 def _open_files_to_others(settings: Settings) -> list[Finding]:
@@ -84,23 +84,23 @@ def _open_to_others(path: Path, bits: int) -> bool:
         return False
 
 
-async def disk(patient: Patient) -> Sequence[Finding]:
+async def disk(installation: Installation) -> Sequence[Finding]:
     """Look at the free space where the database is, if that is here."""
-    path = sqlite_path(patient.settings)
+    path = sqlite_path(installation.settings)
     if path is None:
         return [ok("The database's disk is PostgreSQL's; nothing of this machine's fills.")]
     try:
-        free = await asyncio.to_thread(free_disk(patient.settings))
+        free = await asyncio.to_thread(free_disk(installation.settings))
     except FileNotFoundError:
         raise Absent(f"the folder {path.parent}") from None
-    return [judge_disk(free or 0, patient.settings.min_free_disk_bytes, where=str(path))]
+    return [judge_disk(free or 0, installation.settings.min_free_disk_bytes, where=str(path))]
 
 
-async def open_files(patient: Patient) -> Sequence[Finding]:
+async def open_files(installation: Installation) -> Sequence[Finding]:
     """Look at the limits of the processes that run here; without any, at that of this one."""
     here: list[Session] = []
     with contextlib.suppress(Exception):  # without a database this process's own limit must do
-        here = _of_this_machine(await patient.sessions())
+        here = _of_this_machine(await installation.sessions())
     limits = [(limit, one) for one in here if (limit := _limit_of(one["pid"])) is not None]
     if not limits:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -123,14 +123,14 @@ def _finite(limit: int) -> int:
     return 1 << 30 if limit == resource.RLIM_INFINITY else limit
 
 
-async def processes(patient: Patient) -> Sequence[Finding]:
+async def processes(installation: Installation) -> Sequence[Finding]:
     """Look who works, whether somebody is missing, and who only seems to live."""
-    db = await patient.database()
-    sessions = await patient.sessions()
+    db = await installation.database()
+    sessions = await installation.sessions()
     kinds = Counter(one["kind"] for one in sessions)
     waits = await db.read(something_waits)
     findings = _missing(kinds, waits=waits)
-    findings += await _lifeless(patient, _of_this_machine(sessions))
+    findings += await _lifeless(installation, _of_this_machine(sessions))
     counted = ", ".join(f"{name} {kinds[kind]}" for kind, name in _MANY.items())
     return findings or [ok(f"With a running lease: {counted}.")]
 
@@ -162,14 +162,14 @@ def _missing(kinds: Counter[str], *, waits: bool) -> list[Finding]:
 _WORKER: Final = "Look at its log, where one should run; start `webhookd worker`"
 
 
-async def _lifeless(patient: Patient, here: Sequence[Session]) -> list[Finding]:
+async def _lifeless(installation: Installation, here: Sequence[Session]) -> list[Finding]:
     """Return the processes of this machine that are gone or stopped, and whose leases nobody renews."""
     suspects = [(one, state) for one in here if (state := _state_of(one["pid"])) in ("", "Z", "T", "t")]
     if not suspects:
         return []
     # Another container may have this machine's name and other process ids: one that renews its lease lives.
-    await asyncio.sleep(patient.waits_for_a_lease_seconds)
-    db = await patient.database()
+    await asyncio.sleep(installation.waits_for_a_lease_seconds)
+    db = await installation.database()
     later = await db.read(lease_ends)
     findings = []
     for one, state in suspects:
@@ -210,9 +210,9 @@ def _state_of(pid: int) -> str | None:
         return ""
 
 
-async def api(patient: Patient) -> Sequence[Finding]:
+async def api(installation: Installation) -> Sequence[Finding]:
     """Ask the API processes of this machine whether they are ready."""
-    apis = [one for one in _of_this_machine(await patient.sessions()) if one["kind"] == "api"]
+    apis = [one for one in _of_this_machine(await installation.sessions()) if one["kind"] == "api"]
     asked = [one for one in apis if one["detail"].get("port")]
     if not asked:
         return [ok("No API process of this machine can be asked.")]

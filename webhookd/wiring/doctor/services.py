@@ -13,16 +13,16 @@ from webhookd.adapters.store.migrate import newest_revision
 from webhookd.adapters.store.upkeep.durability import network_file_system, postgres_settings
 from webhookd.core.diagnosis import Finding, judge_broker_memory, judge_clock, ok, problem, warning
 from webhookd.core.errors import SettingsError
-from webhookd.wiring.doctor.patient import Patient
+from webhookd.wiring.doctor.installation import Installation
 from webhookd.wiring.process import sqlite_path
 
 _MOUNTS = Path("/proc/self/mounts")
 
 
-async def database(patient: Patient) -> Sequence[Finding]:
+async def database(installation: Installation) -> Sequence[Finding]:
     """Reach it, and look whether its schema is this release's."""
     try:
-        db = await patient.open_database()
+        db = await installation.open_database()
     except SettingsError as error:
         return [
             problem(
@@ -31,7 +31,7 @@ async def database(patient: Patient) -> Sequence[Finding]:
                 "right, and that a file can be read and written by this account.",
             )
         ]
-    found, needed = await patient.revision(), newest_revision()
+    found, needed = await installation.revision(), newest_revision()
     where = shown(db.url)
     if found == needed:
         through = (
@@ -57,12 +57,12 @@ async def database(patient: Patient) -> Sequence[Finding]:
     ]
 
 
-async def durability(patient: Patient) -> Sequence[Finding]:
+async def durability(installation: Installation) -> Sequence[Finding]:
     """Look whether a commit is on disk when the database says so: promise P1 of every 202."""
-    path = sqlite_path(patient.settings)
+    path = sqlite_path(installation.settings)
     if path is not None:
-        return await _sqlite_durability(patient, path)
-    db = await patient.reached()
+        return await _sqlite_durability(installation, path)
+    db = await installation.reached()
     found = await db.read(postgres_settings)
     findings = [
         problem(
@@ -80,7 +80,7 @@ async def durability(patient: Patient) -> Sequence[Finding]:
     return findings or [ok(f"PostgreSQL {found['server_version'].split()[0]} has every commit on disk.")]
 
 
-async def _sqlite_durability(patient: Patient, path: Path) -> Sequence[Finding]:
+async def _sqlite_durability(installation: Installation, path: Path) -> Sequence[Finding]:
     findings: list[Finding] = []
     if (kind := await asyncio.to_thread(_network_file_system, path)) is not None:
         findings.append(
@@ -90,12 +90,12 @@ async def _sqlite_durability(patient: Patient, path: Path) -> Sequence[Finding]:
                 "Move the data dir to a disk of this machine, or use PostgreSQL (WEBHOOKD_DATABASE_URL).",
             )
         )
-    await patient.reached()
-    if patient.journal_mode not in (None, "wal"):
+    await installation.reached()
+    if installation.journal_mode not in (None, "wal"):
         findings.append(
             warning(
-                f"The journal mode of {path} was {patient.journal_mode}, not wal: something else has changed "
-                "it.",
+                f"The journal mode of {path} was {installation.journal_mode}, not wal: something else has "
+                "changed it.",
                 "webhookd turns WAL on whenever it opens the file, as this look just has; leave the file to "
                 "it alone. If you read this again, the file system cannot do it: use another.",
             )
@@ -107,10 +107,10 @@ def _network_file_system(path: Path) -> str | None:
     return network_file_system(path, _MOUNTS.read_text(errors="replace")) if _MOUNTS.exists() else None
 
 
-async def broker(patient: Patient) -> Sequence[Finding]:
+async def broker(installation: Installation) -> Sequence[Finding]:
     """Reach it, and look at its memory and what it does when that is short."""
     try:
-        found = await patient.broker()
+        found = await installation.broker()
     except (SettingsError, OSError) as error:
         return [problem(str(error), "Mend WEBHOOKD_BROKER_URL, or leave it empty for the embedded broker.")]
     if found is None:
@@ -159,16 +159,16 @@ def _lacking(rights: Sequence[Right]) -> Finding:
     )
 
 
-async def clocks(patient: Patient) -> Sequence[Finding]:
+async def clocks(installation: Installation) -> Sequence[Finding]:
     """Compare this machine's clock with the database's and the broker's."""
     findings: list[Finding] = []
-    if sqlite_path(patient.settings) is None:
-        db = await patient.reached()
+    if sqlite_path(installation.settings) is None:
+        db = await installation.reached()
         asked_at = time.time()
         seconds = await db.read(read_clock)
         findings.append(judge_clock((asked_at + time.time()) / 2 - seconds, whose="the database"))
     try:
-        found = await patient.broker()
+        found = await installation.broker()
     except (SettingsError, OSError):
         found = None
     if found is not None and found.ahead_seconds is not None:

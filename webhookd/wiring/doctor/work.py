@@ -6,11 +6,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from webhookd.adapters.store.counters import read_depths, read_partner_queued
-from webhookd.adapters.store.upkeep import ailments
+from webhookd.adapters.store.upkeep import diagnostics
 from webhookd.core.diagnosis import Finding, judge_dead_letters, judge_queued, ok, problem, warning
 from webhookd.core.errors import SettingsError
 from webhookd.core.records import QueueDepth
-from webhookd.wiring.doctor.patient import Absent, Patient
+from webhookd.wiring.doctor.installation import Absent, Installation
 
 SHOWN: Final = 5
 LATE_SECONDS: Final = 900
@@ -18,14 +18,14 @@ FAILING_SECONDS: Final = 3_600
 _SWEEP_SECONDS: Final = 3.0
 
 
-async def leases(patient: Patient) -> Sequence[Finding]:
+async def leases(installation: Installation) -> Sequence[Finding]:
     """Look for work that ended processes hold, and that no sweep takes back."""
-    db = await patient.database()
-    found = await db.read(ailments.sessions_not_taken_back, patient.now_ms())
+    db = await installation.database()
+    found = await db.read(diagnostics.sessions_not_taken_back, installation.now_ms())
     if found:
         # A process may have ended just now; sweeps come every second.
-        await asyncio.sleep(max(_SWEEP_SECONDS, 2 * patient.settings.sweep_seconds))
-        found = await db.read(ailments.sessions_not_taken_back, patient.now_ms())
+        await asyncio.sleep(max(_SWEEP_SECONDS, 2 * installation.settings.sweep_seconds))
+        found = await db.read(diagnostics.sessions_not_taken_back, installation.now_ms())
     if not found:
         return [ok("No ended process holds any work.")]
     held = _some(
@@ -41,16 +41,16 @@ async def leases(patient: Patient) -> Sequence[Finding]:
     ]
 
 
-async def queues(patient: Patient) -> Sequence[Finding]:
+async def queues(installation: Installation) -> Sequence[Finding]:
     """Look for queues that are paused, late, or that nobody listens to."""
-    db = await patient.database()
+    db = await installation.database()
     depths = await db.read(read_depths)
-    sessions = await patient.sessions()
+    sessions = await installation.sessions()
     heard = {queue for one in sessions for queue in one["detail"].get("queues", ())}
-    now_ms = patient.now_ms()
+    now_ms = installation.now_ms()
     judged = [_judge(depth, heard, now_ms, alive=bool(sessions)) for depth in depths if depth.queued]
     waiting = sum((await db.read(read_partner_queued)).values())
-    total = judge_queued(waiting, patient.settings.max_queued)
+    total = judge_queued(waiting, installation.settings.max_queued)
     return [*(finding for finding in judged if finding is not None), total]
 
 
@@ -76,15 +76,15 @@ def _judge(depth: QueueDepth, heard: set[str], now_ms: int, *, alive: bool) -> F
     return None
 
 
-async def task_types(patient: Patient) -> Sequence[Finding]:
+async def task_types(installation: Installation) -> Sequence[Finding]:
     """Look for tasks of types that nobody here runs."""
     try:
-        known = await patient.task_types()
+        known = await installation.task_types()
     except (SettingsError, TimeoutError):
         raise Absent("the task sets") from None
-    db = await patient.database()
+    db = await installation.database()
     unknown = {
-        name: count for name, count in (await db.read(ailments.waiting_types)).items() if name not in known
+        name: count for name, count in (await db.read(diagnostics.waiting_types)).items() if name not in known
     }
     if not unknown:
         return [ok("Every task that waits is of a type WEBHOOKD_TASKS has.")]
@@ -93,19 +93,19 @@ async def task_types(patient: Patient) -> Sequence[Finding]:
         problem(
             f"Tasks wait whose type no task set has: {listed}. They are not run.",
             "Add the module to WEBHOOKD_TASKS (now "
-            + patient.settings.tasks
+            + installation.settings.tasks
             + ") and restart the workers; or cancel "
             "them: `webhookd tasks list --type TYPE`, `webhookd tasks cancel ID`.",
         )
     ]
 
 
-async def endpoints(patient: Patient) -> Sequence[Finding]:
+async def endpoints(installation: Installation) -> Sequence[Finding]:
     """Look for endpoints that are disabled while deliveries wait, that fail, or whose breaker is open."""
-    db = await patient.database()
-    ailing = await db.read(ailments.ailing_endpoints)
-    open_lanes = await db.read(ailments.open_breakers)
-    now_ms = patient.now_ms()
+    db = await installation.database()
+    ailing = await db.read(diagnostics.ailing_endpoints)
+    open_lanes = await db.read(diagnostics.open_breakers)
+    now_ms = installation.now_ms()
     findings = []
     if parked := [one for one in ailing if one.parked]:
         listed = _some(
@@ -149,10 +149,10 @@ async def endpoints(patient: Patient) -> Sequence[Finding]:
     return findings or [ok("No endpoint is disabled with deliveries waiting, and none fails for long.")]
 
 
-async def dead_letters(patient: Patient) -> Sequence[Finding]:
+async def dead_letters(installation: Installation) -> Sequence[Finding]:
     """Look how many dead letters nobody has acted on."""
-    db = await patient.database()
-    found = await db.read(ailments.dead_letters, patient.now_ms())
+    db = await installation.database()
+    found = await db.read(diagnostics.dead_letters, installation.now_ms())
     return [judge_dead_letters(found.total, found.last_day)]
 
 

@@ -15,7 +15,7 @@ from webhookd.adapters.store.deliveries.deliveries import cancel_delivery, get_d
 from webhookd.adapters.store.schema import deliveries, lanes, messages, partners, secrets
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
-from webhookd.adapters.store.upkeep.ailments import open_breakers
+from webhookd.adapters.store.upkeep.diagnostics import open_breakers
 from webhookd.adapters.store.upkeep.gauges import read_gauges
 from webhookd.core.dispatch import DueDelivery, Handed
 from webhookd.core.model import DeliveryState

@@ -33,7 +33,7 @@ class Absent(Exception):
     """Raised to a check whose part is not there: that is another check's finding."""
 
 
-class Patient:
+class Installation:
     """Use it as a context. What is asked for twice is looked at once. `hung`: something never answered."""
 
     def __init__(self, settings: Settings) -> None:
