@@ -2626,7 +2626,7 @@ DELETE FROM activity_spans WHERE (activity_spans.kind, activity_spans.length_ms,
     activity_spans.length_ms = $2::INTEGER AND activity_spans.at_ms < $3::BIGINT ORDER BY activity_spans.at_ms
     LIMIT $4::INTEGER FOR UPDATE SKIP LOCKED);
 
--- upkeep/ailments.py
+-- upkeep/diagnostics.py
 
 -- _ENDED
 SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,

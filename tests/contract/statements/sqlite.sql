@@ -2455,7 +2455,7 @@ DELETE FROM activity_spans WHERE (activity_spans.kind, activity_spans.length_ms,
     activity_spans.process_id FROM activity_spans WHERE activity_spans.kind = ? AND activity_spans.length_ms =
     ? AND activity_spans.at_ms < ? ORDER BY activity_spans.at_ms LIMIT ? OFFSET ?);
 
--- upkeep/ailments.py
+-- upkeep/diagnostics.py
 
 -- _ENDED
 SELECT sessions.id, sessions.kind, sessions.host, sessions.pid, sessions.detail, sessions.started_ms,
