@@ -1,9 +1,11 @@
 """Options that say which deliveries, tasks or dead letters are meant: the same words in every command."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from webhookd.cli.options import Partner, Since, Until, given
 
 
 class LetterKind(StrEnum):
@@ -29,3 +31,31 @@ OfReason = Annotated[
     str | None,
     typer.Option("--reason", help="Only what died for this reason: exhausted, gone, task_failed, …"),
 ]
+
+
+def letters(
+    *,
+    kind: OfKind = None,
+    endpoint: OfEndpoint = None,
+    type_: OfType = None,
+    event: OfEvent = None,
+    error: OfError = None,
+    status: OfStatus = None,
+    text: OfText = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = None,
+) -> dict[str, Any]:
+    """Return which dead letters are meant, but for the reason: a command may have another word for that."""
+    return given(
+        kind=kind,
+        endpoint=endpoint,
+        type=type_,
+        event=event,
+        error=error,
+        status=status,
+        text=text,
+        since=since,
+        until=until,
+        partner=partner,
+    )

@@ -4,19 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from webhookd.cli.choosing import (
-    LetterKind,
-    OfEndpoint,
-    OfError,
-    OfEvent,
-    OfKind,
-    OfReason,
-    OfStatus,
-    OfText,
-    OfType,
-)
+from webhookd.cli.choosing import LetterKind, OfReason, letters
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
+from webhookd.cli.options import Cursor, Json, Limit, taking
 from webhookd.cli.resources import Resource
 from webhookd.cli.screen import (
     Column,
@@ -52,28 +42,18 @@ _LETTER = Resource(app=app, step="dead-letters", its_id=_Letter, tell=_tell)
 
 
 @app.command("list")
+@taking(letters)
 def list_(
     *,
-    kind: OfKind = None,
-    endpoint: OfEndpoint = None,
-    type_: OfType = None,
-    event: OfEvent = None,
     reason: OfReason = None,
-    error: OfError = None,
-    status: OfStatus = None,
-    text: OfText = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = None,
+    chosen: dict[str, Any],
     limit: Limit = 50,
     cursor: Cursor = None,
     json_output: Json = False,
 ) -> None:
     """List dead letters, the latest first."""
     with open_api() as api:
-        query = {"kind": kind, "endpoint": endpoint, "type": type_, "event": event, "reason": reason}
-        query |= {"error": error, "status": status, "text": text}
-        query |= {"since": since, "until": until, "partner": partner}
+        query = {"reason": reason, **chosen}
         document = api.listing(path("dead-letters"), query, limit=limit, cursor=cursor)
     print_listing(
         document,
@@ -92,32 +72,22 @@ def list_(
 
 
 @app.command("summary")
+@taking(letters)
 def summary(
     *,
     by: Annotated[
         str,
         typer.Option(help=f"What to count by: {', '.join(GROUP_KEYS)}; with commas."),
     ] = "endpoint,error",
-    kind: OfKind = None,
-    endpoint: OfEndpoint = None,
-    type_: OfType = None,
-    event: OfEvent = None,
     reason: OfReason = None,
-    error: OfError = None,
-    status: OfStatus = None,
-    text: OfText = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = None,
+    chosen: dict[str, Any],
     limit: Limit = 50,
     cursor: Cursor = None,
     json_output: Json = False,
 ) -> None:
     """Count them by what they have in common, the most first: where they died, and why."""
     with open_api() as api:
-        query = {"group_by": by, "kind": kind, "endpoint": endpoint, "type": type_, "event": event}
-        query |= {"reason": reason, "error": error, "status": status, "text": text}
-        query |= {"since": since, "until": until, "partner": partner}
+        query = {"group_by": by, "reason": reason, **chosen}
         document = api.listing(path("dead-letters", "summary"), query, limit=limit, cursor=cursor)
     print_listing(
         document,

@@ -7,7 +7,7 @@ import typer
 
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, secret_text, span_ms
+from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, secret_text, span_ms, taking
 from webhookd.cli.resources import Resource
 from webhookd.cli.screen import (
     Column,
@@ -64,29 +64,6 @@ class Resettable(StrEnum):
 
 
 _Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT_ID", help="The endpoint's id (ep_…).")]
-_Description = Annotated[str | None, typer.Option(help="What it is.")]
-_Events = Annotated[
-    list[str] | None,
-    typer.Option("--event", help="An event it wants; may be given again. task.* if left out at the making."),
-]
-_Types = Annotated[
-    list[str] | None,
-    typer.Option("--task-type", help="Only of tasks of this type, or report.*; may be given again."),
-]
-_Headers = Annotated[
-    list[str] | None,
-    typer.Option("--header", metavar="NAME:VALUE", help="A header to send along; may be given again."),
-]
-_RateLimit = Annotated[float | None, typer.Option(help="Attempts per second at most.")]
-_Concurrency = Annotated[int | None, typer.Option(help="Attempts at a time at most.")]
-_Ordering = Annotated[Ordering | None, typer.Option(help="fifo: one after the other, in order.")]
-_MaxAttempts = Annotated[int | None, typer.Option(help="Attempts before a delivery is dead.")]
-_Base = Annotated[float | None, typer.Option("--retry-base", metavar="SECONDS", help="The first pause.")]
-_Factor = Annotated[float | None, typer.Option("--retry-factor", help="Each pause is this times the last.")]
-_Cap = Annotated[float | None, typer.Option("--retry-cap", metavar="SECONDS", help="The longest pause.")]
-_Signature = Annotated[
-    list[SchemeName] | None, typer.Option("--signature", help="v1, or v1 and v1a: give it again for both.")
-]
 _Secret = Annotated[
     str | None,
     typer.Option(
@@ -130,29 +107,43 @@ def _tell(endpoint: dict[str, Any]) -> None:
 _ENDPOINT = Resource(app=app, step="endpoints", its_id=_Endpoint, tell=_tell)
 
 
-@app.command("create")
-def create(
-    url: Annotated[str, typer.Argument(help="Where webhooks are sent: an https URL.")],
+def _settings(
     *,
-    description: _Description = None,
-    events: _Events = None,
-    task_types: _Types = None,
-    headers: _Headers = None,
-    rate_limit: _RateLimit = None,
-    max_concurrency: _Concurrency = None,
-    ordering: _Ordering = None,
-    max_attempts: _MaxAttempts = None,
-    base: _Base = None,
-    factor: _Factor = None,
-    cap: _Cap = None,
-    signature: _Signature = None,
-    secret: _Secret = None,
-    partner: Partner = None,
-    json_output: Json = False,
-) -> None:
-    """Register an endpoint; its secret is shown this once."""
-    body = given(
-        url=url,
+    description: Annotated[str | None, typer.Option(help="What it is.")] = None,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event", help="An event it wants; may be given again. task.* if left out at the making."
+        ),
+    ] = None,
+    task_types: Annotated[
+        list[str] | None,
+        typer.Option("--task-type", help="Only of tasks of this type, or report.*; may be given again."),
+    ] = None,
+    headers: Annotated[
+        list[str] | None,
+        typer.Option("--header", metavar="NAME:VALUE", help="A header to send along; may be given again."),
+    ] = None,
+    rate_limit: Annotated[float | None, typer.Option(help="Attempts per second at most.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option(help="Attempts at a time at most.")] = None,
+    ordering: Annotated[Ordering | None, typer.Option(help="fifo: one after the other, in order.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before a delivery is dead.")] = None,
+    base: Annotated[
+        float | None, typer.Option("--retry-base", metavar="SECONDS", help="The first pause.")
+    ] = None,
+    factor: Annotated[
+        float | None, typer.Option("--retry-factor", help="Each pause is this times the last.")
+    ] = None,
+    cap: Annotated[
+        float | None, typer.Option("--retry-cap", metavar="SECONDS", help="The longest pause.")
+    ] = None,
+    signature: Annotated[
+        list[SchemeName] | None,
+        typer.Option("--signature", help="v1, or v1 and v1a: give it again for both."),
+    ] = None,
+) -> dict[str, Any]:
+    """Return the settings that were given."""
+    return given(
         description=description,
         events=events,
         task_types=task_types,
@@ -162,8 +153,21 @@ def create(
         ordering=ordering,
         retry=_retry(max_attempts, base, factor, cap),
         signature=signature,
-        secret=secret,
     )
+
+
+@app.command("create")
+@taking(_settings)
+def create(
+    url: Annotated[str, typer.Argument(help="Where webhooks are sent: an https URL.")],
+    *,
+    chosen: dict[str, Any],
+    secret: _Secret = None,
+    partner: Partner = None,
+    json_output: Json = False,
+) -> None:
+    """Register an endpoint; its secret is shown this once."""
+    body = chosen | given(url=url, secret=secret)
     with open_api() as api:
         if partner is not None:
             body["partner"] = api.partner_id(partner)
@@ -209,22 +213,12 @@ _ENDPOINT.get("Show an endpoint; its secret is shown nowhere.")
 
 
 @app.command("update")
+@taking(_settings)
 def update(
     endpoint: _Endpoint,
     *,
     url: Annotated[str | None, typer.Option(help="Another URL; what waits goes there too.")] = None,
-    description: _Description = None,
-    events: _Events = None,
-    task_types: _Types = None,
-    headers: _Headers = None,
-    rate_limit: _RateLimit = None,
-    max_concurrency: _Concurrency = None,
-    ordering: _Ordering = None,
-    max_attempts: _MaxAttempts = None,
-    base: _Base = None,
-    factor: _Factor = None,
-    cap: _Cap = None,
-    signature: _Signature = None,
+    chosen: dict[str, Any],
     reset: Annotated[
         list[Resettable] | None, typer.Option(help="Back to the default; may be given again.")
     ] = None,
@@ -232,18 +226,7 @@ def update(
 ) -> None:
     """Change settings; what is not named stays. --event, --header and the like replace the whole list."""
     body: dict[str, Any] = dict.fromkeys(map(str, reset or ()))
-    body |= given(
-        url=url,
-        description=description,
-        events=events,
-        task_types=task_types,
-        headers=pairs(headers, separator=":") if headers else None,
-        rate_limit=rate_limit,
-        max_concurrency=max_concurrency,
-        ordering=ordering,
-        retry=_retry(max_attempts, base, factor, cap),
-        signature=signature,
-    )
+    body |= chosen | given(url=url)
     if not body:
         raise typer.BadParameter("there is nothing to change", param_hint="OPTIONS")
     with open_api() as api:

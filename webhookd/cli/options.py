@@ -4,7 +4,9 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -97,6 +99,29 @@ def pairs(texts: Iterable[str], *, separator: str) -> dict[str, str]:
 def given(**fields: object) -> dict[str, Any]:
     """Return the fields that were given: not None, and not an empty list."""
     return {name: value for name, value in fields.items() if value is not None and value != []}
+
+
+def taking(options: Callable[..., dict[str, Any]]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that a function has as parameters, and what it makes of them as `chosen`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shared, own = signature(options), signature(command)
+        parameters = [
+            one
+            for its in own.parameters.values()
+            for one in (shared.parameters.values() if its.name == "chosen" else (its,))
+        ]
+
+        @wraps(command)
+        def called(**given_: Any) -> None:
+            chosen = options(**{name: given_.pop(name) for name in shared.parameters})
+            command(chosen=chosen, **given_)
+
+        called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads it
+        called.__annotations__ = {one.name: one.annotation for one in parameters}
+        return called
+
+    return decorate
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

@@ -1,22 +1,13 @@
 """`webhookd replay`: many dead letters at once, or what waits, paced."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from webhookd.cli.choosing import (
-    OfEndpoint,
-    OfError,
-    OfEvent,
-    OfKind,
-    OfReason,
-    OfStatus,
-    OfText,
-    OfType,
-)
+from webhookd.cli.choosing import OfReason, letters
 from webhookd.cli.client import THE_RULE
 from webhookd.cli.errands import ErrandWords, add_commands
-from webhookd.cli.options import Json, Partner, Since, Until, given
+from webhookd.cli.options import Json, given, taking
 
 app = typer.Typer(add_completion=False)
 
@@ -28,23 +19,15 @@ REPLAY: Final = ErrandWords(noun="replay", doing="replaying", done="replayed")
     help="Replay the dead letters that match, and look on until it is done. Ctrl-C stops looking, not the "
     f"replay. {THE_RULE}",
 )
+@taking(letters)
 def replay(
     ctx: typer.Context,
     *,
     pending: Annotated[
         bool, typer.Option("--pending", help="Send now what waits, in place of what is dead.")
     ] = False,
-    kind: OfKind = None,
-    endpoint: OfEndpoint = None,
-    type_: OfType = None,
-    event: OfEvent = None,
     reason: OfReason = None,
-    error: OfError = None,
-    status: OfStatus = None,
-    text: OfText = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = None,
+    chosen: dict[str, Any],
     all_: Annotated[
         bool, typer.Option("--all", help="Everything there is: name what it is not for.")
     ] = False,
@@ -56,19 +39,7 @@ def replay(
     """Ask for a replay, unless a command below is meant."""
     if ctx.invoked_subcommand is not None:
         return
-    wanted = given(
-        kind=kind,
-        endpoint=endpoint,
-        type=type_,
-        event=event,
-        reason=reason,
-        error=error,
-        status=status,
-        text=text,
-        since=since,
-        until=until,
-        partner=partner,
-    )
+    wanted = chosen | given(reason=reason)
     if not (wanted or all_ or dry_run):
         what = "deliveries" if pending else "dead letters"
         raise typer.BadParameter(f"say which {what}, or --all", param_hint="OPTIONS")
