@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text
+from sqlalchemy.dialects import sqlite
 
 from webhookd.adapters.store.insert import Insert
 from webhookd.core.model import TaskState
@@ -58,3 +59,9 @@ def test_a_column_of_another_type_must_be_said() -> None:
 def test_a_column_that_the_table_has_not_cannot_be_said() -> None:
     with pytest.raises(ValueError, match="elsewhere"):
         Insert(_TABLE, _Thing, tags=lambda _: None, elsewhere=lambda _: 1)
+
+
+def test_a_row_that_is_there_stays_where_that_is_asked_for() -> None:
+    for or_nothing in (False, True):
+        compiled = Insert(_TABLE, _Part, or_nothing=or_nothing).compiled(sqlite.dialect(), {})
+        assert ("ON CONFLICT DO NOTHING" in compiled.text) is or_nothing

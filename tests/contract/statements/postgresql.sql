@@ -307,6 +307,22 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     json_array_elements(CAST($1::VARCHAR AS JSON)) AS keys_rows WHERE json_typeof(keys_rows.value) = 'array')
     AS keys);
 
+-- deliveries/attempt_rows.py
+
+-- LOG_ATTEMPTS
+INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_us, tls_us, first_byte_us,
+    status, error, headers, excerpt, resent) SELECT rows.delivery_id, rows.number, rows.at_ms,
+    rows.duration_us, rows.dns_us, rows.connect_us, rows.tls_us, rows.first_byte_us, rows.status, rows.error,
+    rows.headers, rows.excerpt, rows.resent FROM (SELECT CAST(rows_rows.value ->> 0 AS TEXT) AS delivery_id,
+    CAST(rows_rows.value ->> 1 AS INTEGER) AS number, CAST(rows_rows.value ->> 2 AS BIGINT) AS at_ms,
+    CAST(rows_rows.value ->> 3 AS BIGINT) AS duration_us, CAST(rows_rows.value ->> 4 AS BIGINT) AS dns_us,
+    CAST(rows_rows.value ->> 5 AS BIGINT) AS connect_us, CAST(rows_rows.value ->> 6 AS BIGINT) AS tls_us,
+    CAST(rows_rows.value ->> 7 AS BIGINT) AS first_byte_us, CAST(rows_rows.value ->> 8 AS INTEGER) AS status,
+    CAST(rows_rows.value ->> 9 AS TEXT) AS error, CAST(rows_rows.value ->> 10 AS TEXT) AS headers,
+    CAST(rows_rows.value ->> 11 AS TEXT) AS excerpt, CAST(rows_rows.value ->> 12 AS BOOLEAN) AS resent FROM
+    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows WHERE json_typeof(rows_rows.value) = 'array')
+    AS rows WHERE true ON CONFLICT DO NOTHING;
+
 -- deliveries/changes.py
 
 -- _POSITIONS
@@ -580,7 +596,7 @@ SELECT messages.body, endpoints.header_names FROM deliveries LEFT OUTER JOIN mes
 -- _NEWEST
 SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
     attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
-    attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id = $1::VARCHAR
+    attempts.resent, attempts.headers, attempts.excerpt FROM attempts WHERE attempts.delivery_id = $1::VARCHAR
     ORDER BY attempts.number DESC LIMIT $2::INTEGER;
 
 -- _COUNT
@@ -1678,24 +1694,6 @@ WITH holding AS (SELECT sessions.id AS id FROM sessions WHERE sessions.id = $1::
     NULL OR endpoints.state = $11::VARCHAR AND endpoints.deleted_ms IS NULL) ORDER BY lanes.served_ms,
     lanes.id LIMIT $12::INTEGER FOR UPDATE OF lanes SKIP LOCKED) AS slow_lanes) AS ready_lanes ON true ORDER
     BY ready_lanes.slow, ready_lanes.served_ms, ready_lanes.id;
-
--- lanes/records.py
-
--- _LOG_ATTEMPTS
-INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_us, tls_us, first_byte_us,
-    status, error, headers, excerpt, resent) SELECT attempts_in.delivery_id, attempts_in.number,
-    attempts_in.at_ms, attempts_in.duration_us, attempts_in.dns_us, attempts_in.connect_us,
-    attempts_in.tls_us, attempts_in.first_byte_us, attempts_in.status, attempts_in.error, attempts_in.headers,
-    attempts_in.excerpt, attempts_in.resent FROM (SELECT CAST(attempts_in_rows.value ->> 0 AS TEXT) AS
-    delivery_id, CAST(attempts_in_rows.value ->> 1 AS INTEGER) AS number, CAST(attempts_in_rows.value ->> 2 AS
-    BIGINT) AS at_ms, CAST(attempts_in_rows.value ->> 3 AS BIGINT) AS duration_us, CAST(attempts_in_rows.value
-    ->> 4 AS BIGINT) AS dns_us, CAST(attempts_in_rows.value ->> 5 AS BIGINT) AS connect_us,
-    CAST(attempts_in_rows.value ->> 6 AS BIGINT) AS tls_us, CAST(attempts_in_rows.value ->> 7 AS BIGINT) AS
-    first_byte_us, CAST(attempts_in_rows.value ->> 8 AS INTEGER) AS status, CAST(attempts_in_rows.value ->> 9
-    AS TEXT) AS error, CAST(attempts_in_rows.value ->> 10 AS TEXT) AS headers, CAST(attempts_in_rows.value ->>
-    11 AS TEXT) AS excerpt, CAST(attempts_in_rows.value ->> 12 AS BOOLEAN) AS resent FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS attempts_in_rows WHERE
-    json_typeof(attempts_in_rows.value) = 'array') AS attempts_in WHERE true ON CONFLICT DO NOTHING;
 
 -- lanes/release.py
 

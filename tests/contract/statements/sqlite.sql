@@ -295,6 +295,21 @@ DELETE FROM depths WHERE (depths.queue, depths.partner_id, depths.shard) IN (SEL
     json_extract(keys_rows.value, '$[1]') AS partner_id, json_extract(keys_rows.value, '$[2]') AS shard FROM
     json_each(?) AS keys_rows) AS keys);
 
+-- deliveries/attempt_rows.py
+
+-- LOG_ATTEMPTS
+INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_us, tls_us, first_byte_us,
+    status, error, headers, excerpt, resent) SELECT rows.delivery_id, rows.number, rows.at_ms,
+    rows.duration_us, rows.dns_us, rows.connect_us, rows.tls_us, rows.first_byte_us, rows.status, rows.error,
+    rows.headers, rows.excerpt, rows.resent FROM (SELECT json_extract(rows_rows.value, '$[0]') AS delivery_id,
+    json_extract(rows_rows.value, '$[1]') AS number, json_extract(rows_rows.value, '$[2]') AS at_ms,
+    json_extract(rows_rows.value, '$[3]') AS duration_us, json_extract(rows_rows.value, '$[4]') AS dns_us,
+    json_extract(rows_rows.value, '$[5]') AS connect_us, json_extract(rows_rows.value, '$[6]') AS tls_us,
+    json_extract(rows_rows.value, '$[7]') AS first_byte_us, json_extract(rows_rows.value, '$[8]') AS status,
+    json_extract(rows_rows.value, '$[9]') AS error, json_extract(rows_rows.value, '$[10]') AS headers,
+    json_extract(rows_rows.value, '$[11]') AS excerpt, json_extract(rows_rows.value, '$[12]') AS resent FROM
+    json_each(?) AS rows_rows) AS rows WHERE true ON CONFLICT DO NOTHING;
+
 -- deliveries/changes.py
 
 -- _POSITIONS
@@ -555,7 +570,7 @@ SELECT messages.body, endpoints.header_names FROM deliveries LEFT OUTER JOIN mes
 -- _NEWEST
 SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
     attempts.connect_us, attempts.tls_us, attempts.first_byte_us, attempts.status, attempts.error,
-    attempts.headers, attempts.excerpt, attempts.resent FROM attempts WHERE attempts.delivery_id = ? ORDER BY
+    attempts.resent, attempts.headers, attempts.excerpt FROM attempts WHERE attempts.delivery_id = ? ORDER BY
     attempts.number DESC LIMIT ? OFFSET ?;
 
 -- _COUNT
@@ -1586,23 +1601,6 @@ WITH holding AS (SELECT sessions.id AS id FROM sessions WHERE sessions.id = ?) S
     id FROM json_each(?) AS full_slow_rows) AS full_slow)) AND (lanes.endpoint_id IS NULL OR endpoints.state =
     ? AND endpoints.deleted_ms IS NULL) ORDER BY lanes.served_ms, lanes.id LIMIT ? OFFSET ?) AS slow_lanes) AS
     ready_lanes ON true ORDER BY ready_lanes.slow, ready_lanes.served_ms, ready_lanes.id;
-
--- lanes/records.py
-
--- _LOG_ATTEMPTS
-INSERT INTO attempts (delivery_id, number, at_ms, duration_us, dns_us, connect_us, tls_us, first_byte_us,
-    status, error, headers, excerpt, resent) SELECT attempts_in.delivery_id, attempts_in.number,
-    attempts_in.at_ms, attempts_in.duration_us, attempts_in.dns_us, attempts_in.connect_us,
-    attempts_in.tls_us, attempts_in.first_byte_us, attempts_in.status, attempts_in.error, attempts_in.headers,
-    attempts_in.excerpt, attempts_in.resent FROM (SELECT json_extract(attempts_in_rows.value, '$[0]') AS
-    delivery_id, json_extract(attempts_in_rows.value, '$[1]') AS number, json_extract(attempts_in_rows.value,
-    '$[2]') AS at_ms, json_extract(attempts_in_rows.value, '$[3]') AS duration_us,
-    json_extract(attempts_in_rows.value, '$[4]') AS dns_us, json_extract(attempts_in_rows.value, '$[5]') AS
-    connect_us, json_extract(attempts_in_rows.value, '$[6]') AS tls_us, json_extract(attempts_in_rows.value,
-    '$[7]') AS first_byte_us, json_extract(attempts_in_rows.value, '$[8]') AS status,
-    json_extract(attempts_in_rows.value, '$[9]') AS error, json_extract(attempts_in_rows.value, '$[10]') AS
-    headers, json_extract(attempts_in_rows.value, '$[11]') AS excerpt, json_extract(attempts_in_rows.value,
-    '$[12]') AS resent FROM json_each(?) AS attempts_in_rows) AS attempts_in WHERE true ON CONFLICT DO NOTHING;
 
 -- lanes/release.py
 

@@ -18,16 +18,28 @@ class Insert(Change, Generic[T]):
     """The INSERT of any number of new rows, which `rows` makes of things.
 
     A column holds what the thing, or one of its named parts, has under the column's name. What is called or
-    meant otherwise is said. A column that neither names is NULL. Raises TypeError for a column that is of
-    another type than the thing's field and that nobody says.
+    meant otherwise is said. A column that neither names is NULL. `or_nothing`: a row that is there stays.
+    Raises TypeError for a column that is of another type than the thing's field and that nobody says.
     """
 
     __slots__ = ("_values",)
 
-    def __init__(self, table: Table, kind: type[T], *parts: str, **said: Callable[[T], object]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        kind: type[T],
+        *parts: str,
+        or_nothing: bool = False,
+        **said: Callable[[T], object],
+    ) -> None:
         values = {**_fields(table, kind, parts, said), **said}
         columns = tuple(sorted(values, key=table.c.keys().index))
-        super().__init__(lambda dialect: insert_rows(dialect, table, "rows", columns))
+
+        def build(dialect: str) -> Any:
+            insert = insert_rows(dialect, table, "rows", columns)
+            return insert.on_conflict_do_nothing() if or_nothing else insert
+
+        super().__init__(build)
         self._values = tuple(values[name] for name in columns)
 
     def rows(self, things: Iterable[T]) -> list[list[Any]]:

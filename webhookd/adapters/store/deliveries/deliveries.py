@@ -1,19 +1,18 @@
 """Deliveries as the API sees them: reading, cancelling, replaying. Lists are `delivery_listings`."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import orjson
 from sqlalchemy import bindparam, func, select
 
+from webhookd.adapters.store.deliveries.attempt_rows import WHOLE, AttemptRow, attempt_from
 from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.deliveries.replaying import replay_deliveries
 from webhookd.adapters.store.deliveries.waiting import hasten
 from webhookd.adapters.store.lanes.release import lock_lanes
 from webhookd.adapters.store.lanes.rows import due_unless_under_way, lanes_wake
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
-from webhookd.adapters.store.rows import filled, names
+from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
@@ -64,22 +63,6 @@ def get_delivery(tx: Tx, delivery_id: str, partner_id: str | None) -> Delivery |
     return None if row is None else delivery_from(row)
 
 
-class _Attempt(NamedTuple):
-    delivery_id: str
-    number: int
-    at_ms: int
-    duration_us: int
-    dns_us: int | None
-    connect_us: int | None
-    tls_us: int | None
-    first_byte_us: int | None
-    status: int | None
-    error: str | None
-    headers: str
-    excerpt: str
-    resent: bool | None
-
-
 class _Signed(NamedTuple):
     body: str | None
     header_names: str | None
@@ -101,8 +84,8 @@ _SIGNED: Final = Query(
 )
 _OF_DELIVERY: Final = attempts.c.delivery_id == bindparam("delivery_id")
 _NEWEST: Final = Query(
-    _Attempt,
-    lambda _: select(attempts).where(_OF_DELIVERY).order_by(attempts.c.number.desc()).limit(MAX_ROWS + 1),
+    AttemptRow,
+    lambda _: select(*WHOLE).where(_OF_DELIVERY).order_by(attempts.c.number.desc()).limit(MAX_ROWS + 1),
 )
 _COUNT: Final = Query(
     _Count, lambda _: select(func.count().label("made")).select_from(attempts).where(_OF_DELIVERY)
@@ -118,7 +101,7 @@ def get_history(tx: Tx, delivery_id: str, partner_id: str | None) -> DeliveryHis
     made, complete = take_newest(tx.stream(_NEWEST, delivery_id=delivery_id))
     return DeliveryHistory(
         delivery=delivery,
-        attempts=tuple(_attempt_from(one) for one in made),
+        attempts=tuple(map(attempt_from, made)),
         omitted=0 if complete else tx.run(_COUNT, delivery_id=delivery_id)[0].made - len(made),
         body=signed.body or "",
         header_names=names(signed.header_names),
@@ -204,10 +187,3 @@ def replay_delivery(tx: Tx, delivery_id: str, partner_id: str | None, now_ms: in
 def _again(tx: Tx, delivery_id: str) -> Delivery:
     (row,) = tx.run(_ONE, delivery_id=delivery_id)
     return delivery_from(row)
-
-
-def _attempt_from(row: _Attempt) -> Attempt:
-    headers: Iterable[Sequence[str]] = orjson.loads(row.headers)
-    return filled(
-        Attempt, row, headers=tuple((name, value) for name, value in headers), resent=bool(row.resent)
-    )

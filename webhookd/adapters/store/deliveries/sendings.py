@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Column, select
 
+from webhookd.adapters.store.deliveries.attempt_rows import MADE, AttemptMadeRow, attempt_made_from
 from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
 from webhookd.adapters.store.rows import filled
@@ -12,7 +13,7 @@ from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import attempts, deliveries, messages
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.records import AttemptMade, MessageMade
+from webhookd.core.records import MessageMade
 from webhookd.core.timeline import Sendings
 
 
@@ -23,24 +24,10 @@ class _MessageRow(NamedTuple):
     created_ms: int
 
 
-class _AttemptRow(NamedTuple):
-    delivery_id: str
-    number: int
-    at_ms: int
-    duration_us: int
-    dns_us: int | None
-    connect_us: int | None
-    tls_us: int | None
-    first_byte_us: int | None
-    status: int | None
-    error: str | None
-    resent: bool | None
-
-
 _ATTEMPTS: Final = Query(
-    _AttemptRow,
+    AttemptMadeRow,
     lambda dialect: (
-        select(*(attempts.c[name] for name in _AttemptRow._fields))
+        select(*MADE)
         .where(named(dialect, attempts.c.delivery_id, "ids"))
         .order_by(attempts.c.at_ms.desc(), attempts.c.delivery_id.desc(), attempts.c.number.desc())
         .limit(MAX_ROWS + 1)
@@ -79,7 +66,7 @@ class Sent:
         sendings = Sendings(
             messages=[filled(MessageMade, row) for row in message_rows],
             deliveries=[delivery_from(row) for row in delivery_rows],
-            attempts=[filled(AttemptMade, row, resent=bool(row.resent)) for row in rows],
+            attempts=[attempt_made_from(row) for row in rows],
         )
         return sendings, all_messages and all_deliveries and all_attempts
 

@@ -6,18 +6,13 @@ taken away meanwhile (its process was silent for longer than its lease) is left 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
 
-import orjson
-
+from webhookd.adapters.store.deliveries.attempt_rows import LOG_ATTEMPTS
 from webhookd.adapters.store.deliveries.dead_digests import note_dead
 from webhookd.adapters.store.endpoints.endpoint_trouble import tell_of_endpoints
 from webhookd.adapters.store.lanes.changes import Fence, given_back, outcome_of, write_outcomes
 from webhookd.adapters.store.lanes.health import to_disable, write_health
 from webhookd.adapters.store.lanes.settling import lock_with_endpoints, release_places, settle_lanes
-from webhookd.adapters.store.rowset import insert_rows
-from webhookd.adapters.store.schema import attempts
-from webhookd.adapters.store.statement import Change
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.delivery import NotCounted
 from webhookd.core.dispatch import AttemptDone, AttemptRecorded, Handed
@@ -58,52 +53,11 @@ def _fence(one: AttemptDone | Handed) -> Fence:
     return one.delivery.id, one.delivery.token
 
 
-class _Attempt(NamedTuple):
-    delivery_id: str
-    number: int
-    at_ms: int
-    duration_us: int
-    dns_us: int | None
-    connect_us: int | None
-    tls_us: int | None
-    first_byte_us: int | None
-    status: int | None
-    error: str | None
-    headers: str
-    excerpt: str
-    resent: bool
-
-
-_LOG_ATTEMPTS: Final = Change(
-    lambda dialect: insert_rows(dialect, attempts, "attempts_in", _Attempt).on_conflict_do_nothing()
-)
-
-
 def _log_attempts(tx: Tx, done: Sequence[AttemptDone]) -> None:
     # What did not count keeps its number for the next try, which is the one the partner sees.
     counted = [one.attempt for one in done if not isinstance(one.verdict, NotCounted)]
     if counted:
-        tx.later(
-            _LOG_ATTEMPTS,
-            attempts_in=[
-                _Attempt(
-                    delivery_id=attempt.delivery_id,
-                    number=attempt.number,
-                    at_ms=attempt.at_ms,
-                    duration_us=attempt.duration_us,
-                    dns_us=attempt.dns_us,
-                    connect_us=attempt.connect_us,
-                    tls_us=attempt.tls_us,
-                    first_byte_us=attempt.first_byte_us,
-                    status=attempt.status,
-                    error=attempt.error,
-                    headers=orjson.dumps(attempt.headers).decode(),
-                    excerpt=attempt.excerpt,
-                    resent=attempt.resent,
-                )
-                for attempt in counted
-            ],
-        )
+        tx.later(LOG_ATTEMPTS, rows=LOG_ATTEMPTS.rows(counted))
 
 
 def _is_told_dead(one: AttemptDone, kept: Mapping[Fence, DeliveryState]) -> bool:
