@@ -21,10 +21,10 @@ class Heard:
         self.batches: list[Sequence[TaskSignal]] = []
 
     def __call__(self, batch: Sequence[TaskSignal]) -> None:
-        if batch == [PROBE]:
-            self.probes += 1
-        else:
-            self.batches.append(batch)
+        others = [signal for signal in batch if signal != PROBE]
+        self.probes += len(batch) - len(others)
+        if others:
+            self.batches.append(others)
 
     @property
     def all(self) -> list[TaskSignal]:

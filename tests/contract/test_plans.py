@@ -188,8 +188,7 @@ async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> No
 @pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 async def test_without_statistics_no_hot_statement_reads_a_table_through(store: Store, grown: bool) -> None:
     """While the tables are empty, when plans are made and kept; and grown or restored, before any ANALYZE."""
-    for name in BIG:
-        await store.db.write(_execute, f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
+    await _let_nobody_analyze(store)
     owner = await _history(store)
     if grown:
         await store.db.write(_multiply)
@@ -200,6 +199,7 @@ async def test_without_statistics_no_hot_statement_reads_a_table_through(store: 
 
 @pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 async def test_what_is_named_by_id_is_looked_up_by_id_however_many_wait(store: Store) -> None:
+    await _let_nobody_analyze(store)
     owner = await _history(store)
     await submit(store, *(task_of(owner) for _ in range(200)))
 
@@ -214,6 +214,12 @@ async def test_what_is_named_by_id_is_looked_up_by_id_however_many_wait(store: S
     found = await store.db.read(lambda tx: {index for one in sent for index in _indexes(_plan(tx, *one))})
 
     assert found == {f"pk_{name}" for name in ("tasks", "task_bodies", "deliveries", "messages")}
+
+
+async def _let_nobody_analyze(store: Store) -> None:
+    """Keep PostgreSQL from looking at the tables by itself, at a moment of its own."""
+    for name in BIG:
+        await store.db.write(_execute, f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
 
 
 def _execute(tx: Tx, statement: str) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from tests.support.description import description
 from tests.support.strict import strictly
@@ -42,6 +41,8 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
 
 
 def test_document_satisfies_the_meta_schema_of_openapi_3_1(document: dict[str, Any]) -> None:
+    from schemathesis.specs.openapi.definitions import OPENAPI_31
+
     jsonschema_rs.Draft202012Validator(OPENAPI_31).validate(document)
     with pytest.raises(jsonschema_rs.ValidationError):
         jsonschema_rs.Draft202012Validator(OPENAPI_31).validate({**document, "paths": {"no-slash": {}}})
