@@ -198,6 +198,29 @@ async def test_deliveries_are_found_by_event_error_and_status(face: Face) -> Non
     assert await found(type="test.echo") == []
 
 
+@pytest.mark.parametrize("error", ["http_999", "http_600"])
+async def test_an_error_that_a_delivery_has_is_known_to_whose_it_is(face: Face, error: str) -> None:
+    partner, other = await face.partner(), await face.partner()
+    (failed,) = await dead(face, await endpoint(face, partner))
+
+    def answer_oddly(tx: Tx) -> None:
+        tx.conn.execute(deliveries.update().where(deliveries.c.id == failed).values(last_error=error))
+
+    await face.store.write(answer_oddly)
+
+    for path in ("/v1/deliveries", "/v1/dead-letters"):
+        for client in (partner.client, face.admin):
+            answer = await client.get(path, params={"error": error})
+            assert [one["id"] for one in answer.json()["data"]] == [failed]
+        assert (await other.client.get(path, params={"error": error})).status_code == 422
+    grouped = await partner.client.get("/v1/dead-letters/summary", params={"error": error})
+    assert [group["count"] for group in grouped.json()["data"]] == [1]
+    for path in ("/v1/replays", "/v1/discards"):
+        body = {"filter": {"error": error}, "dry_run": True}
+        assert (await partner.client.post(path, json=body)).json()["matched"] == 1
+        assert (await other.client.post(path, json=body)).status_code == 422
+
+
 async def test_dead_letters_are_found_by_what_went_wrong(face: Face) -> None:
     partner = await face.partner()
     target, unlike = await endpoint(face, partner), await endpoint(face, partner)

@@ -267,7 +267,8 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
             "summary",
             lambda: store.read(group_dead_letters, whose, DeadLetterFilter(), groups),  # noqa: B023 - run at once
         )
-        await check("known values", lambda: store.read(unknown_values, whose, {"type": "x", "error": "x"}))  # noqa: B023 - run at once
+        known = {"type": "x", "error": "x", "code": "x"}
+        await check("known values", lambda: store.read(unknown_values, whose, known))  # noqa: B023 - run at once
         await check(
             "deliveries by error",
             lambda: store.read(list_deliveries, whose, DeliveryFilter(error="timeout"), Page()),  # noqa: B023 - run at once

@@ -46,21 +46,21 @@ async def refuse_unknown(
         asked["type"] = type
     known = (*ATTEMPT_ERRORS, *TASK_CODES) if codes else ATTEMPT_ERRORS
     if error is not None and error not in known and not _STATUS_ERROR.fullmatch(error):
-        if codes:
-            asked["error"] = error
-        else:
-            faults["error"] = _no_such("error", error, known)
+        # A receiver may answer with a status that HTTP has not.
+        asked["code" if codes else "error"] = error
     if asked:
         partner = call.caller.partner
         own = () if partner is None else partner.task_types
         types = [one.type for one in call.parts.task_types if type_matches(own, one.type)]
+        no_such_error = ("error", _no_such("error", error or "", known))
         told = {
-            "endpoint": "there is no such endpoint",
-            "type": _no_such("type", type or "", types),
-            "error": _no_such("error", error or "", known),
+            "endpoint": ("endpoint", "there is no such endpoint"),
+            "type": ("type", _no_such("type", type or "", types)),
+            "error": no_such_error,
+            "code": no_such_error,
         }
         unknown = await call.read(call.parts.store.read, unknown_values, partner_id, asked)
-        faults |= {name: told[name] for name in unknown}
+        faults |= dict(told[name] for name in unknown)
     if faults:
         place = "body" if at else "query"
         wrong = [unknown_or_wrong(place, at + name, faults[name]) for name in sorted(faults)]

@@ -1541,6 +1541,13 @@ SELECT endpoints.id FROM endpoints WHERE endpoints.id = $1::VARCHAR;
 -- _ENDPOINT
 SELECT endpoints.id FROM endpoints WHERE endpoints.id = $1::VARCHAR AND endpoints.partner_id = $2::VARCHAR;
 
+-- _DELIVERY_WITH_ERROR
+SELECT deliveries.id FROM deliveries WHERE deliveries.last_error = $1::VARCHAR LIMIT $2::INTEGER;
+
+-- _DELIVERY_WITH_ERROR
+SELECT deliveries.id FROM deliveries WHERE deliveries.last_error = $1::VARCHAR AND deliveries.partner_id =
+    $2::VARCHAR LIMIT $3::INTEGER;
+
 -- _PARTNER_WITH_TYPE
 SELECT partners.id FROM partners WHERE EXISTS (SELECT tasks.id FROM tasks WHERE tasks.partner_id = partners.id
     AND tasks.type = $1::VARCHAR LIMIT $2::INTEGER) LIMIT $3::INTEGER;

@@ -1464,6 +1464,13 @@ SELECT endpoints.id FROM endpoints WHERE endpoints.id = ?;
 -- _ENDPOINT
 SELECT endpoints.id FROM endpoints WHERE endpoints.id = ? AND endpoints.partner_id = ?;
 
+-- _DELIVERY_WITH_ERROR
+SELECT deliveries.id FROM deliveries WHERE deliveries.last_error = ? LIMIT ? OFFSET ?;
+
+-- _DELIVERY_WITH_ERROR
+SELECT deliveries.id FROM deliveries WHERE deliveries.last_error = ? AND deliveries.partner_id = ? LIMIT ?
+    OFFSET ?;
+
 -- _PARTNER_WITH_TYPE
 SELECT partners.id FROM partners WHERE EXISTS (SELECT tasks.id FROM tasks WHERE tasks.partner_id = partners.id
     AND tasks.type = ? LIMIT ? OFFSET ?) LIMIT ? OFFSET ?;
