@@ -36,7 +36,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import Progress
 from webhookd.core.listing import DeliveryFilter, TaskFilter
 from webhookd.core.model import DeliveryState, TaskState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.core.replay import DeadLetterFilter
 
 HISTORY = 20_000
@@ -259,8 +259,8 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
     await store.sessions.end(SESSION)
     await check("rescue", lambda: store.sweeps.rescue(NOW))
     await check("depths", store.queues.depths)
-    await check("dead letters", lambda: store.read(list_dead_letters, owner, DeadLetterFilter(), Page()))
-    await check("all dead letters", lambda: store.read(list_dead_letters, None, DeadLetterFilter(), Page()))
+    await check("dead letters", lambda: store.read(list_dead_letters, owner, DeadLetterFilter(), Bounds()))
+    await check("all dead letters", lambda: store.read(list_dead_letters, None, DeadLetterFilter(), Bounds()))
     groups = ("endpoint", "error", "type", "reason", "hour")
     for whose in (owner, None):
         await check(
@@ -271,7 +271,7 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
         await check("known values", lambda: store.read(unknown_values, whose, known))  # noqa: B023 - run at once
         await check(
             "deliveries by error",
-            lambda: store.read(list_deliveries, whose, DeliveryFilter(error="timeout"), Page()),  # noqa: B023 - run at once
+            lambda: store.read(list_deliveries, whose, DeliveryFilter(error="timeout"), Bounds()),  # noqa: B023 - run at once
         )
     await check("settle strays", lambda: store.endpoints.settle_strays(NOW))
 
@@ -282,11 +282,11 @@ async def test_filters_of_listings_go_by_an_index_of_theirs(store: Store) -> Non
     """Not through the whole history of the partner, which is what its own index holds."""
     owner = await _history(store)
     looks: list[Callable[[], Awaitable[object]]] = [
-        lambda: store.tasks.page(owner, TaskFilter(state=TaskState.CANCELLED), Page()),
-        lambda: store.tasks.page(owner, TaskFilter(type="no.such"), Page()),
-        lambda: store.read(list_deliveries, owner, DeliveryFilter(state=DeliveryState.CANCELLED), Page()),
-        lambda: store.read(list_deliveries, owner, DeliveryFilter(error="timeout"), Page()),
-        lambda: store.read(list_deliveries, owner, DeliveryFilter(status="503"), Page()),
+        lambda: store.tasks.page(owner, TaskFilter(state=TaskState.CANCELLED), Bounds()),
+        lambda: store.tasks.page(owner, TaskFilter(type="no.such"), Bounds()),
+        lambda: store.read(list_deliveries, owner, DeliveryFilter(state=DeliveryState.CANCELLED), Bounds()),
+        lambda: store.read(list_deliveries, owner, DeliveryFilter(error="timeout"), Bounds()),
+        lambda: store.read(list_deliveries, owner, DeliveryFilter(status="503"), Bounds()),
     ]
     for look in looks:
         plans = await store.db.read(_plans, await _statements(store, look))
@@ -308,7 +308,7 @@ async def test_an_admins_filter_goes_by_the_index_of_each_partner(
     await store.db.write(_multiply)
 
     plans = await store.db.read(
-        _plans, await _statements(store, lambda: store.tasks.page(None, wanted, Page()))
+        _plans, await _statements(store, lambda: store.tasks.page(None, wanted, Bounds()))
     )
 
     assert any(index in plan for plan in plans), plans
@@ -328,7 +328,7 @@ async def test_a_search_begins_with_what_is_searched_for(
     owner = await _history(store)
 
     plans = await store.db.read(
-        _plans, await _statements(store, lambda: store.tasks.page(owner, wanted, Page()))
+        _plans, await _statements(store, lambda: store.tasks.page(owner, wanted, Bounds()))
     )
 
     assert any(index in plan for plan in plans), plans

@@ -27,7 +27,7 @@ from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import QueryString, StreamQuery
 from webhookd.core.batches import Batch, BatchTasks
 from webhookd.core.errors import WebhookdError
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.core.render import batch_document, task_document
 from webhookd.flows.watch import Ended, Watch
 from webhookd.runtime.single_flight import RECENT_SECONDS
@@ -187,7 +187,7 @@ class Results:
                 self.call.parts.store.read,
                 tasks_of_batch,
                 wanted,
-                Page(limit=RESULTS_A_READ, cursor=cursor),
+                Bounds(limit=RESULTS_A_READ, cursor=cursor),
             )
             if page:
                 shown = [shown_to(caller, task_document(one, base_url=base_url)) for one in page]

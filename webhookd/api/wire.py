@@ -23,7 +23,7 @@ from pydantic import (
 from webhookd.core.complaints import complaint
 from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.metadata import MAX_SEARCHED
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.core.replay import status_range
 from webhookd.core.times import parse_rfc3339
 
@@ -93,9 +93,9 @@ class ListingQuery(QueryString):
     """The `next_cursor` of the page before; without it the first page."""
 
     @property
-    def page(self) -> Page:
+    def page(self) -> Bounds:
         """The bounds for the store."""
-        return Page(limit=self.limit, cursor=self.cursor)
+        return Bounds(limit=self.limit, cursor=self.cursor)
 
 
 class ListingByName(ListingQuery):

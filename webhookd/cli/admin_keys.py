@@ -6,7 +6,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, future, given
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, tell, when
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def list_(*, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False
 
 _Key = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")]
 
-_KEY = Resource(app=app, step="admin-keys", its_id=_Key)
+_KEY = ResourceCommands(app=app, step="admin-keys", its_id=_Key)
 _KEY.remove(
     "revoke", "Revoke an admin's key for good; every process refuses it within seconds.", done="revoked"
 )

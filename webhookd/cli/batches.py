@@ -13,7 +13,7 @@ from webhookd.cli.batch_progress import batch_progress, tasks_left
 from webhookd.cli.client import THE_RULE, Api, open_api, path
 from webhookd.cli.following import follow
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until, given, json_value, pairs
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import (
     Column,
     column,
@@ -55,7 +55,7 @@ def _tell(batch: dict[str, Any]) -> None:
     )
 
 
-_BATCH = Resource(app=app, step="batches", its_id=_Batch, tell=_tell)
+_BATCH = ResourceCommands(app=app, step="batches", its_id=_Batch, tell=_tell)
 
 
 @app.command("submit")

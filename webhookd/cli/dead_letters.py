@@ -7,7 +7,7 @@ import typer
 from webhookd.cli.choosing import LetterKind, OfReason, letters
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, taking
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import (
     Column,
     column,
@@ -38,7 +38,7 @@ def _tell(letter: dict[str, Any]) -> None:
     tell(f"More: webhookd {more} {letter['id']}; webhookd trace {letter['id']}")
 
 
-_LETTER = Resource(app=app, step="dead-letters", its_id=_Letter, tell=_tell)
+_LETTER = ResourceCommands(app=app, step="dead-letters", its_id=_Letter, tell=_tell)
 
 
 @app.command("list")

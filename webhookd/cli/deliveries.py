@@ -8,7 +8,7 @@ from webhookd.cli.attempts import print_attempt
 from webhookd.cli.choosing import OfError, OfEvent, OfStatus, OfType
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import (
     Column,
     column,
@@ -49,7 +49,7 @@ def _tell(delivery: dict[str, Any]) -> None:
     )
 
 
-_DELIVERY = Resource(app=app, step="deliveries", its_id=_Delivery, tell=_tell)
+_DELIVERY = ResourceCommands(app=app, step="deliveries", its_id=_Delivery, tell=_tell)
 
 
 @app.command("list")

@@ -8,7 +8,7 @@ import typer
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, secret_text, span_ms, taking
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import (
     Column,
     column,
@@ -104,7 +104,7 @@ def _tell(endpoint: dict[str, Any]) -> None:
         tell("The secret is shown this once: keep it.")
 
 
-_ENDPOINT = Resource(app=app, step="endpoints", its_id=_Endpoint, tell=_tell)
+_ENDPOINT = ResourceCommands(app=app, step="endpoints", its_id=_Endpoint, tell=_tell)
 
 
 def _settings(

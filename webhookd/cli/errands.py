@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from webhookd.cli.client import Api, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import (
     Column,
     column,
@@ -115,7 +115,7 @@ def add_commands(app: typer.Typer, errand: ErrandWords, prefix: str) -> None:
     noun = errand.noun
     its_id = Annotated[str, typer.Argument(metavar=f"{noun.upper()}_ID", help=f"Its id ({prefix}_…).")]
 
-    one_of = Resource(app=app, step=errand.plural, its_id=its_id, tell=errand.tell)
+    one_of = ResourceCommands(app=app, step=errand.plural, its_id=its_id, tell=errand.tell)
     one_of.get(f"Show how far a {noun} has come.", name="status")
     one_of.move("pause", f"Let a {noun} rest until it is resumed.")
     one_of.move("resume", f"Let a paused {noun} go on.")

@@ -8,7 +8,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, Partner
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import Column, column, print_facts, print_listing, when, whose
 from webhookd.core.files import OCTETS, FileKind
 
@@ -23,7 +23,7 @@ def _tell(document: dict[str, Any]) -> None:
     print_facts({**document, "partner": whose(document)})
 
 
-_FILE = Resource(app=app, step="files", its_id=_File, tell=_tell)
+_FILE = ResourceCommands(app=app, step="files", its_id=_File, tell=_tell)
 
 
 @app.command("upload")

@@ -31,7 +31,7 @@ from webhookd.core.api_keys import (
     parse,
 )
 from webhookd.core.model import USUAL_SCOPES
-from webhookd.core.records import ApiKey, Limits, Page, Partner
+from webhookd.core.records import ApiKey, Bounds, Limits, Partner
 
 DEV_FILE: Final = "dev.json"
 DEV_PARTNER: Final = "dev"
@@ -53,7 +53,7 @@ async def first_admin_key(store: Store) -> str | None:
     """Make an admin key where there is no good one. Return its text, which is kept nowhere."""
 
     def make(tx: Tx, now_ms: int) -> str | None:
-        keys, _ = api_keys.read_keys(tx, None, Page(limit=500))
+        keys, _ = api_keys.read_keys(tx, None, Bounds(limit=500))
         if any(key.revoked_ms is None and (key.expires_ms or now_ms + 1) > now_ms for key in keys):
             return None
         made = _add_key(tx, ADMIN_PREFIX, None, FIRST_ADMIN_KEY, now_ms)
@@ -70,7 +70,7 @@ async def dev_link(store: Store, admin_key_hash: bytes | None) -> str | None:
     def make(tx: Tx, now_ms: int) -> str | None:
         key_id = OPERATOR
         if admin_key_hash is None:
-            keys, _ = api_keys.read_keys(tx, None, Page(limit=500))
+            keys, _ = api_keys.read_keys(tx, None, Bounds(limit=500))
             good = [one.id for one in keys if api_keys.Credential(key=one, partner=None).is_good(now_ms)]
             if not good:
                 return None

@@ -6,7 +6,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, Api, open_api, path
 from webhookd.cli.options import Cursor, Json, Limit, future, given
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, tell, when
 from webhookd.core.model import SCOPES
 
@@ -75,7 +75,7 @@ def list_(
 
 _Key = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")]
 
-_KEY = Resource(app=app, step="keys", its_id=_Key)
+_KEY = ResourceCommands(app=app, step="keys", its_id=_Key)
 _KEY.remove("revoke", "Revoke a key for good; every process refuses it within seconds.", done="revoked")
 
 

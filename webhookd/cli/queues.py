@@ -6,7 +6,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Json
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import Column, column, duration, print_facts, print_listing, state
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
@@ -47,7 +47,7 @@ def _tell(queue: dict[str, Any]) -> None:
     print_facts({"queue": queue["name"], "paused": queue["paused"]})
 
 
-_QUEUE = Resource(app=app, step="queues", its_id=_Queue, tell=_tell)
+_QUEUE = ResourceCommands(app=app, step="queues", its_id=_Queue, tell=_tell)
 _QUEUE.move("pause", "Start no more of a queue's tasks; what runs goes on.")
 _QUEUE.move("resume", "Start a queue's tasks again.")
 

@@ -19,7 +19,7 @@ from webhookd.cli.options import (
     json_value,
     pairs,
 )
-from webhookd.cli.resources import Resource
+from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import (
     Column,
     column,
@@ -74,7 +74,7 @@ def _tell(task: dict[str, Any]) -> None:
     )
 
 
-_TASK = Resource(app=app, step="tasks", its_id=_Task, tell=_tell)
+_TASK = ResourceCommands(app=app, step="tasks", its_id=_Task, tell=_tell)
 
 
 @app.command("submit")

@@ -337,7 +337,7 @@ class DeadLetter:
 
 
 @record(frozen=True, slots=True, kw_only=True)
-class Page:
+class Bounds:
     """Bounds of a keyset listing: at most `limit` rows after `cursor` (the last id or key seen)."""
 
     limit: int = 50

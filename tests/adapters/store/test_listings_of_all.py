@@ -18,7 +18,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.listing import DeliveryFilter, TaskFilter
 from webhookd.core.metadata import metadata_tag
 from webhookd.core.model import DeliveryState, TaskState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 PARTNERS = 3
 EACH = 8
@@ -29,12 +29,12 @@ def _moved(tx: Tx, task_id: str, state: TaskState) -> None:
     tx.conn.execute(update(tasks).where(tasks.c.id == task_id).values(state=state.value))
 
 
-async def walked(page_of: Callable[[Page], Awaitable[tuple[Sequence[Any], str | None]]]) -> list[str]:
+async def walked(page_of: Callable[[Bounds], Awaitable[tuple[Sequence[Any], str | None]]]) -> list[str]:
     """Every id of a listing, page by page."""
     seen: list[str] = []
     cursor: str | None = None
     for number in itertools.count():
-        page, cursor = await page_of(Page(limit=3, cursor=cursor))
+        page, cursor = await page_of(Bounds(limit=3, cursor=cursor))
         seen += [one.id for one in page]
         assert number < 50
         if cursor is None:

@@ -27,7 +27,7 @@ from webhookd.adapters.store.upkeep.diagnostics import open_breakers
 from webhookd.core.errors import SettingsError
 from webhookd.core.listing import TaskFilter
 from webhookd.core.metadata import metadata_tag
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 MIGRATE = """
 import asyncio, sys
@@ -187,7 +187,7 @@ async def test_tasks_from_before_are_found_by_their_metadata_and_their_key(
     await database.write(migrate_again)
 
     async def found(**wanted: Any) -> list[str]:
-        tasks, _ = await store.read(list_tasks, owner, TaskFilter(**wanted), Page())
+        tasks, _ = await store.read(list_tasks, owner, TaskFilter(**wanted), Bounds())
         return sorted(task.id for task in tasks)
 
     assert await found(tags=(metadata_tag("order", "3"),)) == [mine[3].id]

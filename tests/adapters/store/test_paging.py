@@ -10,7 +10,7 @@ from webhookd.adapters.store.paging import MAX_PAGE_BYTES
 from webhookd.adapters.store.schema import messages, task_bodies
 from webhookd.adapters.store.store import Store
 from webhookd.core.listing import TaskFilter
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.core.render import task_document
 
 RESULT = '["' + "\N{SNOWMAN}" * 83_000 + '"]'
@@ -29,7 +29,7 @@ async def test_page_of_large_tasks_ends_at_four_megabytes_and_the_next_goes_on_f
     seen: list[str] = []
     cursor, pages = None, 0
     while pages == 0 or cursor is not None:
-        page, cursor = await store.tasks.page(owner, TaskFilter(), Page(limit=500, cursor=cursor))
+        page, cursor = await store.tasks.page(owner, TaskFilter(), Bounds(limit=500, cursor=cursor))
         pages += 1
         assert len(orjson.dumps([task_document(task) for task in page])) <= MAX_PAGE_BYTES
         seen += [task.id for task in page]
@@ -43,9 +43,9 @@ async def test_what_is_larger_than_a_page_is_a_page_of_its_own(store: Store) -> 
         await submit(store, task_of(owner, now_ms=NOW + n))
     huge = update(task_bodies).values(result='"' + "x" * MAX_PAGE_BYTES + '"')
     await store.db.write(lambda tx: tx.conn.execute(huge))
-    first, cursor = await store.tasks.page(owner, TaskFilter(), Page(limit=500))
+    first, cursor = await store.tasks.page(owner, TaskFilter(), Bounds(limit=500))
     assert cursor == first[0].id
-    second, end = await store.tasks.page(owner, TaskFilter(), Page(limit=500, cursor=cursor))
+    second, end = await store.tasks.page(owner, TaskFilter(), Bounds(limit=500, cursor=cursor))
     assert (len(first), len(second), end) == (1, 1, None)
 
 
@@ -76,7 +76,7 @@ async def test_times_bound_a_listing_to_the_millisecond(store: Store) -> None:
     for task in made:
         await submit(store, task)
     wanted = TaskFilter(since_ms=NOW + 1, until_ms=NOW + 2)
-    page, _ = await store.tasks.page(owner, wanted, Page())
+    page, _ = await store.tasks.page(owner, wanted, Bounds())
     assert [task.id for task in page] == [made[1].id]
-    nothing, _ = await store.tasks.page(owner, TaskFilter(until_ms=-5), Page())
+    nothing, _ = await store.tasks.page(owner, TaskFilter(until_ms=-5), Bounds())
     assert nothing == []

@@ -18,7 +18,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.api_keys import USE_EXACT_TO_MS
 from webhookd.core.errors import Conflict, IdempotencyMismatch
-from webhookd.core.records import ApiKey, Limits, Page, Partner
+from webhookd.core.records import ApiKey, Bounds, Limits, Partner
 
 NOW = 1_790_000_000_000
 
@@ -106,8 +106,8 @@ async def test_partner_changes_only_in_what_may_change(store: Store) -> None:
 
 async def test_partners_are_paged_newest_first(store: Store) -> None:
     made = [await added(store, f"p{n}", NOW + n) for n in range(5)]
-    first, cursor = await store.partners.list(Page(limit=3))
-    rest, end = await store.partners.list(Page(limit=3, cursor=cursor))
+    first, cursor = await store.partners.list(Bounds(limit=3))
+    rest, end = await store.partners.list(Bounds(limit=3, cursor=cursor))
     assert first + rest == made[::-1]
     assert end is None
 
@@ -120,8 +120,8 @@ async def test_key_is_found_with_its_partner(store: Store) -> None:
     assert await store.keys.find(key.id) == api_keys.Credential(key=key, partner=partner)
     assert await store.keys.find(admin_key.id) == api_keys.Credential(key=admin_key, partner=None)
     assert await store.keys.find("key_unknown") is None
-    assert await store.keys.list(partner.id, Page()) == ([key], None)
-    assert await store.keys.list(None, Page()) == ([admin_key], None)
+    assert await store.keys.list(partner.id, Bounds()) == ([key], None)
+    assert await store.keys.list(None, Bounds()) == ([admin_key], None)
 
 
 async def test_key_is_revoked_for_good(store: Store) -> None:
@@ -139,8 +139,8 @@ async def test_keys_are_paged(store: Store) -> None:
     keys = [key_of(partner.id, NOW + n) for n in range(3)]
     for key in keys:
         await store.db.write(api_keys.add_key, key)
-    first, cursor = await store.keys.list(partner.id, Page(limit=2))
-    rest, end = await store.keys.list(partner.id, Page(limit=2, cursor=cursor))
+    first, cursor = await store.keys.list(partner.id, Bounds(limit=2))
+    rest, end = await store.keys.list(partner.id, Bounds(limit=2, cursor=cursor))
     assert first + rest == keys[::-1]
     assert end is None
 
@@ -282,12 +282,12 @@ async def test_audit_is_paged_newest_first_and_found_by_each_filter(store: Store
     for number, act in enumerate(acts):
         await store.db.write(write, *act, NOW + number * 1_000)
 
-    async def found(page: Page | None = None, **wanted: Any) -> tuple[list[int], str | None]:
-        entries, cursor = await store.read(audit.list_entries, audit.AuditFilter(**wanted), page or Page())
+    async def found(page: Bounds | None = None, **wanted: Any) -> tuple[list[int], str | None]:
+        entries, cursor = await store.read(audit.list_entries, audit.AuditFilter(**wanted), page or Bounds())
         return [(entry.at_ms - NOW) // 1_000 for entry in entries], cursor
 
-    first, cursor = await found(Page(limit=3))
-    rest, end = await found(Page(limit=3, cursor=cursor))
+    first, cursor = await found(Bounds(limit=3))
+    rest, end = await found(Bounds(limit=3, cursor=cursor))
     assert (first, rest, end) == ([3, 2, 1], [0], None)
     for wanted, numbers in (
         ({"partner_id": "prt_1"}, [3, 0]),
@@ -300,7 +300,7 @@ async def test_audit_is_paged_newest_first_and_found_by_each_filter(store: Store
         ({"since_ms": NOW + 1_000, "until_ms": NOW + 3_000}, [2, 1]),
     ):
         assert await found(**wanted) == (numbers, None), wanted
-    entries, _ = await store.read(audit.list_entries, audit.AuditFilter(), Page(limit=2))
+    entries, _ = await store.read(audit.list_entries, audit.AuditFilter(), Bounds(limit=2))
     assert [(one.key_id, one.address, one.detail) for one in entries] == [
         (None, "192.0.2.7", {"weight": 2}),
         ("key_alice", "192.0.2.7", {"weight": 2}),

@@ -16,14 +16,14 @@ from webhookd.core.delivery import Delivered, GiveUp
 from webhookd.core.errors import Conflict, Invalid
 from webhookd.core.execution import End
 from webhookd.core.model import DeliveryState, TaskState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.core.replay import DeadLetterFilter
 
 ANY = DeadLetterFilter()
 
 
 async def ids(store: Store, partner_id: str | None, **wanted: object) -> list[str]:
-    found, _ = await store.read(list_dead_letters, partner_id, DeadLetterFilter(**wanted), Page())  # type: ignore[arg-type]  # the test's own words
+    found, _ = await store.read(list_dead_letters, partner_id, DeadLetterFilter(**wanted), Bounds())  # type: ignore[arg-type]  # the test's own words
     return [letter.id for letter in found]
 
 
@@ -36,7 +36,7 @@ async def test_deliveries_and_tasks_are_listed_together_newest_first(store: Stor
         made.append(await ended_task(store, owner, End.FAILED, now_ms=NOW + n + 1))
 
     seen: list[str] = []
-    page = Page(limit=3)
+    page = Bounds(limit=3)
     while True:
         found, cursor = await store.read(list_dead_letters, owner, ANY, page)
         seen += [letter.id for letter in found]
@@ -54,7 +54,7 @@ async def test_letters_of_one_millisecond_are_neither_skipped_nor_repeated(store
     made += [await ended_task(store, owner, End.FAILED) for _ in range(3)]
 
     seen: list[str] = []
-    page = Page(limit=1)
+    page = Bounds(limit=1)
     while True:
         found, cursor = await store.read(list_dead_letters, owner, ANY, page)
         seen += [letter.id for letter in found]
@@ -114,7 +114,7 @@ async def test_partners_see_only_their_own_and_an_admin_sees_all(store: Store) -
 @pytest.mark.parametrize("cursor", ["x", "12", "12.", ".dlv_1", "9999999999999999.dlv_1", "\u0661.dlv_1"])
 async def test_a_cursor_of_another_listing_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(Invalid):
-        await store.read(list_dead_letters, None, ANY, Page(cursor=cursor))
+        await store.read(list_dead_letters, None, ANY, Bounds(cursor=cursor))
 
 
 async def test_what_was_delivered_is_no_dead_letter(store: Store) -> None:

@@ -26,7 +26,7 @@ from webhookd.core.delivery import Delivered, Verdict
 from webhookd.core.dispatch import Handed
 from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import DeliveryState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 MINUTE = 60_000
 
@@ -39,7 +39,7 @@ async def test_a_foreign_delivery_is_like_an_unknown_one(store: Store) -> None:
     assert await store.read(get_history, delivery_id, "prt_other") is None
     assert await store.db.write(cancel_delivery, delivery_id, "prt_other", NOW) is None
     assert await store.db.write(replay_delivery, delivery_id, "prt_other", NOW) is None
-    assert (await store.read(list_deliveries, "prt_other", DeliveryFilter(), Page()))[0] == []
+    assert (await store.read(list_deliveries, "prt_other", DeliveryFilter(), Bounds()))[0] == []
     found = await store.read(get_delivery, delivery_id, None)
     assert found is not None
     assert found.state is DeliveryState.PENDING
@@ -71,7 +71,7 @@ async def test_the_listing_pages_newest_first_without_gaps_or_repeats(store: Sto
     made = [await message_to(store, target, now_ms=NOW + n) for n in range(7)]
 
     seen: list[str] = []
-    page = Page(limit=3)
+    page = Bounds(limit=3)
     while True:
         found, cursor = await store.read(list_deliveries, target.partner_id, DeliveryFilter(), page)
         seen += [delivery.id for delivery in found]
@@ -91,7 +91,7 @@ async def test_the_listing_is_narrowed_by_state_endpoint_and_time(store: Store) 
 
     async def ids(**wanted: object) -> list[str]:
         wanted_here = DeliveryFilter(endpoint_id=one.id, **wanted)  # type: ignore[arg-type]  # the test's own words
-        found, _ = await store.read(list_deliveries, owner, wanted_here, Page())
+        found, _ = await store.read(list_deliveries, owner, wanted_here, Bounds())
         return [delivery.id for delivery in found]
 
     assert await ids() == [late, early]
@@ -257,7 +257,7 @@ async def test_a_replay_goes_through_an_open_breaker_and_a_long_hold(store: Stor
     while deliveries := await due(store, NOW + 20):
         for delivery in deliveries:
             await answered(store, delivery, EXHAUSTED, now_ms=NOW + 20)
-    dead, _ = await store.read(list_deliveries, None, DeliveryFilter(state=DeliveryState.DEAD), Page())
+    dead, _ = await store.read(list_deliveries, None, DeliveryFilter(state=DeliveryState.DEAD), Bounds())
     assert len(dead) >= 10
 
     await store.db.write(replay_delivery, dead[0].id, None, NOW + 21)

@@ -38,7 +38,7 @@ from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict
 from webhookd.core.execution import End
 from webhookd.core.model import DeliveryState, ReplayMove, ReplayState
-from webhookd.core.records import Endpoint, Page
+from webhookd.core.records import Bounds, Endpoint
 from webhookd.core.replay import DeadLetterFilter, Deed, Replay, allowance
 from webhookd.flows.replay import ReplayFlow
 
@@ -69,7 +69,7 @@ async def moved(
 
 
 async def letters(store: Store) -> list[str]:
-    found, _ = await store.read(list_dead_letters, None, DeadLetterFilter(), Page(limit=500))
+    found, _ = await store.read(list_dead_letters, None, DeadLetterFilter(), Bounds(limit=500))
     return [letter.id for letter in found]
 
 
@@ -208,8 +208,8 @@ async def test_a_finished_replay_cannot_be_cancelled_and_a_foreign_one_is_unknow
         await store.write(move_replay, replay.id, "prt_owner", ReplayMove.CANCEL)
     assert await store.write(move_replay, replay.id, "prt_other", ReplayMove.CANCEL) is None
     assert await store.read(get_replay, replay.id, "prt_other") is None
-    assert (await store.read(list_replays, "prt_other", Page()))[0] == []
-    assert (await store.read(list_replays, "prt_owner", Page()))[0] == [replay]
+    assert (await store.read(list_replays, "prt_other", Bounds()))[0] == []
+    assert (await store.read(list_replays, "prt_owner", Bounds()))[0] == [replay]
 
 
 async def test_two_processes_on_one_replay_replay_each_letter_once(store: Store, flow: ReplayFlow) -> None:
@@ -369,7 +369,7 @@ async def test_a_replay_tells_what_became_of_what_it_put_back(store: Store, flow
     await answered(store, dead, EXHAUSTED, now_ms=LATER + 1_001)
 
     assert await standing() == (1, 2)
-    (listed,), _ = await store.read(list_replays, None, Page())
+    (listed,), _ = await store.read(list_replays, None, Bounds())
     assert (listed.delivered, listed.failed_again) == (1, 2)
     await answered(store, under_way, Delivered(), now_ms=LATER + 1_002)
     assert await standing() == (2, 2)

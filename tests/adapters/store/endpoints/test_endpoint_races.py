@@ -11,7 +11,7 @@ from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict
 from webhookd.core.listing import DeliveryFilter
-from webhookd.core.records import Endpoint, Page
+from webhookd.core.records import Bounds, Endpoint
 
 
 async def work(store: Store, rounds: int, chance: random.Random) -> None:
@@ -37,7 +37,7 @@ async def switch(store: Store, targets: list[Endpoint], rounds: int, chance: ran
 
 async def meddle(store: Store, rounds: int, chance: random.Random) -> None:
     for n in range(rounds):
-        found, _ = await store.read(list_deliveries, None, DeliveryFilter(), Page(limit=20))
+        found, _ = await store.read(list_deliveries, None, DeliveryFilter(), Bounds(limit=20))
         if found:
             move = chance.choice((cancel_delivery, replay_delivery))
             await store.db.write(move, chance.choice(found).id, None, NOW + n)
@@ -67,7 +67,7 @@ async def test_everything_at_once_ends_where_it_belongs(store: Store) -> None:
             for delivery in sent:
                 await answered(store, delivery, Delivered(), now_ms=NOW + 100_000 + n * 60_000)
 
-    found, _ = await store.read(list_deliveries, None, DeliveryFilter(), Page(limit=500))
+    found, _ = await store.read(list_deliveries, None, DeliveryFilter(), Bounds(limit=500))
     assert len(found) >= 40
     lost = [one for one in found if one.state.value not in {"delivered", "cancelled"}]
     assert {one.event for one in lost} <= {"webhookd.test"}, "a test that fails is not sent again"

@@ -37,7 +37,7 @@ from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.listing import DeliveryFilter
 from webhookd.core.model import EndpointState
 from webhookd.core.pacing import breaker_state
-from webhookd.core.records import Endpoint, Page
+from webhookd.core.records import Bounds, Endpoint
 from webhookd.core.replay import DeadLetterFilter
 
 MINUTE = 60_000
@@ -50,7 +50,9 @@ def known(store: Store) -> EndpointStore:
 
 async def states_of(store: Store, target: Endpoint) -> list[str]:
     """The states of an endpoint's deliveries, oldest first."""
-    found, _ = await store.read(list_deliveries, None, DeliveryFilter(endpoint_id=target.id), Page(limit=500))
+    found, _ = await store.read(
+        list_deliveries, None, DeliveryFilter(endpoint_id=target.id), Bounds(limit=500)
+    )
     return [delivery.state.value for delivery in reversed(found)]
 
 
@@ -86,7 +88,7 @@ async def test_a_foreign_endpoint_is_like_an_unknown_one(store: Store, known: En
     states = known.states
 
     assert await known.get(target.id, "prt_other") is None
-    assert await known.page("prt_other", Page()) == ([], None)
+    assert await known.page("prt_other", Bounds()) == ([], None)
     assert await store.db.write(change_endpoint, target.id, "prt_other", lambda e: e, NOW) is None
     for move in (states.disable, states.enable, states.delete, states.send_test):
         assert await store.db.write(move, target.id, "prt_other", NOW) is None
@@ -115,8 +117,8 @@ async def test_the_listing_pages_newest_first_and_leaves_out_deleted_ones(
     made = [await endpoint(store, owner) for _ in range(5)]
     await store.db.write(known.states.delete, made[2].id, None, NOW)
 
-    first, cursor = await known.page(owner, Page(limit=3))
-    rest, end = await known.page(owner, Page(limit=3, cursor=cursor))
+    first, cursor = await known.page(owner, Bounds(limit=3))
+    rest, end = await known.page(owner, Bounds(limit=3, cursor=cursor))
 
     ids = [paced.endpoint.id for paced in [*first, *rest]]
     assert ids == sorted((e.id for e in made if e is not made[2]), reverse=True)
@@ -134,7 +136,7 @@ async def test_the_listing_is_narrowed_to_a_state_and_to_what_fails(
     assert await answered(store, delivery, later(NOW + 60_000), now_ms=NOW)
 
     async def ids(**narrowed: Any) -> set[str]:
-        rows, _ = await known.page(owner, Page(limit=10), **narrowed)
+        rows, _ = await known.page(owner, Bounds(limit=10), **narrowed)
         return {row.endpoint.id for row in rows}
 
     assert await ids(state=EndpointState.DISABLED) == {off.id}
@@ -374,7 +376,7 @@ async def test_a_test_that_fails_is_neither_sent_again_nor_a_dead_letter(
 
     assert await states_of(store, target) == ["dead"]
     assert await due(store, NOW + 86_400_000) == []
-    letters, _ = await store.read(list_dead_letters, owner, DeadLetterFilter(), Page())
+    letters, _ = await store.read(list_dead_letters, owner, DeadLetterFilter(), Bounds())
     assert letters == []
     delivery = await store.read(get_delivery, sent.id, owner)
     assert delivery is not None

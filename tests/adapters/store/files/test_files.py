@@ -23,7 +23,7 @@ from webhookd.core import ids
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.execution import End
 from webhookd.core.files import File, FileFilter, FileKind, FileState, FileUsage
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.flows.sweep_files import SPARED_MS, FileSweeper
 
 ROOM = 1 << 40
@@ -90,7 +90,7 @@ async def test_a_file_is_its_partner_s_alone(store: Store) -> None:
     assert await store.files.get(file.id, theirs) is None
     assert await store.files.get_many([file.id], theirs) == {}
     assert await store.files.delete(file.id, theirs) is None
-    assert await store.files.page(theirs, FileFilter(), Page()) == ([], None)
+    assert await store.files.page(theirs, FileFilter(), Bounds()) == ([], None)
 
 
 async def test_files_are_listed_newest_first_by_kind_and_by_task(store: Store) -> None:
@@ -102,15 +102,15 @@ async def test_files_are_listed_newest_first_by_kind_and_by_task(store: Store) -
     await store.files.add(made, ROOM)
 
     async def found(**wanted: Any) -> set[str]:
-        page, _ = await store.files.page(owner, FileFilter(**wanted), Page())
+        page, _ = await store.files.page(owner, FileFilter(**wanted), Bounds())
         return {file.id for file in page}
 
     assert await found() == {taken.id, other.id, made.id}
     assert await found(kind=FileKind.RESULT) == {made.id}
     assert await found(task_id=task_id) == {taken.id, made.id}
     assert await found(task_id=task_id, kind=FileKind.INPUT) == {taken.id}
-    page, cursor = await store.files.page(owner, FileFilter(), Page(limit=2))
-    rest, end = await store.files.page(owner, FileFilter(), Page(limit=2, cursor=cursor))
+    page, cursor = await store.files.page(owner, FileFilter(), Bounds(limit=2))
+    rest, end = await store.files.page(owner, FileFilter(), Bounds(limit=2, cursor=cursor))
     assert [file.id for file in page + rest] == sorted(await found(), reverse=True)
     assert end is None
 
@@ -213,7 +213,7 @@ async def test_files_go_with_their_tasks_but_not_one_that_another_task_takes(sto
     while await walker.step(LATER):
         pass
 
-    found, _ = await store.files.page(owner, FileFilter(), Page())
+    found, _ = await store.files.page(owner, FileFilter(), Bounds())
     assert [file.id for file in found] == [shared.id]
     await assert_usage_is_true(store)
 

@@ -27,7 +27,7 @@ from webhookd.core.batches import BatchFilter, BatchTasks
 from webhookd.core.errors import Conflict
 from webhookd.core.execution import End
 from webhookd.core.model import BatchState, TaskState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 
 @pytest.fixture
@@ -281,7 +281,7 @@ async def test_tasks_are_listed_in_the_order_of_their_submission(store: Store) -
     found, cursor = [], None
     while True:
         page, cursor = await store.read(
-            tasks_of_batch, BatchTasks(batch_id=batch.id), Page(limit=4, cursor=cursor)
+            tasks_of_batch, BatchTasks(batch_id=batch.id), Bounds(limit=4, cursor=cursor)
         )
         found += [task.id for task in page]
         if cursor is None:
@@ -289,10 +289,10 @@ async def test_tasks_are_listed_in_the_order_of_their_submission(store: Store) -
     assert found == task_ids
     await cancel(store, task_ids[4])
     page, _ = await store.read(
-        tasks_of_batch, BatchTasks(batch_id=batch.id, state=TaskState.CANCELLED), Page()
+        tasks_of_batch, BatchTasks(batch_id=batch.id, state=TaskState.CANCELLED), Bounds()
     )
     assert [task.id for task in page] == [task_ids[4]]
-    page, _ = await store.read(tasks_of_batch, BatchTasks(batch_id=batch.id, ended=True), Page())
+    page, _ = await store.read(tasks_of_batch, BatchTasks(batch_id=batch.id, ended=True), Bounds())
     assert [task.id for task in page] == [task_ids[4]]
 
 
@@ -302,14 +302,14 @@ async def test_batches_are_listed_newest_first_by_partner_and_state(store: Store
     for batch in made:
         await make(store, batch, 1)
     mine = sorted((batch.id for batch in made[:2]), reverse=True)
-    page, cursor = await store.read(list_batches, owner, BatchFilter(), Page(limit=1))
+    page, cursor = await store.read(list_batches, owner, BatchFilter(), Bounds(limit=1))
     assert [batch.id for batch in page] == mine[:1]
-    rest, end = await store.read(list_batches, owner, BatchFilter(), Page(limit=1, cursor=cursor))
+    rest, end = await store.read(list_batches, owner, BatchFilter(), Bounds(limit=1, cursor=cursor))
     assert [batch.id for batch in (*page, *rest)] == mine
     assert end is None
-    opened, _ = await store.read(list_batches, None, BatchFilter(state=BatchState.OPEN), Page())
+    opened, _ = await store.read(list_batches, None, BatchFilter(state=BatchState.OPEN), Bounds())
     assert [(batch.id, batch.total) for batch in opened] == [(made[1].id, 1)]
-    nothing, _ = await store.read(list_batches, None, BatchFilter(until_ms=NOW), Page())
+    nothing, _ = await store.read(list_batches, None, BatchFilter(until_ms=NOW), Bounds())
     assert nothing == []
 
 
@@ -327,7 +327,7 @@ async def test_a_batch_goes_with_the_last_of_its_tasks(store: Store) -> None:
         retention = Retention(store.db, policy)
         while await retention.step(now_ms):
             pass
-        page, _ = await store.read(list_batches, owner, BatchFilter(), Page())
+        page, _ = await store.read(list_batches, owner, BatchFilter(), Bounds())
         assert {one.id for one in page} == left
 
 

@@ -10,7 +10,7 @@ from webhookd.adapters.store.store import Store
 from webhookd.core.execution import End
 from webhookd.core.listing import TaskFilter
 from webhookd.core.model import TaskState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 
 async def test_a_foreign_task_is_like_an_unknown_one(store: Store) -> None:
@@ -21,7 +21,7 @@ async def test_a_foreign_task_is_like_an_unknown_one(store: Store) -> None:
     assert await store.tasks.get("task_unheard_of", owner) is None
     assert await cancel(store, task_id, "prt_other") is None
     assert await replay(store, task_id, "prt_other") is None
-    assert (await store.tasks.page("prt_other", TaskFilter(), Page()))[0] == []
+    assert (await store.tasks.page("prt_other", TaskFilter(), Bounds()))[0] == []
     assert (await look(store, task_id)).state is TaskState.QUEUED
 
 
@@ -31,7 +31,7 @@ async def test_the_listing_pages_newest_first_without_gaps_or_repeats(store: Sto
     await submit(store, task_of(await partner(store.db, "other")))
 
     seen: list[str] = []
-    page = Page(limit=3)
+    page = Bounds(limit=3)
     while True:
         found, cursor = await store.tasks.page(owner, TaskFilter(), page)
         seen += [task.id for task in found]
@@ -40,7 +40,7 @@ async def test_the_listing_pages_newest_first_without_gaps_or_repeats(store: Sto
         page = replace(page, cursor=cursor)
 
     assert seen == sorted(made, reverse=True)
-    everyone, _ = await store.tasks.page(None, TaskFilter(), Page())
+    everyone, _ = await store.tasks.page(None, TaskFilter(), Bounds())
     assert len(everyone) == 8
 
 
@@ -55,7 +55,7 @@ async def test_the_listing_is_narrowed_by_state_type_and_time(store: Store) -> N
     await finish(store, await claim_one(store))
 
     async def ids(**wanted: object) -> list[str]:
-        found, _ = await store.tasks.page(owner, TaskFilter(**wanted), Page())  # type: ignore[arg-type]  # the test's own words
+        found, _ = await store.tasks.page(owner, TaskFilter(**wanted), Bounds())  # type: ignore[arg-type]  # the test's own words
         return [task.id for task in found]
 
     assert await ids(state=TaskState.SUCCEEDED) == [first]
@@ -80,7 +80,7 @@ async def test_an_admins_filter_finds_what_few_have_and_pages_through_it(
 
     async def found(limit: int, **wanted: object) -> list[str]:
         seen: list[str] = []
-        page = Page(limit=limit)
+        page = Bounds(limit=limit)
         while True:
             rows, cursor = await store.tasks.page(None, TaskFilter(**wanted), page)  # type: ignore[arg-type]  # the test's own words
             seen += [task.id for task in rows]
@@ -108,7 +108,7 @@ async def test_every_door_counts_the_deliveries_alike(store: Store) -> None:
     alone = await store.tasks.get(task.id, owner)
     assert alone is not None
     assert alone.deliveries.pending == 2
-    assert alone in (await store.tasks.page(owner, TaskFilter(), Page()))[0]
+    assert alone in (await store.tasks.page(owner, TaskFilter(), Bounds()))[0]
     assert await store.tasks.get_many([task.id, "task_unheard_of"]) == [alone]
 
 

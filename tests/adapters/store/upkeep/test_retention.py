@@ -21,7 +21,7 @@ from webhookd.adapters.store.upkeep.retention import Retention, RetentionPolicy
 from webhookd.core import ids
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.core.replay import DeadLetterFilter
 
 DAY = 86_400_000
@@ -118,7 +118,7 @@ async def test_a_task_whose_delivery_is_a_dead_letter_stays_until_somebody_acts(
 
     for delivery in await due(store, NOW):
         await answered(store, delivery, EXHAUSTED, now_ms=NOW)
-    (letter,), _ = await store.read(list_dead_letters, None, DeadLetterFilter(), Page())
+    (letter,), _ = await store.read(list_dead_letters, None, DeadLetterFilter(), Bounds())
 
     await run(store, policy(tasks_ms=DAY))
     assert await store.tasks.get(task_id, None) is not None
@@ -134,9 +134,9 @@ async def test_dead_letters_go_after_their_own_time_and_then_their_rows_with_the
     await dead_delivery(store, await endpoint(store, owner))
 
     await run(store, policy(dead_letters_ms=20 * DAY))
-    assert len((await store.read(list_dead_letters, None, DeadLetterFilter(), Page()))[0]) == 2
+    assert len((await store.read(list_dead_letters, None, DeadLetterFilter(), Bounds()))[0]) == 2
     await run(store, policy(dead_letters_ms=2 * DAY))
-    assert (await store.read(list_dead_letters, None, DeadLetterFilter(), Page()))[0] == []
+    assert (await store.read(list_dead_letters, None, DeadLetterFilter(), Bounds()))[0] == []
     assert await count(store, schema.tasks) == 1
 
     await run(store, policy(tasks_ms=2 * DAY))

@@ -13,7 +13,7 @@ from webhookd.adapters.store.schema import api_keys
 from webhookd.adapters.store.statement import Change, Count, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
-from webhookd.core.records import ApiKey, Page, Partner
+from webhookd.core.records import ApiKey, Bounds, Partner
 
 
 class _Key(NamedTuple):
@@ -106,7 +106,7 @@ _PAGE: Final = Listing(
 )
 
 
-def read_keys(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
+def read_keys(tx: Tx, partner_id: str | None, page: Bounds) -> tuple[list[ApiKey], str | None]:
     """Return the keys of a partner (None: the admins'), newest first, and the cursor of the next page."""
     keys = tx.stream(_PAGE, partner_id=partner_id, cursor=page.cursor, most=page.limit + 1)
     rows, more = take_page(keys, page.limit)
@@ -128,7 +128,7 @@ _OF_PARTNERS: Final = Listing(
 )
 
 
-def read_partners_keys(tx: Tx, partner_id: str | None, page: Page) -> tuple[list[ApiKey], str | None]:
+def read_partners_keys(tx: Tx, partner_id: str | None, page: Bounds) -> tuple[list[ApiKey], str | None]:
     """Return the keys of a partner (None: of all partners), newest first, and the cursor of the next page."""
     rows, more = take_page(
         tx.stream(_OF_PARTNERS, partner_id=partner_id, cursor=page.cursor, most=page.limit + 1), page.limit

@@ -15,7 +15,7 @@ from webhookd.adapters.store.schema import audit
 from webhookd.adapters.store.statement import Change, Listing, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ _PAGE: Final = Listing(
 )
 
 
-def list_entries(tx: Tx, wanted: AuditFilter, page: Page) -> tuple[list[AuditEntry], str | None]:
+def list_entries(tx: Tx, wanted: AuditFilter, page: Bounds) -> tuple[list[AuditEntry], str | None]:
     """Return entries, newest first, and the cursor of the next page."""
     is_key = wanted.actor is not None and wanted.actor.startswith(f"{ids.KEY}_")
     rows, more = take_page(

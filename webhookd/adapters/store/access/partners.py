@@ -13,7 +13,7 @@ from webhookd.adapters.store.schema import partners
 from webhookd.adapters.store.statement import Amendment, Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, FieldError
-from webhookd.core.records import Limits, Page, Partner
+from webhookd.core.records import Bounds, Limits, Partner
 
 CHANGEABLE = frozenset(
     {"name", "weight", "rate_per_second", "burst", "max_queued", "suspended_ms", "task_types"}
@@ -135,7 +135,7 @@ _PAGE: Final = Listing(
 )
 
 
-def read_partners(tx: Tx, page: Page) -> tuple[list[Partner], str | None]:
+def read_partners(tx: Tx, page: Bounds) -> tuple[list[Partner], str | None]:
     """Return partners, newest first, and the cursor of the next page."""
     rows, more = take_page(tx.stream(_PAGE, cursor=page.cursor, most=page.limit + 1), page.limit)
     found = [partner_from(row) for row in rows]

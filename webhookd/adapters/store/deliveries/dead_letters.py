@@ -24,7 +24,7 @@ from webhookd.adapters.store.statement import Listing, RowT, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.errors import Invalid
-from webhookd.core.records import DeadLetter, Page
+from webhookd.core.records import Bounds, DeadLetter
 from webhookd.core.replay import DeadLetterFilter
 
 DEAD_DELIVERY: Final = text("deliveries.state = 'dead' AND deliveries.discarded_ms IS NULL")
@@ -32,7 +32,7 @@ DEAD_TASK: Final = text("tasks.dead_ms IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Slice:
     """A slice of the order of death: after `after` and before `before`, both `(at_ms, id)`, both exclusive.
 
     `replayable` leaves out deliveries that can go nowhere because their endpoint is deleted.
@@ -183,14 +183,14 @@ _TASKS: Final = _Half(_Task, dead_tasks, at=tasks.c.dead_ms, key=tasks.c.id)
 
 
 def list_dead_letters(
-    tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, page: Bounds
 ) -> tuple[list[DeadLetter], str | None]:
     """Return a page of dead letters, newest first, and the cursor of the next page or None.
 
     Raises Invalid for a cursor that is none of this listing's.
     """
     before = None if page.cursor is None else _read_cursor(page.cursor)
-    found = read_dead_letters(tx, partner_id, wanted, Bounds(before=before), limit=page.limit + 1)
+    found = read_dead_letters(tx, partner_id, wanted, Slice(before=before), limit=page.limit + 1)
     shown = _fitting(found[: page.limit])
     return shown, f"{shown[-1].at_ms}.{shown[-1].id}" if len(found) > len(shown) else None
 
@@ -206,11 +206,11 @@ def _fitting(letters: list[DeadLetter]) -> list[DeadLetter]:
 
 
 def read_dead_letters(
-    tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, bounds: Bounds, *, limit: int
+    tx: Tx, partner_id: str | None, wanted: DeadLetterFilter, part: Slice, *, limit: int
 ) -> list[DeadLetter]:
-    """Return up to `limit` dead letters within the bounds, deliveries and tasks merged by time of death."""
-    after_ms, after_id = bounds.after or (None, None)
-    before_ms, before_id = bounds.before or (None, None)
+    """Return up to `limit` dead letters of a slice, deliveries and tasks merged by time of death."""
+    after_ms, after_id = part.after or (None, None)
+    before_ms, before_id = part.before or (None, None)
     given = {
         "after_ms": after_ms,
         "after_id": after_id,
@@ -221,13 +221,13 @@ def read_dead_letters(
     }
     found: list[DeadLetter] = []
     if wants("delivery", wanted):
-        line = _DELIVERIES.oldest if bounds.oldest_first else _DELIVERIES.newest
-        rows = tx.run(line, replayable=bounds.replayable or None, **endpoint_parameters(wanted), **given)
+        line = _DELIVERIES.oldest if part.oldest_first else _DELIVERIES.newest
+        rows = tx.run(line, replayable=part.replayable or None, **endpoint_parameters(wanted), **given)
         found += map(_letter_from_delivery, rows)
     if wants("task", wanted):
-        line_of_tasks = _TASKS.oldest if bounds.oldest_first else _TASKS.newest
+        line_of_tasks = _TASKS.oldest if part.oldest_first else _TASKS.newest
         found += map(_letter_from_task, tx.run(line_of_tasks, **given))
-    found.sort(key=lambda letter: (letter.at_ms, letter.id), reverse=not bounds.oldest_first)
+    found.sort(key=lambda letter: (letter.at_ms, letter.id), reverse=not part.oldest_first)
     return found[:limit]
 
 

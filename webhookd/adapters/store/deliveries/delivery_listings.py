@@ -13,7 +13,7 @@ from webhookd.adapters.store.statement import Listing, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.listing import DeliveryFilter
-from webhookd.core.records import Delivery, Page
+from webhookd.core.records import Bounds, Delivery
 
 _MOST: Final = bindparam("most", type_=Integer)
 _OWNED: Final = deliveries.c.partner_id == bindparam("partner_id")
@@ -78,7 +78,7 @@ _OF_EACH_PARTNER: Final = Listing(DeliveryRow, _of_each_partner)
 
 
 def list_deliveries(
-    tx: Tx, partner_id: str | None, wanted: DeliveryFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: DeliveryFilter, page: Bounds
 ) -> tuple[list[Delivery], str | None]:
     """Return a page of deliveries, newest first, and the cursor of the next page or None."""
     asked: dict[str, Any] = {

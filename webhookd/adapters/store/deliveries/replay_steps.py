@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from webhookd.adapters.store.deliveries.dead_letter_moves import discard_dead_letters, replay_dead_letters
-from webhookd.adapters.store.deliveries.dead_letters import Bounds, read_dead_letters
+from webhookd.adapters.store.deliveries.dead_letters import Slice, read_dead_letters
 from webhookd.adapters.store.deliveries.replay_orders import ended, lock_for_step, save
 from webhookd.adapters.store.deliveries.waiting import hasten, place_of, read_waiting
 from webhookd.adapters.store.tx import Tx
@@ -56,7 +56,7 @@ def _treat_letters(tx: Tx, replay: Replay, allowed: Line, take: int, now_ms: int
         tx,
         replay.partner_id,
         replay.wanted,
-        Bounds(
+        Slice(
             after=None if place is None else (place.at_ms, place.id),
             oldest_first=True,
             replayable=replay.deed is Deed.REPLAY,

@@ -14,7 +14,7 @@ from webhookd.adapters.store.schema import deliveries, replays
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DeliveryState, ReplayState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 from webhookd.core.replay import DeadLetterFilter, Deed, Place, Replay
 
 UNDER_WAY: Final = text("replays.state IN ('running', 'paused')")
@@ -70,7 +70,7 @@ _PAGE: Final = Listing(
 def list_replays(
     tx: Tx,
     partner_id: str | None,
-    page: Page,
+    page: Bounds,
     deed: Deed = Deed.REPLAY,
     *,
     state: ReplayState | None = None,

@@ -27,7 +27,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import QuotaExceeded
 from webhookd.core.model import EndpointState
 from webhookd.core.pacing import Pace
-from webhookd.core.records import Endpoint, Page
+from webhookd.core.records import Bounds, Endpoint
 
 MAX_ENDPOINTS: Final = 1_000
 QUOTA_RETRY_SECONDS: Final = 60.0  # nothing frees one but a person
@@ -100,7 +100,7 @@ def get_endpoint(tx: Tx, endpoint_id: str, partner_id: str | None) -> PacedEndpo
 def list_endpoints(
     tx: Tx,
     partner_id: str | None,
-    page: Page,
+    page: Bounds,
     state: EndpointState | None = None,
     failing: bool | None = None,
 ) -> tuple[list[PacedEndpoint], str | None]:

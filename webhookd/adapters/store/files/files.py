@@ -17,7 +17,7 @@ from webhookd.adapters.store.tasks.task_files import needed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict
 from webhookd.core.files import File, FileFilter, FileState
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 
 def add_file(tx: Tx, file: File, max_stored_bytes: int) -> None:
@@ -90,7 +90,7 @@ _PAGE: Final = Listing(FileRow, _page)
 
 
 def list_files(
-    tx: Tx, partner_id: str | None, wanted: FileFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: FileFilter, page: Bounds
 ) -> tuple[list[File], str | None]:
     """Return a page, newest first, and the cursor of the next page or None."""
     rows = tx.stream(

@@ -14,7 +14,7 @@ from webhookd.adapters.store.tasks.tasks import get_tasks
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.batches import Batch, BatchFilter, BatchTasks
-from webhookd.core.records import Page, Task
+from webhookd.core.records import Bounds, Task
 
 _ONE: Final = Listing(
     BatchRow,
@@ -45,7 +45,7 @@ _PAGE: Final = Listing(
 
 
 def list_batches(
-    tx: Tx, partner_id: str | None, wanted: BatchFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: BatchFilter, page: Bounds
 ) -> tuple[list[Batch], str | None]:
     """Return a page of batches, newest first, and the cursor of the next page or None."""
     found = tx.run(
@@ -77,7 +77,7 @@ _OF_BATCH: Final = Listing(
 )
 
 
-def tasks_of_batch(tx: Tx, wanted: BatchTasks, page: Page) -> tuple[list[Task], str | None]:
+def tasks_of_batch(tx: Tx, wanted: BatchTasks, page: Bounds) -> tuple[list[Task], str | None]:
     """Return a page of a batch's tasks, in the order of their submission, and the next cursor or None."""
     rows = tx.stream(
         _OF_BATCH,

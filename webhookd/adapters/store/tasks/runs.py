@@ -11,7 +11,7 @@ from webhookd.adapters.store.statement import Listing, narrowed
 from webhookd.adapters.store.tasks.run_rows import RunRow, run_from
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TaskState
-from webhookd.core.records import Page, Run
+from webhookd.core.records import Bounds, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ _RUNS: Final = Listing(
 )
 
 
-def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Page) -> TaskRuns | None:
+def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Bounds) -> TaskRuns | None:
     """Return a page of a task's tries; None where it is unknown or another partner's."""
     task = tx.first(_TASK, task_id=task_id, partner_id=partner_id)
     if task is None:

@@ -16,7 +16,7 @@ from webhookd.core import ids
 from webhookd.core.listing import TaskFilter
 from webhookd.core.metadata import MAX_SEARCHED
 from webhookd.core.model import TaskState
-from webhookd.core.records import Page, Task
+from webhookd.core.records import Bounds, Task
 
 _OWNED: Final = tasks.c.partner_id == bindparam("partner_id")
 LOOKED_THROUGH: Final = 5_000
@@ -117,7 +117,7 @@ _PLACE: Final = Listing(
 
 
 def list_tasks(
-    tx: Tx, partner_id: str | None, wanted: TaskFilter, page: Page
+    tx: Tx, partner_id: str | None, wanted: TaskFilter, page: Bounds
 ) -> tuple[list[Task], str | None]:
     """Return a page of tasks, newest first, and the cursor of the next page or None.
 

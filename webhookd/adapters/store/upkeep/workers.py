@@ -12,7 +12,7 @@ from webhookd.adapters.store.schema import deliveries, partners, sessions, tasks
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.upkeep.sessions import SessionRow
-from webhookd.core.records import Page
+from webhookd.core.records import Bounds
 
 MOST_SHOWN: Final = 500
 """Tasks of one worker that are shown, those it has held longest."""
@@ -76,7 +76,7 @@ _IN_FLIGHT: Final = Query(
 )
 
 
-def read_workers(tx: Tx, now_ms: int, page: Page) -> tuple[list[Worker], str | None]:
+def read_workers(tx: Tx, now_ms: int, page: Bounds) -> tuple[list[Worker], str | None]:
     """Return a page of the live processes, the longest-lived first, and the next cursor."""
     found = tx.run(_LIVE, now_ms=now_ms, cursor=page.cursor, most=page.limit + 1)
     shown = found[: page.limit]

@@ -15,7 +15,7 @@ from webhookd.cli.screen import print_facts, print_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+class ResourceCommands:
     """A kind of thing: its step in the API's paths, its id as an argument, and how people are shown one."""
 
     app: typer.Typer
