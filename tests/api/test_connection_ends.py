@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.test_connections import Raw, frame, problem, raw
-from tests.api.test_upgrades import handshake
+from tests.api.raw import Raw, frame, handshake, problem, raw
 from tests.support.live_api import Live, LivePartner
 from tests.support.services import until
 from webhookd.api import connection as connection_module

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -11,6 +10,7 @@ import pytest
 import structlog
 
 from tests.support.api_face import ADMIN_KEY, Face, open_face
+from tests.support.problems import assert_problem
 from tests.support.services import PostgresServer
 from webhookd.adapters.log_facts import log_request
 from webhookd.api.answers import Answer
@@ -22,20 +22,6 @@ from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.errors import WebhookdError
 
 JSON = {"Content-Type": "application/json"}
-
-
-def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Every error looks the same, whoever made it."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json()
-    assert problem["type"] == "about:blank"
-    assert problem["status"] == status
-    assert problem["code"] == code
-    assert problem["title"] == HTTPStatus(status).phrase  # as RFC 9457 has it for about:blank
-    assert problem["detail"].endswith(".")
-    assert answer.headers["traceparent"].split("-")[1] == problem["trace_id"]
-    return problem
 
 
 @pytest.mark.parametrize(

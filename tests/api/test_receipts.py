@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.api.test_deliveries import dead, endpoint, tried
+from tests.api.targets import dead, endpoint, tried
 from tests.support.api_face import Face, PartnerFace
 from tests.support.seeds import EXHAUSTED
 from webhookd.adapters.store.schema import task_bodies, tasks

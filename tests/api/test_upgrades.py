@@ -5,9 +5,7 @@ read as a request, then one partner could ask in another's name on a connection 
 """
 
 import asyncio
-import base64
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -22,7 +20,7 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from tests.api.test_connections import CLOSE, Raw, frame, raw
+from tests.api.raw import CLOSE, Raw, frame, handshake, raw
 from tests.conftest import missing
 from tests.support.live_api import ADMIN_KEY, Live
 from webhookd.api.connection import HttpConnection
@@ -291,15 +289,6 @@ async def test_curl_that_offers_http_2_submits_a_task(live: Live) -> None:
     document, status = output.rsplit(b"\n", 1)
     assert status == b"202", output
     assert json.loads(document)["type"] == "demo.echo"
-
-
-def handshake(path: str = "/v1/stream", key: str | None = None) -> bytes:
-    nonce = base64.b64encode(os.urandom(16)).decode()
-    auth = f"Authorization: Bearer {key}\r\n" if key else ""
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: x\r\n{auth}Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n\r\n"
-    ).encode()
 
 
 async def test_frames_that_come_with_the_handshake_are_heard(live: Live) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_deliveries import dead, endpoint
-from tests.api.test_errors import assert_problem
+from tests.api.targets import dead, endpoint
 from tests.support.api_face import Face, PartnerFace
+from tests.support.problems import assert_problem
 from webhookd.adapters.store.access.api_keys import MAX_KEYS
 from webhookd.core.rate import Rate
 from webhookd.flows.rates import PartnerRates

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.watch.test_watch import TASK
+from tests.support.records import a_task
 from webhookd.core.model import DeliveryState, TaskState
 from webhookd.core.records import AttemptMade, Delivery, MessageMade, Run
 from webhookd.core.timeline import (
@@ -16,7 +16,16 @@ from webhookd.core.timeline import (
 from webhookd.core.timeline_entry import KINDS, entry_document
 
 NOW = 1_790_000_000_000
-QUEUED = replace(TASK, created_ms=NOW, due_ms=NOW)
+QUEUED = a_task(
+    id="task_a",
+    type="demo.echo",
+    queue="default",
+    state=TaskState.QUEUED,
+    version=1,
+    attempts=0,
+    created_ms=NOW,
+    due_ms=NOW,
+)
 DELIVERY = Delivery(
     id="dlv_1",
     message_id="msg_1",

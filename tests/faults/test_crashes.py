@@ -6,11 +6,12 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 from sqlalchemy import select, text
 
+from tests.faults.held import Held
 from tests.faults.invariants import looking_into, settled, verify
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
@@ -108,30 +109,6 @@ async def test_late_record_of_a_frozen_deliver_worker_is_refused(site: Site) -> 
         async with installation.client(load.key) as client:
             shown = (await client.get(f"/v1/deliveries/{delivery_id}")).json()
         assert [attempt["number"] for attempt in shown["attempts_log"]] == [2]
-
-
-class Held:
-    """A task that runs until it is released, and tells which processes have started it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._started = folder / "started"
-        self._until = folder / "until"
-        self.body: dict[str, Any] = {
-            "type": "fault.hold",
-            "input": {"started": str(self._started), "until": str(self._until)},
-        }
-
-    async def started(self, count: int) -> list[int]:
-        """Wait until it was started so often; return the processes in order."""
-        await until(lambda: len(self._pids()) >= count, what=f"start {count} of the task")
-        return self._pids()
-
-    def release(self) -> None:
-        """Let it end, wherever it runs."""
-        self._until.touch()
-
-    def _pids(self) -> list[int]:
-        return [int(line) for line in self._started.read_text().split()] if self._started.exists() else []
 
 
 def _locks_the_file(pid: int) -> bool:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.held import Held
 from tests.faults.invariants import settled, verify
 from tests.faults.load import partner_under_load
 from tests.faults.scale import OUTAGE_SECONDS
 from tests.faults.site import PER_HOST, Site
-from tests.faults.test_crashes import Held
 from tests.support.services import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

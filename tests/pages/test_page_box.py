@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.pages.test_pages import Person, dead_letter, person
+from tests.pages.persons import Person, dead_letter, person
 from tests.support.api_face import ADMIN_KEY, Face
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.schema import metadata

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.pages.test_pages import ORIGIN, Person, person
+from tests.pages.persons import ORIGIN, Person, person
 from tests.support.api_face import ADMIN_KEY, Face
 
 

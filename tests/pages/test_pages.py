@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urljoin
 import httpx
 import pytest
 
+from tests.pages.persons import HTML, ORIGIN, Person, dead_letter, person
 from tests.support.api_face import ADMIN_KEY, Face, task_types
 from tests.support.seeds import answered, due, later, message_to
 from webhookd.adapters.store.access.last_used import keep_last_used
@@ -28,42 +29,7 @@ from webhookd.pages.audit import as_csv
 from webhookd.taskset import TaskContext
 from webhookd.wiring.api import with_pages
 
-ORIGIN = "http://webhookd.test"
-HTML = {"Accept": "text/html"}
 NAVIGATION = ("Now", "Tasks", "Endpoints", "Deliveries", "Dead letters", "Replays", "Partners", "Audit")
-
-
-class Person:
-    """Somebody at a browser: keeps cookies, fills in what a form carries."""
-
-    def __init__(self, client: httpx.AsyncClient, side: str = "admin") -> None:
-        self.client = client
-        self.side = side
-
-    async def open(self, path: str) -> httpx.Response:
-        return await self.client.get(f"/{self.side}/{path}", headers=HTML)
-
-    async def send(
-        self, path: str, fields: dict[str, Any], *, seen: str, origin: str | None = ORIGIN
-    ) -> httpx.Response:
-        page = (await self.open(seen)).text
-        hidden = {
-            name: unescape(re.search(rf'name="{name}" value="([^"]*)"', page)[1])  # type: ignore[index]  # it is there
-            for name in ("form_token", "once")
-        }
-        headers = {} if origin is None else {"Origin": origin}
-        return await self.client.post(f"/{self.side}/{path}", data={**hidden, **fields}, headers=headers)
-
-    async def log_in(self, key: str) -> httpx.Response:
-        return await self.send("log-in", {"key": key}, seen="log-in")
-
-
-async def person(face: Face, side: str = "admin", **options: Any) -> Person:
-    parts = replace(face.parts, options=replace(face.parts.options, **options))
-    transport = httpx.ASGITransport(with_pages(parts), client=("192.0.2.7", 4711))
-    scheme = "https" if options.get("base_url", "").startswith("https") else "http"
-    client = httpx.AsyncClient(transport=transport, base_url=f"{scheme}://webhookd.test")
-    return Person(await face.stack.enter_async_context(client), side)
 
 
 @pytest.fixture
@@ -72,25 +38,6 @@ async def admin(sqlite_face: Face) -> Person:
     someone = await person(sqlite_face)
     assert (await someone.log_in(ADMIN_KEY)).status_code == 303
     return someone
-
-
-async def dead_letter(face: Face, partner: Any, error: str = "http_500", **more: Any) -> str:
-    """The id of a delivery that is dead."""
-    where = {} if "endpoints" in more else {"callback_url": "https://partner.example/hook"}
-    made = await partner.client.post("/v1/tasks", json={"type": "test.echo", **where, **more})
-    task_id = made.json()["id"]
-    await partner.client.post(f"/v1/tasks/{task_id}/cancel")
-    [delivery] = (await partner.client.get(f"/v1/deliveries?task={task_id}")).json()["data"]
-
-    def die(tx: Any) -> None:
-        tx.conn.exec_driver_sql(
-            "UPDATE deliveries SET state = 'dead', dead_reason = 'exhausted', due_ms = NULL, "
-            "last_error = ?, last_status = 500, ended_ms = created_ms WHERE id = ?",
-            (error, delivery["id"]),
-        )
-
-    await face.store.write(die)
-    return str(delivery["id"])
 
 
 async def test_whoever_is_not_logged_in_is_led_to_the_form_and_then_on(sqlite_face: Face) -> None:

@@ -11,6 +11,7 @@ from webhookd.adapters.store.rowset import upsert
 from webhookd.adapters.store.schema import endpoints, partners, sessions
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx, Wakes
+from webhookd.adapters.store.upkeep.retention import RetentionPolicy
 from webhookd.core import ids
 from webhookd.core.delivery import Delivered, GiveUp, RetryAt, Verdict
 from webhookd.core.dispatch import AttemptDone, ClaimDeliveries, DueDelivery
@@ -24,6 +25,9 @@ TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7a
 
 NOW = 1_790_000_000_000
 SESSION = "ses_test"
+KEEP_ALL = RetentionPolicy(
+    tasks_ms=None, attempts_ms=None, dead_letters_ms=None, audit_ms=None, idempotency_ms=86_400_000
+)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.adapters.store.access.test_partners import added, key_of
+from tests.adapters.store.access.holders import added, key_of
 from tests.support.seeds import NOW
 from webhookd.adapters.store.access import api_keys
 from webhookd.adapters.store.access.page_sessions import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from webhookd.adapters.entropy import new_api_key, new_id
+from tests.adapters.store.access.holders import added, key_of, partner_named
 from webhookd.adapters.store.access import api_keys, audit, partners
 from webhookd.adapters.store.access.idempotency import Effect, KeyedRequest
 from webhookd.adapters.store.access.last_used import keep_last_used
@@ -15,44 +15,11 @@ from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.schema import idempotency
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
-from webhookd.core import ids
 from webhookd.core.api_keys import USE_EXACT_TO_MS
 from webhookd.core.errors import Conflict, IdempotencyMismatch
-from webhookd.core.records import ApiKey, Bounds, Limits, Partner
+from webhookd.core.records import Bounds, Limits
 
 NOW = 1_790_000_000_000
-
-
-def partner_named(name: str, at_ms: int = NOW) -> Partner:
-    return Partner(
-        id=new_id(ids.PARTNER, at_ms),
-        name=name,
-        weight=2,
-        limits=Limits(rate_per_second=1.5, burst=None, max_queued=7),
-        suspended=False,
-        created_ms=at_ms,
-        task_types=("report.*", "demo.echo"),
-    )
-
-
-async def added(store: Store, name: str = "acme", at_ms: int = NOW) -> Partner:
-    partner = partner_named(name, at_ms)
-    await store.db.write(partners.add_partner, partner)
-    return partner
-
-
-def key_of(partner_id: str | None, at_ms: int = NOW) -> ApiKey:
-    made = new_api_key("whk", at_ms)
-    return ApiKey(
-        id=made.id,
-        partner_id=partner_id,
-        name="n",
-        scopes=("tasks:read",),
-        secret_hash=made.hash,
-        created_ms=at_ms,
-        expires_ms=None,
-        revoked_ms=None,
-    )
 
 
 async def test_last_use_of_a_key_is_kept_to_a_minute(store: Store) -> None:

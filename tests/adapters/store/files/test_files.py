@@ -10,8 +10,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import func, select
 
-from tests.adapters.store.upkeep.test_retention import KEEP_ALL
-from tests.support.seeds import NOW, partner
+from tests.support.seeds import KEEP_ALL, NOW, partner
 from tests.support.work import claim_one, finish, look, replay, submit, task_of
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.files import Bucket, open_bucket

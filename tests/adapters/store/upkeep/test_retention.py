@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Table, func, select
 
-from tests.support.seeds import EXHAUSTED, NOW, answered, dead_delivery, due, endpoint, message_to, partner
+from tests.support.seeds import (
+    EXHAUSTED,
+    KEEP_ALL,
+    NOW,
+    answered,
+    dead_delivery,
+    due,
+    endpoint,
+    message_to,
+    partner,
+)
 from tests.support.work import ended_task
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store import schema
@@ -25,9 +35,6 @@ from webhookd.core.records import Bounds
 from webhookd.core.replay import DeadLetterFilter
 
 DAY = 86_400_000
-KEEP_ALL = RetentionPolicy(
-    tasks_ms=None, attempts_ms=None, dead_letters_ms=None, audit_ms=None, idempotency_ms=DAY
-)
 LATER = NOW + 10 * DAY
 
 
