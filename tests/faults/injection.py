@@ -169,8 +169,8 @@ def _fill_disk(folder: Path) -> None:
 
     _patch(shutil, "disk_usage", disk_usage)
 
-    @event.listens_for(Engine, "begin")
-    def limit_pages(conn: Connection) -> None:
+    @event.listens_for(Engine, "before_cursor_execute")
+    def limit_pages(conn: Connection, *_statement: Any) -> None:
         pages = _number(folder / "max-pages")
         if conn.dialect.name == "sqlite" and pages != conn.info.get("max-pages"):
             conn.info["max-pages"] = pages

@@ -94,18 +94,14 @@ def _text_of_all(statements: tuple[tuple[str, int, str], ...]) -> str:
 
 
 def _send(conn: Connection, sent: Bound, *, answers: bool) -> tuple[list[Any], int]:
-    on_postgresql = conn.dialect.name == "postgresql"
-    cursor: Any = None if on_postgresql else conn.connection.cursor()
+    session: Any = conn.connection.dbapi_connection
     try:
-        if on_postgresql:
-            return asyncpg_cursor.send(conn.connection.dbapi_connection, sent.text, sent.values)
-        cursor.execute(sent.text, sent.values)
+        if conn.dialect.name == "postgresql":
+            return asyncpg_cursor.send(session, sent.text, sent.values)
+        cursor = session.execute(sent.text, sent.values)
         return (cursor.fetchall() if answers else []), cursor.rowcount
     except BaseException as error:  # noqa: BLE001 - it raises what this means, and lets go of a dead session
         # Not the driver's own (a wait that took too long, or was given up): raised as it is, not as the
         # statement's fault. The session goes with a wait given up, whose answer is still to come.
         of_driver = isinstance(error, conn.dialect.loaded_dbapi.Error)
-        conn._handle_dbapi_exception(error, sent.text if of_driver else None, sent.values, cursor, None)
-    finally:
-        if cursor is not None:
-            cursor.close()
+        conn._handle_dbapi_exception(error, sent.text if of_driver else None, sent.values, None, None)

@@ -35,6 +35,9 @@ class SqliteDriver:
     polls and starves. A commit is followed by an fsync of the log, which others do not wait for (`wal_sync`);
     those that need not last (`write`) have none. A process that an operator's function forks shares the
     lock's file, so the lock is given up by name, and the child closes the file.
+
+    For SQLAlchemy the writer's connection is in one transaction as long as it lives: the real ones are begun
+    and committed on the driver. What SQLAlchemy does for each took a tenth of a small one.
     """
 
     dialect = "sqlite"
@@ -100,13 +103,17 @@ class SqliteDriver:
     def _write(self, work: Callable[[Connection], R], lasting: bool, seen: Callable[[R], None] | None) -> R:
         if self._connection is None:
             self._connection = self._writer.connect()
+            self._connection.begin()
         connection = self._connection
+        driver: Any = connection.connection.driver_connection
         with self._locked():
             try:
-                self._log_sync.begin(connection.connection.driver_connection)
-                with connection.begin():
-                    result = work(connection)
-                self._log.committed(connection.connection.driver_connection)
+                self._log_sync.begin(driver)
+                # A deferred BEGIN that upgrades to a write fails at once whatever the time-out.
+                driver.execute("BEGIN IMMEDIATE")
+                result = work(connection)
+                driver.execute("COMMIT")
+                self._log.committed(driver)
             except BaseException:
                 # A connection in doubt is not worth keeping; opening one costs a millisecond.
                 self._close_writer()
@@ -161,10 +168,11 @@ def _sqlite_engine(url: URL, pool: type[NullPool] | type[QueuePool], *, read_onl
         ):
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def begin(conn: Connection) -> None:
-        # A deferred BEGIN that upgrades to a write fails at once whatever the time-out.
-        driver: Any = conn.connection.dbapi_connection
-        driver.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    if read_only:
+
+        @event.listens_for(engine, "begin")
+        def begin(conn: Connection) -> None:
+            driver: Any = conn.connection.dbapi_connection
+            driver.execute("BEGIN")
 
     return engine
