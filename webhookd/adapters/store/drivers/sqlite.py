@@ -20,6 +20,7 @@ from webhookd.adapters.store.drivers.reading import note
 from webhookd.adapters.store.drivers.wal import LOG_BYTES, LogBound
 from webhookd.adapters.store.drivers.wal_sync import LogSync, sync_log
 from webhookd.core.errors import SettingsError
+from webhookd.runtime.own_thread import OwnThread
 
 R = TypeVar("R")
 
@@ -58,7 +59,7 @@ class SqliteDriver:
         self._lock_path = path.with_name(path.name + ".lock")
         self._writer = _sqlite_engine(url, NullPool, read_only=False)
         self._readers = _sqlite_engine(url, QueuePool, read_only=True)
-        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._write_thread = OwnThread("sqlite-writer")
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._connection: Connection | None = None
         self._lock: int | None = None
@@ -79,19 +80,17 @@ class SqliteDriver:
         lasting: bool = True,
         seen: Callable[[R], None] | None = None,
     ) -> R:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._write_thread, self._write, work, lasting, seen)
+        return await self._write_thread.run(self._write, work, lasting, seen)
 
     async def make_last(self) -> None:
         # Not in the writer's thread, which may wait for its turn.
         await asyncio.get_running_loop().run_in_executor(self._read_threads, sync_log, self._path)
 
     async def close(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._write_thread, self._close_writer)
+        await self._write_thread.run(self._close_writer)
+        self._write_thread.close()
         self._close_lock()
-        await loop.run_in_executor(None, self._read_threads.shutdown)
-        self._write_thread.shutdown(wait=False)
+        await asyncio.get_running_loop().run_in_executor(None, self._read_threads.shutdown)
         self._readers.dispose()
         self._writer.dispose()
 
