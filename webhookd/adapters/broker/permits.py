@@ -97,6 +97,8 @@ class PermitConsumer(Consumer):
         self._broker = broker
         self._queue = queue
         self._keys = keys_of(broker.namespace, queue)
+        # Of its own: to take one out of the pool and put it back costs as much as the command.
+        self._connection = broker.client.connection_pool.make_connection()
         self._counted_at = -_COUNT_SECONDS
         self._turn_ended = threading.Event()
         self._turn_ended.set()
@@ -123,6 +125,7 @@ class PermitConsumer(Consumer):
             self._broker.outage.noticed(error)
             # It may be the connection alone (its server became a replica): the next try takes a new one.
             self._broker.client.connection_pool.disconnect(inuse_connections=False)
+            self._connection.disconnect()
             return not self._broker.closing.wait(_AWAY_SECONDS)
         self._broker.outage.over()
         return woken
@@ -130,7 +133,8 @@ class PermitConsumer(Consumer):
     def _pop(self) -> bool:
         """Wait for an entry of the list and take it off the broker; False where none came."""
         try:
-            found = self._broker.client.blpop([self._keys[0]], timeout=_WAIT_SECONDS)
+            self._connection.send_command("BLPOP", self._keys[0], _WAIT_SECONDS)
+            found = self._connection.read_response()
             if found is None:
                 return False
             surplus = self._is_too_much(found[1])
@@ -161,6 +165,9 @@ class PermitConsumer(Consumer):
         self._turn_ended.set()
 
     nack = ack
+
+    def close(self) -> None:
+        self._connection.disconnect()
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back permits whose turn never began, when the worker stops; best effort."""
