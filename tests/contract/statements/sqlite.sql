@@ -1548,66 +1548,45 @@ UPDATE deliveries SET state=?, due_ms=? WHERE deliveries.lane_id = ? AND deliver
 -- lanes/picking.py
 
 -- _PICK
-WITH holding AS (SELECT sessions.id AS id FROM sessions WHERE sessions.id = ?) SELECT ready_lanes.id IS NOT
-    NULL AS ready, CASE WHEN (ready_lanes.id IS NULL AND (EXISTS (SELECT * FROM holding WHERE holding.id IS
-    NOT NULL))) THEN (SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE
-    lanes.ready_ms END) AS min_1 FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id
-    WHERE lanes.ready_ms IS NOT NULL AND lanes.in_flight < lanes.cap AND (lanes.slow IS 0 OR ? = 1 AND
-    (lanes.partner_id NOT IN (SELECT full_slow.id FROM (SELECT json_extract(full_slow_rows.value, '$[0]') AS
-    id FROM json_each(?) AS full_slow_rows) AS full_slow))) AND (lanes.heard IS 1 OR ? = 1 AND
-    (lanes.partner_id NOT IN (SELECT full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value,
-    '$[0]') AS id FROM json_each(?) AS full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN
-    (SELECT "full".id FROM (SELECT json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows)
-    AS "full")) AND (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL)) ELSE
-    NULL END AS next_ms, ready_lanes.id, ready_lanes.partner_id, ready_lanes.endpoint_id, ready_lanes.fifo,
-    ready_lanes.ready_ms, ready_lanes.hold_ms, ready_lanes.served_ms, ready_lanes.in_flight, ready_lanes.cap,
-    ready_lanes.slow, ready_lanes.heard, ready_lanes.pace, ready_lanes.weight, ready_lanes.url,
-    ready_lanes.headers_sealed, ready_lanes.rate_limit, ready_lanes.max_concurrency,
-    ready_lanes.retry_max_attempts, ready_lanes.retry_base_seconds, ready_lanes.retry_factor,
-    ready_lanes.retry_cap_seconds FROM (SELECT 1) AS turn LEFT OUTER JOIN (SELECT quick_lanes.id AS id,
-    quick_lanes.partner_id AS partner_id, quick_lanes.endpoint_id AS endpoint_id, quick_lanes.fifo AS fifo,
-    quick_lanes.ready_ms AS ready_ms, quick_lanes.hold_ms AS hold_ms, quick_lanes.served_ms AS served_ms,
-    quick_lanes.in_flight AS in_flight, quick_lanes.cap AS cap, quick_lanes.slow AS slow, quick_lanes.heard AS
-    heard, quick_lanes.pace AS pace, quick_lanes.weight AS weight, quick_lanes.url AS url,
-    quick_lanes.headers_sealed AS headers_sealed, quick_lanes.rate_limit AS rate_limit,
-    quick_lanes.max_concurrency AS max_concurrency, quick_lanes.retry_max_attempts AS retry_max_attempts,
-    quick_lanes.retry_base_seconds AS retry_base_seconds, quick_lanes.retry_factor AS retry_factor,
-    quick_lanes.retry_cap_seconds AS retry_cap_seconds FROM (SELECT lanes.id AS id, lanes.partner_id AS
-    partner_id, lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo, lanes.ready_ms AS ready_ms,
-    lanes.hold_ms AS hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS in_flight, lanes.cap AS cap,
-    lanes.slow AS slow, lanes.heard AS heard, lanes.pace AS pace, partners.weight AS weight, endpoints.url AS
-    url, endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS rate_limit,
-    endpoints.max_concurrency AS max_concurrency, endpoints.retry_max_attempts AS retry_max_attempts,
-    endpoints.retry_base_seconds AS retry_base_seconds, endpoints.retry_factor AS retry_factor,
-    endpoints.retry_cap_seconds AS retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER JOIN partners
-    ON partners.id = lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE
-    lanes.ready_ms <= ? AND lanes.hold_ms <= ? AND lanes.in_flight < lanes.cap AND lanes.slow IS 0 AND
-    (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT json_extract(full_rows.value, '$[0]') AS id FROM
-    json_each(?) AS full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR endpoints.state = ? AND
-    endpoints.deleted_ms IS NULL) AND (lanes.heard = 1 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT
-    full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM json_each(?) AS
-    full_unheard_rows) AS full_unheard))) ORDER BY lanes.served_ms, lanes.id LIMIT ? OFFSET ?) AS quick_lanes
-    UNION ALL SELECT slow_lanes.id AS id, slow_lanes.partner_id AS partner_id, slow_lanes.endpoint_id AS
-    endpoint_id, slow_lanes.fifo AS fifo, slow_lanes.ready_ms AS ready_ms, slow_lanes.hold_ms AS hold_ms,
-    slow_lanes.served_ms AS served_ms, slow_lanes.in_flight AS in_flight, slow_lanes.cap AS cap,
-    slow_lanes.slow AS slow, slow_lanes.heard AS heard, slow_lanes.pace AS pace, slow_lanes.weight AS weight,
-    slow_lanes.url AS url, slow_lanes.headers_sealed AS headers_sealed, slow_lanes.rate_limit AS rate_limit,
-    slow_lanes.max_concurrency AS max_concurrency, slow_lanes.retry_max_attempts AS retry_max_attempts,
-    slow_lanes.retry_base_seconds AS retry_base_seconds, slow_lanes.retry_factor AS retry_factor,
-    slow_lanes.retry_cap_seconds AS retry_cap_seconds FROM (SELECT lanes.id AS id, lanes.partner_id AS
-    partner_id, lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo, lanes.ready_ms AS ready_ms,
-    lanes.hold_ms AS hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS in_flight, lanes.cap AS cap,
-    lanes.slow AS slow, lanes.heard AS heard, lanes.pace AS pace, partners.weight AS weight, endpoints.url AS
-    url, endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS rate_limit,
-    endpoints.max_concurrency AS max_concurrency, endpoints.retry_max_attempts AS retry_max_attempts,
-    endpoints.retry_base_seconds AS retry_base_seconds, endpoints.retry_factor AS retry_factor,
-    endpoints.retry_cap_seconds AS retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER JOIN partners
-    ON partners.id = lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE
-    lanes.ready_ms <= ? AND lanes.hold_ms <= ? AND lanes.in_flight < lanes.cap AND lanes.slow IS 1 AND
-    (lanes.partner_id NOT IN (SELECT full_slow.id FROM (SELECT json_extract(full_slow_rows.value, '$[0]') AS
-    id FROM json_each(?) AS full_slow_rows) AS full_slow)) AND (lanes.endpoint_id IS NULL OR endpoints.state =
-    ? AND endpoints.deleted_ms IS NULL) ORDER BY lanes.served_ms, lanes.id LIMIT ? OFFSET ?) AS slow_lanes) AS
-    ready_lanes ON true ORDER BY ready_lanes.slow, ready_lanes.served_ms, ready_lanes.id;
+WITH holding AS (SELECT sessions.id AS id FROM sessions WHERE sessions.id = ?) SELECT quick_lanes.id,
+    quick_lanes.partner_id, quick_lanes.endpoint_id, quick_lanes.fifo, quick_lanes.ready_ms,
+    quick_lanes.hold_ms, quick_lanes.served_ms, quick_lanes.in_flight, quick_lanes.cap, quick_lanes.slow,
+    quick_lanes.heard, quick_lanes.pace, quick_lanes.weight, quick_lanes.url, quick_lanes.headers_sealed,
+    quick_lanes.rate_limit, quick_lanes.max_concurrency, quick_lanes.retry_max_attempts,
+    quick_lanes.retry_base_seconds, quick_lanes.retry_factor, quick_lanes.retry_cap_seconds FROM (SELECT
+    lanes.id AS id, lanes.partner_id AS partner_id, lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo,
+    lanes.ready_ms AS ready_ms, lanes.hold_ms AS hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS
+    in_flight, lanes.cap AS cap, lanes.slow AS slow, lanes.heard AS heard, lanes.pace AS pace, partners.weight
+    AS weight, endpoints.url AS url, endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS
+    rate_limit, endpoints.max_concurrency AS max_concurrency, endpoints.retry_max_attempts AS
+    retry_max_attempts, endpoints.retry_base_seconds AS retry_base_seconds, endpoints.retry_factor AS
+    retry_factor, endpoints.retry_cap_seconds AS retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER
+    JOIN partners ON partners.id = lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id =
+    lanes.endpoint_id WHERE lanes.ready_ms <= ? AND lanes.hold_ms <= ? AND lanes.in_flight < lanes.cap AND
+    lanes.slow IS 0 AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT json_extract(full_rows.value,
+    '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND (lanes.endpoint_id IS NULL OR
+    endpoints.state = ? AND endpoints.deleted_ms IS NULL) AND (lanes.heard = 1 OR ? = 1 AND (lanes.partner_id
+    NOT IN (SELECT full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM
+    json_each(?) AS full_unheard_rows) AS full_unheard))) ORDER BY lanes.served_ms, lanes.id LIMIT ? OFFSET ?)
+    AS quick_lanes UNION ALL SELECT slow_lanes.id, slow_lanes.partner_id, slow_lanes.endpoint_id,
+    slow_lanes.fifo, slow_lanes.ready_ms, slow_lanes.hold_ms, slow_lanes.served_ms, slow_lanes.in_flight,
+    slow_lanes.cap, slow_lanes.slow, slow_lanes.heard, slow_lanes.pace, slow_lanes.weight, slow_lanes.url,
+    slow_lanes.headers_sealed, slow_lanes.rate_limit, slow_lanes.max_concurrency,
+    slow_lanes.retry_max_attempts, slow_lanes.retry_base_seconds, slow_lanes.retry_factor,
+    slow_lanes.retry_cap_seconds FROM (SELECT lanes.id AS id, lanes.partner_id AS partner_id,
+    lanes.endpoint_id AS endpoint_id, lanes.fifo AS fifo, lanes.ready_ms AS ready_ms, lanes.hold_ms AS
+    hold_ms, lanes.served_ms AS served_ms, lanes.in_flight AS in_flight, lanes.cap AS cap, lanes.slow AS slow,
+    lanes.heard AS heard, lanes.pace AS pace, partners.weight AS weight, endpoints.url AS url,
+    endpoints.headers_sealed AS headers_sealed, endpoints.rate_limit AS rate_limit, endpoints.max_concurrency
+    AS max_concurrency, endpoints.retry_max_attempts AS retry_max_attempts, endpoints.retry_base_seconds AS
+    retry_base_seconds, endpoints.retry_factor AS retry_factor, endpoints.retry_cap_seconds AS
+    retry_cap_seconds FROM lanes JOIN holding ON true LEFT OUTER JOIN partners ON partners.id =
+    lanes.partner_id LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms <= ?
+    AND lanes.hold_ms <= ? AND lanes.in_flight < lanes.cap AND lanes.slow IS 1 AND (lanes.partner_id NOT IN
+    (SELECT full_slow.id FROM (SELECT json_extract(full_slow_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_slow_rows) AS full_slow)) AND (lanes.endpoint_id IS NULL OR endpoints.state = ? AND
+    endpoints.deleted_ms IS NULL) ORDER BY lanes.served_ms, lanes.id LIMIT ? OFFSET ?) AS slow_lanes ORDER BY
+    slow, served_ms, id;
 
 -- lanes/release.py
 
@@ -1661,6 +1640,18 @@ SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE la
     full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
     json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
     (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL);
+
+-- _NEXT_READY_FOR
+SELECT min(CASE WHEN (lanes.hold_ms > lanes.ready_ms) THEN lanes.hold_ms ELSE lanes.ready_ms END) AS min_1
+    FROM lanes LEFT OUTER JOIN endpoints ON endpoints.id = lanes.endpoint_id WHERE lanes.ready_ms IS NOT NULL
+    AND lanes.in_flight < lanes.cap AND (lanes.slow IS 0 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT
+    full_slow.id FROM (SELECT json_extract(full_slow_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_slow_rows) AS full_slow))) AND (lanes.heard IS 1 OR ? = 1 AND (lanes.partner_id NOT IN (SELECT
+    full_unheard.id FROM (SELECT json_extract(full_unheard_rows.value, '$[0]') AS id FROM json_each(?) AS
+    full_unheard_rows) AS full_unheard))) AND (lanes.partner_id NOT IN (SELECT "full".id FROM (SELECT
+    json_extract(full_rows.value, '$[0]') AS id FROM json_each(?) AS full_rows) AS "full")) AND
+    (lanes.endpoint_id IS NULL OR endpoints.state = ? AND endpoints.deleted_ms IS NULL) AND (EXISTS (SELECT *
+    FROM sessions WHERE sessions.id = ?));
 
 -- lanes/settling.py
 

@@ -24,6 +24,7 @@ from webhookd.adapters.store.lanes.picking import (
 from webhookd.adapters.store.lanes.rows import (
     LanePace,
     next_due,
+    next_ready,
     pace_from_text,
     pace_to_text,
 )
@@ -61,9 +62,9 @@ class LaneClaims:
             clock=request.clock, partner_vtimes=request.partner_vtimes, host_states=request.hosts.states
         )
         shares = Shares(request)
-        picked, next_ms = pick_lanes(tx, request, shares.taken)
+        picked = pick_lanes(tx, request, shares.taken)
         if not picked:
-            return replace(nothing, again_ms=next_ms)
+            return replace(nothing, again_ms=next_ready(tx, shares.taken, request.session_id))
         paces = {row.id: pace_from_text(row.pace) for row in picked}
         default = tx.policy.lane_concurrency
         ceilings = {

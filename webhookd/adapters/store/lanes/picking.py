@@ -1,6 +1,5 @@
 """Which lanes a claim looks at: those that are ready, in turn, and how much each may start now."""
 
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -10,16 +9,14 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    case,
-    exists,
+    column,
     literal_column,
     or_,
     select,
-    type_coerce,
     union_all,
 )
 
-from webhookd.adapters.store.lanes.rows import SERVED, LanePace, TakenShares, first_ready, open_lane, waking
+from webhookd.adapters.store.lanes.rows import SERVED, LanePace, TakenShares, open_lane
 from webhookd.adapters.store.rowset import POSTGRESQL, Id, rowset
 from webhookd.adapters.store.schema import endpoints, lanes, partners, sessions
 from webhookd.adapters.store.statement import Query
@@ -99,18 +96,8 @@ def _ready(dialect: str, holding: Any, *, slow: bool) -> Any:
     return select(statement.subquery("slow_lanes" if slow else "quick_lanes"))
 
 
-class _Picked(NamedTuple):
-    """A lane that is ready; or none, and when the next one may be served."""
-
-    ready: bool
-    next_ms: int | None
-    lane: PickedLane
-
-
 def _pick(dialect: str) -> Any:
     """The lanes of a turn, the slow ones last. None where the session that claims is gone.
-
-    Where none is ready, one row says when the next one may be served: most claims that find nothing end here.
 
     A session that is held is not taken back until this transaction ends: a claim that commits after the
     sweep's look would leave rows with a holder nobody watches. A renewal does not wait for it (FOR KEY
@@ -122,36 +109,26 @@ def _pick(dialect: str) -> Any:
         .with_for_update(read=True, key_share=True)
         .cte("holding")
     )
-    both = union_all(*(_ready(dialect, holding, slow=slow) for slow in (False, True))).subquery("ready_lanes")
-    turn = select(literal_column("1")).subquery("turn")
-    waits = and_(both.c.id.is_(None), exists().where(holding.c.id.is_not(None)))
-    next_ms = case((waits, first_ready(dialect).scalar_subquery()), else_=literal_column("NULL"))
-    return (
-        select(
-            both.c.id.is_not(None).label("ready"), type_coerce(next_ms, BigInteger).label("next_ms"), *both.c
-        )
-        .select_from(turn.outerjoin(both, literal_column("true")))
-        .order_by(*(both.c[name] for name in ("slow", "served_ms", "id")))
-    )
+    both = union_all(*(_ready(dialect, holding, slow=slow) for slow in (False, True)))
+    return both.order_by(*(column(name) for name in ("slow", "served_ms", "id")))
 
 
-_PICK: Final = Query(_Picked, _pick)
+_PICK: Final = Query(PickedLane, _pick)
 
 
-def pick_lanes(tx: Tx, request: ClaimDeliveries, taken: TakenShares) -> tuple[list[PickedLane], int | None]:
-    """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out.
-
-    Also return when the next lane may be served, where none is now; None as in `next_ready`.
-    """
-    found = tx.run(
+def pick_lanes(tx: Tx, request: ClaimDeliveries, taken: TakenShares) -> list[PickedLane]:
+    """Lock the lanes of this turn: slow ones as many as there is room for, so they crowd nobody out."""
+    return tx.run(
         _PICK,
         session=request.session_id,
         now=request.now_ms,
+        unheard_too=not taken.unheard,
+        full=map(Id, taken.full),
+        full_unheard=map(Id, taken.full_unheard),
+        full_slow=map(Id, taken.full | taken.full_slow),
         most=lanes_a_turn(request),
         most_slow=0 if taken.slow else request.slow_free,
-        **waking(replace(taken, full_slow=taken.full | taken.full_slow)),
     )
-    return [row.lane for row in found if row.ready], found[0].next_ms
 
 
 def lanes_a_turn(request: ClaimDeliveries) -> int:

@@ -6,10 +6,10 @@ from itertools import starmap
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Boolean, and_, bindparam, case, func, or_, select, text
+from sqlalchemy import Boolean, Text, and_, bindparam, case, exists, func, or_, select, text
 
 from webhookd.adapters.store.rowset import Id, rowset
-from webhookd.adapters.store.schema import deliveries, endpoints, lanes
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes, sessions
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DELIVER_QUEUE, EndpointState
@@ -157,9 +157,9 @@ def waking(taken: TakenShares) -> dict[str, Any]:
     return {
         "slow_too": not taken.slow,
         "unheard_too": not taken.unheard,
-        "full": list(map(Id, taken.full)),  # lists: SQLite is given a parameter wherever it stands
-        "full_slow": list(map(Id, taken.full_slow)),
-        "full_unheard": list(map(Id, taken.full_unheard)),
+        "full": map(Id, taken.full),
+        "full_slow": map(Id, taken.full_slow),
+        "full_unheard": map(Id, taken.full_unheard),
     }
 
 
@@ -168,8 +168,21 @@ class _NextReady(NamedTuple):
 
 
 _NEXT_READY: Final = Query(_NextReady, first_ready)
+_NEXT_READY_FOR: Final = Query(
+    _NextReady,
+    lambda dialect: first_ready(dialect).where(
+        exists().where(sessions.c.id == bindparam("session", type_=Text))
+    ),
+)
 
 
-def next_ready(tx: Tx) -> int | None:
-    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record."""
-    return tx.one(_NEXT_READY, **waking(TakenShares())).min_1
+def next_ready(tx: Tx, taken: TakenShares, session_id: str | None = None) -> int | None:
+    """Return when the next lane may be served; None where nothing waits. A full lane wakes by its record.
+
+    With a session: None where that is gone, which claims nothing however much waits.
+    """
+    if session_id is None:
+        (found,) = tx.run(_NEXT_READY, **waking(taken))
+    else:
+        (found,) = tx.run(_NEXT_READY_FOR, session=session_id, **waking(taken))
+    return found.min_1

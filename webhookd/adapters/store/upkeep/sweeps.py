@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, bindparam, func, select, text
 
 from webhookd.adapters.store.counters import fold_shards
-from webhookd.adapters.store.lanes.rows import next_ready
+from webhookd.adapters.store.lanes.rows import TakenShares, next_ready
 from webhookd.adapters.store.rowset import Id, Int4, rowset
 from webhookd.adapters.store.schema import deliveries, lanes, queues, sessions, tasks
 from webhookd.adapters.store.statement import Change, Query
@@ -194,6 +194,6 @@ def waiting(tx: Tx) -> Waiting:
         queues=frozenset(row.name for row in tx.run(_WITH_WORK)),
         next_task_ms=soonest.task_ms,
         next_expiry_ms=soonest.expiry_ms,
-        next_lane_ms=next_ready(tx),
+        next_lane_ms=next_ready(tx, TakenShares()),
         next_lease_ms=soonest.lease_ms,
     )
