@@ -186,6 +186,16 @@ def _check_command(words: list[str], line: str) -> None:
     typer.main.get_command(app).make_context(words[0], words[1:]).close()  # raises for an unknown option
 
 
+def test_the_readme_and_make_run_the_same_tests() -> None:
+    readme, make = [
+        re.search(r"/python -m (pytest .*not faults.*\")", (ROOT / name).read_text())
+        for name in ("README.md", "Makefile")
+    ]
+    assert readme
+    assert make
+    assert readme[1] == make[1]
+
+
 def test_every_command_is_explained() -> None:
     reference = _page("cli.md")
     assert [family.name for family in FAMILIES if f"## `webhookd {family.name}`" not in reference] == []

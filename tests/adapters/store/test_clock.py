@@ -13,7 +13,7 @@ QUICK = (0.001, 0.001)
 
 @dataclass
 class Far:
-    """A database whose clock is `ahead_seconds` ahead, and time. `ways`: seconds there and back, a reading."""
+    """A database whose clock is ahead, and time. `ways`: seconds there and back of each reading."""
 
     ahead_seconds: float = 3_600.0
     ways: list[tuple[float, float]] = field(default_factory=list)
