@@ -337,7 +337,7 @@ async def test_a_task_whose_lease_was_lost_is_stopped_and_nothing_of_it_is_writt
         await until(lambda: r.facts, what="the fact")
         assert [fact.outcome for fact in r.facts] == ["lost"]
         assert r.store.ends == []
-        assert r.executor.running == 0
+        await until(lambda: r.executor.running == 0, what="nothing held")
 
 
 async def test_an_end_under_way_when_the_lease_is_lost_is_given_up() -> None:
@@ -367,7 +367,7 @@ async def test_what_a_claim_of_a_lost_lease_brings_is_not_started() -> None:
         r.store.answer.set()
         await turn
         assert r.runner.order == []
-        assert r.executor.running == 0
+        await until(lambda: r.executor.running == 0, what="nothing held")
 
 
 async def test_a_suspect_runs_with_nothing_beside_it() -> None:
@@ -483,7 +483,7 @@ async def test_stop_hands_back_unspent_what_does_not_end_and_what_still_comes() 
         ends = {end.task.id: end.end for end in await r.written(2)}
         assert ends == {"task_0": End.HANDED_BACK, "task_1": End.HANDED_BACK}
         assert r.runner.order == ["task_0"]
-        assert r.executor.running == 0
+        await until(lambda: r.executor.running == 0, what="nothing held")
 
 
 async def test_a_stopped_executor_claims_nothing() -> None:
