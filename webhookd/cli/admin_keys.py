@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, future, given
+from webhookd.cli.keys import KEY_TIMES, ExpiresAt, KeyId
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, given, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, tell, when
+from webhookd.cli.screen import column, print_facts, print_json, tell
 
 app = typer.Typer(
     add_completion=False,
@@ -20,10 +22,7 @@ app = typer.Typer(
 def create(
     name: Annotated[str, typer.Argument(help="Whose or what it is for; the audit log shows it.")],
     *,
-    expires_at: Annotated[
-        str | None,
-        typer.Option(parser=future, metavar="TIME", help="When it ends: a time, or 12h, 30d from now."),
-    ] = None,
+    expires_at: ExpiresAt = None,
     json_output: Json = False,
 ) -> None:
     """Make an admin's key, which is shown this once."""
@@ -37,28 +36,22 @@ def create(
 
 
 @app.command("list")
-def list_(*, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False) -> None:
+@taking(page=Listing)
+def list_(*, page: Listing) -> None:
     """List admins' keys, newest first; revoked and expired ones too."""
-    with open_api() as api:
-        document = api.listing(path("admin-keys"), {}, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("admin-keys"),
+        {},
         (
             column("id"),
             column("name"),
-            Column(title="created", show=lambda row: when(row["created_at"])),
-            Column(title="last used", show=lambda row: when(row["last_used_at"])),
-            Column(title="expires", show=lambda row: when(row["expires_at"])),
-            Column(title="revoked", show=lambda row: when(row["revoked_at"])),
+            *KEY_TIMES,
         ),
-        json_output=json_output,
         none="There are no admin keys but WEBHOOKD_ADMIN_KEY: `webhookd admin-keys create NAME` makes one.",
     )
 
 
-_Key = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")]
-
-_KEY = ResourceCommands(app=app, step="admin-keys", its_id=_Key)
+_KEY = ResourceCommands(app=app, step="admin-keys", its_id=KeyId)
 _KEY.remove(
     "revoke", "Revoke an admin's key for good; every process refuses it within seconds.", done="revoked"
 )

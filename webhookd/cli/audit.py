@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
-from webhookd.cli.screen import Column, column, print_listing, when
+from webhookd.cli.client import THE_RULE, path
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Partner, Since, Until, taking
+from webhookd.cli.screen import column, when
 
 app = typer.Typer(add_completion=False)
 
@@ -14,6 +15,7 @@ app = typer.Typer(add_completion=False)
 @app.command(
     help=f"Show who changed what, from where and why, newest first. {THE_RULE} The key must be an admin's."
 )
+@taking(page=Listing)
 def audit(
     *,
     actor: Annotated[
@@ -24,38 +26,25 @@ def audit(
     partner: Partner = None,
     since: Since = None,
     until: Until = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """Show who changed what."""
-    with open_api() as api:
-        query = {
-            "actor": actor,
-            "action": action,
-            "target": target,
-            "partner": api.partner_id(partner),
-            "since": since,
-            "until": until,
-        }
-        document = api.listing(path("audit"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    query = {"actor": actor, "action": action, "target": target}
+    page.show(
+        path("audit"),
+        query | {"partner": partner, "since": since, "until": until},
         (
-            Column(title="at", show=lambda row: when(row["at"])),
+            column("at", lambda row: when(row["at"])),
             column("actor"),
-            Column(title="from", show=lambda row: row["address"]),
+            column("from", lambda row: row["address"]),
             column("action"),
             column("target"),
             column("partner"),
-            Column(title="why", show=lambda row: row["reason"]),
-            Column(
-                title="detail",
-                show=lambda row: (
-                    {name: row["detail"][name] for name in row["detail"] if name != "reason"} or None
-                ),
+            column("why", lambda row: row["reason"]),
+            column(
+                "detail",
+                lambda row: {name: row["detail"][name] for name in row["detail"] if name != "reason"} or None,
             ),
         ),
-        json_output=json_output,
         none="Nothing of the kind was changed.",
     )

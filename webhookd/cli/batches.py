@@ -12,18 +12,10 @@ import typer
 from webhookd.cli.batch_progress import batch_progress, tasks_left
 from webhookd.cli.client import THE_RULE, Api, open_api, path
 from webhookd.cli.following import follow
-from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until, given, json_value, pairs
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, Partner, Since, Until, given, json_value, pairs, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import (
-    Column,
-    column,
-    print_facts,
-    print_listing,
-    state,
-    tell,
-    when,
-    whose,
-)
+from webhookd.cli.screen import column, print_facts, state, tell, when, whose
 from webhookd.core.model import BatchState, TaskState
 
 app = typer.Typer(
@@ -143,28 +135,25 @@ def watch(batch: _Batch, *, json_output: Json = False) -> None:
 
 
 @app.command("tasks")
+@taking(page=Listing)
 def tasks_(
     batch: _Batch,
     *,
     state_: Annotated[TaskState | None, typer.Option("--state", help="Only in this state.")] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """List the tasks of a batch, in the order of their submission."""
-    with open_api() as api:
-        document = api.listing(path("batches", batch, "tasks"), {"state": state_}, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("batches", batch, "tasks"),
+        {"state": state_},
         (
             column("id"),
             column("type"),
-            Column(title="state", show=lambda row: state(row["state"])),
+            column("state", lambda row: state(row["state"])),
             column("attempts", right=True),
-            Column(title="finished", show=lambda row: when(row["finished_at"])),
-            Column(title="error", show=lambda row: row["error"] and row["error"]["code"]),
+            column("finished", lambda row: when(row["finished_at"])),
+            column("error", lambda row: row["error"] and row["error"]["code"]),
         ),
-        json_output=json_output,
         none="No tasks.",
     )
 
@@ -188,32 +177,28 @@ def results(
 
 
 @app.command("list")
+@taking(page=Listing)
 def list_(
     *,
     state_: Annotated[BatchState | None, typer.Option("--state", help="Only in this state.")] = None,
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """List batches, newest first."""
-    with open_api() as api:
-        query = {"state": state_, "since": since, "until": until, "partner": api.partner_id(partner)}
-        document = api.listing(path("batches"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("batches"),
+        {"state": state_, "since": since, "until": until, "partner": partner},
         (
             column("id"),
-            Column(title="state", show=lambda row: state(row["state"])),
-            Column(title="tasks", show=lambda row: row["counts"]["total"], right=True),
-            Column(title="left", show=tasks_left, right=True),
-            Column(title="failed", show=lambda row: row["counts"]["failed"], right=True),
-            Column(title="created", show=lambda row: when(row["created_at"])),
-            Column(title="completed", show=lambda row: when(row["completed_at"])),
+            column("state", lambda row: state(row["state"])),
+            column("tasks", lambda row: row["counts"]["total"], right=True),
+            column("left", tasks_left, right=True),
+            column("failed", lambda row: row["counts"]["failed"], right=True),
+            column("created", lambda row: when(row["created_at"])),
+            column("completed", lambda row: when(row["completed_at"])),
         ),
-        json_output=json_output,
         none="No batches.",
     )
 

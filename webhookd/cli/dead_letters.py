@@ -6,19 +6,10 @@ import typer
 
 from webhookd.cli.choosing import LetterKind, OfReason, letters
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, taking
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import (
-    Column,
-    column,
-    print_facts,
-    print_json,
-    print_listing,
-    state,
-    tell,
-    when,
-    whose,
-)
+from webhookd.cli.screen import column, print_facts, print_json, state, tell, when, whose
 from webhookd.core.listing import GROUP_KEYS
 
 app = typer.Typer(
@@ -26,7 +17,7 @@ app = typer.Typer(
 )
 
 
-_HOUR = Column(title="hour", show=lambda row: when(row["hour"]))
+_HOUR = column("hour", lambda row: when(row["hour"]))
 _Letter = Annotated[
     str, typer.Argument(metavar="ID", help="The id of the delivery (dlv_…) or the task (task_…) that died.")
 ]
@@ -42,37 +33,32 @@ _LETTER = ResourceCommands(app=app, step="dead-letters", its_id=_Letter, tell=_t
 
 
 @app.command("list")
-@taking(letters)
+@taking(chosen=letters, page=Listing)
 def list_(
     *,
     reason: OfReason = None,
     chosen: dict[str, Any],
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """List dead letters, the latest first."""
-    with open_api() as api:
-        query = {"reason": reason, **chosen}
-        document = api.listing(path("dead-letters"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("dead-letters"),
+        {"reason": reason, **chosen},
         (
             column("id"),
-            Column(title="reason", show=lambda row: row["reason"]),
+            column("reason", lambda row: row["reason"]),
             column("type"),
             column("event"),
-            Column(title="died", show=lambda row: when(row["at"])),
-            Column(title="last error", show=lambda row: row["last_error"]),
+            column("died", lambda row: when(row["at"])),
+            column("last error", lambda row: row["last_error"]),
             column("url"),
         ),
-        json_output=json_output,
         none="No dead letters.",
     )
 
 
 @app.command("summary")
-@taking(letters)
+@taking(chosen=letters, page=Listing)
 def summary(
     *,
     by: Annotated[
@@ -81,23 +67,18 @@ def summary(
     ] = "endpoint,error",
     reason: OfReason = None,
     chosen: dict[str, Any],
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """Count them by what they have in common, the most first: where they died, and why."""
-    with open_api() as api:
-        query = {"group_by": by, "reason": reason, **chosen}
-        document = api.listing(path("dead-letters", "summary"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("dead-letters", "summary"),
+        {"group_by": by, "reason": reason, **chosen},
         (
             column("count", right=True),
             *(_HOUR if name == "hour" else column(name) for name in by.split(",") if name != "partner"),
-            Column(title="first", show=lambda row: when(row["first_at"])),
-            Column(title="last", show=lambda row: when(row["last_at"])),
+            column("first", lambda row: when(row["first_at"])),
+            column("last", lambda row: when(row["last_at"])),
         ),
-        json_output=json_output,
         none="No dead letters.",
     )
 

@@ -7,18 +7,10 @@ import typer
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.choosing import OfError, OfEvent, OfStatus, OfType
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner, Since, Until
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, Partner, Since, Until, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import (
-    Column,
-    column,
-    print_facts,
-    print_listing,
-    state,
-    tell,
-    when,
-    whose,
-)
+from webhookd.cli.screen import column, print_facts, state, tell, when, whose
 from webhookd.core.model import DeliveryState
 
 app = typer.Typer(
@@ -53,6 +45,7 @@ _DELIVERY = ResourceCommands(app=app, step="deliveries", its_id=_Delivery, tell=
 
 
 @app.command("list")
+@taking(page=Listing)
 def list_(
     *,
     state_: Annotated[DeliveryState | None, typer.Option("--state", help="Only in this state.")] = None,
@@ -65,30 +58,26 @@ def list_(
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """List deliveries, newest first."""
-    with open_api() as api:
-        query = {"state": state_, "endpoint": endpoint, "task": task, "since": since, "until": until}
-        query |= {"type": type_, "event": event, "error": error, "status": status, "partner": partner}
-        document = api.listing(path("deliveries"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    query = {"state": state_, "endpoint": endpoint, "task": task, "since": since, "until": until}
+    query |= {"type": type_, "event": event, "error": error, "status": status, "partner": partner}
+    page.show(
+        path("deliveries"),
+        query,
         (
             column("id"),
-            Column(title="state", show=lambda row: state(row["state"])),
+            column("state", lambda row: state(row["state"])),
             column("event"),
             column("attempts"),
-            Column(title="left", show=lambda row: str(row["attempts_left"]), right=True),
-            Column(title="last", show=lambda row: row["last_status"] and str(row["last_status"])),
-            Column(title="error", show=lambda row: row["dead_reason"] or row["last_error"]),
-            Column(title="created", show=lambda row: when(row["created_at"])),
-            Column(title="next attempt", show=_next_attempt),
+            column("left", lambda row: str(row["attempts_left"]), right=True),
+            column("last", lambda row: row["last_status"] and str(row["last_status"])),
+            column("error", lambda row: row["dead_reason"] or row["last_error"]),
+            column("created", lambda row: when(row["created_at"])),
+            column("next attempt", _next_attempt),
             column("url"),
         ),
-        json_output=json_output,
         none="No deliveries.",
     )
 

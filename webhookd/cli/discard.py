@@ -19,7 +19,7 @@ DISCARD: Final = ErrandWords(noun="discard", doing="discarding", done="discarded
     help="Discard the dead letters that match: they cannot be replayed from the list any more. The "
     f"deliveries, with their attempts, stay. {THE_RULE}",
 )
-@taking(letters)
+@taking(chosen=letters)
 def discard(
     ctx: typer.Context,
     *,

@@ -7,20 +7,10 @@ import typer
 
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner, given, pairs, secret_text, span_ms, taking
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, Partner, given, pairs, secret_text, span_ms, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import (
-    Column,
-    column,
-    duration,
-    print_facts,
-    print_json,
-    print_listing,
-    state,
-    tell,
-    when,
-    whose,
-)
+from webhookd.cli.screen import column, duration, print_facts, print_json, state, tell, when, whose
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=f"Register and look after callback URLs. {THE_RULE}"
@@ -157,7 +147,7 @@ def _settings(
 
 
 @app.command("create")
-@taking(_settings)
+@taking(chosen=_settings)
 def create(
     url: Annotated[str, typer.Argument(help="Where webhooks are sent: an https URL.")],
     *,
@@ -176,35 +166,27 @@ def create(
 
 
 @app.command("list")
+@taking(page=Listing)
 def list_(
     *,
     state_is: Annotated[str | None, typer.Option("--state", help="Only those enabled, or disabled.")] = None,
     failing: Annotated[bool, typer.Option("--failing", help="Only those without a success of late.")] = False,
     partner: Partner = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """List endpoints, newest first."""
-    with open_api() as api:
-        query = {
-            "partner": api.partner_id(partner),
-            "state": state_is,
-            "failing": "true" if failing else None,
-        }
-        document = api.listing(path("endpoints"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("endpoints"),
+        {"partner": partner, "state": state_is, "failing": failing or None},
         (
             column("id"),
-            Column(title="state", show=lambda row: state(row["state"])),
+            column("state", lambda row: state(row["state"])),
             column("breaker"),
             column("url"),
             column("events"),
-            Column(title="failing since", show=lambda row: when(row["failing_since"])),
+            column("failing since", lambda row: when(row["failing_since"])),
             column("description"),
         ),
-        json_output=json_output,
         none="No endpoints: `webhookd endpoints create URL` registers one.",
     )
 
@@ -213,7 +195,7 @@ _ENDPOINT.get("Show an endpoint; its secret is shown nowhere.")
 
 
 @app.command("update")
-@taking(_settings)
+@taking(chosen=_settings)
 def update(
     endpoint: _Endpoint,
     *,

@@ -11,19 +11,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from webhookd.cli.client import Api, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, Partner, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import (
-    Column,
-    column,
-    error_console,
-    print_facts,
-    print_json,
-    print_listing,
-    state,
-    tell,
-    when,
-)
+from webhookd.cli.screen import column, error_console, print_facts, print_json, state, tell, when
 from webhookd.core.errors import Unavailable
 
 _LOOK_SECONDS: Final = 0.5
@@ -134,24 +125,21 @@ def add_commands(app: typer.Typer, errand: ErrandWords, prefix: str) -> None:
         one_of.show(document, json_output=json_output)
 
     @app.command("list", help=f"List {errand.plural}, newest first.")
-    def list_(
-        *, partner: Partner = None, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False
-    ) -> None:
-        with open_api() as api:
-            document = api.listing(path(errand.plural), {"partner": partner}, limit=limit, cursor=cursor)
-        print_listing(
-            document,
+    @taking(page=Listing)
+    def list_(*, partner: Partner = None, page: Listing) -> None:
+        page.show(
+            path(errand.plural),
+            {"partner": partner},
             (
                 column("id"),
-                Column(title="state", show=lambda row: state(row["state"])),
-                Column(title="dry run", show=lambda row: row["dry_run"]),
+                column("state", lambda row: state(row["state"])),
+                column("dry run", lambda row: row["dry_run"]),
                 column(errand.done, right=True),
                 column("matched", right=True),
-                Column(title="created", show=lambda row: when(row["created_at"])),
-                Column(title="by", show=lambda row: row["started_by"]),
-                Column(title="why", show=lambda row: row["reason"]),
+                column("created", lambda row: when(row["created_at"])),
+                column("by", lambda row: row["started_by"]),
+                column("why", lambda row: row["reason"]),
                 column("filter"),
             ),
-            json_output=json_output,
             none=f"No {errand.plural}.",
         )

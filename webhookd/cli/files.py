@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, Partner
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, Partner, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import Column, column, print_facts, print_listing, when, whose
+from webhookd.cli.screen import column, print_facts, when, whose
 from webhookd.core.files import OCTETS, FileKind
 
 app = typer.Typer(
@@ -52,30 +53,26 @@ _FILE.get("Show a file, with a new link to download it without a key.")
 
 
 @app.command("list")
+@taking(page=Listing)
 def list_(
     *,
     task: Annotated[str | None, typer.Option(help="What this task takes and what it made.")] = None,
     kind: Annotated[FileKind | None, typer.Option(help="Only inputs, or only results.")] = None,
     partner: Partner = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """List files, the latest first."""
-    with open_api() as api:
-        query = {"task": task, "kind": kind, "partner": api.partner_id(partner)}
-        document = api.listing(path("files"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("files"),
+        {"task": task, "kind": kind, "partner": partner},
         (
             column("id"),
             column("name"),
-            Column(title="bytes", show=lambda row: f"{row['size']:,}"),
+            column("bytes", lambda row: f"{row['size']:,}"),
             column("kind"),
             column("state"),
-            Column(title="made", show=lambda row: when(row["created_at"])),
+            column("made", lambda row: when(row["created_at"])),
         ),
-        json_output=json_output,
         none="No files.",
     )
 

@@ -1,13 +1,14 @@
 """`webhookd keys`: API keys of partners."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from webhookd.cli.client import THE_RULE, Api, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, future, given
+from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, future, given, taking
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, tell, when
+from webhookd.cli.screen import column, print_facts, print_json, tell, when
 from webhookd.core.model import SCOPES
 
 app = typer.Typer(
@@ -21,6 +22,17 @@ _Partner = Annotated[
     str | None,
     typer.Argument(metavar="PARTNER", help="The partner, by id or name; left out with a partner's own key."),
 ]
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")]
+ExpiresAt = Annotated[
+    str | None,
+    typer.Option(parser=future, metavar="TIME", help="When it ends: a time, or 12h, 30d from now."),
+]
+KEY_TIMES: Final = (
+    column("created", lambda row: when(row["created_at"])),
+    column("last used", lambda row: when(row["last_used_at"])),
+    column("expires", lambda row: when(row["expires_at"])),
+    column("revoked", lambda row: when(row["revoked_at"])),
+)
 
 
 @app.command("create")
@@ -34,15 +46,13 @@ def create(
             help=f"What it may do: {', '.join(SCOPES)}. May be given again; all but keys:write if left out."
         ),
     ] = None,
-    expires_at: Annotated[
-        str | None,
-        typer.Option(parser=future, metavar="TIME", help="When it ends: a time, or 12h, 30d from now."),
-    ] = None,
+    expires_at: ExpiresAt = None,
     json_output: Json = False,
 ) -> None:
     """Make a further key, which is shown this once; the others stay good."""
     with open_api() as api:
-        made = api.post(_keys_of(api, partner), given(name=name, scopes=scope, expires_at=expires_at))
+        where = path("keys") if partner is None else path("partners", str(api.partner_id(partner)), "keys")
+        made = api.post(where, given(name=name, scopes=scope, expires_at=expires_at))
     if json_output:
         print_json(made)
         return
@@ -51,33 +61,21 @@ def create(
 
 
 @app.command("list")
-def list_(
-    partner: _Partner = None, *, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False
-) -> None:
+@taking(page=Listing)
+def list_(partner: _Partner = None, *, page: Listing) -> None:
     """List a partner's keys, newest first; revoked and expired ones too."""
-    with open_api() as api:
-        document = api.listing(_keys_of(api, partner), {}, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("keys"),
+        {"partner": partner},
         (
             column("id"),
             column("name"),
             column("scopes"),
-            Column(title="created", show=lambda row: when(row["created_at"])),
-            Column(title="last used", show=lambda row: when(row["last_used_at"])),
-            Column(title="expires", show=lambda row: when(row["expires_at"])),
-            Column(title="revoked", show=lambda row: when(row["revoked_at"])),
+            *KEY_TIMES,
         ),
-        json_output=json_output,
         none="This partner has no keys.",
     )
 
 
-_Key = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id (key_…), not the key.")]
-
-_KEY = ResourceCommands(app=app, step="keys", its_id=_Key)
+_KEY = ResourceCommands(app=app, step="keys", its_id=KeyId)
 _KEY.remove("revoke", "Revoke a key for good; every process refuses it within seconds.", done="revoked")
-
-
-def _keys_of(api: Api, partner: str | None) -> str:
-    return path("keys") if partner is None else path("partners", api.partner_id(partner) or "", "keys")

@@ -101,21 +101,24 @@ def given(**fields: object) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None and value != []}
 
 
-def taking(options: Callable[..., dict[str, Any]]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options that a function has as parameters, and what it makes of them as `chosen`."""
+def taking(**makers: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, in place of each parameter named here, the options that its maker has as parameters."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        shared, own = signature(options), signature(command)
+        own = signature(command)
+        shared = {name: signature(make).parameters for name, make in makers.items()}
         parameters = [
             one
-            for its in own.parameters.values()
-            for one in (shared.parameters.values() if its.name == "chosen" else (its,))
+            for name, its in own.parameters.items()
+            for one in (shared[name].values() if name in shared else (its,))
         ]
 
         @wraps(command)
         def called(**given_: Any) -> None:
-            chosen = options(**{name: given_.pop(name) for name in shared.parameters})
-            command(chosen=chosen, **given_)
+            made = {
+                name: make(**{one: given_.pop(one) for one in shared[name]}) for name, make in makers.items()
+            }
+            command(**made, **given_)
 
         called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads it
         called.__annotations__ = {one.name: one.annotation for one in parameters}

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.options import Cursor, Json, Limit, given
-from webhookd.cli.screen import Column, column, print_facts, print_json, print_listing, state, tell, when
+from webhookd.cli.listing import Listing
+from webhookd.cli.options import Json, given, taking
+from webhookd.cli.screen import column, print_facts, print_json, state, tell, when
 
 app = typer.Typer(
     add_completion=False,
@@ -47,23 +48,22 @@ def create(
 
 
 @app.command("list")
-def list_(*, limit: Limit = 50, cursor: Cursor = None, json_output: Json = False) -> None:
+@taking(page=Listing)
+def list_(*, page: Listing) -> None:
     """List partners, newest first."""
-    with open_api() as api:
-        document = api.listing(path("partners"), {}, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    page.show(
+        path("partners"),
+        {},
         (
             column("id"),
             column("name"),
-            Column(title="state", show=lambda row: state("suspended") if row["suspended"] else "active"),
+            column("state", lambda row: state("suspended") if row["suspended"] else "active"),
             column("weight", right=True),
-            Column(title="per second", show=lambda row: row["limits"]["rate_per_second"], right=True),
-            Column(title="burst", show=lambda row: row["limits"]["burst"], right=True),
-            Column(title="may wait", show=lambda row: row["limits"]["max_queued"], right=True),
-            Column(title="created", show=lambda row: when(row["created_at"])),
+            column("per second", lambda row: row["limits"]["rate_per_second"], right=True),
+            column("burst", lambda row: row["limits"]["burst"], right=True),
+            column("may wait", lambda row: row["limits"]["max_queued"], right=True),
+            column("created", lambda row: when(row["created_at"])),
         ),
-        json_output=json_output,
         none="There are no partners yet: `webhookd partners create NAME` makes one.",
     )
 

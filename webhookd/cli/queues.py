@@ -4,10 +4,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.client import THE_RULE, path
+from webhookd.cli.listing import Listing
 from webhookd.cli.options import Json
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import Column, column, duration, print_facts, print_listing, state
+from webhookd.cli.screen import column, duration, print_facts, state
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 
@@ -23,22 +24,20 @@ def queues(ctx: typer.Context, *, json_output: Json = False) -> None:
     """List the queues, unless a command below is meant."""
     if ctx.invoked_subcommand is not None:
         return
-    with open_api() as api:
-        document = api.listing(path("queues"), {}, limit=_MOST, cursor=None)
-    print_listing(
-        document,
+    Listing(limit=_MOST, json_output=json_output).show(
+        path("queues"),
+        {},
         (
             column("queue", "name"),
-            Column(title="state", show=lambda row: state("paused") if row["paused"] else "open"),
+            column("state", lambda row: state("paused") if row["paused"] else "open"),
             column("queued", "depth", right=True),
             column("running", right=True),
             column("scheduled", right=True),
-            Column(title="oldest", show=lambda row: _seconds(row["oldest_age_seconds"]), right=True),
-            Column(title="per second", show=lambda row: row["rate_per_second"], right=True),
-            Column(title="empty in", show=lambda row: _seconds(row["drain_seconds"]), right=True),
+            column("oldest", lambda row: _seconds(row["oldest_age_seconds"]), right=True),
+            column("per second", lambda row: row["rate_per_second"], right=True),
+            column("empty in", lambda row: _seconds(row["drain_seconds"]), right=True),
             column("workers wanted", "desired_workers", right=True),
         ),
-        json_output=json_output,
         none="No queues yet: each has its row from its first task on.",
     )
 

@@ -19,7 +19,7 @@ REPLAY: Final = ErrandWords(noun="replay", doing="replaying", done="replayed")
     help="Replay the dead letters that match, and look on until it is done. Ctrl-C stops looking, not the "
     f"replay. {THE_RULE}",
 )
-@taking(letters)
+@taking(chosen=letters)
 def replay(
     ctx: typer.Context,
     *,

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from rich.console import Console
@@ -34,7 +35,7 @@ _NOTHING: Final = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class TableColumn:
     """A column of a table: its title, and what of a row it shows. `right` is for numbers."""
 
     title: str
@@ -42,9 +43,12 @@ class Column:
     right: bool = False
 
 
-def column(title: str, name: str | None = None, *, right: bool = False) -> Column:
-    """Return the column of one field, called as its title unless named."""
-    return Column(title=title, show=lambda row: row[name or title], right=right)
+def column(
+    title: str, shows: str | Callable[[dict[str, Any]], object] = "", *, right: bool = False
+) -> TableColumn:
+    """Return a column. `shows` makes a cell of a row, or names the field; left out, the title does."""
+    cell = shows if callable(shows) else itemgetter(shows or title)
+    return TableColumn(title=title, show=cell, right=right)
 
 
 def console() -> Console:
@@ -62,7 +66,7 @@ def print_json(document: object) -> None:
     print(json.dumps(document, indent=2))
 
 
-def print_table(columns: Sequence[Column], rows: Iterable[dict[str, Any]], *, none: str) -> None:
+def print_table(columns: Sequence[TableColumn], rows: Iterable[dict[str, Any]], *, none: str) -> None:
     """Print a table, or `none` on stderr where there are no rows."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for one in columns:
@@ -76,7 +80,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[dict[str, Any]], *, no
 
 
 def print_listing(
-    document: dict[str, Any], columns: Sequence[Column], *, json_output: bool, none: str
+    document: dict[str, Any], columns: Sequence[TableColumn], *, json_output: bool, none: str
 ) -> None:
     """Print what a listing answered, as JSON or as a table."""
     if json_output:
@@ -84,7 +88,7 @@ def print_listing(
         return
     rows = document["data"]
     if any(isinstance(row.get("partner"), dict) for row in rows):  # an admin sees whose each is
-        columns = (*columns[:1], Column(title="partner", show=whose), *columns[1:])
+        columns = (*columns[:1], column("partner", whose), *columns[1:])
     print_table(columns, rows, none=none)
     if document["next_cursor"] is not None:
         tell(f"There are more: --cursor {document['next_cursor']}, or a higher --limit.")

@@ -7,6 +7,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.following import follow, task_progress
+from webhookd.cli.listing import Listing
 from webhookd.cli.options import (
     Cursor,
     Json,
@@ -18,20 +19,10 @@ from webhookd.cli.options import (
     given,
     json_value,
     pairs,
+    taking,
 )
 from webhookd.cli.resource_commands import ResourceCommands
-from webhookd.cli.screen import (
-    Column,
-    column,
-    print_facts,
-    print_json,
-    print_listing,
-    print_text,
-    state,
-    tell,
-    when,
-    whose,
-)
+from webhookd.cli.screen import column, print_facts, print_json, print_text, state, tell, when, whose
 from webhookd.core.model import TaskState
 
 app = typer.Typer(
@@ -159,6 +150,7 @@ _TASK.move("rerun", "Run a task that has ended again, as a new one.")
 
 
 @app.command("list")
+@taking(page=Listing)
 def list_(
     *,
     state_: Annotated[TaskState | None, typer.Option("--state", help="Only in this state.")] = None,
@@ -175,30 +167,26 @@ def list_(
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    json_output: Json = False,
+    page: Listing,
 ) -> None:
     """List tasks, newest first."""
-    with open_api() as api:
-        query = {"state": state_, "type": type_, "batch": batch, "since": since, "until": until}
-        query |= {"idempotency_key": idempotency_key, "rerun_of": rerun_of, "partner": partner}
-        found = pairs(metadata or [], separator="=")
-        query |= {f"metadata.{name}": value for name, value in found.items()}
-        document = api.listing(path("tasks"), query, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    query = {"state": state_, "type": type_, "batch": batch, "since": since, "until": until}
+    query |= {"idempotency_key": idempotency_key, "rerun_of": rerun_of, "partner": partner}
+    found = pairs(metadata or [], separator="=")
+    query |= {f"metadata.{name}": value for name, value in found.items()}
+    page.show(
+        path("tasks"),
+        query,
         (
             column("id"),
             column("type"),
-            Column(title="state", show=lambda row: state(row["state"])),
+            column("state", lambda row: state(row["state"])),
             column("attempts", right=True),
-            Column(title="deliveries", show=_deliveries),
-            Column(title="created", show=lambda row: when(row["created_at"])),
-            Column(title="finished", show=lambda row: when(row["finished_at"])),
-            Column(title="error", show=lambda row: row["error"] and row["error"]["code"]),
+            column("deliveries", _deliveries),
+            column("created", lambda row: when(row["created_at"])),
+            column("finished", lambda row: when(row["finished_at"])),
+            column("error", lambda row: row["error"] and row["error"]["code"]),
         ),
-        json_output=json_output,
         none="No tasks.",
     )
 
@@ -232,18 +220,16 @@ def runs(task: _Task, *, json_output: Json = False) -> None:
 @app.command("types")
 def types(*, limit: Limit = 500, cursor: Cursor = None, json_output: Json = False) -> None:
     """List the types of tasks that can be submitted, in the order of their names."""
-    with open_api() as api:
-        document = api.listing(path("task-types"), {}, limit=limit, cursor=cursor)
-    print_listing(
-        document,
+    Listing(limit=limit, cursor=cursor, json_output=json_output).show(
+        path("task-types"),
+        {},
         (
             column("type"),
             column("queue"),
-            Column(title="input", show=lambda row: list(row["input_schema"].get("properties", ()))),
-            Column(title="tries", show=lambda row: row["max_attempts"], right=True),
+            column("input", lambda row: list(row["input_schema"].get("properties", ()))),
+            column("tries", lambda row: row["max_attempts"], right=True),
             column("description"),
         ),
-        json_output=json_output,
         none="No task types.",
     )
 

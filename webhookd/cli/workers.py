@@ -6,7 +6,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.options import Json
-from webhookd.cli.screen import Column, column, print_listing, when
+from webhookd.cli.screen import column, print_listing, when
 
 app = typer.Typer(add_completion=False)
 
@@ -27,10 +27,10 @@ def workers(*, json_output: Json = False) -> None:
         document,
         (
             column("host"),
-            Column(title="pid", show=lambda row: str(row["pid"]), right=True),
+            column("pid", lambda row: str(row["pid"]), right=True),
             column("role"),
             column("queues"),
-            Column(title="since", show=lambda row: when(row["since"])),
+            column("since", lambda row: when(row["since"])),
             column("runs"),
             column("for", "partner"),
             column("attempt", right=True),
