@@ -31,7 +31,7 @@ async def dead(face: Face, target: Endpoint, count: int) -> list[str]:
 
 async def worked_off(face: Face, seconds: int) -> int:
     """What the workers do in so many seconds."""
-    flow = ReplayFlow(face.store.replays)
+    flow = ReplayFlow(face.store.replays.running, face.store.replays.advance)
     total = 0
     for _ in range(seconds):
         face.clock.ahead_ms += 1_000

@@ -96,7 +96,7 @@ async def test_submission_of_unknown_outcome_is_told_too(sqlite_face: Face) -> N
     parts = sqlite_face.parts
     submit = SubmitTasks(
         intake=Away(),
-        memory=sqlite_face.store.idempotency,
+        recall=sqlite_face.store.idempotency.find,
         load=parts.load,
         rates=parts.submit.rates,
         ceilings=parts.submit.ceilings,

@@ -45,7 +45,7 @@ async def process(url: str) -> AsyncIterator[PartnerRates]:
     """The rates of one API process."""
     shared = SharedBuckets(url)
     rates = PartnerRates(
-        rate=SLOW, burst=BURST, writes=Rate(per_second=SLOW, burst=BURST), shared=shared, now_ms=now_ms
+        rate=SLOW, burst=BURST, writes=Rate(per_second=SLOW, burst=BURST), shared=shared.take, now_ms=now_ms
     )
     try:
         yield rates

@@ -152,7 +152,7 @@ class Face:
         """The flow of submissions with other rates."""
         return SubmitTasks(
             intake=self.store.tasks,
-            memory=self.store.idempotency,
+            recall=self.store.idempotency.find,
             load=self.parts.load,
             rates=rates,
             ceilings=self.parts.submit.ceilings,
@@ -163,7 +163,7 @@ class Face:
         submit = self.parts.submit
         other = SubmitTasks(
             intake=self.store.tasks,
-            memory=self.store.idempotency,
+            recall=self.store.idempotency.find,
             load=self.parts.load,
             rates=submit.rates,
             ceilings=replace(submit.ceilings, **changes),
@@ -211,7 +211,7 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
         vault=vault,
         submit=SubmitTasks(
             intake=store.tasks,
-            memory=store.idempotency,
+            recall=store.idempotency.find,
             load=load,
             rates=PartnerRates(rate=1_000, burst=5_000, writes=Rate(per_second=1_000, burst=5_000)),
             ceilings=Ceilings(max_queued=1_000_000, partner_max_queued=100_000, min_free_disk_bytes=1_000),

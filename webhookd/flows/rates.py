@@ -8,10 +8,10 @@ away each process goes by its own view.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from cachetools import LRUCache
 
@@ -31,12 +31,11 @@ class RateKind(StrEnum):
     WRITES = "writes"
 
 
-class Shared(Protocol):
-    """Where the buckets of all processes are."""
+Shared = Callable[[str, Rate, int, int], Awaitable[Told | None]]
+"""Takes from the named bucket of all processes: what was given out already, then what is wanted.
 
-    async def take(self, name: str, rate: Rate, *, spent: int, wanted: int) -> Told | None:
-        """Take `wanted` after `spent` that were given out already; None where nobody answers in time."""
-        ...
+Answers None where nobody answers in time.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,7 +122,7 @@ class PartnerRates:
         """Tell what was given out, ask for more, and take over what the broker knows."""
         assert self._shared is not None  # noqa: S101 - who calls has looked
         told_of, view.untold = view.untold, 0
-        told = await self._shared.take(f"{bucket}:{partner_id}", view.rate, spent=told_of, wanted=wanted)
+        told = await self._shared(f"{bucket}:{partner_id}", view.rate, told_of, wanted)
         if told is None:
             view.untold += told_of
             return None

@@ -4,7 +4,8 @@ How many may go is `core.replay.allowance`; the store takes the step in one tran
 process that saw an older state. So a replay survives every restart, and needs no leader.
 """
 
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from webhookd.core.model import ReplayState
 from webhookd.core.rate import Line
@@ -14,28 +15,23 @@ BATCH: Final = 200
 """Dead letters a transaction puts back at most: its locks are held for some ten milliseconds."""
 
 
-class RunningReplays(Protocol):
-    """Replays at rest."""
-
-    async def running(self) -> list[Replay]:
-        """Return the replays that are under way, oldest first."""
-        ...
-
-    async def advance(self, seen: Replay, allowed: Line, *, take: int, now_ms: int) -> Advanced | None:
-        """Put the next `take` dead letters back to work; None where the replay is no longer as `seen`."""
-        ...
+Running = Callable[[], Awaitable[list[Replay]]]
+"""Answers the replays that are under way, oldest first."""
+Advance = Callable[[Replay, Line, int, int], Awaitable[Advanced | None]]
+"""Puts so many dead letters back to work, at a time; None where the replay is no longer as it was seen."""
 
 
 class ReplayFlow:
     """Takes a step of every running replay. Call `step` about once a second."""
 
-    def __init__(self, store: RunningReplays) -> None:
-        self._store = store
+    def __init__(self, running: Running, advance: Advance) -> None:
+        self._running = running
+        self._advance = advance
 
     async def step(self, now_ms: int) -> int:
         """Replay what is due by rate; return how many dead letters went back to work."""
         total = 0
-        for replay in await self._store.running():
+        for replay in await self._running():
             total += await self._work_off(replay, now_ms)
         return total
 
@@ -45,9 +41,7 @@ class ReplayFlow:
             allowed = allowance(replay, now_ms=now_ms)
             if allowed.count == 0:
                 break
-            advanced = await self._store.advance(
-                replay, allowed, take=min(allowed.count, BATCH), now_ms=now_ms
-            )
+            advanced = await self._advance(replay, allowed, min(allowed.count, BATCH), now_ms)
             if advanced is None:
                 break
             replay = advanced.replay

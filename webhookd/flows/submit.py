@@ -4,7 +4,7 @@ A refusal for want of room is looked at twice: the figures may be some hundred m
 key that was used before is answered as before, however full the house is now.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -23,20 +23,15 @@ from webhookd.core.submission import Accepted, KnownKey, Submission
 from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates, RateKind
 
+Recall = Callable[[str, str, int], Awaitable[KnownKey | None]]
+"""Answers what a partner's idempotency key stands for at a time; None where it is not remembered."""
+
 
 class Intake(Protocol):
     """Where submissions are written: the store's tasks."""
 
     async def submit(self, submission: Submission) -> Accepted:
         """Write a submission, whole or not at all."""
-        ...
-
-
-class Memory(Protocol):
-    """Where idempotency keys are kept."""
-
-    async def find(self, owner: str, key: str, *, now_ms: int) -> KnownKey | None:
-        """Return what a key stands for, if it is still remembered."""
         ...
 
 
@@ -67,14 +62,14 @@ class SubmitTasks:
         self,
         *,
         intake: Intake,
-        memory: Memory,
+        recall: Recall,
         load: LoadGauge,
         rates: PartnerRates,
         ceilings: Ceilings,
         listeners: Sequence[Callable[[TasksSubmitted], None]] = (),
     ) -> None:
         self._intake = intake
-        self._memory = memory
+        self._recall = recall
         self._load = load
         self.rates = rates
         self.ceilings = ceilings
@@ -127,7 +122,7 @@ class SubmitTasks:
         await self.meter(RateKind.TASKS, partner, count, now_ms=submission.now_ms)
         shed = await self._refusal(partner, count)
         if shed is not None:
-            known = None if shed.full is Full.DATABASE else await self._recall(submission)
+            known = None if shed.full is Full.DATABASE else await self._repeated(submission)
             if known is not None:
                 return known
             raise _ERRORS[shed.full](_SENTENCES[shed.full], retry_after_seconds=shed.retry_seconds)
@@ -180,10 +175,10 @@ class SubmitTasks:
             verdict = admit(self._load.load_for(partner.id), ceilings, count=count)
         return verdict if isinstance(verdict, Shed) else None
 
-    async def _recall(self, submission: Submission) -> Accepted | None:
+    async def _repeated(self, submission: Submission) -> Accepted | None:
         if submission.key is None:
             return None
-        known = await self._memory.find(submission.partner_id, submission.key, now_ms=submission.now_ms)
+        known = await self._recall(submission.partner_id, submission.key, submission.now_ms)
         if known is None:
             return None
         if known.fingerprint != submission.fingerprint:

@@ -81,7 +81,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
         buckets = SharedBuckets(broker_url(settings))
         stack.push_async_callback(buckets.aclose)
         common.metrics.add_figures(bucket_figures(buckets))
-        rates = partner_rates(settings, shared=buckets, now_ms=store.clock.now_ms)
+        rates = partner_rates(settings, shared=buckets.take, now_ms=store.clock.now_ms)
         stack.push_async_callback(rates.aclose)
         parts = ApiParts(
             options=ApiOptions(
@@ -160,7 +160,7 @@ def key_quota(settings: Settings, store: Store) -> KeyQuota:
     """Return the quota of idempotency keys of the settings."""
 
     async def knows(partner_id: str, key: str, now_ms: int) -> bool:
-        return await store.idempotency.find(partner_id, key, now_ms=now_ms) is not None
+        return await store.idempotency.find(partner_id, key, now_ms) is not None
 
     async def count(partner_id: str, since_ms: int, most: int) -> KeyUse:
         return await store.db.read(key_use, partner_id, since_ms, most)
@@ -197,7 +197,7 @@ def submit_flow(
     """Return the flow of submissions with the limits of the settings."""
     return SubmitTasks(
         intake=store.tasks,
-        memory=store.idempotency,
+        recall=store.idempotency.find,
         load=load,
         rates=rates or partner_rates(settings),
         ceilings=Ceilings(

@@ -22,7 +22,7 @@ TELL_SECONDS: Final = 5.0
 def sweeper_of(common: Process, alarm: Alarm) -> Sweeper:
     """Return the sweeper of a worker, with its chores."""
     settings, store = common.settings, common.store
-    replays = ReplayFlow(store.replays)
+    replays = ReplayFlow(store.replays.running, store.replays.advance)
     retention = Retention(store.db, _retention_policy(settings))
     now_ms = store.clock.now_ms
 

@@ -53,7 +53,7 @@ class SharedBuckets:
         self._away_until = 0.0
         self.forged = 0
 
-    async def take(self, name: str, rate: Rate, *, spent: int, wanted: int) -> Told | None:
+    async def take(self, name: str, rate: Rate, spent: int, wanted: int) -> Told | None:
         """Take `wanted` tokens, all or none, after `spent` ones that were given out already.
 
         None where the broker does not answer within TIMEOUT_SECONDS; then it is not asked again for a second.

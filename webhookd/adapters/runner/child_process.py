@@ -6,9 +6,9 @@ again.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from webhookd.adapters.runner import protocol
 from webhookd.adapters.runner.child_pool import ChildPool
@@ -19,21 +19,12 @@ from webhookd.adapters.runner.warm_child import WarmChild
 from webhookd.core.outcome import ERROR, PRIVATE, Crashed, Raised, RetryLater
 from webhookd.core.run_log import raised_from
 
+if TYPE_CHECKING:  # OpenTelemetry may not be installed
+    from webhookd.adapters.spans.spans import Spans
+
 MAX_RUNS: Final = 1_000
 """How many runs a child makes where its types do not say: what leaks in it does not leak for ever."""
 _IDLE_DEATHS: Final = 3
-
-
-class ChildSpans(Protocol):
-    """What lets spans of child processes hang below the run's; in any thread."""
-
-    def here(self) -> Mapping[str, str]:
-        """Return the calling context's place in its trace, as headers; empty where it has none."""
-        ...
-
-    def take(self, document: Mapping[str, Any]) -> None:
-        """Take a span that ended in a child. Never raises."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ class ChildCall:
         *,
         threads: ThreadPool,
         on_end: Callable[[Ending], None],
-        spans: ChildSpans | None = None,
+        spans: "Spans | None" = None,
     ) -> None:
         self._job = job
         self._pool = pool

@@ -6,12 +6,12 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import structlog
 
 from webhookd.adapters.runner.child_pool import ChildPool
-from webhookd.adapters.runner.child_process import ChildCall, ChildSpans
+from webhookd.adapters.runner.child_process import ChildCall
 from webhookd.adapters.runner.ending import Ending, Forced, call, judge
 from webhookd.adapters.runner.job import Job, context_of
 from webhookd.adapters.runner.lifespans import LEAVE_SECONDS, HeldLifespans, States
@@ -24,6 +24,9 @@ from webhookd.core.outcome import CancelledByRequest, Interrupted, Outcome, Time
 from webhookd.core.run_log import RunLog
 from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskContext, TaskDefinition
+
+if TYPE_CHECKING:  # OpenTelemetry may not be installed
+    from webhookd.adapters.spans.spans import Spans
 
 logger = structlog.get_logger(__name__)
 
@@ -67,7 +70,7 @@ class Runner:
         max_result_bytes: int = MAX_RESULT_BYTES,
         stop_grace_seconds: float = 2.0,
         progress_interval_seconds: float = 0.1,
-        spans: ChildSpans | None = None,
+        spans: "Spans | None" = None,
         on_lost: Callable[[], None] = lambda: None,
         on_limit: Callable[[float | None], None] = lambda _: None,
     ) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from itertools import islice
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from webhookd.flows.watch.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from webhookd.flows.watch.watchers import Watchers
 
 AT_ONCE: Final = 50
 """How many snapshots a waiter is handed at a time."""
@@ -33,21 +36,6 @@ class Ended(Enum):
     """It reads too slowly for what it asked for."""
 
 
-class Host(Protocol):
-    """What a waiter needs of the watchers: see there."""
-
-    def join(self, watch: "Watch", task_ids: Iterable[str]) -> None: ...
-    def leave(self, watch: "Watch", task_ids: Iterable[str]) -> None: ...
-    def known(self, task_id: str, version: int) -> int: ...
-    async def follow(self, watch: "Watch", partner_id: str | None) -> None: ...
-    def unfollow(self, watch: "Watch") -> None: ...
-    def heed(self, watch: "Watch", partner_id: str) -> None: ...
-    def unheed(self, watch: "Watch") -> None: ...
-    def forget(self, watch: "Watch") -> None: ...
-    def read(self, task_id: str) -> None: ...
-    def at_hand(self, task_id: str, version: int) -> Snapshot | None: ...
-
-
 class Watch:
     """A waiter, from `Watchers.watch`; use it as a context manager, in one coroutine at a time.
 
@@ -57,21 +45,21 @@ class Watch:
     __slots__ = (
         "_following",
         "_heeding",
-        "_host",
         "_pending",
         "_stirred",
         "_told",
         "_waiting",
+        "_watchers",
         "ended",
         "key_id",
         "partner_id",
     )
 
-    def __init__(self, host: Host, *, partner_id: str | None, key_id: str) -> None:
+    def __init__(self, watchers: "Watchers", *, partner_id: str | None, key_id: str) -> None:
         self.partner_id = partner_id
         self.key_id = key_id
         self.ended: Ended | None = None
-        self._host = host
+        self._watchers = watchers
         self._following = False
         self._heeding = False
         self._stirred = False
@@ -85,12 +73,12 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._host.leave(self, self._told)
+        self._watchers.leave(self, self._told)
         if self._following:
-            self._host.unfollow(self)
+            self._watchers.unfollow(self)
         if self._heeding:
-            self._host.unheed(self)
-        self._host.forget(self)
+            self._watchers.unheed(self)
+        self._watchers.forget(self)
 
     def __len__(self) -> int:
         """How many tasks it names."""
@@ -103,12 +91,12 @@ class Watch:
         """
         fresh = [task_id for task_id in task_ids if task_id not in self._told]
         self._told.update(dict.fromkeys(fresh, _UNREAD))
-        self._host.join(self, fresh)
+        self._watchers.join(self, fresh)
 
     def saw(self, task_id: str, version: int) -> None:
         """Note that the other side knows this version: it is told of later ones only."""
         self._told[task_id] = version
-        newest = self._host.known(task_id, version)
+        newest = self._watchers.known(task_id, version)
         if newest > version:
             self.notice(task_id, newest, news=True)
 
@@ -123,17 +111,17 @@ class Watch:
         for task_id in known:
             del self._told[task_id]
             self._pending.pop(task_id, None)
-        self._host.leave(self, known)
+        self._watchers.leave(self, known)
 
     async def follow(self, partner_id: str | None) -> None:
         """Hear of every task of a partner (None: of all partners) from now on. Raises Unavailable."""
         self._following = True
-        await self._host.follow(self, partner_id)
+        await self._watchers.follow(self, partner_id)
 
     def unfollow(self) -> None:
         """Hear of the tasks named only."""
         self._following = False
-        self._host.unfollow(self)
+        self._watchers.unfollow(self)
         self._pending = {one: version for one, version in self._pending.items() if one in self._told}
 
     def notice(self, task_id: str, version: int, *, news: bool) -> None:
@@ -165,7 +153,7 @@ class Watch:
     def heed(self, partner_id: str) -> None:
         """Let `pause` end early whenever a partner's task changes; nothing is read for it."""
         self._heeding = True
-        self._host.heed(self, partner_id)
+        self._watchers.heed(self, partner_id)
 
     async def pause(self, timeout_seconds: float) -> None:
         """Wait for a change heeded since the last pause, for `ended`, or for so long."""
@@ -193,9 +181,9 @@ class Watch:
     def _take(self) -> list[Snapshot]:
         taken: list[Snapshot] = []
         for task_id, version in list(islice(self._pending.items(), AT_ONCE)):
-            snapshot = self._host.at_hand(task_id, version)
+            snapshot = self._watchers.shelf.get(task_id, version=version)
             if snapshot is None:
-                self._host.read(task_id)
+                self._watchers.read(task_id)
                 continue
             del self._pending[task_id]
             if task_id in self._told:

@@ -93,7 +93,7 @@ class Watchers:
         self._recent: LRUCache[str, int] = LRUCache(MOST_RECENT)
         self._unread: dict[str, None] = {}
         self._work = asyncio.Event()
-        self._shelf = Shelf()
+        self.shelf = Shelf()
         self._fresh = FreshReads(self._read)
         self.draining = False
 
@@ -220,10 +220,6 @@ class Watchers:
             self._unread[task_id] = None
             self._work.set()
 
-    def at_hand(self, task_id: str, version: int) -> Snapshot | None:
-        """Return the task at this version or later, if it was read just now."""
-        return self._shelf.get(task_id, version=version)
-
     async def _read_changed(self) -> None:
         self._work.clear()
         if not self._unread:
@@ -245,7 +241,7 @@ class Watchers:
         found = await self._rows.get_many(task_ids)
         snapshots = [snapshot_of(task, base_url=self._base_url) for task in found]
         for snapshot in snapshots:
-            self._shelf.put(snapshot)
+            self.shelf.put(snapshot)
         return snapshots
 
     def _tell(self, snapshot: Snapshot) -> None:

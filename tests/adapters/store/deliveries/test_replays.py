@@ -47,7 +47,7 @@ LATER = NOW + 60_000
 
 @pytest.fixture
 def flow(store: Store) -> ReplayFlow:
-    return ReplayFlow(store.replays)
+    return ReplayFlow(store.replays.running, store.replays.advance)
 
 
 async def asked(store: Store, partner_id: str | None = None, **settings: Any) -> Replay:
@@ -219,7 +219,7 @@ async def test_two_processes_on_one_replay_replay_each_letter_once(store: Store,
         for n in range(8):
             await dead_delivery(store, target, now_ms=NOW + n)
     replay = await asked(store, rate_per_second=1000.0)
-    twin = ReplayFlow(store.replays)
+    twin = ReplayFlow(store.replays.running, store.replays.advance)
 
     counts = [0, 0]
     for ms in range(0, 200, 10):

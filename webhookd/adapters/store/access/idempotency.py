@@ -108,7 +108,7 @@ class Idempotency:
             return Kept(answer=await self._db.write(effect), replayed=False)
         return await self._db.write(self._once, request, effect)
 
-    async def find(self, owner: str, key: str, *, now_ms: int) -> KnownKey | None:
+    async def find(self, owner: str, key: str, now_ms: int) -> KnownKey | None:
         """Return what a key stands for, if it is still remembered."""
         return await self._db.read(self._find, owner, key, now_ms)
 
