@@ -30,6 +30,12 @@ Burst = Annotated[int, Field(ge=1, le=10_000_000)]
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
+MAX_PORT: Final = 65_535
+_PUBLIC_URL: Final = re.compile(
+    r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?(?:/[!$-;=@-\[\]-~]*)?"
+)
+
+
 def _default_data_dir() -> Path:
     return Path(".webhookd")
 
@@ -67,7 +73,7 @@ class Settings(BaseSettings):
         "data dir, which is right where everything runs on one machine.",
     )
     host: str = Field("127.0.0.1", description="Address the API listens on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port the API listens on; 0 picks a free one.")
+    port: int = Field(8080, ge=0, le=MAX_PORT, description="Port the API listens on; 0 picks a free one.")
     public_url: str = Field(
         "",
         description="Scheme, host and path prefix partners reach the API by, such as "
@@ -326,8 +332,12 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
-        if value and not re.fullmatch(r"https?://[^/?#@\s\\]+(?:/[^?#\s\\]*)?", value):
-            raise ValueError("must be http:// or https://, a host, and perhaps a path, with nothing after it")
+        shape = _PUBLIC_URL.fullmatch(value)
+        if value and (shape is None or int(shape[1] or 0) > MAX_PORT):
+            raise ValueError(
+                "must be http:// or https://, a host, and perhaps a path, with nothing after it, in ASCII "
+                "(xn--… for other hosts)"
+            )
         return value.rstrip("/")
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from contextlib import AsyncExitStack, ExitStack, suppress
 from urllib.parse import urlsplit
@@ -117,6 +118,63 @@ async def test_method_that_nobody_knows_is_one_that_no_path_answers_to(live: Liv
             answer = await client.rest()
             assert problem(answer) == (405, "method_not_allowed"), line
             assert b"\r\nAllow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT\r\n" in answer
+
+
+CHUNKS = b"14\r\n" + b'{"type":"demo.echo"}' + b"\r\n0\r\n\r\n"
+FRAMINGS = [
+    (b"Transfer-Encoding: gzip, chunked", 501),
+    (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 501),
+    (b"Transfer-Encoding: identity, Chunked", 501),
+    (b"Transfer-Encoding: chunked;q=1, chunked", 501),
+    (b"Transfer-Encoding: gzip", 400),
+    (b"Transfer-Encoding: identity", 400),
+    (b"Transfer-Encoding: chunked, gzip", 400),
+    (b"Transfer-Encoding: chunked, chunked", 400),
+    (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 400),
+    (b"Transfer-Encoding: xchunked", 400),
+    (b"Transfer-Encoding: chunked;q=1", 400),
+    (b"Transfer-Encoding:", 400),
+    (b"Transfer-Encoding: ,", 400),
+    (b"Transfer-Encoding: chunked\r\nContent-Length: 20", 400),
+    (b"Content-Length: 20\r\nTransfer-Encoding: chunked", 400),
+    (b"Content-Length: 20\r\nTransfer-Encoding:", 400),
+    (b"Content-Length: 20\r\nContent-Length: 20", 400),
+    (b"Content-Length: 20, 20", 400),
+    (b"Content-Length: +20", 400),
+    (b"Content-Length: 0x14", 400),
+    (b"Content-Length: -1", 400),
+    (b"Content-Length: 99999999999999999999999", 400),
+    (b"Content-Length:", 400),
+]
+
+
+@pytest.mark.parametrize(("framing", "status"), FRAMINGS)
+async def test_body_whose_end_is_said_twice_or_not_at_all_is_no_request(
+    live: Live, framing: bytes, status: int
+) -> None:
+    partner = await live.partner()
+    head = f"POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {partner.key}\r\n".encode()
+    async with raw(live) as client:
+        await client.send(head + b"Content-Type: application/json\r\n" + framing + b"\r\n\r\n" + CHUNKS)
+        answers = await client.rest()
+
+    code = "unknown_transfer_coding" if status == 501 else "malformed_request"
+    assert problem(answers) == (status, code)
+    assert len(re.findall(rb"^HTTP/1\.1 \d", answers, re.MULTILINE)) == 1
+    assert (await partner.http.get("/v1/tasks")).json()["data"] == []
+
+
+@pytest.mark.parametrize("coding", [b"chunked", b"Chunked", b"\t chunked", b",chunked"])
+async def test_body_in_chunks_is_one_however_that_is_written(live: Live, coding: bytes) -> None:
+    partner = await live.partner()
+    head = f"POST /v1/tasks HTTP/1.%d\r\nHost: x\r\nAuthorization: Bearer {partner.key}\r\n".encode()
+    rest = b"Content-Type: application/json\r\nTransfer-Encoding: " + coding + b"\r\n\r\n" + CHUNKS
+    async with raw(live) as client:
+        await client.send(head % 1 + rest)
+        assert (await client.answer())[0] == 202
+    async with raw(live) as client:
+        await client.send(head % 0 + rest)  # which has none (RFC 9112 section 6.1)
+        assert problem(await client.rest()) == (400, "malformed_request")
 
 
 async def test_few_requests_may_be_sent_ahead_and_not_thousands(live: Live) -> None:

@@ -335,7 +335,7 @@ async def test_a_cursor_the_feed_has_not_come_to_is_unknown(face: Face) -> None:
     )
     for cursor in unknown:
         assert (await partner.client.get(f"/v1/messages?after={cursor}")).status_code == 422
-    forgotten = f"{number}.{other.id}.msg_of_before_a_restore"
+    forgotten = f"{number}.{other.id}.msg_{'0' * 26}"
     assert (await other.client.get(f"/v1/messages?after={forgotten}")).status_code == 422
     assert (await face.admin.get("/v1/messages")).status_code == 422
     admins = await face.admin.get(f"/v1/messages?partner={other.id}")

@@ -1,5 +1,6 @@
 """Filters: what they match, and that a value which can match nothing is refused."""
 
+import re
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from tests.support.seeds import EXHAUSTED, answered, dead_delivery, due, message
 from tests.support.work import ended_task
 from webhookd.adapters.store.schema import deliveries
 from webhookd.adapters.store.tx import Tx
+from webhookd.api.app import ROUTES
 from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
 from webhookd.core.records import Endpoint
@@ -85,30 +87,67 @@ async def test_what_is_known_to_a_filter_names_no_types_that_a_partner_may_not_s
     assert error["message"] == "there is no such type; known are test.order"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "tasks",
-        "endpoints",
-        "deliveries",
-        "dead-letters",
-        "replays",
-        "discards",
-        "files",
-        "batches",
-        "keys",
-        "partners",
-        "admin-keys",
-        "workers",
-        "audit",
-        "queues",
-        "task-types",
-    ],
+ID = "01m8k13fs3cenrgqcq4wc1ba1z"
+CURSORS = {
+    "tasks": f"task_{ID}",
+    "batches": f"batch_{ID}",
+    "endpoints": f"ep_{ID}",
+    "deliveries": f"dlv_{ID}",
+    "dead-letters": f"1795500000000.dlv_{ID}",
+    "dead-letters/summary": "group.50",
+    "replays": f"rpl_{ID}",
+    "discards": f"dsc_{ID}",
+    "files": f"file_{ID}",
+    "keys": f"key_{ID}",
+    "admin-keys": f"key_{ID}",
+    "partners": f"prt_{ID}",
+    "workers": f"ses_{ID}",
+    "audit": f"aud_{ID}",
+    "queues": "queue.default",
+    "task-types": "type.demo.echo",
+    "tasks/{task}/runs": "run.3",
+    "batches/{batch}/tasks": f"task_{ID}",
+    "batches/{batch}/results": f"task_{ID}",
+    "partners/{partner}/keys": f"key_{ID}",
+}
+"""Of every listing a cursor that it could have handed out."""
+NO_CURSORS = (
+    "",
+    "garbage",
+    "12",
+    "task_1",
+    f"task_{ID[1:]}",
+    f"TASK_{ID}",
+    f"task_{ID}\n",
+    f" task_{ID}",
+    "%00",
 )
-async def test_a_cursor_that_nothing_handed_out_is_refused(sqlite_face: Face, path: str) -> None:
-    for cursor in ("garbage", "12", "task_1", "task_01m8k13fs3cenrgqcq4wc1ba1"):
-        answer = await sqlite_face.admin.get(f"/v1/{path}", params={"cursor": cursor})
+
+
+def test_the_cursor_of_every_listing_is_tried() -> None:
+    listings = {row.path for row in ROUTES if "cursor" in row.query.model_fields}
+    assert {"/v1/" + re.sub(r"\{\w+\}", "{id}", path) for path in CURSORS} == listings
+
+
+@pytest.mark.parametrize("path", CURSORS)
+async def test_a_cursor_is_of_its_own_listing_only(sqlite_face: Face, path: str) -> None:
+    partner = await sqlite_face.partner()
+    tasks = [{"type": "test.echo", "input": {"n": 1}}]
+    batch = (await partner.client.post("/v1/batches", json={"tasks": tasks})).json()
+    ids = {"task": batch["task_ids"][0], "batch": batch["id"], "partner": partner.id}
+    asked = f"/v1/{path.format(**ids)}"
+
+    answer = await sqlite_face.admin.get(asked, params={"cursor": CURSORS[path]})
+    assert answer.status_code == 200, answer.text
+    for cursor in {*CURSORS.values(), *NO_CURSORS} - {CURSORS[path]}:
+        answer = await sqlite_face.admin.get(asked, params={"cursor": cursor})
         assert answer.status_code == 422, cursor
+        assert answer.json()["errors"] == [
+            {
+                "path": "$.cursor",
+                "message": "is not a cursor of this listing: go on from its next_cursor",
+            }
+        ]
 
 
 @pytest.mark.parametrize("noun", ["replays", "discards"])

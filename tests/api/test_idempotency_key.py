@@ -24,13 +24,19 @@ from webhookd.core.errors import Invalid
     ],
 )
 def test_key_is_read_bare_or_quoted(header: str | None, key: str | None) -> None:
-    assert parse_key(header) == key
+    assert parse_key([] if header is None else [header.encode()]) == key
 
 
 @pytest.mark.parametrize("header", ["", "  ", '""', "a" * 256, '"abc', '"a"b"', "käse", "a\x00b", "a\x7f"])
 def test_wrong_key_is_refused(header: str) -> None:
     with pytest.raises(Invalid):
-        parse_key(header)
+        parse_key([header.encode()])
+
+
+@pytest.mark.parametrize("sent", [[b"a", b"b"], [b"a", b"a"], [b'"a"', b""]])
+def test_two_keys_are_none(sent: list[bytes]) -> None:
+    with pytest.raises(Invalid, match="once"):
+        parse_key(sent)
 
 
 def test_fingerprint_is_of_the_parsed_body() -> None:

@@ -83,7 +83,24 @@ def test_public_url_is_kept_without_its_last_slash(given: str, kept: str) -> Non
 
 @pytest.mark.parametrize(
     "given",
-    ["example.com", "ftp://x", "https://", "https:///hooks", "https://x/?a", "https://x/#a", "https://u@x"],
+    [
+        *(
+            "example.com",
+            "ftp://x",
+            "https://",
+            "https:///hooks",
+            "https://x/?a",
+            "https://x/#a",
+            "https://u@x",
+        ),
+        "https://例え.jp",
+        "https://x/ü",
+        "https://x:99999",
+        "https://x:y",
+        "https://:80",
+        "https://[x]",
+        'https://x/"',
+    ],
 )
 def test_public_url_that_links_cannot_be_made_of_is_refused(given: str) -> None:
     with pytest.raises(SettingsError, match="WEBHOOKD_PUBLIC_URL"):

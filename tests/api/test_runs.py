@@ -87,7 +87,7 @@ async def test_runs_of_a_task_with_worker_log_and_exception_for_admins(face: Fac
     rest = (await face.admin.get(path, params={"limit": 1, "cursor": page["next_cursor"]})).json()
     assert [[run["number"] for run in one["data"]] for one in (page, rest)] == [[1], [2]]
     assert rest["next_cursor"] is None
-    for wrong in ("x", "-1", "9" * 10):
+    for wrong in ("x", "-1", "1", "run.-1", "run." + "9" * 10):
         assert (await face.admin.get(path, params={"cursor": wrong})).status_code == 422
 
     for_partner = await partner.client.get(path)

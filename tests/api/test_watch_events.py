@@ -102,9 +102,19 @@ async def test_nothing_is_left_to_stream_after_the_final_version(live: Live) -> 
     path = f"/v1/tasks/{task['id']}/events"
     answer = await partner.http.get(path, headers={"Last-Event-ID": str(version)})
     assert (answer.status_code, answer.content) == (204, b"")
-    for last_id in (None, version - 1, "", "what", "-1", "٣"):
+    for last_id in (None, version - 1, version + 1, "9" * 18, "9" * 30, "", "what", "-1", "٣"):
         reader = Reader(partner, task["id"], last_id.encode() if last_id == "٣" else last_id)  # type: ignore[arg-type]  # a header that is no ASCII
         assert [event.id async for event in reader.events()] == [version]
+
+
+async def test_reader_of_a_version_that_there_is_not_is_told_the_present_one(live: Live) -> None:
+    partner = await live.partner()
+    task = await partner.submit()
+    async with aclosing(Reader(partner, task["id"], last_id=7).events()) as events:
+        assert (await anext(events)).id == 1
+        await live.hand.finish(task["id"])
+        while not (await anext(events)).task["done"]:
+            pass
 
 
 async def test_stream_finds_what_no_signal_told(live: Live) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from webhookd.api.body import _is_json
 from webhookd.api.edge import _headers
+from webhookd.api.file_ranges import asked_range
 from webhookd.api.idempotency_key import parse_key
 from webhookd.api.json_body import LARGE, MOST_CONTAINERS, MOST_NAMES, parse_json
 from webhookd.api.prefer import preferred_wait
@@ -23,7 +24,11 @@ from webhookd.api.task_wire import TaskCreate, unknown_endpoint_errors
 from webhookd.api.wire import parse_body
 from webhookd.core.errors import FieldError, Invalid, WebhookdError
 from webhookd.core.trace import parse as parse_trace
+from webhookd.core.verification import judge, parse_headers
+from webhookd.pages.finding import _PAIR
+from webhookd.pages.sessions import cookies
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TIMES = 8
 """The square of it is far from it, and what it takes is still little."""
 
@@ -50,6 +55,37 @@ def _header(read: Callable[[str], object], unit: str, head: str = "", tail: str 
         return lambda: read(text)
 
     return prepare
+
+
+def _key(text: str) -> object:
+    return parse_key([text.encode()])
+
+
+def _range(text: str) -> object:
+    return asked_range({b"range": text.encode()}, size=10, etag='"x"')
+
+
+def _cookies(text: str) -> object:
+    return cookies({b"cookie": text.encode()})
+
+
+def _judged(**pasted: str) -> object:
+    """What is found of these headers, and a secret and a body of somebody's."""
+    body = pasted.pop("body", "{}")
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": "1",
+        **{f"webhook-{n}": v for n, v in pasted.items()},
+    }
+    return judge(headers, body, SECRET, signed_body="{}", now_seconds=1, stamps=[str(n) for n in range(50)])
+
+
+def _signatures(text: str) -> object:
+    return _judged(signature=f"v1,{'A' * 43}= {text}")
+
+
+def _other_body(text: str) -> object:
+    return _judged(signature=f"v1,{'A' * 43}=", body=text)
 
 
 def _repeated_headers(size: int) -> Callable[[], object]:
@@ -88,13 +124,25 @@ SHAPES: dict[str, object] = {
     "spaces in Prefer": _header(preferred_wait, " ", "wait", "x"),
     "semicolons in Prefer": _header(preferred_wait, " ; ", "wait=1", "="),
     "commas in Prefer": _header(preferred_wait, " ,", "", "="),
-    "an Idempotency-Key": _header(parse_key, " ", "a", "\x01"),
-    "an Idempotency-Key in quotes": _header(parse_key, "\\", '"', "x"),
+    "an Idempotency-Key": _header(_key, " ", "a", "\x01"),
+    "an Idempotency-Key in quotes": _header(_key, "\\", '"', "x"),
     "tracestate": _header(
         lambda t: parse_trace("00-" + "1" * 32 + "-" + "2" * 16 + "-01", t), " ,", "a=1", "="
     ),
     "traceparent": _header(lambda t: parse_trace(t, ""), "-0", "00"),
     "a header sent again and again": _repeated_headers,
+    "zeros in Range": _header(_range, "0", "bytes=", "x"),
+    "digits in Range": _header(_range, "1", "bytes=1-", "x"),
+    "spaces in Range": _header(_range, " ", "bytes=1", "x"),
+    "ranges in Range": _header(_range, "1-2,", "bytes=", "x"),
+    "cookies": _header(_cookies, "a=b;", "", "x"),
+    "blanks in a pasted header": _header(parse_headers, " ", "a: b", "c"),
+    "blanks before a pasted header": _header(parse_headers, " ", "", "!"),
+    "a pasted header without an end": _header(parse_headers, "a", "", "!"),
+    "blanks in what is sought": _header(_PAIR.fullmatch, " ", "a", "b\nc"),
+    "a name that is sought": _header(_PAIR.fullmatch, "a", "", "\n"),
+    "signatures": _header(_signatures, "v1,a= ", "", ""),
+    "a body that is nested": _header(_other_body, "[", "", ""),
     "unknown endpoints": _unknown_endpoints,
     "unknown fields": _body(lambda size: {"type": "a", **{str(n): 1 for n in range(size // 8)}}),
     "events": _body(lambda size: {"type": "a", "events": ["x"] * (size // 4)}),

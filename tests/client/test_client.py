@@ -217,6 +217,72 @@ def test_a_listing_goes_on_to_its_last_page(client: Client) -> None:
 
 
 @respx.mock
+def test_the_feed_is_listed_to_its_end(client: Client) -> None:
+    def page(request: httpx.Request) -> httpx.Response:
+        after = request.url.params.get("after", "")
+        rows = {"": ["a", "b"], "c2": ["c"], "c3": []}[after]
+        return httpx.Response(
+            200,
+            json={"data": [{"id": f"msg_{row}"} for row in rows], "next_cursor": "c2" if not after else "c3"},
+        )
+
+    respx.get(f"{URL}/v1/messages").mock(side_effect=page)
+    assert [message.id for message in client.list("messages")] == ["msg_a", "msg_b", "msg_c"]
+    assert [message.id for message in client.list("messages", after="c2")] == ["msg_c"]
+
+
+@respx.mock
+def test_what_is_listed_may_be_below_an_id(client: Client) -> None:
+    task_id = f"task_{'0' * 26}"
+    asked = respx.get(url__startswith=URL).respond(json={"data": [], "next_cursor": None})
+    for what, path in (
+        (f"tasks/{task_id}/runs", f"tasks/{task_id}/runs"),
+        ("dead_letters", "dead-letters"),
+        (f"partners/prt_{'0' * 26}/keys", f"partners/prt_{'0' * 26}/keys"),
+    ):
+        assert list(client.list(what)) == []
+        assert asked.calls.last.request.url.path == f"/base/v1/{path}"
+
+
+@respx.mock
+def test_times_of_filters_may_be_datetimes(client: Client) -> None:
+    at = datetime(2026, 11, 24, 6, tzinfo=UTC)
+    asked = respx.route(url__startswith=URL).respond(json={"data": [], "next_cursor": None})
+    list(client.list("tasks", since=at))
+    list(client.dead_letters.list(until=at))
+    list(client.dead_letters.summary("hour", since=at))
+    queries = [call.request.url.params for call in asked.calls]
+    times = [datetime.fromisoformat(query.get("since", query.get("until"))) for query in queries]
+    assert times == [at, at, at]
+    client.replay(since=at, dry_run=True)
+    client.discard(until=at, why="old")
+    bodies = [json.loads(call.request.content)["filter"] for call in list(asked.calls)[-2:]]
+    assert [datetime.fromisoformat(*body.values()) for body in bodies] == [at, at]
+
+
+@pytest.mark.parametrize(
+    "url", ["tasks.example", "localhost:8080", "ftp://x", "http://[::1", "http://", "/v1"]
+)
+def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ClientError, match="must look like"):
+        Client(url, "whk_key")
+
+
+@pytest.mark.parametrize("key", ["whk_a\n", "whk_ä", "whk a", "\x00"])
+def test_a_key_that_is_none_is_refused_at_once(key: str) -> None:
+    with pytest.raises(ClientError, match="printable"):
+        Client(URL, key)
+
+
+@respx.mock
+def test_what_can_never_be_sent_is_not_tried_again(client: Client) -> None:
+    asked = respx.get(f"{URL}/v1/tasks/x").mock(side_effect=httpx.LocalProtocolError("Illegal header value"))
+    with pytest.raises(NoAnswer, match="Illegal"):
+        client.get("x")
+    assert asked.call_count == 1
+
+
+@respx.mock
 def test_an_id_cannot_leave_its_place_in_the_path(client: Client) -> None:
     route = respx.route().respond(404, json={"detail": "No.", "code": "not_found"})
     with pytest.raises(NotFound):

@@ -49,7 +49,9 @@ def test_any_offset_means_the_same_instant(at: datetime) -> None:
         "2026-11-24T06:00:00Z",
         "2026-11-24t06:00:00z",
         "2026-11-24T06:00:00.0Z",
-        "2026-11-24T06:00:00.000999999Z",
+        "2026-11-24T06:00:00.00000000000Z",
+        "2026-11-24T05:59:59.999000001Z",
+        "2026-11-24T05:59:59.9999Z",
         "2026-11-24T06:00:00-00:00",
         "2026-11-24T07:30:00+01:30",
         "2026-11-23T23:00:00.000-07:00",
@@ -57,6 +59,15 @@ def test_any_offset_means_the_same_instant(at: datetime) -> None:
 )
 def test_every_form_of_one_instant_is_accepted(text: str) -> None:
     assert parse_rfc3339(text) == 1_795_500_000_000
+
+
+@given(st.integers(FIRST_MS, LAST_MS - 2), st.integers(0, 10**9 - 1))
+def test_a_time_between_two_milliseconds_parts_rows_as_it_would_itself(ms: int, nanoseconds: int) -> None:
+    text = f"{to_rfc3339(ms)[:-4]}{nanoseconds:09}Z"
+    exact = (ms // 1000) * 10**9 + nanoseconds
+    parsed = parse_rfc3339(text)
+    for row_ms in (parsed - 1, parsed, parsed + 1):
+        assert (row_ms >= parsed) == (row_ms * 10**6 >= exact)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +92,7 @@ def test_every_form_of_one_instant_is_accepted(text: str) -> None:
         "0000-01-01T00:00:00Z",
         "0001-01-01T00:00:00+01:00",
         "9999-12-31T23:59:59-01:00",
+        "9999-12-31T23:59:59.9991Z",
         "\uff12026-11-24T06:00:00Z",
         "2026-11-24T06:00:00Z\n",
         " 2026-11-24T06:00:00Z",
@@ -97,8 +109,8 @@ def test_no_text_fails_otherwise_than_by_refusal(text: str) -> None:
         parse_rfc3339(text + "?")
 
 
-@pytest.mark.parametrize(("fraction", "ms"), [("5", 500), ("05", 50), ("0019", 1), ("999999999999", 999)])
-def test_a_fraction_of_any_length_is_cut_to_milliseconds(fraction: str, ms: int) -> None:
+@pytest.mark.parametrize(("fraction", "ms"), [("5", 500), ("05", 50), ("0019", 2), ("999999999999", 1_000)])
+def test_a_fraction_of_any_length_is_rounded_up_to_milliseconds(fraction: str, ms: int) -> None:
     assert parse_rfc3339(f"2026-11-24T06:00:00.{fraction}Z") == 1_795_500_000_000 + ms
 
 

@@ -83,6 +83,41 @@ async def test_cookie_that_was_there_before_is_never_taken_over(sqlite_face: Fac
     assert (await someone.open("dead-letters")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "other", ['theme={"dark":true}', "a[b]=c", "=", "lone", '"', "é=ü", "a=b=c; ;", "x=y,z w"]
+)
+async def test_cookies_of_other_services_of_this_host_hide_no_session(admin: Person, other: str) -> None:
+    ours = f"webhookd_admin={admin.client.cookies['webhookd_admin']}"
+    admin.client.cookies.clear()
+    for sent in (f"{other}; {ours}", f"{ours}; {other}"):
+        answer = await admin.client.get("/admin/dead-letters", headers={b"Cookie": sent.encode("latin-1")})
+        assert answer.status_code == 200, sent
+
+
+async def test_page_takes_any_query(admin: Person) -> None:
+    for query in ("&".join(["a=b"] * 5_000), "&" * 5_000, "%", "a=%ff&b=%", "=", "state=%00"):
+        answer = await admin.client.get(f"/admin/tasks?{query}")
+        assert answer.status_code in (200, 422), query
+        assert answer.headers["content-type"].startswith("text/html")
+    assert (await admin.client.get("/admin/log-in?" + "&".join(["a=b"] * 5_000))).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "1e30", "9007199254740993", "x", "0.5"])
+async def test_what_is_no_number_is_refused_and_changes_nothing(
+    sqlite_face: Face, admin: Person, value: str
+) -> None:
+    partner = await sqlite_face.partner()
+    made = await partner.client.post("/v1/endpoints", json={"url": "https://hooks.partner.example/in"})
+    before = (await partner.client.get(f"/v1/endpoints/{made.json()['id']}")).json()
+    page = f"endpoints/{before['id']}"
+    fields = {"url": before["url"], "events": "task.*", "max_attempts": value}
+
+    answer = await admin.send(f"{page}/edit", fields, seen=page)
+
+    assert answer.status_code == 422
+    assert (await partner.client.get(f"/v1/endpoints/{before['id']}")).json() == before
+
+
 async def test_wrong_key_is_told_without_a_session(sqlite_face: Face) -> None:
     someone = await person(sqlite_face)
     answer = await someone.log_in("wha_wrong")

@@ -12,7 +12,8 @@ from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes
 from webhookd.api.call import Call, found
 from webhookd.api.keys import KeyName, new_key
-from webhookd.api.wire import Create, ListingQuery, NoQuery, Time
+from webhookd.api.wire import Create, ListingQuery, NoQuery, Time, cursor_of
+from webhookd.core import ids
 from webhookd.core.api_keys import ADMIN_PREFIX
 from webhookd.core.errors import NotFound
 from webhookd.core.fields import Timestamp
@@ -67,7 +68,13 @@ async def create(call: Call[AdminKeyCreate, NoQuery]) -> Answer:
     return await call.once(effect)
 
 
-async def page(call: Call[None, ListingQuery]) -> Answer:
+class AdminKeyListing(ListingQuery):
+    """`GET /v1/admin-keys`."""
+
+    cursor: str | None = cursor_of(ids.KEY)
+
+
+async def page(call: Call[None, AdminKeyListing]) -> Answer:
     """`GET /v1/admin-keys`: revoked and expired ones too."""
     keys, cursor = await call.read(call.parts.store.read, read_keys, None, call.query.page)
     return page_answer([admin_key_document(key) for key in keys], cursor)
@@ -121,7 +128,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Operations",
         summary="List admins' keys",
         access=ADMIN,
-        query=ListingQuery,
+        query=AdminKeyListing,
         answers=lists(AdminKeyDocument),
     ),
     ApiRoute(

@@ -9,7 +9,8 @@ from webhookd.adapters.store.access.audit import AuditEntry, AuditFilter, list_e
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
-from webhookd.api.wire import AdminListing, Time
+from webhookd.api.wire import AdminListing, Time, cursor_of
+from webhookd.core import ids
 from webhookd.core.fields import Timestamp
 from webhookd.core.times import to_rfc3339
 
@@ -17,6 +18,7 @@ from webhookd.core.times import to_rfc3339
 class AuditListing(AdminListing):
     """`GET /v1/audit`."""
 
+    cursor: str | None = cursor_of(ids.AUDIT)
     actor: str | None = Field(None, min_length=1, max_length=200)
     """What this one did only: a key's name or id, or `operator@host`."""
     action: str | None = Field(None, min_length=1, max_length=100)

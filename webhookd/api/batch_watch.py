@@ -103,7 +103,7 @@ async def follow_batch(call: Call[None, StreamQuery]) -> Sendable:
     read, caller = call.parts.store.read, call.caller
     batch = found(await call.read(read, get_batch, call.path_params["id"], caller.partner_id), "batch")
     seen = last_event_id(call.header(b"last-event-id"))
-    if batch.done and seen >= batch.version:
+    if batch.done and seen == batch.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
     return BatchEvents(call=call, batch=batch, seen=seen)
 
@@ -119,7 +119,7 @@ class BatchEvents(Events):
         watch.heed(self.batch.partner_id)
         loop = asyncio.get_running_loop()
         batch, base_url = self.batch, self.call.parts.options.base_url
-        if batch.version > self.seen:
+        if batch.version != self.seen:
             await write_some(send, _event(batch, base_url))
         quiet_since = loop.time()
         while not batch.done and watch.ended is None:

@@ -17,7 +17,8 @@ from webhookd.api.granted import BATCH
 from webhookd.api.idempotency_key import REPLAYED, mark_replayed
 from webhookd.api.owners import with_owners
 from webhookd.api.receipts import shown_to
-from webhookd.api.wire import AdminListing, ListingQuery, NoBody, NoQuery, Time
+from webhookd.api.wire import AdminListing, ListingQuery, NoBody, NoQuery, Time, cursor_of
+from webhookd.core import ids
 from webhookd.core.batches import BatchFilter, BatchTasks
 from webhookd.core.model import BatchState, TaskState
 from webhookd.core.render import BatchDocument, TaskDocument, batch_document, task_document
@@ -29,6 +30,7 @@ CANCEL_STEPS_A_CALL: Final = 4
 class BatchListing(AdminListing):
     """`GET /v1/batches`."""
 
+    cursor: str | None = cursor_of(ids.BATCH)
     state: BatchState | None = None
     """In this state only."""
     since: Time | None = None
@@ -40,6 +42,7 @@ class BatchListing(AdminListing):
 class BatchTaskListing(ListingQuery):
     """`GET /v1/batches/{id}/tasks`."""
 
+    cursor: str | None = cursor_of(ids.TASK)
     state: TaskState | None = None
     """In this state only."""
 

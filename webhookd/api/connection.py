@@ -24,11 +24,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webhookd.api.answering import Answering
 from webhookd.api.crowd import Crowd
-from webhookd.api.handshake import asks_for_websocket, handshake_fault
+from webhookd.api.handshake import asks_for_websocket, handshake_fault, list_members
 from webhookd.api.problems import (
     HeadTooLarge,
     MalformedRequest,
     RequestTimeout,
+    UnknownTransferCoding,
     WrongMethod,
     problem_before_the_edge,
 )
@@ -224,6 +225,10 @@ class HttpConnection(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             return MalformedRequest("A request names its host in one Host header.")  # RFC 9112 section 3.2
+        if any(name == b"transfer-encoding" for name, _ in self.headers):
+            codings = list_members(self.headers, b"transfer-encoding")
+            if codings != [b"chunked"] or version == "1.0":
+                return _fault_of_codings(codings)
         if len(self.pipeline) >= MOST_SENT_AHEAD:
             return MalformedRequest("Too many requests were sent ahead of their answers.")
         return None
@@ -364,6 +369,13 @@ class HttpConnection(HttpToolsProtocol):
         self._thrown_away += len(data)
         if self._linger_timer is not None and self._thrown_away > LINGER_BYTES:
             self.transport.close()
+
+
+def _fault_of_codings(codings: list[bytes]) -> WebhookdError:
+    """Return why a body in these codings is not read (RFC 9112 sections 6.1 and 6.3). HTTP/1.0 has none."""
+    if codings[-1:] == [b"chunked"] and 1 == codings.count(b"chunked") < len(codings):
+        return UnknownTransferCoding("A body is sent in chunks or with its length, and in no other coding.")
+    return MalformedRequest("Transfer-Encoding must be chunked, once, and HTTP/1.1.")
 
 
 def _no_http() -> MalformedRequest:

@@ -126,10 +126,10 @@ class Conversation:
         if unknown:
             await self._refuse(NotFound("There are no such tasks."), tasks=unknown)
         for task_id, version in versions.items():
-            if since.get(task_id, 0) < version:
-                watch.due(task_id, version)
-            else:
+            if since.get(task_id) == version:
                 watch.saw(task_id, version)
+            else:
+                watch.due(task_id, version)
 
     async def _versions(self, task_ids: list[str]) -> dict[str, int]:
         """Read some tasks at a time: their results may be large."""

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from webhookd.adapters.store.access.partners import partner_names
-from webhookd.adapters.store.deliveries.letter_groups import HOUR_MS, MAX_GROUPS, group_dead_letters
+from webhookd.adapters.store.deliveries.letter_groups import HOUR_MS, group_dead_letters
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
@@ -16,8 +16,7 @@ from webhookd.api.caller import Caller
 from webhookd.api.dead_letter_wire import DeadLetterListing, letter_filter
 from webhookd.api.dead_letters import narrowed_letters
 from webhookd.api.owners import owner
-from webhookd.api.wire import unknown_or_wrong
-from webhookd.core.errors import Invalid
+from webhookd.api.wire import cursor_like, unknown_or_wrong
 from webhookd.core.fields import AttemptError, DeadLetterKind, DeadReason, EndpointId, Timestamp
 from webhookd.core.listing import GROUP_KEYS, LetterGroup
 from webhookd.core.render.owner import OwnerDocument
@@ -39,8 +38,7 @@ class SummaryListing(DeadLetterListing):
     ] = "endpoint,error"
     """What to count by, with commas between: `endpoint`, `error`, `type`, `reason`, `hour`, `kind`, and for
     admins `partner`. What an admin counts by `endpoint` is counted by `partner` too."""
-    cursor: str | None = Field(None, pattern="^[0-9]{1,5}$")
-    """The `next_cursor` of the page before; without it the first page."""
+    cursor: str | None = cursor_like(r"^group\.[0-9]{1,5}$")
 
 
 class LetterGroupDocument(TypedDict):
@@ -71,9 +69,7 @@ class LetterGroupDocument(TypedDict):
 async def summary(call: Call[None, SummaryListing]) -> Answer:
     """`GET /v1/dead-letters/summary`: the largest group first."""
     query, partner_id = call.query, await narrowed_letters(call, call.query)
-    group_by, begin = tuple(query.group_by.split(",")), int(query.cursor or 0)
-    if begin > MAX_GROUPS:
-        raise Invalid("The cursor is not one of this listing's.")
+    group_by, begin = tuple(query.group_by.split(",")), int((query.cursor or "0").removeprefix("group."))
     group_by = tuple(dict.fromkeys((*_by_whom(call.caller, group_by), *group_by)))
     groups = await call.read(
         call.parts.store.read, group_dead_letters, partner_id, letter_filter(query), group_by
@@ -83,7 +79,7 @@ async def summary(call: Call[None, SummaryListing]) -> Answer:
     names = await call.read(call.parts.store.read, partner_names, whose) if whose else {}
     shown = [group_document(one, group_by, names) for one in page]
     end = begin + len(shown)
-    return page_answer(shown, str(end) if end < len(groups) else None)
+    return page_answer(shown, f"group.{end}" if end < len(groups) else None)
 
 
 def _by_whom(caller: Caller, group_by: tuple[str, ...]) -> tuple[str, ...]:

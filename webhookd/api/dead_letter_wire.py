@@ -4,7 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from webhookd.api.wire import OTHER_CURSOR, AdminListing, ChangeBody, Create, Status, Time
+from webhookd.api.wire import AdminListing, ChangeBody, Create, Status, Time, cursor_like
+from webhookd.core import ids
 from webhookd.core.fields import (
     AttemptError,
     DeadLetterKind,
@@ -26,8 +27,7 @@ MAX_REASON: Final = 500
 class DeadLetterListing(AdminListing):
     """`GET /v1/dead-letters`."""
 
-    cursor: str | None = Field(None, pattern=OTHER_CURSOR)
-    """The `next_cursor` of the page before; without it the first page."""
+    cursor: str | None = cursor_like(rf"^[0-9]{{1,15}}\.({ids.DELIVERY}|{ids.TASK})_[0-9a-z]{{26}}$")
     kind: Annotated[Literal["delivery", "task"], DescribedAs(DeadLetterKind)] | None = None
     """Of this kind only."""
     endpoint: str | None = None

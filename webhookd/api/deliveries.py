@@ -19,7 +19,8 @@ from webhookd.api.call import Call, found
 from webhookd.api.filter_values import refuse_unknown
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
 from webhookd.api.receipts import WrittenDelivery, answer_to
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, Status, Time
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, Status, Time, cursor_of
+from webhookd.core import ids
 from webhookd.core.errors import Conflict
 from webhookd.core.fields import AttemptError, DescribedAs, EventName, TaskId
 from webhookd.core.listing import DeliveryFilter
@@ -30,6 +31,7 @@ from webhookd.core.render import DeliveryDocument, delivery_document
 class DeliveryListing(AdminListing):
     """`GET /v1/deliveries`."""
 
+    cursor: str | None = cursor_of(ids.DELIVERY)
     state: DeliveryState | None = None
     """In this state only."""
     endpoint: str | None = None

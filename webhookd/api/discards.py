@@ -5,10 +5,17 @@ from typing import Final
 from pydantic import Field
 
 from webhookd.api.dead_letter_wire import Asked, LetterFilter
-from webhookd.api.replays import Errand, errand_routes
+from webhookd.api.replays import Errand, ErrandListing, errand_routes
+from webhookd.api.wire import cursor_of
 from webhookd.core import ids
 from webhookd.core.render import DiscardDocument, discard_document
 from webhookd.core.replay import HIGHEST_RATE_PER_SECOND, Deed
+
+
+class DiscardListing(ErrandListing):
+    """`GET /v1/discards`."""
+
+    cursor: str | None = cursor_of(ids.DISCARD)
 
 
 class DiscardFilter(LetterFilter):
@@ -30,6 +37,7 @@ DISCARD: Final = Errand(deed=Deed.DISCARD, noun="discard", prefix=ids.DISCARD, d
 
 ROUTES: Final = errand_routes(
     DISCARD,
+    DiscardListing,
     DiscardCreate,
     DiscardDocument,
     summary="Discard many dead letters",

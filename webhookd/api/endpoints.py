@@ -33,7 +33,7 @@ from webhookd.api.endpoint_wire import (
     with_settings,
 )
 from webhookd.api.owners import with_owner, with_owners, written_with_owner
-from webhookd.api.wire import AdminListing, NoBody, NoQuery
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, cursor_of
 from webhookd.core import ids
 from webhookd.core.egress import check_url
 from webhookd.core.errors import Conflict, FieldError, UrlNotAllowed
@@ -79,6 +79,7 @@ async def create(call: Call[EndpointCreate, NoQuery]) -> Answer:
 class EndpointListing(AdminListing):
     """`GET /v1/endpoints`."""
 
+    cursor: str | None = cursor_of(ids.ENDPOINT)
     state: EndpointState | None = None
     """In this state only."""
     failing: bool | None = None

@@ -42,7 +42,7 @@ async def stream_events(call: Call[None, StreamQuery]) -> Sendable:
     task_id = call.path_params["id"]
     task = found(await call.parts.watchers.present(task_id, call.caller.partner_id), "task").task
     seen = last_event_id(call.header(b"last-event-id"))
-    if task.done and seen >= task.version:
+    if task.done and seen == task.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
     whose = await with_owner(call, task, {})
     return TaskEvents(call=call, task_id=task_id, seen=seen, whose=whose)
@@ -97,9 +97,9 @@ class TaskEvents(Events):
             return  # the status is out already; the reader connects again, and meets the error then
         if now is None:
             return
-        # A number we never gave out is no reason to keep quiet about what comes next.
         watch.saw(self.task_id, now.task.version)
-        if now.task.version > self.seen:
+        # What has a version beyond this one was told of before a restore, or never: this is news to it.
+        if now.task.version != self.seen:
             await write_some(send, self._event(now))
             if now.task.done:
                 return

@@ -7,7 +7,10 @@ from typing import Final
 from webhookd.api.etags import etag_matches
 from webhookd.api.problems import RangeNotSatisfiable
 
-_ONE_RANGE: Final = re.compile(rb"(?:(\d{1,18})[ \t]*-[ \t]*(\d{1,18})?|-[ \t]*(\d{1,18}))")
+# A position may have any number of digits (RFC 9110 section 14.1.1); `int` reads 4,300.
+_ONE_RANGE: Final = re.compile(
+    rb"(?:(\d{1,4000}+)[ \t]*-[ \t]*(\d{1,4000}+)?|-[ \t]*(\d{1,4000}+))",
+)
 
 
 def asked_range(headers: Mapping[bytes, bytes], *, size: int, etag: str) -> tuple[int, int] | None:

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypeAliasType, TypedDict
 
 from webhookd.api.call import AnyCall
-from webhookd.api.wire import AdminListing, Create, QueryString
+from webhookd.api.wire import AdminListing, Create, QueryString, cursor_of
+from webhookd.core import ids
 from webhookd.core.fields import FileId, FileStateName, TaskId, Timestamp
 from webhookd.core.file_links import DOWNLOAD_MS, KEY_PURPOSE, FileLinks, Link
 from webhookd.core.files import OCTETS, File, FileKind, FileState, content_type_fault, name_fault
@@ -51,6 +52,7 @@ class FileUpload(QueryString):
 class FileListing(AdminListing):
     """`GET /v1/files`: `task` shows what that task takes and what it made."""
 
+    cursor: str | None = cursor_of(ids.FILE)
     task: TaskId | None = None
     """What this task takes and what it made, by the task's id."""
     kind: FileKind | None = None

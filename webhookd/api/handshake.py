@@ -18,7 +18,8 @@ Pairs = Iterable[tuple[bytes, bytes]]
 def asks_for_websocket(headers: Pairs) -> bool:
     """Whether these headers mean a WebSocket, well or badly."""
     pairs = list(headers)
-    return b"websocket" in _tokens(pairs, b"upgrade") and b"upgrade" in _tokens(pairs, b"connection")
+    asked, offered = list_members(pairs, b"connection"), list_members(pairs, b"upgrade")
+    return b"upgrade" in asked and b"websocket" in offered
 
 
 def handshake_fault(*, method: str, http_version: str, headers: Pairs) -> str | None:
@@ -27,7 +28,8 @@ def handshake_fault(*, method: str, http_version: str, headers: Pairs) -> str | 
     keys = _values(pairs, b"sec-websocket-key")
     if method != "GET" or http_version != "1.1":
         return "A WebSocket is opened by a GET over HTTP/1.1."
-    if b"upgrade" not in _tokens(pairs, b"connection") or _tokens(pairs, b"upgrade") != [b"websocket"]:
+    asked, offered = list_members(pairs, b"connection"), list_members(pairs, b"upgrade")
+    if b"upgrade" not in asked or offered != [b"websocket"]:
         return "A WebSocket is opened with Connection: upgrade and Upgrade: websocket."
     if _values(pairs, b"transfer-encoding") or any(
         value.strip(b"0") for value in _values(pairs, b"content-length")
@@ -49,7 +51,7 @@ def _values(pairs: Pairs, name: bytes) -> list[bytes]:
     return [value.strip(b" \t") for key, value in pairs if key == name]
 
 
-def _tokens(pairs: Pairs, name: bytes) -> list[bytes]:
+def list_members(pairs: Pairs, name: bytes) -> list[bytes]:
     """Return a list header's members, in lower case (RFC 9110 section 5.6.1)."""
     members = b",".join(_values(pairs, name)).lower().split(b",")
     return [member for one in members if (member := one.strip(b" \t"))]

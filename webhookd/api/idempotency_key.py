@@ -4,6 +4,7 @@ Draft: draft-ietf-httpapi-idempotency-key-header; a key may come bare or as a st
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
@@ -24,11 +25,16 @@ _BARE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _ESCAPE: Final = re.compile(r"\\(.)")
 
 
-def parse_key(header: str | None) -> str | None:
-    """Return the key of a header, unquoted; None without one. Raises Invalid."""
-    if header is None:
+def parse_key(sent: Sequence[bytes]) -> str | None:
+    """Return the key, unquoted, of all headers of this name; None where there is none. Raises Invalid."""
+    if not sent:
         return None
-    text = header.strip(" \t")
+    if len(sent) > 1:
+        raise Invalid(
+            "The Idempotency-Key must be sent once.",
+            errors=[FieldError(path="Idempotency-Key", message="must not be given twice")],
+        )
+    text = sent[0].decode("latin-1").strip(" \t")
     if len(text) > _LONGEST:
         text = ""
     quoted = _QUOTED.fullmatch(text)

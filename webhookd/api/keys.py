@@ -18,7 +18,7 @@ from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, Returned, lists, removes, shows
 from webhookd.api.call import AnyCall, Call, found
 from webhookd.api.caller import OPERATOR
-from webhookd.api.wire import AdminListing, Create, ListingQuery, NoQuery, Time, unknown_or_wrong
+from webhookd.api.wire import AdminListing, Create, ListingQuery, NoQuery, Time, cursor_of, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX
 from webhookd.core.errors import Forbidden, NotFound
@@ -149,7 +149,19 @@ async def _create(call: AnyCall, partner_id: str, scopes: Sequence[str]) -> Answ
     return await call.once(effect)
 
 
-async def list_keys(call: Call[None, ListingQuery]) -> Answer:
+class KeyListing(ListingQuery):
+    """`GET /v1/partners/{id}/keys`."""
+
+    cursor: str | None = cursor_of(ids.KEY)
+
+
+class OwnKeyListing(AdminListing):
+    """`GET /v1/keys`."""
+
+    cursor: str | None = cursor_of(ids.KEY)
+
+
+async def list_keys(call: Call[None, KeyListing]) -> Answer:
     """`GET /v1/partners/{id}/keys`: revoked and expired ones too."""
     partner_id = call.path_params["id"]
     found(await call.parts.store.partners.get(partner_id), "partner")
@@ -157,7 +169,7 @@ async def list_keys(call: Call[None, ListingQuery]) -> Answer:
     return page_answer([key_document(key) for key in keys], cursor)
 
 
-async def list_own_keys(call: Call[None, AdminListing]) -> Answer:
+async def list_own_keys(call: Call[None, OwnKeyListing]) -> Answer:
     """`GET /v1/keys`: revoked and expired ones too; an admin sees those of all partners."""
     keys, cursor = await call.read(
         call.parts.store.read,
@@ -229,7 +241,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Partners",
         summary="List a partner's keys",
         access=ADMIN,
-        query=ListingQuery,
+        query=KeyListing,
         answers=lists(KeyDocument),
     ),
     ApiRoute(
@@ -253,7 +265,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Partners",
         summary="List your keys, revoked and expired ones too",
         access=KEYS,
-        query=AdminListing,
+        query=OwnKeyListing,
         answers=lists(KeyDocument),
     ),
     ApiRoute(

@@ -6,6 +6,7 @@ restore of the database the same numbers are given out again: a reader must not 
 """
 
 import asyncio
+import re
 from typing import Any, Final
 
 import orjson
@@ -24,7 +25,10 @@ from webhookd.core.records import Message
 
 LOOK_EVERY_SECONDS: Final = 1.0
 """For messages no signal tells of, and for lost signals."""
-_LONGEST_NUMBER: Final = 18
+_CURSOR: Final = re.compile(
+    r"(?:0|(?P<number>[1-9][0-9]{0,17}))\.(?P<owner>prt_[0-9a-z]{26})(?(number)\.(?P<message>msg_[0-9a-z]{26}))"
+)
+"""The first one names no message."""
 
 
 class FeedQuery(QueryString):
@@ -120,10 +124,10 @@ def message_document(message: Message) -> Any:
 
 def _read_cursor(cursor: str, partner_id: str) -> tuple[int, str]:
     """Return the feed number, and the message that has it."""
-    number, owner, message_id = (*cursor.split(".", 2), "", "")[:3]
-    if owner != partner_id or not (number.isascii() and number.isdigit()) or len(number) > _LONGEST_NUMBER:
+    match = _CURSOR.fullmatch(cursor)
+    if match is None or match["owner"] != partner_id:
         raise _unknown_cursor()
-    return int(number), message_id
+    return int(match["number"] or 0), match["message"] or ""
 
 
 def _unknown_cursor() -> Exception:

@@ -25,7 +25,7 @@ from webhookd.api.partner_wire import (
     own_partner_document,
     partner_document,
 )
-from webhookd.api.wire import ListingQuery, NoQuery
+from webhookd.api.wire import ListingQuery, NoQuery, cursor_of
 from webhookd.core import ids
 from webhookd.core.api_keys import PARTNER_PREFIX, first_key_name
 from webhookd.core.errors import Conflict
@@ -79,7 +79,13 @@ async def create_partner(call: Call[PartnerCreate, NoQuery]) -> Answer:
     return await call.once(effect)
 
 
-async def list_partners(call: Call[None, ListingQuery]) -> Answer:
+class PartnerListing(ListingQuery):
+    """`GET /v1/partners`."""
+
+    cursor: str | None = cursor_of(ids.PARTNER)
+
+
+async def list_partners(call: Call[None, PartnerListing]) -> Answer:
     """`GET /v1/partners`."""
     partners, cursor = await call.read(call.parts.store.partners.list, call.query.page)
     return page_answer([_document(call, partner) for partner in partners], cursor)
@@ -176,7 +182,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Partners",
         summary="List partners",
         access=ADMIN,
-        query=ListingQuery,
+        query=PartnerListing,
         answers=lists(PartnerDocument),
     ),
     ApiRoute(

@@ -69,6 +69,12 @@ class UnsupportedCoding(UnsupportedMediaType):
     """Raised where a body is compressed. The answer names what is taken (RFC 9110 section 12.5.3)."""
 
 
+class UnknownTransferCoding(ClientError):
+    """The body was sent in a transfer coding besides chunks (RFC 9112 section 6.1)."""
+
+    status, code, title = 501, "unknown_transfer_coding", "Not Implemented"
+
+
 class UpgradeRequired(ClientError):
     """Raised where a WebSocket was meant and plain HTTP came, or another version of the protocol."""
 
@@ -100,6 +106,7 @@ ProblemCode = TypeAliasType(
                 "quota_exceeded",
                 "head_too_large",
                 "internal",
+                "unknown_transfer_coding",
                 "overloaded",
                 "unavailable",
             ),

@@ -12,7 +12,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists, shows
 from webhookd.api.call import Call
-from webhookd.api.wire import ListingByName, NoBody, NoQuery
+from webhookd.api.wire import ListingByName, NoBody, NoQuery, cursor_by_name
 from webhookd.core.errors import NotFound
 from webhookd.core.fields import Count
 from webhookd.core.records import QueueDepth
@@ -53,7 +53,14 @@ class QueuePauseDocument(TypedDict):
     """Whether nothing more of it is started."""
 
 
-async def list_queues(call: Call[None, ListingByName]) -> Answer:
+class QueueListing(ListingByName):
+    """`GET /v1/queues`."""
+
+    NOUN = "queue"
+    cursor: str | None = cursor_by_name(NOUN)
+
+
+async def list_queues(call: Call[None, QueueListing]) -> Answer:
     """`GET /v1/queues`."""
     store, limit = call.parts.store, call.query.limit
     depths = [depth for depth in await store.queues.depths() if depth.queue > call.query.after]
@@ -132,7 +139,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Operations",
         summary="See how deep queues are",
         access=ADMIN,
-        query=ListingByName,
+        query=QueueListing,
         answers=lists(QueueDocument),
     ),
     ApiRoute(

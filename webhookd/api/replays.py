@@ -23,7 +23,7 @@ from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, shows
 from webhookd.api.call import AnyCall, found
 from webhookd.api.dead_letter_wire import ReplayChange, ReplayCreate, letter_filter
 from webhookd.api.filter_values import refuse_unknown
-from webhookd.api.wire import AdminListing, NoBody, NoQuery, unknown_or_wrong
+from webhookd.api.wire import AdminListing, NoBody, NoQuery, cursor_of, unknown_or_wrong
 from webhookd.core import ids
 from webhookd.core.model import ReplayMove, ReplayState
 from webhookd.core.render import ReplayDocument, replay_document
@@ -40,6 +40,12 @@ class ErrandListing(AdminListing):
     """In this state only."""
     dry_run: bool | None = None
     """Dry runs only (`true`), or only what is none (`false`)."""
+
+
+class ReplayListing(ErrandListing):
+    """`GET /v1/replays`."""
+
+    cursor: str | None = cursor_of(ids.REPLAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +172,7 @@ REPLAY: Final = Errand(deed=Deed.REPLAY, noun="replay", prefix=ids.REPLAY, docum
 
 
 def errand_routes(
-    errand: Errand, body: type[Any], document: Any, *, summary: str, done: str
+    errand: Errand, listing: type[ErrandListing], body: type[Any], document: Any, *, summary: str, done: str
 ) -> tuple[AnyRoute, ...]:
     """Return the routes of an errand; `done` says of it what one that is stopped has done."""
     name, path = errand.noun.capitalize(), f"/v1/{errand.noun}s"
@@ -197,7 +203,7 @@ def errand_routes(
             tag="Dead letters",
             summary=f"List {errand.noun}s",
             access="tasks:read",
-            query=ErrandListing,
+            query=listing,
             answers=lists(document),
         ),
         ApiRoute(
@@ -249,6 +255,7 @@ def errand_routes(
 
 ROUTES: Final = errand_routes(
     REPLAY,
+    ReplayListing,
     ReplayCreate,
     ReplayDocument,
     summary="Replay many dead letters, or send now what waits, at a pace",

@@ -111,9 +111,8 @@ class Resource:
                 await parts.submit.meter(bucket, caller.partner, 1, now_ms=now_ms)
         query = parse_query(row.query, scope["query_string"])
         key = body = value = None
-        header = context.headers.get(HEADER)
-        if header is not None and row.method == "POST":
-            key = parse_key(header.decode("latin-1"))
+        if row.method == "POST" and HEADER in context.headers:
+            key = parse_key([value for name, value in scope["headers"] if name == HEADER])
             if key is not None and caller.partner_id is not None:
                 await parts.key_quota.use(caller.partner_id, key, now_ms=now_ms)
         if row.body is not None:

@@ -11,7 +11,7 @@ from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call, found
 from webhookd.api.granted import TASK
-from webhookd.api.wire import ListingQuery
+from webhookd.api.wire import ListingQuery, cursor_like
 from webhookd.core.fields import RunOutcome, Timestamp
 from webhookd.core.outcome import Raised
 from webhookd.core.records import Run
@@ -56,9 +56,7 @@ class RunDocument(TypedDict):
 class RunListing(ListingQuery):
     """`GET /v1/tasks/{id}/runs`."""
 
-    cursor: str | None = Field(
-        None, pattern=r"^[0-9]{1,9}$", description="`next_cursor` of the page before; none: the first page."
-    )
+    cursor: str | None = cursor_like(r"^run\.[0-9]{1,9}$")
 
 
 async def list_runs(call: Call[None, RunListing]) -> Answer:

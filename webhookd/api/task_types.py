@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from webhookd.api.answers import Answer, fitting, page_answer
 from webhookd.api.api_route import ANY_KEY, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
-from webhookd.api.wire import ListingByName
+from webhookd.api.wire import ListingByName, cursor_by_name
 from webhookd.core.fields import Count
 from webhookd.core.routing import type_matches
 from webhookd.taskset.known import TaskType
@@ -45,7 +45,14 @@ def task_type_document(definition: TaskType) -> TaskTypeDocument:
     }
 
 
-async def list_task_types(call: Call[None, ListingByName]) -> Answer:
+class TaskTypeListing(ListingByName):
+    """`GET /v1/task-types`."""
+
+    NOUN = "type"
+    cursor: str | None = cursor_by_name(NOUN)
+
+
+async def list_task_types(call: Call[None, TaskTypeListing]) -> Answer:
     """`GET /v1/task-types`: to a partner those it may submit."""
     partner = call.caller.partner
     allowed = () if partner is None else partner.task_types
@@ -67,7 +74,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Tasks",
         summary="List task types and the schemas of their input",
         access=ANY_KEY,
-        query=ListingByName,
+        query=TaskTypeListing,
         answers=lists(TaskTypeDocument),
     ),
 )

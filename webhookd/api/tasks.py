@@ -27,7 +27,8 @@ from webhookd.api.submitting import submit_one
 from webhookd.api.task_files import file_errors, file_faults
 from webhookd.api.task_wire import TaskCreate, new_task, unknown_endpoint_errors
 from webhookd.api.watch import TaskQuery, hold
-from webhookd.api.wire import METADATA, AdminListing, NoBody, NoQuery, Time, unknown_or_wrong
+from webhookd.api.wire import METADATA, AdminListing, NoBody, NoQuery, Time, cursor_of, unknown_or_wrong
+from webhookd.core import ids
 from webhookd.core.errors import Invalid, RateLimited, Unavailable
 from webhookd.core.fields import TaskId
 from webhookd.core.listing import TaskFilter
@@ -40,6 +41,7 @@ from webhookd.core.render import TaskDocument, task_document
 class TaskListing(AdminListing):
     """`GET /v1/tasks`."""
 
+    cursor: str | None = cursor_of(ids.TASK)
     state: TaskState | None = None
     """In this state only."""
     type: str | None = None

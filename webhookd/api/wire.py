@@ -6,7 +6,7 @@ The models themselves stand beside the routes they belong to.
 import re
 from collections.abc import Sequence
 from itertools import islice
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from webhookd.core.complaints import complaint
 from webhookd.core.errors import FieldError, Invalid
@@ -38,9 +39,7 @@ METADATA: Final = "metadata.NAME"
 _BEFORE_NAME: Final = "metadata."
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ID_CURSOR: Final = r"^[a-z]{2,5}_[0-9a-z]{26}$"
-_AFTER: Final = "after."
-OTHER_CURSOR: Final = r"^[A-Za-z0-9_.:~-]{1,200}$"
+CURSOR: Final = "cursor"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -84,13 +83,24 @@ class StreamQuery(QueryString):
     """A page's token (`wht_…`): an EventSource can send no header."""
 
 
+def cursor_like(pattern: str) -> Any:
+    """Return the field `cursor` of a listing; what is not of this form is another listing's, or none."""
+    meaning = "The `next_cursor` of the page before; without it the first page."
+    return Field(None, pattern=pattern, description=meaning)
+
+
+def cursor_of(prefix: str) -> Any:
+    """Return the field `cursor` of a listing of what has ids of this prefix."""
+    return cursor_like(rf"^{prefix}_[0-9a-z]{{26}}$")
+
+
 class ListingQuery(QueryString):
-    """The parameters of every listing; what is listed has ids, unless a listing has a cursor of its own."""
+    """The parameters of every listing. Each has cursors of its own form: another's is none."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     """How many a page may have; a page also ends at 4 MiB."""
-    cursor: str | None = Field(None, pattern=_ID_CURSOR)
-    """The `next_cursor` of the page before; without it the first page."""
+    cursor: str | None
+    """`cursor_of` or `cursor_like`."""
 
     @property
     def page(self) -> Bounds:
@@ -99,20 +109,24 @@ class ListingQuery(QueryString):
 
 
 class ListingByName(ListingQuery):
-    """The parameters of a listing of things that have names and no ids."""
+    """The parameters of a listing of things that have names and no ids. A cursor is `<noun>.<name>`."""
 
-    cursor: str | None = Field(None, pattern=r"^after\.[A-Za-z0-9_.:~-]{1,200}$")
-    """The `next_cursor` of the page before; without it the first page."""
+    NOUN: ClassVar[str]
 
     @property
     def after(self) -> str:
         """The last name of the page before; empty for the first page."""
-        return "" if self.cursor is None else self.cursor.removeprefix(_AFTER)
+        return (self.cursor or "").removeprefix(f"{self.NOUN}.")
 
-    @staticmethod
-    def cursor_after(name: str) -> str:
+    @classmethod
+    def cursor_after(cls, name: str) -> str:
         """Return the cursor of the page that begins behind this name."""
-        return _AFTER + name
+        return f"{cls.NOUN}.{name}"
+
+
+def cursor_by_name(noun: str) -> Any:
+    """Return the field `cursor` of a listing of what has names."""
+    return cursor_like(rf"^{noun}\.[A-Za-z0-9_.:~-]{{1,200}}$")
 
 
 class AdminListing(ListingQuery):
@@ -202,10 +216,16 @@ def _invalid(detail: str, error: ValidationError, at: Sequence[int | str] = ()) 
         return Invalid(detail, errors=[FieldError(path=json_path(at), message=message)])
     details = error.errors(include_url=False, include_context=False, include_input=False)
     errors = [
-        FieldError(path=json_path((*at, *one["loc"])), message=complaint(one))
+        FieldError(path=json_path((*at, *one["loc"])), message=_message(one))
         for one in details[:MAX_FIELD_ERRORS]
     ]
     return Invalid(detail, errors=errors)
+
+
+def _message(detail: ErrorDetails) -> str:
+    if detail["loc"] == (CURSOR,) and detail["type"] == "string_pattern_mismatch":
+        return "is not a cursor of this listing: go on from its next_cursor"
+    return complaint(detail)
 
 
 def _time(value: object) -> object:

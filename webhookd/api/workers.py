@@ -9,7 +9,8 @@ from webhookd.adapters.store.upkeep.workers import HeldTask, Worker, read_worker
 from webhookd.api.answers import Answer, page_answer
 from webhookd.api.api_route import ADMIN, AnyRoute, ApiRoute, lists
 from webhookd.api.call import Call
-from webhookd.api.wire import ListingQuery
+from webhookd.api.wire import ListingQuery, cursor_of
+from webhookd.core import ids
 from webhookd.core.fields import Count, PartnerId, TaskId, Timestamp, WorkerRole
 from webhookd.core.times import to_rfc3339
 
@@ -67,7 +68,13 @@ class WorkerDocument(TypedDict):
     """How many deliveries it is making."""
 
 
-async def list_workers(call: Call[None, ListingQuery]) -> Answer:
+class WorkerListing(ListingQuery):
+    """`GET /v1/workers`."""
+
+    cursor: str | None = cursor_of(ids.SESSION)
+
+
+async def list_workers(call: Call[None, WorkerListing]) -> Answer:
     """`GET /v1/workers`."""
     workers, cursor = await call.read(call.parts.store.db.read, read_workers, call.now_ms, call.query.page)
     return page_answer([worker_document(worker) for worker in workers], cursor)
@@ -110,7 +117,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
         tag="Operations",
         summary="See which process runs what, and since when",
         access=ADMIN,
-        query=ListingQuery,
+        query=WorkerListing,
         answers=lists(WorkerDocument),
     ),
 )

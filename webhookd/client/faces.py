@@ -88,6 +88,14 @@ def _opening(url: str | None, key: str | None) -> dict[str, Any]:
     key = key or os.environ.get("WEBHOOKD_KEY")
     if not key:
         raise ClientError("There is no key: give one, or set WEBHOOKD_KEY.")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ClientError("The key must be printable ASCII characters without spaces.")
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ClientError(f"The URL must look like {DEFAULT_URL}.")  # not repeated: it may hold a password
     return {"base_url": url, "headers": {"Authorization": f"Bearer {key}"}}
 
 

@@ -64,6 +64,7 @@ def _tried(request: Any, patience: Patience) -> Generator[Any, Any, httpx.Respon
             response: httpx.Response = yield request
         except httpx.TransportError as broken:
             error = NoAnswer(f"{request.method} {request.path}: {str(broken) or type(broken).__name__}")
+            passing = not isinstance(broken, httpx.UnsupportedProtocol | httpx.LocalProtocolError)
             error.__cause__ = broken
         else:
             if response.is_success:

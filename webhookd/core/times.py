@@ -33,8 +33,10 @@ def opt_rfc3339(ms: int | None) -> str | None:
 def parse_rfc3339(text: str) -> int:
     """Return the Unix milliseconds of an RFC 3339 date-time (section 5.6), with `Z` or any offset.
 
-    Digits past the millisecond are cut off. Raises ValueError for anything else: no offset, a space
-    for the `T`, a date that does not exist, a leap second, or a UTC time outside the years 1 to 9999.
+    Digits past the millisecond are rounded up: every time kept is a whole millisecond, so each is on the same
+    side of the result as of the time itself, whether that side takes it in or not. Raises ValueError for
+    anything else: no offset, a space for the `T`, a date that does not exist, a leap second, or a UTC time
+    outside the years 1 to 9999.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -43,6 +45,8 @@ def parse_rfc3339(text: str) -> int:
     offset = timedelta(hours=int(hours), minutes=int(minutes)) if sign else timedelta()
     try:
         at = datetime.fromisoformat(f"{date}T{clock}Z") + (offset if sign == "-" else -offset)
-        return (at - _EPOCH) // _MILLISECOND + int(((fraction or "") + "000")[:3])
+        digits = (fraction or "").ljust(3, "0")
+        ms = int(digits[:3]) + bool(digits[3:].strip("0"))
+        return (at + ms * _MILLISECOND - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise ValueError("is not a time of the calendar") from None

@@ -4,7 +4,6 @@ Pure: the message that was signed, the time and the texts are arguments. Source 
 Webhooks specification 1.0.0, "Verifying webhooks".
 """
 
-import hmac
 import json
 import re
 from binascii import a2b_base64
@@ -18,7 +17,7 @@ from webhookd.core.signing import SigningKey
 TOLERANCE_SECONDS: Final = 300
 """How far from the receiver's clock the official libraries let a timestamp be."""
 NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
-_LINE: Final = re.compile(r"[\s\"']*([A-Za-z0-9_-]+)[\"']?\s*[:=]\s*(.*?)\s*")
+_LINE: Final = re.compile(r"[\s\"']*+([A-Za-z0-9_-]++)[\"']?\s*+[:=](.*)")
 _SIGNATURE_BYTES: Final = {"v1": 32, "v1a": 64}
 _LOOKALIKES: Final = ("svix-", "x-webhook-", "http_webhook_", "x-")
 
@@ -35,7 +34,7 @@ class Remark:
 def parse_headers(text: str) -> dict[str, str]:
     """Return the headers of a pasted text, one a line, names in lower case; other lines are left out."""
     matches = (_LINE.fullmatch(line) for line in text.splitlines())
-    return {match[1].lower(): match[2].strip("\"',") for match in matches if match}
+    return {match[1].lower(): match[2].strip().strip("\"',") for match in matches if match}
 
 
 def judge(
@@ -125,7 +124,7 @@ def _body(body: str, signed: str) -> Remark:
         return Remark(good=False, what=what, mend="Read the request to its end before you verify.")
     try:
         same = json.loads(body) == json.loads(signed)
-    except ValueError:
+    except (ValueError, RecursionError):
         same = False
     place = next((i for i, (a, b) in enumerate(zip(body, signed, strict=False)) if a != b), len(signed))
     if same:
@@ -155,11 +154,10 @@ def _signature(secret: str, sent: Sequence[str], signatures: str) -> Remark:
     except Invalid as wrong:
         mend = "Use the whole secret as it was shown, with whsec_ in front."
         return Remark(good=False, what=wrong.detail, mend=mend)
-    entries = [entry.partition(",") for entry in signatures.split()]
-    own = [text for version, _, text in entries if version == key.version]
+    entries = (entry.partition(",") for entry in signatures.split())
+    own = {_decoded(text) for version, _, text in entries if version == key.version}
     for content in sent:
-        expected = key.sign(content.encode())
-        if not any(_matches(text, expected) for text in own):
+        if key.sign(content.encode()) not in own:
             continue
         if content == sent[0]:
             return Remark(good=True, what="The secret is the one that signed.")
@@ -176,8 +174,8 @@ def _signature(secret: str, sent: Sequence[str], signatures: str) -> Remark:
     )
 
 
-def _matches(text: str, expected: bytes) -> bool:
+def _decoded(text: str) -> bytes:
     try:
-        return hmac.compare_digest(a2b_base64(text), expected)
+        return a2b_base64(text)
     except ValueError:
-        return False
+        return b""

@@ -12,7 +12,7 @@ from webhookd.pages.visit import Visit
 
 _TRACE: Final = re.compile(r"[0-9a-f]{32}")
 _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_PAIR: Final = re.compile(r"([^\s=:]{1,100})\s*(?:[=:]|\s)\s*(\S.*)")
+_PAIR: Final = re.compile(r"([^\s=:]{1,100})(?:\s*+[=:]|\s)\s*+(\S.*)")
 _RECENT: Final = 50
 _MOST_NAMES: Final = 8
 _MOST_WORKERS: Final = 500

@@ -3,6 +3,7 @@
 A form with a file is `multipart/form-data`: its fields first, then the file, which is not read here.
 """
 
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,8 @@ from webhookd.core.files import OCTETS
 
 MAX_FORM_BYTES: Final = 262_144
 MAX_FIELDS: Final = 2_000
+MAX_WHOLE: Final = 2**53 - 1
+"""What JSON holds exactly everywhere (RFC 8259 section 6)."""
 READ_SECONDS: Final = 30.0
 _MEDIA: Final = b"application/x-www-form-urlencoded"
 
@@ -51,17 +54,20 @@ class Form:
         if not text:
             return None
         try:
-            return float(text)
+            number = float(text)
         except ValueError:
-            raise Invalid(f"'{name.replace('_', ' ')}' must be a number.") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise Invalid(f"'{name.replace('_', ' ')}' must be a number.")
+        return number
 
     def whole(self, name: str) -> int | None:
         """Return a field as a whole number; None where it is empty. Raises Invalid."""
         number = self.number(name)
         if number is None:
             return None
-        if not number.is_integer():
-            raise Invalid(f"'{name.replace('_', ' ')}' must be a whole number.")
+        if not number.is_integer() or abs(number) > MAX_WHOLE:
+            raise Invalid(f"'{name.replace('_', ' ')}' must be a whole number up to {MAX_WHOLE:,}.")
         return int(number)
 
 

@@ -87,7 +87,7 @@ def _settings(form: Form) -> dict[str, Any]:
     return {
         "name": form.one("name"),
         "limits": {name: value for name, value in limits.items() if value is not None},
-        "weight": form.whole("weight") or 1,
+        "weight": 1 if (weight := form.whole("weight")) is None else weight,
         "task_types": form.one("task_types").replace(",", " ").split(),
     }
 

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from webhookd.adapters.entropy import new_page_token
@@ -129,12 +128,13 @@ class Sessions:
 
 
 def cookies(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Return the cookies of a request by name."""
-    try:
-        found = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
-    except CookieError:
-        return {}
-    return {name: morsel.value for name, morsel in found.items()}
+    """Return the cookies of a request by name, each as it was sent.
+
+    A browser sends those of every service of this host, whatever its port, in any spelling: one that is odd
+    hides no other (RFC 6265 section 5.4). `http.cookies` stops at the first.
+    """
+    pairs = (one.partition("=") for one in headers.get(b"cookie", b"").decode("latin-1").split(";"))
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign}
 
 
 def cookie(name: str, value: str, *, path: str, secure: bool, seconds: int) -> str:

@@ -1,11 +1,12 @@
 """Any listing, and any call that has no method of its own."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
 
-from webhookd.client.calls.asking import listed, new_key, path_of
+from webhookd.client.calls.asking import CURSOR, listed, new_key, path_of
 from webhookd.client.documents import Batch, Delivery, Discard, Document, Endpoint, File, Replay, Task
 from webhookd.client.errors import json_of
 from webhookd.client.steps import Call, Request, Stream
@@ -21,12 +22,18 @@ _KINDS: Final[Mapping[str, type[Document]]] = {
 }
 
 
-def list_all(what: str = "tasks", **filters: Any) -> Stream[Document]:
-    """Iterate over a whole listing, page by page: `"tasks"`, `"deliveries"`, `"dead-letters"`, …
+_ID: Final = re.compile(r"[a-z]+_[0-9a-z]{26}")
 
-    Filters are the API's query parameters.
+
+def list_all(what: str = "tasks", **filters: Any) -> Stream[Document]:
+    """Iterate over a whole listing, page by page: `"tasks"`, `"deliveries"`, `"tasks/task_…/runs"`, …
+
+    Filters are the API's query parameters; a time may be a `datetime`. `"messages"` are those that there are
+    now, `after` a cursor where one is given.
     """
-    return listed(_KINDS.get(what, Document), path_of(*what.replace("_", "-").split("/")), filters)
+    steps = [step if _ID.fullmatch(step) else step.replace("_", "-") for step in what.split("/")]
+    by = "after" if what == "messages" else CURSOR
+    return listed(_KINDS.get(what, Document), path_of(*steps), filters, by=by)
 
 
 def request(method: str, path: str, *, json: Any = None, query: Mapping[str, Any] | None = None) -> Call[Any]:

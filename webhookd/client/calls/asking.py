@@ -16,6 +16,7 @@ LONG_POLL_SECONDS: Final = 30
 LEAST_PAUSE_SECONDS: Final = 0.25
 """Between two long polls of which the first was answered at once with nothing new."""
 PAGE_LIMIT: Final = 500
+CURSOR: Final = "cursor"
 
 D = TypeVar("D", bound=Document)
 
@@ -70,17 +71,18 @@ def versions(kind: type[D], path: str) -> Stream[D]:
         now = news
 
 
-def listed(kind: type[D], path: str, filters: Mapping[str, Any]) -> Stream[D]:
-    query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
+def listed(kind: type[D], path: str, filters: Mapping[str, Any], *, by: str = CURSOR) -> Stream[D]:
+    """Iterate over a listing; `by` takes a page's `next_cursor`. The feed always has one, and ends empty."""
+    query: dict[str, Any] = {"limit": PAGE_LIMIT, **filtering(filters)}
     for name, value in (query.pop("metadata", None) or {}).items():
         query[f"metadata.{name}"] = value
     while True:
         page = Page.of((yield reading(path, query)))
         for row in page.data:
             yield Emit(kind(row))
-        if page.next_cursor is None:
+        if page.next_cursor is None or (by != CURSOR and not page.data):
             return
-        query["cursor"] = page.next_cursor
+        query[by] = page.next_cursor
 
 
 def id_of(of: str | Mapping[str, Any]) -> str:
@@ -99,6 +101,11 @@ def given(**fields: Any) -> dict[str, Any]:
 def time_of(at: datetime | str | None) -> str | None:
     """Return RFC 3339; a time without a zone is this machine's."""
     return at.astimezone().isoformat() if isinstance(at, datetime) else at
+
+
+def filtering(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return filters with their times as the API takes them."""
+    return {name: time_of(value) if isinstance(value, datetime) else value for name, value in filters.items()}
 
 
 def new_key() -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from webhookd.client.calls.asking import given, id_of, listed, path_of, posting, reading
+from webhookd.client.calls.asking import filtering, given, id_of, listed, path_of, posting, reading
 from webhookd.client.documents import Discard, Document, Replay
 from webhookd.client.errors import ClientError
 from webhookd.client.steps import Call, Request, Stream
@@ -62,7 +62,7 @@ def discard_all(
 def _errand(filter: dict[str, Any], *, everything: bool, dry_run: bool, **settings: Any) -> dict[str, Any]:  # noqa: A002
     if not filter and not everything:
         raise ClientError("Without a filter that takes everything: give a filter, or all=True.")
-    return given(filter=filter, all=everything or None, dry_run=dry_run or None, **settings)
+    return given(filter=filtering(filter), all=everything or None, dry_run=dry_run or None, **settings)
 
 
 def get_replay(replay: str | Replay) -> Call[Replay]:

@@ -83,7 +83,8 @@ class AnnouncedTaskDocument(TypedDict):
     result: Any
     """What the function returned; null until then. Its shape is the type's own."""
     error: TaskErrorDocument | None
-    """Why it failed; while it waits for its next try, why the last one did. Null where nothing did."""
+    """Why it failed; while it waits for its next try, why the last one did. Null where nothing did, and
+    once it is cancelled."""
     progress: TaskProgressDocument
     """How far it is."""
     metadata: Metadata

@@ -25,6 +25,7 @@ from tests.support.work import (
 )
 from webhookd.adapters.store.schema import messages
 from webhookd.adapters.store.store import Store
+from webhookd.adapters.store.tasks.tasks import list_runs
 from webhookd.adapters.store.tx import Policy, Tx
 from webhookd.adapters.vault import Vault, generate_key
 from webhookd.core.execution import End, Progress
@@ -35,6 +36,14 @@ INLINE: dict[str, Any] = {
     "callback_url": "https://partner.example/hooks",
     "callback_origin": "https://partner.example",
 }
+
+
+async def _body(store: Store, task_id: str) -> str:
+    """The body of a task's one message."""
+    found: str = await store.db.read(
+        lambda tx: tx.conn.execute(select(messages.c.body).where(messages.c.task_id == task_id)).scalar_one()
+    )
+    return found
 
 
 async def _running(store: Store, **changes: Any) -> ClaimedTask:
@@ -67,10 +76,7 @@ async def test_the_signed_body_is_the_task_as_it_ended(store: Store) -> None:
     task = await _running(store, **INLINE, metadata_json='{"z":"1","a":"2"}')
     await finish(store, task, End.FAILED, now_ms=NOW + 7)
 
-    body: str = await store.db.read(
-        lambda tx: tx.conn.execute(select(messages.c.body).where(messages.c.task_id == task.id)).scalar_one()
-    )
-
+    body = await _body(store, task.id)
     event = orjson.loads(body)
     assert event["type"] == "task.failed"
     assert (event["data"]["id"], event["data"]["state"]) == (task.id, "failed")
@@ -136,6 +142,29 @@ async def test_a_task_cancelled_while_it_ran_does_not_run_again(store: Store, en
     assert (ended.state, ended.finished_ms) == (TaskState.CANCELLED, NOW + 2)
     assert await events_of(store, task.id) == ["task.cancelled"]
     await assert_counters_are_true(store)
+
+
+@pytest.mark.parametrize("how", ["while it waits", "while it runs again", "asked before its try failed"])
+async def test_a_cancelled_task_has_no_error_though_a_try_failed(store: Store, how: str) -> None:
+    task = await _running(store, **INLINE)
+    if how == "asked before its try failed":
+        await cancel(store, task.id)
+    await finish(store, task, End.RETRY, due_ms=NOW + 1_000)
+    if how == "while it waits":
+        assert (await look(store, task.id)).error_code == "no_luck"
+        await cancel(store, task.id)
+    elif how == "while it runs again":
+        await store.sweeps.fall_due(NOW + 1_000)
+        again = await claim_one(store, now_ms=NOW + 1_000)
+        await cancel(store, task.id, now_ms=NOW + 1_001)
+        await finish(store, again, End.CANCELLED, now_ms=NOW + 1_002)
+
+    ended = await look(store, task.id)
+    assert (ended.state, ended.error_code, ended.error_message) == (TaskState.CANCELLED, None, None)
+    told = orjson.loads(await _body(store, task.id))["data"]
+    assert (told["state"], told["error"]) == ("cancelled", None)
+    first, *_ = await store.read(list_runs, task.id)
+    assert first.error_code == "no_luck"
 
 
 @pytest.mark.parametrize("end", [End.SUCCEEDED, End.FAILED, End.CANCELLED])

@@ -13,6 +13,9 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import TaskState
 from webhookd.core.records import Bounds, Run
 
+_BEHIND: Final = "run."
+"""What a cursor begins with; the token of the last run shown follows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunUnderWay:
@@ -78,14 +81,14 @@ def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Bounds) -> Tas
     task = tx.first(_TASK, task_id=task_id, partner_id=partner_id)
     if task is None:
         return None
-    after = None if page.cursor is None else int(page.cursor)
+    after = None if page.cursor is None else int(page.cursor.removeprefix(_BEHIND))
     rows, more = take_page(tx.stream(_RUNS, task_id=task_id, after=after, most=page.limit + 1), page.limit)
     runs_now = task.state == TaskState.RUNNING.value and task.host is not None
     more = more or (runs_now and len(rows) == page.limit)
     return TaskRuns(
         type=task.type,
         runs=[run_from(row) for row in rows],
-        next_cursor=str(rows[-1].token) if more else None,
+        next_cursor=f"{_BEHIND}{rows[-1].token}" if more else None,
         now=_under_way(task) if runs_now and not more else None,
     )
 

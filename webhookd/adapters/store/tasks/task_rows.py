@@ -88,13 +88,18 @@ def select_tasks() -> Select[Any]:
 
 
 def task_from(row: TaskRow, counts: DeliveryCounts | None = None) -> Task:
-    """Return the task of a row of `select_tasks`."""
+    """Return the task of a row of `select_tasks`.
+
+    A cancelled one has no error: that of a try before its end is why that try failed, and stands in its runs.
+    """
     queued, body = row
+    state = TaskState(queued.state)
+    failed_before = body.error_code is not None and state is TaskState.CANCELLED
     return filled(
         Task,
         queued,
-        body,
-        state=TaskState(queued.state),
+        body._replace(error_code=None, error_message=None) if failed_before else body,
+        state=state,
         priority=Priority(queued.priority),
         attempts=queued.attempts - queued.attempts_before,
         trace=TraceContext(
