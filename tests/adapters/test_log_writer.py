@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from webhookd.adapters import log_writer
 from webhookd.adapters.log_writer import MAX_WAITING_BYTES, LogWriter
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,26 @@ def test_lines_keep_their_order_whoever_waits(pipe: tuple[int, int]) -> None:
         heard = bytearray()
         _read(reader, heard, len(said))
         assert bytes(heard) == said
+
+
+def test_line_after_a_silence_is_written_at_once_and_what_follows_it_gathers(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_writer, "_GATHER_SECONDS", 3600)
+    monkeypatch.setattr(log_writer, "_BUSY_SECONDS", 3600)
+    reader, out = pipe
+    with os.fdopen(out, "wb") as stream:
+        writer = LogWriter(stream)
+        writer.put(b"first\n")
+        assert os.read(reader, 100) == b"first\n"
+        writer.put(b"second\n")
+        assert os.read(reader, 100) == b"second\n", "the one before it is not that recent"
+        for number in range(100):
+            writer.put(b"%d\n" % number)
+        assert not select.select([reader], [], [], 0.2)[0], "they gather"
+        writer.flush(30)
+        assert os.read(reader, 4096).count(b"\n") == 100, "a process that ends waits for no more to come"
+        writer.flush(30)
 
 
 def test_stream_that_is_only_in_memory_is_written_to() -> None:

@@ -7,10 +7,10 @@ line says how many were. A process that ends waits `END_SECONDS` for its last li
 
 import atexit
 import os
-import queue
 import select
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from typing import IO, Any, Final
 
@@ -22,10 +22,11 @@ MAX_WAITING_BYTES: Final = 4 * 2**20
 END_SECONDS: Final = 1.0
 _BATCH_BYTES: Final = 64 * 1024
 _STALLED_SECONDS: Final = 0.05
-_BUSY_SECONDS: Final = 0.05
-_GATHER_SECONDS: Final = 0.005
-"""Where the last line is not `_BUSY_SECONDS` old, lines gather for so long: to wake this thread for each one
-costs whoever says them more than the line."""
+_BUSY_SECONDS: Final = 0.25
+_GATHER_SECONDS: Final = 0.1
+"""Where the last lines are not `_BUSY_SECONDS` old, further ones gather for so long, or until there are
+`_BATCH_BYTES`: to wake this thread for each one costs whoever says them more than the line. A process that is
+killed takes what has gathered with it."""
 
 
 class LogWriter:
@@ -42,8 +43,11 @@ class LogWriter:
         self._told = 0
         self._direct = False
         self._lock = threading.Lock()
-        self._waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._lines: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._sleeps = True
+        self._wake = threading.Semaphore(0)
+        self._full = threading.Event()
         self._started = False
         os.register_at_fork(after_in_child=self._become_direct)
 
@@ -57,14 +61,21 @@ class LogWriter:
                 self.dropped += 1
                 return
             self._waiting_bytes += len(data)
+            self._lines.append(data)
+            wakes, self._sleeps = self._sleeps, False
+            is_full = self._waiting_bytes >= _BATCH_BYTES
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._serve, name="log-writer", daemon=True).start()
                 atexit.register(self.flush)
-        self._waiting.put(data)
+        if wakes:
+            self._wake.release()
+        elif is_full and not self._full.is_set():
+            self._full.set()
 
     def flush(self, timeout_seconds: float = END_SECONDS) -> None:
         """Wait until all that was taken is written, but no longer than this."""
+        self._full.set()
         ends = time.monotonic() + timeout_seconds
         while self._waiting_bytes and time.monotonic() < ends:
             time.sleep(0.002)
@@ -80,24 +91,30 @@ class LogWriter:
     def _serve(self) -> None:
         written = -_BUSY_SECONDS
         while True:
-            batch = [self._waiting.get()]
-            if time.monotonic() - written < _BUSY_SECONDS:
-                time.sleep(_GATHER_SECONDS)
-            size = len(batch[0])
-            while size < _BATCH_BYTES:
-                try:
-                    batch.append(self._waiting.get_nowait())
-                except queue.Empty:
-                    break
+            self._wake.acquire()
+            while batch := self._take():
+                self._write(batch)
+                with self._lock:
+                    self._waiting_bytes -= len(batch)
+                    dropped = self.dropped - self._told
+                    self._told = self.dropped
+                if dropped:
+                    log.warning("log_lines_dropped", lines=dropped)
+                before, written = written, time.monotonic()
+                if written - before < _BUSY_SECONDS:
+                    self._full.wait(_GATHER_SECONDS)
+                self._full.clear()
+
+    def _take(self) -> bytes:
+        """Return what to write next. Nothing: whoever has the next line wakes this thread."""
+        batch: list[bytes] = []
+        size = 0
+        with self._lock:
+            while self._lines and size < _BATCH_BYTES:
+                batch.append(self._lines.popleft())
                 size += len(batch[-1])
-            self._write(b"".join(batch))
-            written = time.monotonic()
-            with self._lock:
-                self._waiting_bytes -= size
-                dropped = self.dropped - self._told
-                self._told = self.dropped
-            if dropped:
-                log.warning("log_lines_dropped", lines=dropped)
+            self._sleeps = not batch
+        return b"".join(batch)
 
     def _write(self, data: bytes) -> None:
         with suppress(OSError, ValueError):  # ValueError: the stream is closed

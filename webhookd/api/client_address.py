@@ -7,6 +7,7 @@ on whatever a caller puts into the second.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
@@ -17,6 +18,10 @@ Network = IPv4Network | IPv6Network
 UNKNOWN: Final = "unknown"
 # One household or host is given a /64 (RFC 6177): counting single IPv6 addresses would brake nobody.
 _IPV6_PREFIX: Final = 64
+
+
+# The same few connect again and again. What headers say is not kept: its length is the caller's choice.
+_peer_address: Final = lru_cache(maxsize=1_024)(parse_address)
 
 
 def parse_proxies(entries: Sequence[str]) -> tuple[Network, ...]:
@@ -46,7 +51,7 @@ def caller_address(
     peer: str | None, headers: Mapping[bytes, bytes], trusted: Sequence[Network]
 ) -> Address | None:
     """Return the caller's address; None where there is none (a unix socket)."""
-    address = None if peer is None else parse_address(peer)
+    address = None if peer is None else _peer_address(peer)
     if address is not None and _is_trusted(address, trusted):
         if (header := headers.get(b"x-forwarded-for")) is not None:
             hops = x_forwarded_for(header.decode("latin-1"))
@@ -63,7 +68,7 @@ def caller_address(
 
 def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
     """Whether a connection comes from one of the operator's proxies."""
-    address = None if peer is None else parse_address(peer)
+    address = None if peer is None else _peer_address(peer)
     return address is not None and _is_trusted(address, trusted)
 
 

@@ -65,6 +65,7 @@ class LoadGauge:
         self.database_error: str | None = None
         self._failures = 0
         self._partner_waiting: dict[str, int] = {}
+        self._waiting = 0
         self._samples: deque[_Sample] = deque()
         # Let in by this process: not yet committed, committed since the reading under way began,
         # and before it but after the last one.
@@ -102,7 +103,7 @@ class LoadGauge:
         entered = self._entering, self._recent, self._earlier
         broker = self.broker
         return Load(
-            waiting=sum(self._partner_waiting.values()) + sum(one.total() for one in entered),
+            waiting=self._waiting + sum(one.total() for one in entered),
             partner_waiting=self._partner_waiting.get(partner_id, 0)
             + sum(one[partner_id] for one in entered),
             ended_per_second=self.ended_per_second(),
@@ -151,7 +152,7 @@ class LoadGauge:
                     await self._stirred.wait()
 
     def _is_quiet(self) -> bool:
-        waits = any(self._partner_waiting.values()) or self._entering or self._recent or self._earlier
+        waits = self._waiting or self._entering or self._recent or self._earlier
         last = list(self._samples)[-2:]
         return not waits and not self._failures and len(last) == 2 and last[0].ended == last[1].ended
 
@@ -161,6 +162,7 @@ class LoadGauge:
         try:
             depths = await self._source.depths()
             self._partner_waiting = await self._source.partner_queued()
+            self._waiting = sum(self._partner_waiting.values())
         except WebhookdError as error:
             self._failures += 1
             self.database_error = error.detail

@@ -75,6 +75,8 @@ class PartnerRates:
         if bucket is RateKind.WRITES:
             return self._writes
         limits = partner.limits
+        if limits.rate_per_second is None and limits.burst is None:
+            return self._tasks
         return Rate(
             per_second=self._tasks.per_second if limits.rate_per_second is None else limits.rate_per_second,
             burst=self._tasks.burst if limits.burst is None else limits.burst,
