@@ -118,6 +118,63 @@ async def test_what_is_no_number_is_refused_and_changes_nothing(
     assert (await partner.client.get(f"/v1/endpoints/{before['id']}")).json() == before
 
 
+async def test_what_is_refused_of_a_form_is_told_at_its_fields_and_the_rest_stays(
+    sqlite_face: Face, admin: Person
+) -> None:
+    partner = await sqlite_face.partner()
+    other = await sqlite_face.partner()
+    scopes = {"scopes": ["keys:write", "tasks:read", "endpoints:write"]}
+    key = (await sqlite_face.admin.post(f"/v1/partners/{other.id}/keys", json=scopes)).json()["key"]
+    someone = await person(sqlite_face, "portal")
+    await someone.log_in(key)
+    made = await partner.client.post("/v1/endpoints", json={"url": "https://hooks.partner.example/in"})
+    one = f"endpoints/{made.json()['id']}"
+    url = "https://x.example/"
+    wrong: list[tuple[Person, str, str, dict[str, str], set[str], str]] = [
+        (
+            admin,
+            f"{one}/edit",
+            f"{one}/edit",
+            {"url": "x", "description": "kept <b>"},
+            {"url"},
+            "kept &lt;b&gt;",
+        ),
+        (
+            admin,
+            f"{one}/edit",
+            f"{one}/edit",
+            {"url": url, "base_seconds": "0.1", "factor": "0.2", "description": "kept"},
+            {"base_seconds", "factor"},
+            "kept",
+        ),
+        (admin, f"{one}/edit", f"{one}/edit", {"url": url, "events": "nope"}, {"events"}, "nope"),
+        (admin, f"{one}/edit", f"{one}/edit", {"url": url, "rate_limit": "nan"}, {"rate_limit"}, url),
+        (admin, "endpoints/new", "endpoints/new", {"url": url, "partner": "nobody"}, {"partner"}, url),
+        (admin, f"{one}/rotate", one, {"go": "yes", "overlap_seconds": "-1"}, {"overlap_seconds"}, "-1"),
+        (admin, "partners", "partners", {"name": " \x01"}, {"name"}, "New partner"),
+        (
+            admin,
+            f"partners/{partner.id}",
+            f"partners/{partner.id}",
+            {"name": "kept", "weight": "0"},
+            {"weight"},
+            'value="kept"',
+        ),
+        (someone, "keys", "keys", {"name": "k" * 200}, {"name"}, "k" * 200),
+        (someone, "keys/rotate", "keys", {"go": "yes", "secret": "whsec_x"}, {"secret"}, "whsec_x"),
+        (someone, "endpoints/new", "endpoints/new", {"url": "ftp://kept"}, {"url"}, "ftp://kept"),
+    ]
+    for who, path, seen, fields, marked, kept in wrong:
+        answer = await who.send(path, fields, seen=seen)
+        assert answer.status_code == 422, (path, fields)
+        assert set(re.findall(r'<input id="f-(\w+)"[^>]*aria-invalid', answer.text)) == marked, (path, fields)
+        assert kept in answer.text, (path, fields)
+        assert answer.text.count("<h1") == 1
+    taken = {"name": (await sqlite_face.admin.get(f"/v1/partners/{other.id}")).json()["name"]}
+    answer = await admin.send("partners", taken, seen="partners")
+    assert (answer.status_code, answer.text.count("aria-invalid")) == (422, 1)
+
+
 async def test_wrong_key_is_told_without_a_session(sqlite_face: Face) -> None:
     someone = await person(sqlite_face)
     answer = await someone.log_in("wha_wrong")
@@ -1034,7 +1091,7 @@ async def test_partner_is_made_limited_suspended_and_given_a_link(sqlite_face: F
     [partner] = (await sqlite_face.admin.get("/v1/partners")).json()["data"]
     one = f"partners/{partner['id']}"
     fields = {"name": "acme", "weight": "3", "burst": "7", "task_types": "report.*"}
-    assert (await admin.send(f"{one}/save", fields, seen=one)).status_code == 303
+    assert (await admin.send(one, fields, seen=one)).status_code == 303
     assert (await admin.send(f"{one}/suspend", {}, seen=one)).status_code == 303
     changed = (await sqlite_face.admin.get(f"/v1/{one}")).json()
     assert (changed["weight"], changed["limits"]["burst"], changed["suspended"]) == (3, 7, True)
@@ -1118,7 +1175,8 @@ async def test_endpoint_is_registered_changed_rotated_and_deleted(sqlite_face: F
     assert "whsec_" in rotated.text
     wrong = await someone.send(f"{one}/edit", {**fields, "url": "http://localhost/"}, seen=f"{one}/edit")
     assert wrong.status_code == 422
-    assert "<code>url</code>" in wrong.text
+    assert 'aria-invalid="true"' in wrong.text
+    assert "with a domain, such as hooks.partner.example.</small>" in wrong.text
     await someone.send(f"{one}/delete", {"go": "yes"}, seen=one)
     assert (await partner.client.get("/v1/endpoints")).json()["data"] == []
 

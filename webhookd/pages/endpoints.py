@@ -110,11 +110,15 @@ async def ask_rotate(visit: Visit) -> Answer:
     visit.must(ENDPOINTS)
     endpoint_id = visit.params["id"]
     if not visit.form.one("go"):
-        return visit.page(
-            "rotate.html", title="Rotate", back=f"../{endpoint_id}", overlap=DAY_SECONDS, rotated=None
-        )
+        return await rotating(visit)
     said = await visit.do("POST", f"/v1/endpoints/{endpoint_id}/rotate-secret", rotation(visit.form))
     return visit.page("rotate.html", title="Rotate", back=f"../{endpoint_id}", rotated=said.document)
+
+
+async def rotating(visit: Visit) -> Answer:
+    """The form of a rotation, of a thing's secret or a partner's."""
+    back = f"../{visit.params.get('id', 'keys')}"
+    return visit.page("rotate.html", title="Rotate", back=back, overlap=DAY_SECONDS, rotated=None)
 
 
 def rotation(form: Form) -> dict[str, Any]:
@@ -196,10 +200,11 @@ _ONE: Final = f"{PATH}/{{id}}"
 ROWS: Final[tuple[Row, ...]] = (
     shows(PATH, show_all, name="Endpoints"),
     shows(f"{PATH}/new", new, below=PATH),
-    does(f"{PATH}/new", create, below=PATH),
+    does(f"{PATH}/new", create, below=PATH, again=new),
     shows(_ONE, show, below=PATH),
     shows(f"{_ONE}/edit", edit, below=PATH),
-    does(f"{_ONE}/edit", save, below=PATH),
+    does(f"{_ONE}/edit", save, below=PATH, again=edit),
+    does(f"{_ONE}/rotate", ask_rotate, below=PATH, again=rotating),
     *(
         does(f"{_ONE}/{name}", handler, below=PATH)
         for name, handler in (
@@ -207,7 +212,6 @@ ROWS: Final[tuple[Row, ...]] = (
             ("enable", enable),
             ("retry", retry),
             ("test", test),
-            ("rotate", ask_rotate),
             ("delete", delete),
         )
     ),

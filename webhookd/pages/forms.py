@@ -13,7 +13,7 @@ from starlette.types import Receive
 
 from webhookd.api.body import read_bytes
 from webhookd.api.file_body import FORM_BYTES, FormPart, body_chunks, form_boundary
-from webhookd.core.errors import Invalid
+from webhookd.core.errors import FieldError, Invalid
 from webhookd.core.files import OCTETS
 
 MAX_FORM_BYTES: Final = 262_144
@@ -58,7 +58,7 @@ class Form:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise Invalid(f"'{name.replace('_', ' ')}' must be a number.")
+            raise _wrong(name, "must be a number")
         return number
 
     def whole(self, name: str) -> int | None:
@@ -67,8 +67,13 @@ class Form:
         if number is None:
             return None
         if not number.is_integer() or abs(number) > MAX_WHOLE:
-            raise Invalid(f"'{name.replace('_', ' ')}' must be a whole number up to {MAX_WHOLE:,}.")
+            raise _wrong(name, f"must be a whole number up to {MAX_WHOLE:,}")
         return int(number)
+
+
+def _wrong(name: str, message: str) -> Invalid:
+    told = f"'{name.replace('_', ' ')}' {message}."
+    return Invalid(told, errors=[FieldError(path=f"$.{name}", message=message)])
 
 
 async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Form:

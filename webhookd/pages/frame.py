@@ -22,6 +22,7 @@ _MENDS: Final = {
     403: "Ask whoever gave you the key for one with more rights.",
     404: "It may have been removed, or belong to somebody else. Look for it in its list.",
     405: "Open the page before it and send the form from there.",
+    413: "Send less at once.",
     409: "Look at its present state and choose what fits.",
     422: "Correct what is named here and send it again.",
     429: "Wait a moment, then do it again.",

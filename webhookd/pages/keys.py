@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Forbidden
-from webhookd.pages.endpoints import DAY_SECONDS, rotation
+from webhookd.pages.endpoints import rotating, rotation
 from webhookd.pages.rows import ENDPOINTS, PORTAL, Row, does, shows
 from webhookd.pages.visit import Visit
 
@@ -37,18 +37,17 @@ async def revoke(visit: Visit) -> Answer:
 async def rotate(visit: Visit) -> Answer:
     """Ask for how long the old secret signs too; with an answer, make a new one and show it this once."""
     visit.must(ENDPOINTS)
-    back = f"../{PATH}"
     if not visit.form.one("go"):
-        return visit.page("rotate.html", title="Rotate", back=back, overlap=DAY_SECONDS, rotated=None)
+        return await rotating(visit)
     said = await visit.do("POST", "/v1/partner/rotate-secret", rotation(visit.form))
-    return visit.page("rotate.html", title="Rotate", back=back, rotated=said.document)
+    return visit.page("rotate.html", title="Rotate", back=f"../{PATH}", rotated=said.document)
 
 
 _PARTNERS: Final = (PORTAL,)
 
 ROWS: Final[tuple[Row, ...]] = (
     shows(PATH, show, name="Keys", sides=_PARTNERS),
-    does(PATH, make, sides=_PARTNERS),
-    does("keys/rotate", rotate, below=PATH, sides=_PARTNERS),
+    does(PATH, make, sides=_PARTNERS, again=show),
+    does("keys/rotate", rotate, below=PATH, sides=_PARTNERS, again=rotating),
     does(f"{PATH}/{{id}}/revoke", revoke, below=PATH, sides=_PARTNERS),
 )

@@ -97,12 +97,12 @@ _ONE: Final = f"{PATH}/{{id}}"
 
 ROWS: Final[tuple[Row, ...]] = (
     shows(PATH, show_all, name="Partners", sides=_ADMINS),
-    does(PATH, create, sides=_ADMINS),
+    does(PATH, create, sides=_ADMINS, again=show_all),
     shows(_ONE, show, below=PATH, sides=_ADMINS),
+    does(_ONE, save, below=PATH, sides=_ADMINS, again=show),
     *(
         does(f"{_ONE}/{name}", handler, below=PATH, sides=_ADMINS)
         for name, handler in (
-            ("save", save),
             ("suspend", suspend),
             ("unsuspend", unsuspend),
             ("link", link),

@@ -25,7 +25,8 @@ class Row:
     """What a method of a path below `/admin/` or `/portal/` does. `name` puts it into the navigation.
 
     `below` is the path of the page in the navigation that this one belongs to. `uploads`: its form has a
-    file.
+    file. `again` shows, at the same path, the page whose form this is: what is refused for fields of it is
+    told there, and what was typed stays.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Row:
     below: str = ""
     sides: tuple[str, ...] = BOTH
     uploads: bool = False
+    again: Handler | None = None
 
     @property
     def home(self) -> str:

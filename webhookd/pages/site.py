@@ -22,7 +22,7 @@ from webhookd.api.inside import Asker, Inside
 from webhookd.api.parts import ApiParts
 from webhookd.api.problems import WrongMethod
 from webhookd.api.routes import NOBODY
-from webhookd.core.errors import Forbidden, NotFound, WebhookdError
+from webhookd.core.errors import Conflict, Forbidden, Invalid, NotFound, UrlNotAllowed, WebhookdError
 from webhookd.pages import origin, static_files
 from webhookd.pages.forms import Form, open_upload, read_form
 from webhookd.pages.frame import refusal
@@ -234,7 +234,12 @@ class _Place:
                 visit.form = await read_form(receive, visit.headers)
             if not is_form_token(visit.form.one("form_token"), token):
                 raise Forbidden("The form is no longer good: open the page again and send it from there.")
-        return await row.handler(visit)
+        try:
+            return await row.handler(visit)
+        except (Invalid, UrlNotAllowed, Conflict) as refused:
+            if row.again is None or not visit.marks(refused):
+                raise
+            return await row.again(visit)
 
 
 def _asker(context: RequestContext, client: Any, session: Session | None) -> Asker:

@@ -11,7 +11,7 @@ import orjson
 
 from webhookd.api.answers import Answer
 from webhookd.api.inside import Asker, Said
-from webhookd.core.errors import Forbidden, Invalid
+from webhookd.core.errors import Forbidden, Invalid, WebhookdError
 from webhookd.pages.filters import Filters, readable
 from webhookd.pages.forms import Form, Upload
 from webhookd.pages.frame import rendered
@@ -73,6 +73,18 @@ class Visit:
         """Refuse to ask for what would be refused then. Raises Forbidden."""
         if not self.may(scope):
             raise Forbidden(f"The key lacks the scope {scope}.")
+
+    def typed(self, name: str, value: Any) -> Any:
+        """Return what was typed into a field of a form that is shown again; `value` where none is."""
+        return self.form.one(name) if self.faults and name in self.form.fields else value
+
+    def marks(self, error: WebhookdError) -> bool:
+        """Whether an error is about fields of the form that was sent; then it is told at them."""
+        faults = {_field(one.path): one.message for one in error.errors}
+        if not faults or not faults.keys() <= self.form.fields.keys():
+            return False
+        self.faults = faults
+        return True
 
     async def get(self, path: str, **query: str | int | None) -> Any:
         """Return what the API shows there. Raises as the call refuses."""
@@ -152,6 +164,11 @@ async def side_by_side(*looks: Awaitable[Any]) -> list[Any]:
         if isinstance(one, BaseException):
             raise one
     return found
+
+
+def _field(path: str) -> str:
+    """Return the field of a form that a path in a body is of: `$.retry.factor`, `$.events[0]`."""
+    return path.rpartition(".")[2].partition("[")[0]
 
 
 def _key(once: str, path: str, body: Any) -> str:
