@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 import webhookd.asgi
-from tests.api.raw import BINARY, PING, TEXT, frame, problem, raw
+from tests.api.raw import BINARY, PING, TEXT, frame, handshake, problem, raw
 from tests.support.live_api import Live
 from tests.support.services import until
 from webhookd.adapters.store.schema import task_bodies
@@ -385,6 +385,15 @@ async def test_more_than_a_key_is_refused_before_it_comes(live: Live, first: byt
     async with raw(live) as client:
         await client.upgrade(None)
         await client.send(first)
+        assert (await client.close_code())[0] == 4401
+
+
+async def test_stream_reads_headers_that_come_twice_as_every_call_does(live: Live) -> None:
+    partner = await live.partner()
+    twice = handshake(key=partner.key).replace(b"Host: x", b"Host: x\r\nAuthorization: Bearer whk_wrong")
+    async with raw(live) as client:
+        await client.send(twice)
+        await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 30)
         assert (await client.close_code())[0] == 4401
 
 

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from webhookd.api.body import _is_json
-from webhookd.api.edge import _headers
+from webhookd.api.edge import joined_headers
 from webhookd.api.file_ranges import asked_range
 from webhookd.api.idempotency_key import parse_key
 from webhookd.api.json_body import LARGE, MOST_CONTAINERS, MOST_NAMES, parse_json
@@ -90,7 +90,7 @@ def _other_body(text: str) -> object:
 
 def _repeated_headers(size: int) -> Callable[[], object]:
     scope = {"headers": [(b"x", b"y")] * (size // 4)}
-    return lambda: _headers(scope)
+    return lambda: joined_headers(scope)
 
 
 def _unknown_endpoints(size: int) -> Callable[[], object]:

@@ -29,7 +29,7 @@ class Outage:
 @pytest.fixture(scope="module")
 def outage(service: Service) -> Iterator[Outage]:
     """Last night."""
-    partner = new_partner(service)
+    partner = new_partner(service, name="n" * 100)
     with receiving() as receiver:
         receiver.status = dict(_FAILING)
         receiver.bodies = dict.fromkeys(_FAILING, '{"error": "relation \\"orders\\" does not exist"}')

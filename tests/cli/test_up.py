@@ -103,6 +103,18 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         yield up
 
 
+def test_up_serves_what_there_is_though_the_disk_is_nearly_full(tmp_path: Path) -> None:
+    with serving("--data-dir", str(tmp_path / "d"), cwd=tmp_path) as first:
+        admin_key = fact(first, "admin key")
+    env = environment(WEBHOOKD_MIN_FREE_DISK_BYTES=str(1 << 60))
+    with serving("--data-dir", str(tmp_path / "d"), cwd=tmp_path, env=env) as up:
+        url = url_of(up)
+        assert "nearly full" in up.wait_for("not_ready")
+        assert ask("GET", f"{url}/readyz").status_code == 503
+        with http_client(url, admin_key) as admin:
+            assert admin.get("/v1/tasks").status_code == 200
+
+
 def test_dev_prints_calls_that_work(dev: Command) -> None:
     calls = [line for line in dev.out if line.strip().startswith("curl")]
     assert len(calls) == 4

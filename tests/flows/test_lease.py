@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from webhookd.core.errors import StoreFault, Unavailable
 from webhookd.flows.lease import Lease
 
@@ -48,10 +50,12 @@ async def test_lease_is_renewed_after_errors_of_every_kind_and_tells_that_it_was
     )
     sessions.lease = lease
     await lease.begin()
-    keeping = asyncio.create_task(lease.keep())
-    async with asyncio.timeout(10):
-        await sessions.healed.wait()
-    await asyncio.sleep(0)
-    keeping.cancel()
+    with capture_logs() as logs:
+        keeping = asyncio.create_task(lease.keep())
+        async with asyncio.timeout(10):
+            await sessions.healed.wait()
+        await asyncio.sleep(0)
+        keeping.cancel()
+    assert [line["event"] for line in logs] == ["lease_not_renewed", "lease_renewed_again"]
     assert sessions.seen[:4] == [True, False, False, False]
     assert lease.renewed

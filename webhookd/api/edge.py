@@ -87,7 +87,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        headers = _headers(scope)
+        headers = joined_headers(scope)
         caller = brought_trace(headers)
         context = RequestContext(
             trace=self._new_trace() if caller is None else caller.child(entropy.new_span_id()),
@@ -147,7 +147,7 @@ class Edge:
         await answer.send_to(send, more_headers=context.more_headers, head=scope["method"] == "HEAD")
 
 
-def _headers(scope: Scope) -> dict[bytes, bytes]:
+def joined_headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name; repeated ones joined by commas (RFC 9110 section 5.2)."""
     pairs = scope["headers"]
     headers: dict[bytes, bytes] = dict(pairs)

@@ -17,7 +17,7 @@ from webhookd.api.auth import Authenticator
 from webhookd.api.caller import Caller
 from webhookd.api.client_address import client_address
 from webhookd.api.conversation import Conversation
-from webhookd.api.edge import brought_trace, context_of
+from webhookd.api.edge import brought_trace, context_of, joined_headers
 from webhookd.api.handshake import asks_for_websocket, handshake_fault, is_of_this_version
 from webhookd.api.held import Held
 from webhookd.api.parts import ApiParts
@@ -65,7 +65,7 @@ class Stream:
         socket = Socket(receive, send)
         actor: str | None = None
         code = 1005
-        brought = brought_trace(dict(scope["headers"]))
+        brought = brought_trace(joined_headers(scope))
         trace = self._parts.new_trace() if brought is None else brought.child(new_span_id())
         try:
             await socket.accept([(b"traceparent", trace.header().encode())])
@@ -85,7 +85,7 @@ class Stream:
             _log.info("stream_closed", actor=actor, code=code)
 
     async def _let_in(self, scope: Scope, socket: Socket) -> Caller:
-        headers = dict(scope["headers"])
+        headers = joined_headers(scope)
         client = scope.get("client")
         peer = client[0] if client else None
         try:

@@ -145,7 +145,11 @@ async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
 
 
 async def _ready(url: str, supervisor: Supervisor, watch: _Watch, names: set[str]) -> None:
-    """Wait until the API says it is ready and every process has begun its session."""
+    """Wait until the API serves and every process has begun its session.
+
+    One whose disk is nearly full serves: it takes no task in, and what it has taken goes on. An operator who
+    starts it again meanwhile wants no outage of that as well.
+    """
     give_up_at = time.monotonic() + _READY_SECONDS
     while True:
         left = names - supervisor.begun
@@ -163,7 +167,7 @@ async def _ready(url: str, supervisor: Supervisor, watch: _Watch, names: set[str
 
 
 async def _unready(url: str) -> str | None:
-    """Ask the API; return why it is not ready, None where it is."""
+    """Ask the API; return why it does not serve, None where it does."""
     parts = urlsplit(url)
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
@@ -173,9 +177,16 @@ async def _unready(url: str) -> str | None:
                 writer.write(request.encode())
                 head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         status = int(head.split(maxsplit=2)[1])
-        return None if status == 200 else str(json.loads(body).get("detail", status)).rstrip(".")
+        told = {} if status == 200 else json.loads(body)
     except (OSError, ValueError, LookupError):  # TimeoutError is an OSError
         return "the API does not answer"
+    if status == 200:
+        return None
+    reason = str(told.get("detail", status)).rstrip(".")
+    if told.get("database", {}).get("status") != "ok":
+        return reason
+    log.warning("not_ready", reason=reason)
+    return None
 
 
 async def _keep_broker(broker: EmbeddedValkey) -> None:

@@ -112,9 +112,12 @@ class Lease:
             try:
                 await self._renew()
             except ServiceError as error:
+                if self.renewed:  # told once, however long it lasts
+                    log.warning("lease_not_renewed", session=self.id, reason=error.detail)
                 self.renewed = False
-                log.warning("lease_not_renewed", session=self.id, reason=error.detail)
             else:
+                if not self.renewed:
+                    log.warning("lease_renewed_again", session=self.id)
                 self.renewed = True
 
     async def end(self) -> None:
