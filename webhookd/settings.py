@@ -279,7 +279,7 @@ class Settings(BaseSettings):
     @field_validator("data_dir", mode="before")
     @classmethod
     def _some_folder(cls, value: object) -> object:
-        if value == "":
+        if isinstance(value, str) and not value.strip():
             raise ValueError("must name a folder; leave it out for .webhookd")
         return value
 

@@ -363,6 +363,19 @@ def test_a_download_into_a_folder_gets_the_name_of_the_file(client: Client, tmp_
 
 
 @respx.mock
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "x" * 251 + ".pdf", "ü" * 255, "😀" * 100 + ".tar.gz", "." + "x" * 254]
+)
+def test_a_download_into_a_folder_has_a_name_that_fits(client: Client, tmp_path: Path, name: str) -> None:
+    respx.get(f"{URL}/v1/files/file_1/content").respond(content=b"bytes")
+    written = client.download(File({"id": "file_1", "name": name}), tmp_path)
+    assert [*tmp_path.iterdir()] == [written]
+    assert written.read_bytes() == b"bytes"
+    assert written.suffix == Path(name).suffix
+    assert name.startswith(written.stem)
+
+
+@respx.mock
 def test_the_key_is_not_taken_to_the_object_store(client: Client) -> None:
     respx.get(f"{URL}/v1/files/file_1/content").respond(307, headers={"Location": "https://bucket.example/x"})
     store = respx.get("https://bucket.example/x").respond(200, content=b"bytes")

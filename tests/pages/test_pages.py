@@ -1173,6 +1173,10 @@ async def test_endpoint_is_registered_changed_rotated_and_deleted(sqlite_face: F
     assert "Overlap in seconds" in asked.text
     rotated = await someone.send(f"{one}/rotate", {"go": "yes", "overlap_seconds": "60"}, seen=one)
     assert "whsec_" in rotated.text
+    assert "Both secrets sign" in rotated.text
+    cut = await someone.send(f"{one}/rotate", {"go": "yes", "overlap_seconds": "0"}, seen=one)
+    assert "this one alone signs" in cut.text
+    assert "Both secrets sign" not in cut.text
     wrong = await someone.send(f"{one}/edit", {**fields, "url": "http://localhost/"}, seen=f"{one}/edit")
     assert wrong.status_code == 422
     assert 'aria-invalid="true"' in wrong.text

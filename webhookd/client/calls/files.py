@@ -15,6 +15,8 @@ from webhookd.client.documents import File
 from webhookd.client.steps import Call, Request
 
 CHUNK_BYTES: Final = 256 * 1024
+NAME_BYTES: Final = 255
+"""What file systems take; the service counts characters, of up to four bytes."""
 
 Source = bytes | str | os.PathLike[str] | IO[bytes] | Iterable[bytes]
 """What can be uploaded. A `str` is a path, as `open` takes it."""
@@ -52,13 +54,13 @@ def get(file: str | File) -> Call[File]:
 def download(file: str | File, to: str | os.PathLike[str]) -> Call[Path]:
     """Write a file's bytes to the path `to` and return where they are; in a folder they get the file's name.
 
-    They appear there whole, or not at all.
+    They appear there whole, or not at all. A name too long for a file system loses the end of its stem.
     """
     target = Path(to)
     if target.is_dir():
         known = file if isinstance(file, Mapping) and "name" in file else (yield from get(file))
-        target /= Path(known["name"]).name
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        target /= _fitting(Path(known["name"]).name)
+    part = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         yield Request(method="GET", path=path_of("files", id_of(file), "content"), into=part)
         part.replace(target)
@@ -78,6 +80,15 @@ def _name_of(source: Source) -> str:
     said = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     name = Path(said).name if isinstance(said, str | os.PathLike) else ""
     return name if name and not name.startswith("<") else "file"
+
+
+def _fitting(name: str) -> str:
+    """Return a name of at most NAME_BYTES, with its suffix."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    room = NAME_BYTES - len(suffix.encode())
+    if room < 1:
+        stem, suffix, room = name, "", NAME_BYTES
+    return stem.encode()[:room].decode(errors="ignore") + suffix
 
 
 def _content(source: Source) -> tuple[Callable[[], Iterator[bytes]], bool]:
