@@ -26,6 +26,7 @@ from webhookd.core.endpoint_stats import Span
 from webhookd.core.model import SCOPES
 from webhookd.core.signing import SigningKey, signature_header
 from webhookd.pages.audit import as_csv
+from webhookd.pages.shown import pretty
 from webhookd.taskset import TaskContext
 from webhookd.wiring.api import with_pages
 
@@ -92,6 +93,12 @@ async def test_cookies_of_other_services_of_this_host_hide_no_session(admin: Per
     for sent in (f"{other}; {ours}", f"{ours}; {other}"):
         answer = await admin.client.get("/admin/dead-letters", headers={b"Cookie": sent.encode("latin-1")})
         assert answer.status_code == 200, sent
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, '{"a":' * 900, '"\\ud800"', "1" * 5_000, "no JSON", ""])
+def test_result_that_is_any_text_is_shown(text: str) -> None:
+    assert pretty(text) == text
+    assert pretty('{"a":["\\u00e9"]}') == '{\n  "a": [\n    "é"\n  ]\n}'
 
 
 async def test_page_takes_any_query(admin: Person) -> None:

@@ -122,13 +122,18 @@ def size(value: int | None) -> str:
 
 
 def pretty(value: Any) -> str:
-    """Return JSON for reading. A text that is JSON is laid out; any other stays as it is."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return str(value)
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Return JSON for reading. A text that is JSON is laid out; any other stays as it is.
+
+    So does one that is JSON, and nested deeper than we can read, or with half of a surrogate pair.
+    """
+    if not isinstance(value, str):
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        laid_out = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
+        laid_out.encode()
+    except (ValueError, RecursionError):
+        return value
+    return laid_out
 
 
 def said(value: Any) -> str:
