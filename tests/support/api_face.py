@@ -3,6 +3,7 @@
 What is not the store (bell, broker, disk) is a plain value that a test may set.
 """
 
+import functools
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import BaseModel, Field
+from starlette.types import ASGIApp
 
+from tests.support.services import folder_in_memory
 from webhookd.adapters.files import open_bucket
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Policy, Wakes
@@ -33,7 +36,7 @@ from webhookd.flows.load import LoadGauge
 from webhookd.flows.rates import PartnerRates
 from webhookd.flows.submit import SubmitTasks
 from webhookd.flows.watch import Watchers
-from webhookd.settings import load_settings
+from webhookd.settings import Settings
 from webhookd.taskset import TaskContext, TaskSet
 from webhookd.wiring.api import key_quota
 
@@ -65,6 +68,12 @@ def task_types() -> TaskSet:
         return input.account
 
     return tasks
+
+
+@functools.cache
+def _types_of_all() -> TaskSet:
+    """The same for all faces: nobody adds to it, and a schema takes long to make."""
+    return task_types()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,13 +139,14 @@ class Face:
     facts: list[RequestFacts]
     disk: list[int | None]
     stack: AsyncExitStack
+    app: ASGIApp
     admin: httpx.AsyncClient
     names: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def client(self, key: str | None, **changes: Any) -> httpx.AsyncClient:
-        """A client with this key, of an application with these parts changed."""
-        parts = replace(self.parts, **changes) if changes else self.parts
-        return await _client(self.stack, parts, key)
+        """A client with this key, of the application as it was opened, or of one with these parts changed."""
+        app = create_app(replace(self.parts, **changes)) if changes else self.app
+        return await _client(self.stack, app, key)
 
     async def partner(self, **body: Any) -> PartnerFace:
         """A new partner."""
@@ -171,8 +181,8 @@ class Face:
         return {"submit": other}
 
 
-async def _client(stack: AsyncExitStack, parts: ApiParts, key: str | None) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(parts), client=("192.0.2.7", 4711))
+async def _client(stack: AsyncExitStack, app: ASGIApp, key: str | None) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, client=("192.0.2.7", 4711))
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     client = httpx.AsyncClient(transport=transport, base_url="http://webhookd.test", headers=headers)
     return await stack.enter_async_context(client)
@@ -184,7 +194,7 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
     vault = Vault([generate_key()])
     clock, broker, bell, signals = Clock(), Broker(), Bell(), Signals()
     stack = AsyncExitStack()
-    folder = stack.enter_context(TemporaryDirectory(prefix="webhookd-files-"))
+    folder = stack.enter_context(TemporaryDirectory(prefix="webhookd-files-", dir=folder_in_memory()))
     facts: list[RequestFacts] = []
     disk: list[int | None] = [10**12]
 
@@ -206,7 +216,7 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
     parts = ApiParts(
         options=ApiOptions(admin_key_hash=operator_key_hash(ADMIN_KEY)),
         store=store,
-        task_types=task_types(),
+        task_types=_types_of_all(),
         egress=EgressPolicy.parse(""),
         vault=vault,
         submit=SubmitTasks(
@@ -218,11 +228,12 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
         ),
         load=load,
         watchers=Watchers(store.tasks, store.changes, is_good_key=key_review(store.keys.find, clock.now_ms)),
-        key_quota=key_quota(load_settings(), store),
+        key_quota=key_quota(Settings.model_construct(), store),
         now_ms=clock.now_ms,
         files=open_bucket(f"file://{folder}/files"),
         listeners=(facts.append,),
     )
+    app = create_app(parts)
     async with stack:
         stack.push_async_callback(store.close)
         yield Face(
@@ -235,7 +246,8 @@ async def open_face(database_url: str) -> AsyncIterator[Face]:
             facts=facts,
             disk=disk,
             stack=stack,
-            admin=await _client(stack, parts, ADMIN_KEY),
+            app=app,
+            admin=await _client(stack, app, ADMIN_KEY),
         )
 
 

@@ -156,7 +156,7 @@ async def live_api(
 ) -> AsyncIterator[Live]:
     """Serve the API on a migrated database; `changes` are settings by their fields' names."""
     encryption_key = generate_key()
-    settings = Settings(
+    settings = Settings.model_construct(  # to look for each in the environment takes as long as to start
         data_dir=folder,
         database_url=database_url,
         broker_url=valkey.url,
