@@ -58,7 +58,7 @@ def texts(dialect: str, statement: Statement) -> list[str]:
         kinds = [_Every()]
     elif isinstance(statement, Listing):
         kinds = [frozenset(), _Every()]
-    made = [compile_element(statement.element(dialect, given), DIALECTS[dialect]).text for given in kinds]
+    made = [compile_element(statement.build(dialect, given), DIALECTS[dialect]).text for given in kinds]
     return list(dict.fromkeys(" ".join(text.split()) for text in made))
 
 

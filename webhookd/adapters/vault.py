@@ -150,12 +150,12 @@ def generate_key() -> str:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Key:
+class _RingKey:
     cipher: AESGCM
     raw: bytes
 
 
-def _parse_ring(keys: Sequence[str]) -> dict[str, _Key]:
+def _parse_ring(keys: Sequence[str]) -> dict[str, _RingKey]:
     ring = dict(_parse_key(text, place) for place, text in enumerate(keys, start=1))
     if not ring:
         raise SettingsError("WEBHOOKD_ENCRYPTION_KEYS is empty; it needs at least one key.")
@@ -164,7 +164,7 @@ def _parse_ring(keys: Sequence[str]) -> dict[str, _Key]:
     return ring
 
 
-def _parse_key(text: str, place: int) -> tuple[str, _Key]:
+def _parse_key(text: str, place: int) -> tuple[str, _RingKey]:
     """Return a key with its id; errors name its place in the list, never its text."""
     try:
         raw = a2b_base64(text.strip(), strict_mode=True)
@@ -175,7 +175,7 @@ def _parse_key(text: str, place: int) -> tuple[str, _Key]:
             f"WEBHOOKD_ENCRYPTION_KEYS: key {place} is {len(raw)} bytes long; it must be {_KEY_BYTES}; "
             f"{_MADE_BY}."
         )
-    return sha256(raw).hexdigest()[:_KEY_ID_DIGITS], _Key(AESGCM(raw), raw)
+    return sha256(raw).hexdigest()[:_KEY_ID_DIGITS], _RingKey(AESGCM(raw), raw)
 
 
 def _split(text: str, where: str) -> tuple[str, bytes]:

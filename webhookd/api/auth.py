@@ -10,6 +10,7 @@ made up, never does.
 """
 
 import hashlib
+import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -122,7 +123,7 @@ class Authenticator:
         seen = self._seen.get(digest)
         if seen is None:
             async with self._brake.guess(client_address(peer, headers, self._trusted_proxies)) as guess:
-                if self._admin_key_hash is not None and api_keys.matches(digest, self._admin_key_hash):
+                if self._admin_key_hash is not None and hmac.compare_digest(digest, self._admin_key_hash):
                     guess.right = True
                     return Caller(key_id=OPERATOR, partner=None, scopes=frozenset(SCOPES))
                 seen = None if presented is None else await self._look_up(presented, now_ms)
@@ -181,7 +182,7 @@ class Authenticator:
 
     async def _read(self, presented: api_keys.PresentedKey, now_ms: int, changes: int) -> _Seen | None:
         credential = await self._find(presented.id)
-        if credential is None or not api_keys.matches(presented.hash, credential.key.secret_hash):
+        if credential is None or not hmac.compare_digest(presented.hash, credential.key.secret_hash):
             return None
         seen = _Seen(
             caller=Caller(

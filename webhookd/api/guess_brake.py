@@ -30,7 +30,7 @@ class Guess:
 
 
 @dataclass(slots=True)
-class _Checked:
+class _UnderCheck:
     """The guesses of one address that are being checked; `ended` is set when one of them is through."""
 
     count: int = 0
@@ -43,7 +43,7 @@ class GuessBrake:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._full_ms: LRUCache[str, float] = LRUCache(_MAX_ADDRESSES)
-        self._checked: dict[str, _Checked] = {}
+        self._checked: dict[str, _UnderCheck] = {}
 
     @asynccontextmanager
     async def guess(self, address: str) -> AsyncIterator[Guess]:
@@ -52,7 +52,7 @@ class GuessBrake:
         What the block raises of ours (the database is away) is no verdict, and costs no guess.
         """
         await self._take(address)
-        checked = self._checked.setdefault(address, _Checked())
+        checked = self._checked.setdefault(address, _UnderCheck())
         checked.count += 1
         guess = Guess()
         try:

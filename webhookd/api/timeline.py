@@ -67,7 +67,7 @@ async def show_trace(call: Call[None, NoQuery]) -> Answer:
 
 def trace_document(trace: Trace) -> TraceDocument:
     """Return the Trace of the API; where there is no room for all of it, the newest tasks are left out."""
-    room = _Room()
+    room = _PageRoom()
     entries, complete = room.newest(in_order([*sending_entries(trace.apart)]))
     shown = [_timeline(history, room) for history in trace.histories if room.left > 0]
     complete = complete and len(shown) == len(trace.histories) and all(one["complete"] for one in shown)
@@ -81,10 +81,10 @@ def trace_document(trace: Trace) -> TraceDocument:
 
 def timeline_document(history: History) -> TimelineDocument:
     """Return the Timeline of the API, without the oldest entries where there is no room for all."""
-    return _timeline(history, _Room())
+    return _timeline(history, _PageRoom())
 
 
-def _timeline(history: History, room: "_Room") -> TimelineDocument:
+def _timeline(history: History, room: "_PageRoom") -> TimelineDocument:
     task = history.task
     entries, complete = room.newest(timeline(history))
     return {
@@ -98,7 +98,7 @@ def _timeline(history: History, room: "_Room") -> TimelineDocument:
 
 
 @dataclass(slots=True)
-class _Room:
+class _PageRoom:
     """How many bytes of entries an answer that cannot be paged has room for."""
 
     left: int = MAX_PAGE_BYTES

@@ -6,7 +6,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.keys import KEY_TIMES, ExpiresAt, KeyId
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, given, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, print_facts, print_json, tell
@@ -36,8 +36,8 @@ def create(
 
 
 @app.command("list")
-@taking(page=Listing)
-def list_(*, page: Listing) -> None:
+@taking(page=ListOptions)
+def list_(*, page: ListOptions) -> None:
     """List admins' keys, newest first; revoked and expired ones too."""
     page.show(
         path("admin-keys"),

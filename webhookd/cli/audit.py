@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from webhookd.cli.client import THE_RULE, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Partner, Since, Until, taking
 from webhookd.cli.screen import column, when
 
@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False)
 @app.command(
     help=f"Show who changed what, from where and why, newest first. {THE_RULE} The key must be an admin's."
 )
-@taking(page=Listing)
+@taking(page=ListOptions)
 def audit(
     *,
     actor: Annotated[
@@ -26,7 +26,7 @@ def audit(
     partner: Partner = None,
     since: Since = None,
     until: Until = None,
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """Show who changed what."""
     query = {"actor": actor, "action": action, "target": target}

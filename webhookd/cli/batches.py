@@ -12,7 +12,7 @@ import typer
 from webhookd.cli.batch_progress import batch_progress, tasks_left
 from webhookd.cli.client import THE_RULE, Api, open_api, path
 from webhookd.cli.following import follow
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, Partner, Since, Until, given, json_value, pairs, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, print_facts, state, tell, when, whose
@@ -135,12 +135,12 @@ def watch(batch: _Batch, *, json_output: Json = False) -> None:
 
 
 @app.command("tasks")
-@taking(page=Listing)
+@taking(page=ListOptions)
 def tasks_(
     batch: _Batch,
     *,
     state_: Annotated[TaskState | None, typer.Option("--state", help="Only in this state.")] = None,
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """List the tasks of a batch, in the order of their submission."""
     page.show(
@@ -177,14 +177,14 @@ def results(
 
 
 @app.command("list")
-@taking(page=Listing)
+@taking(page=ListOptions)
 def list_(
     *,
     state_: Annotated[BatchState | None, typer.Option("--state", help="Only in this state.")] = None,
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """List batches, newest first."""
     page.show(

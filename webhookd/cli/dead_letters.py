@@ -6,7 +6,7 @@ import typer
 
 from webhookd.cli.choosing import LetterKind, OfReason, letters
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, print_facts, print_json, state, tell, when, whose
@@ -33,12 +33,12 @@ _LETTER = ResourceCommands(app=app, step="dead-letters", its_id=_Letter, tell=_t
 
 
 @app.command("list")
-@taking(chosen=letters, page=Listing)
+@taking(chosen=letters, page=ListOptions)
 def list_(
     *,
     reason: OfReason = None,
     chosen: dict[str, Any],
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """List dead letters, the latest first."""
     page.show(
@@ -58,7 +58,7 @@ def list_(
 
 
 @app.command("summary")
-@taking(chosen=letters, page=Listing)
+@taking(chosen=letters, page=ListOptions)
 def summary(
     *,
     by: Annotated[
@@ -67,7 +67,7 @@ def summary(
     ] = "endpoint,error",
     reason: OfReason = None,
     chosen: dict[str, Any],
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """Count them by what they have in common, the most first: where they died, and why."""
     page.show(

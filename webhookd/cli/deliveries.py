@@ -7,7 +7,7 @@ import typer
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.choosing import OfError, OfEvent, OfStatus, OfType
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, Partner, Since, Until, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, print_facts, state, tell, when, whose
@@ -45,7 +45,7 @@ _DELIVERY = ResourceCommands(app=app, step="deliveries", its_id=_Delivery, tell=
 
 
 @app.command("list")
-@taking(page=Listing)
+@taking(page=ListOptions)
 def list_(
     *,
     state_: Annotated[DeliveryState | None, typer.Option("--state", help="Only in this state.")] = None,
@@ -58,7 +58,7 @@ def list_(
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """List deliveries, newest first."""
     query = {"state": state_, "endpoint": endpoint, "task": task, "since": since, "until": until}

@@ -7,7 +7,7 @@ import typer
 
 from webhookd.cli.attempts import print_attempt
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, Partner, given, pairs, secret_text, span_ms, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, duration, print_facts, print_json, state, tell, when, whose
@@ -166,13 +166,13 @@ def create(
 
 
 @app.command("list")
-@taking(page=Listing)
+@taking(page=ListOptions)
 def list_(
     *,
     state_is: Annotated[str | None, typer.Option("--state", help="Only those enabled, or disabled.")] = None,
     failing: Annotated[bool, typer.Option("--failing", help="Only those without a success of late.")] = False,
     partner: Partner = None,
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """List endpoints, newest first."""
     page.show(

@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from webhookd.cli.client import Api, open_api, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, Partner, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, error_console, print_facts, print_json, state, tell, when
@@ -125,8 +125,8 @@ def add_commands(app: typer.Typer, errand: ErrandWords, prefix: str) -> None:
         one_of.show(document, json_output=json_output)
 
     @app.command("list", help=f"List {errand.plural}, newest first.")
-    @taking(page=Listing)
-    def list_(*, partner: Partner = None, page: Listing) -> None:
+    @taking(page=ListOptions)
+    def list_(*, partner: Partner = None, page: ListOptions) -> None:
         page.show(
             path(errand.plural),
             {"partner": partner},

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, Partner, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, print_facts, when, whose
@@ -53,13 +53,13 @@ _FILE.get("Show a file, with a new link to download it without a key.")
 
 
 @app.command("list")
-@taking(page=Listing)
+@taking(page=ListOptions)
 def list_(
     *,
     task: Annotated[str | None, typer.Option(help="What this task takes and what it made.")] = None,
     kind: Annotated[FileKind | None, typer.Option(help="Only inputs, or only results.")] = None,
     partner: Partner = None,
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """List files, the latest first."""
     page.show(

@@ -3,6 +3,7 @@
 Written straight to the store, because there is no key yet to ask the API with.
 """
 
+import hmac
 import json
 import socket
 from dataclasses import asdict, dataclass, field
@@ -26,7 +27,6 @@ from webhookd.core.api_keys import (
     PARTNER_PREFIX,
     NewKey,
     first_key_name,
-    matches,
     operator_mark,
     parse,
 )
@@ -159,7 +159,7 @@ def _is_good(tx: Tx, kept: DevPartner, now_ms: int) -> bool:
     return (
         key is not None
         and presented is not None
-        and matches(presented.hash, key.secret_hash)
+        and hmac.compare_digest(presented.hash, key.secret_hash)
         and key.revoked_ms is None
         and (key.expires_ms or now_ms + 1) > now_ms
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, future, given, taking
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, print_facts, print_json, tell, when
@@ -61,8 +61,8 @@ def create(
 
 
 @app.command("list")
-@taking(page=Listing)
-def list_(partner: _Partner = None, *, page: Listing) -> None:
+@taking(page=ListOptions)
+def list_(partner: _Partner = None, *, page: ListOptions) -> None:
     """List a partner's keys, newest first; revoked and expired ones too."""
     page.show(
         path("keys"),

@@ -9,8 +9,8 @@ from webhookd.cli.screen import TableColumn, print_listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The options of such a command, which takes them with `@taking(page=Listing)`."""
+class ListOptions:
+    """The options of such a command, which takes them with `@taking(page=ListOptions)`."""
 
     limit: Limit = 50
     cursor: Cursor = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, given, taking
 from webhookd.cli.screen import column, print_facts, print_json, state, tell, when
 
@@ -48,8 +48,8 @@ def create(
 
 
 @app.command("list")
-@taking(page=Listing)
-def list_(*, page: Listing) -> None:
+@taking(page=ListOptions)
+def list_(*, page: ListOptions) -> None:
     """List partners, newest first."""
     page.show(
         path("partners"),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from webhookd.cli.client import THE_RULE, path
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json
 from webhookd.cli.resource_commands import ResourceCommands
 from webhookd.cli.screen import column, duration, print_facts, state
@@ -24,7 +24,7 @@ def queues(ctx: typer.Context, *, json_output: Json = False) -> None:
     """List the queues, unless a command below is meant."""
     if ctx.invoked_subcommand is not None:
         return
-    Listing(limit=_MOST, json_output=json_output).show(
+    ListOptions(limit=_MOST, json_output=json_output).show(
         path("queues"),
         {},
         (

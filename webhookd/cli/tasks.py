@@ -7,7 +7,7 @@ import typer
 
 from webhookd.cli.client import THE_RULE, open_api, path
 from webhookd.cli.following import follow, task_progress
-from webhookd.cli.listing import Listing
+from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import (
     Cursor,
     Json,
@@ -150,7 +150,7 @@ _TASK.move("rerun", "Run a task that has ended again, as a new one.")
 
 
 @app.command("list")
-@taking(page=Listing)
+@taking(page=ListOptions)
 def list_(
     *,
     state_: Annotated[TaskState | None, typer.Option("--state", help="Only in this state.")] = None,
@@ -167,7 +167,7 @@ def list_(
     since: Since = None,
     until: Until = None,
     partner: Partner = None,
-    page: Listing,
+    page: ListOptions,
 ) -> None:
     """List tasks, newest first."""
     query = {"state": state_, "type": type_, "batch": batch, "since": since, "until": until}
@@ -220,7 +220,7 @@ def runs(task: _Task, *, json_output: Json = False) -> None:
 @app.command("types")
 def types(*, limit: Limit = 500, cursor: Cursor = None, json_output: Json = False) -> None:
     """List the types of tasks that can be submitted, in the order of their names."""
-    Listing(limit=limit, cursor=cursor, json_output=json_output).show(
+    ListOptions(limit=limit, cursor=cursor, json_output=json_output).show(
         path("task-types"),
         {},
         (

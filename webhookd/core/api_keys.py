@@ -6,7 +6,6 @@ Scopes, expiry and revocation are the row's business.
 """
 
 import hashlib
-import hmac
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -75,11 +74,6 @@ def parse(text: str) -> PresentedKey | None:
 def hash_text(text: str) -> bytes:
     """Return the SHA-256 of any text, lone surrogates included: callers send what they like."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def matches(presented: bytes, stored: bytes) -> bool:
-    """Compare two hashes in a time that does not depend on where they differ."""
-    return hmac.compare_digest(presented, stored)
 
 
 def operator_key_hash(text: str) -> bytes:

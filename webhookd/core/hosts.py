@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from webhookd.core.rate import Line, line
+from webhookd.core.rate import Starts, line
 
 BRAKE_FAILURES: Final = 20
 BRAKE_LEAST_SECONDS: Final = 5.0
@@ -57,7 +57,7 @@ def host_of(url: str) -> str:
 class _Gate:
     """One host during one claim: what may start now, how much of it has, and the state it goes on from."""
 
-    due: Line
+    due: Starts
     before: HostState
     line_ms: float
     window_ends_ms: int

@@ -58,7 +58,7 @@ class RetryLater:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimedOut:
+class RunTimedOut:
     """It was stopped at its time limit, or did not even let itself be stopped."""
 
 
@@ -79,7 +79,7 @@ class Crashed:
     detail: str
 
 
-Outcome = Succeeded | Failed | RetryLater | TimedOut | CancelledByRequest | Interrupted | Crashed
+Outcome = Succeeded | Failed | RetryLater | RunTimedOut | CancelledByRequest | Interrupted | Crashed
 
 
 def clean_message(text: str, *, max_chars: int = MESSAGE_CHARS) -> str:

@@ -88,7 +88,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Starts:
     """Starts that are `spacing_ms` apart: `count` of them are due, the first since `first_ms`."""
 
     count: int
@@ -100,7 +100,7 @@ class Line:
         return self.first_ms + taken * self.spacing_ms
 
 
-def line(next_ms: float, *, per_second: float, slack_ms: float = 0.0, now_ms: float) -> Line:
+def line(next_ms: float, *, per_second: float, slack_ms: float = 0.0, now_ms: float) -> Starts:
     """Return what may start now, at `per_second` (> 0). What is up to `slack_ms` late is made up for.
 
     In any window of W ms at most `1 + (W + slack) / spacing` start.
@@ -110,7 +110,7 @@ def line(next_ms: float, *, per_second: float, slack_ms: float = 0.0, now_ms: fl
     count = floor((now_ms - first_ms) / spacing_ms) + 1 if now_ms >= first_ms else 0
     if count and first_ms + count * spacing_ms <= now_ms:  # the division was rounded down
         count += 1
-    return Line(count=count, first_ms=first_ms, spacing_ms=spacing_ms)
+    return Starts(count=count, first_ms=first_ms, spacing_ms=spacing_ms)
 
 
 def _left(full_ms: float, rate: Rate, *, now_ms: float) -> float:

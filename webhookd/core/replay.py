@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from webhookd.core.model import ReplayState
-from webhookd.core.rate import Line, line
+from webhookd.core.rate import Starts, line
 
 KINDS: Final = ("delivery", "task")
 NO_ENDPOINT: Final = "none"
@@ -146,7 +146,7 @@ class Advanced:
     replayed: int
 
 
-def allowance(replay: Replay, *, now_ms: int) -> Line:
+def allowance(replay: Replay, *, now_ms: int) -> Starts:
     """Return how many the replay's rate lets go now; `after` is for the replay's place."""
     next_ms = float(replay.created_ms) if replay.place is None else replay.place.next_ms
     return line(next_ms, per_second=replay.rate_per_second, slack_ms=SAVED_UP_MS, now_ms=now_ms)

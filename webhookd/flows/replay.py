@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from webhookd.core.model import ReplayState
-from webhookd.core.rate import Line
+from webhookd.core.rate import Starts
 from webhookd.core.replay import Advanced, Replay, allowance
 
 BATCH: Final = 200
@@ -17,7 +17,7 @@ BATCH: Final = 200
 
 Running = Callable[[], Awaitable[list[Replay]]]
 """Answers the replays that are under way, oldest first."""
-Advance = Callable[[Replay, Line, int, int], Awaitable[Advanced | None]]
+Advance = Callable[[Replay, Starts, int, int], Awaitable[Advanced | None]]
 """Puts so many dead letters back to work, at a time; None where the replay is no longer as it was seen."""
 
 

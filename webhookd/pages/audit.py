@@ -9,7 +9,7 @@ import orjson
 
 from webhookd.api.answers import Answer
 from webhookd.pages.filters import told
-from webhookd.pages.rows import ADMIN, Row, shows
+from webhookd.pages.rows import ADMIN, Row
 from webhookd.pages.visit import Visit
 
 PATH: Final = "audit"
@@ -62,6 +62,6 @@ def _plain(text: str) -> str:
 _ADMINS: Final = (ADMIN,)
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show, name="Audit", sides=_ADMINS),
-    shows(f"{PATH}/csv", download, below=PATH, sides=_ADMINS),
+    Row(PATH, show, name="Audit", sides=_ADMINS),
+    Row(f"{PATH}/csv", download, below=PATH, sides=_ADMINS),
 )

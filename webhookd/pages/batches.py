@@ -5,7 +5,7 @@ from typing import Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.model import BatchState
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "batches"
@@ -37,7 +37,7 @@ def _moves(move: str) -> Callable[[Visit], Awaitable[Answer]]:
 
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show_all, below="tasks"),
-    shows(f"{PATH}/{{id}}", show, below="tasks"),
+    Row(PATH, show_all, below="tasks"),
+    Row(f"{PATH}/{{id}}", show, below="tasks"),
     *(does(f"{PATH}/{{id}}/{move}", _moves(move), below="tasks") for move in NOTICES),
 )

@@ -9,7 +9,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.errors import Conflict, Invalid, WebhookdError
 from webhookd.pages.endpoints import urls_of
 from webhookd.pages.filters import Filters, told
-from webhookd.pages.rows import DELIVERIES, Row, does, shows
+from webhookd.pages.rows import DELIVERIES, Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 FILTERS: Final = (
@@ -157,7 +157,7 @@ async def _each(
 
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show, name="Dead letters"),
+    Row(PATH, show, name="Dead letters"),
     does(f"{PATH}/replay", replay, below=PATH),
     does(f"{PATH}/discard", discard, below=PATH),
 )

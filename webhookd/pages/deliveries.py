@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.model import DeliveryState
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "deliveries"
@@ -87,8 +87,8 @@ def bars(attempt: dict[str, Any], longest: float) -> list[Bar]:
 
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show_all, name="Deliveries"),
-    shows(f"{PATH}/{{id}}", show, below=PATH),
+    Row(PATH, show_all, name="Deliveries"),
+    Row(f"{PATH}/{{id}}", show, below=PATH),
     does(f"{PATH}/{{id}}/replay", send_now, below=PATH),
     does(f"{PATH}/{{id}}/cancel", cancel, below=PATH),
 )

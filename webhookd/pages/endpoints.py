@@ -7,7 +7,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.errors import NotFound
 from webhookd.pages.charts import attempts_chart
 from webhookd.pages.forms import Form
-from webhookd.pages.rows import ENDPOINTS, Row, does, shows
+from webhookd.pages.rows import ENDPOINTS, Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "endpoints"
@@ -198,11 +198,11 @@ def _names(text: str) -> list[str]:
 _ONE: Final = f"{PATH}/{{id}}"
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show_all, name="Endpoints"),
-    shows(f"{PATH}/new", new, below=PATH),
+    Row(PATH, show_all, name="Endpoints"),
+    Row(f"{PATH}/new", new, below=PATH),
     does(f"{PATH}/new", create, below=PATH, again=new),
-    shows(_ONE, show, below=PATH),
-    shows(f"{_ONE}/edit", edit, below=PATH),
+    Row(_ONE, show, below=PATH),
+    Row(f"{_ONE}/edit", edit, below=PATH),
     does(f"{_ONE}/edit", save, below=PATH, again=edit),
     does(f"{_ONE}/rotate", ask_rotate, below=PATH, again=rotating),
     *(

@@ -4,7 +4,7 @@ from typing import Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Invalid
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "files"
@@ -42,8 +42,8 @@ async def delete(visit: Visit) -> Answer:
 
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show_all, name="Files"),
+    Row(PATH, show_all, name="Files"),
     does(PATH, upload, uploads=True),
-    shows(f"{PATH}/{{id}}", show, below=PATH),
+    Row(f"{PATH}/{{id}}", show, below=PATH),
     does(f"{PATH}/{{id}}/delete", delete, below=PATH),
 )

@@ -5,7 +5,7 @@ from typing import Any, Final
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Forbidden
 from webhookd.pages.endpoints import rotating, rotation
-from webhookd.pages.rows import ENDPOINTS, PORTAL, Row, does, shows
+from webhookd.pages.rows import ENDPOINTS, PORTAL, Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "keys"
@@ -46,7 +46,7 @@ async def rotate(visit: Visit) -> Answer:
 _PARTNERS: Final = (PORTAL,)
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show, name="Keys", sides=_PARTNERS),
+    Row(PATH, show, name="Keys", sides=_PARTNERS),
     does(PATH, make, sides=_PARTNERS, again=show),
     does("keys/rotate", rotate, below=PATH, sides=_PARTNERS, again=rotating),
     does(f"{PATH}/{{id}}/revoke", revoke, below=PATH, sides=_PARTNERS),

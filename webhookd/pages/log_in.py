@@ -5,7 +5,7 @@ from typing import Final
 from webhookd.api.answers import Answer
 from webhookd.api.caller import Caller
 from webhookd.core.errors import Forbidden, RateLimited, Unauthenticated
-from webhookd.pages.rows import ADMIN, PORTAL, Row, does, shows
+from webhookd.pages.rows import ADMIN, PORTAL, Row, does
 from webhookd.pages.sessions import LINK, session_cookie
 from webhookd.pages.site import LOG_IN
 from webhookd.pages.visit import Visit, redirect
@@ -82,8 +82,8 @@ def _local(path: str) -> str:
 
 
 OPEN_ROWS: Final[tuple[Row, ...]] = (
-    shows(LOG_IN, show),
+    Row(LOG_IN, show),
     does(LOG_IN, log_in),
-    shows(ENTER, enter),
+    Row(ENTER, enter),
 )
 ROWS: Final[tuple[Row, ...]] = (does("log-out", log_out),)

@@ -6,7 +6,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.errors import Unavailable
 from webhookd.pages.charts import latency_chart, throughput_chart
 from webhookd.pages.endpoints import urls_of
-from webhookd.pages.rows import ADMIN, Row, does, shows
+from webhookd.pages.rows import ADMIN, Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "now"
@@ -168,7 +168,7 @@ def by_host(workers: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 _ADMINS: Final = (ADMIN,)
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show, name="Now", sides=_ADMINS),
+    Row(PATH, show, name="Now", sides=_ADMINS),
     does("queues/{name}/pause", pause, below=PATH, sides=_ADMINS),
     does("queues/{name}/resume", resume, below=PATH, sides=_ADMINS),
 )

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.pages.forms import Form
-from webhookd.pages.rows import ADMIN, Row, does, shows
+from webhookd.pages.rows import ADMIN, Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "partners"
@@ -96,9 +96,9 @@ _ADMINS: Final = (ADMIN,)
 _ONE: Final = f"{PATH}/{{id}}"
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show_all, name="Partners", sides=_ADMINS),
+    Row(PATH, show_all, name="Partners", sides=_ADMINS),
     does(PATH, create, sides=_ADMINS, again=show_all),
-    shows(_ONE, show, below=PATH, sides=_ADMINS),
+    Row(_ONE, show, below=PATH, sides=_ADMINS),
     does(_ONE, save, below=PATH, sides=_ADMINS, again=show),
     *(
         does(f"{_ONE}/{name}", handler, below=PATH, sides=_ADMINS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from webhookd.api.answers import Answer
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import Row, does
 from webhookd.pages.visit import Visit
 
 FILTERS: Final = ("state", "partner")
@@ -60,8 +60,8 @@ class ErrandPages:
         """Return its pages; without a name they stand below that of the replays."""
         one = f"{self.path}/{{id}}"
         return (
-            shows(self.path, self.show_all, name=name, below=REPLAY.path),
-            shows(one, self.show, below=REPLAY.path),
+            Row(self.path, self.show_all, name=name, below=REPLAY.path),
+            Row(one, self.show, below=REPLAY.path),
             does(f"{one}/rate", self.pace, below=REPLAY.path),
             *(does(f"{one}/{move}", self.moves(move), below=REPLAY.path) for move in NOTICES),
         )

@@ -1,7 +1,8 @@
 """A row a page: where it is, on which side, what shows it, and what its forms do."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from webhookd.api.answers import Answer
@@ -20,7 +21,7 @@ DELIVERIES: Final = "deliveries:replay"
 Handler = Callable[["Visit"], Awaitable[Answer]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """What a method of a path below `/admin/` or `/portal/` does. `name` puts it into the navigation.
 
@@ -31,6 +32,7 @@ class Row:
 
     path: str
     handler: Handler
+    _: KW_ONLY
     method: str = "GET"
     name: str = ""
     below: str = ""
@@ -44,11 +46,5 @@ class Row:
         return self.below or self.path
 
 
-def shows(path: str, handler: Handler, **more: object) -> Row:
-    """Return the row of a page."""
-    return Row(path=path, handler=handler, **more)  # type: ignore[arg-type]  # the names are Row's
-
-
-def does(path: str, handler: Handler, **more: object) -> Row:
-    """Return the row of what a form does."""
-    return Row(path=path, handler=handler, method="POST", **more)  # type: ignore[arg-type]  # the same
+does: Final = partial(Row, method="POST")
+"""Makes the row of what a form does."""

@@ -82,11 +82,11 @@ class Site:
                 if side in row.sides:
                     places.setdefault(row.path, {})[row.method] = row
             found += [
-                Route(f"/{side}/{path}", _Place(self, side, f"/{side}/{path}", places[path]))
+                Route(f"/{side}/{path}", _PathApp(self, side, f"/{side}/{path}", places[path]))
                 for path in sorted(places, key=lambda path: "{" in path)
             ]
-            found.append(Route(f"/{side}", _Place(self, side, f"/{side}", {})))
-            found.append(Route(f"/{side}/{{rest:path}}", _Place(self, side, f"/{side}/…", {})))
+            found.append(Route(f"/{side}", _PathApp(self, side, f"/{side}", {})))
+            found.append(Route(f"/{side}/{{rest:path}}", _PathApp(self, side, f"/{side}/…", {})))
         return [*found, *static_files.static_routes()]
 
     def navigation(self, side: str) -> list[Row]:
@@ -109,7 +109,7 @@ class Site:
         }
 
 
-class _Place:
+class _PathApp:
     """One path of the pages, as an ASGI application."""
 
     def __init__(self, site: Site, side: str, path: str, rows: Mapping[str, Row]) -> None:

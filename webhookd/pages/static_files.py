@@ -25,7 +25,7 @@ _PATH: Final = "/pages/{name}"
 
 def static_routes() -> list[Route]:
     """Return the route of the files."""
-    return [Route(_PATH, _Files())]
+    return [Route(_PATH, _StaticFiles())]
 
 
 @cache
@@ -40,7 +40,7 @@ def mark() -> str:
     return hashlib.sha256(b"".join(read(name) for name in _KINDS)).hexdigest()[:12]
 
 
-class _Files:
+class _StaticFiles:
     """The files by name, as an ASGI application."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape

@@ -29,7 +29,7 @@ from webhookd.pages import (
     tasks,
     verify,
 )
-from webhookd.pages.rows import ADMIN, PORTAL, Row, shows
+from webhookd.pages.rows import ADMIN, PORTAL, Row
 from webhookd.pages.sessions import cookie_name, cookies
 from webhookd.pages.site import Site
 from webhookd.pages.visit import Visit, redirect
@@ -43,7 +43,7 @@ async def _first(visit: Visit) -> Answer:
 
 
 ROWS: Final[Sequence[Row]] = (
-    shows("", _first),
+    Row("", _first),
     *now.ROWS,
     *tasks.ROWS,
     *batches.ROWS,

@@ -6,7 +6,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.model import TaskState
 from webhookd.pages.filters import Filters
 from webhookd.pages.finding import find
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "tasks"
@@ -82,9 +82,9 @@ async def show_trace(visit: Visit) -> Answer:
 
 
 ROWS: Final[tuple[Row, ...]] = (
-    shows(PATH, show_all, name="Tasks"),
-    shows(f"{PATH}/{{id}}", show, below=PATH),
+    Row(PATH, show_all, name="Tasks"),
+    Row(f"{PATH}/{{id}}", show, below=PATH),
     does(f"{PATH}/{{id}}/cancel", cancel, below=PATH),
     does(f"{PATH}/{{id}}/rerun", rerun, below=PATH),
-    shows("traces/{id}", show_trace, below=PATH),
+    Row("traces/{id}", show_trace, below=PATH),
 )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Forbidden, NotFound
 from webhookd.core.verification import Remark, judge, parse_headers
-from webhookd.pages.rows import Row, does, shows
+from webhookd.pages.rows import Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "verify"
@@ -48,4 +48,4 @@ async def _stamps(visit: Visit, message: Any) -> list[str]:
     return [one["request_headers"]["webhook-timestamp"] for each in whole for one in each["attempts_log"]]
 
 
-ROWS: Final[tuple[Row, ...]] = (shows(PATH, show, name="Verify"), does(PATH, look))
+ROWS: Final[tuple[Row, ...]] = (Row(PATH, show, name="Verify"), does(PATH, look))

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Call(NamedTuple):
+class _QueuedCall(NamedTuple):
     work: Callable[[], Any]
     outcome: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
@@ -25,14 +25,14 @@ class OwnThread:
     """Runs one function at a time, in the order in which they are given. The thread is a daemon."""
 
     def __init__(self, name: str) -> None:
-        self._calls: Final = queue.SimpleQueue[_Call | None]()
+        self._calls: Final = queue.SimpleQueue[_QueuedCall | None]()
         threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]:
         """Run it, and return what comes of it. Cancelling that stops only a function that has not begun."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[R] = loop.create_future()
-        self._calls.put(_Call(lambda: function(*args, **kwargs), outcome, loop))
+        self._calls.put(_QueuedCall(lambda: function(*args, **kwargs), outcome, loop))
         return outcome
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class OwnThread:
             del call  # with what it holds, until the next one comes
 
 
-def _answer(call: _Call) -> None:
+def _answer(call: _QueuedCall) -> None:
     result, raised = None, None
     try:
         result = call.work()

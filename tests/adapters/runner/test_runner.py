@@ -33,8 +33,8 @@ from webhookd.core.outcome import (
     Interrupted,
     Outcome,
     RetryLater,
+    RunTimedOut,
     Succeeded,
-    TimedOut,
 )
 from webhookd.taskset import TaskDefinition, load_task_sets
 from webhookd.taskset.attaching import attached_in
@@ -307,7 +307,7 @@ async def sleep_long(_ctx: TaskContext, _data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("function", [spin, sleep_long])
 async def test_a_function_is_stopped_at_its_time_limit(runner: Runner, function: Callable[..., Any]) -> None:
-    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == TimedOut()
+    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == RunTimedOut()
     assert (runner.free_slots, runner.lost_slots) == (4, 0)
 
 
@@ -331,7 +331,7 @@ async def test_an_exception_caused_by_the_time_limit_is_the_time_limits(runner: 
         finally:
             raise OSError("closing what was half open")
 
-    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == TimedOut()
+    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == RunTimedOut()
 
 
 async def test_an_exception_handler_does_not_catch_the_time_limit(runner: Runner) -> None:
@@ -340,7 +340,7 @@ async def test_an_exception_handler_does_not_catch_the_time_limit(runner: Runner
             with contextlib.suppress(Exception):
                 time.sleep(0.01)
 
-    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == TimedOut()
+    assert await Call(runner, declared(function, timeout_seconds=0.1), {}).end() == RunTimedOut()
 
 
 @interrupts_a_blocked_thread
@@ -348,7 +348,7 @@ async def test_a_function_stuck_in_a_c_call_costs_its_slot_until_it_ends() -> No
     release = threading.Event()
     async with running(slots=2, stop_grace_seconds=0.05) as runner:
         stuck = declared(lambda _ctx, _data: release.wait(), timeout_seconds=0.05)
-        assert await Call(runner, stuck, {}).end() == TimedOut()
+        assert await Call(runner, stuck, {}).end() == RunTimedOut()
         assert (runner.free_slots, runner.lost_slots) == (1, 1)
         assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
         release.set()
@@ -364,7 +364,7 @@ async def test_a_blocking_async_function_does_not_block_the_worker() -> None:
         release.wait()
 
     async with running(slots=2, stop_grace_seconds=0.05) as runner:
-        assert await Call(runner, declared(block, timeout_seconds=0.05), {}).end() == TimedOut()
+        assert await Call(runner, declared(block, timeout_seconds=0.05), {}).end() == RunTimedOut()
         assert isinstance(await Call(runner, tasks["thread.end"], {"return": 1}).end(), Succeeded)
         release.set()
         await until(lambda: runner.free_slots == 2, what="two free slots")
@@ -391,11 +391,11 @@ async def test_an_interruption_never_strikes_the_next_call(runner: Runner) -> No
         raced = [Call(runner, declared(brief, timeout_seconds=limit), {"seconds": limit}) for _ in range(2)]
         for call in raced:
             outcome = await call.end()
-            assert outcome in (TimedOut(), Succeeded(result_json=b'"done"'))
+            assert outcome in (RunTimedOut(), Succeeded(result_json=b'"done"'))
             seen.add(type(outcome))
         follower = await Call(runner, declared(brief), {"seconds": 0.0}).end()
         assert follower == Succeeded(result_json=b'"done"')
-    assert TimedOut in seen
+    assert RunTimedOut in seen
 
 
 async def test_a_child_process_is_killed_at_its_time_limit_with_all_it_started(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ async def test_a_child_process_is_killed_at_its_time_limit_with_all_it_started(t
         definition = dataclasses.replace(tasks["process.hang"], timeout_seconds=10)
         call = Call(runner, definition, {"pids": str(pids), "holds_gil": True})
         child, grandchild = await written(pids)
-        assert await call.end() == TimedOut()
+        assert await call.end() == RunTimedOut()
         await until(lambda: not is_alive(child) and not is_alive(grandchild), what="the end of both")
         await until(lambda: runner.free_slots == 4, what="four free slots")
 
@@ -532,7 +532,7 @@ async def test_nothing_is_heard_after_the_outcome() -> None:
 
     async with running(stop_grace_seconds=0.05) as runner:
         call = Call(runner, declared(function, timeout_seconds=0.05), {})
-        assert await call.end() == TimedOut()
+        assert await call.end() == RunTimedOut()
         release.set()
         await until(late.is_set, what="the late end")
         await until(lambda: runner.lost_slots == 0, what="the lost slot")

@@ -26,8 +26,8 @@ from webhookd.core.outcome import (
     Failed,
     Interrupted,
     Outcome,
+    RunTimedOut,
     Succeeded,
-    TimedOut,
 )
 from webhookd.taskset import TaskDefinition
 
@@ -90,7 +90,7 @@ async def test_what_a_dead_child_did_not_hear_does_not_stop_its_end() -> None:
 
 async def test_a_child_is_replaced_after_its_time_limit(runner: Runner) -> None:
     call = Call(runner, tasks["child.short"], {})
-    assert await call.end() == TimedOut()
+    assert await call.end() == RunTimedOut()
     if call.heard:
         pid = int(call.heard[0][1] or "0")
         await until(lambda: not is_alive(pid), what="the end of the child")

@@ -68,7 +68,7 @@ class Bucket:
         Raises TooLarge past `max_bytes`, and whatever `chunks` raises. An object store is told type and
         disposition, because it serves the object itself to whoever has a signed URL.
         """
-        tally = _Tally(max_bytes)
+        tally = _Measure(max_bytes)
         writer = self._writer(key, max_bytes, content_type, disposition)
         try:
             async for block in _blocks(chunks):
@@ -180,7 +180,7 @@ class Bucket:
             return await obstore.sign_async(self._store, method, key, timedelta(seconds=seconds))  # type: ignore[call-overload,no-any-return]  # the callers have asked `presigns`
 
 
-class _Tally:
+class _Measure:
     """Counts and hashes what goes by."""
 
     def __init__(self, max_bytes: int) -> None:

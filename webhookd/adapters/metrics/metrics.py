@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from webhookd.adapters.metrics.tally import Tally, add
-from webhookd.adapters.metrics.totals import MemoryTotals, Totals
+from webhookd.adapters.metrics.totals import MemoryTotals, SharedTotals
 from webhookd.runtime.every import every
 
 TELL_SECONDS: Final = 2.0
@@ -20,7 +20,7 @@ class Metrics:
     While the broker is away increments are kept, and `totals` answers what was known last plus those.
     """
 
-    def __init__(self, totals: Totals | None = None, *, figures: Sequence[Figures] = ()) -> None:
+    def __init__(self, totals: SharedTotals | None = None, *, figures: Sequence[Figures] = ()) -> None:
         self.tally = Tally()
         self._totals = totals or MemoryTotals()
         self._figures = tuple(figures)

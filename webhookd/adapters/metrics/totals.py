@@ -23,7 +23,7 @@ _MAX_FIELD_CHARS: Final = 512
 _MAX_TOTAL: Final = 2**62
 
 
-class Totals(Protocol):
+class SharedTotals(Protocol):
     """Shared totals by field."""
 
     async def add(self, increments: Mapping[str, int]) -> dict[str, int]:

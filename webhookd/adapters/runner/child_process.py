@@ -28,7 +28,7 @@ _IDLE_DEATHS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _ChildEnd:
     """How a run ended, and whether its child left nothing running."""
 
     ending: Ending
@@ -104,7 +104,7 @@ class ChildCall:
             # It died while nobody used it: that is not this run's doing.
         return Crashed(detail=words)
 
-    def _listen(self, child: WarmChild) -> _Ended | None:
+    def _listen(self, child: WarmChild) -> _ChildEnd | None:
         """Pass on what it says until the run has ended; None: the child has."""
         while (said := child.hear()) is not None:
             number, kind, *values = said
@@ -112,7 +112,7 @@ class ChildCall:
                 continue  # a thread that an earlier run left behind
             if kind == protocol.ENDED:
                 clean, *ending = values
-                return _Ended(protocol.ending_from(ending), clean)
+                return _ChildEnd(protocol.ending_from(ending), clean)
             self._began = True
             self._pass_on(kind, values)
         return None
@@ -140,7 +140,7 @@ class ChildCall:
         elif kind == protocol.SPAN and self._spans is not None:
             self._spans.take(*values)
 
-    def _over(self, child: WarmChild, ended: _Ended) -> Ending:
+    def _over(self, child: WarmChild, ended: _ChildEnd) -> Ending:
         self._let_go()
         if self._stopped or not ended.clean:
             child.end()

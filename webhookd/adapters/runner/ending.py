@@ -27,8 +27,8 @@ from webhookd.core.outcome import (
     Outcome,
     Raised,
     RetryLater,
+    RunTimedOut,
     Succeeded,
-    TimedOut,
     clean_message,
 )
 from webhookd.core.run_log import raised_from
@@ -67,7 +67,7 @@ async def call_async(job: Job) -> Ending:
         return _raised(job, error)
 
 
-Forced = TimedOut | Interrupted | CancelledByRequest
+Forced = RunTimedOut | Interrupted | CancelledByRequest
 
 
 def judge(ending: Ending, *, cancel_requested: bool, forced: Forced | None) -> Outcome:

@@ -20,7 +20,7 @@ from webhookd.adapters.runner.progress import Listener, ProgressRelay
 from webhookd.adapters.runner.protocol import ChildSettings
 from webhookd.adapters.runner.threads import ThreadPool
 from webhookd.core.execution import RunFacts
-from webhookd.core.outcome import CancelledByRequest, Interrupted, Outcome, TimedOut
+from webhookd.core.outcome import CancelledByRequest, Interrupted, Outcome, RunTimedOut
 from webhookd.core.run_log import RunLog
 from webhookd.runtime.cancel_request import CancelRequest
 from webhookd.taskset import TaskContext, TaskDefinition
@@ -174,7 +174,7 @@ class Runner:
             if self._limits[0][-1] is one:
                 self._on_limit(one.limit_at)
         one.execution = self._start(job, one.over)
-        time_limit = loop.call_later(definition.timeout_seconds, one.stop, TimedOut())
+        time_limit = loop.call_later(definition.timeout_seconds, one.stop, RunTimedOut())
         cancel.listen(one.cancel)
         try:
             return await one.outcome
@@ -269,7 +269,7 @@ class _Call:
             if self.killable:
                 asyncio.get_running_loop().call_later(self._grace_seconds, self._end_cancelled)
 
-    def stop(self, outcome: TimedOut | Interrupted) -> None:
+    def stop(self, outcome: RunTimedOut | Interrupted) -> None:
         """Interrupt the function for this reason; the first reason stays."""
         if self._forced is None:
             self._forced = outcome

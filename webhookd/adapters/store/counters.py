@@ -17,7 +17,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.records import QueueDepth
 
 
-class _Moved(NamedTuple):
+class _DepthChange(NamedTuple):
     queue: str
     partner_id: str
     shard: str
@@ -28,10 +28,10 @@ class _Moved(NamedTuple):
 
 
 def _add(dialect: str) -> Any:
-    insert = insert_rows(dialect, depths, "changes", _Moved)
+    insert = insert_rows(dialect, depths, "changes", _DepthChange)
     return insert.on_conflict_do_update(
         index_elements=[depths.c.queue, depths.c.partner_id, depths.c.shard],
-        set_={name: depths.c[name] + insert.excluded[name] for name in _Moved._fields[3:]},
+        set_={name: depths.c[name] + insert.excluded[name] for name in _DepthChange._fields[3:]},
     )
 
 
@@ -42,7 +42,9 @@ def write_depths(tx: Tx) -> None:
     """Add what a transaction has moved so far to the counters."""
     moved = tx.depths.take_changes()
     if moved:
-        tx.later(_ADD, changes=[_Moved(queue, partner_id, tx.shard, *n) for queue, partner_id, n in moved])
+        tx.later(
+            _ADD, changes=[_DepthChange(queue, partner_id, tx.shard, *n) for queue, partner_id, n in moved]
+        )
 
 
 class _DepthRow(NamedTuple):
@@ -139,10 +141,10 @@ class _Shard(NamedTuple):
 
 def _ended_shards(dialect: str) -> Any:
     live = named(dialect, depths.c.shard, "live")
-    return select(*(depths.c[name] for name in _Moved._fields)).where(depths.c.shard != "", ~live)
+    return select(*(depths.c[name] for name in _DepthChange._fields)).where(depths.c.shard != "", ~live)
 
 
-_ENDED_SHARDS: Final = Query(_Moved, lambda dialect: _ended_shards(dialect).with_for_update())
+_ENDED_SHARDS: Final = Query(_DepthChange, lambda dialect: _ended_shards(dialect).with_for_update())
 
 
 def _forgetting(dialect: str) -> Any:
@@ -167,7 +169,8 @@ def fold_shards(tx: Tx, live_shards: list[str]) -> None:
     tx.run(
         _ADD,
         changes=[
-            _Moved(queue, partner_id, "", *values) for (queue, partner_id), values in sorted(totals.items())
+            _DepthChange(queue, partner_id, "", *values)
+            for (queue, partner_id), values in sorted(totals.items())
         ],
     )
     # Only the rows just read: a process that lost its lease may still add to its shard meanwhile.

@@ -50,6 +50,12 @@ class Id(NamedTuple):
     id: str
 
 
+class Name(NamedTuple):
+    """A row of names."""
+
+    name: str
+
+
 Columns: TypeAlias = dict[str, type[TypeEngine[Any]]] | type[tuple[Any, ...]]
 """Names and types, or the NamedTuple whose fields they are."""
 

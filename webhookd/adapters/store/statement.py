@@ -64,23 +64,19 @@ class Compiled:
 class Statement:
     """What is common to all of them. `only`: the dialect that it is for, "" for both."""
 
-    __slots__ = ("_build", "_compiled", "only")
+    __slots__ = ("_compiled", "build", "only")
 
     def __init__(self, build: BuildListing, *, only: str = "") -> None:
-        self._build = build
+        self.build = build
         self.only = only
         self._compiled: dict[tuple[str, frozenset[str]], Compiled] = {}
-
-    def element(self, dialect: str, given: frozenset[str]) -> Executable:
-        """Return SQLAlchemy's statement for a dialect and the parameters that are given."""
-        return self._build(dialect, given)
 
     def compiled(self, dialect: Dialect, given: Mapping[str, Any]) -> Compiled:
         """Return it for a dialect and these parameters, made once."""
         key = (dialect.name, self._condition(given))
         found = self._compiled.get(key)
         if found is None:
-            found = self._compiled[key] = self._compile(dialect, self._build(*key))
+            found = self._compiled[key] = self._compile(dialect, self.build(*key))
         return found
 
     def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:  # noqa: ARG002 - others' need it
@@ -156,6 +152,12 @@ class Count(NamedTuple):
     n: int
 
 
+class UnnamedCount(NamedTuple):
+    """The same, where the column has the name that SQLAlchemy gives a `count(*)`."""
+
+    count_1: int
+
+
 class Listing(Query[RowT]):
     """A query with conditions that may be left out: a parameter that is None counts as not given.
 
@@ -166,7 +168,7 @@ class Listing(Query[RowT]):
 
     def __init__(self, row: type[RowT], build: BuildListing) -> None:
         super().__init__(row, lambda dialect: build(dialect, _ALL))
-        self._build = build
+        self.build = build
 
     def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:
         return frozenset(name for name, value in given.items() if value is not None)

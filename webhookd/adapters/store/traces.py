@@ -46,7 +46,7 @@ class Trace:
     complete: bool = True
 
 
-class _Place(NamedTuple):
+class _TracePlace(NamedTuple):
     trace_id: str
     trace_parent_id: str
     trace_flags: int
@@ -54,8 +54,8 @@ class _Place(NamedTuple):
 
 
 _PLACE: Final = Query(
-    _Place,
-    lambda _: select(*(messages.c[name] for name in _Place._fields)).where(
+    _TracePlace,
+    lambda _: select(*(messages.c[name] for name in _TracePlace._fields)).where(
         messages.c.id == bindparam("message_id")
     ),
 )
@@ -66,7 +66,7 @@ def place_of_message(tx: Tx, message_id: str) -> TraceContext:
     return trace_of(tx.one(_PLACE, message_id=message_id))
 
 
-class _Task(NamedTuple):
+class _TracedTask(NamedTuple):
     id: str
     trace_id: str
 
@@ -82,7 +82,7 @@ def _owned(statement: Select[Any], table: Any, given: frozenset[str]) -> Select[
 
 
 _TASK: Final = Listing(
-    _Task,
+    _TracedTask,
     lambda _, given: _owned(
         select(tasks.c.id, tasks.c.trace_id).where(tasks.c.id == bindparam("task_id")), tasks, given
     ),

@@ -50,10 +50,10 @@ def page() -> str:
 
 def file_routes() -> list[Route]:
     """Return the route of the page's files. They are no calls of the API, so they are not described."""
-    return [Route(_PATH, _Files())]
+    return [Route(_PATH, _ReaderFiles())]
 
 
-class _Files:
+class _ReaderFiles:
     """The files by name, as an ASGI application."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape

@@ -13,8 +13,8 @@ from webhookd.core.outcome import (
     Interrupted,
     Outcome,
     RetryLater,
+    RunTimedOut,
     Succeeded,
-    TimedOut,
 )
 from webhookd.core.records import ClaimedTask
 from webhookd.core.retry import RetryPolicy
@@ -107,7 +107,7 @@ def ending(run: ActiveRun, definition: TaskDefinition, outcome: Outcome, now_ms:
             end = End.CANCELLED
         case Interrupted():
             end, due_ms = End.HANDED_BACK, task.due_ms
-        case RetryLater() | TimedOut() | Crashed():
+        case RetryLater() | RunTimedOut() | Crashed():
             code, message, reason = _failure(outcome, definition)
             end = End.FAILED
             if task.budget_attempt < task.max_attempts:
@@ -134,9 +134,9 @@ def ending(run: ActiveRun, definition: TaskDefinition, outcome: Outcome, now_ms:
     )
 
 
-def _failure(outcome: RetryLater | TimedOut | Crashed, definition: TaskDefinition) -> tuple[str, str, str]:
+def _failure(outcome: RetryLater | RunTimedOut | Crashed, definition: TaskDefinition) -> tuple[str, str, str]:
     """Return error code, message and dead-letter reason."""
-    if isinstance(outcome, TimedOut):
+    if isinstance(outcome, RunTimedOut):
         return "timeout", f"It did not end within {definition.timeout_seconds:g} s.", "task_failed"
     if isinstance(outcome, Crashed):
         return "worker_crashed", outcome.detail, "worker_crashed"

@@ -16,7 +16,7 @@ from webhookd.core.errors import QuotaExceeded
 from webhookd.core.records import ApiKey, Bounds, Partner
 
 
-class _Key(NamedTuple):
+class _ApiKeyRow(NamedTuple):
     id: str
     partner_id: str | None
     name: str
@@ -71,11 +71,11 @@ def add_key(tx: Tx, key: ApiKey) -> None:
                 f"A partner can have {MAX_KEYS} good keys; revoke one first.",
                 retry_after_seconds=QUOTA_RETRY_SECONDS,
             )
-    row = filled(_Key, key, scopes=orjson.dumps(key.scopes).decode(), secret_hash=key.secret_hash.hex())
+    row = filled(_ApiKeyRow, key, scopes=orjson.dumps(key.scopes).decode(), secret_hash=key.secret_hash.hex())
     tx.run(_ADD, **row._asdict())
 
 
-_ONE: Final = Query(_Key, lambda _: select(api_keys).where(api_keys.c.id == bindparam("key_id")))
+_ONE: Final = Query(_ApiKeyRow, lambda _: select(api_keys).where(api_keys.c.id == bindparam("key_id")))
 
 
 def read_key(tx: Tx, key_id: str) -> ApiKey | None:
@@ -94,7 +94,7 @@ def read_credential(tx: Tx, key_id: str) -> Credential | None:
 
 
 _PAGE: Final = Listing(
-    _Key,
+    _ApiKeyRow,
     lambda _, given: narrowed(
         select(api_keys)
         .where(api_keys.c.partner_id.is_not_distinct_from(bindparam("partner_id")))
@@ -115,7 +115,7 @@ def read_keys(tx: Tx, partner_id: str | None, page: Bounds) -> tuple[list[ApiKey
 
 
 _OF_PARTNERS: Final = Listing(
-    _Key,
+    _ApiKeyRow,
     lambda _, given: narrowed(
         select(api_keys)
         .where(api_keys.c.partner_id.is_not(None))
@@ -152,5 +152,5 @@ def revoke_key(tx: Tx, key_id: str, *, now_ms: int) -> ApiKey | None:
     return read_key(tx, key_id)
 
 
-def _key_from(row: _Key) -> ApiKey:
+def _key_from(row: _ApiKeyRow) -> ApiKey:
     return filled(ApiKey, row, scopes=names(row.scopes), secret_hash=bytes.fromhex(row.secret_hash))

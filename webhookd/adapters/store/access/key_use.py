@@ -10,7 +10,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.admission import KeyUse
 
 
-class _Use(NamedTuple):
+class _KeyUse(NamedTuple):
     keys: int
     oldest_ms: int | None
 
@@ -30,7 +30,7 @@ def _count(_dialect: str) -> Executable:
     )
 
 
-_COUNT: Final = Query(_Use, _count)
+_COUNT: Final = Query(_KeyUse, _count)
 
 
 def key_use(tx: Tx, partner_id: str, since_ms: int, most: int) -> KeyUse:

@@ -55,7 +55,7 @@ class Bearer:
     partner: Partner | None
 
 
-class _Row(NamedTuple):
+class _PageSessionRow(NamedTuple):
     id: str
     kind: str
     key_id: str
@@ -66,10 +66,10 @@ class _Row(NamedTuple):
 
 
 _ADD: Final = Change(
-    lambda _: page_sessions.insert().values({name: bindparam(name) for name in _Row._fields})
+    lambda _: page_sessions.insert().values({name: bindparam(name) for name in _PageSessionRow._fields})
 )
 _ONE: Final = Query(
-    _Row,
+    _PageSessionRow,
     lambda _: select(page_sessions).where(
         page_sessions.c.id == bindparam("wanted_id"), page_sessions.c.kind == bindparam("wanted_kind")
     ),

@@ -23,7 +23,7 @@ class PartnerUse:
     replays: int
 
 
-class _Use(NamedTuple):
+class _PartnerUse(NamedTuple):
     queued: int | None
     stored_files: int | None
     stored_bytes: int | None
@@ -64,7 +64,7 @@ def _use(_dialect: str) -> Any:
     )
 
 
-_USE: Final = Query(_Use, _use)
+_USE: Final = Query(_PartnerUse, _use)
 
 
 def read_use(tx: Tx, partner_id: str) -> PartnerUse:

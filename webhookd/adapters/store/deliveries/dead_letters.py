@@ -20,7 +20,7 @@ from webhookd.adapters.store.paging import MAX_PAGE_BYTES, row_bytes
 from webhookd.adapters.store.rows import filled
 from webhookd.adapters.store.rowset import named
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
-from webhookd.adapters.store.statement import Listing, RowT, narrowed
+from webhookd.adapters.store.statement import Listing, RowT, UnnamedCount, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.records import Bounds, DeadLetter
@@ -67,10 +67,6 @@ class _Task(NamedTuple):
     error_message: str | None
 
 
-class _Count(NamedTuple):
-    count_1: int
-
-
 _Build = Callable[[str, frozenset[str]], Select[Any]]
 
 
@@ -86,7 +82,7 @@ class _Half(Generic[RowT]):
 
         self.newest, self.oldest = listed(at.desc(), key.desc()), listed(at, key)
         self.one = Listing(row, lambda by, given: dead(by, given).where(key == bindparam("letter_id")))
-        self.count = Listing(_Count, counted)
+        self.count = Listing(UnnamedCount, counted)
 
 
 def _limited(statement: Select[Any], *order: Any) -> Select[Any]:

@@ -68,7 +68,7 @@ class _Signed(NamedTuple):
     header_names: str | None
 
 
-class _Count(NamedTuple):
+class _AttemptCount(NamedTuple):
     made: int
 
 
@@ -88,7 +88,7 @@ _NEWEST: Final = Query(
     lambda _: select(*WHOLE).where(_OF_DELIVERY).order_by(attempts.c.number.desc()).limit(MAX_ROWS + 1),
 )
 _COUNT: Final = Query(
-    _Count, lambda _: select(func.count().label("made")).select_from(attempts).where(_OF_DELIVERY)
+    _AttemptCount, lambda _: select(func.count().label("made")).select_from(attempts).where(_OF_DELIVERY)
 )
 
 

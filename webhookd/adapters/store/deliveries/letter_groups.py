@@ -21,7 +21,7 @@ MAX_GROUPS: Final = 10_000
 HOUR_MS: Final = 3_600_000
 
 
-class _Owner(NamedTuple):
+class _OwnerOfEndpoint(NamedTuple):
     partner_id: str
 
 
@@ -71,7 +71,8 @@ def _tasks(dialect: str, given: frozenset[str]) -> Select[Any]:
 
 
 _OWNER: Final = Query(
-    _Owner, lambda _: select(endpoints.c.partner_id).where(endpoints.c.id == bindparam("endpoint_id"))
+    _OwnerOfEndpoint,
+    lambda _: select(endpoints.c.partner_id).where(endpoints.c.id == bindparam("endpoint_id")),
 )
 _DELIVERIES: Final = Listing(LetterGroup, _deliveries)
 _TASKS: Final = Listing(LetterGroup, _tasks)

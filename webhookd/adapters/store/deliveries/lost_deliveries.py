@@ -12,12 +12,14 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DeliveryState, EndpointState
 
 
-class _Held(NamedTuple):
+class _LostDelivery(NamedTuple):
     id: str
     lane_id: str
 
 
-class _Count(NamedTuple):
+class LaneCount(NamedTuple):
+    """How many deliveries of a lane."""
+
     lane_id: str
     n: int
 
@@ -32,7 +34,7 @@ class _Deliveries:
 
     def __init__(self, which: ColumnElement[bool]) -> None:
         self.held = Query(
-            _Held,
+            _LostDelivery,
             lambda _: (
                 select(deliveries.c.id, deliveries.c.lane_id)
                 .where(which)
@@ -40,7 +42,7 @@ class _Deliveries:
             ),
         )
         self.counts = Query(
-            _Count,
+            LaneCount,
             lambda _: (
                 select(deliveries.c.lane_id, func.count().label("n"))
                 .where(which)

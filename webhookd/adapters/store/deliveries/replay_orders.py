@@ -1,7 +1,7 @@
 """Asking for replays and discards of many, pausing, pacing and ending them. Steps are `replay_steps`'."""
 
 from dataclasses import asdict, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import orjson
 from sqlalchemy import bindparam, func, select
@@ -18,7 +18,7 @@ from webhookd.adapters.store.deliveries.replays import (
 from webhookd.adapters.store.deliveries.waiting import count_waiting
 from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import partners, replays
-from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
+from webhookd.adapters.store.statement import Change, Listing, Query, UnnamedCount, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.errors import Conflict, QuotaExceeded
 from webhookd.core.model import DELIVER_QUEUE, REPLAYS, ReplayMove, ReplayState
@@ -69,10 +69,6 @@ def ended(replay: Replay, move: ReplayMove, now_ms: int) -> Replay:
     return replace(replay, state=REPLAYS.next(replay.state, move), finished_ms=now_ms)
 
 
-class _Count(NamedTuple):
-    count_1: int
-
-
 _LOCK_PARTNER: Final = Query(
     Id,
     lambda _: select(partners.c.id).where(partners.c.id == bindparam("partner_id")).with_for_update(),
@@ -80,7 +76,7 @@ _LOCK_PARTNER: Final = Query(
 
 
 _COUNT_UNDER_WAY: Final = Query(
-    _Count,
+    UnnamedCount,
     lambda _: (
         select(func.count())
         .select_from(replays)

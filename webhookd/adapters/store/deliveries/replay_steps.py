@@ -14,7 +14,7 @@ from webhookd.adapters.store.deliveries.replay_orders import ended, lock_for_ste
 from webhookd.adapters.store.deliveries.waiting import hasten, place_of, read_waiting
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import ReplayMove, ReplayState
-from webhookd.core.rate import Line
+from webhookd.core.rate import Starts
 from webhookd.core.records import DeadLetter
 from webhookd.core.replay import Advanced, Deed, Place, Replay
 
@@ -28,7 +28,7 @@ class _Step:
     place: Place | None
 
 
-def advance_replay(tx: Tx, seen: Replay, allowed: Line, take: int, now_ms: int) -> Advanced | None:
+def advance_replay(tx: Tx, seen: Replay, allowed: Starts, take: int, now_ms: int) -> Advanced | None:
     """Do the replay's deed to the next `take` that match.
 
     None where it is no longer as it was `seen`: another process has taken this step, or it is over or paused.
@@ -43,14 +43,14 @@ def advance_replay(tx: Tx, seen: Replay, allowed: Line, take: int, now_ms: int) 
     return Advanced(replay=moved, replayed=step.done)
 
 
-def _send_now(tx: Tx, replay: Replay, allowed: Line, take: int, now_ms: int) -> _Step:
+def _send_now(tx: Tx, replay: Replay, allowed: Starts, take: int, now_ms: int) -> _Step:
     found = read_waiting(tx, replay, limit=take)
     done = hasten(tx, [one.id for one in found], now_ms=now_ms, replay_id=replay.id)
     place = place_of(found[-1], allowed.after(len(found))) if found else replay.place
     return _Step(seen=len(found), done=done, place=place)
 
 
-def _treat_letters(tx: Tx, replay: Replay, allowed: Line, take: int, now_ms: int) -> _Step:
+def _treat_letters(tx: Tx, replay: Replay, allowed: Starts, take: int, now_ms: int) -> _Step:
     place = replay.place
     letters = read_dead_letters(
         tx,

@@ -19,7 +19,7 @@ from webhookd.adapters.store.tx import Tx
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState, EndpointState
 
 
-class _Known(NamedTuple):
+class _Replayed(NamedTuple):
     id: str
     lane_id: str
     partner_id: str
@@ -29,7 +29,7 @@ class _Known(NamedTuple):
     ordering: str | None
 
 
-class _Moved(NamedTuple):
+class _NewState(NamedTuple):
     id: str
     state: str
 
@@ -52,7 +52,7 @@ def _known(dialect: str) -> Any:
 
 
 def _replay(dialect: str) -> Any:
-    r = rowset(dialect, "moves", _Moved).c
+    r = rowset(dialect, "moves", _NewState).c
     return (
         deliveries.update()
         .where(
@@ -76,8 +76,8 @@ def _replay(dialect: str) -> Any:
     )
 
 
-_KNOWN: Final = Query(_Known, _known)
-_REPLAY: Final = Query(_Moved, _replay)
+_KNOWN: Final = Query(_Replayed, _known)
+_REPLAY: Final = Query(_NewState, _replay)
 
 
 def replay_deliveries(
@@ -100,7 +100,7 @@ def replay_deliveries(
     wanted = {
         row.id: parked if row.endpoint_state == EndpointState.DISABLED else pending for row in open_rows
     }
-    moves = [_Moved(delivery_id, state.value) for delivery_id, state in sorted(wanted.items())]
+    moves = [_NewState(delivery_id, state.value) for delivery_id, state in sorted(wanted.items())]
     states = {row.id: row.state for row in tx.run(_REPLAY, moves=moves, now=now_ms, replay_id=replay_id)}
     woken = {
         row.lane_id: LaneKey(

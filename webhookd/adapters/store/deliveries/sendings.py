@@ -17,7 +17,7 @@ from webhookd.core.records import MessageMade
 from webhookd.core.timeline import Sendings
 
 
-class _MessageRow(NamedTuple):
+class _MessageMadeRow(NamedTuple):
     id: str
     task_id: str | None
     event: str
@@ -40,9 +40,9 @@ class Sent:
 
     def __init__(self, of_messages: Column[str], of_deliveries: Column[str]) -> None:
         self._messages = Query(
-            _MessageRow,
+            _MessageMadeRow,
             lambda dialect: (
-                select(*(messages.c[name] for name in _MessageRow._fields))
+                select(*(messages.c[name] for name in _MessageMadeRow._fields))
                 .where(named(dialect, of_messages, "ids"))
                 .order_by(messages.c.id.desc())
                 .limit(MAX_ROWS + 1)

@@ -18,7 +18,7 @@ from webhookd.adapters.store.lanes.release import lock_lanes_of, release_lanes
 from webhookd.adapters.store.paging import first_id
 from webhookd.adapters.store.rowset import Id, between, rowset
 from webhookd.adapters.store.schema import deliveries, endpoints
-from webhookd.adapters.store.statement import Listing, Query, narrowed
+from webhookd.adapters.store.statement import Listing, Query, UnnamedCount, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.model import DELIVERIES, DeliveryMove
@@ -30,10 +30,6 @@ class WaitingDelivery(NamedTuple):
 
     id: str
     lane_id: str
-
-
-class _Count(NamedTuple):
-    count_1: int
 
 
 _WAITS: Final = text("deliveries.state = 'pending' AND deliveries.session_id IS NULL")
@@ -68,7 +64,7 @@ _BY_AGE: Final = Listing(WaitingDelivery, lambda _, given: _walk(given, deliveri
 _BY_LANE: Final = Listing(
     WaitingDelivery, lambda _, given: _walk(given, deliveries.c.lane_id, deliveries.c.id)
 )
-_COUNT: Final = Listing(_Count, lambda _, given: _waiting(given).with_only_columns(func.count()))
+_COUNT: Final = Listing(UnnamedCount, lambda _, given: _waiting(given).with_only_columns(func.count()))
 
 
 def count_waiting(tx: Tx, partner_id: str | None, wanted: DeadLetterFilter) -> int:

@@ -40,7 +40,7 @@ class _Pace(NamedTuple):
     pace: str
 
 
-class _Waiting(NamedTuple):
+class _StateCounts(NamedTuple):
     pending: int
     parked: int
     dead: int
@@ -73,7 +73,7 @@ def _waiting(_dialect: str) -> Any:
     )
 
 
-_WAITING: Final = Query(_Waiting, _waiting)
+_WAITING: Final = Query(_StateCounts, _waiting)
 
 
 def read_stats(tx: Tx, endpoint_id: str, partner_id: str | None, window: Window) -> EndpointStats | None:

@@ -83,11 +83,11 @@ def drop_with_tasks(tx: Tx, task_ids: Sequence[str]) -> None:
     drop_files(tx, tx.run(_GOING, tasks=task_ids, ids=taken))
 
 
-class _Key(NamedTuple):
+class _FileKey(NamedTuple):
     key: str
 
 
-_KEYS: Final = Query(_Key, lambda dialect: select(files.c.key).where(named(dialect, files.c.id, "ids")))
+_KEYS: Final = Query(_FileKey, lambda dialect: select(files.c.key).where(named(dialect, files.c.id, "ids")))
 
 
 def named_keys(tx: Tx, file_ids: Iterable[str]) -> set[str]:

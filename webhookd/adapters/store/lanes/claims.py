@@ -139,7 +139,7 @@ def _deal(
     return deal(contenders, slots=request.free, clock=request.clock, admit=admit)
 
 
-class _Moved(NamedTuple):
+class _ServedLane(NamedTuple):
     id: str
     started: Int4
     served_ms: int
@@ -149,7 +149,7 @@ class _Moved(NamedTuple):
 
 
 def _move(dialect: str) -> Any:
-    moved = rowset(dialect, "moved", _Moved).c
+    moved = rowset(dialect, "moved", _ServedLane).c
     return (
         lanes.update()
         .where(lanes.c.id == moved.id)
@@ -188,7 +188,7 @@ def _move_lanes(
             lane.tat_ms, rate_limit_per_second=row.rate_limit, wanted=counts[row.id], now_ms=now_ms
         )
         moved.append(
-            _Moved(
+            _ServedLane(
                 id=row.id,
                 started=counts[row.id],
                 served_ms=now_ms if counts[row.id] or row.id in holds else row.served_ms,

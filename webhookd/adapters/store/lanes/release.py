@@ -78,7 +78,7 @@ def lock_lanes_of(tx: Tx, delivery_ids: Iterable[str]) -> list[LaneKey]:
     return found
 
 
-class _New(NamedTuple):
+class _NewLane(NamedTuple):
     id: str
     partner_id: str
     endpoint_id: str | None
@@ -93,7 +93,7 @@ class _New(NamedTuple):
     pace: str
 
 
-class _Known(NamedTuple):
+class _HeldLane(NamedTuple):
     id: str
     ready_ms: int | None
     pace: str
@@ -123,9 +123,9 @@ def _release(dialect: str) -> Any:
     )
 
 
-_MAKE: Final = Change(lambda dialect: insert_rows(dialect, lanes, "made", _New).on_conflict_do_nothing())
+_MAKE: Final = Change(lambda dialect: insert_rows(dialect, lanes, "made", _NewLane).on_conflict_do_nothing())
 _LOCK_PACES: Final = Query(
-    _Known,
+    _HeldLane,
     lambda dialect: (
         select(lanes.c.id, lanes.c.ready_ms, lanes.c.pace)
         .where(named(dialect, lanes.c.id, "ids"))
@@ -164,8 +164,8 @@ def release_lanes(tx: Tx, keys: Sequence[LaneKey], *, now_ms: int, forget_rate: 
     tx.run(_RELEASE, released=changes)
 
 
-def _new(key: LaneKey, now_ms: int) -> _New:
-    return _New(
+def _new(key: LaneKey, now_ms: int) -> _NewLane:
+    return _NewLane(
         id=key.id,
         partner_id=key.partner_id,
         endpoint_id=key.endpoint_id,

@@ -21,7 +21,7 @@ from webhookd.core.model import TaskState
 COUNTED: Final = ("moves", *(state.value for state in TaskState))
 
 
-class _Counted(NamedTuple):
+class _CountsRow(NamedTuple):
     batch_id: str
     shard: str
     moves: int
@@ -35,7 +35,7 @@ class _Counted(NamedTuple):
 
 
 def _add(dialect: str) -> Any:
-    insert = insert_rows(dialect, batch_counts, "changes", _Counted)
+    insert = insert_rows(dialect, batch_counts, "changes", _CountsRow)
     return insert.on_conflict_do_update(
         index_elements=[batch_counts.c.batch_id, batch_counts.c.shard],
         set_={name: batch_counts.c[name] + insert.excluded[name] for name in COUNTED},
@@ -52,7 +52,7 @@ def write_batch_counts(tx: Tx) -> bool:
         tx.later(
             _ADD,
             changes=[
-                _Counted(batch_id, tx.shard, moves, *(states.get(state, 0) for state in TaskState))
+                _CountsRow(batch_id, tx.shard, moves, *(states.get(state, 0) for state in TaskState))
                 for batch_id, moves, states in moved
             ],
         )
@@ -69,15 +69,15 @@ def summed(dialect: str, name: str) -> Subquery:
     )
 
 
-class _Key(NamedTuple):
+class _CountsKey(NamedTuple):
     batch_id: str
     shard: str
 
 
 _ENDED_SHARDS: Final = Query(
-    _Counted,
+    _CountsRow,
     lambda dialect: (
-        select(*(batch_counts.c[name] for name in _Counted._fields))
+        select(*(batch_counts.c[name] for name in _CountsRow._fields))
         .where(batch_counts.c.shard != "", ~named(dialect, batch_counts.c.shard, "live"))
         .order_by(batch_counts.c.batch_id, batch_counts.c.shard)
         .limit(500)
@@ -88,7 +88,7 @@ _ENDED_SHARDS: Final = Query(
 
 def _forgetting(dialect: str) -> Any:
     mine = tuple_(batch_counts.c.batch_id, batch_counts.c.shard)
-    return batch_counts.delete().where(mine.in_(select(rowset(dialect, "keys", _Key))))
+    return batch_counts.delete().where(mine.in_(select(rowset(dialect, "keys", _CountsKey))))
 
 
 _FORGET: Final = Change(_forgetting)
@@ -102,6 +102,6 @@ def fold_batch_counts(tx: Tx, live_shards: Iterable[str]) -> None:
     totals: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(COUNTED))
     for batch_id, _, *values in rows:
         totals[batch_id] = [a + int(b) for a, b in zip(totals[batch_id], values, strict=True)]
-    tx.run(_ADD, changes=[_Counted(batch_id, "", *values) for batch_id, values in sorted(totals.items())])
+    tx.run(_ADD, changes=[_CountsRow(batch_id, "", *values) for batch_id, values in sorted(totals.items())])
     # Only the rows just read: a process that lost its lease may still add to its shard meanwhile.
-    tx.run(_FORGET, keys=[_Key(row.batch_id, row.shard) for row in rows])
+    tx.run(_FORGET, keys=[_CountsKey(row.batch_id, row.shard) for row in rows])

@@ -20,14 +20,14 @@ from webhookd.core.model import BatchState
 from webhookd.core.records import NewTask
 
 
-class _New(NamedTuple):
+class _FilledBatch(NamedTuple):
     batch: NewBatch
     tasks: Sequence[NewTask]
 
 
 _INSERT: Final = Insert(
     batches,
-    _New,
+    _FilledBatch,
     "batch",
     total=lambda new: len(new.tasks),
     version=lambda _: 1,
@@ -45,7 +45,7 @@ _INSERT: Final = Insert(
 
 def insert_batch(tx: Tx, batch: NewBatch, its_tasks: Sequence[NewTask]) -> None:
     """Write a new batch down; its tasks follow in the same transaction."""
-    tx.run(_INSERT, rows=_INSERT.rows([_New(batch, its_tasks)]))
+    tx.run(_INSERT, rows=_INSERT.rows([_FilledBatch(batch, its_tasks)]))
 
 
 class _Room(NamedTuple):

@@ -37,7 +37,7 @@ class TaskRuns:
     now: RunUnderWay | None
 
 
-class _Task(NamedTuple):
+class _RunningTask(NamedTuple):
     type: str
     state: str
     attempts: int
@@ -47,7 +47,7 @@ class _Task(NamedTuple):
 
 
 _TASK: Final = Listing(
-    _Task,
+    _RunningTask,
     lambda _, given: narrowed(
         select(
             tasks.c.type,
@@ -93,5 +93,5 @@ def read_runs(tx: Tx, task_id: str, partner_id: str | None, page: Bounds) -> Tas
     )
 
 
-def _under_way(task: _Task) -> RunUnderWay:
+def _under_way(task: _RunningTask) -> RunUnderWay:
     return RunUnderWay(attempt=task.attempts, started_ms=task.started_ms, host=task.host or "", pid=task.pid)

@@ -83,7 +83,7 @@ def _state(task: NewTask) -> TaskState:
     return TaskState.SCHEDULED if task.scheduled else TaskState.QUEUED
 
 
-class _New(NamedTuple):
+class _KeyedTask(NamedTuple):
     task: NewTask
     key: str | None
 
@@ -101,7 +101,7 @@ _INSERT_TASKS: Final = Insert(
 )
 _INSERT_BODIES: Final = Insert(
     task_bodies,
-    _New,
+    _KeyedTask,
     "task",
     task_id=lambda new: new.task.id,
     input=lambda new: new.task.input_json,
@@ -120,7 +120,7 @@ def _insert(tx: Tx, fresh: list[NewTask], keys: Mapping[str, str | None]) -> Non
     if unknown:
         ensure_queues(tx, unknown)
     tx.later(_INSERT_TASKS, rows=_INSERT_TASKS.rows(fresh))
-    new = (_New(task, keys.get(task.id)) for task in fresh)
+    new = (_KeyedTask(task, keys.get(task.id)) for task in fresh)
     tx.later(_INSERT_BODIES, rows=_INSERT_BODIES.rows(new))
     add_tags(tx, fresh)
     use_files(tx, [(file_id, task.id) for task in fresh for file_id in task.file_ids])

@@ -52,13 +52,13 @@ def needed(tx: Tx, file_ids: Iterable[str]) -> set[str]:
     return {row.id for row in tx.run(_NEEDED, ids=file_ids)}
 
 
-class _Owner(NamedTuple):
+class _OfBatch(NamedTuple):
     id: str
     batch_id: str | None
 
 
 _OWNERS: Final = Query(
-    _Owner,
+    _OfBatch,
     lambda _: select(tasks.c.id, tasks.c.batch_id).where(
         tasks.c.id.in_(
             union(

@@ -12,7 +12,7 @@ from webhookd.adapters.store.schema import tasks, type_rates
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tx import Tx
 from webhookd.core.execution import ClaimTasks, TypeLimit
-from webhookd.core.rate import Line, line
+from webhookd.core.rate import Starts, line
 from webhookd.core.records import ClaimedTask
 
 
@@ -88,7 +88,7 @@ def spend_rates(tx: Tx, request: ClaimTasks, claimed: list[ClaimedTask]) -> None
     tx.run(_SPEND, rates=rates)
 
 
-def _line(limit: TypeLimit, spent_ms: float, now_ms: int) -> Line:
+def _line(limit: TypeLimit, spent_ms: float, now_ms: int) -> Starts:
     """Return the starts that are due. Turns are spent up to `spent_ms`; unused ones count for a second."""
     per_second = limit.rate_per_second or 1.0
     spacing_ms = 1000 / per_second

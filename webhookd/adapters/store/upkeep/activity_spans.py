@@ -17,7 +17,7 @@ from webhookd.core.activity import KEEP_MS, ActivityKind
 from webhookd.core.endpoint_stats import Span, Window, drawn, window_begins
 
 
-class _Row(NamedTuple):
+class _SpanRow(NamedTuple):
     kind: str
     length_ms: Int4
     at_ms: int
@@ -28,7 +28,7 @@ class _Row(NamedTuple):
 
 
 def _keep(dialect: str) -> Any:
-    insert = insert_rows(dialect, activity_spans, "spans", _Row)
+    insert = insert_rows(dialect, activity_spans, "spans", _SpanRow)
     return insert.on_conflict_do_update(
         index_elements=list(activity_spans.primary_key.columns),
         set_={name: insert.excluded[name] for name in ("total", "succeeded", "times")},
@@ -41,7 +41,7 @@ _KEEP: Final = Change(_keep)
 def keep_activity(tx: Tx, kind: ActivityKind, spans: Sequence[Span]) -> None:
     """Write this process's spans in place of what it wrote of them before."""
     rows = [
-        _Row(
+        _SpanRow(
             kind=kind,
             length_ms=span.length_ms,
             at_ms=span.at_ms,

@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, func, select, text
 
 from webhookd.adapters.store.counters import read_partner_queued
 from webhookd.adapters.store.endpoints.endpoint_rows import EndpointRow
-from webhookd.adapters.store.rowset import Id
+from webhookd.adapters.store.rowset import Id, Name
 from webhookd.adapters.store.schema import api_keys, deliveries, endpoints, lanes, queues, sessions, tasks
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tx import Tx
@@ -101,10 +101,6 @@ def something_waits(tx: Tx) -> bool:
     return any(read_partner_queued(tx).values()) or bool(tx.run(_A_PENDING))
 
 
-class _Name(NamedTuple):
-    name: str
-
-
 class _TypeCount(NamedTuple):
     type: str
     n: int
@@ -115,7 +111,7 @@ def _by_type(waiting: Select[Any]) -> Select[Any]:
     return select(some.c.type, func.count().label("n")).group_by(some.c.type)
 
 
-_QUEUES: Final = Query(_Name, lambda _: select(queues.c.name))
+_QUEUES: Final = Query(Name, lambda _: select(queues.c.name))
 _QUEUED_TYPES: Final = Query(
     _TypeCount,
     lambda _: _by_type(

@@ -28,7 +28,7 @@ from webhookd.core import ids
 from webhookd.core.model import TASK_DONE, DeliveryState
 
 
-class _Deliveries:
+class _DeliveriesOf:
     """The deliveries of tasks, or of messages: `owner` is the column that says whose they are."""
 
     def __init__(self, owner: Column[Any]) -> None:
@@ -64,8 +64,8 @@ class _Deliveries:
         tx.run(self._delete, owners=owners)
 
 
-_OF_TASKS: Final = _Deliveries(deliveries.c.task_id)
-_OF_MESSAGES: Final = _Deliveries(deliveries.c.message_id)
+_OF_TASKS: Final = _DeliveriesOf(deliveries.c.task_id)
+_OF_MESSAGES: Final = _DeliveriesOf(deliveries.c.message_id)
 
 
 def _walked(table: Any, *columns: ColumnElement[Any]) -> Select[Any]:
@@ -79,12 +79,12 @@ def _walked(table: Any, *columns: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-class _Ended(NamedTuple):
+class _EndedDelivery(NamedTuple):
     id: str
     ended_ms: int | None
 
 
-_WALK_DELIVERIES: Final = Query(_Ended, lambda _: _walked(deliveries, deliveries.c.ended_ms))
+_WALK_DELIVERIES: Final = Query(_EndedDelivery, lambda _: _walked(deliveries, deliveries.c.ended_ms))
 _DELETE_ATTEMPTS: Final = Change(
     lambda dialect: attempts.delete().where(named(dialect, attempts.c.delivery_id, "ids"))
 )
@@ -145,7 +145,9 @@ def drop_tasks(tx: Tx, most: int, place: str, before_ms: int) -> str | None:
     return _reached(most, looked_at)
 
 
-_WALK_BATCHES: Final = Query(_Ended, lambda _: _walked(batches, batches.c.completed_ms.label("ended_ms")))
+_WALK_BATCHES: Final = Query(
+    _EndedDelivery, lambda _: _walked(batches, batches.c.completed_ms.label("ended_ms"))
+)
 _NOT_EMPTY: Final = Query(
     Id,
     lambda dialect: (
@@ -188,6 +190,6 @@ def drop_lone_messages(tx: Tx, most: int, place: str, before_ms: int) -> str | N
     return _reached(most, looked_at)
 
 
-def _reached(most: int, looked_at: Sequence[_Ended | _TaskSeen | _MessageSeen]) -> str | None:
+def _reached(most: int, looked_at: Sequence[_EndedDelivery | _TaskSeen | _MessageSeen]) -> str | None:
     """Return where to go on; None where the walk came to its end."""
     return looked_at[-1].id if len(looked_at) == most else None

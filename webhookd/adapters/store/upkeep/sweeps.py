@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, bindparam, func, select, text
 
 from webhookd.adapters.store.counters import fold_shards
+from webhookd.adapters.store.deliveries.lost_deliveries import LaneCount
 from webhookd.adapters.store.lanes.rows import TakenShares, next_ready
-from webhookd.adapters.store.rowset import Id, Int4, rowset
+from webhookd.adapters.store.rowset import Id, Int4, Name, rowset
 from webhookd.adapters.store.schema import deliveries, lanes, queues, sessions, tasks
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tasks.batch_counts import fold_batch_counts
@@ -100,11 +101,6 @@ class _InFlight(NamedTuple):
     in_flight: Int4
 
 
-class _Count(NamedTuple):
-    lane_id: str
-    n: int
-
-
 _SESSIONS: Final = Query(Id, lambda _: select(sessions.c.id))
 _BUSY_LANES: Final = Query(
     _InFlight,
@@ -116,7 +112,7 @@ _BUSY_LANES: Final = Query(
     ),
 )
 _HELD: Final = Query(
-    _Count,
+    LaneCount,
     lambda _: (
         select(deliveries.c.lane_id, func.count().label("n"))
         .where(deliveries.c.session_id.is_not(None))
@@ -151,10 +147,6 @@ def heal(tx: Tx, now_ms: int) -> None:
         tx.run(_CORRECT, true_counts=wrong, now_ms=now_ms)
 
 
-class _Name(NamedTuple):
-    name: str
-
-
 class _Soonest(NamedTuple):
     task_ms: int | None
     expiry_ms: int | None
@@ -162,7 +154,7 @@ class _Soonest(NamedTuple):
 
 
 _WITH_WORK: Final = Query(
-    _Name,
+    Name,
     lambda _: select(queues.c.name).where(
         queues.c.paused_ms.is_(None),
         select(tasks.c.id)

@@ -61,13 +61,13 @@ _LIVE: Final = Listing(
 )
 
 
-class _InFlight(NamedTuple):
+class _LoadOfSession(NamedTuple):
     session_id: str
     n: int
 
 
 _IN_FLIGHT: Final = Query(
-    _InFlight,
+    _LoadOfSession,
     lambda dialect: (
         select(deliveries.c.session_id, func.count().label("n"))
         .where(named(dialect, deliveries.c.session_id, "sessions"))
@@ -103,7 +103,7 @@ def read_workers(tx: Tx, now_ms: int, page: Bounds) -> tuple[list[Worker], str |
     return workers, shown[-1].id if len(found) > page.limit else None
 
 
-class _Held(NamedTuple):
+class _TaskOfSession(NamedTuple):
     session_id: str
     id: str
     type: str
@@ -116,7 +116,7 @@ class _Held(NamedTuple):
 
 
 _HELD: Final = Query(
-    _Held,
+    _TaskOfSession,
     lambda dialect: (
         select(
             tasks.c.session_id,
