@@ -190,6 +190,22 @@ async def test_wrong_key_is_told_without_a_session(sqlite_face: Face) -> None:
     assert "webhookd_admin" not in someone.client.cookies
 
 
+@pytest.mark.parametrize("side", ["admin", "portal"])
+@pytest.mark.parametrize("maker", ["partner", "admin"])
+async def test_a_pages_token_begins_no_session(sqlite_face: Face, side: str, maker: str) -> None:
+    partner = await sqlite_face.partner()
+    task = (await partner.client.post("/v1/tasks", json={"type": "test.echo", "input": {"n": 1}})).json()
+    client = partner.client if maker == "partner" else sqlite_face.admin
+    token = (await client.post("/v1/tokens", json={"tasks": [task["id"]]})).json()["token"]
+    someone = await person(sqlite_face, side)
+
+    answer = await someone.log_in(token)
+
+    assert answer.status_code == 422
+    assert "wrong, expired or revoked" in answer.text
+    assert not {"webhookd_admin", "webhookd_portal"} & set(someone.client.cookies)
+
+
 async def test_session_ends_with_its_key(sqlite_face: Face) -> None:
     partner = await sqlite_face.partner()
     someone = await person(sqlite_face, "portal")

@@ -24,13 +24,13 @@ async def log_in(visit: Visit) -> Answer:
     next_page = visit.form.one("next")
     try:
         caller = await visit.site.authenticator.identify(visit.form.one("key"), visit.headers, visit.peer)
+        side = ADMIN if caller.is_admin else PORTAL
+        home = f"{visit.root}{side}/"
+        return await _begun(visit, caller, home + (_local(next_page) if side == visit.side else ""))
     except Unauthenticated:
         return _form(visit, next_page=next_page, problem=_WRONG, status=422)
     except (Forbidden, RateLimited) as refused:
         return _form(visit, next_page=next_page, problem=refused.detail, status=refused.status)
-    side = ADMIN if caller.is_admin else PORTAL
-    home = f"{visit.root}{side}/"
-    return await _begun(visit, caller, home + (_local(next_page) if side == visit.side else ""))
 
 
 async def enter(visit: Visit) -> Answer:

@@ -24,7 +24,7 @@ from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.caller import OPERATOR, Caller
 from webhookd.core.api_keys import operator_mark
-from webhookd.core.errors import Forbidden
+from webhookd.core.errors import Forbidden, Unauthenticated
 from webhookd.core.model import SCOPES
 from webhookd.pages.rows import ADMIN, PORTAL
 
@@ -67,7 +67,13 @@ class Sessions:
         self._mark = operator_mark(admin_key_hash)
 
     async def begin(self, caller: Caller, now_ms: int, *, via: str = "") -> str:
-        """Begin a session for a caller who has shown a key, or used a link; return its token."""
+        """Begin a session for a caller who has shown a key, or used a link; return its token.
+
+        Raises Unauthenticated for one who has shown a page's token: that reads what it names, while a session
+        may do whatever the token's key may.
+        """
+        if caller.grant is not None:
+            raise Unauthenticated("A page's token begins no session.")
         token = new_page_token()
         session = PageSession(
             id=hashed(token),
