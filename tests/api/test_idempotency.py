@@ -100,6 +100,30 @@ async def test_keys_are_each_partners_own(face: Face) -> None:
     assert len(ids) == 3
 
 
+@pytest.mark.parametrize("path", ["portal-link", "tokens", "keys"])
+async def test_what_hands_on_the_rights_of_a_key_is_repeated_to_that_key_only(
+    sqlite_face: Face, path: str
+) -> None:
+    partner = await sqlite_face.partner()
+    task = (await partner.client.post("/v1/tasks", json=ECHO)).json()
+    body = {"tasks": [task["id"]]} if path == "tokens" else {}
+    clients = []
+    for scopes in (
+        ["keys:write", "tasks:read", "files:read", "endpoints:write"],
+        ["keys:write", "files:read"],
+    ):
+        asked = {"scopes": scopes}
+        made = await sqlite_face.admin.post(f"/v1/partners/{partner.id}/keys", json=asked)
+        clients.append(await sqlite_face.client(made.json()["key"]))
+    first, again = [await clients[0].post(f"/v1/{path}", json=body, headers=key("k")) for _ in range(2)]
+    assert (first.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert again.json() == first.json()
+
+    other = await clients[1].post(f"/v1/{path}", json=body, headers=key("k"))
+
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+
+
 async def test_concurrent_repeats_are_one(face: Face) -> None:
     partner = await face.partner()
     answers = await asyncio.gather(

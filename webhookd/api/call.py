@@ -130,19 +130,22 @@ class Call(Generic[B, Q]):
             return self.key
         return f"{ADMIN_OWNER}\n{self.key}"  # no header has a line feed, so no partner's key looks like it
 
-    async def once(self, effect: Callable[[Tx], Answer]) -> Answer:
+    async def once(self, effect: Callable[[Tx], Answer], *, hands_on: bool = False) -> Answer:
         """Run `effect` in one transaction, unless this Idempotency-Key has run before: then answer as then.
 
         `effect` runs outside the event loop; it does the writes on the connection given and returns the
         answer. What it raises rolls everything back, the key too. A replay answers with the header
-        `Idempotency-Replayed`.
+        `Idempotency-Replayed`. `hands_on`: who has the answer may do what this caller's key may, so that the
+        same from another key of the partner is another request.
         """
         request = None
         if self.key is not None:
             request = KeyedRequest(
                 owner=self.caller.partner_id or ADMIN_OWNER,
                 key=self.key,
-                fingerprint=fingerprint(self.method, self.path, self.json),
+                fingerprint=fingerprint(
+                    self.method, self.path, [self.caller.key_id, self.json] if hands_on else self.json
+                ),
                 now_ms=self.now_ms,
             )
         kept = await self.parts.store.idempotency.once(request, lambda tx: freeze(effect(tx)))

@@ -146,7 +146,7 @@ async def _create(call: AnyCall, partner_id: str, scopes: Sequence[str]) -> Answ
         document: KeyWithTextDocument = {**key_document(key), "key": text}
         return json_answer(201, document)
 
-    return await call.once(effect)
+    return await call.once(effect, hands_on=True)
 
 
 class KeyListing(ListingQuery):

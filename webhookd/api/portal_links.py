@@ -78,7 +78,7 @@ async def _create(call: Call[PortalLinkCreate, NoQuery], partner_id: str) -> Ans
         }
         return json_answer(201, document)
 
-    return await call.once(effect)
+    return await call.once(effect, hands_on=True)
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

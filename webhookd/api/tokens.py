@@ -75,7 +75,7 @@ async def create_token(call: Call[TokenCreate, NoQuery]) -> Answer:
     )
     token = PageTokens(lambda: parts.vault.derived(KEY_PURPOSE)).text(grant)
     document: TokenDocument = {"token": token, "expires_at": to_rfc3339(until_ms)}
-    return await call.once(lambda _: json_answer(201, document))
+    return await call.once(lambda _: json_answer(201, document), hands_on=True)
 
 
 async def _owner(call: Call[TokenCreate, NoQuery]) -> str:
