@@ -124,6 +124,26 @@ async def test_what_hands_on_the_rights_of_a_key_is_repeated_to_that_key_only(
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
+async def test_repeat_of_a_file_shows_what_the_key_that_repeats_may_see(sqlite_face: Face) -> None:
+    partner = await sqlite_face.partner()
+    path = f"/v1/partners/{partner.id}/keys"
+    made = await sqlite_face.admin.post(path, json={"scopes": ["files:write"]})
+    writer = await sqlite_face.client(made.json()["key"])
+    announced = {"name": "a.txt", "content_type": "text/plain", "size": 3}
+    for first, second in ((partner.client, writer), (writer, partner.client)):
+        for sent in (
+            {"url": "/v1/files?name=a.txt", "content": b"abc"},
+            {"url": "/v1/files/uploads", "json": announced},
+        ):
+            headers = key(f"{first is writer} {sent['url']}")
+            answers = [await one.post(**sent, headers=headers) for one in (first, second)]
+            files = [answer.json().get("file", answer.json()) for answer in answers]
+            assert [answer.status_code for answer in answers] == [201, 201]
+            assert files[0]["id"] == files[1]["id"]
+            reduced, whole = files if first is writer else files[::-1]
+            assert (set(reduced), whole["name"]) == ({"id", "state"}, "a.txt")
+
+
 async def test_concurrent_repeats_are_one(face: Face) -> None:
     partner = await face.partner()
     answers = await asyncio.gather(

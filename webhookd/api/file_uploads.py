@@ -11,7 +11,14 @@ from webhookd.api.answers import Answer, json_answer
 from webhookd.api.call import AnyCall, Call
 from webhookd.api.file_body import FORM_BYTES, FormPart, body_chunks, form_boundary, told_length, too_large
 from webhookd.api.file_content import new_key, transfer
-from webhookd.api.file_wire import FileCreate, FileUpload, UploadDocument, links_of, shown_file
+from webhookd.api.file_wire import (
+    FileCreate,
+    FileUpload,
+    UploadDocument,
+    file_answer_to,
+    links_of,
+    whole_file,
+)
 from webhookd.api.idempotency_key import REPLAYED
 from webhookd.api.owners import written_with_owner
 from webhookd.api.wire import NoQuery, unknown_or_wrong
@@ -59,7 +66,7 @@ async def upload_file(call: Call[None, FileUpload]) -> Answer:
         raise
     if REPLAYED in answer.headers:
         await parts.files.forget(key)
-    return answer
+    return file_answer_to(call.caller, answer)
 
 
 async def announce_file(call: Call[FileCreate, NoQuery]) -> Answer:
@@ -98,10 +105,10 @@ async def announce_file(call: Call[FileCreate, NoQuery]) -> Answer:
 
     def effect(tx: Tx) -> Answer:
         _write_down(call, tx, file)
-        shown = written_with_owner(call, tx, file, shown_file(call, file))
+        shown = written_with_owner(call, tx, file, whole_file(call, file))
         return json_answer(201, {"file": shown, "upload": place}, call.located(f"/v1/files/{file.id}"))
 
-    return await call.once(effect)
+    return file_answer_to(call.caller, await call.once(effect))
 
 
 async def _opened(call: Call[None, FileUpload]) -> tuple[str, str, AsyncIterator[bytes]]:
@@ -143,7 +150,7 @@ async def _require_room(call: AnyCall, partner_id: str) -> None:
 
 def _added(call: AnyCall, tx: Tx, file: File) -> Answer:
     _write_down(call, tx, file)
-    shown = written_with_owner(call, tx, file, shown_file(call, file))
+    shown = written_with_owner(call, tx, file, whole_file(call, file))
     return json_answer(201, shown, call.located(f"/v1/files/{file.id}"))
 
 

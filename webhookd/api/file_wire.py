@@ -4,10 +4,13 @@ import re
 from dataclasses import replace
 from typing import Annotated, Final
 
+import orjson
 from pydantic import AfterValidator, Field
 from typing_extensions import TypeAliasType, TypedDict
 
+from webhookd.api.answers import Answer
 from webhookd.api.call import AnyCall
+from webhookd.api.caller import Caller
 from webhookd.api.wire import AdminListing, Create, QueryString, cursor_of
 from webhookd.core import ids
 from webhookd.core.fields import FileId, FileStateName, TaskId, Timestamp
@@ -129,8 +132,28 @@ def links_of(call: AnyCall) -> FileLinks:
 
 def shown_file(call: AnyCall, file: File) -> FileDocument | FileReceiptDocument:
     """Return the file as this caller may see it, with a new link."""
-    if not call.caller.may(READ):
-        return {"id": file.id, "state": file.state.value}
+    document = whole_file(call, file)
+    return document if call.caller.may(READ) else _receipt(document)
+
+
+def file_answer_to(caller: Caller, answer: Answer) -> Answer:
+    """Return an answer with a File as this caller may see it.
+
+    It is kept whole for repeats, which another key of the partner may make.
+    """
+    if caller.may(READ):
+        return answer
+    document = orjson.loads(answer.body)
+    shown = {**document, "file": _receipt(document["file"])} if "file" in document else _receipt(document)
+    return replace(answer, body=orjson.dumps(shown))
+
+
+def _receipt(document: FileDocument) -> FileReceiptDocument:
+    return {"id": document["id"], "state": document["state"]}
+
+
+def whole_file(call: AnyCall, file: File) -> FileDocument:
+    """Return the file with a new link, whoever calls."""
     if file.state is FileState.READY:
         until_ms = call.now_ms + DOWNLOAD_MS
         token = links_of(call).token(Link.DOWNLOAD, file.id, until_ms)
