@@ -16,6 +16,7 @@ import structlog
 import uvloop
 from hypothesis import settings
 
+from tests.support.imports import import_some
 from tests.support.s3 import S3Server
 from tests.support.services import (
     Databases,
@@ -58,9 +59,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Shar
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Look for no garbage among what is collected: it stays."""
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Look for no garbage among what is collected: it stays. In a fresh clone compile together."""
     with without_collector():
+        if worker := getattr(session.config, "workerinput", None):
+            every = worker["workercount"]
+            import_some(session.config.args, first=int(worker["workerid"].removeprefix("gw")), every=every)
         return (yield)
 
 
