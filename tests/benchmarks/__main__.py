@@ -18,6 +18,7 @@ from tests.benchmarks import (
     batches,
     capacity,
     crowd,
+    disk,
     drain,
     end_to_end,
     fresh,
@@ -31,6 +32,7 @@ from tests.benchmarks.installation import Store, sink
 
 PARTS = (
     "single",
+    "disk",
     "capacity",
     "end-to-end",
     "drain",
@@ -61,10 +63,7 @@ def main() -> None:
     stores: tuple[Store, ...] = (chosen.store,) if chosen.store else ("sqlite", "postgresql")
     parts = (chosen.only,) if chosen.only else PARTS
     console = Console(width=140)
-    if "single" in parts:
-        single_run.run(console, _single_plan(chosen, stores))
-    if "capacity" in parts and "postgresql" in stores:
-        capacity.run(console, tasks=3_000 if chosen.quick else 15_000, write=chosen.write)
+    _of_up(console, parts, stores, chosen)
     if {"end-to-end", "drain"} & set(parts):
         aiohttp_rate, dramatiq_rate = _baselines(console, quick=chosen.quick)
     if "end-to-end" in parts:
@@ -81,6 +80,17 @@ def main() -> None:
     _of_the_api(console, parts, stores, quick=chosen.quick)
     if "fresh" in parts and "postgresql" in stores:
         _fresh(console, quick=chosen.quick, full=chosen.full)
+
+
+def _of_up(
+    console: Console, parts: Sequence[str], stores: tuple[Store, ...], chosen: argparse.Namespace
+) -> None:
+    if "single" in parts:
+        single_run.run(console, _single_plan(chosen, stores))
+    if "disk" in parts:
+        disk.run(console, stores, quick=chosen.quick)
+    if "capacity" in parts and "postgresql" in stores:
+        capacity.run(console, tasks=3_000 if chosen.quick else 15_000, write=chosen.write)
 
 
 def _of_the_api(console: Console, parts: Sequence[str], stores: tuple[Store, ...], *, quick: bool) -> None:

@@ -59,7 +59,6 @@ def _measure(store: Store, plan: Plan) -> list[Measured]:
             one.start_seconds = subject.start_seconds
             one.start_cpu_seconds = subject.start_cpu_seconds
             subjects.append(subject)
-        before = [disk_bytes(subject) for subject in subjects[1:]]
         for one, subject in zip(found[1:], subjects[1:], strict=True):
             one.rest = rest(subject, plan.seconds)
         for rate in plan.rates:
@@ -67,10 +66,9 @@ def _measure(store: Store, plan: Plan) -> list[Measured]:
                 one.loads.append(steady(subject, url, rate=rate, seconds=plan.seconds))
         for one, subject in zip(found, subjects, strict=True):
             if plan.flights:
+                size = disk_bytes(subject) if subject.key else 0
                 one.loads.append(in_flight(subject, url, tasks=plan.flights))
-        for one, subject, size in zip(found[1:], subjects[1:], before, strict=True):
-            tasks = sum(load.tasks for load in one.loads)
-            one.disk_kb = (disk_bytes(subject) - size) / tasks / 1024
+                one.disk_kb = (disk_bytes(subject) - size) / plan.flights / 1024 if subject.key else 0.0
     if plan.counts:
         for python, one in zip(pythons, found[1:], strict=True):
             with whole(store, python=python, counted=True) as subject, sink() as (url, _):

@@ -34,6 +34,7 @@ class Whole:
     start_cpu_seconds: float = 0.0
     folder: Path | None = None
     server: PostgresServer | None = None
+    database_url: str | None = None
     counts: Path | None = None
 
     def usage(self) -> Usage:
@@ -67,9 +68,10 @@ def whole(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="webhookd-bench-")))
         server = _server(stack, counted=counted) if store == "postgresql" else None
         counts = folder / "counts"
+        database_url = None if server is None else server.create_database()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")},
-            **_settings(folder, None if server is None else server.create_database()),
+            **_settings(folder, database_url),
         }
         if counted or named:
             environment["PYTHONPATH"] = str(HERE / "hooks")
@@ -97,6 +99,7 @@ def whole(
             start_cpu_seconds=started_with.cpu_ms / 1e3,
             folder=folder,
             server=server,
+            database_url=database_url,
             counts=counts if counted else None,
         )
 

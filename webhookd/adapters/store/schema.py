@@ -167,7 +167,6 @@ tasks = Table(
     _partial("ix_tasks_held", "session_id", where="session_id IS NOT NULL"),
     _partial("ix_tasks_dead", "dead_ms", "id", where="dead_ms IS NOT NULL"),
     _partial("ix_tasks_dead_partner", "partner_id", "dead_ms", "id", where="dead_ms IS NOT NULL"),
-    Index("ix_tasks_partner", "partner_id", "id"),
     Index("ix_tasks_partner_state", "partner_id", "state", "id"),
     Index("ix_tasks_partner_type", "partner_id", "type", "id"),
     _partial("ix_tasks_batch", "batch_id", "id", where="batch_id IS NOT NULL"),
@@ -204,6 +203,7 @@ task_tags = Table(
     Column("tag", Text, primary_key=True),
     Column("partner_id", Text, primary_key=True),
     Column("task_id", Text, primary_key=True),
+    sqlite_with_rowid=False,  # the key is all it has
 )
 
 batches = Table(
@@ -277,13 +277,15 @@ messages = Table(
     Column("partner_id", Text, nullable=False),
     Column("task_id", Text),
     Column("event", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("kept_body", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("trace_id", Text, nullable=False),
     Column("trace_parent_id", Text, nullable=False),
     Column("trace_flags", Integer, nullable=False),
     Column("trace_state", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column("result_at", Integer),
+    Column("result_length", Integer),
     Index("ix_messages_feed", "partner_id", "seq", unique=True),
     Index("ix_messages_task", "task_id"),
 )
@@ -299,7 +301,7 @@ deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("message_id", Text, nullable=False, index=True),
+    Column("message_id", Text, nullable=False),
     Column("partner_id", Text, nullable=False),
     Column("task_id", Text),
     Column("task_type", Text),
@@ -353,9 +355,9 @@ deliveries = Table(
         where="replay_id IS NOT NULL",
     ),
     Index("ix_deliveries_task", "task_id"),
-    Index("ix_deliveries_partner", "partner_id", "id"),
+    _partial("ix_deliveries_message", "message_id", where="task_id IS NULL"),
     Index("ix_deliveries_partner_state", "partner_id", "state", "id"),
-    Index("ix_deliveries_endpoint", "endpoint_id", "id"),
+    _partial("ix_deliveries_to_endpoint", "endpoint_id", "id", where="endpoint_id IS NOT NULL"),
     _partial("ix_deliveries_error", "last_error", "id", where="last_error IS NOT NULL"),
     _partial("ix_deliveries_partner_error", "partner_id", "last_error", "id", where="last_error IS NOT NULL"),
     *(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Column, select
+from sqlalchemy import ColumnElement, select
 
 from webhookd.adapters.store.deliveries.attempt_rows import MADE, AttemptMadeRow, attempt_made_from
 from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
@@ -36,9 +36,14 @@ _ATTEMPTS: Final = Query(
 
 
 class Sent:
-    """What was sent for tasks, or of messages: chosen by these columns of messages and deliveries."""
+    """What was sent for tasks, or of messages: chosen by these columns of messages and deliveries.
 
-    def __init__(self, of_messages: Column[str], of_deliveries: Column[str]) -> None:
+    `only` narrows the deliveries to those that the index of their column has.
+    """
+
+    def __init__(
+        self, of_messages: ColumnElement[str], of_deliveries: ColumnElement[str], *only: ColumnElement[bool]
+    ) -> None:
         self._messages = Query(
             _MessageMadeRow,
             lambda dialect: (
@@ -52,7 +57,7 @@ class Sent:
             DeliveryRow,
             lambda dialect: (
                 select_deliveries()
-                .where(named(dialect, of_deliveries, "ids"))
+                .where(named(dialect, of_deliveries, "ids"), *only)
                 .order_by(deliveries.c.id.desc())
                 .limit(MAX_ROWS + 1)
             ),
@@ -72,4 +77,5 @@ class Sent:
 
 
 OF_TASKS: Final = Sent(messages.c.task_id, deliveries.c.task_id)
-OF_MESSAGES: Final = Sent(messages.c.id, deliveries.c.message_id)
+OF_LONE_MESSAGES: Final = Sent(messages.c.id, deliveries.c.message_id, deliveries.c.task_id.is_(None))
+"""Of messages that belong to no task."""
