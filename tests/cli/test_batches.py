@@ -5,20 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.support.command_line import Ended, environment, run_here
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> Mapping[str, str]:
-    made = environment(
-        WEBHOOKD_DATA_DIR=str(tmp_path / "data"), WEBHOOKD_ENCRYPTION_KEYS="q6ur" * 10 + "q6s="
-    )
-    (tmp_path / "data").mkdir()
-    assert run_here("migrate", cwd=tmp_path, env=made).exit_code == 0
-    assert run_here("partners", "create", "acme", cwd=tmp_path, env=made).exit_code == 0
-    return made
+from tests.support.command_line import Ended, run_here
 
 
 def test_a_batch_is_submitted_from_lines_added_to_listed_and_cancelled(

@@ -4,20 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
-from tests.support.command_line import Ended, environment, run_here
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> Mapping[str, str]:
-    made = environment(
-        WEBHOOKD_DATA_DIR=str(tmp_path / "data"), WEBHOOKD_ENCRYPTION_KEYS="q6ur" * 10 + "q6s="
-    )
-    (tmp_path / "data").mkdir()
-    assert run_here("migrate", cwd=tmp_path, env=made).exit_code == 0
-    assert run_here("partners", "create", "acme", cwd=tmp_path, env=made).exit_code == 0
-    return made
+from tests.support.command_line import Ended, run_here
 
 
 def test_a_file_goes_up_and_comes_down_from_a_shell(tmp_path: Path, env: Mapping[str, str]) -> None:

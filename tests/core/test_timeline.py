@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.records import a_task
+from tests.support.records import NOW, a_queued_task
 from webhookd.core.model import DeliveryState, TaskState
 from webhookd.core.records import AttemptMade, Delivery, MessageMade, Run
 from webhookd.core.timeline import (
@@ -15,17 +15,7 @@ from webhookd.core.timeline import (
 )
 from webhookd.core.timeline_entry import KINDS, entry_document
 
-NOW = 1_790_000_000_000
-QUEUED = a_task(
-    id="task_a",
-    type="demo.echo",
-    queue="default",
-    state=TaskState.QUEUED,
-    version=1,
-    attempts=0,
-    created_ms=NOW,
-    due_ms=NOW,
-)
+QUEUED = a_queued_task()
 DELIVERY = Delivery(
     id="dlv_1",
     message_id="msg_1",

@@ -45,6 +45,18 @@ def a_task(**changes: Any) -> Task:
     return replace(plain, **changes)
 
 
+def a_queued_task(**changes: Any) -> Task:
+    return a_task(
+        id="task_a",
+        type="demo.echo",
+        queue="default",
+        state=TaskState.QUEUED,
+        version=1,
+        attempts=0,
+        **changes,
+    )
+
+
 def a_claimed_task(**changes: Any) -> ClaimedTask:
     plain = ClaimedTask(
         id="task_1",

@@ -24,6 +24,11 @@ from webhookd.core.trace import TraceContext
 TRACE = TraceContext(trace_id="0af7651916cd43dd8448eb211c80319c", parent_id="b7ad6b7169203331", flags=1)
 
 FAR = NOW + 10_000_000
+INLINE: dict[str, Any] = {
+    "callback_url": "https://partner.example/hooks",
+    "callback_origin": "https://partner.example",
+}
+"""What `task_of` takes for a task whose outcome goes to a URL of its own."""
 TYPE = "demo.echo"
 
 

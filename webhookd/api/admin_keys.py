@@ -76,7 +76,7 @@ class AdminKeyListing(ListingQuery):
 
 async def page(call: Call[None, AdminKeyListing]) -> Answer:
     """`GET /v1/admin-keys`: revoked and expired ones too."""
-    keys, cursor = await call.read(call.parts.store.read, read_keys, None, call.query.page)
+    keys, cursor = await call.read(read_keys, None, call.query.page)
     return page_answer([admin_key_document(key) for key in keys], cursor)
 
 

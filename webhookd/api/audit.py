@@ -67,7 +67,7 @@ async def page(call: Call[None, AuditListing]) -> Answer:
         since_ms=query.since,
         until_ms=query.until,
     )
-    entries, cursor = await call.read(call.parts.store.read, list_entries, wanted, query.page)
+    entries, cursor = await call.read(list_entries, wanted, query.page)
     return page_answer([audit_document(entry) for entry in entries], cursor)
 
 

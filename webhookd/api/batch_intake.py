@@ -104,7 +104,7 @@ async def _new_batch(call: Call[BatchCreate, NoQuery], partner: Partner, trace: 
     metadata_json = orjson.dumps(body.metadata or {}).decode()
     errors = list(metadata_errors(body.metadata, metadata_json))
     if body.endpoints:
-        unknown = await call.parts.store.db.read(unknown_endpoints, partner.id, body.endpoints)
+        unknown = await call.parts.store.read(unknown_endpoints, partner.id, body.endpoints)
         errors += unknown_endpoint_errors(body.endpoints, unknown)
     if errors:
         raise Invalid("The batch is not valid.", errors=errors)

@@ -63,8 +63,8 @@ async def hold_batch(call: Call[None, BatchQuery], batch_id: str, query: BatchQu
     Raises NotFound; RateLimited where the partner has too many waiting; Unauthenticated where the key is
     revoked meanwhile; ClientDisconnect.
     """
-    read, caller, watchers = call.parts.store.read, call.caller, call.parts.watchers
-    batch = found(await call.read(read, get_batch, batch_id, caller.partner_id), "batch")
+    caller, watchers = call.caller, call.parts.watchers
+    batch = found(await call.read(get_batch, batch_id, caller.partner_id), "batch")
     seconds = min(query.wait, call.parts.options.max_wait_seconds)
     if query.satisfied_by(batch) or not seconds:
         return batch
@@ -100,8 +100,7 @@ async def _next_look(call: AnyCall, watch: Watch, batch: Batch, left: float) -> 
 
 async def follow_batch(call: Call[None, StreamQuery]) -> Sendable:
     """Answer with the stream, or with `204` (do not connect again) where the final version was seen."""
-    read, caller = call.parts.store.read, call.caller
-    batch = found(await call.read(read, get_batch, call.path_params["id"], caller.partner_id), "batch")
+    batch = await call.named(get_batch, "batch")
     seen = last_event_id(call.header(b"last-event-id"))
     if batch.done and seen == batch.version:
         return Answer(status=204, headers={"Cache-Control": "no-store"})
@@ -144,8 +143,7 @@ def _event(batch: Batch, base_url: str) -> bytes:
 
 async def stream_results(call: Call[None, ResultsQuery]) -> Sendable:
     """`GET /v1/batches/{id}/results`."""
-    read, caller = call.parts.store.read, call.caller
-    batch = found(await call.read(read, get_batch, call.path_params["id"], caller.partner_id), "batch")
+    batch = await call.named(get_batch, "batch")
     return Results(call=call, batch_id=batch.id, cursor=call.query.cursor)
 
 
@@ -184,7 +182,6 @@ class Results:
         wanted = BatchTasks(batch_id=self.batch_id, ended=True)
         while True:
             page, cursor = await self.call.read(
-                self.call.parts.store.read,
                 tasks_of_batch,
                 wanted,
                 Bounds(limit=RESULTS_A_READ, cursor=cursor),

@@ -75,9 +75,7 @@ async def list_all(call: Call[None, BatchListing]) -> Answer:
     """`GET /v1/batches`."""
     query = call.query
     wanted = BatchFilter(state=query.state, since_ms=query.since, until_ms=query.until)
-    page, cursor = await call.read(
-        call.parts.store.read, list_batches, await call.narrowed(query.partner), wanted, query.page
-    )
+    page, cursor = await call.read(list_batches, await call.narrowed(query.partner), wanted, query.page)
     base_url = call.parts.options.base_url
     documents = [batch_document(batch, base_url=base_url) for batch in page]
     return page_answer(await with_owners(call, page, documents), cursor)
@@ -85,10 +83,9 @@ async def list_all(call: Call[None, BatchListing]) -> Answer:
 
 async def list_its_tasks(call: Call[None, BatchTaskListing]) -> Answer:
     """`GET /v1/batches/{id}/tasks`."""
-    read, query = call.parts.store.read, call.query
-    batch = found(await call.read(read, get_batch, call.path_params["id"], call.caller.partner_id), "batch")
+    query, batch = call.query, await call.named(get_batch, "batch")
     wanted = BatchTasks(batch_id=batch.id, state=query.state)
-    page, cursor = await call.read(read, tasks_of_batch, wanted, query.page)
+    page, cursor = await call.read(tasks_of_batch, wanted, query.page)
     base_url = call.parts.options.base_url
     documents = [shown_to(call.caller, task_document(task, base_url=base_url)) for task in page]
     return page_answer(await with_owners(call, page, documents), cursor)

@@ -1,8 +1,8 @@
 """One request as a handler sees it: who calls, what was asked, and the few moves every handler needs."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from starlette.types import Receive
 
@@ -104,8 +104,12 @@ class Call(Generic[B, Q]):
             raise unknown_or_wrong(place, "partner", "there is no such partner")
         return partner
 
-    async def read(self, look: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Look something up in the store when it is this caller's turn. Raises RateLimited, and as `look`.
+    async def named(self, get: Callable[[Tx, str, str | None], T | None], noun: str) -> T:
+        """Return what the path names by its id. Raises NotFound where it is unknown, or not the caller's."""
+        return found(await self.read(get, self.path_params["id"], self.caller.partner_id), noun)
+
+    async def read(self, work: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work(tx, *args)` when it is this caller's turn. Raises RateLimited, and as `Database.read`.
 
         The turn lasts until the database is done with it, though the caller may have gone before.
         """
@@ -113,7 +117,7 @@ class Call(Generic[B, Q]):
         await turns.take(owner, patience_seconds=READ_PATIENCE_SECONDS)
         with until_reads_end(lambda: turns.give_back(owner)):
             self.parts.unread.refuse_slow(owner)
-            return await look(*args, **kwargs)
+            return await self.parts.store.read(work, *args, **kwargs)
 
     def submission_trace(self) -> TraceContext:
         """Return the place in the trace that tasks of this call are below."""

@@ -71,12 +71,10 @@ async def summary(call: Call[None, SummaryListing]) -> Answer:
     query, partner_id = call.query, await narrowed_letters(call, call.query)
     group_by, begin = tuple(query.group_by.split(",")), int((query.cursor or "0").removeprefix("group."))
     group_by = tuple(dict.fromkeys((*_by_whom(call.caller, group_by), *group_by)))
-    groups = await call.read(
-        call.parts.store.read, group_dead_letters, partner_id, letter_filter(query), group_by
-    )
+    groups = await call.read(group_dead_letters, partner_id, letter_filter(query), group_by)
     page = list(islice(groups, begin, begin + query.limit))
     whose = {one.partner for one in page if one.partner is not None}
-    names = await call.read(call.parts.store.read, partner_names, whose) if whose else {}
+    names = await call.read(partner_names, whose) if whose else {}
     shown = [group_document(one, group_by, names) for one in page]
     end = begin + len(shown)
     return page_answer(shown, f"group.{end}" if end < len(groups) else None)

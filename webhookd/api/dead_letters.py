@@ -42,9 +42,7 @@ BackAtWork = TypeAliasType(
 async def page(call: Call[None, DeadLetterListing]) -> Answer:
     """`GET /v1/dead-letters`."""
     query, partner_id = call.query, await narrowed_letters(call, call.query)
-    rows, cursor = await call.read(
-        call.parts.store.read, list_dead_letters, partner_id, letter_filter(query), query.page
-    )
+    rows, cursor = await call.read(list_dead_letters, partner_id, letter_filter(query), query.page)
     return page_answer(await with_owners(call, rows, [dead_letter_document(row) for row in rows]), cursor)
 
 
@@ -66,8 +64,7 @@ async def narrowed_letters(call: AnyCall, query: DeadLetterListing) -> str | Non
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/dead-letters/{id}`."""
-    read, letter_id = call.parts.store.read, call.path_params["id"]
-    letter = found(await call.read(read, get_dead_letter, letter_id, call.caller.partner_id), "dead letter")
+    letter = await call.named(get_dead_letter, "dead letter")
     return json_answer(200, await with_owner(call, letter, dead_letter_document(letter)))
 
 

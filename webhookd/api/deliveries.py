@@ -74,16 +74,13 @@ async def page(call: Call[None, DeliveryListing]) -> Answer:
     await refuse_unknown(
         call, partner_id, endpoint=query.endpoint, type=query.type, event=query.event, error=query.error
     )
-    rows, cursor = await call.read(
-        call.parts.store.read, list_deliveries, partner_id, query.wanted, query.page
-    )
+    rows, cursor = await call.read(list_deliveries, partner_id, query.wanted, query.page)
     return page_answer(await with_owners(call, rows, [delivery_document(row) for row in rows]), cursor)
 
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/deliveries/{id}`: with every attempt."""
-    read, delivery_id = call.parts.store.read, call.path_params["id"]
-    history = found(await call.read(read, get_history, delivery_id, call.caller.partner_id), "delivery")
+    history = await call.named(get_history, "delivery")
     document = history_document(history, base_url=call.parts.options.base_url)
     return json_answer(200, await with_owner(call, history.delivery, document))
 

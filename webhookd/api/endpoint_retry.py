@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from webhookd.adapters import entropy
 from webhookd.adapters.store.deliveries.replay_orders import count_matches, create_replay
 from webhookd.adapters.store.deliveries.replay_steps import advance_replay
-from webhookd.adapters.store.endpoints.endpoint_settings import lock_endpoint
+from webhookd.adapters.store.endpoints.endpoint_settings import get_endpoint, lock_endpoint
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
@@ -37,8 +37,7 @@ class RetriedDocument(TypedDict):
 
 async def retry(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/endpoints/{id}/retry`."""
-    store, endpoint_id = call.parts.store, call.path_params["id"]
-    known = found(await call.read(store.endpoints.get, endpoint_id, call.caller.partner_id), "endpoint")
+    endpoint_id, known = call.path_params["id"], await call.named(get_endpoint, "endpoint")
     asked = Replay(
         id=entropy.new_id(ids.REPLAY, call.now_ms),
         partner_id=known.endpoint.partner_id,
@@ -53,7 +52,7 @@ async def retry(call: Call[NoBody, NoQuery]) -> Answer:
         finished_ms=None,
     )
     # Counted before the transaction, in which everybody else would wait for the end of the counting.
-    counted = replace(asked, matched=await call.read(store.read, count_matches, asked))
+    counted = replace(asked, matched=await call.read(count_matches, asked))
 
     def effect(tx: Tx) -> Answer:
         endpoint: Endpoint = found(lock_endpoint(tx, endpoint_id, call.caller.partner_id), "endpoint")

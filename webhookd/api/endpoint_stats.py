@@ -88,9 +88,7 @@ async def show(call: Call[None, StatsQuery]) -> Answer:
     """`GET /v1/endpoints/{id}/stats`."""
     window, endpoint_id = call.query.window, call.path_params["id"]
     stats: EndpointStats = found(
-        await call.read(
-            call.parts.store.read, read_stats, endpoint_id, call.caller.partner_id, WINDOWS[window]
-        ),
+        await call.read(read_stats, endpoint_id, call.caller.partner_id, WINDOWS[window]),
         "endpoint",
     )
     return json_answer(200, stats_document(stats, window, now_ms=call.now_ms))

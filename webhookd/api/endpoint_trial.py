@@ -91,7 +91,7 @@ async def _ended(call: AnyCall, delivery_id: str, seconds: float) -> DeliveryHis
     """Return the delivery once it waits no longer; None where it does after so many seconds."""
     loop = asyncio.get_running_loop()
     give_up_at, pause = loop.time() + seconds, FIRST_LOOK_SECONDS
-    partner_id, read = call.caller.partner_id, call.parts.store.read
+    partner_id = call.caller.partner_id
     with (
         call.parts.held.one(partner_id),
         call.parts.watchers.watch(partner_id=partner_id, key_id=call.caller.key_id) as watch,
@@ -100,9 +100,9 @@ async def _ended(call: AnyCall, delivery_id: str, seconds: float) -> DeliveryHis
         while (left := give_up_at - loop.time()) > 0 and not watch.ended:
             await watch.pause(min(left, pause))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            delivery = await call.read(read, get_delivery, delivery_id, partner_id)
+            delivery = await call.read(get_delivery, delivery_id, partner_id)
             if found(delivery, "delivery").state is not DeliveryState.PENDING:
-                return await call.read(read, get_history, delivery_id, partner_id)
+                return await call.read(get_history, delivery_id, partner_id)
         refuse_revoked(watch)
     return None
 

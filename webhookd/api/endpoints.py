@@ -11,6 +11,7 @@ from webhookd.adapters.store.endpoints.endpoint_settings import (
     change_endpoint,
     create_endpoint,
     get_endpoint,
+    list_endpoints,
     lock_endpoint,
 )
 from webhookd.adapters.store.endpoints.endpoint_states import EndpointStates, Settled
@@ -89,7 +90,7 @@ class EndpointListing(AdminListing):
 async def page(call: Call[None, EndpointListing]) -> Answer:
     """`GET /v1/endpoints`."""
     rows, cursor = await call.read(
-        call.parts.store.endpoints.page,
+        list_endpoints,
         await call.narrowed(call.query.partner),
         call.query.page,
         state=call.query.state,
@@ -101,8 +102,7 @@ async def page(call: Call[None, EndpointListing]) -> Answer:
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/endpoints/{id}`."""
-    look, endpoint_id = call.parts.store.endpoints.get, call.path_params["id"]
-    row = found(await call.read(look, endpoint_id, call.caller.partner_id), "endpoint")
+    row = await call.named(get_endpoint, "endpoint")
     return json_answer(200, await with_owner(call, row.endpoint, _document(call, row)))
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.files.file_rows import over_quota
+from webhookd.adapters.store.files.file_rows import over_quota, read_usage
 from webhookd.adapters.store.files.files import add_file
 from webhookd.adapters.store.tx import Tx
 from webhookd.api.answers import Answer, json_answer
@@ -143,7 +143,7 @@ async def _require_room(call: AnyCall, partner_id: str) -> None:
         size -= FORM_BYTES
     if size > options.files_max_bytes:
         raise too_large(options.files_max_bytes)
-    used = await call.read(call.parts.store.files.usage, partner_id)
+    used = await call.read(read_usage, partner_id)
     if used.stored_bytes + max(0, size) > options.partner_max_file_bytes:
         raise over_quota(options.partner_max_file_bytes)
 

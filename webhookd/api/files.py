@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from webhookd.adapters.store.files.files import delete_file
+from webhookd.adapters.store.files.files import delete_file, get_file, list_files
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned, lists, removes, shows
-from webhookd.api.call import AnyCall, Call, found
+from webhookd.api.call import Call, found
 from webhookd.api.file_content import ensured_ready, show_content, take_content
 from webhookd.api.file_uploads import announce_file, upload_file
 from webhookd.api.file_wire import (
@@ -29,24 +29,22 @@ from webhookd.core.render import FileDocument
 
 async def complete_file(call: Call[NoBody, NoQuery]) -> Answer:
     """`POST /v1/files/{id}/complete`."""
-    file = await _file(call)
+    file = await call.named(get_file, "file")
     return json_answer(200, await with_owner(call, file, shown_file(call, await ensured_ready(call, file))))
 
 
 async def show_file(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/files/{id}`."""
-    file = await _file(call)
+    file = await call.named(get_file, "file")
     return json_answer(200, await with_owner(call, file, shown_file(call, file)))
 
 
-async def list_files(call: Call[None, FileListing]) -> Answer:
+async def page(call: Call[None, FileListing]) -> Answer:
     """`GET /v1/files`."""
     query = call.query
     wanted = FileFilter(task_id=query.task, kind=query.kind)
-    page, cursor = await call.read(
-        call.parts.store.files.page, await call.narrowed(query.partner), wanted, query.page
-    )
-    documents = await with_owners(call, page, [shown_file(call, file) for file in page])
+    rows, cursor = await call.read(list_files, await call.narrowed(query.partner), wanted, query.page)
+    documents = await with_owners(call, rows, [shown_file(call, file) for file in rows])
     return page_answer(documents, cursor)
 
 
@@ -65,12 +63,6 @@ async def remove_file(call: Call[None, NoQuery]) -> Answer:
     for file in deleted:
         await call.parts.files.forget(file.key)
     return answer
-
-
-async def _file(call: AnyCall) -> File:
-    return found(
-        await call.read(call.parts.store.files.get, call.path_params["id"], call.caller.partner_id), "file"
-    )
 
 
 _CONTENT: Final = ("ETag", "Content-Disposition", "Accept-Ranges", "Content-Security-Policy", "Cache-Control")
@@ -117,7 +109,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     ApiRoute(
         method="GET",
         path="/v1/files",
-        handler=list_files,
+        handler=page,
         id="listFiles",
         tag="Files",
         summary="List files",

@@ -59,7 +59,7 @@ async def refuse_unknown(
             "error": no_such_error,
             "code": no_such_error,
         }
-        unknown = await call.read(call.parts.store.read, unknown_values, partner_id, asked)
+        unknown = await call.read(unknown_values, partner_id, asked)
         faults |= dict(told[name] for name in unknown)
     if faults:
         place = "body" if at else "query"

@@ -10,7 +10,13 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters import entropy
-from webhookd.adapters.store.access.api_keys import add_key, read_key, read_partners_keys, revoke_key
+from webhookd.adapters.store.access.api_keys import (
+    add_key,
+    read_key,
+    read_keys,
+    read_partners_keys,
+    revoke_key,
+)
 from webhookd.adapters.store.access.partners import read_partner
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
@@ -165,14 +171,13 @@ async def list_keys(call: Call[None, KeyListing]) -> Answer:
     """`GET /v1/partners/{id}/keys`: revoked and expired ones too."""
     partner_id = call.path_params["id"]
     found(await call.parts.store.partners.get(partner_id), "partner")
-    keys, cursor = await call.read(call.parts.store.keys.list, partner_id, call.query.page)
+    keys, cursor = await call.read(read_keys, partner_id, call.query.page)
     return page_answer([key_document(key) for key in keys], cursor)
 
 
 async def list_own_keys(call: Call[None, OwnKeyListing]) -> Answer:
     """`GET /v1/keys`: revoked and expired ones too; an admin sees those of all partners."""
     keys, cursor = await call.read(
-        call.parts.store.read,
         read_partners_keys,
         await call.narrowed(call.query.partner),
         call.query.page,
@@ -182,7 +187,7 @@ async def list_own_keys(call: Call[None, OwnKeyListing]) -> Answer:
 
 async def show_key(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/keys/{id}`: a revoked or expired one too."""
-    key = found(await call.read(call.parts.store.read, read_key, call.path_params["id"]), "key")
+    key = found(await call.read(read_key, call.path_params["id"]), "key")
     if not call.caller.is_admin and key.partner_id != call.caller.partner_id:
         raise NotFound("There is no such key.")
     return json_answer(200, key_document(key))

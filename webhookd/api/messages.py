@@ -17,7 +17,7 @@ from webhookd.adapters.store.deliveries.messages import get_message, read_feed
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer, page_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
-from webhookd.api.call import Call, found
+from webhookd.api.call import Call
 from webhookd.api.watch import noticing_disconnect, refuse_revoked
 from webhookd.api.wire import DEFAULT_LIMIT, MAX_LIMIT, NoQuery, QueryString, unknown_or_wrong
 from webhookd.core.fields import EventName, MessageId, TaskId, Timestamp
@@ -77,19 +77,17 @@ class FeedPageDocument(TypedDict):
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/messages/{id}`."""
-    read, message_id = call.parts.store.read, call.path_params["id"]
-    message = found(await call.read(read, get_message, message_id, call.caller.partner_id), "message")
-    return json_answer(200, whole_message_document(message))
+    return json_answer(200, whole_message_document(await call.named(get_message, "message")))
 
 
 async def feed(call: Call[None, FeedQuery]) -> Answer:
     """`GET /v1/messages`: at once where there are any after the cursor, else when some come or time is up."""
-    query, read = call.query, call.parts.store.read
+    query = call.query
     partner_id = (await call.acting_partner(query.partner, place="query")).id
     after_seq, after_id = (0, "") if query.after is None else _read_cursor(query.after, partner_id)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(query.wait, call.parts.options.max_wait_seconds)
-    page = await call.read(read, read_feed, partner_id, after_seq=after_seq, limit=query.limit)
+    page = await call.read(read_feed, partner_id, after_seq=after_seq, limit=query.limit)
     if after_seq > page.last_seq or page.after_id not in (None, after_id):
         raise _unknown_cursor()
     if not page.messages and query.wait:
@@ -102,7 +100,9 @@ async def feed(call: Call[None, FeedQuery]) -> Answer:
             watch.heed(partner_id)
             while not page.messages and (left := deadline - loop.time()) > 0 and not watch.ended:
                 await watch.pause(min(LOOK_EVERY_SECONDS, left))
-                page = await read(read_feed, partner_id, after_seq=after_seq, limit=query.limit)
+                page = await call.parts.store.read(
+                    read_feed, partner_id, after_seq=after_seq, limit=query.limit
+                )
             refuse_revoked(watch)
     next_cursor = query.after or f"0.{partner_id}"
     if page.messages:

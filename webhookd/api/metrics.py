@@ -97,7 +97,7 @@ async def _processes(call: AnyCall) -> list[Sample]:
 
 
 async def _counted(call: AnyCall) -> list[Sample]:
-    gauges = await call.parts.store.db.read(read_gauges)
+    gauges = await call.parts.store.read(read_gauges)
     return [
         Sample(name="webhookd_dead_letters", labels=("delivery",), value=gauges.dead_deliveries),
         Sample(name="webhookd_dead_letters", labels=("task",), value=gauges.dead_tasks),

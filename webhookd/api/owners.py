@@ -26,7 +26,7 @@ async def with_owners(
     """Return the documents of these things, to an admin with whose each is."""
     if not call.caller.is_admin or not things:
         return list(documents)
-    names = await call.read(call.parts.store.read, partner_names, {one.partner_id for one in things})
+    names = await call.read(partner_names, {one.partner_id for one in things})
     return [
         {**document, "partner": owner(names, thing.partner_id)}
         for thing, document in zip(things, documents, strict=True)

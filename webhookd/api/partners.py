@@ -5,7 +5,7 @@ from typing import Final
 from webhookd.adapters import entropy
 from webhookd.adapters.store.access import api_keys
 from webhookd.adapters.store.access.partner_use import read_use
-from webhookd.adapters.store.access.partners import add_partner, change_partner, lock_partner
+from webhookd.adapters.store.access.partners import add_partner, change_partner, lock_partner, read_partners
 from webhookd.adapters.store.endpoints import secrets
 from webhookd.adapters.store.rows import names_json
 from webhookd.adapters.store.tx import Tx
@@ -87,7 +87,7 @@ class PartnerListing(ListingQuery):
 
 async def list_partners(call: Call[None, PartnerListing]) -> Answer:
     """`GET /v1/partners`."""
-    partners, cursor = await call.read(call.parts.store.partners.list, call.query.page)
+    partners, cursor = await call.read(read_partners, call.query.page)
     return page_answer([_document(call, partner) for partner in partners], cursor)
 
 
@@ -121,7 +121,7 @@ async def patch_partner(call: Call[PartnerChange, NoQuery]) -> Answer:
 async def show_own_partner(call: Call[None, OnePartner]) -> Answer:
     """`GET /v1/partner`."""
     partner = await call.acting_partner(call.query.partner, place="query")
-    use = await call.read(call.parts.store.read, read_use, partner.id)
+    use = await call.read(read_use, partner.id)
     scopes = SCOPES if call.caller.is_admin else call.caller.scopes
     most = call.parts.options.partner_max_file_bytes
     return json_answer(

@@ -96,7 +96,7 @@ class Errand:
             reason=body.reason,
         )
         # Counted before the transaction, in which everybody else would wait for the end of the counting.
-        counted = replace(asked, matched=await call.read(call.parts.store.read, count_matches, asked))
+        counted = replace(asked, matched=await call.read(count_matches, asked))
 
         def effect(tx: Tx) -> Answer:
             made = create_replay(tx, replace(counted, started_by=call.actor))
@@ -115,7 +115,6 @@ class Errand:
         """`GET`: a listing."""
         partner_id = await call.narrowed(call.query.partner)
         rows, cursor = await call.read(
-            call.parts.store.read,
             list_replays,
             partner_id,
             call.query.page,
@@ -127,8 +126,8 @@ class Errand:
 
     async def show(self, call: AnyCall) -> Answer:
         """`GET` one: how far it has come."""
-        read, its_id = call.parts.store.read, call.path_params["id"]
-        row = found(await call.read(read, get_replay, its_id, call.caller.partner_id, self.deed), self.noun)
+        its_id = call.path_params["id"]
+        row = found(await call.read(get_replay, its_id, call.caller.partner_id, self.deed), self.noun)
         return json_answer(200, self.document(row))
 
     async def pace(self, call: AnyCall) -> Answer:

@@ -61,9 +61,9 @@ class RunListing(ListingQuery):
 
 async def list_runs(call: Call[None, RunListing]) -> Answer:
     """`GET /v1/tasks/{id}/runs`."""
-    caller, read = call.caller, call.parts.store.db.read
+    caller = call.caller
     shown = found(
-        await call.read(read, read_runs, call.path_params["id"], caller.partner_id, call.query.page), "task"
+        await call.read(read_runs, call.path_params["id"], caller.partner_id, call.query.page), "task"
     )
     definition = call.parts.task_types.get(shown.type)
     with_log = caller.is_admin or (definition is not None and definition.expose_logs)

@@ -56,7 +56,7 @@ async def _unknown_endpoints(
     wanted = {one for body in bodies if isinstance(body, TaskCreate) for one in body.endpoints or ()}
     if not wanted:
         return frozenset()
-    return await call.parts.store.db.read(unknown_endpoints, partner.id, wanted)
+    return await call.parts.store.read(unknown_endpoints, partner.id, wanted)
 
 
 def _result(

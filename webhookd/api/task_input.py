@@ -9,7 +9,7 @@ from webhookd.adapters.store.tasks.task_inputs import read_input
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
-from webhookd.api.call import Call, found
+from webhookd.api.call import Call
 from webhookd.api.wire import NoQuery
 from webhookd.core.fields import TaskId
 
@@ -25,9 +25,8 @@ class TaskInputDocument(TypedDict):
 
 async def show(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/tasks/{id}/input`."""
-    read, task_id = call.parts.store.read, call.path_params["id"]
-    text = found(await call.read(read, read_input, task_id, call.caller.partner_id), "task")
-    return json_answer(200, {"task_id": task_id, "input": orjson.Fragment(text)})
+    text = await call.named(read_input, "task")
+    return json_answer(200, {"task_id": call.path_params["id"], "input": orjson.Fragment(text)})
 
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (

@@ -25,9 +25,7 @@ async def rerun(call: Call[NoBody, NoQuery]) -> Answer:
     parts, task_id = call.parts, call.path_params["id"]
     new_id = entropy.new_id(ids.TASK, call.now_ms)
     again, ended = found(
-        await call.read(
-            parts.store.read, read_rerun, task_id, call.caller.partner_id, new_id, call.submission_trace()
-        ),
+        await call.read(read_rerun, task_id, call.caller.partner_id, new_id, call.submission_trace()),
         "task",
     )
     if not ended:

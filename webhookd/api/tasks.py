@@ -9,7 +9,8 @@ from pydantic import Field, WithJsonSchema
 
 from webhookd.adapters.store.endpoints.endpoint_settings import unknown_endpoints
 from webhookd.adapters.store.tasks.batches import get_batch
-from webhookd.adapters.store.tasks.tasks import CancelledTask, cancel_task
+from webhookd.adapters.store.tasks.task_listings import list_tasks
+from webhookd.adapters.store.tasks.tasks import CancelledTask, cancel_task, get_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, page_answer
@@ -76,7 +77,7 @@ async def submit_task(call: Call[TaskCreate, NoQuery]) -> Answer:
         max_input_bytes=parts.options.max_input_bytes,
     )
     if task.endpoint_ids:
-        unknown = await parts.store.db.read(unknown_endpoints, partner.id, task.endpoint_ids)
+        unknown = await parts.store.read(unknown_endpoints, partner.id, task.endpoint_ids)
         if unknown:
             raise Invalid("The task is not valid.", errors=unknown_endpoint_errors(body.endpoints, unknown))
     faults = await file_faults(call, partner.id, [task])
@@ -102,15 +103,14 @@ async def show_task(call: Call[None, TaskQuery]) -> Answer:
     """`GET /v1/tasks/{id}`; with `wait` it is held until there is news."""
     task_id, query = call.path_params["id"], call.query
     if not query.wait:
-        task = found(await call.read(call.parts.store.tasks.get, task_id, call.caller.partner_id), "task")
-        return await task_answer(call, task, status=200)
+        return await task_answer(call, await call.named(get_task, "task"), status=200)
     seconds = min(query.wait, call.parts.options.max_wait_seconds)
     snapshot = await hold(call, task_id, seconds=seconds, enough=query.satisfied_by)
     body = body_to(call.caller, snapshot, base_url=call.parts.options.base_url)
     return await task_answer(call, snapshot.task, status=200, body=body)
 
 
-async def list_tasks(call: Call[None, TaskListing]) -> Answer:
+async def page(call: Call[None, TaskListing]) -> Answer:
     """`GET /v1/tasks`."""
     query = call.query
     wanted = TaskFilter(
@@ -124,15 +124,15 @@ async def list_tasks(call: Call[None, TaskListing]) -> Answer:
         until_ms=query.until,
     )
     if query.batch is not None:
-        batch = await call.read(call.parts.store.read, get_batch, query.batch, call.caller.partner_id)
+        batch = await call.read(get_batch, query.batch, call.caller.partner_id)
         if batch is None:
             raise unknown_or_wrong("query", "batch", "there is no such batch")
     partner_id = await call.narrowed(query.partner)
     await refuse_unknown(call, partner_id, type=query.type)
-    page, cursor = await call.read(call.parts.store.tasks.page, partner_id, wanted, query.page)
+    rows, cursor = await call.read(list_tasks, partner_id, wanted, query.page)
     base_url = call.parts.options.base_url
-    documents = [shown_to(call.caller, task_document(task, base_url=base_url)) for task in page]
-    return page_answer(await with_owners(call, page, documents), cursor)
+    documents = [shown_to(call.caller, task_document(task, base_url=base_url)) for task in rows]
+    return page_answer(await with_owners(call, rows, documents), cursor)
 
 
 async def cancel(call: Call[NoBody, NoQuery]) -> Answer:
@@ -222,7 +222,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     ApiRoute(
         method="GET",
         path="/v1/tasks",
-        handler=list_tasks,
+        handler=page,
         id="listTasks",
         tag="Tasks",
         summary="List tasks, newest first",

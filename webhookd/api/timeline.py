@@ -8,11 +8,11 @@ import orjson
 from typing_extensions import TypedDict
 
 from webhookd.adapters.store.paging import MAX_PAGE_BYTES
-from webhookd.adapters.store.traces import Trace
+from webhookd.adapters.store.traces import Trace, read_history, read_trace
 from webhookd.api import example_ids
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, shows
-from webhookd.api.call import Call, found
+from webhookd.api.call import Call
 from webhookd.api.granted import TASK
 from webhookd.api.wire import NoQuery
 from webhookd.core.fields import TaskId, TraceId
@@ -53,16 +53,12 @@ class TraceDocument(TypedDict):
 
 async def show_timeline(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/tasks/{id}/timeline`."""
-    traces, task_id = call.parts.store.traces, call.path_params["id"]
-    history = found(await call.read(traces.of_task, task_id, call.caller.partner_id), "task")
-    return json_answer(200, timeline_document(history))
+    return json_answer(200, timeline_document(await call.named(read_history, "task")))
 
 
 async def show_trace(call: Call[None, NoQuery]) -> Answer:
     """`GET /v1/traces/{id}`: by the trace's own id, or that of a task, message or delivery in it."""
-    traces = call.parts.store.traces
-    trace = found(await call.read(traces.find, call.path_params["id"], call.caller.partner_id), "trace")
-    return json_answer(200, trace_document(trace))
+    return json_answer(200, trace_document(await call.named(read_trace, "trace")))
 
 
 def trace_document(trace: Trace) -> TraceDocument:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhookd.adapters.store.tasks.batches import get_batch
+from webhookd.adapters.store.tasks.tasks import get_tasks
 from webhookd.api.answers import Answer, json_answer
 from webhookd.api.api_route import AnyRoute, ApiRoute, Returned
 from webhookd.api.auth import key_tag
@@ -80,14 +81,14 @@ async def create_token(call: Call[TokenCreate, NoQuery]) -> Answer:
 
 async def _owner(call: Call[TokenCreate, NoQuery]) -> str:
     """Return whose all of it is. Raises Invalid for what is unknown, or another partner's."""
-    body, store, partner_id = call.body, call.parts.store, call.caller.partner_id
+    body, partner_id = call.body, call.caller.partner_id
     if body.batch is not None:
-        batch = await call.read(store.read, get_batch, body.batch, partner_id)
+        batch = await call.read(get_batch, body.batch, partner_id)
         if batch is None:
             raise unknown_or_wrong("body", "batch", "there is no such batch")
         return batch.partner_id
     wanted = body.tasks or []
-    owners = {task.id: task.partner_id for task in await call.read(store.tasks.get_many, wanted)}
+    owners = {task.id: task.partner_id for task in await call.read(get_tasks, wanted)}
     errors = [
         FieldError(path=f"$.tasks[{index}]", message="there is no such task")
         for index, task_id in enumerate(wanted)

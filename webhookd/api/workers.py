@@ -76,7 +76,7 @@ class WorkerListing(ListingQuery):
 
 async def list_workers(call: Call[None, WorkerListing]) -> Answer:
     """`GET /v1/workers`."""
-    workers, cursor = await call.read(call.parts.store.db.read, read_workers, call.now_ms, call.query.page)
+    workers, cursor = await call.read(read_workers, call.now_ms, call.query.page)
     return page_answer([worker_document(worker) for worker in workers], cursor)
 
 

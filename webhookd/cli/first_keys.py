@@ -60,7 +60,7 @@ async def first_admin_key(store: Store) -> str | None:
         audit.add(tx, actor=_actor(), action="key.create", target=made.id, partner_id=None, now_ms=now_ms)
         return made.text
 
-    return await store.db.write(make, store.clock.now_ms())
+    return await store.write(make, store.clock.now_ms())
 
 
 async def dev_link(store: Store, admin_key_hash: bytes | None) -> str | None:
@@ -87,7 +87,7 @@ async def dev_link(store: Store, admin_key_hash: bytes | None) -> str | None:
         add_page_session(tx, link)
         return token
 
-    return await store.db.write(make, store.clock.now_ms())
+    return await store.write(make, store.clock.now_ms())
 
 
 async def dev_partner(store: Store, vault: Vault, folder: Path) -> DevPartner:
@@ -95,9 +95,9 @@ async def dev_partner(store: Store, vault: Vault, folder: Path) -> DevPartner:
     file = folder / DEV_FILE
     kept = _read(file)
     now_ms = store.clock.now_ms()
-    if kept is not None and await store.db.read(_is_good, kept, now_ms):
+    if kept is not None and await store.read(_is_good, kept, now_ms):
         return kept
-    made = await store.db.write(_make_dev, vault, now_ms)
+    made = await store.write(_make_dev, vault, now_ms)
     write_private(file, json.dumps(asdict(made)) + "\n")
     return made
 

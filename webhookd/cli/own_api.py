@@ -80,7 +80,7 @@ async def _opened(settings: Settings, key: str) -> AsyncIterator[ASGIApp]:
     vault = load_vault(settings)
     store = await open_store(settings, vault, _SESSION)
     # No operator's code is run by a command that looks at rows: what workers have published is known.
-    types = KnownTypes(load_task_sets(SAMPLES), partial(store.db.read, read_types))
+    types = KnownTypes(load_task_sets(SAMPLES), partial(store.read, read_types))
     load = LoadGauge(
         store.queues,
         look_at_broker=_no_look_at_broker,

@@ -65,7 +65,7 @@ async def api_process(settings: Settings) -> AsyncIterator[ApiProcess]:
         stack.push_async_callback(health.aclose)
         store, signals, tracing = common.store, common.signals, common.tracing
         store.db.patience_seconds = PATIENCE_SECONDS
-        types = KnownTypes(own_types, partial(store.db.read, read_types))
+        types = KnownTypes(own_types, partial(store.read, read_types))
         await types.refresh()
         await store.queues.ensure(types.queues)
         load = LoadGauge(
@@ -163,7 +163,7 @@ def key_quota(settings: Settings, store: Store) -> KeyQuota:
         return await store.idempotency.find(partner_id, key, now_ms) is not None
 
     async def count(partner_id: str, since_ms: int, most: int) -> KeyUse:
-        return await store.db.read(key_use, partner_id, since_ms, most)
+        return await store.read(key_use, partner_id, since_ms, most)
 
     return KeyQuota(
         count=count,

@@ -139,7 +139,7 @@ async def _executor(
             f"--queues: no task type uses the queue {unknown[0]!r}; "
             f"the queues of WEBHOOKD_TASKS are {', '.join(task_set.queues)}."
         )
-    await common.store.db.write(publish_types, settings.tasks, [published(one) for one in task_set])
+    await common.store.write(publish_types, settings.tasks, [published(one) for one in task_set])
     runner = Runner(
         slots=settings.worker_threads,
         task_spec=settings.tasks,

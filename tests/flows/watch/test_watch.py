@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tests.support.records import a_task
+from tests.support.records import a_queued_task
 from tests.support.services import until
 from webhookd.core.errors import Unavailable
-from webhookd.core.model import TaskState
 from webhookd.core.records import Task, TaskSignal
 from webhookd.core.watched import EVERYTHING
 from webhookd.flows.watch import Ended, Snapshot, Watch, Watchers
@@ -18,16 +17,7 @@ from webhookd.flows.watch import watch as watch_module
 from webhookd.flows.watch import watchers as watchers_module
 from webhookd.flows.watch.snapshots import Shelf, snapshot_of
 
-TASK = a_task(
-    id="task_a",
-    type="demo.echo",
-    queue="default",
-    state=TaskState.QUEUED,
-    version=1,
-    attempts=0,
-    created_ms=1,
-    due_ms=1,
-)
+TASK = a_queued_task(created_ms=1, due_ms=1)
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from webhookd.adapters.store.endpoints.endpoint_settings import (
     MAX_ENDPOINTS,
     change_endpoint,
     create_endpoint,
+    list_endpoints,
 )
 from webhookd.adapters.store.endpoints.endpoint_states import settle
 from webhookd.adapters.store.endpoints.endpoints import EndpointStore
@@ -89,7 +90,7 @@ async def test_a_foreign_endpoint_is_like_an_unknown_one(store: Store, known: En
     states = known.states
 
     assert await known.get(target.id, "prt_other") is None
-    assert await known.page("prt_other", Bounds()) == ([], None)
+    assert await known.db.read(list_endpoints, "prt_other", Bounds()) == ([], None)
     assert await store.db.write(change_endpoint, target.id, "prt_other", lambda e: e, NOW) is None
     for move in (states.disable, states.enable, states.delete, states.send_test):
         assert await store.db.write(move, target.id, "prt_other", NOW) is None
@@ -118,8 +119,8 @@ async def test_the_listing_pages_newest_first_and_leaves_out_deleted_ones(
     made = [await endpoint(store, owner) for _ in range(5)]
     await store.db.write(known.states.delete, made[2].id, None, NOW)
 
-    first, cursor = await known.page(owner, Bounds(limit=3))
-    rest, end = await known.page(owner, Bounds(limit=3, cursor=cursor))
+    first, cursor = await known.db.read(list_endpoints, owner, Bounds(limit=3))
+    rest, end = await known.db.read(list_endpoints, owner, Bounds(limit=3, cursor=cursor))
 
     ids = [paced.endpoint.id for paced in [*first, *rest]]
     assert ids == sorted((e.id for e in made if e is not made[2]), reverse=True)
@@ -137,7 +138,7 @@ async def test_the_listing_is_narrowed_to_a_state_and_to_what_fails(
     assert await answered(store, delivery, later(NOW + 60_000), now_ms=NOW)
 
     async def ids(**narrowed: Any) -> set[str]:
-        rows, _ = await known.page(owner, Bounds(limit=10), **narrowed)
+        rows, _ = await known.db.read(list_endpoints, owner, Bounds(limit=10), **narrowed)
         return {row.endpoint.id for row in rows}
 
     assert await ids(state=EndpointState.DISABLED) == {off.id}

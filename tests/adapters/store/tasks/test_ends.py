@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from tests.support.seeds import NOW, SESSION, Woken, endpoint, message_to, partner
 from tests.support.work import (
+    INLINE,
     assert_counters_are_true,
     bodies,
     cancel,
@@ -33,11 +34,6 @@ from webhookd.core.execution import End, Progress
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import DELIVER_QUEUE, TaskState
 from webhookd.core.records import ClaimedTask
-
-INLINE: dict[str, Any] = {
-    "callback_url": "https://partner.example/hooks",
-    "callback_origin": "https://partner.example",
-}
 
 
 async def _body(store: Store, task_id: str) -> str:

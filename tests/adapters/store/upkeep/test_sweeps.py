@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from tests.support.seeds import NOW, SESSION, Woken, answered, due, endpoint, message_to, partner
 from tests.support.work import (
     FAR,
+    INLINE,
     assert_counters_are_true,
     cancel,
     claim,
@@ -36,10 +37,6 @@ from webhookd.core.delivery import Delivered
 from webhookd.core.execution import End
 from webhookd.core.model import DELIVER_QUEUE, TaskState
 
-INLINE: dict[str, Any] = {
-    "callback_url": "https://partner.example/hooks",
-    "callback_origin": "https://partner.example",
-}
 SECOND = 1_000
 
 

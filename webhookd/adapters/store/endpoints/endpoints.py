@@ -4,7 +4,7 @@ The writes of a request are functions over its own connection, in `endpoint_sett
 """
 
 from webhookd.adapters.store.database import Database
-from webhookd.adapters.store.endpoints.endpoint_settings import get_endpoint, list_endpoints
+from webhookd.adapters.store.endpoints.endpoint_settings import get_endpoint
 from webhookd.adapters.store.endpoints.endpoint_states import EndpointStates, settle, stray_endpoints
 from webhookd.adapters.store.noun import Noun, reads
 
@@ -17,7 +17,6 @@ class EndpointStore(Noun):
         self.states = EndpointStates()
 
     get = reads(get_endpoint)
-    page = reads(list_endpoints)
 
     async def settle(self, endpoint_id: str, now_ms: int) -> bool:
         """Move all of an endpoint's deliveries to where its state wants them. True: some may be sent now."""

@@ -1,7 +1,7 @@
 """What a process holds, read again: for when the answer to a claim was lost with the connection.
 
-The claim may have been committed all the same. What it took is this process's then, and nobody else would
-touch it before its time is far over (`rescue_overdue`); so the process asks, and begins what it knew not of.
+The claim may have been committed all the same. Then what it took belongs to this process, and no other
+takes it back before its time is far over (`rescue_overdue`). So the process asks what it holds and begins it.
 """
 
 from typing import Final
