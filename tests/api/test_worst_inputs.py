@@ -26,7 +26,7 @@ from webhookd.core.errors import FieldError, Invalid, WebhookdError
 from webhookd.core.trace import parse as parse_trace
 from webhookd.core.verification import judge, parse_headers
 from webhookd.pages.finding import _PAIR
-from webhookd.pages.sessions import cookies
+from webhookd.pages.page_sessions import cookies
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TIMES = 8

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from webhookd.adapters import store
-from webhookd.adapters.store.statement import Amendment, Listing, Statement, compile_element
+from webhookd.adapters.store.statement import Amendment, Listing, SqlStatement, compile_element
 
 PAGES: Final = Path(__file__).with_name("statements")
 _POSTGRESQL: Final[Any] = asyncpg.dialect
@@ -36,7 +36,7 @@ class _Every(frozenset[str]):
         return frozenset(others)
 
 
-def named_statements() -> Iterator[tuple[str, str, Statement]]:
+def named_statements() -> Iterator[tuple[str, str, SqlStatement]]:
     """Yield module, name and statement of every constant of the store."""
     seen: set[int] = set()
     for found in sorted(
@@ -51,7 +51,7 @@ def named_statements() -> Iterator[tuple[str, str, Statement]]:
                     yield short, inner, statement
 
 
-def texts(dialect: str, statement: Statement) -> list[str]:
+def texts(dialect: str, statement: SqlStatement) -> list[str]:
     """Return what a statement may be in a dialect, each in one line."""
     kinds: list[frozenset[str]] = [frozenset()]
     if isinstance(statement, Amendment):
@@ -81,8 +81,8 @@ def page(dialect: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _within(name: str, value: object) -> Iterator[tuple[str, Statement]]:
-    if isinstance(value, Statement):
+def _within(name: str, value: object) -> Iterator[tuple[str, SqlStatement]]:
+    if isinstance(value, SqlStatement):
         yield name, value
     elif isinstance(value, tuple):
         for index, one in enumerate(value):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.statements import DIALECTS, PAGES, named_statements, page
 from webhookd.adapters.store import __file__ as store_package
-from webhookd.adapters.store.statement import Statement
+from webhookd.adapters.store.statement import SqlStatement
 
 _STORE: Final = Path(store_package).parent
 _KNOW_SQLALCHEMY: Final = ("database.py", "door.py", "migrate.py", "tx.py", "drivers")
@@ -26,7 +26,7 @@ def test_every_statement_stands_on_its_page(dialect: str) -> None:
 
 def test_every_statement_is_a_constant_of_a_module() -> None:
     named = {id(statement) for _, _, statement in named_statements()}
-    made = {id(one) for one in gc.get_objects() if isinstance(one, Statement)}
+    made = {id(one) for one in gc.get_objects() if isinstance(one, SqlStatement)}
 
     assert not made - named
 

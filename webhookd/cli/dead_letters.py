@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from webhookd.cli.choosing import LetterKind, OfReason, letters
 from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.letter_options import LetterKind, OfReason, letters
 from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, taking
 from webhookd.cli.resource_commands import ResourceCommands

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from webhookd.cli.attempts import print_attempt
-from webhookd.cli.choosing import OfError, OfEvent, OfStatus, OfType
 from webhookd.cli.client import THE_RULE, open_api, path
+from webhookd.cli.letter_options import OfError, OfEvent, OfStatus, OfType
 from webhookd.cli.listing import ListOptions
 from webhookd.cli.options import Json, Partner, Since, Until, taking
 from webhookd.cli.resource_commands import ResourceCommands

@@ -23,8 +23,8 @@ from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.data_dir import claimed
 from webhookd.cli.hosting import hosted
 from webhookd.cli.preparation import prepared
-from webhookd.cli.signals import StopSignals
 from webhookd.cli.stage import Stage
+from webhookd.cli.stop_signals import StopSignals
 from webhookd.cli.story import STEPS
 from webhookd.core.errors import WebhookdError
 from webhookd.core.scaling import WorkerRange

@@ -32,7 +32,7 @@ from webhookd.adapters.supervised import ChildEvent, ChildFact, ChildSpec
 from webhookd.adapters.supervisor import Supervisor
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.plan import STOPPING, Plan, read_plan
-from webhookd.cli.signals import StopSignals
+from webhookd.cli.stop_signals import StopSignals
 from webhookd.core.errors import Unavailable, WebhookdError
 from webhookd.core.scaling import WorkerRange
 from webhookd.runtime.every import every

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from webhookd.cli.choosing import OfReason, letters
 from webhookd.cli.client import THE_RULE
 from webhookd.cli.errands import ErrandWords, add_commands
+from webhookd.cli.letter_options import OfReason, letters
 from webhookd.cli.options import Json, given, taking
 
 app = typer.Typer(add_completion=False)

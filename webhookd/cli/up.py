@@ -19,7 +19,7 @@ from webhookd.cli.plan import Plan, become_host, hold_signals
 from webhookd.cli.preparation import Prepared, prepared
 from webhookd.cli.processes import service_processes
 from webhookd.cli.sample_input import type_to_try
-from webhookd.cli.signals import StopSignals
+from webhookd.cli.stop_signals import StopSignals
 from webhookd.core.api_keys import operator_key_hash
 from webhookd.core.egress import allowing_loopback
 from webhookd.core.scaling import WorkerRange

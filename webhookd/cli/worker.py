@@ -10,7 +10,7 @@ from webhookd.adapters.supervised import ChildSpec
 from webhookd.adapters.telemetry import configure_logging
 from webhookd.cli.plan import Plan, become_host, hold_signals
 from webhookd.cli.processes import decided_environment, deliver_process, tasks_process
-from webhookd.cli.signals import StopSignals
+from webhookd.cli.stop_signals import StopSignals
 from webhookd.core.errors import SettingsError
 from webhookd.core.model import DELIVER_QUEUE
 from webhookd.settings import Settings

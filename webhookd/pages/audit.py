@@ -9,7 +9,7 @@ import orjson
 
 from webhookd.api.answers import Answer
 from webhookd.pages.filters import told
-from webhookd.pages.rows import ADMIN, Row
+from webhookd.pages.page_rows import ADMIN, Row
 from webhookd.pages.visit import Visit
 
 PATH: Final = "audit"

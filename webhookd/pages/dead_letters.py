@@ -9,7 +9,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.errors import Conflict, Invalid, WebhookdError
 from webhookd.pages.endpoints import urls_of
 from webhookd.pages.filters import Filters, told
-from webhookd.pages.rows import DELIVERIES, Row, does
+from webhookd.pages.page_rows import DELIVERIES, Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 FILTERS: Final = (

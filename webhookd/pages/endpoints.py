@@ -7,7 +7,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.errors import NotFound
 from webhookd.pages.charts import attempts_chart
 from webhookd.pages.forms import Form
-from webhookd.pages.rows import ENDPOINTS, Row, does
+from webhookd.pages.page_rows import ENDPOINTS, Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "endpoints"

@@ -4,7 +4,7 @@ from typing import Final
 
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Invalid
-from webhookd.pages.rows import Row, does
+from webhookd.pages.page_rows import Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "files"

@@ -10,7 +10,7 @@ from webhookd.core.errors import WebhookdError
 from webhookd.pages import shown, static_files
 from webhookd.pages.live import NOTHING_LIVE
 from webhookd.pages.notices import NOTICE, NOTICES
-from webhookd.pages.sessions import Session
+from webhookd.pages.page_sessions import Session
 from webhookd.pages.templates import environment
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Forbidden
 from webhookd.pages.endpoints import rotating, rotation
-from webhookd.pages.rows import ENDPOINTS, PORTAL, Row, does
+from webhookd.pages.page_rows import ENDPOINTS, PORTAL, Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "keys"

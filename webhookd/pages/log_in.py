@@ -5,8 +5,8 @@ from typing import Final
 from webhookd.api.answers import Answer
 from webhookd.api.caller import Caller
 from webhookd.core.errors import Forbidden, RateLimited, Unauthenticated
-from webhookd.pages.rows import ADMIN, PORTAL, Row, does
-from webhookd.pages.sessions import LINK, session_cookie
+from webhookd.pages.page_rows import ADMIN, PORTAL, Row, does
+from webhookd.pages.page_sessions import LINK, session_cookie
 from webhookd.pages.site import LOG_IN
 from webhookd.pages.visit import Visit, redirect
 

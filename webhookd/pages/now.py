@@ -6,7 +6,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.errors import Unavailable
 from webhookd.pages.charts import latency_chart, throughput_chart
 from webhookd.pages.endpoints import urls_of
-from webhookd.pages.rows import ADMIN, Row, does
+from webhookd.pages.page_rows import ADMIN, Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "now"

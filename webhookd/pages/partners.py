@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from webhookd.api.answers import Answer
 from webhookd.pages.forms import Form
-from webhookd.pages.rows import ADMIN, Row, does
+from webhookd.pages.page_rows import ADMIN, Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "partners"

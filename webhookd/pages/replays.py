@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from webhookd.api.answers import Answer
-from webhookd.pages.rows import Row, does
+from webhookd.pages.page_rows import Row, does
 from webhookd.pages.visit import Visit
 
 FILTERS: Final = ("state", "partner")

@@ -27,8 +27,8 @@ from webhookd.pages import origin, static_files
 from webhookd.pages.forms import Form, open_upload, read_form
 from webhookd.pages.frame import refusal
 from webhookd.pages.live import NOTHING_LIVE, SESSION_OVER, Live, is_wanted
-from webhookd.pages.rows import ADMIN, BOTH, PORTAL, Row
-from webhookd.pages.sessions import (
+from webhookd.pages.page_rows import ADMIN, BOTH, PORTAL, Row
+from webhookd.pages.page_sessions import (
     LINK,
     Session,
     Sessions,

@@ -29,8 +29,8 @@ from webhookd.pages import (
     tasks,
     verify,
 )
-from webhookd.pages.rows import ADMIN, PORTAL, Row
-from webhookd.pages.sessions import cookie_name, cookies
+from webhookd.pages.page_rows import ADMIN, PORTAL, Row
+from webhookd.pages.page_sessions import cookie_name, cookies
 from webhookd.pages.site import Site
 from webhookd.pages.visit import Visit, redirect
 

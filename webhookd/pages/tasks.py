@@ -6,7 +6,7 @@ from webhookd.api.answers import Answer
 from webhookd.core.model import TaskState
 from webhookd.pages.filters import Filters
 from webhookd.pages.finding import find
-from webhookd.pages.rows import Row, does
+from webhookd.pages.page_rows import Row, does
 from webhookd.pages.visit import Visit, side_by_side
 
 PATH: Final = "tasks"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from webhookd.api.answers import Answer
 from webhookd.core.errors import Forbidden, NotFound
 from webhookd.core.verification import Remark, judge, parse_headers
-from webhookd.pages.rows import Row, does
+from webhookd.pages.page_rows import Row, does
 from webhookd.pages.visit import Visit
 
 PATH: Final = "verify"

@@ -16,8 +16,8 @@ from webhookd.pages.filters import Filters, readable
 from webhookd.pages.forms import Form, Upload
 from webhookd.pages.frame import rendered
 from webhookd.pages.notices import NOTICE
-from webhookd.pages.rows import ADMIN, Row
-from webhookd.pages.sessions import Session
+from webhookd.pages.page_rows import ADMIN, Row
+from webhookd.pages.page_sessions import Session
 
 if TYPE_CHECKING:
     from webhookd.pages.site import Site

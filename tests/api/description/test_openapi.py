@@ -12,9 +12,9 @@ from tests.support.strict import strictly
 from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN
 from webhookd.api.app import ROUTES
 from webhookd.api.description.examples import examples
+from webhookd.api.description.fixed_parts import PROBLEMS
 from webhookd.api.description.openapi import WEBHOOKS
 from webhookd.api.description.page import CONTENT_SECURITY_POLICY, page
-from webhookd.api.description.parts import PROBLEMS
 from webhookd.api.wire import NoBody
 from webhookd.core import errors
 from webhookd.core.model import SCOPES, SUBSCRIBABLE_EVENTS, TEST_EVENT

@@ -45,11 +45,6 @@ class WarmChild:
         """Its process, and its process group."""
         return self._process.pid
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it has left by itself, so that nothing can be said to it."""
-        return self._process.poll() is not None
-
     def say(self, line: bytes) -> None:
         """Write a line to it. Where it is gone, nobody hears it: reading tells that."""
         with self._lock:

@@ -61,7 +61,7 @@ class Compiled:
         return values
 
 
-class Statement:
+class SqlStatement:
     """What is common to all of them. `only`: the dialect that it is for, "" for both."""
 
     __slots__ = ("_compiled", "build", "only")
@@ -86,7 +86,7 @@ class Statement:
         return compile_element(element, dialect)
 
 
-class Change(Statement):
+class Change(SqlStatement):
     """A statement that answers how many rows it changed."""
 
     __slots__ = ()
@@ -104,13 +104,13 @@ class Amendment(Change):
     __slots__ = ()
 
     def __init__(self, build: BuildListing) -> None:
-        Statement.__init__(self, build)
+        SqlStatement.__init__(self, build)
 
     def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:
         return frozenset(given)
 
 
-class Query(Statement, Generic[RowT]):
+class Query(SqlStatement, Generic[RowT]):
     """A statement that answers with rows: a SELECT, or an INSERT, UPDATE or DELETE with RETURNING."""
 
     __slots__ = ("_columns", "_row", "make")

@@ -12,7 +12,7 @@ import webhookd
 from webhookd.api.answers import JSON
 from webhookd.api.api_route import ADMIN, ANY_KEY, OPEN, AnyRoute, Returned
 from webhookd.api.description.examples import examples
-from webhookd.api.description.parts import (
+from webhookd.api.description.fixed_parts import (
     COMMON_HEADERS,
     DESCRIPTION,
     HEADER_PARAMETERS,

@@ -26,7 +26,7 @@ from webhookd.api.caller import OPERATOR, Caller
 from webhookd.core.api_keys import operator_mark
 from webhookd.core.errors import Forbidden, Unauthenticated
 from webhookd.core.model import SCOPES
-from webhookd.pages.rows import ADMIN, PORTAL
+from webhookd.pages.page_rows import ADMIN, PORTAL
 
 SESSION_MS: Final = 12 * 3_600_000
 LINK: Final = "link"
