@@ -45,7 +45,7 @@ class Raw:
     async def drip(self, data: bytes, seconds: float = 0.05) -> None:
         """Send the same bytes over and over until the server has closed."""
         with suppress(ConnectionError):
-            while not self.reader.at_eof():
+            while not (self.reader.at_eof() or self.writer.is_closing()):
                 await self.send(data)
                 await asyncio.sleep(seconds)
 
