@@ -225,15 +225,3 @@ def test_every_address_is_ipv4_too(odd: tuple[Command, Path]) -> None:
     port = httpx.URL(url_of(up)).port
     for host in ("127.0.0.1", "[::1]"):
         assert ask("GET", f"http://{host}:{port}/healthz").status_code == 200
-
-
-def test_working_directory_of_somebody_keeps_its_mode(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    (tmp_path / "their.py").touch(mode=0o644)
-    with started("up", "--port", "0", "--data-dir", ".", cwd=tmp_path) as up:
-        url_of(up)
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0
-    assert tmp_path.stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "their.py").stat().st_mode & 0o777 == 0o644
-    assert (tmp_path / "webhookd.db").stat().st_mode & 0o777 == 0o600

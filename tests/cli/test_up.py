@@ -44,9 +44,11 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "data"
-    with serving("--data-dir", str(data), cwd=tmp_path) as first:
+    arguments = ("--dev", "--data-dir", str(data))
+    with serving(*arguments, cwd=tmp_path) as first:
         url = url_of(first)
         admin_key = fact(first, "admin key")
+        partner = _shown_partner(first)
         assert ask("GET", f"{url}/readyz").json()["status"] == "ok"
         with http_client(url, admin_key) as admin:
             assert admin.post("/v1/partners", json={"name": "acme"}).status_code == 201
@@ -56,20 +58,36 @@ def test_first_start_makes_keys_that_the_next_start_still_takes(tmp_path: Path) 
         file.read_bytes() for file in data.rglob("*") if file.is_file()
     ), "the admin key is kept in clear"
 
-    with started("up", "--port", "0", "--data-dir", str(data), cwd=tmp_path) as second:
+    with started("up", "--port", "0", *arguments, cwd=tmp_path) as second:
         url = url_of(second)
+        assert _shown_partner(second) == partner
         with http_client(url, admin_key) as admin:
-            assert [one["name"] for one in admin.get("/v1/partners").json()["data"]] == ["acme"]
+            assert {one["name"] for one in admin.get("/v1/partners").json()["data"]} == {"acme", "dev"}
             assert [one["name"] for one in admin.get("/v1/admin-keys").json()["data"]] == ["first admin key"]
         second.send(signal.SIGINT)
         assert second.wait() == 0, second.everything()
         assert "admin key" not in "\n".join(second.out)
+
+    (data / "dev.json").unlink()
+    with serving(*arguments, cwd=tmp_path) as third:
+        made_anew = _shown_partner(third)
+    assert made_anew["key"] != partner["key"]
+    assert made_anew["secret"] == partner["secret"]
+
+
+def _shown_partner(up: Command) -> dict[str, str]:
+    """The partner of `up --dev`, whose key stands in a call that works."""
+    call = up.wait_for("/v1/dead-letters")
+    assert kept(up)["key"] in call
+    assert _as_curl_would(call).status_code == 200
+    return kept(up)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
     """An `up` that has ended: what it printed, what it answered to the admin key of its settings."""
 
+    folder: Path
     up: Command
     status: int
     exit_code: int
@@ -77,21 +95,30 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def told_twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    """One `up` with an admin key in its settings, ended by two signals at once."""
+    """One `up` with an admin key in its settings, in somebody's own folder, ended by two signals at once."""
     folder = tmp_path_factory.mktemp("twice")
+    folder.chmod(0o755)
+    (folder / "their.py").touch(mode=0o644)
     env = environment(WEBHOOKD_ADMIN_KEY="an-admin-key-of-my-own")
-    with started("up", "--port", "0", "--data-dir", "data", cwd=folder, env=env) as up:
+    with started("up", "--port", "0", "--data-dir", ".", cwd=folder, env=env) as up:
         with http_client(url_of(up), "an-admin-key-of-my-own") as admin:
             status = admin.get("/v1/partners").status_code
         up.send(signal.SIGTERM)
         up.send(signal.SIGINT)
-        yield Ran(up=up, status=status, exit_code=up.wait())
+        yield Ran(folder=folder, up=up, status=status, exit_code=up.wait())
 
 
 def test_admin_key_of_the_settings_is_taken_and_never_shown(told_twice: Ran) -> None:
     assert told_twice.status == 200
     assert "an-admin-key-of-my-own" not in told_twice.up.everything()
     assert "wha_" not in told_twice.up.everything()
+
+
+def test_working_directory_of_somebody_keeps_its_mode(told_twice: Ran) -> None:
+    modes = {
+        name: (told_twice.folder / name).stat().st_mode & 0o777 for name in (".", "their.py", "webhookd.db")
+    }
+    assert modes == {".": 0o755, "their.py": 0o644, "webhookd.db": 0o600}
 
 
 @pytest.fixture(scope="module")
@@ -123,23 +150,6 @@ def test_dev_prints_calls_that_work(dev: Command) -> None:
         assert answer.status_code in (200, 202), f"{line}\n{answer.text}"
     assert any(kept(dev)["secret"] in line for line in dev.out if "webhookd listen" in line)
     assert (data_dir(dev) / "dev.json").stat().st_mode & 0o777 == 0o600
-
-
-def test_dev_shows_the_same_key_at_the_next_start_and_a_good_one_where_its_file_is_gone(
-    tmp_path: Path,
-) -> None:
-    keys = []
-    for _ in range(3):
-        with serving("--dev", "--data-dir", "data", cwd=tmp_path) as up:
-            call = up.wait_for("/v1/dead-letters")
-            assert kept(up)["key"] in call
-            assert _as_curl_would(call).status_code == 200
-            keys.append(kept(up))
-            if len(keys) == 2:
-                (data_dir(up) / "dev.json").unlink()
-    assert keys[0] == keys[1]
-    assert keys[2]["key"] != keys[0]["key"]
-    assert {key["secret"] for key in keys} == {keys[0]["secret"]}
 
 
 def _as_curl_would(line: str) -> httpx.Response:
