@@ -25,6 +25,7 @@ from tests.support.services import (
     ValkeyServer,
     folder_in_memory,
     in_a_loop_of_its_own,
+    share_clusters,
 )
 from webhookd.adapters.store.migrate import migrate
 from webhookd.core.errors import SettingsError
@@ -43,7 +44,9 @@ def pytest_configure() -> None:
     """Have `tmp_path` in memory where there is room, unless somebody has said where it is to be.
 
     And let commands be interrupted: what a shell runs in the background ignores Ctrl-C, and so would they.
+    The processes of `-n` start their PostgreSQL from one cluster.
     """
+    share_clusters()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and (memory := folder_in_memory()):

