@@ -18,7 +18,6 @@ _ROWS_A_STEP = 1_000
 _LONE = sa.text("task_id IS NULL")
 _ADDRESSED = sa.text("endpoint_id IS NOT NULL")
 _PLACE = ("result_at", "result_length")
-_BY_PARTNER = (("ix_tasks_partner", "tasks"), ("ix_deliveries_partner", "deliveries"))
 _TAG = ("tag", "partner_id", "task_id")
 _KEPT = sa.text("SELECT id, task_id, kept_body FROM messages WHERE id > :after ORDER BY id LIMIT :most")
 _WHOLE = sa.text("UPDATE messages SET kept_body = :body WHERE id = :id")
@@ -42,8 +41,6 @@ def upgrade() -> None:
     )
     op.drop_index("ix_deliveries_message_id", "deliveries")
     op.drop_index("ix_deliveries_endpoint", "deliveries")
-    for name, table in _BY_PARTNER:
-        op.drop_index(name, table)
     for name in _PLACE:
         op.add_column("messages", sa.Column(name, sa.Integer))
     op.execute("ALTER TABLE messages RENAME COLUMN body TO kept_body")
@@ -85,8 +82,6 @@ def downgrade() -> None:
     op.execute("ALTER TABLE messages RENAME COLUMN kept_body TO body")
     for name in _PLACE:
         op.drop_column("messages", name)
-    for name, table in _BY_PARTNER:
-        op.create_index(name, table, ["partner_id", "id"])
     op.create_index("ix_deliveries_endpoint", "deliveries", ["endpoint_id", "id"])
     op.create_index("ix_deliveries_message_id", "deliveries", ["message_id"])
     op.drop_index("ix_deliveries_to_endpoint", "deliveries")

@@ -707,48 +707,9 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     partners.id AS id FROM partners) AS whose JOIN LATERAL (SELECT inner_deliveries.id AS id FROM deliveries
     AS inner_deliveries WHERE inner_deliveries.partner_id = whose.id AND inner_deliveries.state = $2::VARCHAR
     AND inner_deliveries.id < $3::VARCHAR AND inner_deliveries.id >= $4::VARCHAR AND inner_deliveries.id <
-    $5::VARCHAR AND inner_deliveries.task_type = $6::VARCHAR AND inner_deliveries.event = $7::VARCHAR AND
-    inner_deliveries.last_error = $8::VARCHAR AND inner_deliveries.last_status BETWEEN $9::INTEGER AND
-    $10::INTEGER AND inner_deliveries.last_error = $11::VARCHAR AND inner_deliveries.last_error BETWEEN
-    $12::VARCHAR AND $13::VARCHAR ORDER BY inner_deliveries.id DESC LIMIT $14::INTEGER) AS line ON true ORDER
-    BY line.id) ORDER BY deliveries.id DESC LIMIT $14::INTEGER;
-
--- _OF_EACH_STATE
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
-    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
-    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT line.id FROM (SELECT
-    CAST(states_rows.value ->> 0 AS TEXT) AS state FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS
-    states_rows WHERE json_typeof(states_rows.value) = 'array') AS states JOIN LATERAL (SELECT
-    inner_deliveries.id AS id FROM deliveries AS inner_deliveries WHERE inner_deliveries.partner_id =
-    $3::VARCHAR AND inner_deliveries.state = states.state ORDER BY inner_deliveries.id DESC LIMIT $4::INTEGER)
-    AS line ON true ORDER BY line.id) ORDER BY deliveries.id DESC LIMIT $4::INTEGER;
-
--- _OF_EACH_STATE
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
-    AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
-    AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT line.id FROM (SELECT
-    CAST(states_rows.value ->> 0 AS TEXT) AS state FROM json_array_elements(CAST($2::VARCHAR AS JSON)) AS
-    states_rows WHERE json_typeof(states_rows.value) = 'array') AS states JOIN LATERAL (SELECT
-    inner_deliveries.id AS id FROM deliveries AS inner_deliveries WHERE inner_deliveries.partner_id =
-    $3::VARCHAR AND inner_deliveries.state = states.state AND inner_deliveries.id < $4::VARCHAR AND
-    inner_deliveries.id >= $5::VARCHAR AND inner_deliveries.id < $6::VARCHAR AND inner_deliveries.task_type =
-    $7::VARCHAR AND inner_deliveries.event = $8::VARCHAR AND inner_deliveries.last_error = $9::VARCHAR AND
-    inner_deliveries.last_status BETWEEN $10::INTEGER AND $11::INTEGER AND inner_deliveries.last_error =
-    $12::VARCHAR AND inner_deliveries.last_error BETWEEN $13::VARCHAR AND $14::VARCHAR ORDER BY
-    inner_deliveries.id DESC LIMIT $15::INTEGER) AS line ON true ORDER BY line.id) ORDER BY deliveries.id DESC
-    LIMIT $15::INTEGER;
+    $5::VARCHAR AND inner_deliveries.task_type = $6::VARCHAR AND inner_deliveries.event = $7::VARCHAR ORDER BY
+    inner_deliveries.id DESC LIMIT $8::INTEGER) AS line ON true ORDER BY line.id) ORDER BY deliveries.id DESC
+    LIMIT $8::INTEGER;
 
 -- deliveries/feeds.py
 
@@ -2418,45 +2379,6 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.id < $8::VARCHAR AND tasks.state = $9::VARCHAR AND tasks.type = $10::VARCHAR AND tasks.batch_id =
     $11::VARCHAR AND task_bodies.idempotency_key = $12::VARCHAR AND task_bodies.rerun_of = $13::VARCHAR AND
     tasks.id >= $14::VARCHAR AND tasks.id < $15::VARCHAR ORDER BY tasks.id DESC LIMIT $16::INTEGER;
-
--- _OF_EACH_STATE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT line.id FROM (SELECT
-    CAST(states_rows.value ->> 0 AS TEXT) AS state FROM json_array_elements(CAST($3::VARCHAR AS JSON)) AS
-    states_rows WHERE json_typeof(states_rows.value) = 'array') AS states JOIN LATERAL (SELECT inner_tasks.id
-    AS id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = $4::VARCHAR AND inner_tasks.state =
-    states.state ORDER BY inner_tasks.id DESC LIMIT $5::INTEGER) AS line ON true ORDER BY line.id) ORDER BY
-    tasks.id DESC LIMIT $5::INTEGER;
-
--- _OF_EACH_STATE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT line.id FROM (SELECT
-    CAST(states_rows.value ->> 0 AS TEXT) AS state FROM json_array_elements(CAST($3::VARCHAR AS JSON)) AS
-    states_rows WHERE json_typeof(states_rows.value) = 'array') AS states JOIN LATERAL (SELECT inner_tasks.id
-    AS id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = $4::VARCHAR AND inner_tasks.state =
-    states.state AND inner_tasks.id < $5::VARCHAR AND inner_tasks.id >= $6::VARCHAR AND inner_tasks.id <
-    $7::VARCHAR ORDER BY inner_tasks.id DESC LIMIT $8::INTEGER) AS line ON true ORDER BY line.id) ORDER BY
-    tasks.id DESC LIMIT $8::INTEGER;
 
 -- _OF_EACH_PARTNER
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,

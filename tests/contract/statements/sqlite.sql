@@ -677,43 +677,7 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     partners.id AS id FROM partners) AS whose JOIN deliveries ON deliveries.id IN (SELECT inner_deliveries.id
     FROM deliveries AS inner_deliveries WHERE inner_deliveries.partner_id = whose.id AND
     inner_deliveries.state = ? AND inner_deliveries.id < ? AND inner_deliveries.id >= ? AND
-    inner_deliveries.id < ? AND inner_deliveries.task_type = ? AND inner_deliveries.event = ? AND
-    inner_deliveries.last_error = ? AND inner_deliveries.last_status BETWEEN ? AND ? AND
-    inner_deliveries.last_error = ? AND inner_deliveries.last_error BETWEEN ? AND ? ORDER BY
-    inner_deliveries.id DESC LIMIT ? OFFSET ?) ORDER BY deliveries.id) ORDER BY deliveries.id DESC LIMIT ?
-    OFFSET ?;
-
--- _OF_EACH_STATE
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
-    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
-    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT deliveries.id FROM (SELECT
-    json_extract(states_rows.value, '$[0]') AS state FROM json_each(?) AS states_rows) AS states JOIN
-    deliveries ON deliveries.id IN (SELECT inner_deliveries.id FROM deliveries AS inner_deliveries WHERE
-    inner_deliveries.partner_id = ? AND inner_deliveries.state = states.state ORDER BY inner_deliveries.id
-    DESC LIMIT ? OFFSET ?) ORDER BY deliveries.id) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
-
--- _OF_EACH_STATE
-SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
-    deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
-    deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.due_ms, deliveries.session_id, deliveries.token, deliveries.last_status, deliveries.last_error,
-    deliveries.dead_reason, deliveries.discarded_ms, deliveries.created_ms, deliveries.ended_ms,
-    deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, ?) AS
-    target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
-    next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
-    lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id IN (SELECT deliveries.id FROM (SELECT
-    json_extract(states_rows.value, '$[0]') AS state FROM json_each(?) AS states_rows) AS states JOIN
-    deliveries ON deliveries.id IN (SELECT inner_deliveries.id FROM deliveries AS inner_deliveries WHERE
-    inner_deliveries.partner_id = ? AND inner_deliveries.state = states.state AND inner_deliveries.id < ? AND
-    inner_deliveries.id >= ? AND inner_deliveries.id < ? AND inner_deliveries.task_type = ? AND
-    inner_deliveries.event = ? AND inner_deliveries.last_error = ? AND inner_deliveries.last_status BETWEEN ?
-    AND ? AND inner_deliveries.last_error = ? AND inner_deliveries.last_error BETWEEN ? AND ? ORDER BY
+    inner_deliveries.id < ? AND inner_deliveries.task_type = ? AND inner_deliveries.event = ? ORDER BY
     inner_deliveries.id DESC LIMIT ? OFFSET ?) ORDER BY deliveries.id) ORDER BY deliveries.id DESC LIMIT ?
     OFFSET ?;
 
@@ -2262,42 +2226,6 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     json_each(?) AS anon_1) AND tasks.id < ? AND tasks.state = ? AND tasks.type = ? AND tasks.batch_id = ? AND
     task_bodies.idempotency_key = ? AND task_bodies.rerun_of = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY
     tasks.id DESC LIMIT ? OFFSET ?;
-
--- _OF_EACH_STATE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT tasks.id FROM (SELECT
-    json_extract(states_rows.value, '$[0]') AS state FROM json_each(?) AS states_rows) AS states JOIN tasks ON
-    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = ? AND
-    inner_tasks.state = states.state ORDER BY inner_tasks.id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER
-    BY tasks.id DESC LIMIT ? OFFSET ?;
-
--- _OF_EACH_STATE
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT tasks.id FROM (SELECT
-    json_extract(states_rows.value, '$[0]') AS state FROM json_each(?) AS states_rows) AS states JOIN tasks ON
-    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = ? AND
-    inner_tasks.state = states.state AND inner_tasks.id < ? AND inner_tasks.id >= ? AND inner_tasks.id < ?
-    ORDER BY inner_tasks.id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _OF_EACH_PARTNER
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,

@@ -1,19 +1,18 @@
 """Listing deliveries: which index a page goes along, by what it is narrowed to."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Select, Subquery, bindparam, select
+from sqlalchemy import Integer, Select, bindparam, select
 
 from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
-from webhookd.adapters.store.deliveries.letter_filters import OF_DELIVERIES, of_deliveries, status_parameters
+from webhookd.adapters.store.deliveries.letter_filters import OF_DELIVERIES, status_parameters
 from webhookd.adapters.store.paging import first_id, take_page
-from webhookd.adapters.store.rowset import Id, first_of_each, named, rowset
+from webhookd.adapters.store.rowset import Id, first_of_each, named
 from webhookd.adapters.store.schema import deliveries, partners
 from webhookd.adapters.store.statement import Listing, narrowed
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
 from webhookd.core.listing import DeliveryFilter
-from webhookd.core.model import DeliveryState
 from webhookd.core.records import Bounds, Delivery
 
 _MOST: Final = bindparam("most", type_=Integer)
@@ -51,35 +50,22 @@ def _ids(given: frozenset[str]) -> Select[Any]:
 def _of_each_partner(dialect: str, given: frozenset[str]) -> Select[Any]:
     """Select a page among the newest of each partner: by index, however few there are in a state."""
     whose, inner = select(partners.c.id).subquery("whose"), deliveries.alias("inner_deliveries")
-    own = inner.c.partner_id == whose.c.id, inner.c.state == bindparam("state")
-    return _newest(dialect, given, whose, inner, *own)
-
-
-class _InState(NamedTuple):
-    state: str
-
-
-def _of_each_state(dialect: str, given: frozenset[str]) -> Select[Any]:
-    """Select a page of a partner among the newest in each state, which is how its index has them."""
-    states, inner = rowset(dialect, "states", _InState), deliveries.alias("inner_deliveries")
-    own = inner.c.partner_id == bindparam("partner_id"), inner.c.state == states.c.state
-    return _newest(dialect, given, states, inner, *own)
-
-
-def _newest(
-    dialect: str, given: frozenset[str], each: Subquery, inner: Any, *own: ColumnElement[bool]
-) -> Select[Any]:
-    """Select a page of the newest `inner`: a page at most of each row of `each`, which has its `own`."""
     line = narrowed(
-        select(inner.c.id).where(*own).order_by(inner.c.id.desc()).limit(_MOST),
+        select(inner.c.id)
+        .where(inner.c.partner_id == whose.c.id, inner.c.state == bindparam("state"))
+        .order_by(inner.c.id.desc())
+        .limit(_MOST),
         given,
         cursor=inner.c.id < bindparam("cursor"),
         since=inner.c.id >= bindparam("since"),
         until=inner.c.id < bindparam("until"),
-        **of_deliveries(inner),
-    ).correlate(each)
-    found = first_of_each(dialect, each, inner, line, give=("id",), order=("id",))
-    return select_deliveries().where(deliveries.c.id.in_(found)).order_by(deliveries.c.id.desc()).limit(_MOST)
+        type=inner.c.task_type == bindparam("type"),
+        event=inner.c.event == bindparam("event"),
+    ).correlate(whose)
+    newest = first_of_each(dialect, whose, inner, line, give=("id",), order=("id",))
+    return (
+        select_deliveries().where(deliveries.c.id.in_(newest)).order_by(deliveries.c.id.desc()).limit(_MOST)
+    )
 
 
 _PAGE: Final = Listing(DeliveryRow, _page)
@@ -89,10 +75,6 @@ _IDS: Final = Listing(Id, lambda _, given: _ids(given))
 
 
 _OF_EACH_PARTNER: Final = Listing(DeliveryRow, _of_each_partner)
-
-
-_OF_EACH_STATE: Final = Listing(DeliveryRow, _of_each_state)
-_STATES: Final = tuple(_InState(state.value) for state in DeliveryState)
 
 
 def list_deliveries(
@@ -115,12 +97,9 @@ def list_deliveries(
     among = None
     if "error_low" in asked:  # what is in no order of ids yet is put into it before it is read in full
         among = [one.id for one in tx.run(_IDS, partner_id=partner_id, **asked)]
-    by_error = wanted.error or {"status_error", "error_low"} & asked.keys()
-    by_another_index = wanted.endpoint_id or wanted.task_id or by_error
-    if wanted.state and not (partner_id or wanted.status or by_another_index):
+    by_another_index = partner_id or wanted.endpoint_id or wanted.task_id or wanted.error or wanted.status
+    if wanted.state and not by_another_index:
         rows = tx.stream(_OF_EACH_PARTNER, **asked)
-    elif partner_id and not (wanted.state or by_another_index):
-        rows = tx.stream(_OF_EACH_STATE, partner_id=partner_id, states=_STATES, **asked)
     else:
         rows = tx.stream(_PAGE, partner_id=partner_id, among=among, **asked)
     shown, more = take_page(rows, page.limit)

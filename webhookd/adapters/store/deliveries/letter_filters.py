@@ -5,7 +5,7 @@ Deliveries are filtered alike wherever they are picked: in their listing, among 
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, func, or_
+from sqlalchemy import ColumnElement, bindparam, func, or_
 
 from webhookd.adapters.store.schema import deliveries, endpoints, task_bodies, tasks
 from webhookd.core.replay import NO_ENDPOINT, DeadLetterFilter, status_range
@@ -14,21 +14,16 @@ Conditions = dict[str, ColumnElement[bool]]
 
 _ESCAPE: Final = "\\"
 
-
-def of_deliveries(table: FromClause) -> Conditions:
-    """Return those of any statement over `deliveries`, or over this alias of it."""
-    return {
-        "type": table.c.task_type == bindparam("type"),
-        "event": table.c.event == bindparam("event"),
-        "error": table.c.last_error == bindparam("error"),
-        "status_low": table.c.last_status.between(bindparam("status_low"), bindparam("status_high")),
-        # What answered with a status that is no success has it for its error, and errors have an index.
-        "status_error": table.c.last_error == bindparam("status_error"),
-        "error_low": table.c.last_error.between(bindparam("error_low"), bindparam("error_high")),
-    }
-
-
-OF_DELIVERIES: Final = of_deliveries(deliveries)
+OF_DELIVERIES: Final[Conditions] = {
+    "type": deliveries.c.task_type == bindparam("type"),
+    "event": deliveries.c.event == bindparam("event"),
+    "error": deliveries.c.last_error == bindparam("error"),
+    "status_low": deliveries.c.last_status.between(bindparam("status_low"), bindparam("status_high")),
+    # What answered with a status that is no success has it for its error, and errors have an index.
+    "status_error": deliveries.c.last_error == bindparam("status_error"),
+    "error_low": deliveries.c.last_error.between(bindparam("error_low"), bindparam("error_high")),
+}
+"""Of any statement over `deliveries`."""
 
 
 def _has(text: str, *columns: Any) -> ColumnElement[bool]:

@@ -1,12 +1,12 @@
 """Listing tasks: which index a page goes along, by what it is narrowed to."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Integer, Select, bindparam, select
 
 from webhookd.adapters.store.paging import first_id, take_page
-from webhookd.adapters.store.rowset import Id, first_of_each, named, rowset
+from webhookd.adapters.store.rowset import Id, first_of_each, named
 from webhookd.adapters.store.schema import partners, task_bodies, task_tags, tasks
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tasks.task_rows import TaskRow, select_tasks, task_from
@@ -64,36 +64,6 @@ def _page(dialect: str, given: frozenset[str]) -> Select[Any]:
 _PAGE: Final = Listing(TaskRow, _page)
 
 
-class _InState(NamedTuple):
-    state: str
-
-
-def _of_each_state(dialect: str, given: frozenset[str]) -> Select[Any]:
-    """Select a page of a partner among the newest in each state, which is how its index has them."""
-    states, inner = rowset(dialect, "states", _InState), tasks.alias("inner_tasks")
-    line = narrowed(
-        select(inner.c.id)
-        .where(inner.c.partner_id == bindparam("partner_id"), inner.c.state == states.c.state)
-        .order_by(inner.c.id.desc())
-        .limit(bindparam("most", type_=Integer)),
-        given,
-        cursor=inner.c.id < bindparam("cursor"),
-        since=inner.c.id >= bindparam("since"),
-        until=inner.c.id < bindparam("until"),
-    ).correlate(states)
-    return _newest(first_of_each(dialect, states, inner, line, give=("id",), order=("id",)))
-
-
-def _newest(found: Any) -> Select[Any]:
-    """Select a page of the newest of these."""
-    return (
-        select_tasks()
-        .where(tasks.c.id.in_(found))
-        .order_by(tasks.c.id.desc())
-        .limit(bindparam("most", type_=Integer))
-    )
-
-
 def _of_each_partner(dialect: str, given: frozenset[str]) -> Select[Any]:
     """Select a page among the newest of each partner: by index, however few there are that match."""
     whose, inner = select(partners.c.id).subquery("whose"), tasks.alias("inner_tasks")
@@ -110,11 +80,15 @@ def _of_each_partner(dialect: str, given: frozenset[str]) -> Select[Any]:
         since=by >= bindparam("since"),
         until=by < bindparam("until"),
     ).correlate(whose)
-    return _newest(first_of_each(dialect, whose, inner, line, give=("id",), order=("id",)))
+    newest = first_of_each(dialect, whose, inner, line, give=("id",), order=("id",))
+    return (
+        select_tasks()
+        .where(tasks.c.id.in_(newest))
+        .order_by(tasks.c.id.desc())
+        .limit(bindparam("most", type_=Integer))
+    )
 
 
-_OF_EACH_STATE: Final = Listing(TaskRow, _of_each_state)
-_STATES: Final = tuple(_InState(state.value) for state in TaskState)
 _OF_EACH_PARTNER: Final = Listing(TaskRow, _of_each_partner)
 
 
@@ -158,17 +132,13 @@ def list_tasks(
         "until": None if wanted.until_ms is None else first_id(ids.TASK, wanted.until_ms),
         "most": page.limit + 1,
     }
-    searched = {
+    by_index = {
+        "partner_id": partner_id,
         "batch_id": wanted.batch_id,
         "idempotency_key": wanted.idempotency_key,
         "rerun_of": wanted.rerun_of,
         **{f"tag_{number}": tag for number, tag in enumerate(wanted.tags)},
     }
-    by_index = {"partner_id": partner_id, **searched}
-    if partner_id and not (wanted.state or wanted.type or any(searched.values())):
-        rows = tx.stream(_OF_EACH_STATE, **given, partner_id=partner_id, since=since, states=_STATES)
-        found, more = take_page(rows, page.limit)
-        return _shown(tx, found, more=more)
     place = among = None
     if wanted.tags and wanted.state:
         among = _few_in_state(tx, partner_id, wanted.state)
