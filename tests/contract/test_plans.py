@@ -32,6 +32,7 @@ from webhookd.adapters.store.deliveries.letter_groups import group_dead_letters
 from webhookd.adapters.store.deliveries.sendings import OF_LONE_MESSAGES
 from webhookd.adapters.store.known_values import unknown_values
 from webhookd.adapters.store.schema import metadata
+from webhookd.adapters.store.statement import SqlStatement
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.upkeep.retention_walks import drop_lone_messages
@@ -56,6 +57,13 @@ WHOLE_INDEXES = (
 )
 
 Statements = list[tuple[str, Any]]
+
+
+@pytest.fixture(params=["alone", "many"])
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements as they are sent with a row alone, and as with many though there is one."""
+    if request.param == "many":
+        monkeypatch.setattr(SqlStatement, "fitting", SqlStatement.compiled)
 
 
 async def _history(store: Store) -> str:
@@ -173,6 +181,7 @@ def _is_whole_index(words: list[str]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rows")
 async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> None:
     owner = await _history(store)
     await store.db.write(_multiply)
@@ -181,6 +190,7 @@ async def test_no_hot_statement_reads_a_long_history_through(store: Store) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rows")
 @pytest.mark.parametrize("grown", [False, True], ids=["empty", "grown"])
 @pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 async def test_without_statistics_no_hot_statement_reads_a_table_through(store: Store, grown: bool) -> None:

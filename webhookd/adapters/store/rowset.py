@@ -4,9 +4,14 @@ The rows travel as one JSON array of arrays and are unpacked by the database its
 (`json_each` on SQLite, `json_array_elements` on PostgreSQL). Against `executemany` this keeps the
 interpreter lock free for other threads while the database works, and against a long `VALUES` list
 it needs one compiled statement whatever the number of rows.
+
+A row that comes alone is no array, which a database would take apart anew for each of its columns. Each of
+its values is a parameter then (`rows_alone`), and the rest of the statement is as it was.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import IntEnum
 from types import NoneType
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
@@ -14,6 +19,7 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_args, get_o
 import orjson
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnElement,
     Dialect,
@@ -60,14 +66,38 @@ Columns: TypeAlias = dict[str, type[TypeEngine[Any]]] | type[tuple[Any, ...]]
 """Names and types, or the NamedTuple whose fields they are."""
 
 
-class _Packed(TypeDecorator[Any]):
-    """Rows in one parameter: an iterable of them, or the text that `pack` has made of it."""
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def rows_alone() -> Iterator[None]:
+    """Have `rowset`, within the block, make of each parameter one row, whose values are `value_of` it."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
+class ValueOf(BindParameter[Any]):
+    """A parameter that is the value at `place` of the only row of `rows`."""
+
+    inherit_cache = True
+
+    def __init__(self, rows: str, place: int, kind: type[TypeEngine[Any]]) -> None:
+        super().__init__(f"{rows}__{place}", type_=kind)
+        self.rows = rows
+        self.place = place
+
+
+class Packed(TypeDecorator[Any]):
+    """Rows in one parameter: an iterable of them."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, _dialect: Dialect) -> str:
-        return value if isinstance(value, str) else pack(value)
+        return pack(value)
 
 
 class _NamesJson(TypeDecorator[Any]):
@@ -95,7 +125,10 @@ def rowset(dialect: str, name: str, columns: Columns) -> Subquery:
     each of those, which is quadratic.
     """
     columns = _typed(columns)
-    parameter = bindparam(name, type_=_Packed)
+    if _alone.get():
+        row = [ValueOf(name, index, kind).label(label) for index, (label, kind) in enumerate(columns.items())]
+        return select(*row).subquery(name)
+    parameter = bindparam(name, type_=Packed)
     if dialect == POSTGRESQL:
         element = func.json_array_elements(cast(parameter, JSON)).table_valued(
             column("value", JSON), name=f"{name}_rows"
@@ -126,7 +159,7 @@ def between(dialect: str, column: ColumnElement[str], name: str) -> ColumnElemen
     A join says so already, but while the table is empty PostgreSQL may find it as good to read its index
     through and look into the rows for each, and that plan may be kept. This bounds what it would read.
     """
-    if dialect != POSTGRESQL:
+    if dialect != POSTGRESQL or _alone.get():
         return true()
     ids = rowset(dialect, name, {"id": Text}).c.id
     first, last = (select(of(ids)).correlate(None).scalar_subquery() for of in (func.min, func.max))

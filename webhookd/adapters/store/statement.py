@@ -20,6 +20,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from sqlalchemy import ColumnElement, Dialect, Executable, Float, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from webhookd.adapters.store.rowset import Packed, ValueOf, rows_alone
+
 RowT = TypeVar("RowT", bound=tuple[Any, ...])
 Build: TypeAlias = Callable[[str], Executable]
 """Makes a statement for a dialect: `sqlite` or `postgresql`."""
@@ -32,24 +34,42 @@ _DOUBLE_PRECISION: Final = 701
 """PostgreSQL's number of the type; every Float of the schema is one."""
 
 
+class Parameter(NamedTuple):
+    """Where a value comes from: what is given under a name, or is at `place` of the only row given there.
+
+    Without a name it is the constant. `process` makes the driver's value of what is given.
+    """
+
+    name: str
+    place: int | None
+    constant: Any
+    process: Value
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """The text of a statement in one dialect, and how values get into it and out of it."""
 
     element: Executable
     text: str
-    parameters: tuple[tuple[str, Any, Value], ...]
-    """In the order of the text: a name, or "" and a constant; and what makes the driver's value."""
+    parameters: tuple["Parameter", ...]
+    """In the order of the text."""
     columns: tuple[str, ...]
     values: tuple[tuple[int, Callable[[Any], Any]], ...]
     """For columns that the driver does not answer as they are meant: the index, and what makes the value."""
+    rowsets: tuple[str, ...]
+    """The parameters that take rows."""
 
     def bound(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the driver's parameters. Raises KeyError for one that is not given."""
-        return tuple(
-            (given[name] if process is None else process(given[name])) if name else constant
-            for name, constant, process in self.parameters
-        )
+        values = []
+        for name, place, constant, process in self.parameters:
+            if not name:
+                values.append(constant)
+                continue
+            value = given[name] if place is None else given[name][0][place]
+            values.append(value if process is None else process(value))
+        return tuple(values)
 
     def read(self, row: Any) -> Any:
         """Return the values of a row of the driver."""
@@ -64,12 +84,13 @@ class Compiled:
 class SqlStatement:
     """What is common to all of them. `only`: the dialect that it is for, "" for both."""
 
-    __slots__ = ("_compiled", "build", "only")
+    __slots__ = ("_alone", "_compiled", "build", "only")
 
     def __init__(self, build: BuildListing, *, only: str = "") -> None:
         self.build = build
         self.only = only
         self._compiled: dict[tuple[str, frozenset[str]], Compiled] = {}
+        self._alone: dict[tuple[str, frozenset[str]], Compiled] = {}
 
     def compiled(self, dialect: Dialect, given: Mapping[str, Any]) -> Compiled:
         """Return it for a dialect and these parameters, made once."""
@@ -77,6 +98,27 @@ class SqlStatement:
         found = self._compiled.get(key)
         if found is None:
             found = self._compiled[key] = self._compile(dialect, self.build(*key))
+        return found
+
+    def fitting(self, dialect: Dialect, given: dict[str, Any]) -> Compiled:
+        """Return it as `compiled` does, or made for one row where each of its rowsets is given one.
+
+        Rows in `given` that are only iterable become lists.
+        """
+        many = self.compiled(dialect, given)
+        alone = bool(many.rowsets)
+        for name in many.rowsets:
+            rows = given[name]
+            if not isinstance(rows, list):
+                rows = given[name] = list(rows)
+            alone = alone and len(rows) == 1
+        if not alone:
+            return many
+        key = (dialect.name, self._condition(given))
+        found = self._alone.get(key)
+        if found is None:
+            with rows_alone():
+                found = self._alone[key] = self._compile(dialect, self.build(*key))
         return found
 
     def _condition(self, given: Mapping[str, Any]) -> frozenset[str]:  # noqa: ARG002 - others' need it
@@ -188,14 +230,21 @@ def compile_element(element: Executable, dialect: Dialect) -> Compiled:
     processors: Mapping[str, Any] = compiled._bind_processors
     required = {bind.key for bind in compiled.bind_names if bind.required}
     constants = compiled.construct_params(_check=False)
+    of_rows = {
+        name: (bind.rows, bind.place)
+        for bind, name in compiled.bind_names.items()
+        if isinstance(bind, ValueOf)
+    }
     parameters = []
     for name in order:
         process = processors.get(name)
-        if name in required:
-            parameters.append((name, None, process))
+        if name in of_rows:
+            parameters.append(Parameter(*of_rows[name], None, process))
+        elif name in required:
+            parameters.append(Parameter(name, None, None, process))
         else:
             value = constants[name]
-            parameters.append(("", value if process is None else process(value), None))
+            parameters.append(Parameter("", None, value if process is None else process(value), None))
     found = compiled._result_columns
     values = []
     for index, column in enumerate(found):
@@ -209,4 +258,5 @@ def compile_element(element: Executable, dialect: Dialect) -> Compiled:
         parameters=tuple(parameters),
         columns=tuple(column.keyname for column in found),
         values=tuple(values),
+        rowsets=tuple({bind.key: None for bind in compiled.bind_names if isinstance(bind.type, Packed)}),
     )

@@ -165,7 +165,7 @@ class Tx:
         A parameter that takes many (`rowset.rows`, `rowset.named`) is given any iterable of them.
         """
         self.flush()
-        compiled = statement.compiled(self.conn.dialect, given)
+        compiled = statement.fitting(self.conn.dialect, given)
         sent = door.bound(self.conn, compiled, given)
         if isinstance(statement, Change):
             return door.change(self.conn, sent)
@@ -180,7 +180,7 @@ class Tx:
         """
         if any((leads and one.leads) or (name and one.sent.name == name) for one in self._later):
             self.flush()
-        compiled = statement.compiled(self.conn.dialect, given)
+        compiled = statement.fitting(self.conn.dialect, given)
         sent = door.bound(self.conn, compiled, given)
         self._later.append(_Later(sent._replace(name=name), leads))
         if self.dialect == "sqlite":  # there is nothing to be saved
@@ -190,7 +190,7 @@ class Tx:
         """Run a query that needs nothing of what is to be sent later, in the same round trip."""
         if any(one.leads for one in self._later):
             self.flush()
-        compiled = statement.compiled(self.conn.dialect, given)
+        compiled = statement.fitting(self.conn.dialect, given)
         sent = door.together([*self._take_later(), door.bound(self.conn, compiled, given)])
         return list(map(statement.make, door.rows(self.conn, compiled, sent)))
 

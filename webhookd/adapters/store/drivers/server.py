@@ -36,6 +36,8 @@ _SHORTEST_MS: Final = 1_000
 _LONGEST_MS: Final = 2**31 - 1
 _POOL_SECONDS: Final = 5
 _COMMAND_SECONDS: Final = 30
+_PREPARED: Final = 500
+"""Statements that a connection keeps prepared: the store's, each for one row and for many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,11 @@ def pool_of(url: URL, server: ServerFacts, *, most: int, idle_ms: int) -> AsyncE
     The server undoes a transaction that asks nothing for `idle_ms`, and closes its connection.
     """
     told = {**PLANNER, IDLE_TRANSACTION: str(idle_ms)}
-    straight = {"connection_class": _BeginsAlong, "server_settings": told}
+    straight = {
+        "connection_class": _BeginsAlong,
+        "server_settings": told,
+        "prepared_statement_cache_size": _PREPARED,
+    }
     how = _unnamed() if server.pooled else straight
     engine = create_async_engine(
         url,
