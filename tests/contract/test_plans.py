@@ -29,13 +29,11 @@ from tests.support.work import TYPE, cancel, claim, claim_one, finish, submissio
 from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
 from webhookd.adapters.store.deliveries.delivery_listings import list_deliveries
 from webhookd.adapters.store.deliveries.letter_groups import group_dead_letters
-from webhookd.adapters.store.deliveries.sendings import OF_LONE_MESSAGES
 from webhookd.adapters.store.known_values import unknown_values
 from webhookd.adapters.store.schema import metadata
 from webhookd.adapters.store.statement import SqlStatement
 from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tx import Tx
-from webhookd.adapters.store.upkeep.retention_walks import drop_lone_messages
 from webhookd.core.execution import Progress
 from webhookd.core.listing import DeliveryFilter, TaskFilter
 from webhookd.core.model import DeliveryState, TaskState
@@ -177,7 +175,12 @@ def _is_whole_index(words: list[str]) -> bool:
     named = words[words.index("INDEX") + 1] if "INDEX" in words else ""
     return named.startswith(
         ("sqlite_autoindex", "ix_tasks_partner", "ix_tasks_trace", "ix_messages")
-    ) or named in ("ix_deliveries_task", "ix_deliveries_partner")
+    ) or named in (
+        "ix_deliveries_task",
+        "ix_deliveries_partner",
+        "ix_deliveries_endpoint",
+        "ix_deliveries_message_id",
+    )
 
 
 @pytest.mark.slow
@@ -280,8 +283,6 @@ async def _reads_nothing_through(store: Store, owner: str) -> None:
             "deliveries by error",
             lambda: store.read(list_deliveries, whose, DeliveryFilter(error="timeout"), Bounds()),  # noqa: B023 - run at once
         )
-    await check("lone messages, sent", lambda: store.read(OF_LONE_MESSAGES.read, ["msg_1"]))
-    await check("lone messages", lambda: store.write(drop_lone_messages, 10, "", 2 * NOW))
     await check("settle strays", lambda: store.endpoints.settle_strays(NOW))
 
     assert not found, "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
@@ -326,7 +327,7 @@ async def test_an_admins_filter_goes_by_the_index_of_each_partner(
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
-        (TaskFilter(tags=("a", "b")), r"pk_task_tags|tagged_0 USING PRIMARY KEY"),
+        (TaskFilter(tags=("a", "b")), "task_tags"),
         (TaskFilter(idempotency_key="a"), "ix_task_bodies_key"),
         (TaskFilter(rerun_of="task_1"), "ix_task_bodies_rerun"),
     ],
@@ -340,7 +341,7 @@ async def test_a_search_begins_with_what_is_searched_for(
         _plans, await _statements(store, lambda: store.tasks.page(owner, wanted, Bounds()))
     )
 
-    assert any(re.search(index, plan) for plan in plans), plans
+    assert any(index in plan for plan in plans), plans
 
 
 async def test_batches_find_their_rows_by_id_and_not_by_the_session_that_holds_them(store: Store) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from tests.faults.invariants import looking_into, settled
 from tests.faults.load import Load, partner_under_load
 from tests.faults.site import Site
 from tests.support.installation import Installation, Up
-from tests.support.work import bodies
 from webhookd.adapters.broker.permits import permit
+from webhookd.adapters.store.schema import messages
 from webhookd.adapters.store.tx import Tx
 from webhookd.cli.receiver import Hit
 
@@ -121,7 +122,7 @@ def _leave_stale_permits(site: Site) -> None:
 
 async def _bodies(installation: Installation) -> dict[str, bytes]:
     def read(tx: Tx) -> dict[str, bytes]:
-        return {message_id: body.encode() for message_id, body in bodies(tx).items()}
+        return {row.id: row.body.encode() for row in tx.conn.execute(select(messages))}
 
     async with looking_into(installation) as database:
         return await database.read(read)

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import func, select
 
 from tests.support.seeds import NOW, at
-from tests.support.work import bodies, task_of
+from tests.support.work import task_of
 from webhookd.adapters.entropy import new_id
 from webhookd.adapters.store.schema import messages, tasks
 from webhookd.adapters.store.store import Store
@@ -92,10 +92,11 @@ async def completions(store: Store, batch: NewBatch) -> list[dict[str, Any]]:
     """The bodies of the messages that announce its end."""
 
     def read(tx: Tx) -> list[str]:
-        return list(bodies(tx, messages.c.event == "batch.completed").values())
+        wanted = select(messages.c.body).where(messages.c.event == "batch.completed")
+        return list(tx.conn.execute(wanted.order_by(messages.c.seq)).scalars())
 
-    told = [orjson.loads(body) for body in await store.db.read(read)]
-    return [body for body in told if body["data"]["id"] == batch.id]
+    bodies = [orjson.loads(body) for body in await store.db.read(read)]
+    return [body for body in bodies if body["data"]["id"] == batch.id]
 
 
 async def assert_counts_are_true(store: Store, batch: NewBatch) -> None:
@@ -123,11 +124,9 @@ def all_batches(tx: Tx, batch_ids: Iterable[str]) -> tuple[list[Batch], dict[str
     states: dict[str, dict[str, int]] = {}
     for row in rows:
         states.setdefault(row.batch_id, {})[row.state] = row.n
+    bodies = tx.conn.execute(select(messages.c.body).where(messages.c.event == "batch.completed")).scalars()
     return (
         told,
         {batch_id: BatchCounts(**counts) for batch_id, counts in states.items()},
-        Counter(
-            orjson.loads(body)["data"]["id"]
-            for body in bodies(tx, messages.c.event == "batch.completed").values()
-        ),
+        Counter(orjson.loads(body)["data"]["id"] for body in bodies),
     )

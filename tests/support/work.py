@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 
 from tests.support import seeds
 from tests.support.seeds import NOW, SESSION, at
@@ -14,7 +14,6 @@ from webhookd.adapters.store.store import Store
 from webhookd.adapters.store.tasks.tasks import CancelledTask, cancel_task, replay_task
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.abbreviation import restored
 from webhookd.core.execution import Claim, ClaimTasks, End, Recorded, TaskEnd, TypeLimit
 from webhookd.core.model import Priority, TaskState
 from webhookd.core.records import ClaimedTask, NewTask, Task
@@ -192,12 +191,6 @@ async def events_of(store: Store, task_id: str) -> list[str]:
         return list(tx.conn.execute(found).scalars())
 
     return await store.db.read(read)
-
-
-def bodies(tx: Tx, *wanted: ColumnElement[bool]) -> dict[str, str]:
-    """The signed texts of messages, by id, in feed order."""
-    rows = tx.conn.execute(select(messages).where(*wanted).order_by(messages.c.seq))
-    return {row.id: restored(row.kept_body, message_id=row.id, task_id=row.task_id) for row in rows}
 
 
 async def deliveries_of(store: Store, task_id: str) -> list[Any]:

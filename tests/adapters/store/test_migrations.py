@@ -15,7 +15,7 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, inspect, text
 
 from tests.support.seeds import partner
-from tests.support.work import bodies, claim_one, finish, submission_of, submit, task_of
+from tests.support.work import submission_of, task_of
 from webhookd.adapters.store import migrate as migrating
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.migrate import current_revision, migrate, newest_revision
@@ -58,12 +58,8 @@ def _shape(tx: Tx) -> dict[str, Any]:
             "foreign": sorted(str(f["constrained_columns"]) for f in known.get_foreign_keys(table)),
             "unique": sorted(str(u["column_names"]) for u in known.get_unique_constraints(table)),
             "indexes": indexes,
-            "rowid": tx.dialect == "sqlite" and tx.conn.execute(_HAS_ROWID, {"name": table}).scalar_one(),
         }
     return shape
-
-
-_HAS_ROWID = text("SELECT NOT wr FROM pragma_table_list WHERE name = :name AND schema = 'main'")
 
 
 def _condition(index: Any) -> str | None:
@@ -198,28 +194,6 @@ async def test_tasks_from_before_are_found_by_their_metadata_and_their_key(
     assert await found(tags=(metadata_tag("big", "true"),)) == sorted(task.id for task in mine)
     assert await found(idempotency_key=f"key of {plain.id}") == [plain.id]
     assert await found(idempotency_key=f"key of {foreign.id}") == []
-
-
-async def test_what_is_kept_short_is_written_out_in_full_again(database: Database, store: Store) -> None:
-    [file] = (migrating.migrations_folder() / "versions").glob("*_less_on_disk.py")
-    step = run_path(str(file))
-    await submit(store, task_of(await partner(database)))
-    await finish(store, await claim_one(store), result_json='{"á":"😀"}')
-
-    signed = await database.read(bodies)
-
-    def migrate_again(tx: Tx) -> list[str]:
-        with Operations.context(MigrationContext.configure(tx.conn)):
-            step["downgrade"]()
-            results = tx.conn.execute(text("SELECT result FROM task_bodies")).scalars().all()
-            full = tx.conn.execute(text("SELECT body FROM messages")).scalars().all()
-            step["upgrade"]()
-        return [*results, *full]
-
-    assert await database.write(migrate_again) == ['{"á":"😀"}', *signed.values()]
-    [task], _ = await store.read(list_tasks, None, TaskFilter(), Bounds())
-    assert task.result_json == '{"á":"😀"}'
-    assert await database.read(bodies) == signed
 
 
 async def test_a_database_that_cannot_be_reached_is_named_with_its_setting() -> None:

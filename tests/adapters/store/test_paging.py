@@ -55,7 +55,7 @@ async def test_page_of_the_pull_feed_ends_at_four_megabytes(store: Store) -> Non
     row = {
         "partner_id": owner,
         "event": "task.succeeded",
-        "kept_body": body,
+        "body": body,
         "trace_id": "0" * 32,
         "trace_parent_id": "0" * 16,
         "trace_flags": 0,

@@ -589,9 +589,9 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     $3::VARCHAR;
 
 -- _SIGNED
-SELECT messages.id, messages.task_id, messages.kept_body, endpoints.header_names FROM deliveries LEFT OUTER
-    JOIN messages ON messages.id = deliveries.message_id LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.id = $1::VARCHAR;
+SELECT messages.body, endpoints.header_names FROM deliveries LEFT OUTER JOIN messages ON messages.id =
+    deliveries.message_id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE
+    deliveries.id = $1::VARCHAR;
 
 -- _NEWEST
 SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
@@ -860,7 +860,7 @@ UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.
 SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = $1::VARCHAR;
 
 -- _NEXT
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.kept_body, messages.seq,
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
     messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
     messages.created_ms FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq > $2::BIGINT
     ORDER BY messages.seq LIMIT $3::INTEGER;
@@ -869,32 +869,30 @@ SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messa
 SELECT messages.id FROM messages WHERE messages.partner_id = $1::VARCHAR AND messages.seq = $2::BIGINT;
 
 -- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.kept_body, messages.seq,
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
     messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
     messages.created_ms FROM messages WHERE messages.id = $1::VARCHAR;
 
 -- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.kept_body, messages.seq,
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
     messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
     messages.created_ms FROM messages WHERE messages.id = $1::VARCHAR AND messages.partner_id = $2::VARCHAR;
 
 -- deliveries/publish.py
 
 -- _INSERT_MESSAGES
-INSERT INTO messages (id, partner_id, task_id, event, kept_body, seq, trace_id, trace_parent_id, trace_flags,
-    trace_state, created_ms, result_at, result_length) SELECT rows.id, rows.partner_id, rows.task_id,
-    rows.event, rows.kept_body, CAST((SELECT jsonb_object_agg(taken.partner_id, taken.last_seq) AS
-    jsonb_object_agg_1 FROM taken) ->> rows.partner_id AS BIGINT) - rows.behind AS seq, rows.trace_id,
-    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms, rows.result_at,
-    rows.result_length FROM (SELECT CAST(rows_rows.value ->> 0 AS TEXT) AS id, CAST(rows_rows.value ->> 1 AS
-    TEXT) AS partner_id, CAST(rows_rows.value ->> 2 AS TEXT) AS task_id, CAST(rows_rows.value ->> 3 AS TEXT)
-    AS event, CAST(rows_rows.value ->> 4 AS TEXT) AS kept_body, CAST(rows_rows.value ->> 5 AS BIGINT) AS
-    behind, CAST(rows_rows.value ->> 6 AS TEXT) AS trace_id, CAST(rows_rows.value ->> 7 AS TEXT) AS
-    trace_parent_id, CAST(rows_rows.value ->> 8 AS BIGINT) AS trace_flags, CAST(rows_rows.value ->> 9 AS TEXT)
-    AS trace_state, CAST(rows_rows.value ->> 10 AS BIGINT) AS created_ms, CAST(rows_rows.value ->> 11 AS
-    BIGINT) AS result_at, CAST(rows_rows.value ->> 12 AS BIGINT) AS result_length FROM
-    json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows WHERE json_typeof(rows_rows.value) = 'array')
-    AS rows;
+INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
+    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body,
+    CAST((SELECT jsonb_object_agg(taken.partner_id, taken.last_seq) AS jsonb_object_agg_1 FROM taken) ->>
+    rows.partner_id AS BIGINT) - rows.behind AS seq, rows.trace_id, rows.trace_parent_id, rows.trace_flags,
+    rows.trace_state, rows.created_ms FROM (SELECT CAST(rows_rows.value ->> 0 AS TEXT) AS id,
+    CAST(rows_rows.value ->> 1 AS TEXT) AS partner_id, CAST(rows_rows.value ->> 2 AS TEXT) AS task_id,
+    CAST(rows_rows.value ->> 3 AS TEXT) AS event, CAST(rows_rows.value ->> 4 AS TEXT) AS body,
+    CAST(rows_rows.value ->> 5 AS BIGINT) AS behind, CAST(rows_rows.value ->> 6 AS TEXT) AS trace_id,
+    CAST(rows_rows.value ->> 7 AS TEXT) AS trace_parent_id, CAST(rows_rows.value ->> 8 AS BIGINT) AS
+    trace_flags, CAST(rows_rows.value ->> 9 AS TEXT) AS trace_state, CAST(rows_rows.value ->> 10 AS BIGINT) AS
+    created_ms FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS rows_rows WHERE
+    json_typeof(rows_rows.value) = 'array') AS rows;
 
 -- _INSERT_DELIVERIES
 INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
@@ -1053,11 +1051,11 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id = ANY ($2::TEXT[]) ORDER BY
     deliveries.id DESC LIMIT $3::INTEGER;
 
--- OF_LONE_MESSAGES.messages
+-- OF_MESSAGES.messages
 SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id =
     ANY ($1::TEXT[]) ORDER BY messages.id DESC LIMIT $2::INTEGER;
 
--- OF_LONE_MESSAGES.deliveries
+-- OF_MESSAGES.deliveries
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
     deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
@@ -1066,8 +1064,8 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     deliveries.replay_id, deliveries.replayed_attempts, coalesce(deliveries.url, endpoints.url, $1::VARCHAR)
     AS target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END
     AS next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER
-    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id = ANY ($2::TEXT[]) AND
-    deliveries.task_id IS NULL ORDER BY deliveries.id DESC LIMIT $3::INTEGER;
+    JOIN lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id = ANY ($2::TEXT[]) ORDER BY
+    deliveries.id DESC LIMIT $3::INTEGER;
 
 -- deliveries/subscribers.py
 
@@ -1812,13 +1810,13 @@ UPDATE deliveries SET attempts=(deliveries.attempts + $1::INTEGER), due_ms=$2::B
     deliveries.session_id IS NULL AND messages.id = deliveries.message_id RETURNING deliveries.id,
     deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url, deliveries.event,
     deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
-    deliveries.token, deliveries.created_ms, messages.kept_body, messages.trace_id, messages.trace_parent_id,
+    deliveries.token, deliveries.created_ms, messages.body, messages.trace_id, messages.trace_parent_id,
     messages.trace_flags, messages.trace_state;
 
 -- _WITH_MESSAGES
 SELECT deliveries.id, deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url,
     deliveries.event, deliveries.once, deliveries.attempts, deliveries.attempts_before,
-    deliveries.max_attempts, deliveries.token, deliveries.created_ms, messages.kept_body, messages.trace_id,
+    deliveries.max_attempts, deliveries.token, deliveries.created_ms, messages.body, messages.trace_id,
     messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM deliveries JOIN (SELECT
     CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS ids_rows
     WHERE json_typeof(ids_rows.value) = 'array') AS ids ON deliveries.id = ids.id JOIN messages ON messages.id
@@ -2022,12 +2020,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id = $3::VARCHAR ORDER BY tasks.id LIMIT
-    $4::INTEGER;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = $1::VARCHAR ORDER BY tasks.id LIMIT $2::INTEGER;
 
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2037,13 +2032,10 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.batch_id = $3::VARCHAR AND tasks.id >
-    $4::VARCHAR AND tasks.state = $5::VARCHAR AND tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT
-    $6::INTEGER;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = $1::VARCHAR AND tasks.id > $2::VARCHAR AND tasks.state = $3::VARCHAR AND
+    tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT $4::INTEGER;
 
 -- tasks/choosing.py
 
@@ -2088,12 +2080,16 @@ SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id
 
 -- tasks/ends.py
 
--- _WRITE_ERRORS
-UPDATE task_bodies SET error_code=errors.error_code, error_message=errors.error_message FROM (SELECT
-    CAST(errors_rows.value ->> 0 AS TEXT) AS task_id, CAST(errors_rows.value ->> 1 AS TEXT) AS error_code,
-    CAST(errors_rows.value ->> 2 AS TEXT) AS error_message FROM json_array_elements(CAST($1::VARCHAR AS JSON))
-    AS errors_rows WHERE json_typeof(errors_rows.value) = 'array') AS errors WHERE task_bodies.task_id =
-    errors.task_id;
+-- _WRITE_BODIES
+UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
+    FROM (SELECT CAST(bodies_rows.value ->> 0 AS TEXT) AS task_id, CAST(bodies_rows.value ->> 1 AS TEXT) AS
+    result, CAST(bodies_rows.value ->> 2 AS TEXT) AS error_code, CAST(bodies_rows.value ->> 3 AS TEXT) AS
+    error_message FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS bodies_rows WHERE
+    json_typeof(bodies_rows.value) = 'array') AS bodies WHERE task_bodies.task_id = bodies.task_id RETURNING
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of;
 
 -- _END_WHOLE
 WITH ended AS (UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS
@@ -2110,31 +2106,30 @@ WITH ended AS (UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NO
     CAST(ends_rows.value ->> 7 AS BIGINT) AS finished_ms, CAST(ends_rows.value ->> 8 AS BIGINT) AS dead_ms,
     CAST(ends_rows.value ->> 9 AS TEXT) AS dead_reason, CAST(ends_rows.value ->> 10 AS FLOAT) AS
     progress_percent, CAST(ends_rows.value ->> 11 AS TEXT) AS progress_message, CAST(ends_rows.value ->> 12 AS
-    TEXT) AS error_code, CAST(ends_rows.value ->> 13 AS TEXT) AS error_message FROM
+    TEXT) AS result, CAST(ends_rows.value ->> 13 AS TEXT) AS error_code, CAST(ends_rows.value ->> 14 AS TEXT)
+    AS error_message FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE
+    json_typeof(ends_rows.value) = 'array') AS ends WHERE tasks.id = ends.id AND tasks.id BETWEEN (SELECT
+    min(ends.id) AS min_1 FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id FROM
     json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE json_typeof(ends_rows.value) = 'array')
-    AS ends WHERE tasks.id = ends.id AND tasks.id BETWEEN (SELECT min(ends.id) AS min_1 FROM (SELECT
-    CAST(ends_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows
-    WHERE json_typeof(ends_rows.value) = 'array') AS ends) AND (SELECT max(ends.id) AS max_1 FROM (SELECT
-    CAST(ends_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows
-    WHERE json_typeof(ends_rows.value) = 'array') AS ends) AND tasks.session_id IS NOT DISTINCT FROM
-    ends.session_id AND tasks.token = ends.token AND tasks.state = $7::VARCHAR RETURNING tasks.id,
-    tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version, tasks.attempts,
-    tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms, tasks.expires_ms,
-    tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token, tasks.deadline_ms,
-    tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent, tasks.progress_message, tasks.trace_id,
-    tasks.dead_ms, tasks.dead_reason, tasks.batch_id, ends.error_code, ends.error_message), written AS (UPDATE
-    task_bodies SET error_code=ended.error_code, error_message=ended.error_message FROM ended WHERE
-    task_bodies.task_id = ended.id AND (task_bodies.error_code IS DISTINCT FROM ended.error_code OR
-    task_bodies.error_message IS DISTINCT FROM ended.error_message)) SELECT ended.id, ended.partner_id,
-    ended.type, ended.queue, ended.state, ended.priority, ended.version, ended.attempts,
-    ended.attempts_before, ended.max_attempts, ended.due_ms, ended.run_at_ms, ended.expires_ms,
-    ended.created_ms, ended.started_ms, ended.finished_ms, ended.session_id, ended.token, ended.deadline_ms,
-    ended.cancel_requested_ms, ended.suspect, ended.progress_percent, ended.progress_message, ended.trace_id,
-    ended.dead_ms, ended.dead_reason, ended.batch_id, task_bodies.task_id, task_bodies.metadata,
-    task_bodies.callback_url, task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events,
-    task_bodies.trace_parent_id, task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM ended JOIN
-    task_bodies ON task_bodies.task_id = ended.id;
+    AS ends) AND (SELECT max(ends.id) AS max_1 FROM (SELECT CAST(ends_rows.value ->> 0 AS TEXT) AS id FROM
+    json_array_elements(CAST($6::VARCHAR AS JSON)) AS ends_rows WHERE json_typeof(ends_rows.value) = 'array')
+    AS ends) AND tasks.session_id IS NOT DISTINCT FROM ends.session_id AND tasks.token = ends.token AND
+    tasks.state = $7::VARCHAR RETURNING tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state,
+    tasks.priority, tasks.version, tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms,
+    tasks.run_at_ms, tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms,
+    tasks.session_id, tasks.token, tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect,
+    tasks.progress_percent, tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason,
+    tasks.batch_id, ends.result, ends.error_code, ends.error_message) UPDATE task_bodies SET
+    result=ended.result, error_code=ended.error_code, error_message=ended.error_message FROM ended WHERE
+    task_bodies.task_id = ended.id RETURNING ended.id, ended.partner_id, ended.type, ended.queue, ended.state,
+    ended.priority, ended.version, ended.attempts, ended.attempts_before, ended.max_attempts, ended.due_ms,
+    ended.run_at_ms, ended.expires_ms, ended.created_ms, ended.started_ms, ended.finished_ms,
+    ended.session_id, ended.token, ended.deadline_ms, ended.cancel_requested_ms, ended.suspect,
+    ended.progress_percent, ended.progress_message, ended.trace_id, ended.dead_ms, ended.dead_reason,
+    ended.batch_id, task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url,
+    task_bodies.callback_origin, task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id,
+    task_bodies.trace_flags, task_bodies.trace_state, task_bodies.result, task_bodies.error_code,
+    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of;
 
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2144,13 +2139,10 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id JOIN (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM
-    json_array_elements(CAST($3::VARCHAR AS JSON)) AS ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS
-    ids ON tasks.id = ids.id;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    (SELECT CAST(ids_rows.value ->> 0 AS TEXT) AS id FROM json_array_elements(CAST($1::VARCHAR AS JSON)) AS
+    ids_rows WHERE json_typeof(ids_rows.value) = 'array') AS ids ON tasks.id = ids.id;
 
 -- tasks/progress.py
 
@@ -2353,11 +2345,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id ORDER BY tasks.id DESC LIMIT $3::INTEGER;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    ORDER BY tasks.id DESC LIMIT $1::INTEGER;
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2367,18 +2357,16 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id JOIN task_tags AS tagged_0 ON tagged_0.task_id = tasks.id
-    AND tagged_0.tag = $3::VARCHAR AND tagged_0.partner_id = $4::VARCHAR JOIN task_tags AS tagged_1 ON
-    tagged_1.task_id = tasks.id AND tagged_1.tag = $5::VARCHAR AND tagged_1.partner_id = $4::VARCHAR JOIN
-    task_tags AS tagged_2 ON tagged_2.task_id = tasks.id AND tagged_2.tag = $6::VARCHAR AND
-    tagged_2.partner_id = $4::VARCHAR WHERE tasks.partner_id = $4::VARCHAR AND tasks.id = ANY ($7::TEXT[]) AND
-    tasks.id < $8::VARCHAR AND tasks.state = $9::VARCHAR AND tasks.type = $10::VARCHAR AND tasks.batch_id =
-    $11::VARCHAR AND task_bodies.idempotency_key = $12::VARCHAR AND task_bodies.rerun_of = $13::VARCHAR AND
-    tasks.id >= $14::VARCHAR AND tasks.id < $15::VARCHAR ORDER BY tasks.id DESC LIMIT $16::INTEGER;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    task_tags AS tagged_0 ON tagged_0.task_id = tasks.id AND tagged_0.tag = $1::VARCHAR AND
+    tagged_0.partner_id = $2::VARCHAR JOIN task_tags AS tagged_1 ON tagged_1.task_id = tasks.id AND
+    tagged_1.tag = $3::VARCHAR AND tagged_1.partner_id = $2::VARCHAR JOIN task_tags AS tagged_2 ON
+    tagged_2.task_id = tasks.id AND tagged_2.tag = $4::VARCHAR AND tagged_2.partner_id = $2::VARCHAR WHERE
+    tasks.partner_id = $2::VARCHAR AND tasks.id = ANY ($5::TEXT[]) AND tasks.id < $6::VARCHAR AND tasks.state
+    = $7::VARCHAR AND tasks.type = $8::VARCHAR AND tasks.batch_id = $9::VARCHAR AND
+    task_bodies.idempotency_key = $10::VARCHAR AND task_bodies.rerun_of = $11::VARCHAR AND tasks.id >=
+    $12::VARCHAR AND tasks.id < $13::VARCHAR ORDER BY tasks.id DESC LIMIT $14::INTEGER;
 
 -- _OF_EACH_PARTNER
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2388,14 +2376,12 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT line.id FROM (SELECT partners.id
-    AS id FROM partners) AS whose JOIN LATERAL (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks WHERE
-    inner_tasks.partner_id = whose.id ORDER BY inner_tasks.id DESC LIMIT $3::INTEGER) AS line ON true ORDER BY
-    line.id) ORDER BY tasks.id DESC LIMIT $3::INTEGER;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT line.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN LATERAL
+    (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id ORDER BY
+    inner_tasks.id DESC LIMIT $1::INTEGER) AS line ON true ORDER BY line.id) ORDER BY tasks.id DESC LIMIT
+    $1::INTEGER;
 
 -- _OF_EACH_PARTNER
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2405,20 +2391,18 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT line.id FROM (SELECT partners.id
-    AS id FROM partners) AS whose JOIN LATERAL (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks JOIN
-    task_tags AS tagged_0 ON tagged_0.task_id = inner_tasks.id AND tagged_0.tag = $3::VARCHAR AND
-    tagged_0.partner_id = whose.id JOIN task_tags AS tagged_1 ON tagged_1.task_id = inner_tasks.id AND
-    tagged_1.tag = $4::VARCHAR AND tagged_1.partner_id = whose.id JOIN task_tags AS tagged_2 ON
-    tagged_2.task_id = inner_tasks.id AND tagged_2.tag = $5::VARCHAR AND tagged_2.partner_id = whose.id WHERE
-    inner_tasks.partner_id = whose.id AND tagged_0.task_id < $6::VARCHAR AND inner_tasks.state = $7::VARCHAR
-    AND inner_tasks.type = $8::VARCHAR AND (inner_tasks.type || $9::VARCHAR) = $10::VARCHAR AND
-    tagged_0.task_id >= $11::VARCHAR AND tagged_0.task_id < $12::VARCHAR ORDER BY tagged_0.task_id DESC LIMIT
-    $13::INTEGER) AS line ON true ORDER BY line.id) ORDER BY tasks.id DESC LIMIT $13::INTEGER;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT line.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN LATERAL
+    (SELECT inner_tasks.id AS id FROM tasks AS inner_tasks JOIN task_tags AS tagged_0 ON tagged_0.task_id =
+    inner_tasks.id AND tagged_0.tag = $1::VARCHAR AND tagged_0.partner_id = whose.id JOIN task_tags AS
+    tagged_1 ON tagged_1.task_id = inner_tasks.id AND tagged_1.tag = $2::VARCHAR AND tagged_1.partner_id =
+    whose.id JOIN task_tags AS tagged_2 ON tagged_2.task_id = inner_tasks.id AND tagged_2.tag = $3::VARCHAR
+    AND tagged_2.partner_id = whose.id WHERE inner_tasks.partner_id = whose.id AND tagged_0.task_id <
+    $4::VARCHAR AND inner_tasks.state = $5::VARCHAR AND inner_tasks.type = $6::VARCHAR AND (inner_tasks.type
+    || $7::VARCHAR) = $8::VARCHAR AND tagged_0.task_id >= $9::VARCHAR AND tagged_0.task_id < $10::VARCHAR
+    ORDER BY tagged_0.task_id DESC LIMIT $11::INTEGER) AS line ON true ORDER BY line.id) ORDER BY tasks.id
+    DESC LIMIT $11::INTEGER;
 
 -- _IN_STATE
 SELECT tasks.id FROM tasks WHERE tasks.partner_id = $1::VARCHAR AND tasks.state = $2::VARCHAR LIMIT
@@ -2475,11 +2459,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = $3::VARCHAR;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = $1::VARCHAR;
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2489,12 +2471,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = $1::VARCHAR) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + $2::INTEGER, messages.result_length) AS substr_1 FROM
-    messages WHERE messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result,
-    task_bodies.error_code, task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN
-    task_bodies ON task_bodies.task_id = tasks.id WHERE tasks.id = $3::VARCHAR AND tasks.partner_id =
-    $4::VARCHAR;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = $1::VARCHAR AND tasks.partner_id = $2::VARCHAR;
 
 -- _COUNTS
 SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = $1::VARCHAR) THEN $2::INTEGER ELSE $3::INTEGER
@@ -2813,18 +2792,17 @@ DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM de
 -- _OF_TASKS.delete
 DELETE FROM deliveries WHERE deliveries.task_id = ANY ($1::TEXT[]);
 
--- _OF_LONE_MESSAGES.needed
+-- _OF_MESSAGES.needed
 SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id = ANY ($1::TEXT[]) AND
-    deliveries.task_id IS NULL AND (deliveries.state = $2::VARCHAR OR deliveries.state = $3::VARCHAR OR
-    deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= $4::BIGINT OR deliveries.state = $5::VARCHAR
-    AND deliveries.discarded_ms IS NULL);
+    (deliveries.state = $2::VARCHAR OR deliveries.state = $3::VARCHAR OR deliveries.session_id IS NOT NULL OR
+    deliveries.ended_ms >= $4::BIGINT OR deliveries.state = $5::VARCHAR AND deliveries.discarded_ms IS NULL);
 
--- _OF_LONE_MESSAGES.delete_attempts
+-- _OF_MESSAGES.delete_attempts
 DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.message_id = ANY ($1::TEXT[]) AND deliveries.task_id IS NULL);
+    deliveries.message_id = ANY ($1::TEXT[]));
 
--- _OF_LONE_MESSAGES.delete
-DELETE FROM deliveries WHERE deliveries.message_id = ANY ($1::TEXT[]) AND deliveries.task_id IS NULL;
+-- _OF_MESSAGES.delete
+DELETE FROM deliveries WHERE deliveries.message_id = ANY ($1::TEXT[]);
 
 -- _WALK_DELIVERIES
 SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > $1::VARCHAR AND deliveries.id

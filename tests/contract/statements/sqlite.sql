@@ -563,9 +563,9 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     lanes ON lanes.id = deliveries.lane_id WHERE deliveries.id = ? AND deliveries.partner_id = ?;
 
 -- _SIGNED
-SELECT messages.id, messages.task_id, messages.kept_body, endpoints.header_names FROM deliveries LEFT OUTER
-    JOIN messages ON messages.id = deliveries.message_id LEFT OUTER JOIN endpoints ON endpoints.id =
-    deliveries.endpoint_id WHERE deliveries.id = ?;
+SELECT messages.body, endpoints.header_names FROM deliveries LEFT OUTER JOIN messages ON messages.id =
+    deliveries.message_id LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id WHERE
+    deliveries.id = ?;
 
 -- _NEWEST
 SELECT attempts.delivery_id, attempts.number, attempts.at_ms, attempts.duration_us, attempts.dns_us,
@@ -820,7 +820,7 @@ UPDATE lanes SET in_flight=CASE WHEN (lanes.in_flight > fewer.fewer) THEN lanes.
 SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = ?;
 
 -- _NEXT
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.kept_body, messages.seq,
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
     messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
     messages.created_ms FROM messages WHERE messages.partner_id = ? AND messages.seq > ? ORDER BY messages.seq
     LIMIT ? OFFSET ?;
@@ -829,30 +829,29 @@ SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messa
 SELECT messages.id FROM messages WHERE messages.partner_id = ? AND messages.seq = ?;
 
 -- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.kept_body, messages.seq,
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
     messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
     messages.created_ms FROM messages WHERE messages.id = ?;
 
 -- _ONE
-SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.kept_body, messages.seq,
+SELECT messages.id, messages.partner_id, messages.task_id, messages.event, messages.body, messages.seq,
     messages.trace_id, messages.trace_parent_id, messages.trace_flags, messages.trace_state,
     messages.created_ms FROM messages WHERE messages.id = ? AND messages.partner_id = ?;
 
 -- deliveries/publish.py
 
 -- _INSERT_MESSAGES
-INSERT INTO messages (id, partner_id, task_id, event, kept_body, seq, trace_id, trace_parent_id, trace_flags,
-    trace_state, created_ms, result_at, result_length) SELECT rows.id, rows.partner_id, rows.task_id,
-    rows.event, rows.kept_body, (SELECT feeds.last_seq FROM feeds WHERE feeds.partner_id = rows.partner_id) -
-    rows.behind AS seq, rows.trace_id, rows.trace_parent_id, rows.trace_flags, rows.trace_state,
-    rows.created_ms, rows.result_at, rows.result_length FROM (SELECT json_extract(rows_rows.value, '$[0]') AS
-    id, json_extract(rows_rows.value, '$[1]') AS partner_id, json_extract(rows_rows.value, '$[2]') AS task_id,
-    json_extract(rows_rows.value, '$[3]') AS event, json_extract(rows_rows.value, '$[4]') AS kept_body,
-    json_extract(rows_rows.value, '$[5]') AS behind, json_extract(rows_rows.value, '$[6]') AS trace_id,
-    json_extract(rows_rows.value, '$[7]') AS trace_parent_id, json_extract(rows_rows.value, '$[8]') AS
-    trace_flags, json_extract(rows_rows.value, '$[9]') AS trace_state, json_extract(rows_rows.value, '$[10]')
-    AS created_ms, json_extract(rows_rows.value, '$[11]') AS result_at, json_extract(rows_rows.value, '$[12]')
-    AS result_length FROM json_each(?) AS rows_rows) AS rows;
+INSERT INTO messages (id, partner_id, task_id, event, body, seq, trace_id, trace_parent_id, trace_flags,
+    trace_state, created_ms) SELECT rows.id, rows.partner_id, rows.task_id, rows.event, rows.body, (SELECT
+    feeds.last_seq FROM feeds WHERE feeds.partner_id = rows.partner_id) - rows.behind AS seq, rows.trace_id,
+    rows.trace_parent_id, rows.trace_flags, rows.trace_state, rows.created_ms FROM (SELECT
+    json_extract(rows_rows.value, '$[0]') AS id, json_extract(rows_rows.value, '$[1]') AS partner_id,
+    json_extract(rows_rows.value, '$[2]') AS task_id, json_extract(rows_rows.value, '$[3]') AS event,
+    json_extract(rows_rows.value, '$[4]') AS body, json_extract(rows_rows.value, '$[5]') AS behind,
+    json_extract(rows_rows.value, '$[6]') AS trace_id, json_extract(rows_rows.value, '$[7]') AS
+    trace_parent_id, json_extract(rows_rows.value, '$[8]') AS trace_flags, json_extract(rows_rows.value,
+    '$[9]') AS trace_state, json_extract(rows_rows.value, '$[10]') AS created_ms FROM json_each(?) AS
+    rows_rows) AS rows;
 
 -- _INSERT_DELIVERIES
 INSERT INTO deliveries (id, message_id, partner_id, task_id, task_type, endpoint_id, lane_id, url, event,
@@ -996,11 +995,11 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     lanes ON lanes.id = deliveries.lane_id WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?)
     AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
 
--- OF_LONE_MESSAGES.messages
+-- OF_MESSAGES.messages
 SELECT messages.id, messages.task_id, messages.event, messages.created_ms FROM messages WHERE messages.id IN
     (SELECT anon_1.value FROM json_each(?) AS anon_1) ORDER BY messages.id DESC LIMIT ? OFFSET ?;
 
--- OF_LONE_MESSAGES.deliveries
+-- OF_MESSAGES.deliveries
 SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.task_id, deliveries.task_type,
     deliveries.endpoint_id, deliveries.lane_id, deliveries.url, deliveries.event, deliveries.state,
     deliveries.once, deliveries.attempts, deliveries.attempts_before, deliveries.max_attempts,
@@ -1010,7 +1009,7 @@ SELECT deliveries.id, deliveries.message_id, deliveries.partner_id, deliveries.t
     target_url, CASE WHEN (lanes.hold_ms > deliveries.due_ms) THEN lanes.hold_ms ELSE deliveries.due_ms END AS
     next_ms FROM deliveries LEFT OUTER JOIN endpoints ON endpoints.id = deliveries.endpoint_id LEFT OUTER JOIN
     lanes ON lanes.id = deliveries.lane_id WHERE deliveries.message_id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1) AND deliveries.task_id IS NULL ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
+    json_each(?) AS anon_1) ORDER BY deliveries.id DESC LIMIT ? OFFSET ?;
 
 -- deliveries/subscribers.py
 
@@ -1702,16 +1701,15 @@ UPDATE deliveries SET attempts=(deliveries.attempts + ?), due_ms=?, session_id=?
     FROM (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids WHERE
     deliveries.id = ids.id AND deliveries.state IS ? AND deliveries.session_id IS NULL RETURNING id,
     message_id, task_id, lane_id, url, event, once, attempts, attempts_before, max_attempts, token,
-    created_ms, (SELECT messages.kept_body FROM messages WHERE id = message_id) AS kept_body, (SELECT
-    messages.trace_id FROM messages WHERE id = message_id) AS trace_id, (SELECT messages.trace_parent_id FROM
-    messages WHERE id = message_id) AS trace_parent_id, (SELECT messages.trace_flags FROM messages WHERE id =
-    message_id) AS trace_flags, (SELECT messages.trace_state FROM messages WHERE id = message_id) AS
-    trace_state;
+    created_ms, (SELECT messages.body FROM messages WHERE id = message_id) AS body, (SELECT messages.trace_id
+    FROM messages WHERE id = message_id) AS trace_id, (SELECT messages.trace_parent_id FROM messages WHERE id
+    = message_id) AS trace_parent_id, (SELECT messages.trace_flags FROM messages WHERE id = message_id) AS
+    trace_flags, (SELECT messages.trace_state FROM messages WHERE id = message_id) AS trace_state;
 
 -- _WITH_MESSAGES
 SELECT deliveries.id, deliveries.message_id, deliveries.task_id, deliveries.lane_id, deliveries.url,
     deliveries.event, deliveries.once, deliveries.attempts, deliveries.attempts_before,
-    deliveries.max_attempts, deliveries.token, deliveries.created_ms, messages.kept_body, messages.trace_id,
+    deliveries.max_attempts, deliveries.token, deliveries.created_ms, messages.body, messages.trace_id,
     messages.trace_parent_id, messages.trace_flags, messages.trace_state FROM deliveries JOIN (SELECT
     json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON deliveries.id = ids.id
     JOIN messages ON messages.id = deliveries.message_id;
@@ -1909,11 +1907,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = ? ORDER BY tasks.id LIMIT ? OFFSET ?;
 
 -- _OF_BATCH
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -1923,12 +1919,10 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.batch_id = ? AND tasks.id > ? AND tasks.state = ? AND
-    tasks.finished_ms IS NOT NULL ORDER BY tasks.id LIMIT ? OFFSET ?;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.batch_id = ? AND tasks.id > ? AND tasks.state = ? AND tasks.finished_ms IS NOT NULL ORDER BY
+    tasks.id LIMIT ? OFFSET ?;
 
 -- tasks/choosing.py
 
@@ -1969,11 +1963,13 @@ SELECT queues.paused_ms, queues.vtime FROM queues JOIN (SELECT sessions.id AS id
 
 -- tasks/ends.py
 
--- _WRITE_ERRORS
-UPDATE task_bodies SET error_code=errors.error_code, error_message=errors.error_message FROM (SELECT
-    json_extract(errors_rows.value, '$[0]') AS task_id, json_extract(errors_rows.value, '$[1]') AS error_code,
-    json_extract(errors_rows.value, '$[2]') AS error_message FROM json_each(?) AS errors_rows) AS errors WHERE
-    task_bodies.task_id = errors.task_id;
+-- _WRITE_BODIES
+UPDATE task_bodies SET result=bodies.result, error_code=bodies.error_code, error_message=bodies.error_message
+    FROM (SELECT json_extract(bodies_rows.value, '$[0]') AS task_id, json_extract(bodies_rows.value, '$[1]')
+    AS result, json_extract(bodies_rows.value, '$[2]') AS error_code, json_extract(bodies_rows.value, '$[3]')
+    AS error_message FROM json_each(?) AS bodies_rows) AS bodies WHERE task_bodies.task_id = bodies.task_id
+    RETURNING task_id, metadata, callback_url, callback_origin, endpoint_ids, events, trace_parent_id,
+    trace_flags, trace_state, result, error_code, error_message, files, rerun_of;
 
 -- _END
 UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends.finished_ms IS NULL) THEN ?
@@ -1989,19 +1985,13 @@ UPDATE tasks SET state=CASE WHEN (tasks.cancel_requested_ms IS NOT NULL AND ends
     json_extract(ends_rows.value, '$[7]') AS finished_ms, json_extract(ends_rows.value, '$[8]') AS dead_ms,
     json_extract(ends_rows.value, '$[9]') AS dead_reason, json_extract(ends_rows.value, '$[10]') AS
     progress_percent, json_extract(ends_rows.value, '$[11]') AS progress_message,
-    json_extract(ends_rows.value, '$[12]') AS error_code, json_extract(ends_rows.value, '$[13]') AS
-    error_message FROM json_each(?) AS ends_rows) AS ends WHERE tasks.id = ends.id AND tasks.session_id IS
-    ends.session_id AND tasks.token = ends.token AND tasks.state = ? RETURNING id, partner_id, type, queue,
-    state, priority, version, attempts, attempts_before, max_attempts, due_ms, run_at_ms, expires_ms,
-    created_ms, started_ms, finished_ms, session_id, token, deadline_ms, cancel_requested_ms, suspect,
-    progress_percent, progress_message, trace_id, dead_ms, dead_reason, batch_id;
-
--- _BODIES
-SELECT task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
-    task_bodies.files, task_bodies.rerun_of FROM task_bodies WHERE task_bodies.task_id IN (SELECT anon_1.value
-    FROM json_each(?) AS anon_1);
+    json_extract(ends_rows.value, '$[12]') AS result, json_extract(ends_rows.value, '$[13]') AS error_code,
+    json_extract(ends_rows.value, '$[14]') AS error_message FROM json_each(?) AS ends_rows) AS ends WHERE
+    tasks.id = ends.id AND tasks.session_id IS ends.session_id AND tasks.token = ends.token AND tasks.state =
+    ? RETURNING id, partner_id, type, queue, state, priority, version, attempts, attempts_before,
+    max_attempts, due_ms, run_at_ms, expires_ms, created_ms, started_ms, finished_ms, session_id, token,
+    deadline_ms, cancel_requested_ms, suspect, progress_percent, progress_message, trace_id, dead_ms,
+    dead_reason, batch_id;
 
 -- _TASKS
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2011,12 +2001,10 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id JOIN (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?)
-    AS ids_rows) AS ids ON tasks.id = ids.id;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    (SELECT json_extract(ids_rows.value, '$[0]') AS id FROM json_each(?) AS ids_rows) AS ids ON tasks.id =
+    ids.id;
 
 -- tasks/progress.py
 
@@ -2201,11 +2189,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _PAGE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2215,56 +2201,48 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id JOIN task_tags AS tagged_0 ON tagged_0.task_id = tasks.id AND tagged_0.tag
-    = ? AND tagged_0.partner_id = ? JOIN task_tags AS tagged_1 ON tagged_1.task_id = tasks.id AND tagged_1.tag
-    = ? AND tagged_1.partner_id = ? JOIN task_tags AS tagged_2 ON tagged_2.task_id = tasks.id AND tagged_2.tag
-    = ? AND tagged_2.partner_id = ? WHERE tasks.partner_id = ? AND tasks.id IN (SELECT anon_1.value FROM
-    json_each(?) AS anon_1) AND tasks.id < ? AND tasks.state = ? AND tasks.type = ? AND tasks.batch_id = ? AND
-    task_bodies.idempotency_key = ? AND task_bodies.rerun_of = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id JOIN
+    task_tags AS tagged_0 ON tagged_0.task_id = tasks.id AND tagged_0.tag = ? AND tagged_0.partner_id = ? JOIN
+    task_tags AS tagged_1 ON tagged_1.task_id = tasks.id AND tagged_1.tag = ? AND tagged_1.partner_id = ? JOIN
+    task_tags AS tagged_2 ON tagged_2.task_id = tasks.id AND tagged_2.tag = ? AND tagged_2.partner_id = ?
+    WHERE tasks.partner_id = ? AND tasks.id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND tasks.id
+    < ? AND tasks.state = ? AND tasks.type = ? AND tasks.batch_id = ? AND task_bodies.idempotency_key = ? AND
+    task_bodies.rerun_of = ? AND tasks.id >= ? AND tasks.id < ? ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+-- _OF_EACH_PARTNER
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT tasks.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN tasks ON
+    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE inner_tasks.partner_id = whose.id ORDER
+    BY inner_tasks.id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
+
+-- _OF_EACH_PARTNER
+SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
+    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
+    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
+    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
+    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
+    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
+    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id IN (SELECT tasks.id FROM (SELECT partners.id AS id FROM partners) AS whose JOIN tasks ON
+    tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks JOIN task_tags AS tagged_0 ON
+    tagged_0.task_id = inner_tasks.id AND tagged_0.tag = ? AND tagged_0.partner_id = whose.id JOIN task_tags
+    AS tagged_1 ON tagged_1.task_id = inner_tasks.id AND tagged_1.tag = ? AND tagged_1.partner_id = whose.id
+    JOIN task_tags AS tagged_2 ON tagged_2.task_id = inner_tasks.id AND tagged_2.tag = ? AND
+    tagged_2.partner_id = whose.id WHERE inner_tasks.partner_id = whose.id AND tagged_0.task_id < ? AND
+    inner_tasks.state = ? AND inner_tasks.type = ? AND (inner_tasks.type || ?) = ? AND tagged_0.task_id >= ?
+    AND tagged_0.task_id < ? ORDER BY tagged_0.task_id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER BY
     tasks.id DESC LIMIT ? OFFSET ?;
-
--- _OF_EACH_PARTNER
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT tasks.id FROM (SELECT partners.id AS id FROM
-    partners) AS whose JOIN tasks ON tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks WHERE
-    inner_tasks.partner_id = whose.id ORDER BY inner_tasks.id DESC LIMIT ? OFFSET ?) ORDER BY tasks.id) ORDER
-    BY tasks.id DESC LIMIT ? OFFSET ?;
-
--- _OF_EACH_PARTNER
-SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
-    tasks.attempts, tasks.attempts_before, tasks.max_attempts, tasks.due_ms, tasks.run_at_ms,
-    tasks.expires_ms, tasks.created_ms, tasks.started_ms, tasks.finished_ms, tasks.session_id, tasks.token,
-    tasks.deadline_ms, tasks.cancel_requested_ms, tasks.suspect, tasks.progress_percent,
-    tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
-    task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
-    task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id IN (SELECT tasks.id FROM (SELECT partners.id AS id FROM
-    partners) AS whose JOIN tasks ON tasks.id IN (SELECT inner_tasks.id FROM tasks AS inner_tasks JOIN
-    task_tags AS tagged_0 ON tagged_0.task_id = inner_tasks.id AND tagged_0.tag = ? AND tagged_0.partner_id =
-    whose.id JOIN task_tags AS tagged_1 ON tagged_1.task_id = inner_tasks.id AND tagged_1.tag = ? AND
-    tagged_1.partner_id = whose.id JOIN task_tags AS tagged_2 ON tagged_2.task_id = inner_tasks.id AND
-    tagged_2.tag = ? AND tagged_2.partner_id = whose.id WHERE inner_tasks.partner_id = whose.id AND
-    tagged_0.task_id < ? AND inner_tasks.state = ? AND inner_tasks.type = ? AND (inner_tasks.type || ?) = ?
-    AND tagged_0.task_id >= ? AND tagged_0.task_id < ? ORDER BY tagged_0.task_id DESC LIMIT ? OFFSET ?) ORDER
-    BY tasks.id) ORDER BY tasks.id DESC LIMIT ? OFFSET ?;
 
 -- _IN_STATE
 SELECT tasks.id FROM tasks WHERE tasks.partner_id = ? AND tasks.state = ? LIMIT ? OFFSET ?;
@@ -2317,11 +2295,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id = ?;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = ?;
 
 -- _ONE
 SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.priority, tasks.version,
@@ -2331,11 +2307,9 @@ SELECT tasks.id, tasks.partner_id, tasks.type, tasks.queue, tasks.state, tasks.p
     tasks.progress_message, tasks.trace_id, tasks.dead_ms, tasks.dead_reason, tasks.batch_id,
     task_bodies.task_id, task_bodies.metadata, task_bodies.callback_url, task_bodies.callback_origin,
     task_bodies.endpoint_ids, task_bodies.events, task_bodies.trace_parent_id, task_bodies.trace_flags,
-    task_bodies.trace_state, coalesce(task_bodies.result, CASE WHEN (tasks.state = ?) THEN (SELECT
-    substr(messages.kept_body, messages.result_at + ?, messages.result_length) AS substr_1 FROM messages WHERE
-    messages.task_id = tasks.id AND messages.result_at IS NOT NULL) END) AS result, task_bodies.error_code,
-    task_bodies.error_message, task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON
-    task_bodies.task_id = tasks.id WHERE tasks.id = ? AND tasks.partner_id = ?;
+    task_bodies.trace_state, task_bodies.result, task_bodies.error_code, task_bodies.error_message,
+    task_bodies.files, task_bodies.rerun_of FROM tasks JOIN task_bodies ON task_bodies.task_id = tasks.id
+    WHERE tasks.id = ? AND tasks.partner_id = ?;
 
 -- _COUNTS
 SELECT deliveries.task_id, sum(CASE WHEN (deliveries.state = ?) THEN ? ELSE ? END) AS pending, sum(CASE WHEN
@@ -2645,19 +2619,18 @@ DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM de
 -- _OF_TASKS.delete
 DELETE FROM deliveries WHERE deliveries.task_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
--- _OF_LONE_MESSAGES.needed
+-- _OF_MESSAGES.needed
 SELECT DISTINCT deliveries.message_id AS id FROM deliveries WHERE deliveries.message_id IN (SELECT
-    anon_1.value FROM json_each(?) AS anon_1) AND deliveries.task_id IS NULL AND (deliveries.state = ? OR
-    deliveries.state = ? OR deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR deliveries.state
-    = ? AND deliveries.discarded_ms IS NULL);
+    anon_1.value FROM json_each(?) AS anon_1) AND (deliveries.state = ? OR deliveries.state = ? OR
+    deliveries.session_id IS NOT NULL OR deliveries.ended_ms >= ? OR deliveries.state = ? AND
+    deliveries.discarded_ms IS NULL);
 
--- _OF_LONE_MESSAGES.delete_attempts
+-- _OF_MESSAGES.delete_attempts
 DELETE FROM attempts WHERE attempts.delivery_id IN (SELECT deliveries.id FROM deliveries WHERE
-    deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND deliveries.task_id IS NULL);
+    deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1));
 
--- _OF_LONE_MESSAGES.delete
-DELETE FROM deliveries WHERE deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1) AND
-    deliveries.task_id IS NULL;
+-- _OF_MESSAGES.delete
+DELETE FROM deliveries WHERE deliveries.message_id IN (SELECT anon_1.value FROM json_each(?) AS anon_1);
 
 -- _WALK_DELIVERIES
 SELECT deliveries.id, deliveries.ended_ms FROM deliveries WHERE deliveries.id > ? AND deliveries.id < ? ORDER

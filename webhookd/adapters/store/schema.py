@@ -204,7 +204,6 @@ task_tags = Table(
     Column("tag", Text, primary_key=True),
     Column("partner_id", Text, primary_key=True),
     Column("task_id", Text, primary_key=True),
-    sqlite_with_rowid=False,  # the key is all it has
 )
 
 batches = Table(
@@ -278,15 +277,13 @@ messages = Table(
     Column("partner_id", Text, nullable=False),
     Column("task_id", Text),
     Column("event", Text, nullable=False),
-    Column("kept_body", Text, nullable=False),
+    Column("body", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("trace_id", Text, nullable=False),
     Column("trace_parent_id", Text, nullable=False),
     Column("trace_flags", Integer, nullable=False),
     Column("trace_state", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    Column("result_at", Integer),
-    Column("result_length", Integer),
     Index("ix_messages_feed", "partner_id", "seq", unique=True),
     Index("ix_messages_task", "task_id"),
 )
@@ -302,7 +299,7 @@ deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("message_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False, index=True),
     Column("partner_id", Text, nullable=False),
     Column("task_id", Text),
     Column("task_type", Text),
@@ -356,10 +353,9 @@ deliveries = Table(
         where="replay_id IS NOT NULL",
     ),
     Index("ix_deliveries_task", "task_id"),
-    _partial("ix_deliveries_message", "message_id", where="task_id IS NULL"),
     Index("ix_deliveries_partner", "partner_id", "id"),
     Index("ix_deliveries_partner_state", "partner_id", "state", "id"),
-    _partial("ix_deliveries_to_endpoint", "endpoint_id", "id", where="endpoint_id IS NOT NULL"),
+    Index("ix_deliveries_endpoint", "endpoint_id", "id"),
     _partial("ix_deliveries_error", "last_error", "id", where="last_error IS NOT NULL"),
     _partial("ix_deliveries_partner_error", "partner_id", "last_error", "id", where="last_error IS NOT NULL"),
     *(

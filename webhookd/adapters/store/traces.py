@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Select, bindparam, null, select
 
-from webhookd.adapters.store.deliveries.sendings import OF_LONE_MESSAGES, OF_TASKS
+from webhookd.adapters.store.deliveries.sendings import OF_MESSAGES, OF_TASKS
 from webhookd.adapters.store.paging import MAX_ROWS, take_newest
 from webhookd.adapters.store.rowset import Id, named
-from webhookd.adapters.store.schema import deliveries, messages, runs, tasks
+from webhookd.adapters.store.schema import deliveries, messages, runs, task_bodies, tasks
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tasks.run_rows import ShortRunRow, run_from
 from webhookd.adapters.store.tasks.task_rows import TaskRow, select_tasks, task_from
@@ -157,7 +157,7 @@ def read_trace(tx: Tx, any_id: str, partner_id: str | None) -> Trace | None:
     histories = _histories(tx, task_ids[:MOST_TASKS])
     apart, complete = Sendings(), True
     if message_id is not None:
-        apart, complete = OF_LONE_MESSAGES.read(tx, [message_id])
+        apart, complete = OF_MESSAGES.read(tx, [message_id])
     return Trace(
         trace_id=trace_id,
         histories=tuple(histories),
@@ -204,7 +204,7 @@ def _histories(tx: Tx, task_ids: Sequence[str]) -> list[History]:
 def _without_results(dialect: str) -> Select[Any]:
     """Select tasks without their results, which a timeline does not show."""
     whole = select_tasks().where(named(dialect, tasks.c.id, "ids")).order_by(tasks.c.id)
-    columns = [null().label(c.name) if c.key == "result" else c for c in whole.selected_columns]
+    columns = [null().label(c.name) if c is task_bodies.c.result else c for c in whole.selected_columns]
     return whole.with_only_columns(*columns)
 
 

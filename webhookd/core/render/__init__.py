@@ -17,12 +17,7 @@ from webhookd.core.render.dead_letter import (
 )
 from webhookd.core.render.delivery import DeliveryDocument, delivery_document
 from webhookd.core.render.endpoint import EndpointDocument, endpoint_document
-from webhookd.core.render.event import (
-    dead_delivery_document,
-    event_body,
-    place_of_result,
-    tested_endpoint_document,
-)
+from webhookd.core.render.event import dead_delivery_document, event_body, tested_endpoint_document
 from webhookd.core.render.file import FileDocument, file_document
 from webhookd.core.render.task import (
     AnnouncedTaskDocument,
@@ -51,7 +46,6 @@ __all__ = [
     "event_body",
     "file_document",
     "filter_document",
-    "place_of_result",
     "replay_document",
     "task_document",
     "tested_endpoint_document",

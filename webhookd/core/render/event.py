@@ -1,6 +1,6 @@
 """The bodies of webhooks as JSON."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import Field
@@ -15,7 +15,6 @@ from webhookd.core.render.endpoint import EndpointDocument
 from webhookd.core.render.task import AnnouncedTaskDocument
 from webhookd.core.times import to_rfc3339
 
-_RESULT: Final = '"result":'
 TaskEventName = TypeAliasType(
     "TaskEventName",
     Annotated[str, one_of("What happened to the task.", (*FINAL_EVENTS, *TRANSIENT_EVENTS))],
@@ -128,11 +127,3 @@ def tested_endpoint_document(endpoint_id: str) -> TestedEndpointDocument:
 def event_body(event: str, *, timestamp_ms: int, data: object) -> str:
     """Return the webhook body `{"type", "timestamp", "data"}` as the text that is stored and signed."""
     return orjson.dumps({"type": event, "timestamp": to_rfc3339(timestamp_ms), "data": data}).decode()
-
-
-def place_of_result(body: str) -> int:
-    """Return where the result of a task begins in the body of its event.
-
-    Before it comes no other `"result":`: inside of a string in JSON, a quote has a backslash before it.
-    """
-    return body.index(_RESULT) + len(_RESULT)

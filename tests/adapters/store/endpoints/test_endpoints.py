@@ -18,7 +18,6 @@ from tests.support.seeds import (
     message_to,
     partner,
 )
-from tests.support.work import bodies
 from webhookd.adapters.store.database import Database
 from webhookd.adapters.store.deliveries.dead_letters import list_dead_letters
 from webhookd.adapters.store.deliveries.deliveries import get_delivery
@@ -32,7 +31,7 @@ from webhookd.adapters.store.endpoints.endpoint_settings import (
 )
 from webhookd.adapters.store.endpoints.endpoint_states import settle
 from webhookd.adapters.store.endpoints.endpoints import EndpointStore
-from webhookd.adapters.store.schema import deliveries, endpoints, lanes
+from webhookd.adapters.store.schema import deliveries, endpoints, lanes, messages
 from webhookd.adapters.store.store import Store
 from webhookd.core.delivery import Delivered
 from webhookd.core.errors import Conflict, QuotaExceeded
@@ -230,7 +229,7 @@ async def test_disabling_twice_changes_nothing_and_tells_once(store: Store, know
     assert found.endpoint.updated_ms == NOW
     assert await states_of(store, listener) == ["pending"]
     assert await states_of(store, target) == []
-    (body,) = (await store.db.read(bodies)).values()
+    body = await store.db.read(lambda tx: tx.conn.execute(select(messages.c.body)).scalar_one())
     data = orjson.loads(body)["data"]
     assert (data["id"], data["state"], data["disabled_reason"]) == (target.id, "disabled", "requested")
 

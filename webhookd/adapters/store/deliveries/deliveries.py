@@ -16,7 +16,6 @@ from webhookd.adapters.store.rows import names
 from webhookd.adapters.store.schema import attempts, deliveries, endpoints, messages
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.abbreviation import restored
 from webhookd.core.model import DELIVERIES, DeliveryMove, DeliveryState
 from webhookd.core.records import Attempt, Delivery
 
@@ -65,9 +64,7 @@ def get_delivery(tx: Tx, delivery_id: str, partner_id: str | None) -> Delivery |
 
 
 class _Signed(NamedTuple):
-    id: str | None
-    task_id: str | None
-    kept_body: str | None
+    body: str | None
     header_names: str | None
 
 
@@ -78,7 +75,7 @@ class _AttemptCount(NamedTuple):
 _SIGNED: Final = Query(
     _Signed,
     lambda _: (
-        select(messages.c.id, messages.c.task_id, messages.c.kept_body, endpoints.c.header_names)
+        select(messages.c.body, endpoints.c.header_names)
         .select_from(deliveries)
         .outerjoin(messages, messages.c.id == deliveries.c.message_id)
         .outerjoin(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
@@ -106,15 +103,9 @@ def get_history(tx: Tx, delivery_id: str, partner_id: str | None) -> DeliveryHis
         delivery=delivery,
         attempts=tuple(map(attempt_from, made)),
         omitted=0 if complete else tx.run(_COUNT, delivery_id=delivery_id)[0].made - len(made),
-        body=_body(signed),
+        body=signed.body or "",
         header_names=names(signed.header_names),
     )
-
-
-def _body(signed: _Signed) -> str:
-    if signed.id is None or signed.kept_body is None:
-        return ""
-    return restored(signed.kept_body, message_id=signed.id, task_id=signed.task_id)
 
 
 _LOCK: Final = Listing(

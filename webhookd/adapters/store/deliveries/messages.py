@@ -4,8 +4,6 @@ A partner's feed row stays locked from the number's taking to the commit (`publi
 commit order: a reader that has seen number N will never find a new one before it.
 """
 
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -17,7 +15,6 @@ from webhookd.adapters.store.rowset import Id
 from webhookd.adapters.store.schema import feeds, messages
 from webhookd.adapters.store.statement import Listing, Query, narrowed
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.abbreviation import restored
 from webhookd.core.records import Message
 
 
@@ -44,7 +41,7 @@ class _MessageRow(NamedTuple):
     partner_id: str
     task_id: str | None
     event: str
-    kept_body: str
+    body: str
     seq: int
     trace_id: str
     trace_parent_id: str
@@ -53,14 +50,13 @@ class _MessageRow(NamedTuple):
     created_ms: int
 
 
-_WHOLE: Final = tuple(messages.c[name] for name in _MessageRow._fields)
 _LAST: Final = Query(
     _Last, lambda _: select(feeds.c.last_seq).where(feeds.c.partner_id == bindparam("partner_id"))
 )
 _NEXT: Final = Query(
     _MessageRow,
     lambda _: (
-        select(*_WHOLE)
+        select(messages)
         .where(messages.c.partner_id == bindparam("partner_id"), messages.c.seq > bindparam("after_seq"))
         .order_by(messages.c.seq)
         .limit(bindparam("most", type_=Integer))
@@ -77,31 +73,19 @@ _AT: Final = Query(
 def read_feed(tx: Tx, partner_id: str, *, after_seq: int, limit: int) -> FeedPage:
     """Return the partner's next messages, oldest first. A partner without any has `last_seq` 0."""
     last = tx.first(_LAST, partner_id=partner_id)
-    found = tx.stream(_NEXT, partner_id=partner_id, after_seq=after_seq, most=limit + 1)
-    rows, _ = take_page(_in_full(found), limit)
+    rows, _ = take_page(tx.stream(_NEXT, partner_id=partner_id, after_seq=after_seq, most=limit + 1), limit)
     after = tx.first(_AT, partner_id=partner_id, seq=after_seq) if after_seq else None
     return FeedPage(
-        messages=tuple(filled(Message, row, body=row.kept_body) for row in rows),
+        messages=tuple(filled(Message, row) for row in rows),
         last_seq=0 if last is None else last.last_seq,
         after_id=None if after is None else after.id,
     )
 
 
-def _in_full(found: Generator[_MessageRow, None, None]) -> Generator[_MessageRow, None, None]:
-    """Yield the messages with their bodies restored: a page is measured by those."""
-    with closing(found):
-        for row in found:
-            yield row._replace(kept_body=_body(row))
-
-
-def _body(row: _MessageRow) -> str:
-    return restored(row.kept_body, message_id=row.id, task_id=row.task_id)
-
-
 _ONE: Final = Listing(
     _MessageRow,
     lambda _, given: narrowed(
-        select(*_WHOLE).where(messages.c.id == bindparam("message_id")),
+        select(messages).where(messages.c.id == bindparam("message_id")),
         given,
         partner_id=messages.c.partner_id == bindparam("partner_id"),
     ),
@@ -111,4 +95,4 @@ _ONE: Final = Listing(
 def get_message(tx: Tx, message_id: str, partner_id: str | None) -> Message | None:
     """Return a message; None where it does not exist or is another partner's."""
     row = tx.first(_ONE, message_id=message_id, partner_id=partner_id)
-    return None if row is None else filled(Message, row, body=_body(row))
+    return None if row is None else filled(Message, row)

@@ -7,7 +7,6 @@ commit: feed order is commit order, and no message can appear before one already
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -23,11 +22,10 @@ from webhookd.adapters.store.schema import deliveries, lanes, messages
 from webhookd.adapters.store.statement import Change
 from webhookd.adapters.store.tx import Tx
 from webhookd.core import ids
-from webhookd.core.abbreviation import abbreviated
 from webhookd.core.model import DELIVER_QUEUE, SENT_ONCE, TRANSIENT_EVENTS, DeliveryState, subscribes
 from webhookd.core.pacing import INITIAL_CAP
 from webhookd.core.records import Task
-from webhookd.core.render import announced_task_document, event_body, place_of_result
+from webhookd.core.render import announced_task_document, event_body
 from webhookd.core.routing import Recipient, recipients, to_endpoint
 from webhookd.core.trace import TraceContext
 
@@ -39,7 +37,6 @@ NO_SPANS: Mapping[str, str] = MappingProxyType({})
 class Announcement:
     """One event and who gets it. `body` is the exact text that will be signed.
 
-    `result_length`: it holds the result of its task, of so many characters, and the task keeps no other.
     Its attempts are below the parent of `trace`; None begins one.
     """
 
@@ -50,7 +47,6 @@ class Announcement:
     task_id: str | None = None
     task_type: str | None = None
     trace: TraceContext | None = None
-    result_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +92,6 @@ def announce_tasks(
                 task_id=task.id,
                 task_type=task.type,
                 trace=task.trace.child(span_ids.get(task.id) or task.trace.parent_id),
-                result_length=None if task.result_json is None else len(task.result_json),
             )
         )
     written = iter(announce(tx, [a for a in announcements if a is not None], now_ms=now_ms))
@@ -132,15 +127,13 @@ class MessageIn(NamedTuple):
     partner_id: str
     task_id: str | None
     event: str
-    kept_body: str
+    body: str
     behind: int
     trace_id: str
     trace_parent_id: str
     trace_flags: int
     trace_state: str
     created_ms: int
-    result_at: int | None
-    result_length: int | None
 
 
 class _NewDelivery(NamedTuple):
@@ -218,34 +211,19 @@ def announce(tx: Tx, announcements: Sequence[Announcement], *, now_ms: int) -> l
 
 def _message_in(announcement: Announcement, behind: int, now_ms: int) -> MessageIn:
     trace = announcement.trace or new_trace().child("")
-    message_id = new_id(ids.MESSAGE, now_ms)
-    kept_body, result_at = _kept(announcement, message_id)
     return MessageIn(
-        id=message_id,
+        id=new_id(ids.MESSAGE, now_ms),
         partner_id=announcement.partner_id,
         task_id=announcement.task_id,
         event=announcement.event,
-        kept_body=kept_body,
+        body=announcement.body,
         behind=behind,
         trace_id=trace.trace_id,
         trace_parent_id=trace.parent_id,
         trace_flags=trace.flags,
         trace_state=trace.state,
         created_ms=now_ms,
-        result_at=result_at,
-        result_length=announcement.result_length,
     )
-
-
-def _kept(announcement: Announcement, message_id: str) -> tuple[str, int | None]:
-    """Return what is kept of the body, and where in it the result of the task begins: in full."""
-    kept = partial(abbreviated, message_id=message_id, task_id=announcement.task_id)
-    if announcement.result_length is None:
-        return kept(announcement.body), None
-    begin = place_of_result(announcement.body)
-    end = begin + announcement.result_length
-    head = kept(announcement.body[:begin])
-    return f"{head}{announcement.body[begin:end]}{kept(announcement.body[end:])}", len(head)
 
 
 class _LaneIn(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import Column, select
 
 from webhookd.adapters.store.deliveries.attempt_rows import MADE, AttemptMadeRow, attempt_made_from
 from webhookd.adapters.store.deliveries.delivery_rows import DeliveryRow, delivery_from, select_deliveries
@@ -36,14 +36,9 @@ _ATTEMPTS: Final = Query(
 
 
 class Sent:
-    """What was sent for tasks, or of messages: chosen by these columns of messages and deliveries.
+    """What was sent for tasks, or of messages: chosen by these columns of messages and deliveries."""
 
-    `only` narrows the deliveries to those that the index of their column has.
-    """
-
-    def __init__(
-        self, of_messages: ColumnElement[str], of_deliveries: ColumnElement[str], *only: ColumnElement[bool]
-    ) -> None:
+    def __init__(self, of_messages: Column[str], of_deliveries: Column[str]) -> None:
         self._messages = Query(
             _MessageMadeRow,
             lambda dialect: (
@@ -57,7 +52,7 @@ class Sent:
             DeliveryRow,
             lambda dialect: (
                 select_deliveries()
-                .where(named(dialect, of_deliveries, "ids"), *only)
+                .where(named(dialect, of_deliveries, "ids"))
                 .order_by(deliveries.c.id.desc())
                 .limit(MAX_ROWS + 1)
             ),
@@ -77,5 +72,4 @@ class Sent:
 
 
 OF_TASKS: Final = Sent(messages.c.task_id, deliveries.c.task_id)
-OF_LONE_MESSAGES: Final = Sent(messages.c.id, deliveries.c.message_id, deliveries.c.task_id.is_(None))
-"""Of messages that belong to no task."""
+OF_MESSAGES: Final = Sent(messages.c.id, deliveries.c.message_id)

@@ -11,7 +11,6 @@ from webhookd.adapters.store.schema import deliveries, messages
 from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.trace_columns import trace_of
 from webhookd.adapters.store.tx import Tx
-from webhookd.core.abbreviation import restored
 from webhookd.core.dispatch import ClaimDeliveries, DueDelivery, LaneTarget
 from webhookd.core.model import DeliveryState
 
@@ -42,7 +41,7 @@ class SentRow(NamedTuple):
     max_attempts: int
     token: int
     created_ms: int
-    kept_body: str
+    body: str
     trace_id: str
     trace_parent_id: str
     trace_flags: int
@@ -187,7 +186,7 @@ def due_delivery(row: SentRow, target: LaneTarget) -> DueDelivery:
         message_id=row.message_id,
         url=row.url,
         event=row.event,
-        body=restored(row.kept_body, message_id=row.message_id, task_id=row.task_id),
+        body=row.body,
         attempt=row.attempts,
         attempts_in_budget=row.attempts - row.attempts_before,
         max_attempts=row.max_attempts,

@@ -6,15 +6,14 @@ a process that was frozen past its lease cannot overwrite what another one did s
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, Text, and_, case, func, literal, or_, select
+from sqlalchemy import Select, Text, and_, case, func, literal
 
 from webhookd.adapters.store.deliveries.publish import NO_SPANS, announce_tasks
-from webhookd.adapters.store.rowset import POSTGRESQL, SQLITE, Id, Int4, between, named, rowset
+from webhookd.adapters.store.rowset import POSTGRESQL, SQLITE, Id, Int4, between, rowset
 from webhookd.adapters.store.schema import task_bodies, tasks
-from webhookd.adapters.store.statement import Change, Query
+from webhookd.adapters.store.statement import Query
 from webhookd.adapters.store.tasks.batch_ends import complete_batches, wake_receivers_in_time
 from webhookd.adapters.store.tasks.run_rows import write_runs
 from webhookd.adapters.store.tasks.task_files import attach_results
@@ -33,29 +32,31 @@ _MOVES = {
 }
 
 
-class ErrorIn(NamedTuple):
-    """Why the last try of a task failed, for its body; None: it did not."""
+class BodyIn(NamedTuple):
+    """What an end writes into a task's body."""
 
     task_id: str
+    result: str | None
     error_code: str | None
     error_message: str | None
 
 
-def _write_errors(dialect: str) -> Any:
-    r = rowset(dialect, "errors", ErrorIn).c
+def _write_bodies(dialect: str) -> Any:
+    r = rowset(dialect, "bodies", BodyIn).c
     return (
         task_bodies.update()
         .where(task_bodies.c.task_id == r.task_id)
-        .values(error_code=r.error_code, error_message=r.error_message)
+        .values(result=r.result, error_code=r.error_code, error_message=r.error_message)
+        .returning(*(task_bodies.c[name] for name in BodyRow._fields))
     )
 
 
-_WRITE_ERRORS: Final = Change(_write_errors)
+_WRITE_BODIES: Final = Query(BodyRow, _write_bodies)
 
 
-def write_errors(tx: Tx, errors: Iterable[ErrorIn]) -> None:
-    """Write why tasks failed, or that they did not."""
-    tx.run(_WRITE_ERRORS, errors=errors)
+def write_bodies(tx: Tx, ended: Iterable[BodyIn]) -> dict[str, BodyRow]:
+    """Write results and errors; return the bodies as they are then, by task."""
+    return {row.task_id: row for row in tx.run(_WRITE_BODIES, bodies=ended)}
 
 
 class _EndIn(NamedTuple):
@@ -71,6 +72,7 @@ class _EndIn(NamedTuple):
     dead_reason: str | None
     progress_percent: float | None
     progress_message: str | None
+    result: str | None
     error_code: str | None
     error_message: str | None
 
@@ -109,52 +111,34 @@ def _ending(dialect: str, *more: str) -> Any:
 
 
 def _ending_whole(dialect: str) -> Any:
-    """Do so, write the errors that are new into the bodies, and return what these were before."""
-    ended = _ending(dialect, "error_code", "error_message").cte("ended")
-    own = task_bodies.c.task_id == ended.c.id
-    error = {name: ended.c[name] for name in ("error_code", "error_message")}
-    new = or_(*(task_bodies.c[name].is_distinct_from(value) for name, value in error.items()))
-    written = task_bodies.update().where(own, new).values(error).cte("written")
+    """Do so, and write the bodies along."""
+    into_body = BodyIn._fields[1:]
+    ended = _ending(dialect, *into_body).cte("ended")
     queued = (ended.c[name] for name in QueueRow._fields)
-    return select(*queued, *_BODY).select_from(ended.join(task_bodies, own)).add_cte(written)
+    bodies = (task_bodies.c[name] for name in BodyRow._fields)
+    return (
+        task_bodies.update()
+        .where(task_bodies.c.task_id == ended.c.id)
+        .values({name: ended.c[name] for name in into_body})
+        .returning(*queued, *bodies)
+    )
 
 
-def _bodies_by_id(dialect: str) -> Select[Any]:
-    return select(*_BODY).where(named(dialect, task_bodies.c.task_id, "ids"))
-
-
-_BODY: Final = tuple(task_bodies.c[name] for name in BodyRow._fields)
+_NO_BODY: Final = BodyIn("", None, None, None)
 _END: Final = Query(QueueRow, _ending, only=SQLITE)
-_BODIES: Final = Query(BodyRow, _bodies_by_id, only=SQLITE)
 _END_WHOLE: Final = Query(TaskRow, _ending_whole, only=POSTGRESQL)
 
 
 def _write_ends(tx: Tx, ends: Sequence[TaskEnd]) -> dict[tuple[str, int], TaskRow]:
-    """Write the ends whose fence still holds; return these tasks as they are then, by id and token.
-
-    A result is not written here: the message that tells of it is where it is kept.
-    """
-    rows = list(map(_end_in, ends))
+    """Write the ends whose fence still holds; return these tasks as they are then, by id and token."""
     if tx.dialect == POSTGRESQL:
-        found = tx.run(_END_WHOLE, ends=rows)
-    else:
-        queued = tx.run(_END, ends=rows)
-        bodies = (
-            {row.task_id: row for row in tx.run(_BODIES, ids=[row.id for row in queued])} if queued else {}
-        )
-        found = [TaskRow(row, bodies[row.id]) for row in queued]
-    ended = {(end.task.id, end.task.token): end for end in ends}
-    written, errors = {}, []
-    for row in found:
-        key = (row.queued.id, row.queued.token)
-        error = ErrorIn(row.queued.id, ended[key].error_code, ended[key].error_message)
-        if error[1:] != (row.body.error_code, row.body.error_message):
-            errors.append(error)
-        body = row.body._replace(**error._asdict(), result=ended[key].result_json)
-        written[key] = TaskRow(row.queued, body)
-    if errors and tx.dialect == SQLITE:
-        write_errors(tx, errors)
-    return written
+        whole = tx.run(_END_WHOLE, ends=[_end_in(end, _body_in(end)) for end in ends])
+        return {(row.queued.id, row.queued.token): row for row in whole}
+    found = tx.run(_END, ends=[_end_in(end, _NO_BODY) for end in ends])
+    queued = {(row.id, row.token): row for row in found}
+    kept = [_body_in(end) for end in ends if (end.task.id, end.task.token) in queued]
+    bodies = write_bodies(tx, kept) if kept else {}
+    return {key: TaskRow(row, bodies[row.id]) for key, row in queued.items()}
 
 
 def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
@@ -177,9 +161,7 @@ def record(tx: Tx, ends: Sequence[TaskEnd]) -> list[Recorded | Exception]:
         if after in TASK_DONE:
             ended.append(task_from(TaskRow(row, body)))
     if attached:
-        results = {task.id: task.result_json for task in ended}
-        with_files = read_tasks(tx, results)
-        ended = [replace(task, result_json=results[task.id]) for task in with_files]
+        ended = read_tasks(tx, [task.id for task in ended])  # with their files
     _announce(
         tx,
         ended,
@@ -242,7 +224,11 @@ def _state_after(end: TaskEnd) -> TaskState:
     return TASKS.next(TaskState.RUNNING, _MOVES[end.end])
 
 
-def _end_in(end: TaskEnd) -> _EndIn:
+def _body_in(end: TaskEnd) -> BodyIn:
+    return BodyIn(end.task.id, end.result_json, end.error_code, end.error_message)
+
+
+def _end_in(end: TaskEnd, body: BodyIn) -> _EndIn:
     state = _state_after(end)
     dead = end.end is End.FAILED
     return _EndIn(
@@ -258,6 +244,7 @@ def _end_in(end: TaskEnd) -> _EndIn:
         dead_reason=(end.reason or "task_failed") if dead else None,
         progress_percent=end.progress_percent,
         progress_message=end.progress_message,
-        error_code=end.error_code,
-        error_message=end.error_message,
+        result=body.result,
+        error_code=body.error_code,
+        error_message=body.error_message,
     )

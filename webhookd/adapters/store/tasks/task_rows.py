@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import Select, select
 
 from webhookd.adapters.store.rows import filled, names, opt_names
-from webhookd.adapters.store.schema import messages, task_bodies, tasks
+from webhookd.adapters.store.schema import task_bodies, tasks
 from webhookd.core.files import File, FileKind, FileState
 from webhookd.core.model import Priority, TaskState
 from webhookd.core.records import DeliveryCounts, Task
@@ -81,24 +81,9 @@ def shown_files(text: str | None) -> tuple[File, ...]:
     )
 
 
-def _result() -> ColumnElement[str | None]:
-    """Return a task's result, which is kept once: in the message that tells of it.
-
-    Releases before revision 0021 wrote it into the body of the task.
-    """
-    told = (
-        select(func.substr(messages.c.kept_body, messages.c.result_at + 1, messages.c.result_length))
-        .where(messages.c.task_id == tasks.c.id, messages.c.result_at.is_not(None))
-        .correlate(tasks)
-        .scalar_subquery()
-    )
-    succeeded = tasks.c.state == TaskState.SUCCEEDED.value
-    return func.coalesce(task_bodies.c.result, case((succeeded, told))).label("result")
-
-
 def select_tasks() -> Select[Any]:
     """Select whole tasks; add a WHERE."""
-    bodies = (_result() if name == "result" else task_bodies.c[name] for name in BodyRow._fields)
+    bodies = (task_bodies.c[name] for name in BodyRow._fields)
     return select(tasks, *bodies).join(task_bodies, task_bodies.c.task_id == tasks.c.id)
 
 

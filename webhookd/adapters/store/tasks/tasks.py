@@ -10,7 +10,7 @@ from webhookd.adapters.store.deliveries.delivery_rows import CountsRow, counts_f
 from webhookd.adapters.store.rowset import Id, named, rowset
 from webhookd.adapters.store.schema import deliveries, runs, tasks
 from webhookd.adapters.store.statement import Change, Listing, Query, narrowed
-from webhookd.adapters.store.tasks.ends import ErrorIn, announce_ended, read_tasks, write_errors
+from webhookd.adapters.store.tasks.ends import BodyIn, announce_ended, read_tasks, write_bodies
 from webhookd.adapters.store.tasks.run_rows import ShortRunRow, run_from
 from webhookd.adapters.store.tasks.task_files import attach_results
 from webhookd.adapters.store.tasks.task_rows import QueueRow, TaskRow, select_tasks, task_from
@@ -160,7 +160,7 @@ def replay_task(tx: Tx, task_id: str, partner_id: str | None) -> Task | None:
     before, version = TaskState(row.state), row.version + 1
     after = TASKS.next(before, TaskMove.REPLAY)
     tx.run(_REPLAY, task_id=task_id, state=after, version=version, attempts=row.attempts, now_ms=tx.now_ms)
-    write_errors(tx, [ErrorIn(task_id, None, None)])
+    write_bodies(tx, [BodyIn(task_id, None, None, None)])
     attach_results(tx, {task_id: ()})
     tx.depths.move(row.queue, row.partner_id, before, after, batch_id=row.batch_id)
     tx.wakes.ring(row.queue)

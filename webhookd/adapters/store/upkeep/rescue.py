@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from webhookd.adapters.store.deliveries.lost_deliveries import OF_SESSION, UNHEARD_OF, rescue_deliveries
 from webhookd.adapters.store.schema import sessions, tasks
 from webhookd.adapters.store.statement import Change, Query
-from webhookd.adapters.store.tasks.ends import ErrorIn, announce_ended, write_errors
+from webhookd.adapters.store.tasks.ends import BodyIn, announce_ended, write_bodies
 from webhookd.adapters.store.tasks.run_rows import write_runs
 from webhookd.adapters.store.tasks.task_rows import QueueRow
 from webhookd.adapters.store.tx import Tx
@@ -182,10 +182,10 @@ def _lose(tx: Tx, held: Sequence[QueueRow], now_ms: int, loss: _Loss, holder: _S
         else:
             tx.wakes.ring(row.queue)
         if failed:
-            failures.append(ErrorIn(row.id, loss.code, loss.message))
+            failures.append(BodyIn(row.id, None, loss.code, loss.message))
         lost.append(_run(row, now_ms, loss, holder))
     if failures:
-        write_errors(tx, failures)
+        write_bodies(tx, failures)
     if lost:
         write_runs(tx, lost)
     announce_ended(tx, final, now_ms=now_ms)

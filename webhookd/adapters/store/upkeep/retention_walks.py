@@ -29,15 +29,9 @@ from webhookd.core.model import TASK_DONE, DeliveryState
 
 
 class _DeliveriesOf:
-    """The deliveries of tasks, or of messages: `owner` is the column that says whose they are.
+    """The deliveries of tasks, or of messages: `owner` is the column that says whose they are."""
 
-    `only` narrows them to those that the index of this column has.
-    """
-
-    def __init__(self, owner: Column[Any], *only: ColumnElement[bool]) -> None:
-        def owned(dialect: str) -> ColumnElement[bool]:
-            return and_(named(dialect, owner, "owners"), *only)
-
+    def __init__(self, owner: Column[Any]) -> None:
         keeps = or_(
             deliveries.c.state == DeliveryState.PENDING.value,
             deliveries.c.state == DeliveryState.PARKED.value,
@@ -47,14 +41,16 @@ class _DeliveriesOf:
         )
         self._needed = Query(
             Id,
-            lambda dialect: select(owner.label("id")).where(owned(dialect), keeps).distinct(),
+            lambda dialect: (
+                select(owner.label("id")).where(named(dialect, owner, "owners"), keeps).distinct()
+            ),
         )
         self._delete_attempts = Change(
             lambda dialect: attempts.delete().where(
-                attempts.c.delivery_id.in_(select(deliveries.c.id).where(owned(dialect)))
+                attempts.c.delivery_id.in_(select(deliveries.c.id).where(named(dialect, owner, "owners")))
             )
         )
-        self._delete = Change(lambda dialect: deliveries.delete().where(owned(dialect)))
+        self._delete = Change(lambda dialect: deliveries.delete().where(named(dialect, owner, "owners")))
 
     def needed(self, tx: Tx, owners: set[str], before_ms: int) -> set[str]:
         """Return the owners that have a delivery still to make, a recent one, or a dead letter."""
@@ -69,7 +65,7 @@ class _DeliveriesOf:
 
 
 _OF_TASKS: Final = _DeliveriesOf(deliveries.c.task_id)
-_OF_LONE_MESSAGES: Final = _DeliveriesOf(deliveries.c.message_id, deliveries.c.task_id.is_(None))
+_OF_MESSAGES: Final = _DeliveriesOf(deliveries.c.message_id)
 
 
 def _walked(table: Any, *columns: ColumnElement[Any]) -> Select[Any]:
@@ -186,10 +182,10 @@ def drop_lone_messages(tx: Tx, most: int, place: str, before_ms: int) -> str | N
     """Delete old messages that belong to no task (tests, operational events), with their deliveries."""
     looked_at = tx.run(_WALK_MESSAGES, most=most, place=place, before_id=first_id(ids.MESSAGE, before_ms))
     alone = {row.id for row in looked_at if row.task_id is None}
-    alone -= _OF_LONE_MESSAGES.needed(tx, alone, before_ms)
+    alone -= _OF_MESSAGES.needed(tx, alone, before_ms)
     if alone:
         ordered = sorted(alone)
-        _OF_LONE_MESSAGES.drop(tx, ordered)
+        _OF_MESSAGES.drop(tx, ordered)
         tx.run(_DELETE_MESSAGES, ids=ordered)
     return _reached(most, looked_at)
 

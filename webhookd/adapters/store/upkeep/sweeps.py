@@ -15,7 +15,7 @@ from webhookd.adapters.store.rowset import Id, Int4, Name, rowset
 from webhookd.adapters.store.schema import deliveries, lanes, queues, sessions, tasks
 from webhookd.adapters.store.statement import Change, Query
 from webhookd.adapters.store.tasks.batch_counts import fold_batch_counts
-from webhookd.adapters.store.tasks.ends import ErrorIn, announce_ended, write_errors
+from webhookd.adapters.store.tasks.ends import BodyIn, announce_ended, write_bodies
 from webhookd.adapters.store.tx import Tx
 from webhookd.adapters.store.upkeep.rescue import ROWS_A_SWEEP
 from webhookd.core.model import TASKS, TaskMove, TaskState
@@ -81,8 +81,8 @@ def expire(tx: Tx, now_ms: int) -> bool:
         if not rows:
             continue
         _note(tx, rows, state, TaskMove.EXPIRE)
-        write_errors(
-            tx, [ErrorIn(row.id, "expired", "It did not start before its expires_at.") for row in rows]
+        write_bodies(
+            tx, [BodyIn(row.id, None, "expired", "It did not start before its expires_at.") for row in rows]
         )
         announce_ended(tx, [row.id for row in rows], now_ms=now_ms)
         more = more or len(rows) == ROWS_A_SWEEP
