@@ -20,7 +20,9 @@ from webhookd.runtime.loop_policy import loop_factory
 async def serve(port: int, callback_url: str) -> None:
     """Serve until killed."""
     under_way: set[asyncio.Task[httpx.Response]] = set()
-    async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=64)) as client:
+    async with httpx.AsyncClient(
+        trust_env=False, timeout=300, limits=httpx.Limits(max_connections=64)
+    ) as client:
 
         async def accept(request: Request) -> Response:
             passing = asyncio.create_task(client.post(callback_url, content=await request.body()))

@@ -71,7 +71,7 @@ _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 @contextmanager
 def rows_alone() -> Iterator[None]:
-    """Have `rowset`, within the block, make of each parameter one row, whose values are `value_of` it."""
+    """Have `rowset`, within the block, make one row of each parameter: a `ValueOf` for each column."""
     token = _alone.set(True)
     try:
         yield

@@ -52,7 +52,7 @@ class Compiled:
 
     element: Executable
     text: str
-    parameters: tuple["Parameter", ...]
+    parameters: tuple[Parameter, ...]
     """In the order of the text."""
     columns: tuple[str, ...]
     values: tuple[tuple[int, Callable[[Any], Any]], ...]
