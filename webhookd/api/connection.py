@@ -373,7 +373,8 @@ class HttpConnection(HttpToolsProtocol):
 
 def _fault_of_codings(codings: list[bytes]) -> WebhookdError:
     """Return why a body in these codings is not read (RFC 9112 sections 6.1 and 6.3). HTTP/1.0 has none."""
-    if codings[-1:] == [b"chunked"] and 1 == codings.count(b"chunked") < len(codings):
+    *others, last = codings or [b""]
+    if others and last == b"chunked" and b"chunked" not in others:
         return UnknownTransferCoding("A body is sent in chunks or with its length, and in no other coding.")
     return MalformedRequest("Transfer-Encoding must be chunked, once, and HTTP/1.1.")
 

@@ -75,7 +75,7 @@ FAMILIES: Final = (
 
 
 class FamilyGroup(TyperGroup):
-    """The commands of FAMILIES. ListOptions them imports nothing; the one that is used is imported.
+    """The commands of FAMILIES. Listing them imports nothing; the one that is used is imported.
 
     Contexts are `Any` here because typer has no public name for the class of the one it passes.
     """
